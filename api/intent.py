@@ -1,0 +1,40 @@
+"""What a person asked of a PackageRevision, as one comparable value.
+
+The watcher compares it to signal once per request, a workflow compares it to notice that newer intent supersedes the
+work in hand, and an activity compares it before it reports, so that a stale result is never written.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from api.names import RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
+
+_MIRRORED_FROM_KPTFILE = frozenset({"readinessGates", "packageMetadata"})
+
+
+def intent_key(obj: Mapping[str, Any]) -> str:
+    """Return a digest of everything in a raw PackageRevision that states intent.
+
+    `metadata.generation` is deliberately not part of it: mirroring the Kptfile's readiness gates and metadata into the
+    spec moves the generation although nobody asked for anything new.
+
+    Args:
+        obj: The object as the Kubernetes API serves it.
+
+    Returns:
+        A hexadecimal digest; equal for two objects exactly when they ask for the same.
+    """
+    metadata = obj.get("metadata") or {}
+    annotations = metadata.get("annotations") or {}
+    spec = {key: value for key, value in (obj.get("spec") or {}).items() if key not in _MIRRORED_FROM_KPTFILE}
+    intent = [
+        metadata.get("uid", ""),
+        spec,
+        "deletionTimestamp" in metadata,
+        annotations.get(RENDER_REQUEST_ANNOTATION, ""),
+        annotations.get(RECONCILE_NOW_ANNOTATION, ""),
+    ]
+    canonical = json.dumps(intent, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]

@@ -1,0 +1,77 @@
+"""Every task queue, timeout and retry policy of porchflow, in one table.
+
+Transient errors are retried without limit; an activity decides by the kind of error it raises (see
+`activities.failures`) whether Temporal tries again and after what delay.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+
+RECONCILE_QUEUE = "reconcile"
+"""Workflow tasks and every activity but rendering. Replaces Porch's `max-concurrent-reconciles`."""
+
+RENDER_QUEUE = "render"
+"""Renderings only: its activity slots bound how many run at once. Replaces Porch's `max-concurrent-renders`."""
+
+SIGNALS_PER_RUN = 1_000
+"""A run continues as new after this many signals: the server's own suggestion does not count them, and ends a run at 10,000."""
+
+
+@dataclass(frozen=True)
+class ActivityPolicy:
+    """How Temporal runs one activity."""
+
+    queue: str
+    start_to_close: timedelta
+    """One attempt is given up after this long and tried again."""
+    heartbeat: timedelta
+    """An attempt that is silent for this long counts as lost with its worker."""
+    retry: RetryPolicy
+
+
+_FOREVER = RetryPolicy(
+    initial_interval=timedelta(milliseconds=500),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(minutes=2),
+    maximum_attempts=0,
+)
+
+OBSERVE_TIMEOUT = timedelta(seconds=10)
+"""One attempt to read the object, as a local activity."""
+
+OBSERVE_RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(seconds=15),
+    maximum_attempts=0,
+)
+
+OBSERVE_LOCAL_RETRY_THRESHOLD = timedelta(seconds=2)
+"""Backoffs longer than this wait on a server timer, so that a signal still gets through while the API server is away."""
+
+SOURCE = ActivityPolicy(
+    queue=RECONCILE_QUEUE,
+    start_to_close=timedelta(minutes=10),
+    heartbeat=timedelta(seconds=10),
+    retry=_FOREVER,
+)
+RENDER = ActivityPolicy(
+    queue=RENDER_QUEUE,
+    start_to_close=timedelta(minutes=10),
+    heartbeat=timedelta(seconds=10),
+    retry=_FOREVER,
+)
+LIFECYCLE = ActivityPolicy(
+    queue=RECONCILE_QUEUE,
+    start_to_close=timedelta(minutes=5),
+    heartbeat=timedelta(seconds=10),
+    retry=_FOREVER,
+)
+FINALIZE = ActivityPolicy(
+    queue=RECONCILE_QUEUE,
+    start_to_close=timedelta(minutes=5),
+    heartbeat=timedelta(seconds=10),
+    retry=_FOREVER,
+)
