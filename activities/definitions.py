@@ -1,0 +1,114 @@
+"""The activities as workflows see them: names, inputs and results, without the code that touches the world.
+
+Everything that crosses Temporal is a reference: names, commit ids, short messages. No package content, no credentials.
+"""
+
+from abc import ABC, abstractmethod
+from enum import StrEnum
+
+from pydantic import BaseModel
+from temporalio import activity
+
+from api.packagerevision import Lifecycle
+
+
+class Phase(StrEnum):
+    """The steps of one pass, in the order in which they run when nothing forces another (see `workflows.plan`)."""
+
+    SOURCE = "Source"
+    RENDER = "Render"
+    LIFECYCLE = "Lifecycle"
+    FINALIZE = "Finalize"
+
+
+class ObjectKey(BaseModel):
+    """Names one PackageRevision."""
+
+    namespace: str
+    name: str
+
+
+class Facts(BaseModel):
+    """What a pass needs to know of the live object to decide which phases have work."""
+
+    exists: bool
+    intent: str = ""
+    """Digest of what was asked (`api.intent`)."""
+    context: str = ""
+    """Digest of the Repository the object names, so that one that appears or changes ends a wait for it."""
+    deleting: bool = False
+    finalizer: bool = False
+    desired: Lifecycle | None = None
+    current: Lifecycle | None = None
+    """The lifecycle that the last report found in Git; None when nothing was reported yet."""
+    repository: str = ""
+    package: str = ""
+    workspace: str = ""
+    source_pending: bool = False
+    render_pending: bool = False
+    report_pending: bool = False
+    """The generation or a token was not acknowledged in the status yet."""
+
+
+class PhaseInput(BaseModel):
+    """Asks for one phase on one object as it was when the pass began."""
+
+    namespace: str
+    name: str
+    intent: str
+    """The phase gives up without writing anything when the live object no longer asks for this."""
+    commit: str = ""
+    """The draft commit that an earlier phase of the same pass made, when there was one."""
+
+
+class PhaseResult(BaseModel):
+    """What a phase did."""
+
+    summary: str
+    """One line for people: shown in the Temporal UI."""
+    current: Lifecycle | None = None
+    """The lifecycle in Git after the phase."""
+    commit: str = ""
+    revision: int = 0
+
+
+class ErrorKind(StrEnum):
+    """The type of the ApplicationError that a phase raises; its retry behaviour is part of the error."""
+
+    TRANSIENT = "Transient"
+    """The world is at fault: tried again with backoff, without limit."""
+    WAITING = "Waiting"
+    """Something else must come first: tried again at a set delay, not counted as a failure."""
+    STALLED = "Stalled"
+    """A person must act: not tried again."""
+    SUPERSEDED = "Superseded"
+    """The object asks for something newer: the pass starts over."""
+
+
+class ReconcileActivities(ABC):
+    """Phases of a PackageRevision."""
+
+    @activity.defn(name="observe")
+    @abstractmethod
+    async def observe(self, key: ObjectKey) -> Facts:
+        """Read the live object. A local activity: it costs no task of its own."""
+
+    @activity.defn(name="execute_source")
+    @abstractmethod
+    async def execute_source(self, request: PhaseInput) -> PhaseResult:
+        """Make the first content of a package revision and commit it on its draft branch, once."""
+
+    @activity.defn(name="render")
+    @abstractmethod
+    async def render(self, request: PhaseInput) -> PhaseResult:
+        """Run the function pipeline on the draft's newest content and commit the result."""
+
+    @activity.defn(name="move_lifecycle")
+    @abstractmethod
+    async def move_lifecycle(self, request: PhaseInput) -> PhaseResult:
+        """Move the package revision in Git to the lifecycle the object asks for, and report it."""
+
+    @activity.defn(name="finalize")
+    @abstractmethod
+    async def finalize(self, request: PhaseInput) -> PhaseResult:
+        """Remove what a deleted object owns in Git, then let the object go."""

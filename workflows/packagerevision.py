@@ -1,0 +1,160 @@
+"""The durable reconcile of one PackageRevision: what runs when, what supersedes what, what waits."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeUpdate
+from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.workflow import ActivityCancellationType
+
+with workflow.unsafe.imports_passed_through():
+    from activities.definitions import ErrorKind, Facts, ObjectKey, Phase, PhaseInput, PhaseResult, ReconcileActivities
+    from workflows import policies
+    from workflows.identity import (
+        LIFECYCLE_ATTRIBUTE,
+        LOOK_AGAIN_SIGNAL,
+        PHASE_ATTRIBUTE,
+        WORKFLOW_NAME,
+        PackageRevisionInput,
+    )
+    from workflows.plan import plan
+    from workflows.results import Outcome, PackageRevisionResult
+
+_PhaseActivity = Callable[[ReconcileActivities, PhaseInput], Awaitable[PhaseResult]]
+
+_PHASES: dict[Phase, tuple[_PhaseActivity, policies.ActivityPolicy]] = {
+    Phase.SOURCE: (ReconcileActivities.execute_source, policies.SOURCE),
+    Phase.RENDER: (ReconcileActivities.render, policies.RENDER),
+    Phase.LIFECYCLE: (ReconcileActivities.move_lifecycle, policies.LIFECYCLE),
+    Phase.FINALIZE: (ReconcileActivities.finalize, policies.FINALIZE),
+}
+
+
+class _SupersededError(Exception):
+    """The object asks for something newer than the pass in hand works on."""
+
+
+@workflow.defn(name=WORKFLOW_NAME)
+class PackageRevisionWorkflow:
+    """Runs passes over one object until a pass ends with nothing new signalled.
+
+    One run is one reconcile. A pass reads the live object and runs the phases that have work; a signal says no more
+    than "look again". When a look while a phase runs shows newer intent, that phase is cancelled and a new pass starts.
+    """
+
+    @workflow.init
+    def __init__(self, target: PackageRevisionInput) -> None:
+        self._key = ObjectKey(namespace=target.namespace, name=target.name)
+        self._look_again = True
+        self._signals = 0
+        self._log: list[str] = []
+
+    @workflow.signal(name=LOOK_AGAIN_SIGNAL)
+    def look_again(self) -> None:
+        """The object may ask for something new."""
+        self._look_again = True
+        self._signals += 1
+
+    @workflow.run
+    async def run(self, target: PackageRevisionInput) -> PackageRevisionResult:
+        """Reconcile until nothing new was asked during a pass.
+
+        Returns:
+            What the last pass came to.
+
+        Raises:
+            ApplicationError: of type Stalled, with the words of the condition, when a person must act.
+        """
+        # The signal that comes with the start is handled in this very task: the first pass covers it.
+        await asyncio.sleep(0)
+        result = PackageRevisionResult(outcome=Outcome.CONVERGED)
+        while self._look_again:
+            self._continue_as_new_when_long(target)
+            self._look_again = False
+            result = await self._pass()
+        if result.outcome is Outcome.STALLED:
+            raise ApplicationError(result.message, type=ErrorKind.STALLED, non_retryable=True)
+        return result
+
+    def _continue_as_new_when_long(self, target: PackageRevisionInput) -> None:
+        if self._signals >= policies.SIGNALS_PER_RUN or workflow.info().is_continue_as_new_suggested():
+            workflow.continue_as_new(target)
+
+    async def _pass(self) -> PackageRevisionResult:
+        facts = await self._observe()
+        try:
+            return await self._run_phases(facts)
+        except _SupersededError:
+            self._note("superseded by a newer request; starting over")
+            self._look_again = True
+            return PackageRevisionResult(outcome=Outcome.SUPERSEDED)
+
+    async def _run_phases(self, facts: Facts) -> PackageRevisionResult:
+        result = PhaseResult(summary="nothing to do" if facts.exists else "the object is gone", current=facts.current)
+        for phase in plan(facts):
+            self._show_phase(phase, facts)
+            try:
+                result = await self._run_phase(phase, facts, result)
+            except ActivityError as error:
+                return self._stalled(phase, error)
+            self._note(f"{phase}: {result.summary}")
+        return PackageRevisionResult(
+            outcome=Outcome.CONVERGED, message=result.summary, lifecycle=result.current, revision=result.revision
+        )
+
+    def _stalled(self, phase: Phase, error: ActivityError) -> PackageRevisionResult:
+        cause = error.cause
+        if not isinstance(cause, ApplicationError):
+            raise error
+        if cause.type == ErrorKind.SUPERSEDED:
+            raise _SupersededError from error
+        self._note(f"{phase}: {cause.message}")
+        return PackageRevisionResult(outcome=Outcome.STALLED, message=cause.message)
+
+    async def _run_phase(self, phase: Phase, facts: Facts, before: PhaseResult) -> PhaseResult:
+        activity, policy = _PHASES[phase]
+        handle = workflow.start_activity_method(
+            activity,
+            PhaseInput(
+                namespace=self._key.namespace, name=self._key.name, intent=facts.intent, commit=before.commit
+            ),
+            task_queue=policy.queue,
+            start_to_close_timeout=policy.start_to_close,
+            heartbeat_timeout=policy.heartbeat,
+            retry_policy=policy.retry,
+            cancellation_type=ActivityCancellationType.TRY_CANCEL,
+            summary=f"{phase} {self._key.name}",
+        )
+        while True:
+            await workflow.wait_condition(lambda: self._look_again or handle.done())
+            if handle.done():
+                return await handle
+            self._look_again = False
+            if await self._superseded(facts):
+                handle.cancel()
+                raise _SupersededError
+
+    async def _superseded(self, facts: Facts) -> bool:
+        latest = await self._observe()
+        return (latest.intent, latest.context) != (facts.intent, facts.context)
+
+    async def _observe(self) -> Facts:
+        return await workflow.execute_local_activity_method(
+            ReconcileActivities.observe,
+            self._key,
+            start_to_close_timeout=policies.OBSERVE_TIMEOUT,
+            retry_policy=policies.OBSERVE_RETRY,
+            local_retry_threshold=policies.OBSERVE_LOCAL_RETRY_THRESHOLD,
+        )
+
+    def _show_phase(self, phase: Phase, facts: Facts) -> None:
+        updates: list[SearchAttributeUpdate] = [PHASE_ATTRIBUTE.value_set(phase)]
+        if facts.desired is not None:
+            updates.append(LIFECYCLE_ATTRIBUTE.value_set(facts.desired))
+        workflow.upsert_search_attributes(updates)
+        self._note(f"{phase}: running")
+
+    def _note(self, line: str) -> None:
+        self._log = [*self._log[-49:], f"- {workflow.now():%H:%M:%S} {line}"]
+        workflow.set_current_details("\n".join(self._log))
