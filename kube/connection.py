@@ -1,0 +1,149 @@
+"""Credentials, TLS and connections to the API server, as the Kubernetes client library loads them."""
+
+import asyncio
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+
+from kube.errors import KubeConfigError
+
+logger = logging.getLogger(__name__)
+
+_RELOAD_INTERVAL = 10.0
+"""Seconds between reloads at most: credentials that stay refused must not run an exec plugin for every request."""
+
+Loader = Callable[[], Awaitable[Configuration]]
+
+
+def credentials_loader(kubeconfig: Path | None, context: str | None, max_connections: int) -> Loader:
+    """Return what loads the credentials: a kubeconfig, or the service account when running in a pod.
+
+    Args:
+        kubeconfig: The file; None means the pod's service account, else `KUBECONFIG`, else `~/.kube/config`.
+        context: Context of the kubeconfig; None means its current one.
+        max_connections: Open connections at most.
+    """
+
+    async def load() -> Configuration:
+        configuration = Configuration(connection_pool_maxsize=max_connections)
+        if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+            return _load_service_account(configuration)
+        paths = _kubeconfig_paths(kubeconfig)
+        try:
+            await load_kube_config(  # type: ignore[no-untyped-call] # the library has no types there
+                config_file=paths, context=context, client_configuration=configuration, persist_config=False
+            )
+        except (ConfigException, OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+            raise KubeConfigError(f"cannot use the kubeconfig {paths}: {error}") from error
+        return configuration
+
+    return load
+
+
+def _load_service_account(configuration: Configuration) -> Configuration:
+    try:
+        load_incluster_config(configuration)  # type: ignore[no-untyped-call] # the library has no types there
+    except (ConfigException, OSError) as error:
+        raise KubeConfigError(f"cannot use the pod's service account: {error}") from error
+    return configuration
+
+
+def _kubeconfig_paths(kubeconfig: Path | None) -> str:
+    text = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or "~/.kube/config"
+    paths = [Path(part).expanduser() for part in text.split(os.pathsep) if part]
+    if not any(path.exists() for path in paths):
+        raise KubeConfigError(f"there is no kubeconfig at {text}: name one with --kubeconfig or KUBECONFIG")
+    return os.pathsep.join(str(path) for path in paths)
+
+
+class Connection:
+    """A pool of connections with credentials, which are loaded again when the API server refuses them."""
+
+    def __init__(self, load: Loader, configuration: Configuration) -> None:
+        """Take the loader and what it loaded; `open` is the usual way."""
+        self._load = load
+        self._configuration = configuration
+        self._rest = RESTClientObject(configuration)
+        self._tls = _tls_fingerprint(configuration)
+        self._reloaded = time.monotonic()
+        self._lock = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, load: Loader) -> "Connection":
+        """Load the credentials.
+
+        Raises:
+            KubeConfigError: They cannot be loaded.
+        """
+        configuration = await load()
+        try:
+            return cls(load, configuration)
+        except (OSError, ValueError) as error:
+            raise KubeConfigError(f"cannot use the TLS certificates of {configuration.host}: {error}") from error
+
+    @property
+    def host(self) -> str:
+        """The API server's address, such as `https://127.0.0.1:6443`."""
+        return str(self._configuration.host)
+
+    @property
+    def rest(self) -> RESTClientObject:
+        """The pool to send requests with."""
+        return self._rest
+
+    async def authorization(self) -> str | None:
+        """Return the `Authorization` header; a service account's token is read anew every minute."""
+        try:
+            value = await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        except (ConfigException, OSError) as error:
+            raise KubeConfigError(f"cannot read the service account's token: {error}") from error
+        return str(value) if value else None
+
+    async def reload(self) -> bool:
+        """Load the credentials again after they were refused.
+
+        Returns:
+            Whether trying again makes sense: False when they were loaded a moment ago.
+        """
+        asked = time.monotonic()
+        async with self._lock:
+            if self._reloaded > asked:
+                return True
+            if asked - self._reloaded < _RELOAD_INTERVAL:
+                return False
+            configuration = await self._load()
+            logger.info("loaded the credentials for %s again", self.host)
+            await self._use(configuration)
+            self._reloaded = time.monotonic()
+            return True
+
+    async def _use(self, configuration: Configuration) -> None:
+        # Requests in flight keep their connections where only a token changed.
+        self._configuration = configuration
+        tls = _tls_fingerprint(configuration)
+        if tls == self._tls:
+            return
+        before, self._rest, self._tls = self._rest, RESTClientObject(configuration), tls
+        await before.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._rest.close()
+
+
+def _tls_fingerprint(configuration: Configuration) -> str:
+    digest = hashlib.sha256(str(configuration.host).encode())
+    files: list[Any] = [configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file]
+    for file in files:
+        if file:
+            digest.update(Path(file).read_bytes())
+    return digest.hexdigest()

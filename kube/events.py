@@ -1,0 +1,233 @@
+"""Kubernetes Events: what `kubectl describe` shows of an object's history. Best effort; never in anybody's way."""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import random
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from kube.client import KubeClient, Object
+from kube.errors import AlreadyExists, Forbidden, Invalid, KubeError, NotFound, NotServed
+from kube.resources import EVENTS
+
+logger = logging.getLogger(__name__)
+
+EventType = Literal["Normal", "Warning"]
+
+FOLD_SECONDS: Final = 600.0
+"""How long an equal event counts up the one before instead of making a new one: what client-go does."""
+
+_MESSAGE_LIMIT = 1024
+_QUEUE_LIMIT = 1000
+_REMEMBERED = 4096
+_ATTEMPTS = 4
+_FIRST_DELAY = 0.25
+_FLUSH_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class _Sighting:
+    """One event with how often it was seen; written as a whole, so that writing twice does no harm."""
+
+    name: str
+    what: Object
+    first: datetime
+    last: datetime
+    count: int = 0
+    written: bool = False
+    queued: bool = False
+
+    @property
+    def namespace(self) -> str:
+        # Events about cluster-scoped objects live in `default`, as those of the API server's own components do.
+        return self.what["involvedObject"].get("namespace") or "default"
+
+    def __str__(self) -> str:
+        return f"Event {self.what['reason']} ({self.what['message']}) on {self.what['involvedObject']['name']}"
+
+
+class EventRecorder:
+    """Writes core/v1 Events in the background.
+
+    Equal events (same object, type, reason and message) within a window are folded: the count goes up. What cannot be
+    written after a few attempts is logged and dropped, and so is what comes while a thousand events wait.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        *,
+        component: str = "porchflow",
+        instance: str = "",
+        fold_seconds: float = FOLD_SECONDS,
+    ) -> None:
+        """Take the client and who is speaking.
+
+        Args:
+            client: Writes the events.
+            component: Shown by kubectl as the event's source.
+            instance: Which process, such as a host name.
+            fold_seconds: How long equal events are folded.
+        """
+        self._client = client
+        self._component = component
+        self._instance = instance
+        self._fold_seconds = fold_seconds
+        self._seen: OrderedDict[str, _Sighting] = OrderedDict()
+        self._queue: asyncio.Queue[_Sighting] = asyncio.Queue(_QUEUE_LIMIT)
+        self._writer: asyncio.Task[None] | None = None
+
+    def record(
+        self, regarding: Mapping[str, Any], event_type: EventType, reason: str, message: str, action: str = ""
+    ) -> None:
+        """Tell that something happened to an object. Returns at once and never fails.
+
+        Args:
+            regarding: The object, or a reference: apiVersion, kind, namespace, name, uid, resourceVersion, either at
+                the top level or under `metadata`.
+            event_type: `Warning` for what somebody should look at.
+            reason: One word in CamelCase; the reason of the condition that changed.
+            message: For people; cut at 1,024 characters.
+            action: What was done, in CamelCase; the reason when empty.
+        """
+        what = {
+            "involvedObject": _reference(regarding),
+            "type": event_type,
+            "reason": reason,
+            "message": _cut(message),
+            "action": action or reason,
+        }
+        self._enqueue(self._sighting(what))
+
+    async def aclose(self) -> None:
+        """Write what is waiting, for a few seconds at most."""
+        if self._writer is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._queue.join(), _FLUSH_SECONDS)
+        self._writer.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._writer
+        self._writer = None
+        if not self._queue.empty():
+            logger.warning("%d Events were not written before the end", self._queue.qsize())
+
+    def _sighting(self, what: Object) -> _Sighting:
+        now = datetime.now(UTC)
+        name = _event_name(what, int(now.timestamp() / self._fold_seconds))
+        sighting = self._seen.setdefault(name, _Sighting(name=name, what=what, first=now, last=now))
+        sighting.count += 1
+        sighting.last = now
+        self._seen.move_to_end(name)
+        if len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
+        return sighting
+
+    def _enqueue(self, sighting: _Sighting) -> None:
+        if sighting.queued:
+            return
+        try:
+            self._queue.put_nowait(sighting)
+        except asyncio.QueueFull:
+            logger.warning("too many Events wait; dropped: %s", sighting)
+            return
+        sighting.queued = True
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_task(self._write_all(), name="event-recorder")
+
+    async def _write_all(self) -> None:
+        while True:
+            sighting = await self._queue.get()
+            sighting.queued = False
+            try:
+                await self._write_with_retries(sighting)
+            except Exception:
+                logger.exception("cannot write the %s", sighting)
+            finally:
+                self._queue.task_done()
+
+    async def _write_with_retries(self, sighting: _Sighting) -> None:
+        delay = _FIRST_DELAY
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                await self._write(sighting)
+            except (Forbidden, Invalid, NotServed, NotFound) as error:
+                logger.warning("cannot write the %s: %s", sighting, error)
+                return
+            except KubeError as error:
+                if attempt == _ATTEMPTS:
+                    logger.warning("gave up on the %s: %s", sighting, error)
+                    return
+                await asyncio.sleep(error.retry_after or delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                delay *= 2
+            else:
+                return
+
+    async def _write(self, sighting: _Sighting) -> None:
+        if not sighting.written:
+            await self._create(sighting)
+            return
+        try:
+            await self._count_up(sighting)
+        except NotFound:
+            # The API server forgets Events after an hour.
+            await self._create(sighting)
+
+    async def _create(self, sighting: _Sighting) -> None:
+        try:
+            await self._client.create(EVENTS, self._manifest(sighting))
+        except AlreadyExists:
+            # Another process, or this one before a restart, told the same in this window.
+            before = await self._client.get(EVENTS, sighting.namespace, sighting.name)
+            sighting.count += int(before.get("count") or 0)
+            sighting.written = True
+            await self._count_up(sighting)
+        sighting.written = True
+
+    async def _count_up(self, sighting: _Sighting) -> None:
+        patch = {"count": sighting.count, "lastTimestamp": _timestamp(sighting.last)}
+        await self._client.merge_patch(EVENTS, sighting.namespace, sighting.name, patch)
+
+    def _manifest(self, sighting: _Sighting) -> Object:
+        return {
+            **sighting.what,
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": sighting.name, "namespace": sighting.namespace},
+            "count": sighting.count,
+            "firstTimestamp": _timestamp(sighting.first),
+            "lastTimestamp": _timestamp(sighting.last),
+            "source": {"component": self._component, "host": self._instance},
+            "reportingComponent": self._component,
+            "reportingInstance": self._instance,
+        }
+
+
+def _reference(regarding: Mapping[str, Any]) -> dict[str, str]:
+    metadata = regarding.get("metadata") or regarding
+    names = ("namespace", "name", "uid", "resourceVersion")
+    reference = {name: str(regarding.get(name) or "") for name in ("apiVersion", "kind")}
+    reference.update({name: str(metadata.get(name) or "") for name in names})
+    return {name: value for name, value in reference.items() if value} | {"name": reference["name"]}
+
+
+def _event_name(what: Object, window: int) -> str:
+    """Return a name that is the same for equal events of a window, in every process."""
+    regarding = what["involvedObject"]
+    parts = [regarding.get(part, "") for part in ("kind", "namespace", "name", "uid")]
+    parts += [what["type"], what["reason"], what["message"], str(window)]
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    return f"{regarding['name'][:200].rstrip('-.')}.{digest}"
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= _MESSAGE_LIMIT else message[: _MESSAGE_LIMIT - 1] + "…"
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

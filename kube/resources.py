@@ -1,0 +1,73 @@
+"""The kinds of object we read and write, and their addresses at the API server."""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind of Kubernetes object, as the API server addresses it.
+
+    Attributes:
+        group: API group; empty for the core group.
+        version: Version of the group.
+        plural: The resource's name in paths, such as `packagerevisions`.
+        kind: The name in manifests, such as `PackageRevision`.
+        namespaced: Whether objects live in a namespace.
+    """
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """The value of `apiVersion` in a manifest."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """Return the URL path of one object, or of the collection where no name is given.
+
+        Args:
+            namespace: None addresses the objects of all namespaces.
+            name: The object's name; percent-encoded here.
+            subresource: Such as `status`; needs a name.
+
+        Raises:
+            ValueError: A name that can be no object's: with it the path would address something else.
+        """
+        parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
+        if namespace is not None and self.namespaced:
+            parts += ["namespaces", _segment(namespace)]
+        parts.append(self.plural)
+        if name is not None:
+            parts.append(_segment(name))
+        if subresource is not None:
+            parts.append(_segment(subresource))
+        return "/" + "/".join(parts)
+
+    def __str__(self) -> str:
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+def _segment(text: str) -> str:
+    if text in {"", ".", ".."}:
+        raise ValueError(f"{text!r} cannot name a Kubernetes object")
+    return quote(text, safe="")
+
+
+PACKAGEREVISIONS: Final = Resource("porch.kpt.dev", "v1alpha2", "packagerevisions", "PackageRevision")
+REPOSITORIES: Final = Resource("config.porch.kpt.dev", "v1alpha1", "repositories", "Repository")
+FUNCTIONCONFIGS: Final = Resource("config.porch.kpt.dev", "v1alpha1", "functionconfigs", "FunctionConfig")
+SECRETS: Final = Resource("", "v1", "secrets", "Secret")
+CONFIGMAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
+EVENTS: Final = Resource("", "v1", "events", "Event")
+PODS: Final = Resource("", "v1", "pods", "Pod")
+NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+CUSTOMRESOURCEDEFINITIONS: Final = Resource(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
+)

@@ -1,0 +1,168 @@
+"""Sends requests to the API server and turns every way they fail into a `KubeError`."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+from urllib.parse import urlencode
+
+import aiohttp
+from yarl import URL
+
+from kube.connection import Connection
+from kube.errors import KubeUnavailable, Unauthorized, error_from_response
+from kube.resources import Resource
+
+JSON: Final = "application/json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+MERGE_PATCH: Final = "application/merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
+
+_CONNECT_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to send.
+
+    Attributes:
+        method: HTTP method.
+        resource: The kind it is about.
+        path: URL path.
+        name: `namespace/name` of the object, for messages.
+        query: URL parameters.
+        body: JSON value to send; None sends no body.
+        content_type: Of the body; says which kind of patch it is.
+    """
+
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
+    resource: Resource
+    path: str
+    name: str = ""
+    query: Mapping[str, str] | None = None
+    body: Any = None
+    content_type: str = JSON
+
+    @property
+    def target(self) -> str:
+        """Path with parameters."""
+        return self.path + (f"?{urlencode(self.query)}" if self.query else "")
+
+
+class Transport:
+    """Requests over one connection pool; loads the credentials again once when they are refused."""
+
+    def __init__(self, connection: Connection, *, user_agent: str, request_timeout: float) -> None:
+        """Take the pool, the name to show in the audit log, and the seconds that a request may take."""
+        self._connection = connection
+        self._user_agent = user_agent
+        self._limits = aiohttp.ClientTimeout(total=request_timeout, sock_connect=min(request_timeout, _CONNECT_TIMEOUT))
+
+    @property
+    def host(self) -> str:
+        """The API server's address."""
+        return self._connection.host
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._connection.close()
+
+    async def request(self, request: Request) -> dict[str, Any]:
+        """Send and return the object in the answer.
+
+        Raises:
+            KubeError: Of the class that says what went wrong.
+        """
+        response = await self._authorized(request, self._limits)
+        with _lost(request):
+            body = await response.read()
+        try:
+            parsed = json.loads(body)
+        except ValueError as error:
+            raise _unavailable(request, "the API server answered with something that is no JSON") from error
+        if not isinstance(parsed, dict):
+            raise _unavailable(request, "the API server answered with something that is no object")
+        return parsed
+
+    @contextlib.asynccontextmanager
+    async def stream(self, request: Request, *, inactivity_timeout: float) -> AsyncIterator[aiohttp.StreamReader]:
+        """Send and give the body as it comes, for an answer that goes on.
+
+        Args:
+            request: What to send.
+            inactivity_timeout: Seconds without a byte after which the connection counts as lost.
+
+        Yields:
+            The body.
+
+        Raises:
+            KubeUnavailable: From inside the context, when the connection is lost.
+        """
+        limits = aiohttp.ClientTimeout(
+            total=None, sock_connect=min(inactivity_timeout, _CONNECT_TIMEOUT), sock_read=inactivity_timeout
+        )
+        response = await self._authorized(request, limits)
+        try:
+            with _lost(request):
+                yield response.content
+        finally:
+            # Closing, not releasing: the rest of an endless body must not be waited for.
+            response.close()
+
+    async def _authorized(self, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        try:
+            return await self._send(request, limits)
+        except Unauthorized:
+            if not await self._connection.reload():
+                raise
+            return await self._send(request, limits)
+
+    async def _send(self, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        headers = await self._headers(request)
+        with _lost(request):
+            answer = await self._connection.rest.request(  # type: ignore[no-untyped-call] # the library has no types there
+                request.method,
+                URL(self.host + request.target, encoded=True),
+                headers=headers,
+                body=request.body,
+                _request_timeout=limits,
+            )
+            response: aiohttp.ClientResponse = answer.response
+            if response.ok:
+                return response
+            body = await response.read()
+        raise error_from_response(
+            response.status,
+            body,
+            retry_after=response.headers.get("Retry-After"),
+            resource=str(request.resource),
+            name=request.name,
+        )
+
+    async def _headers(self, request: Request) -> dict[str, str]:
+        headers = {
+            "Accept": JSON,
+            # The API server is near, and compressing a list costs it more than sending it.
+            "Accept-Encoding": "identity",
+            "Content-Type": request.content_type,
+            "User-Agent": self._user_agent,
+        }
+        authorization = await self._connection.authorization()
+        if authorization:
+            headers["Authorization"] = authorization
+        return headers
+
+
+@contextlib.contextmanager
+def _lost(request: Request) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise _unavailable(request, "the API server did not answer in time") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise _unavailable(request, f"cannot reach the API server: {str(error) or type(error).__name__}") from error
+
+
+def _unavailable(request: Request, message: str) -> KubeUnavailable:
+    return KubeUnavailable(message, resource=str(request.resource), name=request.name)
