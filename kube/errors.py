@@ -6,6 +6,9 @@ from typing import Any
 
 _TEXT_LIMIT = 500
 
+_APPLY_TYPE_ERROR = "failed to create typed patch object"
+"""A server-side apply of a value of the wrong type is answered 500, though sending it again cannot help."""
+
 
 class KubeError(Exception):
     """A request to the API server that did not succeed.
@@ -118,8 +121,10 @@ def error_from_status(status: Mapping[str, Any], *, resource: str = "", name: st
     reason = str(status.get("reason") or "")
     details = status.get("details") or {}
     seconds = details.get("retryAfterSeconds")
-    return _class_for(code, reason)(
-        str(status.get("message") or reason or f"the API server answered {code}"),
+    message = str(status.get("message") or reason or f"the API server answered {code}")
+    kind = Invalid if message.startswith(_APPLY_TYPE_ERROR) else _class_for(code, reason)
+    return kind(
+        message,
         code=code,
         reason=reason,
         resource=resource,

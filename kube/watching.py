@@ -1,0 +1,328 @@
+"""A list and watch that goes on for ever.
+
+List in pages, watch from the list's version; a lost connection is opened again from the last version seen, an expired
+version is answered by listing again. The rules are those of "Efficient detection of changes" in the API concepts of the
+Kubernetes documentation.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import random
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import aiohttp
+
+from kube.backoff import Backoff
+from kube.client import PAGE_SIZE, KubeClient, Object
+from kube.errors import (
+    Expired,
+    Forbidden,
+    KubeError,
+    KubeUnavailable,
+    TooManyRequests,
+    Unauthorized,
+    error_from_status,
+)
+from kube.lines import LineTooLong, read_lines
+from kube.resources import Resource
+
+logger = logging.getLogger(__name__)
+
+_GOES_ON = (KubeUnavailable, TooManyRequests, Unauthorized, Forbidden)
+"""Errors after which a watch can go on from the version it has seen."""
+
+_FAILURES_BEFORE_LIST = 3
+_SHORT_WATCH = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ListStarted:
+    """All objects follow as `Listed`, up to `ListEnd`; another `ListStarted` before that starts over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as the list has it."""
+
+    object: Object
+
+
+@dataclass(frozen=True, slots=True)
+class ListEnd:
+    """What was not listed since `ListStarted` does not exist."""
+
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """An object was created or written."""
+
+    type: Literal["ADDED", "MODIFIED"]
+    object: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """An object is gone; this is how it was last."""
+
+    object: Object
+
+
+WatchEvent = ListStarted | Listed | ListEnd | Changed | Deleted
+
+
+@dataclass(frozen=True, slots=True)
+class WatchTimings:
+    """How a watch keeps time; all in seconds."""
+
+    inactivity: float = 70.0
+    """Silence after which a connection counts as dead. The API server sends a bookmark about every minute."""
+    request: float = 300.0
+    """Least time a watch request is asked to last; jitter makes it up to twice as long, as in client-go."""
+    relist: float | None = None
+    """Time after which everything is listed again, 10 % sooner or later; None means only when it must be."""
+    first_delay: float = 0.5
+    """Wait before the first attempt after a failure; doubles with each, jittered."""
+    longest_delay: float = 30.0
+    """Longest wait between attempts."""
+
+
+class WatchState:
+    """How a watch stands; logs when that changes, not at every attempt."""
+
+    def __init__(self, name: str) -> None:
+        """Take what is watched, for people."""
+        self.name = name
+        self.error = ""
+        """What keeps the watch from working now; empty while it works."""
+        self.listed = False
+        """Whether everything was listed at least once."""
+        self.active_at = float("-inf")
+        """`time.monotonic()` of the last answer or event."""
+        self._kind: type[KubeError] = KubeError
+
+    def works(self) -> None:
+        """The API server answered."""
+        if self.error:
+            logger.info("watching %s again", self.name)
+        self.error = ""
+        self.active_at = time.monotonic()
+
+    def fails(self, error: KubeError) -> None:
+        """The API server did not answer, or with an error."""
+        if not self.error or type(error) is not self._kind:
+            logger.warning("cannot watch %s, trying until it works: %s", self.name, error)
+        self.error = str(error)
+        self._kind = type(error)
+
+
+async def watch_objects(
+    client: KubeClient,
+    resource: Resource,
+    namespace: str | None = None,
+    *,
+    label_selector: str = "",
+    field_selector: str = "",
+    page_size: int = PAGE_SIZE,
+    project: Callable[[Object], Object] | None = None,
+    timings: WatchTimings | None = None,
+    state: WatchState | None = None,
+) -> AsyncGenerator[WatchEvent, None]:
+    """List objects and follow their changes for ever.
+
+    Raises nothing of its own: whatever the API server answers is tried again. Use it inside `contextlib.aclosing`.
+
+    Args:
+        client: The API server.
+        resource: The kind.
+        namespace: None means all namespaces.
+        label_selector: Only objects with these labels.
+        field_selector: Only objects with these fields.
+        page_size: Objects of one page of a list: what is in memory at once.
+        project: Makes of each object, right after parsing, what the caller needs, so that memory stays bounded.
+        timings: See there.
+        state: Told how the watch stands.
+
+    Yields:
+        A list from `ListStarted` to `ListEnd`, then changes; and again a list whenever changes may have been missed.
+    """
+    selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
+    watch = _Watch(
+        client=client,
+        resource=resource,
+        namespace=namespace,
+        selectors={name: value for name, value in selectors.items() if value},
+        page_size=page_size,
+        project=project or (lambda obj: obj),
+        timings=timings or WatchTimings(),
+        state=state or WatchState(f"{resource} in {namespace}" if namespace else str(resource)),
+    )
+    async with contextlib.aclosing(watch.run()) as events:
+        async for event in events:
+            yield event
+
+
+class _Watch:
+    def __init__(
+        self,
+        *,
+        client: KubeClient,
+        resource: Resource,
+        namespace: str | None,
+        selectors: dict[str, str],
+        page_size: int,
+        project: Callable[[Object], Object],
+        timings: WatchTimings,
+        state: WatchState,
+    ) -> None:
+        self._client = client
+        self._resource = resource
+        self._namespace = namespace
+        self._selectors = selectors
+        self._page_size = page_size
+        self._project = project
+        self._timings = timings
+        self._state = state
+        self._backoff = Backoff(first=timings.first_delay, longest=timings.longest_delay)
+        self._version: str | None = None
+        self._failures = 0
+        self._relist_at = float("inf")
+
+    async def run(self) -> AsyncGenerator[WatchEvent, None]:
+        while True:
+            part = self._list() if self._version is None else self._watch(self._version)
+            try:
+                async with contextlib.aclosing(part) as events:
+                    async for event in events:
+                        yield event
+            except KubeError as error:
+                await self._recover(error)
+
+    async def _recover(self, error: KubeError) -> None:
+        self._failures += 1
+        if not isinstance(error, _GOES_ON) or self._failures >= _FAILURES_BEFORE_LIST:
+            self._version = None
+        if isinstance(error, Expired):
+            logger.info("listing %s again: %s", self._state.name, error)
+        else:
+            self._state.fails(error)
+        await asyncio.sleep(max(self._backoff.next(), error.retry_after or 0.0))
+
+    async def _list(self) -> AsyncGenerator[WatchEvent, None]:
+        yield ListStarted()
+        token = ""
+        while True:
+            page = await self._client.list_page(
+                self._resource,
+                self._namespace,
+                limit=self._page_size,
+                continue_token=token,
+                label_selector=self._selectors.get("labelSelector", ""),
+                field_selector=self._selectors.get("fieldSelector", ""),
+            )
+            self._state.works()
+            for item in _drain(page.items):
+                yield Listed(self._project(item))
+            token = page.continue_token
+            if not token:
+                break
+        self._listed(page.resource_version)
+        yield ListEnd(page.resource_version)
+
+    def _listed(self, version: str) -> None:
+        self._version = version
+        self._failures = 0
+        self._state.listed = True
+        if self._timings.relist is not None:
+            self._relist_at = time.monotonic() + self._timings.relist * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+
+    async def _watch(self, version: str) -> AsyncGenerator[WatchEvent, None]:
+        started = time.monotonic()
+        seconds = self._request_seconds(started)
+        query = {
+            **self._selectors,
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(seconds),
+        }
+        request = self._client.watch(
+            self._resource, self._namespace, query, inactivity_timeout=self._timings.inactivity
+        )
+        async with request as body:
+            self._state.works()
+            async for line in _lines(body):
+                event = self._read(line)
+                if event is not None:
+                    yield event
+        self._ended(version, started)
+
+    def _request_seconds(self, now: float) -> int:
+        wanted = self._timings.request * random.uniform(1.0, 2.0)  # noqa: S311 - jitter
+        return max(1, int(min(wanted, self._relist_at - now)))
+
+    def _ended(self, version: str, started: float) -> None:
+        now = time.monotonic()
+        if now >= self._relist_at - 1:
+            self._version = None
+        elif self._version == version and now - started < _SHORT_WATCH:
+            raise KubeUnavailable("the API server ended the watch at once", resource=str(self._resource))
+
+    def _read(self, line: bytes) -> WatchEvent | None:
+        kind, obj = _parse(line)
+        self._state.works()
+        if kind == "ERROR":
+            raise _WatchError.of(obj, self._resource)
+        version = (obj.get("metadata") or {}).get("resourceVersion")
+        if kind not in {"ADDED", "MODIFIED", "DELETED", "BOOKMARK"} or not version:
+            logger.warning("skipped an event of unknown type %r from the watch of %s", kind, self._state.name)
+            return None
+        self._version = str(version)
+        self._failures = 0
+        if kind == "BOOKMARK":
+            return None
+        obj = self._project(obj)
+        return Deleted(obj) if kind == "DELETED" else Changed("ADDED" if kind == "ADDED" else "MODIFIED", obj)
+
+
+class _WatchError(KubeError):
+    """An ERROR event that is not about the version's age. Whatever it is, listing again gets past it."""
+
+    @classmethod
+    def of(cls, status: Object, resource: Resource) -> KubeError:
+        error = error_from_status(status, resource=str(resource))
+        if isinstance(error, Expired):
+            return error
+        return cls(error.message, code=error.code, resource=str(resource), retry_after=error.retry_after)
+
+
+async def _lines(body: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    try:
+        async for line in read_lines(body):
+            if line.strip():
+                yield line
+    except LineTooLong as error:
+        raise KubeUnavailable(f"the watch is broken: {error}") from error
+
+
+def _parse(line: bytes) -> tuple[str, Object]:
+    try:
+        event = json.loads(line)
+    except ValueError as error:
+        raise KubeUnavailable("the watch sent a line that is no JSON") from error
+    kind, obj = (event.get("type"), event.get("object")) if isinstance(event, dict) else (None, None)
+    if not isinstance(kind, str) or not isinstance(obj, dict):
+        raise KubeUnavailable("the watch sent a line that is no event")
+    return kind, obj
+
+
+def _drain(items: list[Object]) -> Iterator[Object]:
+    """Give the items in order and let go of each, so that a page shrinks while it is worked on."""
+    items.reverse()
+    while items:
+        yield items.pop()
