@@ -1,0 +1,27 @@
+"""What all API types share."""
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class ApiModel(BaseModel):
+    """A part of an API object: camelCase on the wire, snake_case here.
+
+    Unknown fields are ignored on reading: an object that a newer client wrote must not break an older process.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+
+class ObjectMeta(ApiModel):
+    """The parts of metav1.ObjectMeta that porchflow reads."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+    finalizers: list[str] = Field(default_factory=list)

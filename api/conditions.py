@@ -1,0 +1,109 @@
+"""Conditions: types, reasons, and how a new set replaces an old one.
+
+The rules are kstatus' and Flux': `Ready` is always there; `Reconciling` and `Stalled` exist only while True;
+`lastTransitionTime` moves only when the status flips.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from pydantic import Field
+
+from api.base import ApiModel
+
+MESSAGE_LIMIT: Final = 1024
+"""Characters of a condition's message; longer ones are cut."""
+
+
+class ConditionType(StrEnum):
+    """The conditions of a PackageRevision."""
+
+    READY = "Ready"
+    RENDERED = "Rendered"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+
+
+class ConditionStatus(StrEnum):
+    """Status of a condition."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Reason(StrEnum):
+    """Why a condition holds. `docs/concepts.md` says what to do about each."""
+
+    READY = "Ready"
+    PENDING = "Pending"
+    FAILED = "Failed"
+    RENDERED = "Rendered"
+    RENDER_FAILED = "RenderFailed"
+    PROGRESSING = "Progressing"
+    PROGRESSING_WITH_RETRY = "ProgressingWithRetry"
+    WAITING = "Waiting"
+    SUPERSEDED = "Superseded"
+    INVALID_SPEC = "InvalidSpec"
+    INVALID_PACKAGE = "InvalidPackage"
+    INVALID_REPOSITORY = "InvalidRepository"
+    INVALID_SECRET = "InvalidSecret"  # noqa: S105 - a reason, not a secret
+    REPOSITORY_NOT_FOUND = "RepositoryNotFound"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret
+    NOT_IN_GIT = "NotInGit"
+    NOT_READY = "NotReady"
+    ILLEGAL_TRANSITION = "IllegalTransition"
+    DELETION_REFUSED = "DeletionRefused"
+    PACKAGE_TOO_LARGE = "PackageTooLarge"
+    FUNCTION_NOT_FOUND = "FunctionNotFound"
+    FUNCTION_RUNNER_UNAVAILABLE = "FunctionRunnerUnavailable"
+    GIT_AUTH_FAILED = "GitAuthFailed"
+    GIT_REJECTED = "GitRejected"
+    GIT_CONFLICT = "GitConflict"
+    GIT_NOT_FOUND = "GitNotFound"
+    GIT_UNAVAILABLE = "GitUnavailable"
+    GIT_QUOTA_EXCEEDED = "GitQuotaExceeded"
+    GIT_CERTIFICATE_INVALID = "GitCertificateInvalid"
+    GIT_FAILED = "GitFailed"
+    KUBERNETES_UNAVAILABLE = "KubernetesUnavailable"
+    KUBERNETES_FORBIDDEN = "KubernetesForbidden"
+    KUBERNETES_FAILED = "KubernetesFailed"
+    INTERNAL_ERROR = "InternalError"
+
+
+class Condition(ApiModel):
+    """A metav1.Condition."""
+
+    type: str = Field(description="What the condition is about, in CamelCase.")
+    status: ConditionStatus = Field(description="Whether it holds: True, False or Unknown.")
+    observed_generation: int | None = Field(None, description="The metadata.generation the condition was set for.")
+    last_transition_time: datetime | None = Field(None, description="When the status last changed.")
+    reason: str = Field("", description="Why, in one CamelCase word.")
+    message: str = Field("", description="For people: what happened, to what, and what to do.")
+
+
+def merge_conditions(
+    existing: Iterable[Condition], wanted: Iterable[Condition], owned: Iterable[str], now: datetime
+) -> list[Condition]:
+    """Return the conditions a field manager applies next.
+
+    Args:
+        existing: What the object has.
+        wanted: What now holds, of the owned types.
+        owned: The types this manager owns; an owned type that is not wanted disappears, others are left out.
+        now: The time of a flip.
+    """
+    mine = set(owned)
+    before = {condition.type: condition for condition in existing if condition.type in mine}
+    return [_with_transition(condition, before.get(condition.type), now) for condition in wanted]
+
+
+def _with_transition(condition: Condition, before: Condition | None, now: datetime) -> Condition:
+    kept = before is not None and before.status is condition.status and before.last_transition_time is not None
+    moment = before.last_transition_time if before is not None and kept else now.replace(microsecond=0)
+    message = condition.message
+    if len(message) > MESSAGE_LIMIT:
+        message = message[: MESSAGE_LIMIT - 1] + "…"
+    return condition.model_copy(update={"last_transition_time": moment, "message": message})

@@ -1,0 +1,193 @@
+"""PackageRevision `porch.kpt.dev/v1alpha2`: what users ask of one revision of a package, and what came of it."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from api.base import ApiModel, ObjectMeta
+from api.conditions import Condition
+
+
+class Lifecycle(StrEnum):
+    """Where a package revision is on its way from draft to deletion."""
+
+    DRAFT = "Draft"
+    PROPOSED = "Proposed"
+    PUBLISHED = "Published"
+    DELETION_PROPOSED = "DeletionProposed"
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the content is final: Published, or Published and proposed for deletion."""
+        return self in {Lifecycle.PUBLISHED, Lifecycle.DELETION_PROPOSED}
+
+
+class UpdateStrategy(StrEnum):
+    """How an upgrade brings upstream's changes and local ones together."""
+
+    RESOURCE_MERGE = "resource-merge"
+    FAST_FORWARD = "fast-forward"
+    FORCE_DELETE_REPLACE = "force-delete-replace"
+    COPY_MERGE = "copy-merge"
+
+
+class RunOutcome(StrEnum):
+    """How the workflow run that reported last stands."""
+
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    RETRYING = "Retrying"
+    WAITING = "Waiting"
+    STALLED = "Stalled"
+
+
+class ObjectReference(ApiModel):
+    """Another PackageRevision of the same namespace."""
+
+    name: str = Field(description="Name of the PackageRevision.")
+
+
+class SecretReference(ApiModel):
+    """A Secret of the same namespace."""
+
+    name: str = Field(description="Name of the Secret.")
+
+
+class InitSource(ApiModel):
+    """Starts a package from nothing."""
+
+    subpackage: str = Field("", description="Folder below the package to put the new files in.")
+    description: str = Field("", description="What the package is for; goes to the Kptfile and the README.")
+    keywords: list[str] = Field(default_factory=list, description="Words to find the package by.")
+    site: str = Field("", description="Web page of the package.")
+
+
+class GitSource(ApiModel):
+    """A package in a Git repository that need not be registered."""
+
+    repo: str = Field(description="URL of the Git repository.")
+    ref: str = Field(description="Branch, tag or commit.")
+    directory: str = Field(description="Folder of the package in the repository.")
+    secret_ref: SecretReference | None = Field(None, description="Credentials for the repository.")
+
+
+class CloneSource(ApiModel):
+    """Takes a package from upstream and remembers where from."""
+
+    type: Literal["git"] | None = Field(None, description="Kind of upstream.")
+    git: GitSource | None = Field(None, description="A package in any Git repository.")
+    upstream_ref: ObjectReference | None = Field(None, description="A published PackageRevision.")
+
+
+class UpgradeSource(ApiModel):
+    """Merges the changes between two revisions of upstream into a package."""
+
+    old_upstream: ObjectReference | None = Field(None, description="The upstream revision the package was made from.")
+    new_upstream: ObjectReference | None = Field(None, description="The upstream revision to upgrade to.")
+    current_package: ObjectReference | None = Field(None, description="The package revision to upgrade.")
+    strategy: UpdateStrategy | None = Field(None, description="How to merge; resource-merge when not given.")
+
+
+class PackageSource(ApiModel):
+    """How the first content is made: exactly one way."""
+
+    init: InitSource | None = Field(None, description="Start from nothing.")
+    clone_from: CloneSource | None = Field(None, description="Take a package from upstream.")
+    copy_from: ObjectReference | None = Field(None, description="Copy a published revision of the same package.")
+    upgrade: UpgradeSource | None = Field(None, description="Merge upstream's changes into a package.")
+
+
+class ReadinessGate(ApiModel):
+    """A condition of the package that must be True before it is proposed."""
+
+    condition_type: str = Field("", description="Type of the condition in the Kptfile's status.")
+
+
+class PackageMetadata(ApiModel):
+    """Labels and annotations of the package itself, mirrored from its Kptfile."""
+
+    labels: dict[str, str] = Field(default_factory=dict, description="The Kptfile's labels.")
+    annotations: dict[str, str] = Field(default_factory=dict, description="The Kptfile's annotations.")
+
+
+class GitLock(ApiModel):
+    """An exact place in a Git repository."""
+
+    repo: str = Field("", description="URL of the Git repository.")
+    directory: str = Field("", description="Folder of the package in the repository.")
+    ref: str = Field("", description="Branch or tag.")
+    commit: str = Field("", description="Commit id.")
+
+
+class Locator(ApiModel):
+    """Where a package revision is."""
+
+    type: str = Field("", description="Kind of place: git.")
+    git: GitLock | None = Field(None, description="The place in Git.")
+
+
+class PackageCondition(ApiModel):
+    """A condition that the Kptfile holds."""
+
+    type: str = Field(description="What the condition is about.")
+    status: str = Field(description="True, False or Unknown.")
+    reason: str = Field("", description="Why, in one word.")
+    message: str = Field("", description="For people.")
+
+
+class LastRun(ApiModel):
+    """The Temporal workflow run that reported last."""
+
+    run_id: str = Field("", alias="runID", description="Run id, to find it in the Temporal UI.")
+    outcome: RunOutcome | None = Field(None, description="How the run stands.")
+
+
+class PackageRevisionSpec(ApiModel):
+    """What is asked for."""
+
+    package_name: str = Field("", description="Path of the package below the repository's directory.")
+    repository: str = Field("", description="Name of the Repository object, in the same namespace.")
+    workspace_name: str = Field("", description="Name of this line of work, unique in its package.")
+    lifecycle: Lifecycle | None = Field(None, description="The lifecycle the revision should have.")
+    source: PackageSource | None = Field(None, description="How the first content is made.")
+    readiness_gates: list[ReadinessGate] = Field(
+        default_factory=list, description="Conditions the package must meet; mirrored from the Kptfile."
+    )
+    package_metadata: PackageMetadata | None = Field(
+        None, description="Labels and annotations of the package; mirrored from the Kptfile."
+    )
+
+
+class PackageRevisionStatus(ApiModel):
+    """What came of it."""
+
+    observed_generation: int | None = Field(None, description="The newest generation that was handled.")
+    revision: int | None = Field(
+        None, description="Number of the published revision; -1 for the content of the main branch."
+    )
+    upstream_lock: Locator | None = Field(None, description="The upstream place the content was made from.")
+    self_lock: Locator | None = Field(None, description="Where the package revision is in Git.")
+    published_by: str = Field("", description="Who approved the publication.")
+    published_at: datetime | None = Field(None, description="When the revision was published.")
+    deployment: bool | None = Field(None, description="Whether the repository is a deployment repository.")
+    observed_prr_resource_version: str = Field("", description="The render request that was rendered last.")
+    rendering_prr_resource_version: str = Field("", description="The render request that is being rendered.")
+    creation_source: str = Field("", description="How the first content was made: init, clone, copy or upgrade.")
+    package_conditions: list[PackageCondition] = Field(
+        default_factory=list, description="Conditions that the Kptfile holds."
+    )
+    conditions: list[Condition] = Field(default_factory=list, description="State of the reconcile.")
+    observed_reconcile_now: str = Field("", description="The reconcile-now token that was handled last.")
+    last_run: LastRun | None = Field(None, description="The workflow run that reported last.")
+
+
+class PackageRevision(ApiModel):
+    """One revision of a kpt package."""
+
+    api_version: str = ""
+    kind: str = ""
+    metadata: ObjectMeta = Field(default_factory=ObjectMeta)
+    spec: PackageRevisionSpec = Field(default_factory=PackageRevisionSpec)
+    status: PackageRevisionStatus = Field(default_factory=PackageRevisionStatus)
