@@ -1,7 +1,7 @@
 """A small Kubernetes client: raw JSON in and out, errors by kind, a time limit on everything."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -149,7 +149,7 @@ class KubeClient:
         limit: int = PAGE_SIZE,
         label_selector: str = "",
         field_selector: str = "",
-    ) -> AsyncIterator[Object]:
+    ) -> AsyncGenerator[Object, None]:
         """Read a list page by page, so that it need not fit in memory.
 
         A list whose token expires on the way goes on with newer objects: every object that exists throughout comes,

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
+from api import names
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -59,9 +61,13 @@ def _segment(text: str) -> str:
     return quote(text, safe="")
 
 
-PACKAGEREVISIONS: Final = Resource("porch.kpt.dev", "v1alpha2", "packagerevisions", "PackageRevision")
-REPOSITORIES: Final = Resource("config.porch.kpt.dev", "v1alpha1", "repositories", "Repository")
-FUNCTIONCONFIGS: Final = Resource("config.porch.kpt.dev", "v1alpha1", "functionconfigs", "FunctionConfig")
+PACKAGEREVISIONS: Final = Resource(
+    names.PORCH_GROUP, names.PACKAGE_REVISION_VERSION, names.PACKAGE_REVISION_PLURAL, names.PACKAGE_REVISION_KIND
+)
+REPOSITORIES: Final = Resource(names.CONFIG_GROUP, names.CONFIG_VERSION, names.REPOSITORY_PLURAL, names.REPOSITORY_KIND)
+FUNCTIONCONFIGS: Final = Resource(
+    names.CONFIG_GROUP, names.CONFIG_VERSION, names.FUNCTION_CONFIG_PLURAL, names.FUNCTION_CONFIG_KIND
+)
 SECRETS: Final = Resource("", "v1", "secrets", "Secret")
 CONFIGMAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
 EVENTS: Final = Resource("", "v1", "events", "Event")

@@ -1,0 +1,127 @@
+"""The watcher: Kubernetes objects in, signals to workflows out."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, Protocol
+
+from kube.backoff import Backoff
+from kube.client import KubeClient
+from kube.watching import WatchState, WatchTimings
+from watcher.dispatcher import Dispatcher, Signaller
+from watcher.packagerevisions import PackageRevisionWatcher
+from watcher.repositories import RepositoryWatcher
+from watcher.starter import TemporalUnavailable
+
+logger = logging.getLogger(__name__)
+
+RELIST_SECONDS = 600.0
+
+
+class Starter(Signaller, Protocol):
+    """A `Signaller` that has to be made ready first; a `WorkflowStarter`."""
+
+    async def prepare(self) -> None:
+        """Make ready; raises `TemporalUnavailable` while that is not possible."""
+
+
+class WatcherHealth:
+    """How the watcher stands, for people and probes."""
+
+    def __init__(self) -> None:
+        """Nothing is watched yet."""
+        self._watches: list[WatchState] = []
+        self._dispatcher: Dispatcher | None = None
+        self._waiting_for = "the start"
+
+    def waits_for(self, what: str) -> None:
+        """Say what the start waits for."""
+        self._waiting_for = what
+
+    def runs(self, dispatcher: Dispatcher, watches: Sequence[WatchState]) -> None:
+        """Say what to report on."""
+        self._waiting_for = ""
+        self._dispatcher = dispatcher
+        self._watches = list(watches)
+
+    def readiness(self) -> tuple[bool, Mapping[str, Any]]:
+        """Return whether everything was listed, is watched and can be signalled, and the numbers behind that."""
+        if self._dispatcher is None:
+            return False, {"waitingFor": self._waiting_for}
+        numbers = self._dispatcher.numbers()
+        ready = not numbers.error and all(watch.listed and not watch.error for watch in self._watches)
+        return ready, {"watches": [_describe(watch) for watch in self._watches], "signals": asdict(numbers)}
+
+
+async def run_watcher(
+    kube: KubeClient,
+    starter: Starter,
+    *,
+    namespaces: Sequence[str] = (),
+    in_flight: int = 32,
+    relist_seconds: float = RELIST_SECONDS,
+    health: WatcherHealth | None = None,
+    timings: WatchTimings | None = None,
+) -> None:
+    """Watch until cancelled.
+
+    Kubernetes or Temporal may be away at the start and at any time: it waits, says for what, and goes on. So it does
+    while the CustomResourceDefinitions are not installed.
+
+    Args:
+        kube: The API server.
+        starter: Signals and starts workflows.
+        namespaces: What to watch; none means all namespaces.
+        in_flight: Calls to Temporal at once.
+        relist_seconds: Time after which everything is listed again and what is not converged is signalled again.
+        health: Told how the watcher stands.
+        timings: How the watches keep time; its `relist` is `relist_seconds`.
+    """
+    health = health or WatcherHealth()
+    timings = replace(timings or WatchTimings(), relist=relist_seconds)
+    await _prepare(starter, health)
+    dispatcher = Dispatcher(starter, in_flight=in_flight)
+    watchers, states = _watchers(kube, dispatcher, namespaces, timings)
+    health.runs(dispatcher, states)
+    logger.info("watching %s", ", ".join(state.name for state in states))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(dispatcher.run())
+        for watcher in watchers:
+            group.create_task(watcher.run())
+
+
+def _watchers(
+    kube: KubeClient, dispatcher: Dispatcher, namespaces: Sequence[str], timings: WatchTimings
+) -> tuple[list[PackageRevisionWatcher | RepositoryWatcher], list[WatchState]]:
+    watchers: list[PackageRevisionWatcher | RepositoryWatcher] = []
+    states: list[WatchState] = []
+    for namespace in namespaces or (None,):
+        where = f"in namespace {namespace}" if namespace else "in all namespaces"
+        for kind, what in ((PackageRevisionWatcher, "PackageRevisions"), (RepositoryWatcher, "Repositories")):
+            state = WatchState(f"{what} {where}")
+            watchers.append(kind(kube, dispatcher, namespace=namespace, timings=timings, state=state))
+            states.append(state)
+    return watchers, states
+
+
+async def _prepare(starter: Starter, health: WatcherHealth) -> None:
+    backoff = Backoff(first=0.5, longest=10.0)
+    said = ""
+    while True:
+        try:
+            await starter.prepare()
+        except TemporalUnavailable as error:
+            if str(error) != said:
+                said = str(error)
+                logger.warning("waiting for Temporal: %s", said)
+            health.waits_for(f"Temporal: {said}")
+            await asyncio.sleep(backoff.next())
+        else:
+            return
+
+
+def _describe(watch: WatchState) -> dict[str, Any]:
+    silent = round(time.monotonic() - watch.active_at, 1) if watch.active_at > 0 else None
+    return {"name": watch.name, "listed": watch.listed, "secondsSinceLastEvent": silent, "error": watch.error}

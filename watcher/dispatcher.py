@@ -1,0 +1,230 @@
+"""The queue between the watch and Temporal: bounded, coalescing, and it loses nothing while Temporal is away."""
+
+import asyncio
+import enum
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+from kube.backoff import Backoff
+from watcher.needs import Key, Target
+from watcher.starter import TemporalUnavailable
+
+logger = logging.getLogger(__name__)
+
+_FIRST_DELAY = 0.5
+_LONGEST_DELAY = 10.0
+
+
+class Signaller(Protocol):
+    """What makes "look again" reach a workflow; a `WorkflowStarter`."""
+
+    async def signal(self, target: Target) -> None:
+        """Signal; raises `TemporalUnavailable` when no object can be signalled now, anything else for this one."""
+
+
+class _State(enum.Enum):
+    QUEUED = enum.auto()
+    IN_FLIGHT = enum.auto()
+    DELAYED = enum.auto()
+    SIGNALLED = enum.auto()
+
+
+@dataclass(slots=True)
+class _Entry:
+    target: Target
+    state: _State
+    since: float
+    backoff: Backoff | None = None
+    timer: asyncio.TimerHandle | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DispatcherNumbers:
+    """How the queue stands.
+
+    Attributes:
+        unconverged: Objects that need work, signalled or not.
+        pending: Objects whose signal waits to be sent.
+        in_flight: Calls to Temporal now.
+        signalled: Signals that Temporal took since the start.
+        oldest_pending_seconds: Age of the oldest waiting signal; 0 when none waits.
+        error: Why Temporal takes no signals; empty while it does.
+    """
+
+    unconverged: int
+    pending: int
+    in_flight: int
+    signalled: int
+    oldest_pending_seconds: float
+    error: str
+
+
+class Dispatcher:
+    """Keeps one small entry per object that needs work, and signals each once per intent.
+
+    Only the newest intent of an object waits. What was signalled is remembered until the object is converged or gone,
+    so that the status which our own workers write makes no signals.
+    """
+
+    def __init__(
+        self,
+        signaller: Signaller,
+        *,
+        in_flight: int = 32,
+        first_delay: float = _FIRST_DELAY,
+        longest_delay: float = _LONGEST_DELAY,
+    ) -> None:
+        """Take what signals, and how to go about it.
+
+        Args:
+            signaller: Sends the signals.
+            in_flight: Calls to Temporal at once.
+            first_delay: Seconds before the next attempt after a failure; doubles with each, jittered.
+            longest_delay: Longest wait between attempts, in seconds.
+        """
+        self._signaller = signaller
+        self._in_flight = in_flight
+        self._delays = (first_delay, longest_delay)
+        self._backoff = Backoff(first=first_delay, longest=longest_delay)
+        self._entries: dict[Key, _Entry] = {}
+        self._ready: OrderedDict[Key, None] = OrderedDict()
+        self._available = asyncio.Event()
+        self._paused_until = 0.0
+        self._error = ""
+        self._busy = 0
+        self._signalled = 0
+
+    def offer(self, target: Target, *, again: bool = False) -> None:
+        """Take an object that needs work. Returns at once.
+
+        Args:
+            target: The object as it is now.
+            again: Signal even if this intent was signalled before: its run may have been ended by hand.
+        """
+        entry = self._entries.get(target.key)
+        if entry is None:
+            self._entries[target.key] = entry = _Entry(target, _State.SIGNALLED, time.monotonic())
+            self._enqueue(entry)
+            return
+        changed = entry.target.signature != target.signature
+        entry.target = target
+        if entry.state in {_State.SIGNALLED, _State.DELAYED} and (
+            changed or (again and entry.state is _State.SIGNALLED)
+        ):
+            self._enqueue(entry)
+
+    def forget(self, key: Key) -> None:
+        """Drop an object that is converged or gone; a signal of it that waits is not sent."""
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return
+        self._ready.pop(key, None)
+        if entry.timer is not None:
+            entry.timer.cancel()
+
+    def keys(self, namespace: str | None = None) -> Iterable[Key]:
+        """Return the objects that need work, of one namespace or of all."""
+        return [key for key in self._entries if namespace is None or key[0] == namespace]
+
+    def numbers(self) -> DispatcherNumbers:
+        """Return how the queue stands."""
+        oldest = next(iter(self._ready), None)
+        age = time.monotonic() - self._entries[oldest].since if oldest is not None else 0.0
+        return DispatcherNumbers(
+            unconverged=len(self._entries),
+            pending=len(self._ready) + sum(1 for entry in self._entries.values() if entry.state is _State.DELAYED),
+            in_flight=self._busy,
+            signalled=self._signalled,
+            oldest_pending_seconds=age,
+            error=self._error,
+        )
+
+    async def run(self) -> NoReturn:
+        """Send signals until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._in_flight):
+                group.create_task(self._work(), name=f"dispatcher-{number}")
+        raise AssertionError("the workers of a dispatcher do not end")
+
+    async def _work(self) -> NoReturn:
+        while True:
+            entry = await self._next()
+            self._busy += 1
+            try:
+                await self._signal(entry)
+            finally:
+                self._busy -= 1
+
+    async def _next(self) -> _Entry:
+        while True:
+            pause = self._paused_until - time.monotonic()
+            if pause > 0:
+                await asyncio.sleep(pause)
+            elif self._ready:
+                key, _ = self._ready.popitem(last=False)
+                return self._entries[key]
+            else:
+                self._available.clear()
+                await self._available.wait()
+
+    async def _signal(self, entry: _Entry) -> None:
+        entry.state = _State.IN_FLIGHT
+        sent = entry.target
+        try:
+            await self._signaller.signal(sent)
+        except TemporalUnavailable as error:
+            self._pause(error)
+            self._enqueue(entry, first=True)
+        except Exception as error:  # noqa: BLE001 - whatever one object's signal meets must not stop the others'
+            self._delay(entry, error)
+        else:
+            self._sent(entry, sent)
+
+    def _sent(self, entry: _Entry, sent: Target) -> None:
+        self._signalled += 1
+        self._works()
+        entry.backoff = None
+        entry.state = _State.SIGNALLED
+        if entry.target.signature != sent.signature:
+            self._enqueue(entry)
+
+    def _enqueue(self, entry: _Entry, *, first: bool = False) -> None:
+        key = entry.target.key
+        if self._entries.get(key) is not entry:
+            return
+        if entry.timer is not None:
+            entry.timer.cancel()
+            entry.timer = None
+        if not first:
+            entry.since = time.monotonic()
+        entry.state = _State.QUEUED
+        self._ready[key] = None
+        if first:
+            self._ready.move_to_end(key, last=False)
+        self._available.set()
+
+    def _pause(self, error: TemporalUnavailable) -> None:
+        now = time.monotonic()
+        if not self._error:
+            logger.warning("Temporal takes no signals, trying until it does: %s", error)
+        self._error = str(error)
+        # Many calls fail together; they count as one failure.
+        if now >= self._paused_until:
+            self._paused_until = now + self._backoff.next()
+
+    def _works(self) -> None:
+        if self._error:
+            logger.info("Temporal takes signals again; %d objects wait", len(self._ready))
+        self._error = ""
+
+    def _delay(self, entry: _Entry, error: Exception) -> None:
+        if entry.backoff is None:
+            entry.backoff = Backoff(first=self._delays[0], longest=self._delays[1])
+            logger.error("cannot signal the workflow of %s/%s, trying until it works: %s", *entry.target.key, error)
+        entry.state = _State.DELAYED
+        if self._entries.get(entry.target.key) is entry:
+            entry.timer = asyncio.get_running_loop().call_later(entry.backoff.next(), self._enqueue, entry)

@@ -1,0 +1,106 @@
+"""Does this object need work? Pure functions of the object as the API server has it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from api.intent import intent_key
+from api.names import FINALIZER, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
+from api.packagerevision import Lifecycle
+
+Key = tuple[str, str]
+"""Namespace and name of an object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is kept of an object that needs work: enough to signal its workflow, and no more.
+
+    Attributes:
+        namespace: Of the object.
+        name: Of the object.
+        repository: For the search attribute, as are the next three; may be empty.
+        package: See there.
+        workspace: See there.
+        lifecycle: The lifecycle that is asked for.
+        signature: Differs when a workflow should look again: other intent, or handled and still in need.
+    """
+
+    namespace: str
+    name: str
+    repository: str
+    package: str
+    workspace: str
+    lifecycle: str
+    signature: str
+
+    @property
+    def key(self) -> Key:
+        """Namespace and name."""
+        return self.namespace, self.name
+
+
+def key_of(obj: Mapping[str, Any]) -> Key:
+    """Return namespace and name of a raw object."""
+    metadata = obj["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
+
+
+def target_of(obj: Mapping[str, Any]) -> Target:
+    """Return what is kept of a raw PackageRevision.
+
+    `status.observedGeneration` is part of the signature because an edit that states no new intent (mirrored Kptfile
+    metadata) can land while a report for the generation before is on its way: the object then was handled, is in need
+    all the same, and asks for the same as before.
+    """
+    namespace, name = key_of(obj)
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    return Target(
+        namespace=namespace,
+        name=name,
+        repository=spec.get("repository") or "",
+        package=spec.get("packageName") or "",
+        workspace=spec.get("workspaceName") or "",
+        lifecycle=spec.get("lifecycle") or "",
+        signature=f"{intent_key(obj)}/{status.get('observedGeneration', 0)}",
+    )
+
+
+def needs_reconcile(obj: Mapping[str, Any]) -> bool:
+    """Say whether a raw PackageRevision asks for something that its status does not say was handled.
+
+    A stalled object needs nothing: a person must change it first, which moves the generation.
+    """
+    metadata = obj.get("metadata") or {}
+    if "deletionTimestamp" in metadata:
+        return FINALIZER in (metadata.get("finalizers") or [])
+    status = obj.get("status") or {}
+    if metadata.get("generation", 0) != status.get("observedGeneration", 0):
+        return True
+    spec, annotations = obj.get("spec") or {}, metadata.get("annotations") or {}
+    return (
+        _source_due(metadata, spec, status) or _render_due(spec, annotations, status) or _asked_now(annotations, status)
+    )
+
+
+def _source_due(metadata: Mapping[str, Any], spec: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+    if not spec.get("source") or status.get("creationSource"):
+        return False
+    return not any(
+        condition.get("type") == "Stalled"
+        and condition.get("status") == "True"
+        and condition.get("observedGeneration") == metadata.get("generation")
+        for condition in status.get("conditions") or []
+    )
+
+
+def _render_due(spec: Mapping[str, Any], annotations: Mapping[str, str], status: Mapping[str, Any]) -> bool:
+    requested = annotations.get(RENDER_REQUEST_ANNOTATION)
+    if not requested or spec.get("lifecycle") != Lifecycle.DRAFT:
+        return False
+    return bool(requested != status.get("observedPrrResourceVersion"))
+
+
+def _asked_now(annotations: Mapping[str, str], status: Mapping[str, Any]) -> bool:
+    asked = annotations.get(RECONCILE_NOW_ANNOTATION)
+    return bool(asked) and asked != status.get("observedReconcileNow")

@@ -1,0 +1,128 @@
+"""From the watch of Repositories to signals: what waits for a Repository goes on as soon as it is there."""
+
+import asyncio
+import contextlib
+import logging
+from typing import NoReturn
+
+from kube.backoff import Backoff
+from kube.client import KubeClient, Object
+from kube.errors import KubeError
+from kube.resources import PACKAGEREVISIONS, REPOSITORIES
+from kube.watching import (
+    Changed,
+    Deleted,
+    Listed,
+    ListEnd,
+    ListStarted,
+    WatchEvent,
+    WatchState,
+    WatchTimings,
+    watch_objects,
+)
+from watcher.dispatcher import Dispatcher
+from watcher.needs import Key, key_of, needs_reconcile, target_of
+
+logger = logging.getLogger(__name__)
+
+Version = tuple[str, int]
+"""The uid and generation of a Repository: differs when another one has the name, or the spec changed."""
+
+
+class RepositoryWatcher:
+    """Signals the PackageRevisions of a Repository that appeared, changed or went, where they still need work."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        dispatcher: Dispatcher,
+        *,
+        namespace: str | None,
+        timings: WatchTimings,
+        state: WatchState,
+    ) -> None:
+        """Take the clients, what to watch (None is all namespaces), and who is told how the watch stands."""
+        self._client = client
+        self._dispatcher = dispatcher
+        self._namespace = namespace
+        self._timings = timings
+        self._state = state
+        self._known: dict[Key, Version] = {}
+        self._unlisted: set[Key] = set()
+        self._listed = False
+        self._to_wake: dict[Key, None] = {}
+        self._waking = asyncio.Event()
+        self._backoff = Backoff(first=timings.first_delay, longest=timings.longest_delay)
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch())
+            group.create_task(self._wake_forever())
+
+    async def _watch(self) -> None:
+        events = watch_objects(self._client, REPOSITORIES, self._namespace, timings=self._timings, state=self._state)
+        async with contextlib.aclosing(events):
+            async for event in events:
+                self.handle(event)
+
+    def handle(self, event: WatchEvent) -> None:
+        """Take one event of the watch."""
+        match event:
+            case ListStarted():
+                self._unlisted = set(self._known)
+            case Listed(obj):
+                self._unlisted.discard(key_of(obj))
+                self._look_at(obj)
+            case ListEnd():
+                self._listed = True
+                for key in self._unlisted:
+                    self._gone(key)
+                self._unlisted = set()
+            case Changed(_, obj):
+                self._look_at(obj)
+            case Deleted(obj):
+                self._gone(key_of(obj))
+
+    def _look_at(self, repository: Object) -> None:
+        key, metadata = key_of(repository), repository["metadata"]
+        version = (metadata.get("uid", ""), metadata.get("generation", 0))
+        if self._known.get(key) == version:
+            return
+        self._known[key] = version
+        # The first list of Repositories tells nothing new: the first list of PackageRevisions signals all in need.
+        if self._listed:
+            self._wake(key)
+
+    def _gone(self, key: Key) -> None:
+        if self._known.pop(key, None) is not None:
+            self._wake(key)
+
+    def _wake(self, key: Key) -> None:
+        self._to_wake[key] = None
+        self._waking.set()
+
+    async def _wake_forever(self) -> NoReturn:
+        while True:
+            while not self._to_wake:
+                self._waking.clear()
+                await self._waking.wait()
+            key = next(iter(self._to_wake))
+            del self._to_wake[key]
+            try:
+                await self._signal_packages(key)
+            except KubeError as error:
+                logger.warning("cannot list the PackageRevisions of Repository %s/%s, trying again: %s", *key, error)
+                self._to_wake[key] = None
+                await asyncio.sleep(self._backoff.next())
+
+    async def _signal_packages(self, repository: Key) -> None:
+        namespace, name = repository
+        count = 0
+        objects = self._client.list_all(PACKAGEREVISIONS, namespace, field_selector=f"spec.repository={name}")
+        async with contextlib.aclosing(objects):
+            async for obj in objects:
+                if needs_reconcile(obj):
+                    self._dispatcher.offer(target_of(obj), again=True)
+                    count += 1
+        logger.info("Repository %s/%s changed; %d of its PackageRevisions look again", namespace, name, count)
