@@ -1,0 +1,286 @@
+"""Resources of a package to a function's input, and its answer to resources again."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from posixpath import normpath
+
+from kpt.errors import YamlError
+from kpt.files import join, path_problem
+from kpt.krm import krm_problem, map_of, text_of
+from kpt.resource_list import body_span, compose_list, item_text, split_list
+from kpt.resources import Resource
+from kpt.results import Result, parse_results
+from kpt.yaml_nodes import MappingNode, Node, SequenceNode, Value
+from kpt.yaml_text import Document, dump
+
+PATH, LEGACY_PATH = "internal.config.kubernetes.io/path", "config.kubernetes.io/path"
+INDEX, LEGACY_INDEX = "internal.config.kubernetes.io/index", "config.kubernetes.io/index"
+PACKAGE_PATH = "internal.config.kubernetes.io/package-path"
+SEQUENCE_INDENT = "internal.config.kubernetes.io/seqindent"
+MIGRATION_ID = "internal.config.kubernetes.io/annotations-migration-resource-id"
+RESOURCE_ID = "internal.config.k8s.io/kpt-resource-id"
+IDS = ("internal.config.kubernetes.io/id", "config.k8s.io/id")
+INTERNAL = frozenset(
+    {PATH, LEGACY_PATH, INDEX, LEGACY_INDEX, PACKAGE_PATH, SEQUENCE_INDENT, MIGRATION_ID, RESOURCE_ID, *IDS}
+)
+"""Annotations that exist on the wire only."""
+
+
+class BadOutputError(Exception):
+    """A function answered with something that cannot be part of the package."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a function was given, kept to recognise it in the answer."""
+
+    resources: Sequence[Resource]
+    texts: Sequence[str]
+    top: str
+    """Directory of the top package: `/` on the wire."""
+    package: str
+    """Directory of the package whose pipeline runs."""
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a function gave back.
+
+    Attributes:
+        resources: its items. Those with an origin in the input keep that text wherever the value is the same.
+        places: for each item, the position in the input of the resource it was; None for new ones.
+        results: what it said.
+    """
+
+    resources: list[Resource]
+    places: list[int | None]
+    results: list[Result]
+
+
+def encode(resources: Sequence[Resource], *, top: str, package: str, config: str | None, selected: bool) -> Sent:
+    """Write the input of one function.
+
+    Args:
+        resources: the items.
+        top: directory of the top package.
+        package: directory of the package whose pipeline runs.
+        config: text of the functionConfig document; None for none.
+        selected: whether the function has selectors, which adds an id of kpt's own.
+    """
+    texts = [_annotated(resource, top, place, selected=selected) for place, resource in enumerate(resources)]
+    return Sent(resources, texts, top, package, compose_list(texts, function_config=config))
+
+
+def _annotated(resource: Resource, top: str, place: int, *, selected: bool) -> str:
+    document = resource.document
+    metadata = map_of(document.value, "metadata")
+    index = str(resource.index)
+    wire = {
+        LEGACY_INDEX: index,
+        LEGACY_PATH: resource.path,
+        INDEX: index,
+        PACKAGE_PATH: _absolute(resource.package, top),
+        PATH: resource.path,
+        SEQUENCE_INDENT: _sequence_indent(document.root),
+        MIGRATION_ID: str(place),
+        IDS[0]: str(place + 1),
+        IDS[1]: str(place + 1),
+    }
+    if selected:
+        wire[RESOURCE_ID] = str(place)
+    annotations = {**map_of(metadata, "annotations"), **wire}
+    return _edited_body(document, {**document.value, "metadata": {**metadata, "annotations": annotations}})
+
+
+def _edited_body(document: Document, value: Value) -> str:
+    """The document's own lines, changed to say `value`."""
+    start, end = body_span(document)
+    head, tail = document.text[:start], document.text[end:]
+    edited = document.edit_text(value)
+    if edited.startswith(head) and edited.endswith(tail):
+        return item_text(edited[start : len(edited) - len(tail)])
+    return dump(value)
+
+
+def _sequence_indent(root: Node | None) -> str:
+    """`wide` if the document's first list below a key stands to the right of it."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, SequenceNode):
+            stack += reversed(node.items)
+        elif isinstance(node, MappingNode):
+            for _, value in node.entries:
+                if isinstance(value, SequenceNode) and not value.flow:
+                    return "wide" if value.column > node.column else "compact"
+            stack += reversed([value for _, value in node.entries])
+    return "compact"
+
+
+def _absolute(package: str, top: str) -> str:
+    return "/" + package[len(top) :].lstrip("/")
+
+
+def decode(sent: Sent, content: bytes) -> Answer:
+    """Read what a function gave back and find out which of its items are which of the input.
+
+    Raises:
+        BadOutputError: no ResourceList, items that are no resources, or that lie outside of the package.
+    """
+    if not content.strip() and sent.resources:
+        raise BadOutputError(
+            "the function gave no output; to delete everything it must answer with an empty list of items"
+        )
+    try:
+        listed = split_list(content)
+        reader = _Reader(sent)
+        found = [reader.read(text) for text in listed.items]
+    except YamlError as error:
+        raise BadOutputError(f"MalformedYAMLError: {error}") from None
+    resources = [resource for resource, _ in found]
+    check_places(resources)
+    _check_krm(resources)
+    return Answer(resources, [place for _, place in found], parse_results(listed.results))
+
+
+class _Reader:
+    """Recognises items of an answer."""
+
+    def __init__(self, sent: Sent) -> None:
+        self.sent = sent
+        self.by_text = {text: place for place, text in enumerate(sent.texts)}
+        self.by_id = {str(place + 1): place for place in range(len(sent.resources))}
+        self.by_place = {(item.full_path, item.index): place for place, item in enumerate(sent.resources)}
+        self.used: set[int] = set()
+
+    def read(self, text: str) -> tuple[Resource, int | None]:
+        place = self.by_text.get(text)
+        if place is not None and place not in self.used:
+            self.used.add(place)
+            return self.sent.resources[place], place
+        document = Document(text)
+        if not isinstance(document.value, dict):
+            raise BadOutputError("output resource list must contain only KRM resources: an item is not a mapping")
+        annotations = map_of(document.value, "metadata", "annotations")
+        place = self._identify(annotations)
+        if place is None:
+            return self._new(document, annotations), None
+        self.used.add(place)
+        return self._known(self.sent.resources[place], document.value, annotations), place
+
+    def _identify(self, annotations: dict[str, Value]) -> int | None:
+        for name in IDS:
+            place = self.by_id.get(str(annotations.get(name)))
+            if place is not None:
+                return place if place not in self.used else None
+        path, index = annotations.get(PATH), annotations.get(INDEX)
+        if isinstance(path, str) and isinstance(index, str) and index.isdecimal():
+            full = join(self._package(annotations), path)
+            place = self.by_place.get((full, int(index)))
+        return place if place not in self.used else None
+
+    def _known(self, old: Resource, value: Value, annotations: dict[str, Value]) -> Resource:
+        path = _reconcile("path", annotations.get(LEGACY_PATH), annotations.get(PATH), old.path)
+        index = _reconcile("index", annotations.get(LEGACY_INDEX), annotations.get(INDEX), str(old.index))
+        document = old.document.edit(_without_wire(value, old.value))
+        package = self._package(annotations) if PACKAGE_PATH in annotations else old.package
+        moved = _clean_path(path if path is not None else _default_path(value))
+        return Resource(package, moved, _index(index), document, old.origin)
+
+    def _new(self, document: Document, annotations: dict[str, Value]) -> Resource:
+        path = _reconcile("path", annotations.get(LEGACY_PATH), annotations.get(PATH), None)
+        index = _reconcile("index", annotations.get(LEGACY_INDEX), annotations.get(INDEX), None)
+        value = document.value
+        document = document.edit(_without_wire(value, {}))
+        place = _clean_path(path if path is not None else _default_path(value))
+        return Resource(self._package(annotations), place, _index(index), document)
+
+    def _package(self, annotations: dict[str, Value]) -> str:
+        """Directory of the package that an item says it belongs to; the running one if it says nothing."""
+        named = annotations.get(PACKAGE_PATH)
+        if not isinstance(named, str):
+            return self.sent.package
+        package = normpath(join(self.sent.top, named.strip("/"))) if named.strip("/") else self.sent.top
+        inside = package == self.sent.package or package.startswith(join(self.sent.package, ""))
+        if not inside or path_problem(package or "x"):
+            raise BadOutputError(
+                f"function must not modify resources outside of package: resource has package path {named}"
+            )
+        return package
+
+
+def _reconcile(what: str, legacy: Value, internal: Value, old: str | None) -> str | None:
+    """The value of an annotation that exists under two keys, of which functions may change one."""
+    if legacy is None and internal is None:
+        return None
+    one, other = str(internal if legacy is None else legacy), str(legacy if internal is None else internal)
+    if other in (one, old):
+        return one
+    if one == old:
+        return other
+    raise BadOutputError(f"resource input to function has mismatched legacy and internal {what} annotations")
+
+
+def _clean_path(path: str) -> str:
+    clean = normpath(path.lstrip("/"))
+    if clean == ".." or clean.startswith("../"):
+        raise BadOutputError(f"function must not modify resources outside of package: resource has path {path}")
+    problem = path_problem(clean) or ("path must name a file" if clean == "." else "")
+    if problem:
+        raise BadOutputError(f"resource has path {path!r}: {problem}")
+    return clean
+
+
+def _index(text: str | None) -> int:
+    if text is None or not text:
+        return 0
+    if not text.isdecimal() or len(text) > _LONGEST_INDEX:
+        raise BadOutputError(f"resource has index {text!r}, expected a number from 0")
+    return int(text)
+
+
+_LONGEST_INDEX = 9
+
+
+def _default_path(value: Value) -> str:
+    """Where kpt puts a resource that a function made without saying where."""
+    namespace, name = text_of(value, "metadata", "namespace"), text_of(value, "metadata", "name")
+    file = f"{text_of(value, 'kind').lower()}_{name}.yaml"
+    return f"{namespace}/{file}" if namespace else file
+
+
+def _without_wire(value: dict[str, Value], old: dict[str, Value]) -> dict[str, Value]:
+    """The value without the annotations of the wire; what the document had before of that name comes back."""
+    metadata = map_of(value, "metadata")
+    kept = {key: item for key, item in map_of(metadata, "annotations").items() if key not in INTERNAL}
+    kept |= {key: item for key, item in map_of(old, "metadata", "annotations").items() if key in INTERNAL}
+    rest = {key: item for key, item in metadata.items() if key != "annotations"}
+    if kept:
+        return {**value, "metadata": {**rest, "annotations": kept}}
+    if "annotations" in map_of(old, "metadata") and not map_of(old, "metadata", "annotations"):
+        rest["annotations"] = old["metadata"]["annotations"]
+    if rest or "metadata" in old:
+        return {**value, "metadata": rest or old["metadata"]}
+    return {key: item for key, item in value.items() if key != "metadata"}
+
+
+def check_places(resources: Iterable[Resource]) -> None:
+    """Refuse two resources in one place.
+
+    Raises:
+        BadOutputError: naming the place.
+    """
+    seen: set[tuple[str, int]] = set()
+    for resource in resources:
+        place = (resource.full_path, resource.index)
+        if place in seen:
+            raise BadOutputError(f'resource at path "{resource.path}" and index "{resource.index}" already exists')
+        seen.add(place)
+
+
+def _check_krm(resources: Iterable[Resource]) -> None:
+    for resource in resources:
+        problem = krm_problem(resource.path, resource.value)
+        if problem:
+            raise BadOutputError(f"output resource list must contain only KRM resources: {resource.path}: {problem}")

@@ -1,0 +1,247 @@
+"""YAML text to a tree that knows where each value stands in the text and what it means.
+
+Built from libyaml's events in one loop without recursion: a hostile document can neither exhaust the stack nor,
+through aliases, the memory. Aliases are nodes of their own, because editing text needs the place of the alias
+and not of its anchor.
+"""
+
+from typing import Any
+
+import yaml
+from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs leave out the base class of its loaders
+
+from kpt.errors import YamlError
+from kpt.yaml_scalars import Scalar, resolve_plain, resolve_tagged
+
+Value = Any
+"""What a document means: dict with string keys, list, or scalar. Shared between readers, so never changed in place."""
+
+MAX_DEPTH = 200
+"""Deepest nesting that is read or written. Kubernetes schemas stay below 60."""
+
+MAX_EXPANDED_NODES = 100_000
+"""Nodes that aliases may add to one document: a few nested anchors can otherwise stand for billions."""
+
+
+class ScalarNode:
+    """A scalar; `style` is the quote or block indicator, empty when plain."""
+
+    __slots__ = ("end", "raw", "start", "style", "value")
+
+    def __init__(self, start: int, end: int, raw: str, style: str, value: Scalar) -> None:
+        self.start, self.end, self.raw, self.style, self.value = start, end, raw, style, value
+
+
+class AliasNode:
+    """A `*name`; its value is that of the anchored node."""
+
+    __slots__ = ("end", "start", "target", "value")
+
+    def __init__(self, start: int, end: int, target: "Node") -> None:
+        self.start, self.end, self.target = start, end, target
+        self.value: Value = target.value
+
+
+class MappingNode:
+    """A mapping; `column` is that of its keys, `merged` says that `<<` contributes to its value."""
+
+    __slots__ = ("column", "end", "entries", "flow", "merged", "start", "value")
+
+    def __init__(self, start: int, *, flow: bool) -> None:
+        self.start, self.end, self.flow, self.merged, self.column = start, start, flow, False, 0
+        self.entries: list[tuple[ScalarNode, Node]] = []
+        self.value: dict[str, Value] = {}
+
+
+class SequenceNode:
+    """A list; `column` is that of its dashes."""
+
+    __slots__ = ("column", "end", "flow", "items", "start", "value")
+
+    def __init__(self, start: int, column: int, *, flow: bool) -> None:
+        self.start, self.end, self.flow, self.column = start, start, flow, column
+        self.items: list[Node] = []
+        self.value: list[Value] = []
+
+
+Node = ScalarNode | AliasNode | MappingNode | SequenceNode
+
+
+def compose(text: str) -> Node | None:
+    """Parse one document.
+
+    Returns:
+        The root node; None when the text has only blanks and comments.
+
+    Raises:
+        YamlError: not YAML, several documents, a duplicate key, a key that is not a scalar, too deep, or aliases that
+            expand beyond `MAX_EXPANDED_NODES`.
+    """
+    builder = _Builder(text)
+    try:
+        parser = CParser(text)
+        while (event := parser.get_event()) is not None:
+            handler = builder.handlers.get(type(event))
+            if handler:
+                handler(event)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise YamlError(_describe(error), mark.line + 1 if mark else 0) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise YamlError(f"character {error.character!r} is not allowed in YAML", line) from None
+    return builder.root
+
+
+def _describe(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or "not valid YAML"
+    return f"{problem} ({error.context})" if error.context else problem
+
+
+_Event = Any
+"""A libyaml event; their classes share attributes that the stubs give to some only."""
+
+
+class _Builder:
+    """Consumes events; keeps the open collections on a stack of its own."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.root: Node | None = None
+        self.stack: list[MappingNode | SequenceNode] = []
+        self.keys: list[ScalarNode | None] = []
+        self.anchors: dict[str, Node] = {}
+        self.sizes: dict[int, int] = {}
+        self.nodes = 0
+        self.expanded = 0
+        self.starts: list[tuple[str | None, int]] = []
+        self.handlers: dict[type, Any] = {
+            yaml.ScalarEvent: self.scalar,
+            yaml.AliasEvent: self.alias,
+            yaml.MappingStartEvent: self.mapping,
+            yaml.SequenceStartEvent: self.sequence,
+            yaml.MappingEndEvent: self.close,
+            yaml.SequenceEndEvent: self.close,
+            yaml.DocumentStartEvent: self.document,
+        }
+
+    def document(self, event: _Event) -> None:
+        if self.root is not None:
+            raise YamlError("a second document begins here, expected one", event.start_mark.line + 1)
+
+    def scalar(self, event: _Event) -> None:
+        start, end, style = event.start_mark.index, event.end_mark.index, event.style or ""
+        if style in ("|", ">") and style:
+            end = _block_end(self.text, start, end)
+        raw = event.value
+        if event.tag is not None and event.tag != "!":
+            value = resolve_tagged(event.tag, raw)
+        else:
+            value = resolve_plain(raw) if event.implicit[0] else raw
+        node = ScalarNode(start, end, raw, style, value)
+        self.nodes += 1
+        if event.anchor:
+            self.anchors[event.anchor] = node
+            self.sizes[id(node)] = 1
+        self.attach(node, event)
+
+    def alias(self, event: _Event) -> None:
+        line = event.start_mark.line + 1
+        target = self.anchors.get(event.anchor)
+        if target is None:
+            raise YamlError(f"alias *{event.anchor} has no anchor before it", line)
+        size = self.sizes.get(id(target))
+        if size is None:
+            raise YamlError(f"alias *{event.anchor} stands inside its own anchor", line)
+        self.expanded += size
+        if self.expanded > MAX_EXPANDED_NODES:
+            raise YamlError(f"aliases expand to more than {MAX_EXPANDED_NODES} nodes", line)
+        self.nodes += size
+        self.attach(AliasNode(event.start_mark.index, event.end_mark.index, target), event)
+
+    def mapping(self, event: _Event) -> None:
+        self.open(MappingNode(event.start_mark.index, flow=bool(event.flow_style)), event)
+
+    def sequence(self, event: _Event) -> None:
+        mark = event.start_mark
+        self.open(SequenceNode(mark.index, mark.column, flow=bool(event.flow_style)), event)
+
+    def open(self, node: MappingNode | SequenceNode, event: _Event) -> None:
+        if len(self.stack) >= MAX_DEPTH:
+            raise YamlError(f"nested deeper than {MAX_DEPTH} levels", event.start_mark.line + 1)
+        self.nodes += 1
+        if event.anchor:
+            self.anchors[event.anchor] = node
+        self.starts.append((event.anchor, self.nodes - 1))
+        self.attach(node, event)
+        self.stack.append(node)
+        self.keys.append(None)
+
+    def close(self, event: _Event) -> None:
+        node = self.stack.pop()
+        self.keys.pop()
+        if isinstance(node, MappingNode):
+            node.end = event.end_mark.index if node.flow or not node.entries else node.entries[-1][1].end
+            if node.merged:
+                _merge(node, event.start_mark.line + 1)
+        else:
+            node.end = event.end_mark.index if node.flow or not node.items else node.items[-1].end
+        anchor, before = self.starts.pop()
+        if anchor:
+            self.sizes[id(node)] = self.nodes - before
+
+    def attach(self, node: Node, event: _Event) -> None:
+        """Put a node where the innermost open collection expects one."""
+        if not self.stack:
+            self.root = node
+            return
+        parent = self.stack[-1]
+        if isinstance(parent, SequenceNode):
+            parent.items.append(node)
+            parent.value.append(node.value)
+            return
+        key = self.keys[-1]
+        if key is not None:
+            self.keys[-1] = None
+            parent.entries.append((key, node))
+            self.assign(parent, key, node)
+        else:
+            self.keys[-1] = self.check_key(parent, node, event)
+
+    def assign(self, parent: MappingNode, key: ScalarNode, node: Node) -> None:
+        if key.raw == "<<" and not key.style:
+            parent.merged = True
+        elif key.raw in parent.value:
+            line = self.text.count("\n", 0, key.start) + 1
+            raise YamlError(f'key "{key.raw}" appears twice in one mapping', line)
+        else:
+            parent.value[key.raw] = node.value
+
+    def check_key(self, parent: MappingNode, node: Node, event: _Event) -> ScalarNode:
+        mark = event.start_mark
+        if not isinstance(node, ScalarNode):
+            raise YamlError("a mapping key must be a scalar", mark.line + 1)
+        if not parent.entries:
+            parent.column = mark.column
+        return node
+
+
+def _merge(node: MappingNode, line: int) -> None:
+    """Add what `<<` brings; the mapping's own keys win, then earlier sources."""
+    for key, source in node.entries:
+        if key.raw != "<<" or key.style:
+            continue
+        values = source.value if isinstance(source.value, list) else [source.value]
+        for value in values:
+            if not isinstance(value, dict):
+                raise YamlError("`<<` must name a mapping or a list of mappings", line)
+            for name, item in value.items():
+                node.value.setdefault(name, item)
+
+
+def _block_end(text: str, start: int, end: int) -> int:
+    """End of a block scalar: behind its last line of text, or behind its blank lines too where they count (`+`)."""
+    header = text[start : text.find("\n", start) + 1 or end]
+    if "+" in header.partition("#")[0]:
+        return end
+    return start + len(text[start:end].rstrip("\r\n"))

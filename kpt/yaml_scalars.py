@@ -1,0 +1,148 @@
+"""Scalars: what a plain one means, and how a value is written so that every reader takes it for what it is.
+
+Reading follows Go's yaml.v3, which kpt and its functions use: `on` and `yes` are strings, `012` is octal, timestamps
+stay strings. Writing also has YAML 1.1 readers in mind (Kubernetes' own), so `on` is quoted.
+"""
+
+import json
+import math
+import re
+
+Scalar = str | int | float | bool | None
+"""A YAML scalar as Python sees it."""
+
+_CONSTANTS: dict[str, Scalar] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
+    **{sign + word: math.inf for sign in ("", "+") for word in (".inf", ".Inf", ".INF")},
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
+}
+_FIRST_OF_SPECIAL = frozenset("0123456789+-.~nNtTfF")
+_INTEGER = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|[1-9][0-9]*|0)\Z")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+_YAML_1_1 = re.compile(
+    r"""(?: [yYnN] | yes|Yes|YES | no|No|NO | on|On|ON | off|Off|OFF | = | <<
+        | [0-9]{4}-[0-9]{1,2}-[0-9]{1,2} (?: (?:[Tt]|[ \t]+) [0-9]{1,2}:.* )?
+        | [-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?
+        | [-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?
+        | [-+]?\.[0-9_]+(?:[eE][-+]?[0-9]+)?
+        | [-+]?0[0-9_]+ | [-+]?[0-9_]+ | [-+]?0[xobXOB]?[0-9a-fA-F_]+ )\Z""",
+    re.VERBOSE,
+)
+_LONGEST_NUMBER = 400
+_INDICATORS = frozenset(",[]{}#&*!|>'\"%@`")
+_PRINTABLE = r"\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff"
+_UNSAFE_INSIDE = re.compile(rf": |:\Z| #|[^{_PRINTABLE}]")
+_UNSAFE_IN_FLOW = re.compile(r"[,\[\]{}]|:[,\[\]{}]")
+_ESCAPED = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+_UNSAFE_IN_SINGLE = re.compile(rf"[^{_PRINTABLE}]")
+_NOT_LITERAL = re.compile(rf"[^\n\t{_PRINTABLE}]")
+
+
+def resolve_plain(text: str) -> Scalar:
+    """The value of an unquoted scalar."""
+    if text and text[0] not in _FIRST_OF_SPECIAL:
+        return text
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    return _number(text.replace("_", ""), text) if len(text) < _LONGEST_NUMBER else text
+
+
+def _number(digits: str, text: str) -> Scalar:
+    if _INTEGER.match(digits):
+        return _integer(digits)
+    if _FLOAT.match(digits):
+        number = float(digits)
+        return text if math.isinf(number) else number
+    return text
+
+
+def _integer(digits: str) -> int:
+    sign = -1 if digits[0] == "-" else 1
+    body = digits.lstrip("+-")
+    if len(body) > 1 and body[0] == "0" and body[1].isdigit():
+        return sign * int(body, 8)
+    return sign * int(body, 0)
+
+
+def resolve_tagged(tag: str, text: str) -> Scalar:
+    """The value of a scalar with an explicit tag; tags that mean nothing to Kubernetes leave the text as it is."""
+    if tag.rpartition(":")[2] in ("int", "float", "bool", "null"):
+        value = resolve_plain(text)
+        return float(value) if tag.endswith(":float") and type(value) is int else value
+    return text
+
+
+def is_ambiguous(text: str) -> bool:
+    """Whether some YAML reader would take this text, written plain, for something other than a string."""
+    return type(resolve_plain(text)) is not str or _YAML_1_1.match(text) is not None or text.lower() in _SPOKEN
+
+
+_SPOKEN = frozenset({"null", "true", "false", "yes", "no", "on", "off", ".nan", ".inf", "-.inf", "+.inf"})
+
+
+def plain_is_safe(text: str, *, flow: bool) -> bool:
+    """Whether a string can stand unquoted."""
+    if not text or text[0] in _INDICATORS or text[0] == " " or text[-1] == " " or text.startswith(("---", "...")):
+        return False
+    if text[0] in "-?:" and (len(text) == 1 or text[1] == " " or flow):
+        return False
+    if _UNSAFE_INSIDE.search(text) or (flow and _UNSAFE_IN_FLOW.search(text)):
+        return False
+    return not is_ambiguous(text)
+
+
+def double_quoted(text: str) -> str:
+    """The string in double quotes, on one line; also valid JSON."""
+    return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))
+
+
+def render_scalar(value: Scalar, *, style: str | None = None, flow: bool = False, json_text: bool = False) -> str:
+    """Write a scalar on one line.
+
+    Args:
+        value: what to write.
+        style: the quote character the text had before, kept where the value allows.
+        flow: whether it stands inside `[]` or `{}`.
+        json_text: whether the document is JSON, so that strings always take double quotes.
+    """
+    if not isinstance(value, str):
+        return _render_special(value)
+    if json_text or style == '"':
+        return double_quoted(value)
+    single = not _UNSAFE_IN_SINGLE.search(value)
+    if style == "'" and single:
+        return _single_quoted(value)
+    if plain_is_safe(value, flow=flow):
+        return value
+    return _single_quoted(value) if single and ('"' in value or "\\" in value) else double_quoted(value)
+
+
+def _single_quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _render_special(value: float | None) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if math.isnan(value):
+        return ".nan"
+    if math.isinf(value):
+        return ".inf" if value > 0 else "-.inf"
+    return repr(value)
+
+
+def literal_header(text: str) -> str | None:
+    """The header of a literal block that holds the string, or None when only a quoted scalar can."""
+    first = text.lstrip("\n")
+    if "\n" not in text or not first or first[0] in " \t" or _NOT_LITERAL.search(text):
+        return None
+    if not text.endswith("\n"):
+        return "|-"
+    return "|+" if text.endswith("\n\n") else "|"
