@@ -1,0 +1,43 @@
+"""Stand-ins for Temporal that count, wait or fail on demand."""
+
+import asyncio
+from collections import Counter
+
+from watcher.needs import Key, Target
+
+
+class RecordingSignaller:
+    """Takes every signal and keeps it; fails as its script says, waits while its gate is closed."""
+
+    def __init__(self) -> None:
+        self.sent: list[Target] = []
+        self.failures: list[Exception | None] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.calls = 0
+        self.in_flight = 0
+        self.most_in_flight = 0
+
+    async def prepare(self) -> None:
+        """Always ready."""
+
+    async def signal(self, target: Target) -> None:
+        self.calls += 1
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await self.gate.wait()
+            await asyncio.sleep(0)
+            error = self.failures.pop(0) if self.failures else None
+            if error is not None:
+                raise error
+            self.sent.append(target)
+        finally:
+            self.in_flight -= 1
+
+    def signatures(self, key: Key) -> list[str]:
+        return [target.signature for target in self.sent if target.key == key]
+
+    @property
+    def counts(self) -> Counter[Key]:
+        return Counter(target.key for target in self.sent)

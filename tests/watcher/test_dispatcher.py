@@ -1,0 +1,252 @@
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.kube.helpers import eventually
+from tests.watcher.signallers import RecordingSignaller
+from watcher.dispatcher import Dispatcher
+from watcher.needs import Target
+from watcher.starter import SignalRefused, TemporalUnavailable
+
+
+def target(name: str, intent: int = 1) -> Target:
+    return Target("ns", name, "repo", name, "v1", "Draft", str(intent))
+
+
+def make(signaller: RecordingSignaller, **options: Any) -> Dispatcher:
+    return Dispatcher(signaller, **{"first_delay": 0.0, "longest_delay": 0.0, **options})
+
+
+@contextlib.asynccontextmanager
+async def running(dispatcher: Dispatcher) -> AsyncIterator[None]:
+    task = asyncio.create_task(dispatcher.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def quiet(dispatcher: Dispatcher) -> None:
+    def nothing_to_do() -> bool:
+        numbers = dispatcher.numbers()
+        return not numbers.pending and not numbers.in_flight
+
+    await eventually(nothing_to_do, "the dispatcher has nothing to do")
+
+
+async def test_one_signal_per_intent_whatever_the_number_of_events() -> None:
+    signaller = RecordingSignaller()
+    dispatcher = make(signaller)
+    async with running(dispatcher):
+        for intent in (1, 1, 1, 2, 2):
+            dispatcher.offer(target("a", intent))
+            await quiet(dispatcher)
+    assert signaller.signatures(("ns", "a")) == ["1", "2"]
+
+
+async def test_what_waits_is_coalesced_to_the_newest() -> None:
+    signaller = RecordingSignaller()
+    dispatcher = make(signaller)
+    for intent in range(1, 100):
+        dispatcher.offer(target("a", intent))
+        dispatcher.offer(target("b", intent))
+    assert dispatcher.numbers().pending == 2
+    async with running(dispatcher):
+        await quiet(dispatcher)
+    assert [(t.name, t.signature) for t in signaller.sent] == [("a", "99"), ("b", "99")]
+
+
+async def test_newer_intent_during_the_call_is_signalled_after_it() -> None:
+    signaller = RecordingSignaller()
+    signaller.gate.clear()
+    dispatcher = make(signaller)
+    async with running(dispatcher):
+        dispatcher.offer(target("a", 1))
+        await eventually(lambda: signaller.in_flight == 1, "the first call")
+        dispatcher.offer(target("a", 2))
+        dispatcher.offer(target("a", 3))
+        signaller.gate.set()
+        await quiet(dispatcher)
+    assert signaller.signatures(("ns", "a")) == ["1", "3"]
+
+
+async def test_forgotten_means_not_sent_and_signalled_anew_later() -> None:
+    signaller = RecordingSignaller()
+    dispatcher = make(signaller)
+    dispatcher.offer(target("a"))
+    dispatcher.forget(("ns", "a"))
+    dispatcher.forget(("ns", "never seen"))
+    async with running(dispatcher):
+        dispatcher.offer(target("b"))
+        await quiet(dispatcher)
+        assert signaller.counts == {("ns", "b"): 1}
+        dispatcher.forget(("ns", "b"))
+        dispatcher.offer(target("b"))
+        await quiet(dispatcher)
+    assert signaller.counts == {("ns", "b"): 2}
+
+
+async def test_again_repeats_a_signal_but_never_doubles_one_that_waits() -> None:
+    signaller = RecordingSignaller()
+    dispatcher = make(signaller)
+    dispatcher.offer(target("a"), again=True)
+    dispatcher.offer(target("a"), again=True)
+    async with running(dispatcher):
+        await quiet(dispatcher)
+        assert signaller.counts == {("ns", "a"): 1}
+        dispatcher.offer(target("a"), again=True)
+        await quiet(dispatcher)
+    assert signaller.counts == {("ns", "a"): 2}
+
+
+async def test_no_more_than_n_calls_at_once() -> None:
+    signaller = RecordingSignaller()
+    signaller.gate.clear()
+    dispatcher = make(signaller, in_flight=3)
+    async with running(dispatcher):
+        for number in range(20):
+            dispatcher.offer(target(f"p{number}"))
+        await eventually(lambda: signaller.in_flight == 3, "three calls")
+        assert (dispatcher.numbers().in_flight, dispatcher.numbers().pending) == (3, 17)
+        signaller.gate.set()
+        await quiet(dispatcher)
+    assert signaller.most_in_flight == 3
+    assert len(signaller.sent) == 20
+
+
+async def test_temporal_away_loses_nothing_keeps_the_order_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="watcher.dispatcher")
+    signaller = RecordingSignaller()
+    signaller.failures = [TemporalUnavailable("connection refused")] * 7
+    dispatcher = make(signaller, in_flight=1)
+    for name in "abc":
+        dispatcher.offer(target(name))
+    async with running(dispatcher):
+        await quiet(dispatcher)
+    assert [t.name for t in signaller.sent] == ["a", "b", "c"]
+    assert signaller.calls == 10
+    assert [r.message for r in caplog.records if r.name == "watcher.dispatcher"] == [
+        "Temporal takes no signals, trying until it does: connection refused",
+        "Temporal takes signals again; 2 objects wait",
+    ]
+
+
+async def test_memory_is_one_entry_per_object_while_temporal_is_away() -> None:
+    signaller = RecordingSignaller()
+    signaller.gate.clear()
+    dispatcher = make(signaller, in_flight=2)
+    async with running(dispatcher):
+        for intent in range(200):
+            for name in "abcde":
+                dispatcher.offer(target(name, intent))
+                if intent % 3 == 0:
+                    dispatcher.forget(("ns", name))
+            await asyncio.sleep(0)
+        assert len(dispatcher._entries) == 5
+        assert len(dispatcher._ready) <= 5
+        signaller.gate.set()
+
+
+async def test_an_object_that_is_refused_does_not_hold_up_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    signaller = RecordingSignaller()
+    signaller.failures = [SignalRefused("search attribute too long"), None, ValueError("unexpected")]
+    dispatcher = make(signaller, in_flight=1, first_delay=0.01, longest_delay=0.02)
+    for name in "abc":
+        dispatcher.offer(target(name))
+    async with running(dispatcher):
+        await quiet(dispatcher)
+    assert signaller.sent[0].name == "b"
+    assert {t.name for t in signaller.sent} == {"a", "b", "c"}
+    assert dispatcher.numbers().error == ""
+    assert "cannot signal the workflow of ns/a, trying until it works: search attribute too long" in caplog.text
+
+
+async def test_newer_intent_of_a_refused_object_is_tried_at_once() -> None:
+    signaller = RecordingSignaller()
+    signaller.failures = [SignalRefused("no")]
+    dispatcher = make(signaller, first_delay=1000.0, longest_delay=1000.0)
+    async with running(dispatcher):
+        dispatcher.offer(target("a", 1))
+        await eventually(lambda: signaller.calls == 1 and not signaller.in_flight, "the first call")
+        dispatcher.offer(target("a", 1), again=True)
+        dispatcher.offer(target("a", 2))
+        await quiet(dispatcher)
+    assert signaller.signatures(("ns", "a")) == ["2"]
+
+
+async def test_a_forgotten_object_is_not_tried_again() -> None:
+    signaller = RecordingSignaller()
+    signaller.failures = [SignalRefused("no")]
+    dispatcher = make(signaller, first_delay=1000.0, longest_delay=1000.0)
+    async with running(dispatcher):
+        dispatcher.offer(target("a"))
+        await eventually(lambda: signaller.calls == 1 and dispatcher.numbers().pending, "the delay")
+        entry = dispatcher._entries["ns", "a"]
+        dispatcher.forget(("ns", "a"))
+        assert entry.timer is not None
+        assert entry.timer.cancelled()
+        await quiet(dispatcher)
+    assert signaller.sent == []
+
+
+_NAMES = st.sampled_from("abc")
+_STEPS = st.one_of(
+    st.tuples(st.just("offer"), _NAMES, st.integers(1, 3), st.booleans()),
+    st.tuples(st.just("forget"), _NAMES),
+    st.tuples(st.just("turn"), st.integers(1, 5)),
+    st.tuples(st.just("close")),
+    st.tuples(st.just("open")),
+)
+_FAILURES = st.lists(
+    st.sampled_from([None, TemporalUnavailable("away"), SignalRefused("no"), ValueError("odd")]), max_size=15
+)
+
+
+async def _play(steps: list[Any], failures: list[Exception | None], in_flight: int) -> None:
+    signaller = RecordingSignaller()
+    signaller.failures = list(failures)
+    dispatcher = make(signaller, in_flight=in_flight)
+    newest: dict[str, str] = {}
+    # Where each object's present need began: signals sent before do not count for it.
+    since: dict[str, int] = {}
+    async with running(dispatcher):
+        for step in steps:
+            match step:
+                case ("offer", name, intent, again):
+                    if newest.get(name) != str(intent):
+                        since[name] = len(signaller.sent)
+                    newest[name] = str(intent)
+                    dispatcher.offer(target(name, intent), again=again)
+                case ("forget", name):
+                    newest.pop(name, None)
+                    dispatcher.forget(("ns", name))
+                case ("turn", count):
+                    for _ in range(count):
+                        await asyncio.sleep(0)
+                case ("close",):
+                    signaller.gate.clear()
+                case ("open",):
+                    signaller.gate.set()
+        signaller.gate.set()
+        await quiet(dispatcher)
+    assert set(dispatcher.keys()) == {("ns", name) for name in newest}
+    for name, signature in newest.items():
+        assert any(t.name == name and t.signature == signature for t in signaller.sent[since[name] :]), name
+    assert signaller.most_in_flight <= in_flight
+    assert not dispatcher._ready
+
+
+@settings(max_examples=300, deadline=None)
+@given(steps=st.lists(_STEPS, max_size=40), failures=_FAILURES, in_flight=st.integers(1, 3))
+def test_whatever_happens_the_newest_intent_of_every_object_in_need_is_signalled(
+    steps: list[Any], failures: list[Exception | None], in_flight: int
+) -> None:
+    asyncio.run(_play(steps, failures, in_flight))
