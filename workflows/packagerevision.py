@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
@@ -9,8 +10,10 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
+    # `from workflows import policies` would load a second copy of it for every run: the sandbox passes a module through
+    # only when the import statement names it in full.
+    import workflows.policies as policies  # noqa: PLR0402
     from activities.definitions import ErrorKind, Facts, ObjectKey, Phase, PhaseInput, PhaseResult, ReconcileActivities
-    from workflows import policies
     from workflows.identity import (
         LIFECYCLE_ATTRIBUTE,
         LOOK_AGAIN_SIGNAL,
@@ -70,16 +73,16 @@ class PackageRevisionWorkflow:
         await asyncio.sleep(0)
         result = PackageRevisionResult(outcome=Outcome.CONVERGED)
         while self._look_again:
-            self._continue_as_new_when_long(target)
+            if self._is_long():
+                workflow.continue_as_new(target)
             self._look_again = False
             result = await self._pass()
         if result.outcome is Outcome.STALLED:
             raise ApplicationError(result.message, type=ErrorKind.STALLED, non_retryable=True)
         return result
 
-    def _continue_as_new_when_long(self, target: PackageRevisionInput) -> None:
-        if self._signals >= policies.SIGNALS_PER_RUN or workflow.info().is_continue_as_new_suggested():
-            workflow.continue_as_new(target)
+    def _is_long(self) -> bool:
+        return self._signals >= policies.SIGNALS_PER_RUN or workflow.info().is_continue_as_new_suggested()
 
     async def _pass(self) -> PackageRevisionResult:
         facts = await self._observe()
@@ -116,9 +119,7 @@ class PackageRevisionWorkflow:
         activity, policy = _PHASES[phase]
         handle = workflow.start_activity_method(
             activity,
-            PhaseInput(
-                namespace=self._key.namespace, name=self._key.name, intent=facts.intent, commit=before.commit
-            ),
+            PhaseInput(namespace=self._key.namespace, name=self._key.name, intent=facts.intent, commit=before.commit),
             task_queue=policy.queue,
             start_to_close_timeout=policy.start_to_close,
             heartbeat_timeout=policy.heartbeat,
@@ -131,7 +132,8 @@ class PackageRevisionWorkflow:
             if handle.done():
                 return await handle
             self._look_again = False
-            if await self._superseded(facts):
+            # A phase that retries for weeks must not hold a run open until its history is full: it is begun again.
+            if self._is_long() or await self._superseded(facts):
                 handle.cancel()
                 raise _SupersededError
 
@@ -149,7 +151,7 @@ class PackageRevisionWorkflow:
         )
 
     def _show_phase(self, phase: Phase, facts: Facts) -> None:
-        updates: list[SearchAttributeUpdate] = [PHASE_ATTRIBUTE.value_set(phase)]
+        updates: list[SearchAttributeUpdate[Any]] = [PHASE_ATTRIBUTE.value_set(phase)]
         if facts.desired is not None:
             updates.append(LIFECYCLE_ATTRIBUTE.value_set(facts.desired))
         workflow.upsert_search_attributes(updates)

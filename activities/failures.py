@@ -1,0 +1,118 @@
+"""The three kinds of error, and the one table that sorts every library's errors into them."""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from activities.definitions import ErrorKind
+from api.conditions import Reason
+from functions.errors import FunctionNotFound, RequestTooLarge, RunnerUnavailable
+from gitrepo.errors import (
+    GitAuthError,
+    GitCertificateError,
+    GitConflict,
+    GitError,
+    GitHookDeclined,
+    GitNotFound,
+    GitQuotaExceeded,
+    GitUnavailable,
+)
+from gitrepo.refs import InvalidName
+from kpt.errors import InvalidPackage
+from kube.errors import Conflict, Forbidden, KubeError, KubeUnavailable
+
+logger = logging.getLogger(__name__)
+
+WAITING_DELAY = timedelta(seconds=15)
+"""How long a wait for something else lasts before the next look. What is waited for usually ends it sooner by a signal."""
+
+
+class PhaseError(Exception):
+    """Ends a phase; says of which kind the error is and how to show it to people."""
+
+    kind = ErrorKind.TRANSIENT
+
+    def __init__(self, reason: str, message: str) -> None:
+        """Take the condition reason and the message for people: what failed, on what, what to do."""
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class Transient(PhaseError):  # noqa: N818 - the kinds carry the design's names
+    """The world is at fault; tried again with backoff, without limit."""
+
+
+class Waiting(PhaseError):  # noqa: N818 - the kinds carry the design's names
+    """Something else must come first; tried again at a set delay."""
+
+    kind = ErrorKind.WAITING
+
+
+class Stalled(PhaseError):  # noqa: N818 - the kinds carry the design's names
+    """A person must act; not tried again."""
+
+    kind = ErrorKind.STALLED
+
+
+class Superseded(PhaseError):  # noqa: N818 - the kinds carry the design's names
+    """The object asks for something newer; nothing is written."""
+
+    kind = ErrorKind.SUPERSEDED
+
+    def __init__(self) -> None:
+        """Nothing is shown to people: the next pass reports."""
+        super().__init__(Reason.SUPERSEDED, "the object asks for something newer")
+
+
+@dataclass(frozen=True)
+class _Row:
+    error: type[Exception]
+    kind: type[PhaseError]
+    reason: str
+
+
+_TABLE = (
+    _Row(GitAuthError, Stalled, Reason.GIT_AUTH_FAILED),
+    _Row(GitHookDeclined, Stalled, Reason.GIT_REJECTED),
+    _Row(GitQuotaExceeded, Stalled, Reason.GIT_QUOTA_EXCEEDED),
+    _Row(GitCertificateError, Stalled, Reason.GIT_CERTIFICATE_INVALID),
+    _Row(GitNotFound, Stalled, Reason.GIT_NOT_FOUND),
+    _Row(GitConflict, Transient, Reason.GIT_CONFLICT),
+    _Row(GitUnavailable, Transient, Reason.GIT_UNAVAILABLE),
+    _Row(GitError, Transient, Reason.GIT_FAILED),
+    _Row(InvalidName, Stalled, Reason.INVALID_SPEC),
+    _Row(InvalidPackage, Stalled, Reason.INVALID_PACKAGE),
+    _Row(FunctionNotFound, Stalled, Reason.FUNCTION_NOT_FOUND),
+    _Row(RequestTooLarge, Stalled, Reason.PACKAGE_TOO_LARGE),
+    _Row(RunnerUnavailable, Transient, Reason.FUNCTION_RUNNER_UNAVAILABLE),
+    _Row(KubeUnavailable, Transient, Reason.KUBERNETES_UNAVAILABLE),
+    _Row(Conflict, Transient, Reason.KUBERNETES_UNAVAILABLE),
+    _Row(Forbidden, Transient, Reason.KUBERNETES_FORBIDDEN),
+    _Row(KubeError, Transient, Reason.KUBERNETES_FAILED),
+)
+
+
+def classify(error: Exception) -> PhaseError:
+    """Sort any error into one of the kinds. An unknown one is Transient, and loud: its trace is logged."""
+    if isinstance(error, PhaseError):
+        return error
+    for row in _TABLE:
+        if isinstance(error, row.error):
+            return row.kind(row.reason, str(error))
+    logger.error("unexpected %s", type(error).__name__, exc_info=error)
+    return Transient(Reason.INTERNAL_ERROR, f"unexpected {type(error).__name__}: {error}")
+
+
+def to_application_error(error: PhaseError) -> ApplicationError:
+    """Give Temporal the error with its retry behaviour."""
+    benign = error.kind in {ErrorKind.WAITING, ErrorKind.SUPERSEDED}
+    return ApplicationError(
+        error.message,
+        type=error.kind,
+        non_retryable=error.kind in {ErrorKind.STALLED, ErrorKind.SUPERSEDED},
+        next_retry_delay=WAITING_DELAY if error.kind is ErrorKind.WAITING else None,
+        category=ApplicationErrorCategory.BENIGN if benign else ApplicationErrorCategory.UNSPECIFIED,
+    )

@@ -1,0 +1,96 @@
+"""Mirrors what the Kptfile says about the package into the object, where `kubectl` users look for it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from activities.failures import Superseded
+from api.intent import intent_key
+from api.names import KPTFILE_FIELD_MANAGER, PACKAGE_REVISION_API_VERSION, PACKAGE_REVISION_KIND
+from kpt.kptfile import Kptfile, parse_kptfile
+from kube.client import KubeClient
+from kube.resources import PACKAGEREVISIONS
+
+
+class KptfileMirror:
+    """Writes readiness gates, metadata and conditions of the Kptfile to the PackageRevision, one way."""
+
+    def __init__(self, kube: KubeClient) -> None:
+        """Take the API client."""
+        self._kube = kube
+
+    async def reflect(self, obj: dict[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
+        """Apply what differs, and nothing where nothing does.
+
+        Args:
+            obj: The object as last read.
+            files: The package after rendering.
+
+        Returns:
+            The object as it is now.
+
+        Raises:
+            InvalidPackage: The Kptfile cannot be read.
+            Superseded: The object came to ask for something else meanwhile.
+            KubeError: The API server cannot be reached or refuses.
+        """
+        text = files.get("Kptfile")
+        if text is None:
+            return obj
+        kptfile = parse_kptfile(text)
+        spec, status = _spec(kptfile), {"packageConditions": _conditions(kptfile)}
+        if any(
+            (obj.get("spec") or {}).get(name, empty) != spec.get(name, empty) for name, empty in _EMPTY_SPEC.items()
+        ):
+            obj = await self._apply(obj, {"spec": spec})
+        if (obj.get("status") or {}).get("packageConditions", []) != status["packageConditions"]:
+            obj = await self._apply(obj, {"status": status}, subresource="status")
+        return obj
+
+    async def _apply(self, obj: dict[str, Any], part: dict[str, Any], subresource: str | None = None) -> dict[str, Any]:
+        metadata = obj["metadata"]
+        body = {
+            "apiVersion": PACKAGE_REVISION_API_VERSION,
+            "kind": PACKAGE_REVISION_KIND,
+            "metadata": {key: metadata[key] for key in ("namespace", "name", "uid")},
+            **part,
+        }
+        after = await self._kube.apply(
+            PACKAGEREVISIONS, body, field_manager=KPTFILE_FIELD_MANAGER, subresource=subresource
+        )
+        if intent_key(after) != intent_key(obj):
+            raise Superseded
+        return after
+
+
+_EMPTY_SPEC: dict[str, Any] = {"readinessGates": [], "packageMetadata": {}}
+
+
+def _spec(kptfile: Kptfile) -> dict[str, Any]:
+    gates = [{"conditionType": gate.condition_type} for gate in kptfile.info.readiness_gates]
+    metadata = {
+        name: dict(values)
+        for name, values in (("labels", kptfile.metadata.labels), ("annotations", kptfile.metadata.annotations))
+        if values
+    }
+    spec: dict[str, Any] = {}
+    if gates:
+        spec["readinessGates"] = gates
+    if metadata:
+        spec["packageMetadata"] = metadata
+    return spec
+
+
+def _conditions(kptfile: Kptfile) -> list[dict[str, Any]]:
+    return [
+        {
+            key: value
+            for key, value in (
+                ("type", condition.type),
+                ("status", condition.status),
+                ("reason", condition.reason),
+                ("message", condition.message),
+            )
+            if value
+        }
+        for condition in kptfile.status.conditions
+    ]

@@ -1,0 +1,60 @@
+"""The label that marks the newest published revision of a package."""
+
+from typing import Any
+
+from api.names import LATEST_REVISION_LABEL
+from api.packagerevision import PackageRevision
+from kube.client import KubeClient
+from kube.errors import NotFound
+from kube.resources import PACKAGEREVISIONS
+
+
+class LatestLabel:
+    """Keeps `porch.kpt.dev/latest-revision` right on all revisions of a package (reference: Porch labels.go behaviour)."""
+
+    def __init__(self, kube: KubeClient) -> None:
+        """Take the API client."""
+        self._kube = kube
+
+    async def refresh(self, obj: dict[str, Any], *, without: str = "") -> None:
+        """Set the label to "true" on the highest published revision of the object's package, else to "false".
+
+        Args:
+            obj: Any revision of the package.
+            without: Name of a revision that is about to go and does not count.
+        """
+        namespace, spec = obj["metadata"]["namespace"], obj["spec"]
+        selector = f"spec.repository={spec['repository']},spec.packageName={spec['packageName']}"
+        revisions = [item async for item in self._kube.list_all(PACKAGEREVISIONS, namespace, field_selector=selector)]
+        latest = _latest([item for item in revisions if item["metadata"]["name"] != without])
+        for item in revisions:
+            await self._label(item, "true" if item["metadata"]["name"] == latest else "false")
+
+    async def _label(self, item: dict[str, Any], value: str) -> None:
+        metadata = item["metadata"]
+        if "deletionTimestamp" in metadata or (metadata.get("labels") or {}).get(LATEST_REVISION_LABEL) == value:
+            return
+        try:
+            await self._kube.merge_patch(
+                PACKAGEREVISIONS,
+                metadata["namespace"],
+                metadata["name"],
+                {"metadata": {"labels": {LATEST_REVISION_LABEL: value}}},
+            )
+        except NotFound:
+            return
+
+
+def _latest(items: list[dict[str, Any]]) -> str:
+    published = []
+    for item in items:
+        revision = PackageRevision.model_validate(item)
+        lifecycle, number = revision.spec.lifecycle, revision.status.revision or 0
+        if (
+            "deletionTimestamp" not in item["metadata"]
+            and lifecycle is not None
+            and lifecycle.is_published
+            and number > 0
+        ):
+            published.append((number, item["metadata"]["name"]))
+    return max(published, default=(0, ""))[1]

@@ -1,0 +1,88 @@
+"""Reads the live object and says which phases may have work."""
+
+from typing import Any
+
+from activities.definitions import Facts, ObjectKey
+from activities.repositories import Repositories
+from api.conditions import ConditionStatus, ConditionType
+from api.intent import intent_key
+from api.names import FINALIZER, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
+from api.packagerevision import Lifecycle, PackageRevision, PackageRevisionStatus
+from kube.client import KubeClient
+from kube.errors import NotFound
+from kube.resources import PACKAGEREVISIONS
+
+
+class Observer:
+    """Turns a live object into the facts a pass decides on."""
+
+    def __init__(self, kube: KubeClient, repositories: Repositories) -> None:
+        """Take the API client and the look-up of Repositories."""
+        self._kube = kube
+        self._repositories = repositories
+
+    async def facts(self, key: ObjectKey) -> Facts:
+        """Read one object.
+
+        Raises:
+            KubeError: The API server cannot be reached or refuses.
+        """
+        try:
+            obj = await self._kube.get(PACKAGEREVISIONS, key.namespace, key.name)
+        except NotFound:
+            return Facts(exists=False)
+        repository = (obj.get("spec") or {}).get("repository", "")
+        context = await self._repositories.context(key.namespace, repository) if repository else ""
+        return facts_of(obj, context)
+
+
+def facts_of(obj: dict[str, Any], context: str) -> Facts:
+    """Return the facts of a raw object; `context` is the digest of its Repository."""
+    revision = PackageRevision.model_validate(obj)
+    spec, status, metadata = revision.spec, revision.status, obj["metadata"]
+    annotations = metadata.get("annotations") or {}
+    token = annotations.get(RECONCILE_NOW_ANNOTATION, "")
+    fresh = status.observed_generation == metadata.get("generation") and token == (status.observed_reconcile_now or "")
+    return Facts(
+        exists=True,
+        intent=intent_key(obj),
+        context=context,
+        deleting="deletionTimestamp" in metadata,
+        finalizer=FINALIZER in (metadata.get("finalizers") or []),
+        desired=spec.lifecycle,
+        current=spec.lifecycle if fresh and _ready(status) else lifecycle_in_git(status),
+        repository=spec.repository,
+        package=spec.package_name,
+        workspace=spec.workspace_name,
+        source_pending=spec.source is not None and not status.creation_source,
+        render_pending=_render_pending(status, annotations.get(RENDER_REQUEST_ANNOTATION, ""), token, fresh=fresh),
+        report_pending=not fresh,
+    )
+
+
+def lifecycle_in_git(status: PackageRevisionStatus) -> Lifecycle | None:
+    """Return the lifecycle that the last report found in Git, from the ref that the self lock names."""
+    ref = status.self_lock.git.ref if status.self_lock and status.self_lock.git else ""
+    if ref.startswith("drafts/"):
+        return Lifecycle.DRAFT
+    if ref.startswith("proposed/"):
+        return Lifecycle.PROPOSED
+    if ref.startswith("deletionProposed/"):
+        return Lifecycle.DELETION_PROPOSED
+    return Lifecycle.PUBLISHED if ref else None
+
+
+def _ready(status: PackageRevisionStatus) -> bool:
+    return any(c.type == ConditionType.READY and c.status is ConditionStatus.TRUE for c in status.conditions)
+
+
+def _render_pending(status: PackageRevisionStatus, request: str, token: str, *, fresh: bool) -> bool:
+    if request and request != status.observed_prr_resource_version:
+        return True
+    if token != (status.observed_reconcile_now or ""):
+        return True
+    rendered = next((c.status for c in status.conditions if c.type == ConditionType.RENDERED), None)
+    if rendered is ConditionStatus.TRUE or not status.creation_source:
+        return False
+    # A render that failed for good is tried again when something else is asked, not by itself.
+    return rendered is not ConditionStatus.FALSE or not fresh

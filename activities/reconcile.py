@@ -1,0 +1,67 @@
+"""The activities of a PackageRevision, put together from their phases."""
+
+from temporalio import activity
+
+from activities.definitions import Facts, ObjectKey, Phase, PhaseInput, PhaseResult, ReconcileActivities
+from activities.failures import classify, to_application_error
+from activities.finalize import Finalizer
+from activities.labels import LatestLabel
+from activities.lifecycle import LifecyclePhase
+from activities.observe import Observer
+from activities.phase import PhaseRunner
+from activities.render import RenderPhase
+from activities.reporting import StatusReporter
+from activities.repositories import Repositories
+from activities.source import SourcePhase
+from gitrepo.packages import GitStore
+from kpt.hydrate import Evaluator
+from kube.client import KubeClient
+from kube.events import EventRecorder
+
+
+class PhaseActivities(ReconcileActivities):
+    """What a worker registers. Holds clients and short-lived caches only: any worker can run any phase of any object."""
+
+    def __init__(
+        self, *, kube: KubeClient, git: GitStore, evaluator: Evaluator, events: EventRecorder, default_image_prefix: str
+    ) -> None:
+        """Take the clients; closing them is the caller's."""
+        repositories = Repositories(kube)
+        reporter = StatusReporter(kube, events)
+        latest = LatestLabel(kube)
+        self._observer = Observer(kube, repositories)
+        self._phases = PhaseRunner(kube, repositories, reporter)
+        self._source = SourcePhase(git, reporter)
+        self._render = RenderPhase(kube, git, evaluator, reporter, default_image_prefix)
+        self._lifecycle = LifecyclePhase(git, reporter, latest)
+        self._finalizer = Finalizer(kube, git, latest)
+
+    @activity.defn(name="observe")
+    async def observe(self, key: ObjectKey) -> Facts:
+        """See `ReconcileActivities.observe`."""
+        try:
+            return await self._observer.facts(key)
+        except Exception as error:  # noqa: BLE001 - the table sorts every error into a kind
+            raise to_application_error(classify(error)) from error
+
+    @activity.defn(name="execute_source")
+    async def execute_source(self, request: PhaseInput) -> PhaseResult:
+        """See `ReconcileActivities.execute_source`."""
+        return await self._phases.run(Phase.SOURCE, request, self._source.run)
+
+    @activity.defn(name="render")
+    async def render(self, request: PhaseInput) -> PhaseResult:
+        """See `ReconcileActivities.render`."""
+        return await self._phases.run(Phase.RENDER, request, self._render.run)
+
+    @activity.defn(name="move_lifecycle")
+    async def move_lifecycle(self, request: PhaseInput) -> PhaseResult:
+        """See `ReconcileActivities.move_lifecycle`."""
+        return await self._phases.run(Phase.LIFECYCLE, request, self._lifecycle.run)
+
+    @activity.defn(name="finalize")
+    async def finalize(self, request: PhaseInput) -> PhaseResult:
+        """See `ReconcileActivities.finalize`."""
+        return await self._phases.run(
+            Phase.FINALIZE, request, self._finalizer.run, without_repository=self._finalizer.release
+        )

@@ -1,0 +1,151 @@
+"""Render phase: run the function pipeline on the draft's newest content, commit the result on top of it."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+from activities.definitions import PhaseInput, PhaseResult
+from activities.failures import Stalled
+from activities.kptfile import KptfileMirror
+from activities.locks import draft_lock
+from activities.phase import Target, acknowledged, run_of
+from activities.reporting import Report, StatusReporter
+from api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from api.names import PUSH_ON_RENDER_FAILURE_ANNOTATION, RENDER_REQUEST_ANNOTATION
+from api.packagerevision import Lifecycle
+from gitrepo.annotations import TaskType
+from gitrepo.packages import GitStore, PackageState
+from gitrepo.trees import File
+from kpt.hydrate import Evaluator, RenderOutcome, render
+from kube.client import KubeClient
+
+_SHOW_AFTER_SECONDS = 1.0
+"""A rendering that is done sooner is not announced: the two extra writes would cost more than they tell."""
+
+
+@dataclass(frozen=True)
+class _Rendered:
+    commit: str
+    outcome: RenderOutcome
+    files: dict[str, File]
+
+
+class RenderPhase:
+    """Renders drafts."""
+
+    def __init__(
+        self, kube: KubeClient, git: GitStore, evaluator: Evaluator, reporter: StatusReporter, default_image_prefix: str
+    ) -> None:
+        """Take what the phase works with."""
+        self._git = git
+        self._evaluator = evaluator
+        self._reporter = reporter
+        self._mirror = KptfileMirror(kube)
+        self._default_image_prefix = default_image_prefix
+
+    async def run(self, target: Target, request: PhaseInput) -> PhaseResult:
+        """Render the newest content of the draft.
+
+        Raises:
+            Stalled: A function failed or the package is malformed; what was pushed stays as it is.
+            GitConflict: Newer content was pushed meanwhile: the next attempt renders that.
+        """
+        state = await self._draft(target, request)
+        if state is None:
+            return PhaseResult(summary="there is no draft to render")
+        announcing = asyncio.create_task(self._announce_when_long(target))
+        try:
+            rendered = await self._render(target, state.commit)
+        finally:
+            announcing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await announcing
+        if not rendered.outcome.ok:
+            raise Stalled(Reason.RENDER_FAILED, rendered.outcome.message)
+        await self._report(target, rendered)
+        steps = len(rendered.outcome.steps)
+        return PhaseResult(
+            summary=f"{steps} function{'s' if steps != 1 else ''} run; draft at {rendered.commit[:12]}",
+            current=Lifecycle.DRAFT,
+            commit=rendered.commit,
+        )
+
+    async def _draft(self, target: Target, request: PhaseInput) -> PackageState | None:
+        if request.commit:
+            return PackageState(
+                lifecycle=Lifecycle.DRAFT, commit=request.commit, ref=target.location.draft_ref, revision=0
+            )
+        repository = target.repository
+        state = await self._git.state(repository.remote, repository.branch, target.location)
+        return state if state.lifecycle is Lifecycle.DRAFT else None
+
+    async def _render(self, target: Target, tip: str) -> _Rendered:
+        remote, location = target.repository.remote, target.location
+        files = await self._git.read_package(remote, tip, location.path)
+        outcome = await render(
+            {path: file.data for path, file in files.items()},
+            self._evaluator,
+            default_image_prefix=self._default_image_prefix,
+        )
+        saves = outcome.ok or target.annotations.get(PUSH_ON_RENDER_FAILURE_ANNOTATION) == "true"
+        if not saves:
+            return _Rendered(tip, outcome, files)
+        result = {
+            path: File(data=data, mode=files[path].mode) if path in files else File(data=data)
+            for path, data in outcome.files.items()
+        }
+        commit = await self._git.commit_on_draft(
+            remote, location, result, expected_parent=tip, task=TaskType.RENDER, author=target.repository.author
+        )
+        return _Rendered(commit, outcome, result)
+
+    async def _announce_when_long(self, target: Target) -> None:
+        await asyncio.sleep(_SHOW_AFTER_SECONDS)
+        request = target.annotations.get(RENDER_REQUEST_ANNOTATION)
+        rendering = _condition(target.obj, ConditionType.RENDERED, ConditionStatus.UNKNOWN, Reason.PENDING, "rendering")
+        target.obj = await self._reporter.report(
+            target.obj, Report(rendered=rendering, render_fields={"renderingPrrResourceVersion": request})
+        )
+
+    async def _report(self, target: Target, rendered: _Rendered) -> None:
+        target.obj = await self._mirror.reflect(target.obj, rendered.outcome.files)
+        obj = target.obj
+        fields: dict[str, Any] = {"selfLock": draft_lock(target, rendered.commit), "lastRun": run_of("Running")}
+        lifecycle_follows = target.revision.spec.lifecycle is not Lifecycle.DRAFT
+        if lifecycle_follows:
+            conditions = (
+                _condition(
+                    obj, ConditionType.READY, ConditionStatus.FALSE, Reason.PENDING, "rendered; lifecycle follows"
+                ),
+                _condition(
+                    obj, ConditionType.RECONCILING, ConditionStatus.TRUE, Reason.PROGRESSING, "moving lifecycle"
+                ),
+            )
+        else:
+            fields.update(acknowledged(obj), lastRun=run_of("Succeeded"))
+            conditions = (_condition(obj, ConditionType.READY, ConditionStatus.TRUE, Reason.READY, ""),)
+        target.obj = await self._reporter.report(
+            obj,
+            Report(
+                fields=fields,
+                conditions=conditions,
+                rendered=_condition(obj, ConditionType.RENDERED, ConditionStatus.TRUE, Reason.RENDERED, ""),
+                render_fields={
+                    "renderingPrrResourceVersion": None,
+                    "observedPrrResourceVersion": target.annotations.get(RENDER_REQUEST_ANNOTATION),
+                },
+            ),
+        )
+
+
+def _condition(
+    obj: dict[str, Any], kind: ConditionType, status: ConditionStatus, reason: str, message: str
+) -> Condition:
+    return Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=message,
+        observed_generation=obj["metadata"]["generation"],
+    )

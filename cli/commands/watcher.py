@@ -1,0 +1,27 @@
+"""`porchflow watcher`."""
+
+from typing import Any
+
+import click
+
+from cli.process import run_process
+from cli.settings import load_settings, settings_options
+
+
+@click.command()
+@settings_options(
+    "temporal_address",
+    "temporal_namespace",
+    "kubeconfig",
+    "namespaces",
+    "signals_in_flight",
+    "relist_seconds",
+    "health_address",
+    "log_level",
+)
+def watcher(**flags: Any) -> None:  # noqa: ANN401 - the values of any setting
+    """Watch PackageRevisions and start a workflow for each that needs work."""
+    settings = load_settings(flags)
+    from cli.watcher import run  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
+
+    run_process(run(settings), log_level=settings.log_level)

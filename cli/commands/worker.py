@@ -1,0 +1,38 @@
+"""`porchflow worker`."""
+
+from typing import Any
+
+import click
+
+from cli.process import run_process
+from cli.settings import load_settings, settings_options
+
+
+@click.command()
+@settings_options(
+    "temporal_address",
+    "temporal_namespace",
+    "kubeconfig",
+    "function_runner_address",
+    "git_cache_dir",
+    "default_image_prefix",
+    "queues",
+    "reconcile_slots",
+    "render_slots",
+    "cached_workflows",
+    "git_threads",
+    "git_timeout",
+    "function_timeout",
+    "max_grpc_message_size",
+    "health_address",
+    "log_level",
+)
+def worker(**flags: Any) -> None:  # noqa: ANN401 - the values of any setting
+    """Run workflows and activities: serves Temporal task queues until stopped.
+
+    Any number of workers may run; each holds nothing that another could not make again.
+    """
+    settings = load_settings(flags)
+    from cli.worker import run_worker  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
+
+    run_process(run_worker(settings), log_level=settings.log_level)

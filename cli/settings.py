@@ -1,0 +1,159 @@
+"""The settings of porchflow's processes: environment and flags, checked before anything starts."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import click
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ENV_PREFIX = "PORCHFLOW_"
+
+_STACK_VARIABLES = frozenset(
+    ENV_PREFIX + name
+    for name in (
+        "STATE_DIR",
+        "CACHE_DIR",
+        "ETCD",
+        "KUBE_APISERVER",
+        "TEMPORAL",
+        "API_PORT",
+        "ETCD_PORT",
+        "TEMPORAL_PORT",
+        "UI_PORT",
+        "GIT_PORT",
+        "RUNNER_PORT",
+        "WORKERS",
+    )
+)
+"""Read by the embedded stack (`porchflow up`), not by the processes it starts."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with its unit and default."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+
+    temporal_address: str = Field("127.0.0.1:7233", description="host:port of the Temporal frontend")
+    temporal_namespace: str = Field("default", description="Temporal namespace of the workflows")
+    kubeconfig: Path | None = Field(
+        None, description="kubeconfig file; unset means in-cluster credentials, else KUBECONFIG or ~/.kube/config"
+    )
+    namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Kubernetes namespaces to watch, separated by commas; unset means all"
+    )
+    function_runner_address: str = Field(
+        "",
+        validation_alias=AliasChoices("FUNCTION_RUNNER_ADDRESS", "function_runner_address"),
+        description="host:port of the function runner; unset means that only builtin functions run, in the worker",
+    )
+    git_cache_dir: Path = Field(
+        Path("~/.cache/porchflow/git"),
+        validation_alias=AliasChoices("GIT_CACHE_DIR", "git_cache_dir"),
+        description="folder of the bare Git caches; may be deleted at any time",
+    )
+    default_image_prefix: str = Field(
+        "ghcr.io/kptdev/krm-functions-catalog/",
+        validation_alias=AliasChoices("DEFAULT_IMAGE_PREFIX", "default_image_prefix"),
+        description="put before the name of a function image that has no registry",
+    )
+    queues: Annotated[tuple[Literal["reconcile", "render"], ...], NoDecode] = Field(
+        ("reconcile", "render"), description="Temporal task queues this worker serves, separated by commas"
+    )
+    reconcile_slots: int = Field(50, ge=1, le=1000, description="activities of the reconcile queue at once, per worker")
+    render_slots: int = Field(20, ge=1, le=1000, description="renderings at once, per worker")
+    cached_workflows: int = Field(1000, ge=0, description="workflow runs a worker keeps in memory; 0 replays each task")
+    git_threads: int = Field(8, ge=1, le=256, description="threads for Git work, per worker")
+    git_timeout: float = Field(30.0, gt=0, description="seconds a Git server may stay silent")
+    function_timeout: float = Field(300.0, gt=0, description="seconds one function may run")
+    max_grpc_message_size: int = Field(
+        6_291_456, ge=1024, description="bytes of one function call, each way; set the same on both sides"
+    )
+    function_runner_listen: str = Field("0.0.0.0:9445", description="host:port on which the function runner listens")  # noqa: S104 - the runner serves the cluster's network
+    function_processes: int = Field(
+        2, ge=1, le=256, description="processes of the function runner for builtin functions"
+    )
+    signals_in_flight: int = Field(32, ge=1, le=1000, description="calls of the watcher to Temporal at once")
+    relist_seconds: float = Field(
+        600.0,
+        gt=0,
+        description="seconds after which the watcher lists everything again and signals what is not converged",
+    )
+    health_address: str = Field("", description="host:port for /healthz and /readyz; unset means none")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
+
+    @field_validator("namespaces", "queues", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+
+class SettingsError(click.ClickException):
+    """A setting that cannot be used; ends the start with exit code 2."""
+
+    exit_code = 2
+
+
+def load_settings(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read settings from the environment and flags; flags win.
+
+    Args:
+        flags: Settings given on the command line, by field name.
+        environ: The environment; `os.environ` when not given.
+
+    Raises:
+        SettingsError: An unknown `PORCHFLOW_` variable or a bad value; names it, and what would be right.
+    """
+    _refuse_unknown(os.environ if environ is None else environ)
+    try:
+        settings = Settings(**{name: value for name, value in (flags or {}).items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(problem) for problem in error.errors())) from None
+    return settings
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    known = {variable_of(name, field) for name, field in Settings.model_fields.items()} | _STACK_VARIABLES
+    unknown = sorted(name for name in environ if name.startswith(ENV_PREFIX) and name not in known)
+    if unknown:
+        raise SettingsError(f"unknown setting {unknown[0]} in the environment; known are: {', '.join(sorted(known))}")
+
+
+def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    name = str(problem["loc"][0])
+    field = Settings.model_fields.get(name)
+    variable = variable_of(name, field) if field else name
+    return f"{variable} (--{name.replace('_', '-')}): {problem['msg']}, got {problem.get('input')!r}"
+
+
+def variable_of(name: str, field: FieldInfo) -> str:
+    """Return the environment variable that sets a field."""
+    if isinstance(field.validation_alias, AliasChoices):
+        return str(field.validation_alias.choices[0])
+    return ENV_PREFIX + name.upper()
+
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def settings_options(*names: str) -> Callable[[_Command], _Command]:
+    """Give a click command one option per setting, documented from the model."""
+
+    def decorate(command: _Command) -> _Command:
+        for name in reversed(names):
+            field = Settings.model_fields[name]
+            shown = "" if field.default in (None, "", ()) else f"; default {_show(field.default)}"
+            help_text = f"{field.description} [env {variable_of(name, field)}{shown}]"
+            command = click.option(f"--{name.replace('_', '-')}", name, default=None, help=help_text)(command)
+        return command
+
+    return decorate
+
+
+def _show(default: Any) -> str:  # noqa: ANN401 - the default of any field
+    return ",".join(default) if isinstance(default, tuple) else str(default)

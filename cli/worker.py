@@ -1,0 +1,109 @@
+"""Assembles a worker: clients, activities, and one Temporal worker per task queue."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.reconcile import PhaseActivities
+from cli.connect import connect_kubernetes, connect_temporal
+from cli.health import serve_health
+from cli.settings import Settings
+from functions.client import GrpcEvaluator
+from functions.local import LocalEvaluator
+from gitrepo.packages import GitStore
+from kpt.hydrate import Evaluator
+from kube.client import KubeClient
+from kube.events import EventRecorder
+from workflows.packagerevision import PackageRevisionWorkflow
+from workflows.policies import RECONCILE_QUEUE, RENDER_QUEUE
+
+logger = logging.getLogger(__name__)
+
+_CANCELLATION_WITHIN = timedelta(seconds=1)
+"""How soon a superseded activity hears of it: heartbeats are sent at most this far apart."""
+
+_GRACE = timedelta(seconds=20)
+"""How long activities in hand may finish when the worker is told to stop."""
+
+
+async def run_worker(settings: Settings) -> None:
+    """Serve the configured task queues until cancelled; waits for Kubernetes and Temporal when they are away."""
+    kube = await connect_kubernetes(settings)
+    async with kube, open_activities(settings, kube) as activities:
+        client = await connect_temporal(settings)
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(
+                serve_health(settings.health_address, lambda: (True, {"queues": list(settings.queues)}))
+            )
+            for worker in build_workers(settings, client, activities):
+                await stack.enter_async_context(worker)
+            logger.info("serving %s", ", ".join(settings.queues))
+            await asyncio.Event().wait()
+
+
+@contextlib.asynccontextmanager
+async def open_activities(settings: Settings, kube: KubeClient) -> AsyncIterator[PhaseActivities]:
+    """Make the activities with their clients, and close those afterwards."""
+    async with contextlib.AsyncExitStack() as stack:
+        git = GitStore(
+            settings.git_cache_dir.expanduser(), server_timeout=settings.git_timeout, threads=settings.git_threads
+        )
+        stack.push_async_callback(git.aclose)
+        events = EventRecorder(kube)
+        stack.push_async_callback(events.aclose)
+        evaluator = _evaluator(settings)
+        stack.push_async_callback(evaluator.aclose)
+        yield PhaseActivities(
+            kube=kube, git=git, evaluator=evaluator, events=events, default_image_prefix=settings.default_image_prefix
+        )
+
+
+def _evaluator(settings: Settings) -> GrpcEvaluator | LocalEvaluator:
+    if settings.function_runner_address:
+        return GrpcEvaluator(
+            settings.function_runner_address,
+            max_message_size=settings.max_grpc_message_size,
+            deadline=settings.function_timeout,
+        )
+    return LocalEvaluator()
+
+
+def build_workers(settings: Settings, client: Client, activities: PhaseActivities) -> list[Worker]:
+    """Return one Temporal worker per configured queue."""
+    workers = []
+    if "reconcile" in settings.queues:
+        workers.append(_reconcile_worker(settings, client, activities))
+    if "render" in settings.queues:
+        workers.append(_render_worker(settings, client, activities))
+    return workers
+
+
+def _reconcile_worker(settings: Settings, client: Client, activities: PhaseActivities) -> Worker:
+    return Worker(
+        client,
+        task_queue=RECONCILE_QUEUE,
+        workflows=[PackageRevisionWorkflow],
+        activities=[activities.observe, activities.execute_source, activities.move_lifecycle, activities.finalize],
+        max_concurrent_activities=settings.reconcile_slots,
+        max_cached_workflows=settings.cached_workflows,
+        max_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
+        default_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
+        graceful_shutdown_timeout=_GRACE,
+    )
+
+
+def _render_worker(settings: Settings, client: Client, activities: PhaseActivities) -> Worker:
+    return Worker(
+        client,
+        task_queue=RENDER_QUEUE,
+        activities=[activities.render],
+        max_concurrent_activities=settings.render_slots,
+        max_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
+        default_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
+        graceful_shutdown_timeout=_GRACE,
+    )

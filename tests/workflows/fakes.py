@@ -1,0 +1,77 @@
+"""Activities of the same names as the real ones, scripted by a test."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.definitions import Facts, ObjectKey, Phase, PhaseInput, PhaseResult
+
+Behaviour = Callable[[PhaseInput], PhaseResult]
+
+
+class FakeActivities:
+    """Keeps the facts a test sets, counts calls, and lets a test hold a phase until it says so."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.calls: Counter[str] = Counter()
+        self.requests: list[tuple[Phase, PhaseInput]] = []
+        self.failures: dict[Phase, list[ApplicationError]] = {}
+        self.held: dict[Phase, asyncio.Event] = {}
+        self.entered: dict[Phase, asyncio.Event] = {phase: asyncio.Event() for phase in Phase}
+        self.cancelled: list[Phase] = []
+        self.after: dict[Phase, Callable[[], None]] = {}
+
+    @activity.defn(name="observe")
+    async def observe(self, key: ObjectKey) -> Facts:
+        self.calls["observe"] += 1
+        return self.facts
+
+    @activity.defn(name="execute_source")
+    async def execute_source(self, request: PhaseInput) -> PhaseResult:
+        return await self._phase(Phase.SOURCE, request)
+
+    @activity.defn(name="render")
+    async def render(self, request: PhaseInput) -> PhaseResult:
+        return await self._phase(Phase.RENDER, request)
+
+    @activity.defn(name="move_lifecycle")
+    async def move_lifecycle(self, request: PhaseInput) -> PhaseResult:
+        return await self._phase(Phase.LIFECYCLE, request)
+
+    @activity.defn(name="finalize")
+    async def finalize(self, request: PhaseInput) -> PhaseResult:
+        return await self._phase(Phase.FINALIZE, request)
+
+    async def _phase(self, phase: Phase, request: PhaseInput) -> PhaseResult:
+        self.calls[phase] += 1
+        self.requests.append((phase, request))
+        self.entered[phase].set()
+        if failures := self.failures.get(phase):
+            raise failures.pop(0)
+        if phase in self.held:
+            await self._hold(phase)
+        if request.intent != self.facts.intent:
+            raise ApplicationError("the object asks for something newer", type="Superseded", non_retryable=True)
+        if after := self.after.get(phase):
+            after()
+        return PhaseResult(summary=f"{phase} done", current=self.facts.desired, commit="c0ffee")
+
+    async def _hold(self, phase: Phase) -> None:
+        released = asyncio.ensure_future(self.held[phase].wait())
+        try:
+            while not released.done():
+                activity.heartbeat()
+                await asyncio.wait({released}, timeout=0.2)
+        except asyncio.CancelledError:
+            self.cancelled.append(phase)
+            raise
+        finally:
+            released.cancel()
+
+    @property
+    def all(self) -> list[Callable[..., object]]:
+        return [self.observe, self.execute_source, self.render, self.move_lifecycle, self.finalize]

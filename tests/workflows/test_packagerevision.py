@@ -1,0 +1,228 @@
+"""The workflow on a real Temporal server, with fakes for the activities."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.worker import Worker
+
+from activities.definitions import Facts, Phase
+from api.packagerevision import Lifecycle
+from tests.servers.waiting import eventually
+from tests.workflows.fakes import FakeActivities
+from workflows import policies
+from workflows.identity import LOOK_AGAIN_SIGNAL, PackageRevisionInput
+from workflows.packagerevision import PackageRevisionWorkflow
+from workflows.results import Outcome, PackageRevisionResult
+
+Handle = WorkflowHandle[PackageRevisionWorkflow, PackageRevisionResult]
+NEW_DRAFT = Facts(exists=True, intent="one", desired=Lifecycle.DRAFT, source_pending=True, report_pending=True)
+
+
+@pytest.fixture(params=[1000, 0], ids=["cached", "replayed at every task"])
+def cached_workflows(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@asynccontextmanager
+async def working(
+    client: Client, fakes: FakeActivities, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> AsyncIterator[str]:
+    """Serve a queue of this test's own; every phase goes there, and retries come fast."""
+    queue = f"test-{uuid.uuid4()}"
+    retry = RetryPolicy(initial_interval=timedelta(milliseconds=20), maximum_interval=timedelta(milliseconds=200))
+    for name in ("SOURCE", "RENDER", "LIFECYCLE", "FINALIZE"):
+        monkeypatch.setattr(policies, name, replace(getattr(policies, name), queue=queue, retry=retry))
+    async with Worker(
+        client,
+        task_queue=queue,
+        workflows=[PackageRevisionWorkflow],
+        activities=fakes.all,
+        max_cached_workflows=cached_workflows,
+        max_heartbeat_throttle_interval=timedelta(milliseconds=200),
+        default_heartbeat_throttle_interval=timedelta(milliseconds=200),
+    ):
+        yield queue
+
+
+async def start(client: Client, queue: str) -> Handle:
+    target = PackageRevisionInput(namespace="default", name="repo.app.v1")
+    return await client.start_workflow(
+        PackageRevisionWorkflow.run,
+        target,
+        id=f"packagerevision/test/{uuid.uuid4()}",
+        task_queue=queue,
+        start_signal=LOOK_AGAIN_SIGNAL,
+    )
+
+
+def converge(fakes: FakeActivities) -> None:
+    """Let the next look find nothing left to do."""
+    fakes.facts = Facts(
+        exists=True, intent=fakes.facts.intent, desired=fakes.facts.desired, current=fakes.facts.desired
+    )
+
+
+def failure(message: str, kind: str, *, final: bool) -> ApplicationError:
+    return ApplicationError(message, type=kind, non_retryable=final)
+
+
+async def test_one_reconcile_runs_the_phases_once_and_completes(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(NEW_DRAFT)
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        result = await (await start(temporal_client, queue)).result()
+    assert result.outcome is Outcome.CONVERGED
+    assert [phase for phase, _ in fakes.requests] == [Phase.SOURCE, Phase.RENDER]
+    assert fakes.calls["observe"] == 1, "the signal that starts a run is covered by its first look"
+
+
+async def test_a_phase_hands_its_commit_to_the_next(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(NEW_DRAFT)
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        await (await start(temporal_client, queue)).result()
+    assert [request.commit for _, request in fakes.requests] == ["", "c0ffee"]
+
+
+async def test_a_converged_object_costs_no_activity(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(NEW_DRAFT)
+    converge(fakes)
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        handle = await start(temporal_client, queue)
+        await handle.result()
+        history = await handle.fetch_history()
+    assert not [event for event in history.events if event.HasField("activity_task_scheduled_event_attributes")]
+
+
+async def test_a_transient_error_is_retried_until_it_works(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(NEW_DRAFT)
+    fakes.failures[Phase.SOURCE] = [failure("connection refused", "Transient", final=False) for _ in range(4)]
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        result = await (await start(temporal_client, queue)).result()
+    assert result.outcome is Outcome.CONVERGED
+    assert fakes.calls[Phase.SOURCE] == 5
+
+
+async def test_a_waiting_error_is_retried_at_its_own_delay_and_is_benign(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(NEW_DRAFT)
+    waiting = ApplicationError(
+        "waiting for Repository",
+        type="Waiting",
+        next_retry_delay=timedelta(milliseconds=30),
+        category=ApplicationErrorCategory.BENIGN,
+    )
+    fakes.failures[Phase.SOURCE] = [waiting, waiting]
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        result = await (await start(temporal_client, queue)).result()
+    assert result.outcome is Outcome.CONVERGED
+    assert fakes.calls[Phase.SOURCE] == 3
+
+
+async def test_a_stalled_error_skips_the_later_phases_and_fails_the_run_with_its_words(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(NEW_DRAFT)
+    fakes.failures[Phase.SOURCE] = [failure("credentials refused by git.example.com", "Stalled", final=True)]
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        handle = await start(temporal_client, queue)
+        with pytest.raises(WorkflowFailureError) as raised:
+            await handle.result()
+    assert isinstance(raised.value.cause, ApplicationError)
+    assert raised.value.cause.message == "credentials refused by git.example.com"
+    assert raised.value.cause.type == "Stalled"
+    assert Phase.RENDER not in fakes.calls
+
+
+async def test_a_signal_during_a_pass_makes_one_more_look(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(NEW_DRAFT)
+    fakes.held[Phase.RENDER] = asyncio.Event()
+    fakes.after[Phase.RENDER] = lambda: converge(fakes)
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        handle = await start(temporal_client, queue)
+        await fakes.entered[Phase.RENDER].wait()
+        await handle.signal(PackageRevisionWorkflow.look_again)
+        fakes.held[Phase.RENDER].set()
+        result = await handle.result()
+    assert result.outcome is Outcome.CONVERGED
+    assert fakes.calls[Phase.RENDER] == 1, "the same intent does not supersede"
+    assert fakes.calls["observe"] >= 2
+
+
+async def test_newer_intent_cancels_the_phase_in_hand_and_starts_over(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(NEW_DRAFT)
+    fakes.held[Phase.RENDER] = asyncio.Event()
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        handle = await start(temporal_client, queue)
+        await fakes.entered[Phase.RENDER].wait()
+        fakes.facts = Facts(exists=True, intent="two", deleting=True, finalizer=True, desired=Lifecycle.DRAFT)
+        await handle.signal(PackageRevisionWorkflow.look_again)
+        result = await handle.result()
+        await eventually(lambda: fakes.cancelled == [Phase.RENDER], what="the render hears of its cancellation")
+    assert result.outcome is Outcome.CONVERGED
+    assert fakes.calls[Phase.FINALIZE] == 1
+
+
+async def test_newer_intent_ends_the_retries_of_a_failing_phase(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(NEW_DRAFT)
+    slow = ApplicationError("git is away", type="Transient", next_retry_delay=timedelta(hours=1))
+    fakes.failures[Phase.SOURCE] = [slow]
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        handle = await start(temporal_client, queue)
+        await fakes.entered[Phase.SOURCE].wait()
+        fakes.facts = fakes.facts.model_copy(update={"context": "the repository appeared"})
+        await handle.signal(PackageRevisionWorkflow.look_again)
+        result = await handle.result()
+    assert result.outcome is Outcome.CONVERGED
+    assert fakes.calls[Phase.SOURCE] == 2
+
+
+async def test_a_superseded_activity_starts_the_pass_over(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(NEW_DRAFT)
+    fakes.failures[Phase.RENDER] = [failure("the object asks for something newer", "Superseded", final=True)]
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        result = await (await start(temporal_client, queue)).result()
+    assert result.outcome is Outcome.CONVERGED
+    assert fakes.calls["observe"] == 2
+
+
+async def test_a_run_with_many_signals_continues_as_new_and_loses_none(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    monkeypatch.setattr(policies, "SIGNALS_PER_RUN", 5)
+    fakes = FakeActivities(NEW_DRAFT)
+    fakes.held[Phase.SOURCE] = asyncio.Event()
+    fakes.after[Phase.RENDER] = lambda: converge(fakes)
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        handle = await start(temporal_client, queue)
+        await fakes.entered[Phase.SOURCE].wait()
+        for _ in range(8):
+            await handle.signal(PackageRevisionWorkflow.look_again)
+        fakes.held[Phase.SOURCE].set()
+        result = await handle.result()
+        first = await temporal_client.get_workflow_handle(handle.id, run_id=handle.first_execution_run_id).describe()
+    assert result.outcome is Outcome.CONVERGED
+    assert first.status is WorkflowExecutionStatus.CONTINUED_AS_NEW
