@@ -1,6 +1,7 @@
 """Which element of a new list is which element of the old one, so that an edit touches only what changed."""
 
 from kpt.yaml_nodes import Value
+from kpt.yaml_scalars import WrittenFloat, WrittenInt
 
 Pair = tuple[int | None, int | None]
 """Index in the old and in the new list; None where the element was added or removed."""
@@ -10,16 +11,24 @@ _LONGEST_COMPARED = 400
 
 
 def same(old: Value, new: Value) -> bool:
-    """Equality that tells 1, 1.0 and true apart."""
+    """Equality that tells 1, 1.0 and true apart, and 1.1 from a 1.10 that was written so."""
     if old is new:
         return True
-    if type(old) is not type(new):
-        return False
+    if isinstance(new, WrittenInt | WrittenFloat) or type(old) is not type(new):
+        return _same_number(old, new)
     if isinstance(old, dict):
         return old.keys() == new.keys() and all(same(item, new[key]) for key, item in old.items())
     if isinstance(old, list):
         return len(old) == len(new) and all(map(same, old, new))
     return bool(old == new) or (old != old and new != new)  # noqa: PLR0124 - NaN is the one value unequal to itself
+
+
+def _same_number(old: Value, new: Value) -> bool:
+    """Whether a number stays; one that was not written in an unusual way leaves the old writing."""
+    for kind, written in ((int, WrittenInt), (float, WrittenFloat)):
+        if all(type(value) in (kind, written) for value in (old, new)):
+            return bool(old == new) and getattr(new, "text", None) in (None, getattr(old, "text", None))
+    return False
 
 
 def align(old: list[Value], new: list[Value]) -> list[Pair]:

@@ -7,6 +7,7 @@ stay strings. Writing also has YAML 1.1 readers in mind (Kubernetes' own), so `o
 import json
 import math
 import re
+from typing import TypeVar
 
 Scalar = str | int | float | bool | None
 """A YAML scalar as Python sees it."""
@@ -41,6 +42,18 @@ _UNSAFE_IN_SINGLE = re.compile(rf"[^{_PRINTABLE}]")
 _NOT_LITERAL = re.compile(rf"[^\n\t{_PRINTABLE}]")
 
 
+class WrittenInt(int):
+    """A whole number that remembers how it was written, where that is not how it is usually written: `0x1F`, `012`."""
+
+    text: str
+
+
+class WrittenFloat(float):
+    """A number that remembers how it was written: `1.10` may well be a version."""
+
+    text: str
+
+
 def resolve_plain(text: str) -> Scalar:
     """The value of an unquoted scalar."""
     if text and text[0] not in _FIRST_OF_SPECIAL:
@@ -52,11 +65,22 @@ def resolve_plain(text: str) -> Scalar:
 
 def _number(digits: str, text: str) -> Scalar:
     if _INTEGER.match(digits):
-        return _integer(digits)
+        whole = _integer(digits)
+        return whole if str(whole) == text else _written(WrittenInt(whole), text)
     if _FLOAT.match(digits):
         number = float(digits)
-        return text if math.isinf(number) else number
+        if math.isinf(number):
+            return text
+        return number if repr(number) == text else _written(WrittenFloat(number), text)
     return text
+
+
+_Written = TypeVar("_Written", WrittenInt, WrittenFloat)
+
+
+def _written(number: _Written, text: str) -> _Written:
+    number.text = text
+    return number
 
 
 def _integer(digits: str) -> int:
@@ -71,13 +95,13 @@ def resolve_tagged(tag: str, text: str) -> Scalar:
     """The value of a scalar with an explicit tag; tags that mean nothing to Kubernetes leave the text as it is."""
     if tag.rpartition(":")[2] in ("int", "float", "bool", "null"):
         value = resolve_plain(text)
-        return float(value) if tag.endswith(":float") and type(value) is int else value
+        return float(value) if tag.endswith(":float") and isinstance(value, int) else value
     return text
 
 
 def is_ambiguous(text: str) -> bool:
     """Whether some YAML reader would take this text, written plain, for something other than a string."""
-    return type(resolve_plain(text)) is not str or _YAML_1_1.match(text) is not None or text.lower() in _SPOKEN
+    return not isinstance(resolve_plain(text), str) or _YAML_1_1.match(text) is not None or text.lower() in _SPOKEN
 
 
 _SPOKEN = frozenset({"null", "true", "false", "yes", "no", "on", "off", ".nan", ".inf", "-.inf", "+.inf"})
@@ -108,6 +132,8 @@ def render_scalar(value: Scalar, *, style: str | None = None, flow: bool = False
         flow: whether it stands inside `[]` or `{}`.
         json_text: whether the document is JSON, so that strings always take double quotes.
     """
+    if isinstance(value, WrittenInt | WrittenFloat) and not json_text:
+        return value.text
     if not isinstance(value, str):
         return _render_special(value)
     if json_text or style == '"':
@@ -130,12 +156,12 @@ def _render_special(value: float | None) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
-        return str(value)
+        return str(int(value))
     if math.isnan(value):
         return ".nan"
     if math.isinf(value):
         return ".inf" if value > 0 else "-.inf"
-    return repr(value)
+    return repr(float(value))
 
 
 def literal_header(text: str) -> str | None:
