@@ -1,0 +1,116 @@
+"""Commit messages, with the `kpt:{...}` line that says what a commit is for (porch.md 4.3). Pure."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+_PREFIX = "kpt:"
+# Go's encoding/json escapes these in strings; the line is compatible byte for byte.
+_GO_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+
+
+class TaskType(StrEnum):
+    """Why a content commit was made."""
+
+    INIT = "init"
+    CLONE = "clone"
+    COPY = "edit"
+    UPGRADE = "upgrade"
+    RENDER = "render"
+
+
+_SUBJECTS = {
+    TaskType.INIT: "Creating new empty revision",
+    TaskType.CLONE: "Creating new revision by cloning",
+    TaskType.COPY: "Creating new revision by copying previous revision",
+    TaskType.UPGRADE: "Upgrading revision",
+    TaskType.RENDER: "Rendering package",
+}
+
+BRANCH_MESSAGE = "Initial commit: Creating main branch"
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What the line in a commit message says. Empty strings mean absent."""
+
+    package: str
+    """Full path of the package in the repository."""
+    workspace: str = ""
+    revision: str = ""
+    task: str = ""
+    """Type of the task."""
+
+    @property
+    def number(self) -> int:
+        """The revision as a number, 0 where it is none."""
+        return int(self.revision) if self.revision.isascii() and self.revision.isdigit() else 0
+
+    @property
+    def is_approval(self) -> bool:
+        """Whether the commit published a revision."""
+        return not self.task and self.number > 0
+
+
+def format_annotation(annotation: Annotation) -> str:
+    """Write the line, without line end."""
+    fields: dict[str, Any] = {
+        "package": annotation.package,
+        "workspaceName": annotation.workspace,
+        "revision": annotation.revision,
+        "task": {"type": annotation.task} if annotation.task else None,
+    }
+    present = {key: value for key, value in fields.items() if value}
+    return _PREFIX + json.dumps(present, separators=(",", ":"), ensure_ascii=False).translate(_GO_ESCAPES)
+
+
+def parse_annotations(message: str) -> list[Annotation]:
+    """Read every line that starts with `kpt:`; lines that are no JSON object are skipped."""
+    return list(_parse(message)) if _PREFIX in message else []
+
+
+def _parse(message: str) -> Iterator[Annotation]:
+    for line in message.split("\n"):
+        text = line.strip()
+        if not text.startswith(_PREFIX):
+            continue
+        try:
+            fields = json.loads(text.removeprefix(_PREFIX))
+        except ValueError:
+            continue
+        if isinstance(fields, dict):
+            yield _from_fields(fields)
+
+
+def _from_fields(fields: dict[str, Any]) -> Annotation:
+    task = fields.get("task")
+    return Annotation(
+        package=_text(fields, "package"),
+        workspace=_text(fields, "workspaceName"),
+        revision=_text(fields, "revision"),
+        task=_text(task, "type") if isinstance(task, dict) else "",
+    )
+
+
+def _text(fields: dict[str, Any], key: str) -> str:
+    value = fields.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def content_message(task: TaskType, package: str, workspace: str) -> str:
+    """Message of a commit that makes or changes a draft."""
+    line = format_annotation(Annotation(package, workspace, "0", task))
+    return f"{_SUBJECTS[task]}\n\n\n{line}\n"
+
+
+def approval_message(package: str, workspace: str, revision: int) -> str:
+    """Message of the merge commit that publishes."""
+    line = format_annotation(Annotation(package, workspace, str(revision)))
+    return f"Approving package revision {package}/{revision}\n\n{line}\n"
+
+
+def delete_message(package: str) -> str:
+    """Message of the commit that removes a package from the branch."""
+    return f"Delete {package}"

@@ -1,0 +1,81 @@
+"""One call for all who wait: the single flight behind listings, fetches and pushes."""
+
+import asyncio
+import copy
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Generic, TypeVar
+
+logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Batcher(Generic[Item, Result]):
+    """Runs a blocking handler on all items that wait; one batch at a time.
+
+    An item is served by a batch that starts after it was submitted, never by one under way: what the batch reads is
+    therefore never older than the question.
+    """
+
+    def __init__(
+        self, handle: Callable[[Sequence[Item]], Sequence[Result | Exception]], pool: Executor, *, limit: int = 100
+    ) -> None:
+        """Take the handler, which gives one result or error per item, the threads it runs on, and a batch's limit."""
+        self._handle = handle
+        self._pool = pool
+        self._limit = limit
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._runner: asyncio.Task[None] | None = None
+
+    async def submit(self, item: Item) -> Result:
+        """Wait for an item's result. A cancelled item that no batch took yet is never handled."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._run())
+        return await future
+
+    async def close(self) -> None:
+        """Drop what waits and wait for the batch under way."""
+        for _, future in self._waiting:
+            future.cancel()
+        if self._runner:
+            await asyncio.wait([self._runner])
+
+    async def _run(self) -> None:
+        try:
+            # Whoever submits in the same turn of the event loop shares the first batch.
+            await asyncio.sleep(0)
+            while batch := self._take():
+                await self._serve(batch)
+        finally:
+            self._runner = None
+
+    def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        waiting = [entry for entry in self._waiting if not entry[1].done()]
+        self._waiting = waiting[self._limit :]
+        return waiting[: self._limit]
+
+    async def _serve(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        results: Sequence[Result | Exception]
+        try:
+            results = await asyncio.get_running_loop().run_in_executor(
+                self._pool, self._handle, [item for item, _ in batch]
+            )
+        except Exception as error:  # noqa: BLE001 - it is the result of every item
+            results = shared_error(error, len(batch))
+        for (_, future), result in zip(batch, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+
+def shared_error(error: Exception, count: int) -> list[Exception]:
+    """Copy an error for several waiters: raised twice, one object would mix their tracebacks."""
+    return [copy.copy(error) for _ in range(count)]

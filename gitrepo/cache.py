@@ -1,0 +1,202 @@
+"""Bare repositories on the local disk that hold what was fetched and made. Each can be deleted at any time."""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import itertools
+import logging
+import os
+import shutil
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import pygit2
+from pygit2.enums import RepositoryOpenFlag
+
+from gitrepo import transport
+from gitrepo.errors import GitConflict, GitError, GitNotFound, GitUnavailable
+from gitrepo.remote import Remote
+from gitrepo.transport import Refs, RefUpdate
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_IDLE_HANDLES = 4
+
+
+class CacheDamagedError(Exception):
+    """The local repository does not hold what it should; it is made again."""
+
+
+_DAMAGE = (CacheDamagedError, pygit2.GitError, KeyError, OSError)
+"""What a broken or deleted repository shows itself by; errors of the network have become ours before."""
+
+
+class CacheFolder:
+    """A folder of caches that this process owns alone.
+
+    Several processes may be given the same `root`: each takes the first sub-folder that nobody holds, by a lock that
+    the kernel frees with the process. A restarted worker finds a warm cache again.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Take a sub-folder of `root`, which is made if it does not exist."""
+        root.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count():
+            lock = _try_lock(root / f"worker-{number}.lock")
+            if lock is not None:
+                self._lock = lock
+                self.path = root / f"worker-{number}"
+                return
+
+    def close(self) -> None:
+        """Let another process take the sub-folder."""
+        os.close(self._lock)
+
+    def repository(self, address: str) -> Path:
+        """Folder for the repository at an address."""
+        return self.path / f"{hashlib.sha256(address.encode()).hexdigest()[:24]}.git"
+
+
+class RepositoryCache:
+    """The local repository of one remote address. Safe to use from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the folder; it is made at first use."""
+        self._path = path
+        self._generation = 0
+        self._lock = threading.RLock()
+        self._idle: deque[pygit2.Repository] = deque(maxlen=_IDLE_HANDLES)
+        self.network = threading.Lock()
+        """Held while refs of the local repository change."""
+        self.listings = 0
+        self.fetches = 0
+
+    def run(self, work: Callable[[pygit2.Repository], T]) -> T:
+        """Do work on the repository; done a second time, on a fresh one, when the first found it damaged.
+
+        Raises:
+            GitError: The work's own, or GitUnavailable where a fresh repository does not help either.
+        """
+        generation = self._generation
+        try:
+            return self._with_handle(work)
+        except _DAMAGE as error:
+            logger.warning("the Git cache %s is made again: %s", self._path, error)
+            self._remake(generation)
+        try:
+            return self._with_handle(work)
+        except _DAMAGE as error:
+            raise GitUnavailable(f"the local Git cache does not work: {error}; see GIT_CACHE_DIR") from error
+
+    def list_refs(self, repo: pygit2.Repository, remote: Remote) -> Refs:
+        """Ask the remote for its branches and tags."""
+        self.listings += 1
+        return transport.list_refs(repo, remote)
+
+    def fetch(self, repo: pygit2.Repository, remote: Remote, refs: Refs, wanted: Iterable[str]) -> None:
+        """Fetch what is missing of some refs (by full name) and commits (by id).
+
+        Raises:
+            GitNotFound: The remote does not give a commit.
+            GitConflict: A ref went while it was fetched.
+        """
+        with self.network:
+            missing = [item for item in dict.fromkeys(wanted) if not _present(repo, refs, item)]
+            if not missing:
+                return
+            with contextlib.suppress(pygit2.GitError, KeyError):
+                transport.prune(repo, refs)
+            self._fetch_missing(repo, remote, refs, missing)
+
+    def _fetch_missing(self, repo: pygit2.Repository, remote: Remote, refs: Refs, missing: list[str]) -> None:
+        names = {str(oid): ref for ref, oid in refs.items()}
+        self.fetches += 1
+        try:
+            transport.fetch(repo, remote, [names.get(item, item) for item in missing])
+        except GitError as error:
+            if type(error) is not GitError or all(item.startswith("refs/") for item in missing):
+                raise
+            # The server gives no commits by their id; one may still be below a branch or tag.
+            self.fetches += 1
+            transport.fetch(repo, remote, missing_refs(repo, refs, refs))
+        for item in missing:
+            if not _present(repo, refs, item):
+                raise _not_given(remote, item)
+
+    def track(self, repo: pygit2.Repository, updates: Iterable[RefUpdate]) -> None:
+        """Note what was pushed. Only a help for the next fetch, so a failure is no error."""
+        with self.network:
+            for update in updates:
+                try:
+                    transport.track(repo, [update])
+                except (pygit2.GitError, ValueError, OSError) as error:
+                    logger.debug("cannot note %s locally: %s", update, error)
+
+    def _with_handle(self, work: Callable[[pygit2.Repository], T]) -> T:
+        """Lend a handle that no other thread uses meanwhile: libgit2 allows one thread for each."""
+        generation, repo = self._borrow()
+        result = work(repo)
+        if generation == self._generation:
+            self._idle.append(repo)
+        return result
+
+    def _borrow(self) -> tuple[int, pygit2.Repository]:
+        with self._lock:
+            if not (self._path / "HEAD").exists():
+                self._initialize()
+            try:
+                return self._generation, self._idle.pop()
+            except IndexError:
+                return self._generation, pygit2.Repository(str(self._path), RepositoryOpenFlag.BARE)
+
+    def _initialize(self) -> None:
+        """Make the repository; it appears under its name only when it is whole."""
+        self._generation += 1
+        self._idle.clear()
+        shutil.rmtree(self._path, ignore_errors=True)
+        fresh = self._path.with_suffix(".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.parent.mkdir(parents=True, exist_ok=True)
+        pygit2.init_repository(str(fresh), bare=True)
+        fresh.rename(self._path)
+
+    def _remake(self, generation: int) -> None:
+        with self._lock:
+            if generation == self._generation:
+                self._initialize()
+
+
+def missing_refs(repo: pygit2.Repository, refs: Refs, wanted: Iterable[str]) -> list[str]:
+    """Name the wanted refs and commits whose objects are not here yet."""
+    return [item for item in wanted if not _present(repo, refs, item)]
+
+
+def _present(repo: pygit2.Repository, refs: Refs, item: str) -> bool:
+    if item.startswith("refs/"):
+        oid = refs.get(item)
+        return oid is None or oid in repo
+    return item in repo
+
+
+def _not_given(remote: Remote, item: str) -> GitError:
+    if item.startswith("refs/"):
+        return GitConflict(f"{item} of {remote.display} moved while it was fetched")
+    return GitNotFound(f"{remote.display} has no commit {item}")
+
+
+def _try_lock(path: Path) -> int | None:
+    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+            return None
+        raise
+    return handle

@@ -1,0 +1,161 @@
+"""One remote as the process uses it: its cache, and one listing, fetch and push at a time for all who wait."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import pygit2
+
+from gitrepo.batching import Batcher
+from gitrepo.cache import RepositoryCache, missing_refs
+from gitrepo.errors import GitError, GitUnavailable
+from gitrepo.push import Change, Pusher, PushResult, PushStats
+from gitrepo.remote import Remote
+from gitrepo.state import Knowledge
+from gitrepo.transport import Refs
+from gitrepo.view import RefView
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The threads of a store."""
+
+    network: Executor
+    """For what waits for servers; a server that hangs must not keep others from working."""
+    local: Executor
+    """For reading and writing objects."""
+
+
+@dataclass(frozen=True)
+class _Want:
+    refs: Refs
+    items: tuple[str, ...]
+
+
+class PushQueue:
+    """Changes that wait for one remote; while one push is in flight the next group gathers."""
+
+    def __init__(self, cache: RepositoryCache, remote: Remote, stats: PushStats, pool: Executor, *, limit: int) -> None:
+        """Take where to push, where to count, the threads, and the largest group."""
+        pusher = Pusher(cache, remote, stats)
+        self._batcher: Batcher[Change, PushResult] = Batcher(pusher.push_group, pool, limit=limit)
+
+    async def submit(self, change: Change) -> PushResult:
+        """Bring a change to the remote.
+
+        Cancelled before its group goes out, the change is dropped; after that the push ends without its waiter.
+
+        Raises:
+            GitError: Of this change alone, or what kept the whole group from the server.
+        """
+        return await self._batcher.submit(change)
+
+    async def close(self) -> None:
+        """Drop what waits and wait for the push in flight."""
+        await self._batcher.close()
+
+
+class Connection:
+    """A remote with everything the process keeps for it."""
+
+    def __init__(
+        self,
+        cache: RepositoryCache,
+        knowledge: Knowledge,
+        remote: Remote,
+        *,
+        stats: PushStats,
+        pools: Pools,
+        group_limit: int,
+    ) -> None:
+        """Take the parts; the cache and knowledge are shared by all credentials of an address."""
+        self.knowledge = knowledge
+        self._cache = cache
+        self._remote = remote
+        self._pools = pools
+        self._known = False
+        self._listings: Batcher[None, Refs] = Batcher(self._list, pools.network, limit=10_000)
+        self._fetches: Batcher[_Want, None] = Batcher(self._fetch, pools.network, limit=10_000)
+        self._pushes = PushQueue(cache, remote, stats, pools.network, limit=group_limit)
+
+    async def refs(self) -> Refs:
+        """The remote's branches and tags, not older than this call."""
+        refs = await self._listings.submit(None)
+        self._known = True
+        return refs
+
+    async def push(self, change: Change) -> PushResult:
+        """Bring a change to the remote; see `PushQueue.submit`."""
+        result = await self._pushes.submit(change)
+        self._known = True
+        return result
+
+    async def view(
+        self, needs: Callable[[RefView], Iterable[str]], read: Callable[[pygit2.Repository, RefView], T]
+    ) -> T:
+        """Read something from the remote's state as it is now.
+
+        Args:
+            needs: Names the refs and commits that `read` looks at; they are fetched together with those of others.
+            read: Runs on a thread.
+        """
+        refs = await self.refs()
+
+        def missing(repo: pygit2.Repository) -> list[str]:
+            return missing_refs(repo, refs, needs(self._view(repo, refs)))
+
+        if wanted := await self.local(missing):
+            await self._fetches.submit(_Want(refs, tuple(wanted)))
+        return await self.local(lambda repo: read(repo, self._view(repo, refs)))
+
+    async def commit(self, commit: str, read: Callable[[pygit2.Repository], T]) -> T:
+        """Read something of one commit, fetching it if it is not here.
+
+        The first read with some credentials asks the remote for its refs: without that, whoever knows a commit's id
+        could read from the cache what others fetched.
+        """
+        if not self._known:
+            await self.refs()
+        if await self.local(lambda repo: commit not in repo):
+            await self._fetches.submit(_Want(await self.refs(), (commit,)))
+        return await self.local(read)
+
+    async def local(self, work: Callable[[pygit2.Repository], T]) -> T:
+        """Do work on the local repository on a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._pools.local, self._cache.run, work)
+
+    async def close(self) -> None:
+        """Drop what waits and wait for what is under way."""
+        await self._pushes.close()
+        await self._fetches.close()
+        await self._listings.close()
+
+    def _view(self, repo: pygit2.Repository, refs: Refs) -> RefView:
+        return RefView(repo, refs, lambda wanted: self._cache.fetch(repo, self._remote, refs, wanted))
+
+    def _list(self, waiting: Sequence[None]) -> list[Refs | Exception]:
+        refs = self._cache.run(lambda repo: self._cache.list_refs(repo, self._remote))
+        return [refs] * len(waiting)
+
+    def _fetch(self, wants: Sequence[_Want]) -> list[Exception | None]:
+        # The newest listing is last; what an older one named may have moved, which the fetch itself finds out.
+        refs = {ref: oid for want in wants for ref, oid in want.refs.items()}
+        items = list(dict.fromkeys(item for want in wants for item in want.items))
+        try:
+            self._cache.run(lambda repo: self._cache.fetch(repo, self._remote, refs, items))
+        except GitUnavailable:
+            raise
+        except GitError:
+            return [self._fetch_one(want) for want in wants]
+        return [None] * len(wants)
+
+    def _fetch_one(self, want: _Want) -> Exception | None:
+        try:
+            self._cache.run(lambda repo: self._cache.fetch(repo, self._remote, want.refs, want.items))
+        except GitError as error:
+            return error
+        return None

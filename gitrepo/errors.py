@@ -1,0 +1,116 @@
+"""What can go wrong with a remote Git repository, in the words of people, and libgit2's errors sorted into it."""
+
+import re
+
+import pygit2
+
+_URL = re.compile(
+    r"""(?P<scheme>[a-z][a-z0-9+.-]*://)(?:[^/\s]*@)?(?P<rest>[^\s?#'"]*)(?:[?#][^\s'"]*)?""", re.IGNORECASE
+)
+_STATUS = re.compile(r"status code: (\d{3})")
+
+# libgit2's error classes (git_error_t in git2/errors.h); pygit2 gives the number only.
+_CLASS_OS = 2
+_CLASS_NET = 12
+_CLASS_SSL = 16
+_CLASS_SSH = 23
+_CLASS_HTTP = 34
+_NETWORK_CLASSES = {_CLASS_OS, _CLASS_NET, _CLASS_SSL, _CLASS_SSH}
+
+_HTTP_TOO_LARGE = 413
+_HTTP_REFUSED = {401, 403}
+_HTTP_ABSENT = {404, 410}
+
+# Git has no code for a full or limited server; these are the words of git's receive-pack, index-pack and common hosts.
+_QUOTA_WORDS = ("quota", "no space left", "maximum allowed size", "exceeds maximum", "too large", "size limit")
+
+
+class GitError(Exception):
+    """Something failed on a remote repository; the message says what, on which repository or ref."""
+
+
+class GitAuthError(GitError):
+    """The server refused the credentials, or asks for some and there are none."""
+
+
+class GitCertificateError(GitError):
+    """The server's certificate is not trusted."""
+
+
+class GitHookDeclined(GitError):  # noqa: N818 - named for what happened
+    """The server refused an update by a rule or hook of its own; the message holds its words."""
+
+
+class GitConflict(GitError):  # noqa: N818 - named for what happened
+    """The repository is not in the state that the change starts from: a ref moved, exists already, or is in the way."""
+
+
+class GitNotFound(GitError):  # noqa: N818 - named for what happened
+    """The repository, ref, commit or directory does not exist."""
+
+
+class GitUnavailable(GitError):  # noqa: N818 - named for what happened
+    """The server does not answer, or answers with an error of its own; the same call may work later."""
+
+
+class GitQuotaExceeded(GitError):  # noqa: N818 - named for what happened
+    """A size limit is exceeded: the server's, or ours for one package."""
+
+
+_BY_TYPE: dict[type[Exception], type[GitError]] = {
+    pygit2.AuthError: GitAuthError,
+    pygit2.CertificateError: GitCertificateError,
+    pygit2.NotFoundError: GitNotFound,
+}
+
+
+def sanitize(text: str) -> str:
+    """Strip user names, passwords and query strings from every URL in a text."""
+    return _URL.sub(lambda match: match["scheme"] + match["rest"], text)
+
+
+def from_network(error: Exception, url: str, doing: str) -> GitError:
+    """Sort an error of a network operation.
+
+    Args:
+        error: What pygit2 raised. libgit2's types decide; its words only where it has no type.
+        url: Address of the repository; may hold a password.
+        doing: What was tried, such as `list the refs`.
+    """
+    if isinstance(error, GitError):
+        return error
+    text = str(error).strip()
+    message = sanitize(f"cannot {doing} of {url}: {text}")
+    for library, ours in _BY_TYPE.items():
+        if isinstance(error, library):
+            return ours(message)
+    return _by_class(error, text, message)
+
+
+def _by_class(error: Exception, text: str, message: str) -> GitError:
+    error_class = getattr(error, "error_class", None)
+    if error_class == _CLASS_HTTP:
+        return _from_status(text, message)
+    if any(word in text.lower() for word in _QUOTA_WORDS):
+        return GitQuotaExceeded(message)
+    if error_class in _NETWORK_CLASSES or isinstance(error, OSError):
+        return _from_connection(text, message)
+    return GitError(message)
+
+
+def _from_connection(text: str, message: str) -> GitError:
+    if "certificate" in text.lower():
+        return GitCertificateError(message)
+    return GitUnavailable(message)
+
+
+def _from_status(text: str, message: str) -> GitError:
+    found = _STATUS.search(text)
+    status = int(found[1]) if found else 0
+    if status in _HTTP_REFUSED:
+        return GitAuthError(message)
+    if status in _HTTP_ABSENT:
+        return GitNotFound(message)
+    if status == _HTTP_TOO_LARGE:
+        return GitQuotaExceeded(message)
+    return GitUnavailable(message)

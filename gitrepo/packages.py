@@ -1,0 +1,441 @@
+"""Packages in Git: what the activities call."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import pygit2
+
+from api.packagerevision import Lifecycle
+from gitrepo.annotations import TaskType, content_message
+from gitrepo.cache import CacheFolder, RepositoryCache
+from gitrepo.commits import DEFAULT_AUTHOR, Author
+from gitrepo.connection import Connection, Pools
+from gitrepo.drafts import CommitOnDraft, Content, CreateDraft, Draft, EnsureBranch, Move
+from gitrepo.errors import GitNotFound
+from gitrepo.publishing import Delete, DeleteFromBranch, ProposeDeletion, Publish
+from gitrepo.push import Change, PushResult, PushStats
+from gitrepo.refs import HEADS, TAGS, UNNUMBERED, PackageLocation, branch_ref, short_ref
+from gitrepo.remote import Remote
+from gitrepo.state import Knowledge, PackageState, needed_refs, read_state
+from gitrepo.trees import DEFAULT_LIMITS, Files, Limits, commit_at, read_package, write_files
+from gitrepo.view import RefView
+
+_MIB = 1024 * 1024
+_OBJECT_CACHE_BYTES = 64 * _MIB
+_MAPPED_WINDOW_BYTES = 256 * _MIB
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class GitStats:
+    """What a store did so far."""
+
+    groups: int
+    pushes: int
+    refs: int
+    retries: int
+    restores: int
+    listings: int
+    fetches: int
+
+
+class GitStore:
+    """Packages in remote Git repositories, with a cache that may be deleted at any time.
+
+    Belongs to one event loop. Nothing here blocks it: Git's work runs on threads of the store. Every method raises
+    `GitError` (see `gitrepo.errors`) that says which repository or ref and why, and `InvalidName` for names and paths
+    that Git or a package cannot have.
+    """
+
+    def __init__(
+        self,
+        cache_dir: Path,
+        *,
+        threads: int = 8,
+        network_threads: int = 32,
+        group_limit: int = 100,
+        connect_timeout: float = 10.0,
+        server_timeout: float = 60.0,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        """Take a sub-folder of `cache_dir`, which other processes may share.
+
+        Args:
+            cache_dir: GIT_CACHE_DIR.
+            threads: Threads that read and write objects.
+            network_threads: Threads that wait for servers: so many remotes can hang before others have to wait.
+            group_limit: Changes in one push.
+            connect_timeout: Seconds until a server must accept a connection; libgit2 keeps it for the process.
+            server_timeout: Seconds that a server may be silent, its hooks included; kept for the process.
+            limits: What one package may hold.
+        """
+        _configure(connect_timeout, server_timeout)
+        self._limits = limits
+        self._group_limit = group_limit
+        self._folder = CacheFolder(cache_dir)
+        self._network = ThreadPoolExecutor(network_threads, "git-network")
+        self._local = ThreadPoolExecutor(threads, "git-local")
+        self._caches: dict[str, tuple[RepositoryCache, Knowledge]] = {}
+        self._connections: dict[tuple[str, str], Connection] = {}
+        self._pushed = PushStats()
+
+    async def aclose(self) -> None:
+        """Drop what waits, wait for what is under way (at most as long as the timeouts), free the cache folder."""
+        for connection in self._connections.values():
+            await connection.close()
+        for pool in (self._network, self._local):
+            await asyncio.to_thread(pool.shutdown)
+        self._folder.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    @property
+    def stats(self) -> GitStats:
+        """Counts since the start."""
+        caches = [cache for cache, _ in self._caches.values()]
+        return GitStats(
+            **vars(self._pushed),
+            listings=sum(cache.listings for cache in caches),
+            fetches=sum(cache.fetches for cache in caches),
+        )
+
+    # Reading
+
+    async def list_refs(self, remote: Remote) -> dict[str, str]:
+        """List branches and tags: full ref name to commit id. Concurrent callers share one request."""
+        return {ref: str(oid) for ref, oid in (await self._connection(remote).refs()).items()}
+
+    async def state(
+        self,
+        remote: Remote,
+        branch: str,
+        location: PackageLocation,
+        *,
+        tag_hint: str | None = None,
+        commit_hint: str | None = None,
+    ) -> PackageState:
+        """Tell where a revision is in Git, from one listing of the refs.
+
+        Args:
+            remote: The repository.
+            branch: The Repository's branch.
+            location: The package and its workspace.
+            tag_hint: `status.selfLock.ref` of a published revision: spares reading the package's tags.
+            commit_hint: `status.selfLock.commit`: finds a revision whose publish stopped half way.
+        """
+        connection = self._connection(remote)
+        return await connection.view(
+            lambda view: needed_refs(view, location, branch, tag_hint),
+            lambda repo, view: read_state(
+                repo, view, connection.knowledge, location, branch, tag_hint=tag_hint, commit_hint=commit_hint
+            ),
+        )
+
+    async def package_tip(self, remote: Remote, location: PackageLocation) -> Draft | None:
+        """Find the commit of a draft, else of a proposal; None where there is neither."""
+        refs = await self._connection(remote).refs()
+        for ref in (location.draft_ref, location.proposed_ref):
+            if oid := refs.get(ref):
+                return Draft(str(oid), short_ref(ref), existing=True)
+        return None
+
+    async def resolve(self, remote: Remote, ref: str, directory: str = "") -> str:
+        """Find the commit that a ref of an upstream means (porch.md 2.3).
+
+        Args:
+            remote: The repository.
+            ref: Tag, branch or full commit id, in this order; with `directory` before it, or without.
+            directory: The upstream package's directory.
+
+        Raises:
+            GitNotFound: The repository has no such ref.
+        """
+        connection = self._connection(remote)
+        prefix = f"{directory.strip('/')}/" if directory.strip("/") else ""
+        candidates = [base + name for name in dict.fromkeys((prefix + ref, ref)) for base in (TAGS, HEADS)]
+
+        def read(_: pygit2.Repository, view: RefView) -> str | None:
+            found = next((commit for name in candidates if (commit := view.commit(name))), None)
+            return str(found.id) if found else None
+
+        found = await connection.view(lambda view: [name for name in candidates if view.get(name)][:1], read)
+        if found:
+            return found
+        if _is_commit_id(ref):
+            return await connection.commit(ref, lambda repo: str(commit_at(repo, pygit2.Oid(hex=ref)).id))
+        raise GitNotFound(f"{remote.display} has no branch, tag or commit {ref!r}")
+
+    async def read_package(self, remote: Remote, commit: str, path: str) -> Files:
+        """Read the files of a package.
+
+        Args:
+            remote: The repository.
+            commit: Full commit id.
+            path: The package's directory in the repository.
+
+        Raises:
+            GitNotFound: There is no such commit or directory.
+            GitQuotaExceeded: The package is larger than the limits.
+        """
+        if not _is_commit_id(commit):
+            raise GitNotFound(f"{commit!r} is no commit id")
+        limits = self._limits
+        return await self._connection(remote).commit(
+            commit, lambda repo: read_package(repo, pygit2.Oid(hex=commit), path, limits)
+        )
+
+    # Drafts and proposals
+
+    async def ensure_branch(self, remote: Remote, branch: str, *, create_branch: bool = False) -> str | None:
+        """Check that the branch exists; make it with one commit if asked to.
+
+        Returns:
+            The branch's commit; None in a repository that is still empty.
+
+        Raises:
+            GitNotFound: The branch does not exist.
+        """
+        change = EnsureBranch(branch, create_branch)
+        refs = await self._connection(remote).refs()
+        tip = refs.get(branch_ref(branch))
+        if tip is not None:
+            return str(tip)
+        await self._push(remote, change)
+        return change.tip
+
+    async def create_draft(
+        self,
+        remote: Remote,
+        branch: str,
+        location: PackageLocation,
+        files: Files,
+        *,
+        task: TaskType,
+        author: Author = DEFAULT_AUTHOR,
+        create_branch: bool = False,
+    ) -> Draft:
+        """Make the draft of a new revision: one commit on top of the branch.
+
+        A draft or proposal of this workspace that the same task made already is the result, with `existing` True.
+
+        Raises:
+            GitConflict: The draft exists with another origin, or the workspace is published already.
+            GitNotFound: The branch does not exist.
+        """
+        location.check_new()
+        connection = self._connection(remote)
+        content = await self._write(connection, files)
+        change = CreateDraft(connection.knowledge, location, branch, content, task, author, create_branch)
+        await self._push(remote, change)
+        return _result(change.result)
+
+    async def commit_on_draft(
+        self,
+        remote: Remote,
+        location: PackageLocation,
+        files: Files,
+        *,
+        expected_parent: str,
+        task: TaskType,
+        author: Author = DEFAULT_AUTHOR,
+    ) -> str:
+        """Commit the package's new files on its draft.
+
+        Equal files make no commit. The commit that an interrupted attempt made is recognized.
+
+        Returns:
+            The draft's commit.
+
+        Raises:
+            GitConflict: The draft is not at `expected_parent` any more, or is proposed.
+            GitNotFound: There is no draft.
+        """
+        connection = self._connection(remote)
+        content = await self._write(connection, files)
+        message = content_message(task, location.path, location.workspace)
+        change = CommitOnDraft(location, content, expected_parent, message, author)
+        await self._push(remote, change)
+        return _result(change.result)
+
+    async def propose(
+        self, remote: Remote, branch: str, location: PackageLocation, *, expected_commit: str | None = None
+    ) -> PackageState:
+        """Move the draft to `proposed/`.
+
+        Args:
+            remote: The repository.
+            branch: The Repository's branch; taken by every lifecycle change, though this one leaves it alone.
+            location: The package and its workspace.
+            expected_commit: Moves the draft only if it is at this commit.
+
+        Raises:
+            GitConflict: The draft is not at `expected_commit`.
+            GitNotFound: There is neither draft nor proposal.
+        """
+        del branch
+        change = Move(location.draft_ref, location.proposed_ref, Lifecycle.PROPOSED, expected_commit)
+        await self._push(remote, change)
+        return _result(change.result)
+
+    async def reject(
+        self, remote: Remote, branch: str, location: PackageLocation, *, expected_commit: str | None = None
+    ) -> PackageState:
+        """Move the proposal back to `drafts/`; arguments and errors are those of `propose`."""
+        del branch
+        change = Move(location.proposed_ref, location.draft_ref, Lifecycle.DRAFT, expected_commit)
+        await self._push(remote, change)
+        return _result(change.result)
+
+    # Published revisions
+
+    async def publish(
+        self,
+        remote: Remote,
+        branch: str,
+        location: PackageLocation,
+        *,
+        author: Author = DEFAULT_AUTHOR,
+        expected_commit: str | None = None,
+        tag_hint: str | None = None,
+        create_branch: bool = False,
+    ) -> PackageState:
+        """Merge the proposal (or draft) to the branch, tag the merge, remove the proposal: one push.
+
+        The number is one more than the package ever had. Called again it gives the same revision, and finishes what
+        was interrupted.
+
+        Args:
+            remote: The repository.
+            branch: The Repository's branch.
+            location: The package and its workspace.
+            author: Author of the merge.
+            expected_commit: The commit that was approved. Another one is not published; and it is found even where an
+                interrupted attempt has removed the proposal already.
+            tag_hint: As for `state`.
+            create_branch: Make the branch where it is missing.
+
+        Raises:
+            GitConflict: The proposal is not at `expected_commit`, or differs from a draft besides it.
+            GitNotFound: There is nothing to publish, or no branch.
+            GitHookDeclined: The server refused; what it did of the push was taken back.
+        """
+        knowledge = self._connection(remote).knowledge
+        change = Publish(knowledge, location, branch, author, expected_commit, tag_hint, create_branch)
+        await self._push(remote, change)
+        return _result(change.result)
+
+    async def propose_deletion(
+        self, remote: Remote, branch: str, location: PackageLocation, *, revision: int | None = None
+    ) -> PackageState:
+        """Mark a published revision, or the package on the branch, to be deleted.
+
+        Args:
+            remote: The repository.
+            branch: The Repository's branch.
+            location: The package and its workspace.
+            revision: Its number, where known: spares reading the package's tags.
+
+        Raises:
+            GitNotFound: The revision is not published.
+        """
+        return await self._mark(remote, branch, location, revision, proposed=True)
+
+    async def undo_deletion(
+        self, remote: Remote, branch: str, location: PackageLocation, *, revision: int | None = None
+    ) -> PackageState:
+        """Take the mark back; arguments and errors are those of `propose_deletion`."""
+        return await self._mark(remote, branch, location, revision, proposed=False)
+
+    async def delete(
+        self,
+        remote: Remote,
+        branch: str,
+        location: PackageLocation,
+        *,
+        author: Author = DEFAULT_AUTHOR,
+        revision: int | None = None,
+    ) -> bool:
+        """Delete what a workspace has: draft, proposal, tag, deletion mark. What the branch holds stays.
+
+        Args:
+            remote: The repository.
+            branch: The Repository's branch.
+            location: The package and its workspace.
+            author: Author of the commit that removes a package from the branch.
+            revision: `status.revision`. -1 with the branch as workspace means the package on the branch: its directory
+                is removed there. Never guessed from the names, because a repeated deletion of a draft called like the
+                branch would take the package with it.
+
+        Returns:
+            Whether there was anything to delete.
+        """
+        if revision == UNNUMBERED and location.workspace == branch:
+            removal = DeleteFromBranch(location, branch, author)
+            await self._push(remote, removal)
+            return removal.changed
+        change = Delete(self._connection(remote).knowledge, location, _tag_hint(location, revision))
+        await self._push(remote, change)
+        return change.changed
+
+    async def _mark(
+        self, remote: Remote, branch: str, location: PackageLocation, revision: int | None, *, proposed: bool
+    ) -> PackageState:
+        knowledge = self._connection(remote).knowledge
+        change = ProposeDeletion(knowledge, location, branch, proposed, _tag_hint(location, revision))
+        await self._push(remote, change)
+        return _result(change.result)
+
+    async def _write(self, connection: Connection, files: Files) -> Content:
+        limits = self._limits
+        return Content(files, await connection.local(lambda repo: write_files(repo, files, limits)))
+
+    async def _push(self, remote: Remote, change: Change) -> PushResult:
+        return await self._connection(remote).push(change)
+
+    def _connection(self, remote: Remote) -> Connection:
+        connection = self._connections.get(remote.identity)
+        if connection is None:
+            address = remote.address
+            if address not in self._caches:
+                self._caches[address] = (RepositoryCache(self._folder.repository(address)), Knowledge())
+            cache, knowledge = self._caches[address]
+            pools = Pools(self._network, self._local)
+            connection = Connection(
+                cache, knowledge, remote, stats=self._pushed, pools=pools, group_limit=self._group_limit
+            )
+            self._connections[remote.identity] = connection
+        return connection
+
+
+def _configure(connect_timeout: float, server_timeout: float) -> None:
+    """Set what libgit2 keeps for the whole process; its own timeouts are endless."""
+    pygit2.settings.server_connect_timeout = round(connect_timeout * 1000)
+    pygit2.settings.server_timeout = round(server_timeout * 1000)
+    pygit2.settings.cache_max_size(_OBJECT_CACHE_BYTES)
+    pygit2.settings.mwindow_mapped_limit = _MAPPED_WINDOW_BYTES
+
+
+def _tag_hint(location: PackageLocation, revision: int | None) -> str | None:
+    return short_ref(location.tag_ref(revision)) if revision and revision > 0 else None
+
+
+def _result(result: T | None) -> T:
+    if result is None:
+        raise AssertionError("a change that went through has a result")
+    return result
+
+
+def _is_commit_id(text: str) -> bool:
+    return len(text) == 40 and all(char in "0123456789abcdef" for char in text)  # noqa: PLR2004 - SHA-1 in hexadecimal

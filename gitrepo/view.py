@@ -1,0 +1,78 @@
+"""A remote's refs at one moment, with what a group of changes is about to do to them."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import pygit2
+
+from gitrepo.errors import GitConflict
+from gitrepo.transport import Refs, RefUpdate
+from gitrepo.trees import commit_at
+
+Fetch = Callable[[Iterable[str]], None]
+"""Makes refs of the remote (by full name) or commits (by id) available locally."""
+
+
+class RefView:
+    """Refs as they will be once the changes applied so far have gone out."""
+
+    def __init__(self, repo: pygit2.Repository, refs: Refs, fetch: Fetch) -> None:
+        """Take the local repository, the remote's refs and the way to fetch."""
+        self.remote_refs = refs
+        self._repo = repo
+        self._refs = dict(refs)
+        self._fetch = fetch
+
+    @property
+    def changed(self) -> bool:
+        """Whether a change was applied."""
+        return self._refs != self.remote_refs
+
+    def get(self, ref: str) -> pygit2.Oid | None:
+        """Where a ref points; None where there is none."""
+        return self._refs.get(ref)
+
+    def below(self, prefix: str) -> Iterator[tuple[str, pygit2.Oid]]:
+        """The refs that start with a prefix."""
+        return ((ref, oid) for ref, oid in self._refs.items() if ref.startswith(prefix))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._refs)
+
+    def require(self, wanted: Iterable[str]) -> None:
+        """Make refs and commits available locally, with one fetch at most."""
+        self._fetch(wanted)
+
+    def commit(self, ref: str) -> pygit2.Commit | None:
+        """Read the commit at a ref, fetching it if it is not here."""
+        oid = self.get(ref)
+        if oid is None:
+            return None
+        if oid not in self._repo:
+            self._fetch([ref])
+        return commit_at(self._repo, oid)
+
+    def commit_by_id(self, commit: str) -> pygit2.Commit:
+        """Read a commit, fetching it if it is not here.
+
+        Raises:
+            GitNotFound: The remote has no such commit, or does not give it.
+        """
+        if commit not in self._repo:
+            self._fetch([commit])
+        return commit_at(self._repo, pygit2.Oid(hex=commit))
+
+    def apply(self, updates: Iterable[RefUpdate]) -> None:
+        """Let later changes see some updates; all of them or, on an error, none.
+
+        Raises:
+            GitConflict: A ref is not where its update expects it.
+        """
+        updates = list(updates)
+        for update in updates:
+            if self.get(update.ref) != update.old:
+                raise GitConflict(f"{update}: the ref is at {self.get(update.ref) or 'nothing'}")
+        for update in updates:
+            if update.new is None:
+                self._refs.pop(update.ref, None)
+            else:
+                self._refs[update.ref] = update.new
