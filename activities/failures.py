@@ -8,7 +8,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.definitions import ErrorKind
 from api.conditions import Reason
-from functions.errors import FunctionNotFound, RequestTooLarge, RunnerUnavailable
+from functions.errors import RunnerUnavailable
 from gitrepo.errors import (
     GitAuthError,
     GitCertificateError,
@@ -85,8 +85,6 @@ _TABLE = (
     _Row(GitError, Transient, Reason.GIT_FAILED),
     _Row(InvalidName, Stalled, Reason.INVALID_SPEC),
     _Row(InvalidPackage, Stalled, Reason.INVALID_PACKAGE),
-    _Row(FunctionNotFound, Stalled, Reason.FUNCTION_NOT_FOUND),
-    _Row(RequestTooLarge, Stalled, Reason.PACKAGE_TOO_LARGE),
     _Row(RunnerUnavailable, Transient, Reason.FUNCTION_RUNNER_UNAVAILABLE),
     _Row(KubeUnavailable, Transient, Reason.KUBERNETES_UNAVAILABLE),
     _Row(Conflict, Transient, Reason.KUBERNETES_UNAVAILABLE),

@@ -37,7 +37,13 @@ class Finalizer:
                 " deletion, which then goes on by itself",
             )
         repository = target.repository
-        await self._git.delete(repository.remote, repository.branch, target.location, author=repository.author)
+        await self._git.delete(
+            repository.remote,
+            repository.branch,
+            target.location,
+            author=repository.author,
+            revision=target.revision.status.revision,
+        )
         await self._latest.refresh(target.obj, without=target.obj["metadata"]["name"])
         return await self.release(target.obj)
 

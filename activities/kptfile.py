@@ -6,7 +6,8 @@ from typing import Any
 from activities.failures import Superseded
 from api.intent import intent_key
 from api.names import KPTFILE_FIELD_MANAGER, PACKAGE_REVISION_API_VERSION, PACKAGE_REVISION_KIND
-from kpt.kptfile import Kptfile, parse_kptfile
+from kpt.files import decode
+from kpt.kptfile import Kptfile, parse
 from kube.client import KubeClient
 from kube.resources import PACKAGEREVISIONS
 
@@ -36,7 +37,7 @@ class KptfileMirror:
         text = files.get("Kptfile")
         if text is None:
             return obj
-        kptfile = parse_kptfile(text)
+        kptfile = parse(decode("Kptfile", text))
         spec, status = _spec(kptfile), {"packageConditions": _conditions(kptfile)}
         if any(
             (obj.get("spec") or {}).get(name, empty) != spec.get(name, empty) for name, empty in _EMPTY_SPEC.items()
@@ -66,7 +67,7 @@ _EMPTY_SPEC: dict[str, Any] = {"readinessGates": [], "packageMetadata": {}}
 
 
 def _spec(kptfile: Kptfile) -> dict[str, Any]:
-    gates = [{"conditionType": gate.condition_type} for gate in kptfile.info.readiness_gates]
+    gates = [{"conditionType": gate} for gate in kptfile.readiness_gates]
     metadata = {
         name: dict(values)
         for name, values in (("labels", kptfile.metadata.labels), ("annotations", kptfile.metadata.annotations))
@@ -92,5 +93,5 @@ def _conditions(kptfile: Kptfile) -> list[dict[str, Any]]:
             )
             if value
         }
-        for condition in kptfile.status.conditions
+        for condition in kptfile.conditions
     ]

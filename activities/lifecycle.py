@@ -6,12 +6,13 @@ from typing import Any
 from activities.definitions import PhaseInput, PhaseResult
 from activities.failures import Stalled
 from activities.labels import LatestLabel
-from activities.locks import self_lock
+from activities.locks import published_ref, self_lock
 from activities.phase import Target, acknowledged, run_of
 from activities.reporting import Report, StatusReporter
 from api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from api.packagerevision import Lifecycle, PackageRevision
-from gitrepo.packages import GitStore, PackageState
+from gitrepo.packages import GitStore
+from gitrepo.state import PackageState
 
 _Move = Callable[[Target, PackageState], Awaitable[PackageState]]
 
@@ -28,6 +29,10 @@ class LifecyclePhase:
             (Lifecycle.DRAFT, Lifecycle.PROPOSED): self._propose,
             (Lifecycle.PROPOSED, Lifecycle.DRAFT): self._reject,
             (Lifecycle.PROPOSED, Lifecycle.PUBLISHED): self._publish,
+            # The ways to finish what an earlier attempt left half done.
+            (Lifecycle.PUBLISHED, Lifecycle.PUBLISHED): self._publish,
+            (Lifecycle.PROPOSED, Lifecycle.PROPOSED): self._propose,
+            (Lifecycle.DRAFT, Lifecycle.DRAFT): self._reject,
             (Lifecycle.PUBLISHED, Lifecycle.DELETION_PROPOSED): self._propose_deletion,
             (Lifecycle.DELETION_PROPOSED, Lifecycle.PUBLISHED): self._undo_deletion,
         }
@@ -44,10 +49,7 @@ class LifecyclePhase:
             raise Stalled(
                 Reason.INVALID_SPEC, "spec.lifecycle is empty; set it to Draft to start working on the package"
             )
-        repository = target.repository
-        before = await self._git.state(
-            repository.remote, repository.branch, target.location, tag_hint=_tag_hint(revision)
-        )
+        before = await self._state(target)
         after = await self._move(target, before, desired)
         await self._report(target, before, after)
         if desired.is_published:
@@ -56,7 +58,17 @@ class LifecyclePhase:
         summary = f"{before.lifecycle} -> {after.lifecycle}" if moved else f"is {after.lifecycle}"
         if after.revision > 0:
             summary += f" as v{after.revision}"
-        return PhaseResult(summary=summary, current=after.lifecycle, commit=after.commit, revision=after.revision)
+        return PhaseResult(summary=summary, current=desired, commit=after.commit, revision=after.revision)
+
+    async def _state(self, target: Target) -> PackageState:
+        lock, repository = target.revision.status.self_lock, target.repository
+        return await self._git.state(
+            repository.remote,
+            repository.branch,
+            target.location,
+            tag_hint=published_ref(target.revision.status),
+            commit_hint=lock.git.commit if lock is not None and lock.git is not None else None,
+        )
 
     async def _move(self, target: Target, before: PackageState, desired: Lifecycle) -> PackageState:
         if before.lifecycle is None:
@@ -65,11 +77,11 @@ class LifecyclePhase:
                 f"the repository holds no package revision {target.location.path} {target.location.workspace}; set"
                 " spec.source on a new object to create one, or restore its branch",
             )
-        if before.lifecycle is desired:
+        if before.lifecycle is desired and before.complete:
             return before
         move = self._moves.get((before.lifecycle, desired))
         if move is None:
-            allowed = sorted(to for frm, to in self._moves if frm is before.lifecycle)
+            allowed = sorted(to for start, to in self._moves if start is before.lifecycle and to is not start)
             raise Stalled(
                 Reason.ILLEGAL_TRANSITION,
                 f"cannot go from {before.lifecycle} to {desired}: from {before.lifecycle} set spec.lifecycle to"
@@ -87,15 +99,17 @@ class LifecyclePhase:
         repository = target.repository
         return await self._git.reject(repository.remote, repository.branch, target.location)
 
-    async def _publish(self, target: Target, _: PackageState) -> PackageState:
-        _check_rendered(target.revision)
-        _check_readiness(target.revision)
+    async def _publish(self, target: Target, before: PackageState) -> PackageState:
+        if before.lifecycle is Lifecycle.PROPOSED:
+            _check_rendered(target.revision)
+            _check_readiness(target.revision)
         repository = target.repository
         return await self._git.publish(
             repository.remote,
             repository.branch,
             target.location,
             author=repository.author,
+            tag_hint=published_ref(target.revision.status),
             create_branch=repository.create_branch,
         )
 
@@ -138,11 +152,6 @@ def _published_fields(state: PackageState) -> dict[str, Any]:
         return {}
     published = state.published_at.strftime("%Y-%m-%dT%H:%M:%SZ") if state.published_at else None
     return {"revision": state.revision, "publishedAt": published}
-
-
-def _tag_hint(revision: PackageRevision) -> str | None:
-    lock = revision.status.self_lock
-    return lock.git.ref if lock is not None and lock.git is not None and (revision.status.revision or 0) > 0 else None
 
 
 def _check_rendered(revision: PackageRevision) -> None:

@@ -3,7 +3,9 @@
 from typing import Any
 
 from activities.phase import Target
-from gitrepo.packages import PackageState
+from api.packagerevision import PackageRevisionStatus
+from gitrepo.refs import short_ref
+from gitrepo.state import PackageState
 
 
 def draft_lock(target: Target, commit: str) -> dict[str, Any]:
@@ -13,12 +15,7 @@ def draft_lock(target: Target, commit: str) -> dict[str, Any]:
 
 def self_lock(target: Target, state: PackageState) -> dict[str, Any]:
     """Return the self lock of a package revision as Git has it."""
-    return _lock(target, short_ref(state.ref), state.commit)
-
-
-def short_ref(ref: str) -> str:
-    """Return a ref without `refs/heads/` or `refs/tags/`, as locks name it."""
-    return ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
+    return _lock(target, state.ref, state.commit)
 
 
 def _lock(target: Target, ref: str, commit: str) -> dict[str, Any]:
@@ -31,3 +28,9 @@ def _lock(target: Target, ref: str, commit: str) -> dict[str, Any]:
             "commit": commit,
         },
     }
+
+
+def published_ref(status: PackageRevisionStatus) -> str | None:
+    """Return the tag that the last report named, which spares reading the package's tags; None for a draft."""
+    lock = status.self_lock
+    return lock.git.ref if lock is not None and lock.git is not None and (status.revision or 0) > 0 else None

@@ -14,7 +14,14 @@ from activities.reporting import Report, StatusReporter
 from activities.repositories import Repositories, RepositoryAccess
 from api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from api.intent import intent_key
-from api.names import FINALIZER, LATEST_REVISION_LABEL, RECONCILE_NOW_ANNOTATION, REPOSITORY_API_VERSION, object_name
+from api.names import (
+    FINALIZER,
+    LATEST_REVISION_LABEL,
+    RECONCILE_NOW_ANNOTATION,
+    RENDER_REQUEST_ANNOTATION,
+    REPOSITORY_API_VERSION,
+    object_name,
+)
 from api.packagerevision import PackageRevision
 from gitrepo.refs import PackageLocation
 from kube.client import KubeClient
@@ -87,7 +94,7 @@ class PhaseRunner:
                 target = await self._target(obj)
                 obj = target.obj
                 return await body(target, request)
-            except Exception as error:  # noqa: BLE001 - the table sorts every error into a kind
+            except Exception as error:
                 failure = classify(error)
                 await self._report_failure(phase, obj, failure)
                 raise to_application_error(failure) from error
@@ -197,7 +204,7 @@ def failure_report(phase: Phase, obj: dict[str, Any], failure: PhaseError) -> Re
         return Report(
             fields={**acknowledged(obj), "lastRun": run_of("Stalled")},
             conditions=(ready, stalled),
-            **_unrendered(phase, obj, failure),
+            **_unrendered(phase, obj, ready),
         )
     waiting = failure.kind is ErrorKind.WAITING
     retry = f"attempt {activity.info().attempt} failed, trying again: {failure.message}"
@@ -209,6 +216,20 @@ def failure_report(phase: Phase, obj: dict[str, Any], failure: PhaseError) -> Re
         observed_generation=generation,
     )
     return Report(fields={"lastRun": run_of("Waiting" if waiting else "Retrying")}, conditions=(ready, reconciling))
+
+
+def _unrendered(phase: Phase, obj: dict[str, Any], ready: Condition) -> dict[str, Any]:
+    """Return what a failed source or render says of the rendering; the request that failed is not rendered again."""
+    if phase not in {Phase.SOURCE, Phase.RENDER}:
+        return {}
+    annotations = obj["metadata"].get("annotations") or {}
+    return {
+        "rendered": ready.model_copy(update={"type": ConditionType.RENDERED}),
+        "render_fields": {
+            "renderingPrrResourceVersion": None,
+            "observedPrrResourceVersion": annotations.get(RENDER_REQUEST_ANNOTATION),
+        },
+    }
 
 
 @contextlib.asynccontextmanager

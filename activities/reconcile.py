@@ -14,7 +14,7 @@ from activities.reporting import StatusReporter
 from activities.repositories import Repositories
 from activities.source import SourcePhase
 from gitrepo.packages import GitStore
-from kpt.hydrate import Evaluator
+from kpt.evaluation import Evaluator
 from kube.client import KubeClient
 from kube.events import EventRecorder
 
@@ -41,7 +41,7 @@ class PhaseActivities(ReconcileActivities):
         """See `ReconcileActivities.observe`."""
         try:
             return await self._observer.facts(key)
-        except Exception as error:  # noqa: BLE001 - the table sorts every error into a kind
+        except Exception as error:
             raise to_application_error(classify(error)) from error
 
     @activity.defn(name="execute_source")

@@ -15,9 +15,10 @@ from api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from api.names import PUSH_ON_RENDER_FAILURE_ANNOTATION, RENDER_REQUEST_ANNOTATION
 from api.packagerevision import Lifecycle
 from gitrepo.annotations import TaskType
-from gitrepo.packages import GitStore, PackageState
+from gitrepo.packages import GitStore
 from gitrepo.trees import File
-from kpt.hydrate import Evaluator, RenderOutcome, render
+from kpt.evaluation import Evaluator
+from kpt.hydrate import RenderOutcome, render
 from kube.client import KubeClient
 
 _SHOW_AFTER_SECONDS = 1.0
@@ -28,7 +29,6 @@ _SHOW_AFTER_SECONDS = 1.0
 class _Rendered:
     commit: str
     outcome: RenderOutcome
-    files: dict[str, File]
 
 
 class RenderPhase:
@@ -51,12 +51,12 @@ class RenderPhase:
             Stalled: A function failed or the package is malformed; what was pushed stays as it is.
             GitConflict: Newer content was pushed meanwhile: the next attempt renders that.
         """
-        state = await self._draft(target, request)
-        if state is None:
+        tip = await self._draft(target, request)
+        if tip is None:
             return PhaseResult(summary="there is no draft to render")
         announcing = asyncio.create_task(self._announce_when_long(target))
         try:
-            rendered = await self._render(target, state.commit)
+            rendered = await self._render(target, tip)
         finally:
             announcing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -71,14 +71,12 @@ class RenderPhase:
             commit=rendered.commit,
         )
 
-    async def _draft(self, target: Target, request: PhaseInput) -> PackageState | None:
+    async def _draft(self, target: Target, request: PhaseInput) -> str | None:
         if request.commit:
-            return PackageState(
-                lifecycle=Lifecycle.DRAFT, commit=request.commit, ref=target.location.draft_ref, revision=0
-            )
+            return request.commit
         repository = target.repository
         state = await self._git.state(repository.remote, repository.branch, target.location)
-        return state if state.lifecycle is Lifecycle.DRAFT else None
+        return state.commit if state.lifecycle is Lifecycle.DRAFT else None
 
     async def _render(self, target: Target, tip: str) -> _Rendered:
         remote, location = target.repository.remote, target.location
@@ -90,7 +88,7 @@ class RenderPhase:
         )
         saves = outcome.ok or target.annotations.get(PUSH_ON_RENDER_FAILURE_ANNOTATION) == "true"
         if not saves:
-            return _Rendered(tip, outcome, files)
+            return _Rendered(tip, outcome)
         result = {
             path: File(data=data, mode=files[path].mode) if path in files else File(data=data)
             for path, data in outcome.files.items()
@@ -98,7 +96,7 @@ class RenderPhase:
         commit = await self._git.commit_on_draft(
             remote, location, result, expected_parent=tip, task=TaskType.RENDER, author=target.repository.author
         )
-        return _Rendered(commit, outcome, result)
+        return _Rendered(commit, outcome)
 
     async def _announce_when_long(self, target: Target) -> None:
         await asyncio.sleep(_SHOW_AFTER_SECONDS)
@@ -111,6 +109,7 @@ class RenderPhase:
     async def _report(self, target: Target, rendered: _Rendered) -> None:
         target.obj = await self._mirror.reflect(target.obj, rendered.outcome.files)
         obj = target.obj
+        conditions: tuple[Condition, ...]
         fields: dict[str, Any] = {"selfLock": draft_lock(target, rendered.commit), "lastRun": run_of("Running")}
         lifecycle_follows = target.revision.spec.lifecycle is not Lifecycle.DRAFT
         if lifecycle_follows:

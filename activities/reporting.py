@@ -1,6 +1,5 @@
 """Status of a PackageRevision: the full owned set of each field manager, applied server-side, with one Event per change."""
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -120,7 +119,7 @@ class StatusReporter:
     def _tell(self, before: dict[str, Any], after: dict[str, Any]) -> None:
         changed = _news(before, after)
         if changed is not None:
-            warning = changed.type is ConditionType.STALLED or changed.status is ConditionStatus.FALSE
+            warning = changed.type == ConditionType.STALLED or changed.status is ConditionStatus.FALSE
             benign = changed.reason in _EXPECTED_REASONS
             self._events.record(
                 after,

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+from functions.client import GrpcEvaluator
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -13,10 +14,8 @@ from activities.reconcile import PhaseActivities
 from cli.connect import connect_kubernetes, connect_temporal
 from cli.health import serve_health
 from cli.settings import Settings
-from functions.client import GrpcEvaluator
 from functions.local import LocalEvaluator
 from gitrepo.packages import GitStore
-from kpt.hydrate import Evaluator
 from kube.client import KubeClient
 from kube.events import EventRecorder
 from workflows.packagerevision import PackageRevisionWorkflow
@@ -50,10 +49,11 @@ async def run_worker(settings: Settings) -> None:
 async def open_activities(settings: Settings, kube: KubeClient) -> AsyncIterator[PhaseActivities]:
     """Make the activities with their clients, and close those afterwards."""
     async with contextlib.AsyncExitStack() as stack:
-        git = GitStore(
-            settings.git_cache_dir.expanduser(), server_timeout=settings.git_timeout, threads=settings.git_threads
+        git = await stack.enter_async_context(
+            GitStore(
+                settings.git_cache_dir.expanduser(), threads=settings.git_threads, server_timeout=settings.git_timeout
+            )
         )
-        stack.push_async_callback(git.aclose)
         events = EventRecorder(kube)
         stack.push_async_callback(events.aclose)
         evaluator = _evaluator(settings)

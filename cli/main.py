@@ -1,0 +1,43 @@
+"""The `porchflow` command. Subcommands are loaded when they are used, so that help is quick."""
+
+import importlib
+import sys
+
+import click
+
+_COMMANDS = {
+    "up": "cli.commands.up:up",
+    "down": "cli.commands.down:down",
+    "demo": "cli.commands.demo:demo",
+    "status": "cli.commands.status:status",
+    "worker": "cli.commands.worker:worker",
+    "watcher": "cli.commands.watcher:watcher",
+    "function-runner": "cli.commands.function_runner:function_runner",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        target = _COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, _, name = target.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="porchflow")
+def main() -> None:
+    """Durable reconciler for kpt packages: one Temporal workflow per PackageRevision.
+
+    `porchflow up` runs everything on this machine; worker, watcher and function-runner are its parts, to run against
+    an existing cluster and Temporal.
+    """
+
+
+if __name__ == "__main__":
+    sys.exit(main())
