@@ -56,6 +56,7 @@ class FunctionFailed(Exception):  # noqa: N818 - an outcome more than an error
         stderr: what the function wrote to its log.
         exit_code: of the function; 1 when it did not report one.
         resource_list: what it answered, which may hold results; None when it answered nothing.
+        ran: False when the function could not even be started, and never will be for this input.
     """
 
     image: str
@@ -63,6 +64,7 @@ class FunctionFailed(Exception):  # noqa: N818 - an outcome more than an error
     stderr: str = ""
     exit_code: int = 1
     resource_list: bytes | None = field(default=None, repr=False)
+    ran: bool = True
 
     def __str__(self) -> str:
         return self.message

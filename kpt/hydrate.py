@@ -247,6 +247,7 @@ class _Rendering:
                 exit_code=failure.exit_code or 1,
                 stderr=failure.stderr,
                 results=results,
+                execution_error="" if failure.ran else failure.message,
             )
             raise _PipelineError(self._failure(node, step, failure.message)) from None
         except BadOutputError as problem:

@@ -1,0 +1,203 @@
+"""apply-setters v0.2: writes values into the fields that name them in a comment (`reference/kpt.md` 6.1)."""
+
+import re
+from typing import NamedTuple
+
+from functions.builtin.sdk import Call, FunctionError, Item, strings
+from kpt.errors import YamlError
+from kpt.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, Value
+from kpt.yaml_scalars import resolve_plain
+from kpt.yaml_text import load
+
+MARK = "# kpt-set: "
+_REFERENCE = re.compile(r"\$\{([^}]*)\}")
+_COLON = re.compile(r"[ \t]*:")
+
+
+class Change(NamedTuple):
+    """One field that a setter wrote."""
+
+    path: str
+    value: str
+
+
+class _SetterError(Exception):
+    """A setter cannot be applied."""
+
+
+def run(call: Call) -> None:
+    """Apply the setters of `data` to every item, local configuration included."""
+    setters = strings(call.config.get("data")) if isinstance(call.config, dict) else {}
+    try:
+        if not setters:
+            raise _SetterError("input setters list cannot be empty")  # noqa: TRY301 - one place reports every error
+        for item in call.items:
+            if MARK in item.text:
+                _apply(call, item, setters)
+    except _SetterError as error:
+        message = f"failed to apply setters: {error}"
+        call.say(message, "error")
+        raise FunctionError(message) from None
+    if not call.results:
+        call.say("no matches for input setter(s)")
+
+
+def _apply(call: Call, item: Item, setters: dict[str, str]) -> None:
+    path = item.path
+    visitor = _Visitor(item.text, setters)
+    root = item.document.root
+    if root is not None:
+        item.replace(visitor.value_of(root, "", ""))
+    for change in visitor.changes:
+        call.say(f'set field value to "{_escaped(change.value)}"', field={"path": change.path}, file={"path": path})
+
+
+def _escaped(value: str) -> str:
+    """The value as Go's `%q` has it between the quotes, for what setters hold."""
+    for raw, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t"), ("\r", "\\r")):
+        value = value.replace(raw, escaped)
+    return value
+
+
+class _Visitor:
+    """Walks a document and makes its new value."""
+
+    def __init__(self, text: str, setters: dict[str, str]) -> None:
+        self.text = text
+        self.setters = setters
+        self.changes: list[Change] = []
+
+    def value_of(self, node: Node, path: str, key_comment: str) -> Value:
+        """The new value of a node; the old object where nothing changed.
+
+        Args:
+            node: of the document.
+            path: of the node, as results show it.
+            key_comment: the comment behind the node's key, for a list that stands below it.
+        """
+        if isinstance(node, MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, SequenceNode):
+            pattern = self._pattern(self._comment_behind(node.end) if node.flow else key_comment)
+            if pattern and self._is_wanted(pattern):
+                return self._list(node, path, pattern)
+            return self._elements(node, path)
+        if isinstance(node, ScalarNode):
+            pattern = self._pattern(self._scalar_comment(node))
+            if pattern and self._is_wanted(pattern):
+                return self._scalar(node, path, pattern)
+        return node.value
+
+    def _mapping(self, node: MappingNode, path: str) -> Value:
+        changed: dict[str, Value] = {}
+        for key, value in node.entries:
+            if key.raw not in node.value or (key.raw == "<<" and node.merged):
+                continue
+            colon = _COLON.match(self.text, key.end)
+            comment = self._comment_behind(colon.end()) if colon else ""
+            new = self.value_of(value, f"{path}.{key.raw}" if path else key.raw, comment)
+            if new is not value.value:
+                changed[key.raw] = new
+        return {**node.value, **changed} if changed else node.value
+
+    def _elements(self, node: SequenceNode, path: str) -> Value:
+        new = [self.value_of(item, f"{path}[{index}]", "") for index, item in enumerate(node.items)]
+        return new if any(a is not b for a, b in zip(new, node.value, strict=True)) else node.value
+
+    def _is_wanted(self, pattern: str) -> bool:
+        return any(name in self.setters for name in _REFERENCE.findall(pattern))
+
+    def _list(self, node: SequenceNode, path: str, pattern: str) -> Value:
+        names = _REFERENCE.findall(pattern)
+        if len(names) != 1 or not pattern.startswith("${") or not pattern.endswith("}"):
+            raise _SetterError(f'invalid setter pattern for array node: "{_escaped(pattern)}"')
+        text = self.setters[names[0]]
+        self.changes.append(Change(path, text))
+        new = _parsed_list(text) if text else []
+        return node.value if new == node.value else new
+
+    def _scalar(self, node: ScalarNode, path: str, pattern: str) -> Value:
+        text = _resolved(pattern, node.raw, self.setters)
+        self.changes.append(Change(path, text))
+        if text == node.raw:
+            return node.value
+        return text if node.style or not text else resolve_plain(text)
+
+    def _pattern(self, comment: str) -> str:
+        return comment.removeprefix(MARK).strip() if comment.startswith(MARK) else ""
+
+    def _scalar_comment(self, node: ScalarNode) -> str:
+        if node.style in ("|", ">"):
+            _, blank, comment = self.text[node.start : self.text.find("\n", node.start)].partition(" #")
+            return "#" + comment if blank else ""
+        return self._comment_behind(node.end)
+
+    def _comment_behind(self, place: int) -> str:
+        """The comment between a place and the end of its line; empty if something else stands there."""
+        end = self.text.find("\n", place)
+        rest = self.text[place : end if end >= 0 else len(self.text)]
+        comment = rest.lstrip(" \t")
+        return comment.rstrip() + " " if comment.startswith("#") and comment != rest else ""
+
+
+def _parsed_list(text: str) -> list[Value]:
+    try:
+        value = load(text)
+    except YamlError:
+        value = None
+    if not isinstance(value, list):
+        raise _SetterError(f'input to array setter must be an array of values, but found "{_escaped(text)}"')
+    return value
+
+
+def _resolved(pattern: str, current: str, setters: dict[str, str]) -> str:
+    """The pattern with every reference replaced: by the given setters, else by what the current value says."""
+    given = _substituted(pattern, setters)
+    if _REFERENCE.search(given):
+        given = _substituted(given, derive(pattern, current))
+    missing = [match[0] for match in _REFERENCE.finditer(given)]
+    if missing:
+        raise _SetterError(f"values for setters [{' '.join(missing)}] must be provided")
+    return given
+
+
+def _substituted(pattern: str, values: dict[str, str]) -> str:
+    return _REFERENCE.sub(lambda match: values.get(match[1], match[0]), pattern)
+
+
+def derive(pattern: str, current: str) -> dict[str, str]:
+    """What each setter of a pattern must have been for the current value to come out.
+
+    Works as the regular expression with a greedy `(.*)` for every reference does, unanchored and within one line, but
+    in linear time: placing the literal parts from the right, each as far right as it goes, gives the greedy match.
+
+    Returns:
+        Nothing if the value does not match, or if any setter would be empty.
+    """
+    names = _REFERENCE.findall(pattern)
+    literals = _REFERENCE.split(pattern)[::2]
+    for line in current.split("\n"):
+        captured = _captured(literals, line)
+        if captured is not None:
+            return dict(zip(names, captured, strict=True)) if all(captured) else {}
+    return {}
+
+
+def _captured(literals: list[str], line: str) -> list[str] | None:
+    """What stands between the literal parts of a pattern in one line; None if they do not all fit."""
+    first, *rest = literals
+    start = line.find(first)
+    if start < 0:
+        return None
+    begin, edge = start + len(first), len(line)
+    places: list[int] = []
+    for literal in reversed(rest):
+        edge = line.rfind(literal, begin, edge)
+        if edge < 0:
+            return None
+        places.append(edge)
+    captured: list[str] = []
+    for place, literal in zip(reversed(places), rest, strict=True):
+        captured.append(line[begin:place])
+        begin = place + len(literal)
+    return captured

@@ -1,0 +1,150 @@
+"""Builtin functions in processes of their own: CPU-bound work leaves the event loop, and can be killed."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE, Process
+from types import TracebackType
+from typing import Self
+
+from functions.builtin.registry import find
+from functions.builtin.sdk import Reply
+from functions.builtin.worker import ANSWER, REQUEST
+from functions.errors import FunctionNotFound
+from kpt.errors import FunctionFailed
+from kpt.evaluation import Evaluation
+
+DEFAULT_MEMORY_LIMIT = 1024 * 1024 * 1024
+"""Bytes of address space per process: enough for a package of the largest message size, far from a whole machine."""
+
+
+class WorkerPool:
+    """A fixed number of processes, each running one function at a time.
+
+    A process that crashes, runs out of memory or overstays its time is replaced; only the call it worked for fails.
+    """
+
+    def __init__(self, size: int, *, memory_limit: int = DEFAULT_MEMORY_LIMIT) -> None:
+        """Prepare the pool; processes start when it is entered, or when first needed.
+
+        Args:
+            size: processes, hence functions at a time.
+            memory_limit: bytes of address space per process; 0 for none.
+        """
+        self._size = size
+        self._memory_limit = memory_limit
+        # Last in, first out: the process used last has its memory warm. None stands for a process not started yet.
+        self._idle: asyncio.LifoQueue[Process | None] = asyncio.LifoQueue()
+        for _ in range(size):
+            self._idle.put_nowait(None)
+        self._running: set[Process] = set()
+
+    async def __aenter__(self) -> Self:
+        """Start all processes."""
+        slots = [self._idle.get_nowait() for _ in range(self._size)]
+        for process in await asyncio.gather(*(self._start() for _ in slots)):
+            self._idle.put_nowait(process)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Kill all processes."""
+        for process in list(self._running):
+            await self._end(process)
+
+    async def run(self, name: str, request: bytes) -> Reply:
+        """Run one builtin function, waiting for a free process.
+
+        Args:
+            name: of the builtin.
+            request: serialised ResourceList.
+
+        Raises:
+            ChildProcessError: the process died over it.
+        """
+        slot = await self._idle.get()
+        process = None
+        try:
+            process = slot if slot is not None and slot.returncode is None else await self._start()
+            reply = await _exchange(process, name, request)
+        except BaseException:
+            # Also when cancelled: what the process is doing is of no use to anybody, and it answers to one caller only.
+            if process is not None:
+                self._kill(process)
+            self._idle.put_nowait(None)
+            raise
+        self._idle.put_nowait(process)
+        return reply
+
+    async def _start(self) -> Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "functions.builtin.worker", str(self._memory_limit), stdin=PIPE, stdout=PIPE
+        )
+        self._running.add(process)
+        return process
+
+    def _kill(self, process: Process) -> None:
+        self._running.discard(process)
+        if process.returncode is None:
+            process.kill()
+
+    async def _end(self, process: Process) -> None:
+        self._kill(process)
+        await process.wait()
+
+
+async def _exchange(process: Process, name: str, request: bytes) -> Reply:
+    if process.stdin is None or process.stdout is None:
+        raise ChildProcessError("the process has no pipes")
+    encoded = name.encode()
+    try:
+        process.stdin.write(REQUEST.pack(len(encoded), len(request)) + encoded)
+        process.stdin.write(request)
+        await process.stdin.drain()
+        header = await process.stdout.readexactly(ANSWER.size)
+        exit_code, log_length, list_length = ANSWER.unpack(header)
+        log = await process.stdout.readexactly(log_length)
+        answer = await process.stdout.readexactly(list_length)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        code = await process.wait()
+        raise ChildProcessError(_death(code)) from None
+    return Reply(answer, log.decode(errors="replace"), exit_code)
+
+
+def _death(code: int) -> str:
+    return f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+
+class BuiltinRuntime:
+    """Runs builtin functions in a pool of processes."""
+
+    def __init__(self, pool: WorkerPool, prefixes: tuple[str, ...] = ()) -> None:
+        self._pool = pool
+        self._prefixes = prefixes
+
+    async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
+        """Run one function; see `functions.evaluators.FunctionRuntime`."""
+        builtin = find(image, self._prefixes)
+        if builtin is None:
+            raise FunctionNotFound(image)
+        try:
+            async with asyncio.timeout(time_limit):
+                reply = await self._pool.run(builtin.name, resource_list)
+        except TimeoutError:
+            raise FunctionFailed(image, f"function {image!r} was killed after {time_limit:g} s") from None
+        except ChildProcessError as error:
+            raise FunctionFailed(image, f"function {image!r} crashed: its process was {error}") from None
+        return evaluation_of(image, reply)
+
+
+def evaluation_of(image: str, reply: Reply) -> Evaluation:
+    """What a caller gets for a builtin's reply.
+
+    Raises:
+        FunctionFailed: the function ended with another exit code than 0.
+    """
+    if reply.exit_code:
+        message = f"function {image!r} failed with exit code {reply.exit_code}"
+        detail = f": {reply.log}" if reply.log else ""
+        raise FunctionFailed(image, message + detail, reply.log, reply.exit_code, reply.resource_list or None)
+    return Evaluation(reply.resource_list, reply.log.encode())

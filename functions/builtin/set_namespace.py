@@ -1,0 +1,155 @@
+"""set-namespace v0.4: moves the resources of a package to a namespace (`reference/kpt.md` 6.4).
+
+Other than the catalog's v0.4.5, a CustomResourceDefinition or APIService without a service reference does not get one.
+"""
+
+import re
+from collections.abc import Callable
+
+from functions.builtin.scopes import is_namespaced
+from functions.builtin.sdk import Call, Item, change
+from kpt.krm import map_of, text_of
+from kpt.yaml_nodes import Value
+
+DEPENDS_ON = "config.kubernetes.io/depends-on"
+UPSTREAM_IDENTIFIER = "internal.kpt.dev/upstream-identifier"
+_CONTEXT_NAME = "kptfile.kpt.dev"
+_DEPENDENCY = re.compile(r"(?P<group>[^/]*)/namespaces/(?P<namespace>[^/]+)/(?P<kind>[^/]+)/(?P<name>[^/]+)")
+_EXPECTED = "`ConfigMap.v1` or `SetNamespace.v1alpha1.fn.kpt.dev`"
+_DEFAULT = "default"
+
+_DEPENDS_ON_PATH = ("metadata", "annotations", DEPENDS_ON)
+_CONVERSION = ("spec", "conversion", "webhook", "clientConfig", "service", "namespace")
+
+
+class _ConfigError(Exception):
+    """The functionConfig is wrong."""
+
+
+def run(call: Call) -> None:
+    """Set the namespace of the functionConfig; a wrong config is an error result, not a failure, as in the catalog."""
+    try:
+        namespace, matcher = _read_config(call)
+    except _ConfigError as error:
+        call.say(str(error), "error", **call.config_reference())
+        return
+    _Mover(call, namespace, matcher).run()
+
+
+def _read_config(call: Call) -> tuple[str, str]:
+    """The namespace to set, and the one that alone is to be replaced (empty for any)."""
+    config = call.config
+    if not config:
+        raise _ConfigError(f"FunctionConfig is missing. Expect {_EXPECTED}")
+    if call.config_is_config_map:
+        data = map_of(config, "data")
+        namespace, source = text_of(data, "namespace"), "namespace"
+        if not namespace and text_of(config, "metadata", "name") == _CONTEXT_NAME:
+            namespace, source = text_of(data, "name"), "name"
+        if not namespace:
+            raise _ConfigError(f"`data.{source}` should not be empty")
+        return namespace, text_of(data, "namespaceMatcher")
+    if call.config_is("SetNamespace"):
+        namespace = text_of(config, "namespace")
+        if not namespace:
+            raise _ConfigError("`namespace` should not be empty")
+        return namespace, text_of(config, "namespaceMatcher")
+    kind, version = text_of(config, "kind"), text_of(config, "apiVersion")
+    raise _ConfigError(f"unknown functionConfig Kind={kind} ApiVersion={version}, expect {_EXPECTED}")
+
+
+class _Mover:
+    """One run over the items of a call."""
+
+    def __init__(self, call: Call, namespace: str, matcher: str) -> None:
+        self.call = call
+        self.namespace = namespace
+        self.matcher = matcher
+        self.items = [item for item in call.items if not item.is_local_config]
+        self.declared = {(item.group, item.kind, item.name) for item in self.items}
+        self.old: list[str] = []
+        self.old_in_dependencies: list[str] = []
+        self.matched: list[str] = []
+
+    def run(self) -> None:
+        for item in self.items:
+            new = change(self._moved(item), _DEPENDS_ON_PATH, self._depending)
+            item.replace(new)
+        self.call.say(self._summary(), "info")
+        self.call.say(self._dependency_summary(), "info")
+        for message in self.matched:
+            self.call.say(message, "info")
+
+    def _moved(self, item: Item) -> Value:
+        value, kind, version = item.value, item.kind, item.api_version
+        if (kind, version) == ("Namespace", "v1"):
+            return change(value, ("metadata", "name"), self._replacing(item))
+        if (kind, version) == ("CustomResourceDefinition", "apiextensions.k8s.io/v1"):
+            return change(value, _CONVERSION, self._replacing(item))
+        if (kind, version) == ("APIService", "apiregistration.k8s.io/v1"):
+            return change(value, ("spec", "service", "namespace"), self._replacing(item))
+        if kind == "ClusterRoleBinding":
+            return change(value, ("subjects", "[]", "namespace"), self._replacing(item))
+        namespaced = is_namespaced(item.group, kind)
+        if namespaced is None:
+            namespaced = "namespace" in map_of(value, "metadata")
+        if not namespaced:
+            return value
+        return change(value, ("metadata", "namespace"), self._replacing(item, absent=_DEFAULT), create=True)
+
+    def _replacing(self, item: Item, *, absent: str = "") -> Callable[[Value], Value]:
+        """What becomes of one namespace field; one that is absent counts as `default` where it may be."""
+
+        def replace(old: Value) -> Value:
+            current = old or absent
+            if not isinstance(current, str) or not current:
+                return old
+            if not self._matches(item, current):
+                return old or current
+            if current == self.namespace:
+                return old or current
+            self.old.append(current)
+            return self.namespace
+
+        return replace
+
+    def _matches(self, item: Item, current: str) -> bool:
+        if not self.matcher or current == self.matcher:
+            return True
+        parts = str(item.annotations.get(UPSTREAM_IDENTIFIER, "")).split("|")
+        if len(parts) != _IDENTIFIER_PARTS or parts[2] != self.matcher:
+            return False
+        short = f"{item.api_version}/{item.kind}/{item.name}"
+        self.matched.append(f"[{short}] has matching origin {self.matcher}")
+        return True
+
+    def _depending(self, old: Value) -> Value:
+        found = _DEPENDENCY.fullmatch(old) if isinstance(old, str) else None
+        if found is None or (found["group"], found["kind"], found["name"]) not in self.declared:
+            return old
+        current = found["namespace"]
+        if current == self.namespace or (self.matcher and current != self.matcher):
+            return old
+        self.old_in_dependencies.append(current)
+        return f"{found['group']}/namespaces/{self.namespace}/{found['kind']}/{found['name']}"
+
+    def _summary(self) -> str:
+        if not self.old:
+            return f'all matching namespaces are already "{self.namespace}". no value changed'
+        return f'namespace [{_words(self.old)}] updated to "{self.namespace}", {len(self.old)} value(s) changed'
+
+    def _dependency_summary(self) -> str:
+        old = self.old_in_dependencies
+        if not old:
+            return "all `depends-on` annotations are up-to-date. no `namespace` changed"
+        return (
+            f'`depends-on` annotation namespace [{_words(old)}] updated to "{self.namespace}", '
+            f"{len(old)} value(s) changed"
+        )
+
+
+_IDENTIFIER_PARTS = 4
+
+
+def _words(names: list[str]) -> str:
+    return " ".join(sorted(set(names)))

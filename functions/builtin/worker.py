@@ -1,0 +1,49 @@
+"""A process that runs builtin functions, one at a time, for the process that started it.
+
+Requests and answers are frames on standard input and output: lengths as 32-bit numbers, then the parts. The process
+ends when its input does, so it never outlives its parent.
+"""
+
+import os
+import resource
+import struct
+import sys
+from typing import BinaryIO
+
+from functions.builtin.registry import BUILTINS
+from functions.builtin.sdk import execute
+
+REQUEST = struct.Struct("!II")
+"""Lengths of the function's name and of the resource list."""
+
+ANSWER = struct.Struct("!III")
+"""Exit code, and lengths of the log and of the resource list."""
+
+
+def main() -> None:
+    """Serve requests until the input ends. The one argument is the memory limit in bytes; 0 means none."""
+    limit = int(sys.argv[1])
+    if limit:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    answers = os.fdopen(os.dup(1), "wb")
+    # Whatever a function prints must not end up between the frames.
+    os.dup2(2, 1)
+    while _serve(sys.stdin.buffer, answers):
+        pass
+
+
+def _serve(requests: BinaryIO, answers: BinaryIO) -> bool:
+    header = requests.read(REQUEST.size)
+    if len(header) < REQUEST.size:
+        return False
+    name_length, list_length = REQUEST.unpack(header)
+    name = requests.read(name_length).decode()
+    reply = execute(BUILTINS[name].run, requests.read(list_length))
+    log = reply.log.encode()
+    answers.write(ANSWER.pack(reply.exit_code, len(log), len(reply.resource_list)) + log + reply.resource_list)
+    answers.flush()
+    return True
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Ways to run a function, tried one after another."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from functions.errors import FunctionNotFound
+from kpt.evaluation import Evaluation
+
+
+class FunctionRuntime(Protocol):
+    """One way to run functions: builtin, as a local executable, in a pod."""
+
+    async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
+        """Run one function.
+
+        Args:
+            image: full name with a tag or digest.
+            resource_list: serialised ResourceList.
+            time_limit: seconds after which the function is killed.
+
+        Raises:
+            FunctionNotFound: this runtime does not know the image; another may.
+            FunctionFailed: the function ran and failed.
+        """
+        ...
+
+
+class Chain:
+    """Runtimes in order: the first that knows an image runs it."""
+
+    def __init__(self, runtimes: Sequence[FunctionRuntime]) -> None:
+        self._runtimes = runtimes
+
+    async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
+        """Run one function; see `FunctionRuntime.evaluate`. FunctionNotFound if no runtime knows the image."""
+        for runtime in self._runtimes:
+            try:
+                return await runtime.evaluate(image, resource_list, time_limit)
+            except FunctionNotFound:
+                continue
+        raise FunctionNotFound(image)
