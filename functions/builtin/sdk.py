@@ -150,9 +150,8 @@ def execute(function: Function, request: bytes) -> Reply:
             function(call)
         except FunctionError as error:
             log, exit_code = str(error), 1
-        config = dump(call.config) if call.config is not None else None
-        texts = [item.text for item in call.items]
-        return Reply(compose_list(texts, function_config=config, results=call.results or None), log, exit_code)
+        answer = compose_list([item.text for item in call.items], results=call.results or None)
+        return Reply(answer, log, exit_code)
     except YamlError as error:
         return Reply(b"", f"cannot read the resource list: {error}", 1)
 

@@ -1,0 +1,112 @@
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from functions import failure_details
+from functions.errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
+from functions.proto import evaluator_pb2, evaluator_pb2_grpc
+from kpt.errors import FunctionFailed
+from kpt.evaluation import Evaluation
+
+_TOO_LARGE = "larger than max"
+_FAILURES = ("failed to evaluate function", "failed to execute function", "failed to parse the output", "panicked")
+"""How Porch's runner begins the message of a function that failed, as opposed to a runner that did."""
+
+_OPTIONS = [
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.max_metadata_size", failure_details.MAX_METADATA_SIZE),
+    ("grpc.absolute_max_metadata_size", failure_details.MAX_METADATA_SIZE),
+    # With a headless service every runner gets its share; with one address it makes no difference.
+    ("grpc.lb_policy_name", "round_robin"),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+]
+
+
+class GrpcEvaluator:
+    """Runs functions through a function runner, ours or Porch's. Make and use it in one event loop."""
+
+    def __init__(self, address: str, *, max_message_size: int, deadline: float) -> None:
+        """Prepare; the connection is made when first needed.
+
+        Args:
+            address: `host:port` of the runner, or any name gRPC resolves.
+            max_message_size: bytes of a request or an answer; the runner has the same setting.
+            deadline: seconds for one function, waiting for the connection included.
+        """
+        self._address = address
+        self._max_message_size = max_message_size
+        self._deadline = deadline
+        options = [
+            *_OPTIONS,
+            ("grpc.max_receive_message_length", max_message_size),
+            ("grpc.max_send_message_length", max_message_size),
+        ]
+        self._channel = grpc.aio.insecure_channel(address, options=options)
+        self._stub = evaluator_pb2_grpc.FunctionEvaluatorStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+
+    async def __aenter__(self) -> Self:
+        """Nothing to do: the connection is made when first needed."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection; calls under way are cancelled."""
+        await self._channel.close(None)
+
+    async def __call__(self, image: str, resource_list: bytes) -> Evaluation:
+        """Run one function; see `kpt.evaluation.Evaluator`. Cancelling the call kills the function in the runner.
+
+        Raises:
+            MessageTooLarge: the request or the answer exceeds the message size.
+            FunctionNotFound: the runner does not know the image.
+            FunctionFailed: the function ran and failed.
+            RunnerUnavailable: the runner cannot be reached or did not answer in time.
+        """
+        request = evaluator_pb2.EvaluateFunctionRequest(resource_list=resource_list, image=image)
+        size = request.ByteSize()
+        if size > self._max_message_size:
+            raise MessageTooLarge(image, "request", size=size, limit=self._max_message_size)
+        try:
+            answer = await self._stub.EvaluateFunction(request, timeout=self._deadline)
+        except grpc.aio.AioRpcError as error:
+            raise self._translated(image, error) from None
+        return Evaluation(answer.resource_list, answer.log)
+
+    def _translated(self, image: str, error: grpc.aio.AioRpcError) -> Exception:
+        code, text = error.code(), error.details() or ""
+        if code == grpc.StatusCode.NOT_FOUND:
+            return FunctionNotFound(image)
+        if code == grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in text.lower():
+            what = "answer" if "sent message" in text.lower() or text.startswith("CLIENT") else "request"
+            return MessageTooLarge(image, what, detail=text)
+        if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+            return RunnerUnavailable(self._address, image, f"no answer within {self._deadline:g} s")
+        failure = _failure(image, text, error)
+        if failure is not None:
+            return failure
+        return RunnerUnavailable(self._address, image, f"{code.name}: {text}" if text else code.name)
+
+
+def _failure(image: str, text: str, error: grpc.aio.AioRpcError) -> FunctionFailed | None:
+    """The function's failure, if that is what the status tells."""
+    if error.code() == grpc.StatusCode.INVALID_ARGUMENT:
+        return FunctionFailed(image, text, ran=False)
+    if error.code() != grpc.StatusCode.INTERNAL:
+        return None
+    details = failure_details.decode(error.trailing_metadata() or ())
+    if details is not None:
+        stderr = details.stderr.decode(errors="replace")
+        return FunctionFailed(image, text, stderr, details.exit_code, details.resource_list or None)
+    if text.lower().startswith(_FAILURES) or "panicked with" in text:
+        return FunctionFailed(image, text, stderr=text.partition("stderr: ")[2])
+    return None

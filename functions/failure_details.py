@@ -1,0 +1,79 @@
+"""How a function's failure crosses the wire: a status has room for one message, the rest is trailing metadata."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from functions.proto.evaluator_pb2 import FunctionFailure
+from kpt.errors import FunctionFailed, YamlError
+from kpt.krm import map_of
+from kpt.resource_list import compose_list, split_list
+from kpt.yaml_nodes import Value
+
+METADATA_KEY = "porchflow-function-failure-bin"
+
+MAX_METADATA_SIZE = 64 * 1024
+"""Bytes of metadata that our clients accept (gRPC's own default is 8 KiB)."""
+
+_MAX_STDERR = 4096
+_MAX_RESULTS_SIZE = 32 * 1024
+_MAX_MESSAGE = 2048
+
+
+def status_message(failure: FunctionFailed) -> str:
+    """The status message, in the words of Porch's runner."""
+    results = _error_messages(failure.resource_list)
+    parts = [f'failed to evaluate function "{failure.image}"']
+    if results:
+        parts.append(f"with structured results: {'; '.join(results)}")
+    if failure.stderr:
+        parts.append(f"{'and' if results else 'with'} stderr: {failure.stderr}")
+    if len(parts) == 1:
+        parts.append(f": {failure.message}")
+    return " ".join(parts)[:_MAX_MESSAGE]
+
+
+def encode(failure: FunctionFailed) -> bytes:
+    """The details of a failure, small enough for metadata; results that do not fit are left out from the end."""
+    return FunctionFailure(
+        exit_code=failure.exit_code,
+        stderr=failure.stderr[:_MAX_STDERR].encode(),
+        resource_list=_results_only(failure.resource_list),
+    ).SerializeToString()
+
+
+def decode(metadata: Iterable[Any]) -> FunctionFailure | None:
+    """The details that came with a status; None if the runner is not one of ours."""
+    for key, value in metadata:
+        if key == METADATA_KEY and isinstance(value, bytes):
+            try:
+                return FunctionFailure.FromString(value)
+            except DecodeError:
+                return None
+    return None
+
+
+def _results(resource_list: bytes | None) -> list[Value]:
+    if not resource_list:
+        return []
+    try:
+        results = split_list(resource_list).results
+    except YamlError:
+        return []
+    return results if isinstance(results, list) else []
+
+
+def _error_messages(resource_list: bytes | None) -> list[str]:
+    results = [map_of(result) for result in _results(resource_list)]
+    return [str(result.get("message", "")) for result in results if result.get("severity") == "error"]
+
+
+def _results_only(resource_list: bytes | None) -> bytes:
+    results = _results(resource_list)
+    while results:
+        encoded = compose_list([], results=results)
+        if len(encoded) <= _MAX_RESULTS_SIZE:
+            return encoded
+        results = results[: len(results) // 2]
+    return b""

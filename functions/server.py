@@ -1,0 +1,168 @@
+"""The function runner: a gRPC service that runs KRM functions for renderers, ours or Porch's."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from functions import failure_details
+from functions.builtin.pool import DEFAULT_MEMORY_LIMIT, BuiltinRuntime, WorkerPool
+from functions.errors import FunctionNotFound
+from functions.evaluators import Chain, FunctionRuntime
+from functions.proto import evaluator_pb2, evaluator_pb2_grpc
+from kpt.errors import FunctionFailed
+
+DEFAULT_MAX_MESSAGE_SIZE = 6 * 1024 * 1024
+"""Bytes of a request or an answer; the default of Porch's runner."""
+
+DEFAULT_TIME_LIMIT = 300.0
+"""Seconds after which a function is killed if its caller sets no nearer deadline; kpt's own limit."""
+
+DEFAULT_GRACE = 30.0
+"""Seconds that calls under way get to finish when the runner is asked to stop."""
+
+_SERVICE = evaluator_pb2.DESCRIPTOR.services_by_name["FunctionEvaluator"].full_name
+_log = logging.getLogger(__name__)
+
+
+class EvaluatorService(evaluator_pb2_grpc.FunctionEvaluatorServicer):
+    """Answers `EvaluateFunction` through a chain of runtimes."""
+
+    def __init__(self, runtime: FunctionRuntime, *, max_message_size: int, time_limit: float) -> None:
+        self._runtime = runtime
+        self._max_message_size = max_message_size
+        self._time_limit = time_limit
+
+    async def EvaluateFunction(  # noqa: N802 - the name of the method in the protocol
+        self,
+        request: evaluator_pb2.EvaluateFunctionRequest,
+        context: grpc.aio.ServicerContext[
+            evaluator_pb2.EvaluateFunctionRequest, evaluator_pb2.EvaluateFunctionResponse
+        ],
+    ) -> evaluator_pb2.EvaluateFunctionResponse:
+        """Run one function. If the caller goes away or its deadline passes, gRPC cancels this and the function dies."""
+        try:
+            evaluation = await self._runtime.evaluate(
+                request.image, request.resource_list, self._limit(context.time_remaining())
+            )
+        except FunctionNotFound as error:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f'function "{error.image}" not found')
+        except FunctionFailed as failure:
+            _log.info("function %s failed: %s", failure.image, failure.message)
+            details = ((failure_details.METADATA_KEY, failure_details.encode(failure)),)
+            await context.abort(grpc.StatusCode.INTERNAL, failure_details.status_message(failure), details)
+        answer = evaluator_pb2.EvaluateFunctionResponse(resource_list=evaluation.resource_list, log=evaluation.log)
+        size = answer.ByteSize()
+        if size > self._max_message_size:
+            message = f"Sent message larger than max ({size} vs. {self._max_message_size})"
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, message)
+        return answer
+
+    def _limit(self, remaining: float | None) -> float:
+        return min(self._time_limit, remaining) if remaining is not None else self._time_limit
+
+
+async def serve(
+    address: str,
+    *,
+    max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+    processes: int | None = None,
+    memory_limit: int = DEFAULT_MEMORY_LIMIT,
+    time_limit: float = DEFAULT_TIME_LIMIT,
+    grace: float = DEFAULT_GRACE,
+    default_image_prefix: str = "",
+    runtimes: Sequence[FunctionRuntime] = (),
+    stop: asyncio.Event | None = None,
+    ready: Callable[[int], None] | None = None,
+) -> None:
+    """Run the function runner until it is told to stop.
+
+    On SIGTERM, SIGINT or `stop` it reports itself as not serving, refuses new calls, and lets those under way finish.
+
+    Args:
+        address: `host:port`; port 0 takes a free one.
+        max_message_size: bytes of a request or an answer.
+        processes: functions at a time; the number of CPUs by default.
+        memory_limit: bytes of address space of a process that runs builtin functions; 0 for none.
+        time_limit: seconds after which a function is killed.
+        grace: seconds for calls under way when stopping.
+        default_image_prefix: a registry besides the catalog's own whose images the builtins stand for.
+        runtimes: tried after the builtin functions, in order.
+        stop: stops the runner when set.
+        ready: called with the port once calls are answered.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    stop = stop or asyncio.Event()
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(WorkerPool(processes or os.cpu_count() or 1, memory_limit=memory_limit))
+        prefixes = (default_image_prefix,) if default_image_prefix else ()
+        chain = Chain([BuiltinRuntime(pool, prefixes), *runtimes])
+        server = grpc.aio.server(options=_options(max_message_size))
+        service = EvaluatorService(chain, max_message_size=max_message_size, time_limit=time_limit)
+        evaluator_pb2_grpc.add_FunctionEvaluatorServicer_to_server(service, server)  # type: ignore[no-untyped-call]  # generated
+        report_stopping = await _add_health(server)
+        names = (_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+        port = _bind(server, address)
+        await server.start()
+        _stop_on_signals(stop)
+        _log.info("function runner answers on port %d", port)
+        if ready:
+            ready(port)
+        await stop.wait()
+        await report_stopping()
+        await server.stop(grace)
+
+
+def main(address: str, **settings: object) -> None:
+    """Run the function runner as a process; `settings` are those of `serve`."""
+    asyncio.run(serve(address, **settings))  # type: ignore[arg-type]  # passed through as they are
+
+
+async def _add_health(server: grpc.aio.Server) -> Callable[[], Awaitable[None]]:
+    """Add the health service; the returned function makes it say that nothing is served any more."""
+    checker = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs leave it out
+    health_pb2_grpc.add_HealthServicer_to_server(checker, server)
+    for name in (health.OVERALL_HEALTH, _SERVICE):
+        await checker.set(name, health_pb2.HealthCheckResponse.SERVING)
+    return checker.enter_graceful_shutdown  # type: ignore[no-any-return]  # a coroutine function
+
+
+def _bind(server: grpc.aio.Server, address: str) -> int:
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise OSError(f"function runner: cannot listen on {address}: {error}") from None
+    if port == 0:
+        raise OSError(f"function runner: cannot listen on {address}")
+    return port
+
+
+def _options(max_message_size: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", max_message_size),
+        ("grpc.max_send_message_length", max_message_size),
+        # Without this two runners could share a port by accident, each getting some of the calls.
+        ("grpc.so_reuseport", 0),
+        # Renderers keep idle connections alive; the default answers frequent pings with a disconnect.
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except (NotImplementedError, RuntimeError, ValueError):
+            # Not the main thread: whoever runs us there stops us through `stop`.
+            return
