@@ -1,0 +1,50 @@
+"""PackageRevisions and Repositories as the API server takes them."""
+
+from typing import Any
+
+from api.names import (
+    CONFIG_API_VERSION,
+    FIELD_MANAGER,
+    PACKAGE_REVISION_API_VERSION,
+    PACKAGE_REVISION_KIND,
+    REPOSITORY_KIND,
+    object_name,
+)
+from kube.client import KubeClient, Object
+from kube.resources import PACKAGEREVISIONS
+
+
+def package_revision(namespace: str, repository: str, package: str, **metadata: Any) -> Object:
+    return {
+        "apiVersion": PACKAGE_REVISION_API_VERSION,
+        "kind": PACKAGE_REVISION_KIND,
+        "metadata": {"namespace": namespace, "name": object_name(repository, package, "v1"), **metadata},
+        "spec": {
+            "repository": repository,
+            "packageName": package,
+            "workspaceName": "v1",
+            "lifecycle": "Draft",
+            "source": {"init": {"description": "for a test"}},
+        },
+    }
+
+
+def repository(namespace: str, name: str, branch: str = "main") -> Object:
+    return {
+        "apiVersion": CONFIG_API_VERSION,
+        "kind": REPOSITORY_KIND,
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {"type": "git", "git": {"repo": "https://git.example/packages.git", "branch": branch}},
+    }
+
+
+async def converge(kube: KubeClient, obj: Object) -> Object:
+    """Write the status that a worker leaves behind."""
+    metadata = obj["metadata"]
+    body = {
+        "apiVersion": PACKAGE_REVISION_API_VERSION,
+        "kind": PACKAGE_REVISION_KIND,
+        "metadata": {"namespace": metadata["namespace"], "name": metadata["name"]},
+        "status": {"creationSource": "init", "observedGeneration": metadata["generation"]},
+    }
+    return await kube.apply(PACKAGEREVISIONS, body, field_manager=FIELD_MANAGER, subresource="status")

@@ -1,0 +1,147 @@
+"""Signals on a real Temporal."""
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from tests.kube.helpers import eventually
+from tests.kube.proxy import tcp_proxy
+from watcher.needs import Target
+from watcher.starter import SignalRefused, TemporalUnavailable, WorkflowStarter
+from workflows.identity import LOOK_AGAIN_SIGNAL, RECONCILE_QUEUE, WORKFLOW_NAME, PackageRevisionInput, workflow_id
+
+
+def _target(**changes: str) -> Target:
+    fields = {
+        "namespace": "ns-" + uuid.uuid4().hex[:8],
+        "name": "repo.pkg.v1",
+        "repository": "repo",
+        "package": "pkg",
+        "workspace": "v1",
+        "lifecycle": "Draft",
+        "signature": "1",
+    }
+    return Target(**{**fields, **changes})
+
+
+@pytest.fixture
+async def starter(temporal: Client) -> WorkflowStarter:
+    made = WorkflowStarter(temporal)
+    await made.prepare()
+    first = _target()
+
+    async def takes_signals() -> bool:
+        try:
+            await made.signal(first)
+        except SignalRefused:
+            return False
+        return True
+
+    # A search attribute that was registered a moment ago is not known in all of Temporal at once.
+    await eventually(takes_signals, "Temporal knows the search attributes")
+    return made
+
+
+async def _events(temporal: Client, target: Target) -> list[str]:
+    handle = temporal.get_workflow_handle(workflow_id(target.namespace, target.name))
+    return [event.WhichOneof("attributes") or "" for event in (await handle.fetch_history()).events]
+
+
+async def test_starts_a_workflow_with_what_it_is_searched_by(starter: WorkflowStarter, temporal: Client) -> None:
+    target = _target()
+    await starter.signal(target)
+    handle = temporal.get_workflow_handle(workflow_id(target.namespace, target.name))
+    described = await handle.describe()
+    assert (described.workflow_type, described.task_queue) == (WORKFLOW_NAME, RECONCILE_QUEUE)
+    found = {pair.key.name: pair.value for pair in described.typed_search_attributes}
+    wanted = {"Repository": "repo", "Package": "pkg", "Workspace": "v1", "Lifecycle": "Draft"}
+    assert wanted.items() <= found.items()
+    assert await described.static_summary() == f"{target.namespace}/repo.pkg.v1"
+    history = await handle.fetch_history()
+    started = history.events[0].workflow_execution_started_event_attributes
+    (decoded,) = await pydantic_data_converter.decode(started.input.payloads, [PackageRevisionInput])
+    assert decoded == PackageRevisionInput(namespace=target.namespace, name=target.name)
+    signalled = [
+        event.workflow_execution_signaled_event_attributes
+        for event in history.events
+        if event.HasField("workflow_execution_signaled_event_attributes")
+    ]
+    assert [signal.signal_name for signal in signalled] == [LOOK_AGAIN_SIGNAL]
+    assert not signalled[0].input.payloads, "the signal carries no state"
+
+
+async def test_signals_the_run_that_is_there(starter: WorkflowStarter, temporal: Client) -> None:
+    target = _target()
+    for _ in range(3):
+        await starter.signal(target)
+    events = await _events(temporal, target)
+    assert events.count("workflow_execution_started_event_attributes") == 1
+    assert events.count("workflow_execution_signaled_event_attributes") == 3
+
+
+async def test_starts_anew_where_the_run_was_ended_by_hand(starter: WorkflowStarter, temporal: Client) -> None:
+    target = _target()
+    await starter.signal(target)
+    handle = temporal.get_workflow_handle(workflow_id(target.namespace, target.name))
+    first = await handle.describe()
+    await handle.terminate()
+    await starter.signal(target)
+    second = await handle.describe()
+    assert second.run_id != first.run_id
+    assert second.status is WorkflowExecutionStatus.RUNNING
+
+
+async def test_an_object_that_says_little_has_no_empty_search_attributes(
+    starter: WorkflowStarter, temporal: Client
+) -> None:
+    target = _target(package="", workspace="", lifecycle="")
+    await starter.signal(target)
+    described = await temporal.get_workflow_handle(workflow_id(target.namespace, target.name)).describe()
+    names = {pair.key.name for pair in described.typed_search_attributes}
+    assert "Repository" in names
+    assert not names & {"Package", "Workspace", "Lifecycle"}
+
+
+async def test_what_temporal_refuses_for_one_object_is_no_outage(starter: WorkflowStarter) -> None:
+    with pytest.raises(SignalRefused):
+        await starter.signal(_target(name="x" * 2000))
+
+
+async def test_preparing_again_changes_nothing(starter: WorkflowStarter) -> None:
+    await starter.prepare()
+
+
+async def test_an_unknown_namespace_is_an_outage_that_says_so(temporal_server: Any) -> None:
+    client = await Client.connect(temporal_server.address, namespace="nowhere", data_converter=pydantic_data_converter)
+    with pytest.raises(TemporalUnavailable, match="nowhere"):
+        await WorkflowStarter(client).signal(_target())
+    with pytest.raises(TemporalUnavailable, match="temporal operator search-attribute create --name Repository"):
+        await WorkflowStarter(client).prepare()
+
+
+async def test_a_temporal_that_is_away_is_an_outage(
+    temporal_server: Any, starter: WorkflowStarter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watcher.starter._RPC_TIMEOUT", timedelta(seconds=1))
+    host, port = temporal_server.address.split(":")
+    async with tcp_proxy(host, int(port)) as proxy:
+        client = await Client.connect(f"127.0.0.1:{proxy.port}", data_converter=pydantic_data_converter)
+        away = WorkflowStarter(client)
+        await away.signal(_target())
+        await proxy.stop()
+        with pytest.raises(TemporalUnavailable):
+            await away.signal(_target())
+        await proxy.start()
+
+        async def works() -> bool:
+            try:
+                await away.signal(_target())
+            except TemporalUnavailable:
+                return False
+            return True
+
+        await eventually(works, "Temporal takes signals again")
