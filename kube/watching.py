@@ -5,12 +5,12 @@ version is answered by listing again. The rules are those of "Efficient detectio
 Kubernetes documentation.
 """
 
-import asyncio
 import contextlib
 import json
 import logging
 import random
 import time
+from asyncio import sleep
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -18,7 +18,7 @@ from typing import Literal
 import aiohttp
 
 from kube.backoff import Backoff
-from kube.client import PAGE_SIZE, KubeClient, Object
+from kube.client import PAGE_SIZE, KubeClient, Object, Page
 from kube.errors import (
     Expired,
     Forbidden,
@@ -212,28 +212,31 @@ class _Watch:
             logger.info("listing %s again: %s", self._state.name, error)
         else:
             self._state.fails(error)
-        await asyncio.sleep(max(self._backoff.next(), error.retry_after or 0.0))
+        await sleep(max(self._backoff.next(), error.retry_after or 0.0))
 
     async def _list(self) -> AsyncGenerator[WatchEvent, None]:
+        page = await self._page("")
         yield ListStarted()
-        token = ""
         while True:
-            page = await self._client.list_page(
-                self._resource,
-                self._namespace,
-                limit=self._page_size,
-                continue_token=token,
-                label_selector=self._selectors.get("labelSelector", ""),
-                field_selector=self._selectors.get("fieldSelector", ""),
-            )
-            self._state.works()
             for item in _drain(page.items):
                 yield Listed(self._project(item))
-            token = page.continue_token
-            if not token:
+            if not page.continue_token:
                 break
+            page = await self._page(page.continue_token)
         self._listed(page.resource_version)
         yield ListEnd(page.resource_version)
+
+    async def _page(self, continue_token: str) -> Page:
+        page = await self._client.list_page(
+            self._resource,
+            self._namespace,
+            limit=self._page_size,
+            continue_token=continue_token,
+            label_selector=self._selectors.get("labelSelector", ""),
+            field_selector=self._selectors.get("fieldSelector", ""),
+        )
+        self._state.works()
+        return page
 
     def _listed(self, version: str) -> None:
         self._version = version

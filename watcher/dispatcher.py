@@ -11,7 +11,7 @@ from typing import NoReturn, Protocol
 
 from kube.backoff import Backoff
 from watcher.needs import Key, Target
-from watcher.starter import TemporalUnavailable
+from watcher.starter import SignalRefused, TemporalUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -158,13 +158,15 @@ class Dispatcher:
                 await self._signal(entry)
             finally:
                 self._busy -= 1
+                self._available.set()
 
     async def _next(self) -> _Entry:
         while True:
             pause = self._paused_until - time.monotonic()
             if pause > 0:
                 await asyncio.sleep(pause)
-            elif self._ready:
+            elif self._ready and not (self._error and self._busy):
+                # While Temporal is away one call at a time finds out whether it is back.
                 key, _ = self._ready.popitem(last=False)
                 return self._entries[key]
             else:
@@ -179,6 +181,9 @@ class Dispatcher:
         except TemporalUnavailable as error:
             self._pause(error)
             self._enqueue(entry, first=True)
+        except SignalRefused as error:
+            self._works()
+            self._delay(entry, error)
         except Exception as error:  # noqa: BLE001 - whatever one object's signal meets must not stop the others'
             self._delay(entry, error)
         else:

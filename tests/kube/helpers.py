@@ -17,7 +17,7 @@ from kube.watching import Changed, Deleted, Listed, ListEnd, ListStarted, WatchT
 WIDGETS = Resource("test.porchflow.dev", "v1", "widgets", "Widget")
 """A kind of our own, so that these tests need no CRD of the product."""
 
-QUICK = WatchTimings(inactivity=5.0, request=20.0, first_delay=0.05, longest_delay=0.3)
+QUICK = WatchTimings(inactivity=30.0, request=20.0, first_delay=0.05, longest_delay=0.3)
 
 _CONDITIONS = {
     "type": "array",

@@ -71,6 +71,11 @@ def failing(code: int, reason: str = "", *, headers: dict[str, str] | None = Non
     return answer
 
 
+async def not_served(_: web.Request) -> web.StreamResponse:
+    """Answer as the API server does where a CustomResourceDefinition is missing: without a Status."""
+    return web.Response(status=404, text="404 page not found\n")
+
+
 def watching(*lines: dict[str, Any] | bytes, stay: bool = False) -> Answer:
     """Send events, or bytes as they are; then end the answer, or keep it open."""
 

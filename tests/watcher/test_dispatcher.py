@@ -139,6 +139,27 @@ async def test_temporal_away_loses_nothing_keeps_the_order_and_says_so_once(capl
     ]
 
 
+async def test_one_call_at_a_time_finds_out_whether_temporal_is_back() -> None:
+    signaller = RecordingSignaller()
+    signaller.failures = [TemporalUnavailable("connection refused")] * 1_000_000
+    dispatcher = make(signaller, in_flight=5)
+    dispatcher.offer(target("a"))
+    async with running(dispatcher):
+        await eventually(lambda: dispatcher.numbers().error, "the outage")
+        signaller.gate.clear()
+        for number in range(10):
+            dispatcher.offer(target(f"p{number}"))
+        await eventually(lambda: signaller.in_flight, "a call")
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert signaller.in_flight == 1
+        signaller.failures.clear()
+        signaller.gate.set()
+        await quiet(dispatcher)
+    assert len(signaller.sent) == 11
+    assert dispatcher.numbers().error == ""
+
+
 async def test_memory_is_one_entry_per_object_while_temporal_is_away() -> None:
     signaller = RecordingSignaller()
     signaller.gate.clear()

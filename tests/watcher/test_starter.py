@@ -1,12 +1,12 @@
 """Signals on a real Temporal."""
 
 import uuid
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RetryConfig
 
 from tests.kube.helpers import eventually
 from tests.kube.proxy import tcp_proxy
@@ -123,13 +123,14 @@ async def test_an_unknown_namespace_is_an_outage_that_says_so(temporal_server: A
         await WorkflowStarter(client).prepare()
 
 
-async def test_a_temporal_that_is_away_is_an_outage(
-    temporal_server: Any, starter: WorkflowStarter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("watcher.starter._RPC_TIMEOUT", timedelta(seconds=1))
+async def test_a_temporal_that_is_away_is_an_outage(temporal_server: Any, starter: WorkflowStarter) -> None:
     host, port = temporal_server.address.split(":")
     async with tcp_proxy(host, int(port)) as proxy:
-        client = await Client.connect(f"127.0.0.1:{proxy.port}", data_converter=pydantic_data_converter)
+        client = await Client.connect(
+            f"127.0.0.1:{proxy.port}",
+            data_converter=pydantic_data_converter,
+            retry_config=RetryConfig(max_retries=1),
+        )
         away = WorkflowStarter(client)
         await away.signal(_target())
         await proxy.stop()
