@@ -100,8 +100,12 @@ def _indented(line: str) -> str:
     return line if line == "\n" else "  " + line
 
 
-def split_list(content: bytes) -> ItemList:
+def split_list(content: bytes, *, by_nodes: bool = False) -> ItemList:
     """Take a ResourceList apart.
+
+    Args:
+        content: serialised.
+        by_nodes: parse the whole list even if its layout allows to cut it into items line by line.
 
     Raises:
         YamlError: not UTF-8, not YAML, or no ResourceList.
@@ -110,8 +114,7 @@ def split_list(content: bytes) -> ItemList:
         text = content.decode().replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise YamlError(f"byte {error.start} is not UTF-8") from None
-    lines = _lines(text)
-    found = _split_lines(lines)
+    found = None if by_nodes else _split_lines(_lines(text))
     if found is None:
         return _split_nodes(text)
     head = Document("".join(found[1]))

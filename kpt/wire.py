@@ -7,7 +7,7 @@ from posixpath import normpath
 from kpt.errors import YamlError
 from kpt.files import join, path_problem
 from kpt.krm import krm_problem, map_of, text_of
-from kpt.resource_list import body_span, compose_list, item_text, split_list
+from kpt.resource_list import ItemList, body_span, compose_list, item_text, split_list
 from kpt.resources import Resource
 from kpt.results import Result, parse_results
 from kpt.yaml_nodes import MappingNode, Node, SequenceNode, Value
@@ -133,15 +133,23 @@ def decode(sent: Sent, content: bytes) -> Answer:
             "the function gave no output; to delete everything it must answer with an empty list of items"
         )
     try:
-        listed = split_list(content)
-        reader = _Reader(sent)
-        found = [reader.read(text) for text in listed.items]
+        listed, found = _read(sent, content)
     except YamlError as error:
         raise BadOutputError(f"MalformedYAMLError: {error}") from None
     resources = [resource for resource, _ in found]
     check_places(resources)
     _check_krm(resources)
     return Answer(resources, [place for _, place in found], parse_results(listed.results))
+
+
+def _read(sent: Sent, content: bytes) -> tuple[ItemList, list[tuple[Resource, int | None]]]:
+    listed = split_list(content)
+    try:
+        return listed, list(map(_Reader(sent).read, listed.items))
+    except YamlError:
+        # An item may refer to an anchor in another one; only the whole list makes sense then.
+        listed = split_list(content, by_nodes=True)
+        return listed, list(map(_Reader(sent).read, listed.items))
 
 
 class _Reader:
@@ -226,7 +234,7 @@ def _clean_path(path: str) -> str:
     clean = normpath(path.lstrip("/"))
     if clean == ".." or clean.startswith("../"):
         raise BadOutputError(f"function must not modify resources outside of package: resource has path {path}")
-    problem = path_problem(clean) or ("path must name a file" if clean == "." else "")
+    problem = path_problem(clean)
     if problem:
         raise BadOutputError(f"resource has path {path!r}: {problem}")
     return clean
@@ -260,8 +268,10 @@ def _without_wire(value: dict[str, Value], old: dict[str, Value]) -> dict[str, V
         return {**value, "metadata": {**rest, "annotations": kept}}
     if "annotations" in map_of(old, "metadata") and not map_of(old, "metadata", "annotations"):
         rest["annotations"] = old["metadata"]["annotations"]
-    if rest or "metadata" in old:
-        return {**value, "metadata": rest or old["metadata"]}
+    if rest or map_of(old, "metadata"):
+        return {**value, "metadata": rest}
+    if "metadata" in old:
+        return {**value, "metadata": old["metadata"]}
     return {key: item for key, item in value.items() if key != "metadata"}
 
 

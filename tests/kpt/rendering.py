@@ -1,0 +1,87 @@
+"""Packages to render, and functions written in the test that answer as a program in another language would."""
+
+from collections.abc import Callable
+from textwrap import dedent
+from typing import Any
+
+import yaml
+
+from kpt.errors import FunctionFailed
+from kpt.evaluation import Evaluation
+from kpt.hydrate import RenderOutcome, render
+
+PREFIX = "example.com/fn/"
+PATH = "internal.config.kubernetes.io/path"
+LEGACY_PATH = "config.kubernetes.io/path"
+INDEX = "internal.config.kubernetes.io/index"
+PACKAGE_PATH = "internal.config.kubernetes.io/package-path"
+
+Behaviour = Callable[[dict[str, Any]], dict[str, Any] | bytes | None]
+
+
+class Functions:
+    """Evaluates functions by the name of their image; each gets the parsed list, changes it and is written anew."""
+
+    def __init__(self, **behaviours: Behaviour) -> None:
+        self.behaviours = behaviours
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    async def __call__(self, image: str, resource_list: bytes) -> Evaluation:
+        given = yaml.load(resource_list, Loader=yaml.CSafeLoader)
+        self.calls.append((image, yaml.load(resource_list, Loader=yaml.CSafeLoader)))
+        name = image.removeprefix(PREFIX).partition(":")[0]
+        behaviour = self.behaviours.get(name)
+        answer = behaviour(given) if behaviour else given
+        if isinstance(answer, bytes):
+            return Evaluation(answer)
+        return Evaluation(yaml.dump(answer or given, Dumper=yaml.CSafeDumper, indent=4, sort_keys=True).encode())
+
+    def items(self, call: int) -> list[str]:
+        """What a call was given, as `package/path:name`."""
+        return [_where(item) for item in self.calls[call][1]["items"]]
+
+
+def _where(item: dict[str, Any]) -> str:
+    annotations = item["metadata"]["annotations"]
+    return f"{annotations[PACKAGE_PATH].rstrip('/')}/{annotations[PATH]}:{item['metadata']['name']}"
+
+
+def fail(message: str = "boom", **details: Any) -> Behaviour:
+    """A function that fails."""
+
+    def behave(given: dict[str, Any]) -> None:
+        raise FunctionFailed("image", message, **details)
+
+    return behave
+
+
+def kptfile(name: str, *, mutators: str = "", validators: str = "", annotations: str = "") -> bytes:
+    """A Kptfile; mutators and validators are YAML lists in flow style."""
+    text = f"apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata:\n  name: {name}\n"
+    if annotations:
+        text += f"  annotations: {annotations}\n"
+    if mutators or validators:
+        text += "pipeline:\n"
+        text += f"  mutators: {mutators}\n" if mutators else ""
+        text += f"  validators: {validators}\n" if validators else ""
+    return text.encode()
+
+
+def config_map(name: str, **data: str) -> bytes:
+    """A ConfigMap with comments, blank lines and quotes that a program in another language would lose."""
+    entries = "".join(f'  {key}: "{value}" # about {key}\n' for key, value in data.items())
+    return dedent(f"""\
+        # head of {name}
+
+        kind: ConfigMap
+        apiVersion: v1
+
+        metadata:
+            name: {name}
+        data:
+        """).encode() + (entries.encode() or b"  a: b\n")
+
+
+async def run(files: dict[str, bytes], functions: Functions) -> RenderOutcome:
+    """Render with the functions."""
+    return await render(files, functions, default_image_prefix=PREFIX)
