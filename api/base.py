@@ -1,7 +1,16 @@
 """What all API types share."""
 
+from typing import Final
+
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
+
+INT64: Final[JsonDict] = {"format": "int64"}
+"""Schema of an integer that may need 64 bits, such as a generation."""
+
+ATOMIC: Final[JsonDict] = {"x-kubernetes-list-type": "atomic"}
+"""Schema of a list that has one owner: server-side apply replaces it as a whole."""
 
 
 class ApiModel(BaseModel):

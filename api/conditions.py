@@ -9,9 +9,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 
-from api.base import ApiModel
+from api.base import INT64, ApiModel
+
+CONDITIONS_BY_TYPE: Final[JsonDict] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+"""Schema of a list of conditions that several field managers share: each owns its types."""
 
 MESSAGE_LIMIT: Final = 1024
 """Characters of a condition's message; longer ones are cut."""
@@ -73,15 +77,40 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "InternalError"
 
 
-class Condition(ApiModel):
-    """A metav1.Condition."""
+_DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_TYPE_SCHEMA: Final[JsonDict] = {
+    "maxLength": 316,
+    "pattern": rf"^({_DNS_LABEL}(\.{_DNS_LABEL})*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
+}
+_REASON_SCHEMA: Final[JsonDict] = {
+    "minLength": 1,
+    "maxLength": 1024,
+    "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+}
 
-    type: str = Field(description="What the condition is about, in CamelCase.")
+
+class Condition(ApiModel):
+    """A metav1.Condition.
+
+    The API server checks what Kubernetes demands of conditions; reading is lenient.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={"required": ["type", "status", "lastTransitionTime", "reason", "message"]}
+    )
+
+    type: str = Field(description="What the condition is about, in CamelCase.", json_schema_extra=_TYPE_SCHEMA)
     status: ConditionStatus = Field(description="Whether it holds: True, False or Unknown.")
-    observed_generation: int | None = Field(None, description="The metadata.generation the condition was set for.")
+    observed_generation: int | None = Field(
+        None, description="The metadata.generation the condition was set for.", json_schema_extra=INT64 | {"minimum": 0}
+    )
     last_transition_time: datetime | None = Field(None, description="When the status last changed.")
-    reason: str = Field("", description="Why, in one CamelCase word.")
-    message: str = Field("", description="For people: what happened, to what, and what to do.")
+    reason: str = Field("", description="Why, in one CamelCase word.", json_schema_extra=_REASON_SCHEMA)
+    message: str = Field(
+        "",
+        description="For people: what happened, to what, and what to do.",
+        json_schema_extra={"maxLength": 32768},
+    )
 
 
 def merge_conditions(

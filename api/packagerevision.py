@@ -1,13 +1,16 @@
 """PackageRevision `porch.kpt.dev/v1alpha2`: what users ask of one revision of a package, and what came of it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from api.base import ApiModel, ObjectMeta
-from api.conditions import Condition
+from api.base import ATOMIC, INT64, ApiModel, ObjectMeta
+from api.conditions import CONDITIONS_BY_TYPE, Condition
+from api.definition import SPEC_STAYS, Column, ResourceDefinition, Rule, checked, label_path
+from api.names import LATEST_REVISION_LABEL, PACKAGE_REVISION_PLURAL, PACKAGE_REVISION_VERSION, PORCH_GROUP
 
 
 class Lifecycle(StrEnum):
@@ -22,6 +25,15 @@ class Lifecycle(StrEnum):
     def is_published(self) -> bool:
         """Whether the content is final: Published, or Published and proposed for deletion."""
         return self in {Lifecycle.PUBLISHED, Lifecycle.DELETION_PROPOSED}
+
+
+NEXT_LIFECYCLES: Final[Mapping[Lifecycle, tuple[Lifecycle, ...]]] = {
+    Lifecycle.DRAFT: (Lifecycle.PROPOSED,),
+    Lifecycle.PROPOSED: (Lifecycle.DRAFT, Lifecycle.PUBLISHED),
+    Lifecycle.PUBLISHED: (Lifecycle.DELETION_PROPOSED,),
+    Lifecycle.DELETION_PROPOSED: (Lifecycle.PUBLISHED,),
+}
+"""Where each lifecycle can go in one step."""
 
 
 class UpdateStrategy(StrEnum):
@@ -93,6 +105,16 @@ class UpgradeSource(ApiModel):
 class PackageSource(ApiModel):
     """How the first content is made: exactly one way."""
 
+    model_config = ConfigDict(
+        json_schema_extra=checked(
+            Rule(
+                "[has(self.init), has(self.cloneFrom), has(self.copyFrom), has(self.upgrade)]"
+                ".filter(given, given).size() == 1",
+                "exactly one of init, cloneFrom, copyFrom, or upgrade must be set",
+            )
+        )
+    )
+
     init: InitSource | None = Field(None, description="Start from nothing.")
     clone_from: CloneSource | None = Field(None, description="Take a package from upstream.")
     copy_from: ObjectReference | None = Field(None, description="Copy a published revision of the same package.")
@@ -144,8 +166,58 @@ class LastRun(ApiModel):
     outcome: RunOutcome | None = Field(None, description="How the run stands.")
 
 
+def _lifecycle_step() -> Rule:
+    """Return the rule that lets the lifecycle go only where `NEXT_LIFECYCLES` says."""
+    allowed = ", ".join(f"'{old}': [{_quoted(new)}]" for old, new in NEXT_LIFECYCLES.items())
+    told = ", ".join(f"'{old}': '{' or '.join(new)}'" for old, new in NEXT_LIFECYCLES.items())
+    return Rule(
+        "!has(oldSelf.lifecycle) || (has(self.lifecycle) && (self.lifecycle == oldSelf.lifecycle"
+        f" || self.lifecycle in {{{allowed}}}[oldSelf.lifecycle]))",
+        "lifecycle can go only from Draft to Proposed and back, from Proposed to Published, and from Published to"
+        " DeletionProposed and back",
+        "'lifecycle cannot go from ' + oldSelf.lifecycle + ' to ' + (has(self.lifecycle) ? self.lifecycle : 'nothing')"
+        f" + '; from ' + oldSelf.lifecycle + ' it can go to ' + {{{told}}}[oldSelf.lifecycle]",
+        field=".lifecycle",
+    )
+
+
+def _quoted(values: tuple[Lifecycle, ...]) -> str:
+    return ", ".join(f"'{value}'" for value in values)
+
+
+def _identity(field: str, instead: str) -> Rule:
+    """Return the rule that a part of a package revision's identity stays what it is once it is set."""
+    return Rule(
+        f"!has(oldSelf.{field}) || oldSelf.{field} == '' || (has(self.{field}) && self.{field} == oldSelf.{field})",
+        f"{field} cannot be changed once it is set: {instead}",
+        field=f".{field}",
+    )
+
+
+_SPEC_RULES: Final = (
+    _lifecycle_step(),
+    _identity(
+        "packageName",
+        "for the package under another name, create a new PackageRevision with source.cloneFrom",
+    ),
+    _identity(
+        "repository",
+        "for the package in another repository, create a new PackageRevision with source.cloneFrom",
+    ),
+    _identity("workspaceName", "for another line of work, create a new PackageRevision with source.copyFrom"),
+    Rule(
+        "!has(oldSelf.source) || (has(self.source) && self.source == oldSelf.source)",
+        "source cannot be changed once it is set, the content was made from it: change the content of the Draft, or"
+        " create a new PackageRevision with the other source",
+        field=".source",
+    ),
+)
+
+
 class PackageRevisionSpec(ApiModel):
     """What is asked for."""
+
+    model_config = ConfigDict(json_schema_extra=checked(*_SPEC_RULES))
 
     package_name: str = Field("", description="Path of the package below the repository's directory.")
     repository: str = Field("", description="Name of the Repository object, in the same namespace.")
@@ -163,7 +235,9 @@ class PackageRevisionSpec(ApiModel):
 class PackageRevisionStatus(ApiModel):
     """What came of it."""
 
-    observed_generation: int | None = Field(None, description="The newest generation that was handled.")
+    observed_generation: int | None = Field(
+        None, description="The newest generation that was handled.", json_schema_extra=INT64
+    )
     revision: int | None = Field(
         None, description="Number of the published revision; -1 for the content of the main branch."
     )
@@ -176,18 +250,49 @@ class PackageRevisionStatus(ApiModel):
     rendering_prr_resource_version: str = Field("", description="The render request that is being rendered.")
     creation_source: str = Field("", description="How the first content was made: init, clone, copy or upgrade.")
     package_conditions: list[PackageCondition] = Field(
-        default_factory=list, description="Conditions that the Kptfile holds."
+        default_factory=list, description="Conditions that the Kptfile holds.", json_schema_extra=ATOMIC
     )
-    conditions: list[Condition] = Field(default_factory=list, description="State of the reconcile.")
+    conditions: list[Condition] = Field(
+        default_factory=list, description="State of the reconcile.", json_schema_extra=CONDITIONS_BY_TYPE
+    )
     observed_reconcile_now: str = Field("", description="The reconcile-now token that was handled last.")
     last_run: LastRun | None = Field(None, description="The workflow run that reported last.")
 
 
 class PackageRevision(ApiModel):
-    """One revision of a kpt package."""
+    """One revision of a kpt package: what users ask of it in the spec, what came of it in the status."""
+
+    model_config = ConfigDict(json_schema_extra=checked(SPEC_STAYS))
 
     api_version: str = ""
     kind: str = ""
     metadata: ObjectMeta = Field(default_factory=ObjectMeta)
     spec: PackageRevisionSpec = Field(default_factory=PackageRevisionSpec)
     status: PackageRevisionStatus = Field(default_factory=PackageRevisionStatus)
+
+
+PACKAGE_REVISION: Final = ResourceDefinition(
+    model=PackageRevision,
+    group=PORCH_GROUP,
+    version=PACKAGE_REVISION_VERSION,
+    plural=PACKAGE_REVISION_PLURAL,
+    short_names=("rpkg",),
+    columns=(
+        Column("Package", ".spec.packageName"),
+        Column("WorkspaceName", ".spec.workspaceName"),
+        Column("Revision", ".status.revision"),
+        Column("Latest", label_path(LATEST_REVISION_LABEL)),
+        Column("Lifecycle", ".spec.lifecycle"),
+        Column("Repository", ".spec.repository"),
+        Column("Ready", ".status.conditions[?(@.type=='Ready')].status", wide=True),
+        Column("Reason", ".status.conditions[?(@.type=='Ready')].reason", wide=True),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    ),
+    selectable_fields=(
+        ".spec.lifecycle",
+        ".spec.repository",
+        ".spec.packageName",
+        ".spec.workspaceName",
+        ".status.revision",
+    ),
+)

@@ -1,12 +1,54 @@
 """Repository `config.porch.kpt.dev/v1alpha1`: a Git repository that holds packages."""
 
 from datetime import datetime
+from typing import Final
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from api.base import ApiModel, ObjectMeta
+from api.base import INT64, ApiModel, ObjectMeta
 from api.conditions import Condition
+from api.definition import SPEC_STAYS, Column, ResourceDefinition, Rule, checked
+from api.names import CONFIG_GROUP, CONFIG_VERSION, REPOSITORY_PLURAL
 from api.packagerevision import SecretReference
+
+
+def _immutable(*path: str) -> Rule:
+    """Return the rule that a field of the spec stays what it is once it is there.
+
+    Args:
+        path: The names that lead to the field, from the spec.
+    """
+    field = ".".join(path)
+    steps = [".".join(path[: depth + 1]) for depth in range(len(path))]
+    was_there = " && ".join(f"has(oldSelf.{step})" for step in steps)
+    is_there = " && ".join(f"has(self.{step})" for step in steps)
+    return Rule(
+        f"!({was_there}) || ({is_there} && self.{field} == oldSelf.{field})",
+        f"spec.{field} is immutable: register the other place as a new Repository",
+        field=f".{field}",
+    )
+
+
+_NAME_RULES: Final = (
+    Rule(
+        "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        "metadata.name must be a DNS label, because it starts the names of its packages: lower-case letters, digits and"
+        " -, with a letter or digit at both ends",
+    ),
+    Rule("size(self.metadata.name) <= 63", "metadata.name must have at most 63 characters"),
+)
+
+_SPEC_RULES: Final = (
+    _immutable("type"),
+    _immutable("git", "repo"),
+    _immutable("git", "branch"),
+    _immutable("git", "directory"),
+    _immutable("oci", "registry"),
+)
+
+_CONTENT_RULE: Final = Rule(
+    "self == '' || self == 'Package'", "content is deprecated and can only be Package: leave it out"
+)
 
 
 class GitRepository(ApiModel):
@@ -24,7 +66,7 @@ class GitRepository(ApiModel):
 class OciRepository(ApiModel):
     """Where packages live in an OCI registry; accepted for compatibility, not used."""
 
-    registry: str = Field("", description="Address of the registry.")
+    registry: str = Field(description="Address of the registry; cannot be changed.")
     secret_ref: SecretReference | None = Field(None, description="Credentials, in the same namespace.")
 
 
@@ -38,10 +80,14 @@ class RepositorySync(ApiModel):
 class RepositorySpec(ApiModel):
     """What is registered."""
 
+    model_config = ConfigDict(json_schema_extra=checked(*_SPEC_RULES))
+
     description: str = Field("", description="What the repository is for.")
     deployment: bool = Field(default=False, description="Whether its packages are ready to be deployed.")
     type: str = Field("", description="Kind of repository: git.")
-    content: str = Field("Package", description="Kind of content; only Package.")
+    content: str = Field(
+        "Package", description="Kind of content; only Package.", json_schema_extra=checked(_CONTENT_RULE)
+    )
     sync: RepositorySync | None = Field(None, description="When the repository is compared with the objects.")
     git: GitRepository | None = Field(None, description="Where packages live in Git.")
     oci: OciRepository | None = Field(None, description="Where packages live in an OCI registry.")
@@ -51,7 +97,9 @@ class RepositoryStatus(ApiModel):
     """What is known of it."""
 
     conditions: list[Condition] = Field(default_factory=list, description="State of the repository.")
-    observed_generation: int | None = Field(None, description="The newest generation that was handled.")
+    observed_generation: int | None = Field(
+        None, description="The newest generation that was handled.", json_schema_extra=INT64
+    )
     last_full_sync_time: datetime | None = Field(None, description="When it was last compared with the objects.")
     next_full_sync_time: datetime | None = Field(None, description="When it is compared next.")
     observed_run_once_at: datetime | None = Field(None, description="The last runOnceAt that was done.")
@@ -62,8 +110,29 @@ class RepositoryStatus(ApiModel):
 class Repository(ApiModel):
     """A Git repository that holds packages."""
 
+    model_config = ConfigDict(json_schema_extra=checked(*_NAME_RULES, SPEC_STAYS))
+
     api_version: str = ""
     kind: str = ""
     metadata: ObjectMeta = Field(default_factory=ObjectMeta)
     spec: RepositorySpec = Field(default_factory=RepositorySpec)
     status: RepositoryStatus = Field(default_factory=RepositoryStatus)
+
+
+REPOSITORY: Final = ResourceDefinition(
+    model=Repository,
+    group=CONFIG_GROUP,
+    version=CONFIG_VERSION,
+    plural=REPOSITORY_PLURAL,
+    short_names=("repo",),
+    columns=(
+        Column("Type", ".spec.type"),
+        Column("Content", ".spec.content"),
+        Column("Sync schedule", ".spec.sync.schedule"),
+        Column("Deployment", ".spec.deployment", "boolean"),
+        Column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+        Column("Address", ".spec['git','oci']['repo','registry']"),
+        Column("Branch", ".spec.git.branch"),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    ),
+)
