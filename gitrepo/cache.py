@@ -27,6 +27,11 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _IDLE_HANDLES = 4
+_UPKEEP_INTERVAL = 500
+"""Uses of a repository between two looks at its size."""
+_MOST_PACKS = 100
+"""libgit2 asks every pack for every object; each fetch leaves one."""
+_MOST_LOOSE = 256 * 1000
 
 
 class CacheDamagedError(Exception):
@@ -70,6 +75,7 @@ class RepositoryCache:
         """Take the folder; it is made at first use."""
         self._path = path
         self._generation = 0
+        self._uses = 0
         self._lock = threading.RLock()
         self._idle: deque[pygit2.Repository] = deque(maxlen=_IDLE_HANDLES)
         self.network = threading.Lock()
@@ -116,18 +122,27 @@ class RepositoryCache:
 
     def _fetch_missing(self, repo: pygit2.Repository, remote: Remote, refs: Refs, missing: list[str]) -> None:
         names = {str(oid): ref for ref, oid in refs.items()}
+        wanted = [names.get(item, item) for item in missing]
         self.fetches += 1
         try:
-            transport.fetch(repo, remote, [names.get(item, item) for item in missing])
-        except GitError as error:
-            if type(error) is not GitError or all(item.startswith("refs/") for item in missing):
+            transport.fetch(repo, remote, wanted)
+        except GitError:
+            if all(item.startswith("refs/") for item in wanted):
                 raise
-            # The server gives no commits by their id; one may still be below a branch or tag.
-            self.fetches += 1
-            transport.fetch(repo, remote, missing_refs(repo, refs, refs))
+            self._fetch_all(repo, remote)
         for item in missing:
             if not _present(repo, refs, item):
                 raise _not_given(remote, item)
+
+    def _fetch_all(self, repo: pygit2.Repository, remote: Remote) -> None:
+        """Fetch every branch and tag: a commit that the server does not give by its id may be below one of them.
+
+        Servers refuse an unknown id by hanging up, which looks like a broken network; the listing tells them apart.
+        """
+        refs = self.list_refs(repo, remote)
+        if absent := missing_refs(repo, refs, refs):
+            self.fetches += 1
+            transport.fetch(repo, remote, absent)
 
     def track(self, repo: pygit2.Repository, updates: Iterable[RefUpdate]) -> None:
         """Note what was pushed. Only a help for the next fetch, so a failure is no error."""
@@ -148,12 +163,21 @@ class RepositoryCache:
 
     def _borrow(self) -> tuple[int, pygit2.Repository]:
         with self._lock:
-            if not (self._path / "HEAD").exists():
+            self._uses += 1
+            if not (self._path / "HEAD").exists() or (self._uses % _UPKEEP_INTERVAL == 1 and self._is_bloated()):
                 self._initialize()
             try:
                 return self._generation, self._idle.pop()
             except IndexError:
                 return self._generation, pygit2.Repository(str(self._path), RepositoryOpenFlag.BARE)
+
+    def _is_bloated(self) -> bool:
+        """Whether a fresh repository, which fetches again what is needed, is better than this one."""
+        objects = self._path / "objects"
+        packs = sum(1 for _ in (objects / "pack").glob("*.pack"))
+        # Ids are spread evenly over the 256 folders of loose objects, so one tells the size of all.
+        loose = 256 * sum(1 for _ in (objects / "17").glob("*"))
+        return packs > _MOST_PACKS or loose > _MOST_LOOSE
 
     def _initialize(self) -> None:
         """Make the repository; it appears under its name only when it is whole."""

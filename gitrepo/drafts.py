@@ -76,6 +76,8 @@ class CreateDraft:
                 " another workspace name"
             )
         updates, base = base_commit(repo, refs, self.branch, create=self.create_branch)
+        # Not the branch as others in the group are about to leave it: if they fail, the draft must not carry that in.
+        base = refs.remote_refs.get(branch_ref(self.branch)) or base
         old = commit_at(repo, base).tree_id if base else None
         tree = replace_directory(repo, old, location.path, self.content.tree_in(repo)) or old
         assert tree is not None  # noqa: S101 - content is never empty

@@ -69,6 +69,11 @@ def sanitize(text: str) -> str:
     return _URL.sub(lambda match: match["scheme"] + match["rest"], text)
 
 
+def speaks_of_quota(text: str) -> bool:
+    """Whether a server's words mean that something is too large or full."""
+    return any(word in text.lower() for word in _QUOTA_WORDS)
+
+
 def from_network(error: Exception, url: str, doing: str) -> GitError:
     """Sort an error of a network operation.
 
@@ -91,7 +96,7 @@ def _by_class(error: Exception, text: str, message: str) -> GitError:
     error_class = getattr(error, "error_class", None)
     if error_class == _CLASS_HTTP:
         return _from_status(text, message)
-    if any(word in text.lower() for word in _QUOTA_WORDS):
+    if speaks_of_quota(text):
         return GitQuotaExceeded(message)
     if error_class in _NETWORK_CLASSES or isinstance(error, OSError):
         return _from_connection(text, message)

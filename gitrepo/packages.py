@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 import pygit2
+from pygit2.enums import ConfigLevel
 
 from api.packagerevision import Lifecycle
 from gitrepo.annotations import TaskType, content_message
@@ -28,6 +29,8 @@ _MIB = 1024 * 1024
 _OBJECT_CACHE_BYTES = 64 * _MIB
 _MAPPED_WINDOW_BYTES = 256 * _MIB
 
+
+__all__ = ["Draft", "GitStats", "GitStore", "PackageState"]
 
 T = TypeVar("T")
 
@@ -329,7 +332,8 @@ class GitStore:
         Raises:
             GitConflict: The proposal is not at `expected_commit`, or differs from a draft besides it.
             GitNotFound: There is nothing to publish, or no branch.
-            GitHookDeclined: The server refused; what it did of the push was taken back.
+            GitHookDeclined: The server refused. What it did of the push was taken back, but for a branch that moved:
+                publishing again then makes the tag only.
         """
         knowledge = self._connection(remote).knowledge
         change = Publish(knowledge, location, branch, author, expected_commit, tag_hint, create_branch)
@@ -425,6 +429,9 @@ def _configure(connect_timeout: float, server_timeout: float) -> None:
     pygit2.settings.server_timeout = round(server_timeout * 1000)
     pygit2.settings.cache_max_size(_OBJECT_CACHE_BYTES)
     pygit2.settings.mwindow_mapped_limit = _MAPPED_WINDOW_BYTES
+    for level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
+        # What a person configured for Git on this machine, such as rewritten URLs, must not change what a worker does.
+        pygit2.settings.search_path[level] = ""
 
 
 def _tag_hint(location: PackageLocation, revision: int | None) -> str | None:

@@ -24,6 +24,7 @@ from gitrepo.errors import (
 )
 from gitrepo.refs import short_ref
 from gitrepo.remote import Remote
+from gitrepo.state import contains
 from gitrepo.transport import PushReport, PushSession, Refs, RefUpdate
 from gitrepo.view import RefView
 
@@ -210,7 +211,7 @@ class Pusher:
 
     def _check_forward(self, repo: pygit2.Repository, updates: Iterable[RefUpdate]) -> None:
         for update in updates:
-            if update.old and update.new and not repo.descendant_of(update.new, update.old):
+            if update.old and update.new and not contains(repo, update.new, update.old):
                 raise GitConflict(f"{update} is no fast-forward, and history is never overwritten")
 
     def _send(
@@ -255,7 +256,8 @@ class Pusher:
             for pending in built:
                 pending.done()
             return
-        races, refusals = self._causes(repo, folded, report)
+        now = self._cache.list_refs(repo, self._remote)
+        races, refusals = _causes(folded, report, now)
         if races:
             self._contended_until = time.monotonic() + _CONTENTION_SECONDS
         users = Counter(ref for pending in built for ref in {update.ref for update in pending.updates})
@@ -271,27 +273,9 @@ class Pusher:
             elif refused:
                 pending.result = GitHookDeclined(self._refusal(refused, report.words))
             else:
-                pending.conflict = "; ".join(f"{short_ref(ref)}: {races[ref]}" for ref in sorted(refs & races.keys()))
-                outcome.again.append(pending)
+                _lost(pending, {ref: races[ref] for ref in sorted(refs & races.keys())}, now, outcome)
             outcome.undo += _to_undo(pending, refs - refused.keys() - races.keys(), users, final=bool(refused))
         self._undo(repo, outcome.undo)
-
-    def _causes(
-        self, repo: pygit2.Repository, folded: dict[str, RefUpdate], report: PushReport
-    ) -> tuple[dict[str, str], dict[str, str]]:
-        """Tell the refs that lost a race from those the server refuses, by looking where they are now."""
-        now = self._cache.list_refs(repo, self._remote)
-        races: dict[str, str] = {}
-        refusals: dict[str, str] = {}
-        for ref, reason in report.refused.items():
-            update = folded[ref]
-            if reason != _NOT_SENT and now.get(ref) == update.new:
-                continue
-            if reason == _NOT_SENT or now.get(ref) != update.old or any(word in reason.lower() for word in _RACE_WORDS):
-                races[ref] = _in_the_way(ref, now) or reason
-            else:
-                refusals[ref] = reason
-        return races, refusals
 
     def _refusal(self, refused: dict[str, str], words: str) -> str:
         reasons = "; ".join(f"{short_ref(ref)}: {reason}" for ref, reason in sorted(refused.items()))
@@ -340,6 +324,33 @@ def _to_undo(pending: _Pending, accepted: set[str], users: Counter[str], *, fina
     if final or not moved:
         undo += [RefUpdate(update.ref, None, update.old) for update in own if update.new is None]
     return undo
+
+
+def _causes(folded: dict[str, RefUpdate], report: PushReport, now: Refs) -> tuple[dict[str, str], dict[str, str]]:
+    """Tell the refs that lost a race from those that the server refuses, by where they are now."""
+    races: dict[str, str] = {}
+    refusals: dict[str, str] = {}
+    for ref, reason in report.refused.items():
+        update = folded[ref]
+        if reason == _NOT_SENT:
+            races[ref] = reason
+        elif now.get(ref) == update.new:
+            continue
+        elif now.get(ref) != update.old or any(word in reason.lower() for word in _RACE_WORDS):
+            races[ref] = reason
+        else:
+            refusals[ref] = reason
+    return races, refusals
+
+
+def _lost(pending: _Pending, races: dict[str, str], now: Refs, outcome: _Outcome) -> None:
+    """Try a change again that lost a race, unless no attempt can succeed."""
+    for ref in races:
+        if obstacle := _in_the_way(ref, now):
+            pending.result = GitConflict(f"cannot make {short_ref(ref)}: {obstacle}")
+            return
+    pending.conflict = "; ".join(f"{short_ref(ref)}: {reason}" for ref, reason in races.items())
+    outcome.again.append(pending)
 
 
 def _in_the_way(ref: str, now: Refs) -> str:

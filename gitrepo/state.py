@@ -141,7 +141,10 @@ def read_state(
 
 def contains(repo: pygit2.Repository, tip: pygit2.Oid | None, commit: pygit2.Oid) -> bool:
     """Whether a commit is in the history of a tip."""
-    return tip is not None and (tip == commit or repo.descendant_of(tip, commit))
+    if tip is None or tip == commit:
+        return tip is not None
+    # The common case is asked first, because libgit2 would look at far more of the history.
+    return commit in commit_at(repo, tip).parent_ids or repo.descendant_of(tip, commit)
 
 
 def in_branch(

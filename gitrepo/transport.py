@@ -10,7 +10,16 @@ from pygit2.enums import FetchPrune
 from pygit2.ffi import C
 from pygit2.remotes import PushUpdate
 
-from gitrepo.errors import GitAuthError, GitCertificateError, GitConflict, GitError, from_network
+from gitrepo.errors import (
+    GitAuthError,
+    GitCertificateError,
+    GitConflict,
+    GitError,
+    GitQuotaExceeded,
+    from_network,
+    sanitize,
+    speaks_of_quota,
+)
 from gitrepo.refs import HEADS, TAGS, short_ref
 from gitrepo.remote import Remote
 
@@ -67,6 +76,11 @@ class _Callbacks(pygit2.RemoteCallbacks):
             raise GitAuthError(f"{where} refused the credentials; correct the Secret that the Repository names")
         raise GitAuthError(f"{where} asks for credentials; name a Secret in the Repository's spec.git.secretRef")
 
+    @property
+    def said(self) -> str:
+        """What the server's hooks and programs said, without secrets and not endless."""
+        return sanitize("".join(self.words).strip()[:_WORDS_LIMIT])
+
     def sideband_progress(self, string: str) -> None:
         self.words.append(string)
 
@@ -100,13 +114,13 @@ class PushSession:
         try:
             self._connection.push([_refspec(update) for update in callbacks.expected.values()], callbacks=callbacks)
         except (pygit2.GitError, ValueError, OSError) as error:
-            raise _push_error(error, self.remote) from None
+            raise _push_error(error, self.remote, callbacks.said) from None
         refused = {
             ref: callbacks.answers.get(ref, "the server did not say what it did") or ""
             for ref in callbacks.expected
             if callbacks.answers.get(ref, "") is not None
         }
-        return PushReport(refused, "".join(callbacks.words).strip()[:_WORDS_LIMIT])
+        return PushReport(refused, callbacks.said)
 
 
 def list_refs(repo: pygit2.Repository, remote: Remote) -> Refs:
@@ -196,11 +210,14 @@ def _advertised(heads: Iterable[pygit2.remotes.RemoteHead]) -> Refs:
     }
 
 
-def _push_error(error: Exception, remote: Remote) -> GitError:
-    # libgit2 finds these on our side, before anything is sent, and has no type for them.
+def _push_error(error: Exception, remote: Remote, said: str) -> GitError:
+    # libgit2 has no type for these. The first two it finds on our side, before anything is sent.
     text = str(error)
     if "non-fastforwardable" in text or "not present locally" in text:
         return GitConflict(f"cannot push to {remote.display}: {text}")
+    if "unpacking the sent packfile failed" in text:
+        message = f"{remote.display} cannot store what was pushed; the server says: {said or text}"
+        return GitQuotaExceeded(message) if speaks_of_quota(said) else GitError(message)
     return from_network(error, remote.url, "push to a branch or tag")
 
 

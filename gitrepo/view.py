@@ -20,12 +20,9 @@ class RefView:
         self.remote_refs = refs
         self._repo = repo
         self._refs = dict(refs)
-        self._fetch = fetch
-
-    @property
-    def changed(self) -> bool:
+        self.changed = False
         """Whether a change was applied."""
-        return self._refs != self.remote_refs
+        self._fetch = fetch
 
     def get(self, ref: str) -> pygit2.Oid | None:
         """Where a ref points; None where there is none."""
@@ -71,6 +68,7 @@ class RefView:
         for update in updates:
             if self.get(update.ref) != update.old:
                 raise GitConflict(f"{update}: the ref is at {self.get(update.ref) or 'nothing'}")
+        self.changed = self.changed or bool(updates)
         for update in updates:
             if update.new is None:
                 self._refs.pop(update.ref, None)

@@ -1,0 +1,193 @@
+import asyncio
+import base64
+import gzip
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from cli.stack.gitserver import Faults, GitServer, create_bare_repository
+
+ENVIRONMENT = {
+    **os.environ,
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    **{f"GIT_{who}_{what}": "x@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+}
+
+
+def basic(login: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
+
+
+def children() -> set[str]:
+    return {process.name() for process in psutil.Process().children()}
+
+
+async def git(*arguments: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    return await asyncio.to_thread(
+        subprocess.run, ["git", *arguments], cwd=cwd, check=check, capture_output=True, text=True, env=ENVIRONMENT
+    )
+
+
+async def clone_with_commit(url: str, folder: Path, data: bytes = b"x") -> Path:
+    await git("clone", "-q", url, "clone", cwd=folder)
+    clone = folder / "clone"
+    (clone / "file").write_bytes(data)
+    await git("add", "file", cwd=clone)
+    await git("commit", "-q", "-m", "one", cwd=clone)
+    return clone
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    create_bare_repository(tmp_path / "git", "team/repo")
+    return tmp_path / "git"
+
+
+@pytest.mark.parametrize("suffix", ["", ".git"])
+async def test_clone_and_push_with_git_itself(root: Path, tmp_path: Path, suffix: str) -> None:
+    async with GitServer(root) as server:
+        clone = await clone_with_commit(f"{server.url}/team/repo{suffix}", tmp_path)
+        await git("push", "-q", "origin", "HEAD:main", cwd=clone)
+        heads = await git("ls-remote", "--symref", "origin", cwd=clone)
+        assert "refs/heads/main\tHEAD" in heads.stdout
+        commit = (await git("rev-parse", "HEAD", cwd=clone)).stdout.strip()
+        await git("commit", "-q", "--amend", "-m", "two", cwd=clone)
+        await git("push", "-q", "-f", "origin", "HEAD:main", cwd=clone)
+        await git("init", "-q", "other", cwd=tmp_path)
+        await git("fetch", "-q", f"{server.url}/team/repo", commit, cwd=tmp_path / "other")
+
+
+async def test_large_bodies_stream_both_ways(root: Path, tmp_path: Path) -> None:
+    data = os.urandom(8_000_000)
+    async with GitServer(root) as server:
+        clone = await clone_with_commit(server.repository_url("team/repo"), tmp_path, data)
+        await git("-c", "http.postBuffer=65536", "push", "-q", "origin", "HEAD:main", cwd=clone)
+        await git("clone", "-q", server.repository_url("team/repo"), "again", cwd=tmp_path)
+    assert (tmp_path / "again" / "file").read_bytes() == data
+
+
+async def test_a_compressed_request_reaches_git_as_it_came(root: Path) -> None:
+    async with GitServer(root) as server, aiohttp.ClientSession() as session:
+        body = gzip.compress(b"0014command=ls-refs\n0000")
+        headers = {
+            "Content-Type": "application/x-git-upload-pack-request",
+            "Content-Encoding": "gzip",
+            "Git-Protocol": "version=2",
+        }
+        url = f"{server.url}/team/repo/git-upload-pack"
+        async with session.post(url, data=body, headers=headers) as answer:
+            assert (answer.status, await answer.read()) == (200, b"0000")
+
+
+async def test_hooks_run_and_their_words_arrive(root: Path, tmp_path: Path) -> None:
+    hook = root / "team/repo.git/hooks/pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho not today >&2\nexit 1\n")
+    hook.chmod(0o755)
+    async with GitServer(root) as server:
+        clone = await clone_with_commit(server.repository_url("team/repo"), tmp_path)
+        done = await git("push", "origin", "HEAD:main", cwd=clone, check=False)
+    assert done.returncode != 0
+    assert "not today" in done.stderr
+
+
+async def test_basic_authentication(root: Path, tmp_path: Path) -> None:
+    async with GitServer(root, username="me", password="p:w") as server, aiohttp.ClientSession() as session:
+        url = f"{server.url}/team/repo/info/refs?service=git-upload-pack"
+        async with session.get(url) as answer:
+            assert answer.status == 401
+            assert answer.headers["WWW-Authenticate"].startswith("Basic")
+        async with session.get(url, headers=basic("me:wrong")) as answer:
+            assert answer.status == 401
+        async with session.get(url, headers=basic("me:p:w")) as answer:
+            assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "team/none/info/refs",
+        "../git/team/repo/info/refs",
+        "%2e%2e/git/team/repo/info/refs",
+        "info/refs",
+        "team/repo/HEAD",
+        "",
+        "team/info/refs",
+    ],
+)
+async def test_what_is_no_repository_is_not_found(root: Path, path: str) -> None:
+    async with GitServer(root) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(f"GET /{path}?service=git-upload-pack HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        status = await reader.readline()
+        writer.close()
+    assert b" 404 " in status
+
+
+async def test_faults(root: Path) -> None:
+    faults = Faults()
+    async with GitServer(root, faults=faults) as server, aiohttp.ClientSession() as session:
+        url = f"{server.url}/team/repo/info/refs?service=git-upload-pack"
+
+        async def status() -> int:
+            async with session.get(url) as answer:
+                return answer.status
+
+        faults.fail_next(2, 503)
+        assert [await status() for _ in range(3)] == [503, 503, 200]
+        faults.refuse_auth = True
+        assert await status() == 401
+        faults.refuse_auth = False
+        faults.hang()
+        waiting = asyncio.create_task(status())
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(waiting), 0.2)
+        faults.release()
+        assert await waiting == 200
+        assert faults.requests == 5
+
+
+async def test_a_port_in_use_is_said(root: Path) -> None:
+    async with GitServer(root) as server:
+        with pytest.raises(OSError, match="in use"):
+            await GitServer(root, port=server.port).start()
+
+
+async def test_a_client_that_goes_leaves_no_process(root: Path) -> None:
+    async with GitServer(root) as server:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"POST /team/repo/git-upload-pack HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n0014")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+    assert "git-http-backend" not in await asyncio.to_thread(children)
+
+
+def test_making_a_repository_again_keeps_it(root: Path) -> None:
+    path = create_bare_repository(root, "team/repo.git")
+    (path / "marker").touch()
+    assert create_bare_repository(root, "team/repo") == path
+    assert (path / "marker").exists()
+
+
+async def test_the_process_serves_until_it_is_stopped(root: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cli.stack.gitserver", "--root", str(root), stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    line = (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
+    url = line.rsplit(" at ", 1)[1].strip()
+    try:
+        heads = await git("ls-remote", f"{url}/team/repo", cwd=root)
+        assert heads.returncode == 0
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0

@@ -1,0 +1,130 @@
+import asyncio
+import os
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from cli.stack.gitserver import Faults, GitServer, create_bare_repository
+from gitrepo.annotations import TaskType
+from gitrepo.packages import Draft, GitStore
+from gitrepo.refs import PackageLocation
+from gitrepo.remote import BasicAuth, Remote
+from gitrepo.trees import File, Files
+
+USER, PASSWORD = "porch", "s3cret-word"
+ENVIRONMENT = {
+    **os.environ,
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "somebody",
+    "GIT_AUTHOR_EMAIL": "somebody@example.com",
+    "GIT_COMMITTER_NAME": "somebody",
+    "GIT_COMMITTER_EMAIL": "somebody@example.com",
+}
+
+
+class Served:
+    """A bare repository behind the Git server, looked at and changed with git itself."""
+
+    def __init__(self, path: Path, server: GitServer, faults: Faults) -> None:
+        self.path = path
+        self.server = server
+        self.faults = faults
+        self.remote = Remote(server.repository_url(path.name), BasicAuth(USER, PASSWORD))
+
+    def git(self, *arguments: str, stdin: str | None = None) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(self.path), *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+            input=stdin,
+            env=ENVIRONMENT,
+        )
+        return done.stdout.strip()
+
+    def refs(self) -> dict[str, str]:
+        lines = self.git("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
+        return dict(line.split(" ", 1) for line in lines)
+
+    def message(self, commit: str) -> str:
+        return self.git("cat-file", "commit", commit).split("\n\n", 1)[1] + "\n"
+
+    def parents(self, commit: str) -> list[str]:
+        return self.git("log", "-1", "--format=%P", commit).split()
+
+    def files(self, commit: str) -> list[str]:
+        return self.git("ls-tree", "-r", "--name-only", commit).splitlines()
+
+    def subjects(self, ref: str) -> list[str]:
+        return self.git("log", "--first-parent", "--format=%s", ref).splitlines()
+
+    def commit(self, ref: str, message: str = "by hand") -> str:
+        """Commit on a ref as somebody else would, without changing a file."""
+        parent = self.git("rev-parse", ref)
+        made = self.git("commit-tree", f"{parent}^{{tree}}", "-p", parent, "-m", message)
+        self.git("update-ref", ref, made, parent)
+        return made
+
+    def hook(self, name: str, script: str) -> None:
+        hooks = self.path / "hooks"
+        hooks.mkdir(exist_ok=True)
+        file = hooks / name
+        file.write_text(f"#!/bin/sh\n{script}\n")
+        file.chmod(0o755)
+
+    def remove_hook(self, name: str) -> None:
+        (self.path / "hooks" / name).unlink()
+
+
+def location(package: str = "app", workspace: str = "v1", directory: str = "") -> PackageLocation:
+    return PackageLocation(directory, package, workspace)
+
+
+def files(**contents: str) -> Files:
+    named = {name.replace("_", "."): File(data.encode()) for name, data in contents.items()}
+    return {"Kptfile": File(b"apiVersion: kpt.dev/v1\nkind: Kptfile\n"), **named}
+
+
+async def init(store: GitStore, remote: Remote, place: PackageLocation, content: Files | None = None) -> Draft:
+    return await store.create_draft(remote, "main", place, content or files(), task=TaskType.INIT)
+
+
+async def proposed(store: GitStore, remote: Remote, place: PackageLocation) -> str:
+    await init(store, remote, place)
+    return (await store.propose(remote, "main", place)).commit
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Let the event loop run until a condition holds."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def faults() -> Faults:
+    return Faults()
+
+
+@pytest.fixture
+async def served(tmp_path: Path, faults: Faults) -> AsyncIterator[Served]:
+    root = tmp_path / "git"
+    path = await asyncio.to_thread(create_bare_repository, root, "repo", durable=False)
+    async with GitServer(root, username=USER, password=PASSWORD, faults=faults) as server:
+        yield Served(path, server, faults)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[GitStore]:
+    async with GitStore(tmp_path / "cache", server_timeout=20) as store:
+        yield store
+
+
+@pytest.fixture
+async def ready(served: Served, store: GitStore) -> Served:
+    """The served repository, with its main branch."""
+    await store.ensure_branch(served.remote, "main", create_branch=True)
+    return served

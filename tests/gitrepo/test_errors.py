@@ -1,0 +1,96 @@
+import pygit2
+import pytest
+
+from gitrepo.errors import (
+    GitAuthError,
+    GitCertificateError,
+    GitError,
+    GitNotFound,
+    GitQuotaExceeded,
+    GitUnavailable,
+    from_network,
+    sanitize,
+)
+from gitrepo.refs import InvalidName
+from gitrepo.remote import BasicAuth, BearerToken, Remote
+
+URL = "https://user:p%40ss@git.example.com/repo.git?token=abc"
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        (URL, "https://git.example.com/repo.git"),
+        ("at https://u:p@ss@h/x, then", "at https://h/x, then"),
+        ("'http://tok@h:80/x?a=b#c'", "'http://h:80/x'"),
+        ("ssh://git@h/x http://h/y", "ssh://h/x http://h/y"),
+        ("nothing here", "nothing here"),
+        ("mail a@b.example", "mail a@b.example"),
+    ],
+)
+def test_urls_lose_their_secrets(text: str, clean: str) -> None:
+    assert sanitize(text) == clean
+
+
+def _classed(text: str, number: int) -> pygit2.GitError:
+    error = pygit2.GitError(text)
+    error.error_class = number
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (pygit2.AuthError("no"), GitAuthError),
+        (pygit2.CertificateError("bad"), GitCertificateError),
+        (pygit2.NotFoundError("none"), GitNotFound),
+        (_classed("unexpected http status code: 401", 34), GitAuthError),
+        (_classed("unexpected http status code: 403", 34), GitAuthError),
+        (_classed("unexpected http status code: 404", 34), GitNotFound),
+        (_classed("unexpected http status code: 413", 34), GitQuotaExceeded),
+        (_classed("unexpected http status code: 429", 34), GitUnavailable),
+        (_classed("unexpected http status code: 503", 34), GitUnavailable),
+        (_classed("could not read from socket: timed out", 12), GitUnavailable),
+        (_classed("failed to connect: Connection refused", 2), GitUnavailable),
+        (_classed("SSL error", 16), GitUnavailable),
+        (_classed("the SSL certificate is invalid", 16), GitCertificateError),
+        (_classed("unpacker error: No space left on device", 12), GitQuotaExceeded),
+        (_classed("something else", 99), GitError),
+    ],
+)
+def test_library_errors_are_sorted(error: Exception, kind: type[GitError]) -> None:
+    ours = from_network(error, URL, "list the refs")
+    assert type(ours) is kind
+    assert "p%40ss" not in str(ours)
+    assert "token" not in str(ours)
+    assert "https://git.example.com/repo.git" in str(ours)
+
+
+def test_a_remote_shows_no_secret() -> None:
+    remotes = [
+        Remote(URL),
+        Remote("https://h/x", BasicAuth("me", "hidden-word")),
+        Remote("https://h/x", BearerToken("hidden-word")),
+    ]
+    for remote in remotes:
+        assert "hidden-word" not in repr(remote) + str(remote)
+        assert "p%40ss" not in repr(remote) + str(remote)
+    assert Remote(URL).address == "https://git.example.com/repo.git?token=abc"
+    assert Remote(URL).authorization == BasicAuth("user", "p@ss").header
+
+
+def test_remotes_with_other_credentials_are_others() -> None:
+    one, two = (Remote("https://h/x", BasicAuth("me", word)) for word in ("a", "b"))
+    assert one.identity != two.identity
+    assert one.identity == Remote("https://h/x", BasicAuth("me", "a")).identity
+
+
+@pytest.mark.parametrize("url", ["", "/some/where", "file:///some/where", "git@h:x", "ssh://h/x", "https://"])
+def test_only_http_urls_are_taken(url: str) -> None:
+    with pytest.raises(InvalidName, match="http"):
+        Remote(url)
+
+
+def test_a_line_break_in_credentials_cannot_add_a_header() -> None:
+    with pytest.raises(InvalidName, match="line break"):
+        Remote("https://h/x", BearerToken("a\r\nX-Evil: 1"))
