@@ -102,14 +102,16 @@ class UpgradeSource(ApiModel):
     strategy: UpdateStrategy | None = Field(None, description="How to merge; resource-merge when not given.")
 
 
+_SOURCES: Final = ("init", "cloneFrom", "copyFrom", "upgrade")
+
+
 class PackageSource(ApiModel):
     """How the first content is made: exactly one way."""
 
     model_config = ConfigDict(
         json_schema_extra=checked(
             Rule(
-                "[has(self.init), has(self.cloneFrom), has(self.copyFrom), has(self.upgrade)]"
-                ".filter(given, given).size() == 1",
+                " + ".join(f"(has(self.{way}) ? 1 : 0)" for way in _SOURCES) + " == 1",
                 "exactly one of init, cloneFrom, copyFrom, or upgrade must be set",
             )
         )
@@ -207,8 +209,8 @@ _SPEC_RULES: Final = (
     _identity("workspaceName", "for another line of work, create a new PackageRevision with source.copyFrom"),
     Rule(
         "!has(oldSelf.source) || (has(self.source) && self.source == oldSelf.source)",
-        "source cannot be changed once it is set, the content was made from it: change the content of the Draft, or"
-        " create a new PackageRevision with the other source",
+        "source cannot be changed once it is set: change the content of the Draft, or delete this PackageRevision and"
+        " create it again with the other source",
         field=".source",
     ),
 )

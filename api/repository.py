@@ -46,9 +46,7 @@ _SPEC_RULES: Final = (
     _immutable("oci", "registry"),
 )
 
-_CONTENT_RULE: Final = Rule(
-    "self == '' || self == 'Package'", "content is deprecated and can only be Package: leave it out"
-)
+_CONTENT_RULE: Final = Rule("self in ['', 'Package']", "content is deprecated and can only be Package: leave it out")
 
 
 class GitRepository(ApiModel):
