@@ -41,11 +41,13 @@ class Report:
     """A change of status: fields to set (None removes one) and the conditions that now hold.
 
     Conditions of a manager that are owned and not listed disappear, so `Reconciling` and `Stalled` exist only while
-    True. An empty tuple leaves the manager's part as it is.
+    True. A field manager whose part is left empty keeps what it has.
     """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
+    """Of the main field manager. It may name `Rendered` while no rendering was done yet: one write less, and the render
+    field manager takes the condition over with its first report."""
     render_fields: Mapping[str, Any] = field(default_factory=dict)
     rendered: Condition | None = None
 

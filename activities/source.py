@@ -62,8 +62,8 @@ class SourcePhase:
             conditions=(
                 pending(ConditionType.READY, ConditionStatus.FALSE),
                 pending(ConditionType.RECONCILING, ConditionStatus.TRUE, Reason.PROGRESSING),
+                pending(ConditionType.RENDERED, ConditionStatus.UNKNOWN),
             ),
-            rendered=pending(ConditionType.RENDERED, ConditionStatus.UNKNOWN),
         )
 
 

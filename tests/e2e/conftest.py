@@ -1,0 +1,96 @@
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, RegisterNamespaceRequest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
+
+from kube.client import KubeClient
+from kube.resources import REPOSITORIES
+from tests.e2e.system import System
+from tests.servers.waiting import eventually
+
+
+@pytest.fixture
+async def temporal_namespace(temporal_server) -> str:
+    """A Temporal namespace of the test's own, so that no other test's worker takes its tasks."""
+    client = await Client.connect(temporal_server.address)
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    retention = Duration(seconds=86400)
+    await client.workflow_service.register_namespace(
+        RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=retention)
+    )
+
+    async def known() -> bool:
+        try:
+            await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=name))
+            await client.workflow_service.list_workflow_executions(_list_request(name))
+        except RPCError:
+            return False
+        return True
+
+    await eventually(known, what=f"Temporal knows the namespace {name}")
+    return name
+
+
+def _list_request(namespace: str):
+    from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
+
+    return ListWorkflowExecutionsRequest(namespace=namespace, page_size=1)
+
+
+@pytest.fixture
+async def temporal(temporal_server, temporal_namespace: str) -> Client:
+    return await Client.connect(
+        temporal_server.address, namespace=temporal_namespace, data_converter=pydantic_data_converter
+    )
+
+
+@pytest.fixture
+async def idle_system(
+    control_plane, kube: KubeClient, namespace: str, temporal_server, temporal_namespace: str, tmp_path: Path
+) -> AsyncIterator[System]:
+    """A system whose processes the test starts itself."""
+    system = System(
+        kube=kube,
+        kubeconfig=control_plane.kubeconfig,
+        namespace=namespace,
+        temporal_address=temporal_server.address,
+        temporal_namespace=temporal_namespace,
+        state=tmp_path,
+    )
+    try:
+        yield system
+    finally:
+        system.stop_all()
+
+
+@pytest.fixture
+async def system(idle_system: System) -> System:
+    """A system with one watcher and one worker."""
+    idle_system.start_watcher()
+    idle_system.start_worker()
+    return idle_system
+
+
+@pytest.fixture
+async def repository(idle_system: System, git_repository) -> str:
+    """The name of a registered Repository, backed by a fresh Git repository."""
+    await register(idle_system, "blueprints", git_repository.url)
+    return "blueprints"
+
+
+async def register(system: System, name: str, url: str, **git) -> None:
+    await system.kube.create(
+        REPOSITORIES,
+        {
+            "apiVersion": "config.porch.kpt.dev/v1alpha1",
+            "kind": "Repository",
+            "metadata": {"name": name, "namespace": system.namespace},
+            "spec": {"type": "git", "git": {"repo": url, "branch": "main", **git}},
+        },
+    )

@@ -1,0 +1,149 @@
+"""What people get wrong, and what breaks around them: each is told clearly, loses nothing and recovers by itself."""
+
+from pathlib import Path
+
+from kube.resources import SECRETS
+from tests.e2e.conftest import register
+from tests.e2e.packages import KPTFILE, push_content, refs
+from tests.e2e.system import System, condition, is_ready
+
+
+async def push_and_request(system: System, name: str, url: str, files: dict[str, str], work: Path) -> str:
+    commit = push_content(url, "drafts/web/v1", "web", files, work)
+    await system.patch(name, {"metadata": {"annotations": {"porch.kpt.dev/render-request": commit}}})
+    return commit
+
+
+async def test_an_object_waits_for_its_repository_and_wakes_when_it_appears(
+    system: System, git_repository
+) -> None:
+    name = await system.create_draft("later", "web")
+    waiting = await system.until(
+        name, "waits", lambda obj: condition(obj, "Ready").get("reason") == "RepositoryNotFound"
+    )
+    assert "'later'" in condition(waiting, "Ready")["message"]
+    assert condition(waiting, "Reconciling")["reason"] == "Waiting"
+    assert ("RepositoryNotFound", condition(waiting, "Ready")["message"]) in await system.events(name)
+    await register(system, "later", git_repository.url)
+    await system.ready(name)
+
+
+async def test_a_kptfile_that_does_not_parse_stalls_and_the_next_push_mends_it(
+    system: System, repository: str, git_repository, tmp_path: Path
+) -> None:
+    name = await system.create_draft(repository, "web")
+    await system.ready(name)
+    url = git_repository.url
+    pushed = await push_and_request(system, name, url, {"Kptfile": "apiVersion: [\n"}, tmp_path)
+    stalled = await system.stalled(name, "RenderFailed")
+    assert "Kptfile" in condition(stalled, "Ready")["message"]
+    assert condition(stalled, "Rendered")["status"] == "False"
+    assert refs(git_repository.path)["refs/heads/drafts/web/v1"] == pushed, "what was pushed stays"
+    await push_and_request(system, name, url, {"Kptfile": KPTFILE}, tmp_path)
+    await system.ready(name)
+
+
+async def test_a_function_that_does_not_exist_stalls_with_its_name(
+    system: System, repository: str, git_repository, tmp_path: Path
+) -> None:
+    name = await system.create_draft(repository, "web")
+    await system.ready(name)
+    kptfile = KPTFILE.replace("set-namespace:v0.4.5", "example.com/no-such-function:v1")
+    await push_and_request(system, name, git_repository.url, {"Kptfile": kptfile}, tmp_path)
+    stalled = await system.stalled(name, "RenderFailed")
+    message = condition(stalled, "Ready")["message"]
+    assert "example.com/no-such-function:v1" in message
+    assert "FUNCTION_RUNNER_ADDRESS" in message
+    assert ("RenderFailed", message) in await system.events(name)
+    await system.lifecycle(name, "Proposed")
+    refused = await system.until(
+        name,
+        "is not proposed",
+        lambda obj: obj["status"].get("observedGeneration") == obj["metadata"]["generation"],
+    )
+    assert condition(refused, "Stalled")
+    assert "refs/heads/drafts/web/v1" in refs(git_repository.path), "a failed render blocks proposing"
+
+
+async def test_refused_credentials_stall_at_once_and_a_new_secret_mends_it(
+    system: System, git_server_with_auth, git_repository_with_auth
+) -> None:
+    import base64
+
+    def secret(password: str) -> dict:
+        encode = lambda text: base64.b64encode(text.encode()).decode()  # noqa: E731
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "git-auth", "namespace": system.namespace},
+            "type": "kubernetes.io/basic-auth",
+            "data": {"username": encode(git_server_with_auth.username), "password": encode(password)},
+        }
+
+    await system.kube.create(SECRETS, secret("wrong-secret-word"))
+    await register(system, "private", git_repository_with_auth.url, secretRef={"name": "git-auth"})
+    name = await system.create_draft("private", "web")
+    stalled = await system.stalled(name, "GitAuthFailed")
+    assert "wrong-secret-word" not in str(stalled)
+    await system.kube.merge_patch(
+        SECRETS, system.namespace, "git-auth", {"data": secret(git_server_with_auth.password)["data"]}
+    )
+    await system.patch(name, {"metadata": {"annotations": {"porchflow.dev/reconcile-now": "1"}}})
+    ready = await system.ready(name)
+    assert ready["status"]["observedReconcileNow"] == "1"
+
+
+async def test_a_hook_that_declines_is_quoted(system: System, repository: str, git_repository) -> None:
+    hook = git_repository.path / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\necho 'drafts are frozen until Monday' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    name = await system.create_draft(repository, "web")
+    stalled = await system.stalled(name, "GitRejected")
+    assert "drafts are frozen until Monday" in condition(stalled, "Ready")["message"]
+    hook.unlink()
+    await system.patch(name, {"metadata": {"annotations": {"porchflow.dev/reconcile-now": "2"}}})
+    await system.ready(name)
+
+
+async def test_a_name_that_does_not_match_is_refused_with_the_right_one(system: System, repository: str) -> None:
+    from kube.resources import PACKAGEREVISIONS
+
+    body = {
+        "apiVersion": "porch.kpt.dev/v1alpha2",
+        "kind": "PackageRevision",
+        "metadata": {"name": "something-else", "namespace": system.namespace},
+        "spec": {
+            "packageName": "web",
+            "repository": repository,
+            "workspaceName": "v1",
+            "lifecycle": "Draft",
+            "source": {"init": {}},
+        },
+    }
+    await system.kube.create(PACKAGEREVISIONS, body)
+    stalled = await system.stalled("something-else", "InvalidSpec")
+    assert f"{repository}.web.v1" in condition(stalled, "Ready")["message"]
+
+
+async def test_git_that_is_away_is_retried_until_it_is_back(system: System, git_server, git_repository) -> None:
+    await register(system, "flaky", git_repository.url)
+    git_server.faults.fail_next(1000)
+    name = await system.create_draft("flaky", "web")
+    retrying = await system.until(
+        name, "retries", lambda obj: condition(obj, "Reconciling").get("reason") == "ProgressingWithRetry"
+    )
+    assert condition(retrying, "Ready")["reason"] == "GitUnavailable"
+    assert retrying["status"]["lastRun"]["outcome"] == "Retrying"
+    git_server.faults.fail_next(0)
+    await system.until(name, "is Ready", is_ready)
+
+
+async def test_deletion_takes_over_from_a_phase_that_retries(system: System, git_server, git_repository, kubectl) -> None:
+    await register(system, "flaky", git_repository.url)
+    git_server.faults.fail_next(1000)
+    name = await system.create_draft("flaky", "web")
+    await system.until(name, "retries", lambda obj: condition(obj, "Reconciling"))
+    kubectl("delete", "-n", system.namespace, "packagerevisions", name, "--wait=false")
+    git_server.faults.fail_next(0)
+    kubectl("wait", "-n", system.namespace, "packagerevisions", name, "--for=delete", "--timeout=60s")
+    assert "refs/heads/drafts/web/v1" not in refs(git_repository.path)
