@@ -15,6 +15,7 @@ from kpt.yaml_text import Document, dump
 API_VERSION = "config.kubernetes.io/v1"
 KIND = "ResourceList"
 _YAML_LINE = re.compile("[^\n\x85\u2028\u2029]*[\n\x85\u2028\u2029]")
+_COMMENT = re.compile(r"(?:[ \t]+#[^\n]*)?")
 _HEADER = f"apiVersion: {API_VERSION}\nkind: {KIND}\n"
 
 
@@ -140,14 +141,15 @@ def _split_lines(lines: list[str]) -> tuple[list[str], list[str]] | None:
             items.append([line[2:]])
         elif inside and first in " \n" and items:
             items[-1].append(line.removeprefix("  "))
-        elif first in "-&*!{[%#\t" or (inside and first in " \n"):
+        elif first in "&*!{[%#\t" or (first in "- \n" and (inside or not head)):
             return None
-        else:
+        elif line.startswith("items:"):
             inside = line == "items:\n"
-            if line.startswith("items:") and not inside and line != "items: []\n":
+            if not inside and line != "items: []\n":
                 return None
-            if not inside:
-                head.append(line)
+        else:
+            inside = False
+            head.append(line)
     return ["".join(item) for item in items], head
 
 
@@ -159,7 +161,7 @@ def _split_nodes(text: str) -> ItemList:
     node = _items_node(document)
     if node is not None:
         for index, item in enumerate(node.items):
-            own = text[item.start : item.end]
+            own = text[item.start : _COMMENT.match(text, item.end).end()]  # type: ignore[union-attr]  # it matches nothing too
             items.append(_own_text(own, item.start - text.rfind("\n", 0, item.start) - 1, node.value[index]))
     head = {key: value for key, value in document.value.items() if key != "items"}
     return ItemList(items, Document(dump(head)))

@@ -47,7 +47,7 @@ def _apply(call: Call, item: Item, setters: dict[str, str]) -> None:
     visitor = _Visitor(item.text, setters)
     root = item.document.root
     if root is not None:
-        item.replace(visitor.value_of(root, "", ""))
+        item.replace(visitor.value_of(root, ""))
     for change in visitor.changes:
         call.say(f'set field value to "{_escaped(change.value)}"', field={"path": change.path}, file={"path": path})
 
@@ -67,24 +67,20 @@ class _Visitor:
         self.setters = setters
         self.changes: list[Change] = []
 
-    def value_of(self, node: Node, path: str, key_comment: str) -> Value:
+    def value_of(self, node: Node, path: str) -> Value:
         """The new value of a node; the old object where nothing changed.
 
         Args:
             node: of the document.
             path: of the node, as results show it.
-            key_comment: the comment behind the node's key, for a list that stands below it.
         """
         if isinstance(node, MappingNode):
             return self._mapping(node, path)
         if isinstance(node, SequenceNode):
-            pattern = self._pattern(self._comment_behind(node.end) if node.flow else key_comment)
-            if pattern and self._is_wanted(pattern):
-                return self._list(node, path, pattern)
             return self._elements(node, path)
         if isinstance(node, ScalarNode):
             pattern = self._pattern(self._scalar_comment(node))
-            if pattern and self._is_wanted(pattern):
+            if self._is_wanted(pattern):
                 return self._scalar(node, path, pattern)
         return node.value
 
@@ -93,21 +89,28 @@ class _Visitor:
         for key, value in node.entries:
             if key.raw not in node.value or (key.raw == "<<" and node.merged):
                 continue
-            colon = _COLON.match(self.text, key.end)
-            comment = self._comment_behind(colon.end()) if colon else ""
-            new = self.value_of(value, f"{path}.{key.raw}" if path else key.raw, comment)
+            below = f"{path}.{key.raw}" if path else key.raw
+            pattern = self._list_pattern(key, value) if isinstance(value, SequenceNode) else ""
+            new = self._list(value, below, pattern) if pattern else self.value_of(value, below)
             if new is not value.value:
                 changed[key.raw] = new
         return {**node.value, **changed} if changed else node.value
 
+    def _list_pattern(self, key: ScalarNode, value: SequenceNode) -> str:
+        """The pattern for a whole list, if a given setter is in it: behind the brackets, or behind the key."""
+        colon = _COLON.match(self.text, key.end)
+        place = value.end if value.flow or colon is None else colon.end()
+        pattern = self._pattern(self._comment_behind(place))
+        return pattern if self._is_wanted(pattern) else ""
+
     def _elements(self, node: SequenceNode, path: str) -> Value:
-        new = [self.value_of(item, f"{path}[{index}]", "") for index, item in enumerate(node.items)]
+        new = [self.value_of(item, f"{path}[{index}]") for index, item in enumerate(node.items)]
         return new if any(a is not b for a, b in zip(new, node.value, strict=True)) else node.value
 
     def _is_wanted(self, pattern: str) -> bool:
         return any(name in self.setters for name in _REFERENCE.findall(pattern))
 
-    def _list(self, node: SequenceNode, path: str, pattern: str) -> Value:
+    def _list(self, node: Node, path: str, pattern: str) -> Value:
         names = _REFERENCE.findall(pattern)
         if len(names) != 1 or not pattern.startswith("${") or not pattern.endswith("}"):
             raise _SetterError(f'invalid setter pattern for array node: "{_escaped(pattern)}"')

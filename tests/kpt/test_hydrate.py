@@ -218,7 +218,10 @@ async def test_selectors_choose_and_the_rest_stays(choice: str, names: set[str])
         "Kptfile": kptfile("p", mutators=f"[{{image: drop, {choice}}}]"),
         "c.yaml": config_map("c"),
         "d.yaml": config_map("d"),
-        "l.yaml": b"apiVersion: v1\nkind: L\nmetadata: {name: l, namespace: n, labels: {app: x, b: c}, annotations: {a: b}}\n",
+        "l.yaml": (
+            b"apiVersion: v1\nkind: L\n"
+            b"metadata: {name: l, namespace: n, labels: {app: x, b: c}, annotations: {a: b}}\n"
+        ),
     }
 
     def drop(given: dict[str, Any]) -> None:
@@ -381,7 +384,8 @@ async def test_a_failed_function_leaves_only_its_account() -> None:
     answer = b"kind: ResourceList\nitems: []\nresults:\n- message: nope\n  severity: error\n"
     files = {
         "Kptfile": kptfile("p", mutators="[{image: ok}, {image: f}, {image: never}]") + b"status:\n  conditions:\n"
-        b"  # mine\n  - type: Mine\n    status: 'True'\n  - type: Rendered\n    status: 'True'\n    reason: RenderSuccess\n",
+        b"  # mine\n  - type: Mine\n    status: 'True'\n"
+        b"  - type: Rendered\n    status: 'True'\n    reason: RenderSuccess\n",
         "c.yaml": config_map("c", x="1"),
     }
     failing = fail("broke", stderr="x" * 5000, exit_code=3, resource_list=answer)

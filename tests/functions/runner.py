@@ -1,0 +1,61 @@
+"""The function runner as a process of its own."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+_PROGRAM = """
+import json, sys
+from functions.server import main
+from tests.functions import runtimes
+settings = json.loads(sys.argv[1])
+extra = [getattr(runtimes, name)() for name in settings.pop("runtimes", [])]
+main("127.0.0.1:0", runtimes=extra, ready=lambda port: print(port, flush=True), **settings)
+"""
+
+
+class Runner:
+    """A running function runner."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+        self.process = process
+        self.address = f"127.0.0.1:{port}"
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+        self.process.send_signal(signal.SIGTERM)
+
+    async def exit_code(self) -> int:
+        """Wait until it ended."""
+        async with asyncio.timeout(30):
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def running(**settings: Any) -> AsyncIterator[Runner]:
+    """Start a function runner and stop it afterwards; `runtimes` names classes of `tests.functions.runtimes`."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        _PROGRAM,
+        json.dumps({"processes": 1, **settings}),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            line = await process.stdout.readline()
+        yield Runner(process, int(line))
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

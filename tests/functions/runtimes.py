@@ -1,0 +1,41 @@
+"""Runtimes that a runner under test loads: they misbehave in ways that builtin functions do not."""
+
+import asyncio
+from pathlib import Path
+
+from functions.errors import FunctionNotFound
+from kpt.errors import FunctionFailed
+from kpt.evaluation import Evaluation
+
+
+class Slow:
+    """Waits until the file named by the list exists; says in another file that it began, and that it was cancelled."""
+
+    async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
+        if not image.startswith("slow"):
+            raise FunctionNotFound(image)
+        folder = Path(resource_list.decode())
+        (folder / "began").touch()
+        try:
+            while not (folder / "go").exists():  # noqa: ASYNC110 - another process makes the file
+                await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            (folder / "cancelled").touch()
+            raise
+        return Evaluation(b"done", f"{time_limit:.0f}".encode())
+
+
+class Failing:
+    """Fails with more than a status has room for."""
+
+    async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:  # noqa: ARG002
+        if not image.startswith("failing"):
+            raise FunctionNotFound(image)
+        raise FunctionFailed(image, "broke", "the log\n" * 2000, 7, resource_list)
+
+
+class Large:
+    """Answers with as many bytes as the list says."""
+
+    async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:  # noqa: ARG002
+        return Evaluation(b"x" * int(resource_list))

@@ -1,0 +1,77 @@
+"""The client against a runner that answers as Porch's does."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+
+from functions.client import GrpcEvaluator
+from functions.errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
+from functions.proto import evaluator_pb2, evaluator_pb2_grpc
+from kpt.errors import FunctionFailed
+
+ANSWERS = {
+    "not-found": (grpc.StatusCode.NOT_FOUND, 'function "x" not found'),
+    "binary": (grpc.StatusCode.INTERNAL, 'Failed to execute function "x": exit status 1 (the log)'),
+    "wrapper": (
+        grpc.StatusCode.INTERNAL,
+        'failed to evaluate function "x" with structured results: [error] bad and stderr: the log',
+    ),
+    "garbage": (grpc.StatusCode.INTERNAL, 'failed to parse the output of function "x"'),
+    "transport": (grpc.StatusCode.INTERNAL, "Received RST_STREAM with error code 2"),
+    "pod": (grpc.StatusCode.UNKNOWN, "unable to get the grpc client to the pod for x"),
+    "busy": (grpc.StatusCode.RESOURCE_EXHAUSTED, "too many requests"),
+    "large": (grpc.StatusCode.RESOURCE_EXHAUSTED, "grpc: received message larger than max (9 vs. 6)"),
+    "old": (grpc.StatusCode.UNIMPLEMENTED, "unknown service"),
+}
+
+
+class Porch(evaluator_pb2_grpc.FunctionEvaluatorServicer):
+    async def EvaluateFunction(self, request: Any, context: Any) -> evaluator_pb2.EvaluateFunctionResponse:  # noqa: N802
+        if request.image in ANSWERS:
+            await context.abort(*ANSWERS[request.image])
+        return evaluator_pb2.EvaluateFunctionResponse(resource_list=request.resource_list[::-1], log=b"log")
+
+
+@pytest.fixture
+async def evaluate() -> AsyncIterator[GrpcEvaluator]:
+    server = grpc.aio.server()
+    evaluator_pb2_grpc.add_FunctionEvaluatorServicer_to_server(Porch(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with GrpcEvaluator(f"127.0.0.1:{port}", max_message_size=1000, deadline=20) as client:
+        yield client
+    await server.stop(None)
+
+
+async def test_an_answer(evaluate: GrpcEvaluator) -> None:
+    evaluation = await evaluate("ok", b"abc")
+    assert (evaluation.resource_list, evaluation.log) == (b"cba", b"log")
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "said"),
+    [
+        ("not-found", FunctionNotFound, 'function "not-found" not found'),
+        ("binary", FunctionFailed, "exit status 1 (the log)"),
+        ("wrapper", FunctionFailed, "[error] bad"),
+        ("garbage", FunctionFailed, "failed to parse"),
+        ("transport", RunnerUnavailable, "INTERNAL: Received RST_STREAM"),
+        ("pod", RunnerUnavailable, "UNKNOWN: unable to get"),
+        ("busy", RunnerUnavailable, "RESOURCE_EXHAUSTED: too many"),
+        ("large", MessageTooLarge, "9 vs. 6"),
+        ("old", RunnerUnavailable, "UNIMPLEMENTED"),
+    ],
+)
+async def test_what_porchs_statuses_mean(evaluate: GrpcEvaluator, image: str, kind: type[Exception], said: str) -> None:
+    with pytest.raises(kind) as raised:
+        await evaluate(image, b"")
+    assert type(raised.value) is kind
+    assert said in str(raised.value)
+
+
+async def test_the_log_is_found_in_the_message(evaluate: GrpcEvaluator) -> None:
+    with pytest.raises(FunctionFailed) as raised:
+        await evaluate("wrapper", b"")
+    assert raised.value.stderr == "the log"

@@ -1,0 +1,183 @@
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.functions.lists import config, items, run, said, text
+
+L = {"l": "v"}
+POD = {"metadata": {"labels": L}}
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
+    "anything": ({"kind": "X"}, {}, 1),
+    "Service": ({"apiVersion": "v1", "kind": "Service"}, {"spec": {"selector": L}}, 2),
+    "a Service of another group of the same version": (
+        {"apiVersion": "serving.knative.dev/v1", "kind": "Service"},
+        {"spec": {"selector": L}},
+        2,
+    ),
+    "a Service of another version": ({"apiVersion": "x/v2", "kind": "Service"}, {}, 1),
+    "ReplicationController": (
+        {"apiVersion": "v1", "kind": "ReplicationController", "spec": {"template": {}}},
+        {"spec": {"selector": L, "template": POD}},
+        3,
+    ),
+    "Deployment without template": (
+        {"apiVersion": "apps/v1", "kind": "Deployment"},
+        {"spec": {"selector": {"matchLabels": L}}},
+        2,
+    ),
+    "Deployment": (
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "spec": {
+                "template": {
+                    "spec": {
+                        "topologySpreadConstraints": [
+                            {"labelSelector": {"matchLabels": {"l": "old", "o": "p"}}},
+                            {"labelSelector": {"matchLabels": {"o": "p"}}},
+                        ]
+                    }
+                }
+            },
+        },
+        {
+            "spec": {
+                "selector": {"matchLabels": L},
+                "template": {
+                    "metadata": {"labels": L},
+                    "spec": {
+                        "topologySpreadConstraints": [
+                            {"labelSelector": {"matchLabels": {"l": "v", "o": "p"}}},
+                            {"labelSelector": {"matchLabels": {"o": "p"}}},
+                        ]
+                    },
+                },
+            }
+        },
+        4,
+    ),
+    "Job": (
+        {"apiVersion": "batch/v1", "kind": "Job", "spec": {"selector": {"matchLabels": {"l": "o"}}, "template": {}}},
+        {"spec": {"selector": {"matchLabels": L}, "template": POD}},
+        3,
+    ),
+    "Job without selector": (
+        {"apiVersion": "batch/v1", "kind": "Job", "spec": {"template": {}}},
+        {"spec": {"template": POD}},
+        2,
+    ),
+    "PodDisruptionBudget": (
+        {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "spec": {"selector": {"matchLabels": {"o": "p"}}}},
+        {},
+        1,
+    ),
+    "CronJob": (
+        {"apiVersion": "batch/v1", "kind": "CronJob", "spec": {"jobTemplate": {"spec": {"template": {}}}}},
+        {"spec": {"jobTemplate": {"metadata": {"labels": L}, "spec": {"template": POD}}}},
+        3,
+    ),
+    "StatefulSet": (
+        {"apiVersion": "apps/v1", "kind": "StatefulSet", "spec": {"volumeClaimTemplates": [{}, {"metadata": {}}]}},
+        {"spec": {"selector": {"matchLabels": L}, "volumeClaimTemplates": [POD, POD]}},
+        4,
+    ),
+    "NetworkPolicy": (
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "spec": {
+                "podSelector": {"matchLabels": {"l": "o"}},
+                "ingress": [{"from": [{"podSelector": {"matchLabels": {"l": "o"}}}, {"ipBlock": {}}]}],
+                "egress": [{"to": [{"podSelector": {"matchLabels": {"o": "p"}}}]}],
+            },
+        },
+        {
+            "spec": {
+                "podSelector": {"matchLabels": L},
+                "ingress": [{"from": [{"podSelector": {"matchLabels": L}}, {"ipBlock": {}}]}],
+                "egress": [{"to": [{"podSelector": {"matchLabels": {"o": "p"}}}]}],
+            }
+        },
+        3,
+    ),
+}
+
+
+def _item(value: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": "example.com/v1", "metadata": {"name": "n"}, **value}
+
+
+@pytest.mark.parametrize(("before", "change", "count"), CASES.values(), ids=CASES.keys())
+def test_labels_go_where_the_kind_has_them(before: dict[str, Any], change: dict[str, Any], count: int) -> None:
+    reply = run("set-labels", yaml.safe_dump(_item(before)), function_config=config(L))
+    assert reply.exit_code == 0
+    expected = _item({**before, **change})
+    expected["metadata"] = {"name": "n", "labels": L}
+    assert yaml.safe_load(items(reply)[0]) == expected
+    assert said(reply) == [f"info: set {count} labels in total"]
+    again = run("set-labels", items(reply)[0], function_config=config(L))
+    assert items(again) == items(reply)
+
+
+def test_text_around_a_label_stays() -> None:
+    item = """
+    apiVersion: v1
+
+    kind: ConfigMap # kind
+    metadata: {name: "x", labels: {a: 'old', c: d}} # meta
+    data:
+        # about
+        k: |
+          text
+    """
+    reply = run("set-labels", item, function_config=config({"a": "new", "b": "on"}))
+    assert items(reply) == [text(item).replace("{a: 'old', c: d}", "{a: 'new', c: d, b: \"on\"}")]
+
+
+@pytest.mark.parametrize(("local", "labelled"), [('"true"', False), ('"yes"', False), ('"false"', True), ('""', True)])
+def test_local_configuration_is_skipped(local: str, labelled: bool) -> None:
+    item = f"kind: X\nmetadata:\n  annotations:\n    config.kubernetes.io/local-config: {local}\n"
+    reply = run("set-labels", item, function_config=config(L))
+    assert ("labels" in items(reply)[0]) is labelled
+
+
+CONFIGS = {
+    "none": (None, 1, ["info: `FunctionConfig` is not given"]),
+    "no labels": (config({}), 0, ["warning: no `labels` arguments are given in FunctionConfig"]),
+    "own kind": (
+        "apiVersion: fn.kpt.dev/v1alpha1\nkind: SetLabels\nlabels: {l: v}\n",
+        0,
+        ["info: set 1 labels in total"],
+    ),
+    "other kind": (
+        "apiVersion: fn.kpt.dev/v1alpha1\nkind: SetImage\n",
+        1,
+        ["error: unknown FunctionConfig `SetImage.fn.kpt.dev`, expect `SetLabels.fn.kpt.dev` or `ConfigMap.v1`"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "exit_code", "messages"), CONFIGS.values(), ids=CONFIGS.keys())
+def test_configurations(given: str | None, exit_code: int, messages: list[str]) -> None:
+    reply = run("set-labels", "kind: X", function_config=given)
+    assert (reply.exit_code, said(reply)) == (exit_code, messages)
+
+
+def test_no_resources_is_said() -> None:
+    reply = run("set-labels", function_config=config(L))
+    assert (reply.exit_code, said(reply)) == (0, ["info: no input resources"])
+
+
+words = st.text("abcdefghij-./0123456789", min_size=1, max_size=8)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.dictionaries(words, words, min_size=1, max_size=4), st.sampled_from(sorted(CASES)))
+def test_setting_labels_again_changes_nothing(labels: dict[str, str], case: str) -> None:
+    once = run("set-labels", yaml.safe_dump(_item(CASES[case][0])), function_config=config(labels))
+    twice = run("set-labels", *items(once), function_config=config(labels))
+    assert items(twice) == items(once)
+    assert yaml.safe_load(items(once)[0])["metadata"]["labels"] == labels
