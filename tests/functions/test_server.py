@@ -1,7 +1,9 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import psutil
@@ -34,6 +36,16 @@ async def runner() -> AsyncIterator[Runner]:
 async def evaluate(runner: Runner) -> AsyncIterator[GrpcEvaluator]:
     async with GrpcEvaluator(runner.address, max_message_size=LIMIT, deadline=20) as client:
         yield client
+
+
+@asynccontextmanager
+async def connected(deadline: float = 30, **settings: Any) -> AsyncIterator[tuple[Runner, GrpcEvaluator]]:
+    size = settings.setdefault("max_message_size", LIMIT)
+    async with (
+        running(**settings) as runner,
+        GrpcEvaluator(runner.address, max_message_size=size, deadline=deadline) as client,
+    ):
+        yield runner, client
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -104,11 +116,10 @@ async def test_a_runner_with_a_smaller_limit_names_both_sizes(runner: Runner) ->
 
 
 async def test_an_answer_that_is_too_large_names_both_sizes() -> None:
-    async with running(max_message_size=LIMIT, runtimes=["Large"]) as runner:
-        async with GrpcEvaluator(runner.address, max_message_size=LIMIT, deadline=20) as client:
-            with pytest.raises(MessageTooLarge, match=rf"answer of function .* larger than max \(\d+ vs. {LIMIT}\)"):
-                await client("large", str(LIMIT).encode())
-            assert len((await client("large", str(LIMIT - 100).encode())).resource_list) == LIMIT - 100
+    async with connected(runtimes=["Large"]) as (_, client):
+        with pytest.raises(MessageTooLarge, match=rf"answer of function .* larger than max \(\d+ vs. {LIMIT}\)"):
+            await client("large", str(LIMIT).encode())
+        assert len((await client("large", str(LIMIT - 100).encode())).resource_list) == LIMIT - 100
 
 
 async def test_nobody_there_is_worth_another_try() -> None:
@@ -166,23 +177,24 @@ def _is_waiting(calls: list[asyncio.Task[object]]) -> bool:
 
 
 async def test_a_function_that_eats_memory_fails_that_call_only() -> None:
-    async with running(processes=1, memory_limit=200 * 1024 * 1024, max_message_size=1 << 30) as runner:
-        async with GrpcEvaluator(runner.address, max_message_size=1 << 30, deadline=60) as client:
-            huge = compose_list(["a: [" + "1," * 3_000_000 + "]\n"], function_config=config({"a": "b"}))
-            with pytest.raises(FunctionFailed):
-                await client(LABELS, huge)
-            assert (await client(LABELS, LIST)).resource_list
+    async with connected(processes=1, memory_limit=200 * 1024 * 1024, max_message_size=1 << 30, deadline=60) as (
+        _,
+        client,
+    ):
+        huge = compose_list(["a: [" + "1," * 3_000_000 + "]\n"], function_config=config({"a": "b"}))
+        with pytest.raises(FunctionFailed):
+            await client(LABELS, huge)
+        assert (await client(LABELS, LIST)).resource_list
 
 
 async def test_a_function_that_overstays_its_time_is_killed() -> None:
-    async with running(processes=1, time_limit=0.5) as runner:
-        async with GrpcEvaluator(runner.address, max_message_size=LIMIT, deadline=30) as client:
-            [worker] = _workers(runner)
-            worker.suspend()
-            with pytest.raises(FunctionFailed, match=r"was killed after 0\.5 s"):
-                await client(LABELS, LIST)
-            await until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
-            assert (await client(LABELS, LIST)).resource_list
+    async with connected(processes=1, time_limit=0.5) as (runner, client):
+        [worker] = _workers(runner)
+        worker.suspend()
+        with pytest.raises(FunctionFailed, match=r"was killed after 0\.5 s"):
+            await client(LABELS, LIST)
+        await until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+        assert (await client(LABELS, LIST)).resource_list
 
 
 async def test_health_and_reflection(runner: Runner) -> None:
