@@ -1,11 +1,12 @@
 """Credentials, TLS and connections to the API server, as the Kubernetes client library loads them."""
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +86,8 @@ class Connection:
             KubeConfigError: They cannot be loaded.
         """
         configuration = await load()
-        try:
+        with _usable(configuration):
             return cls(load, configuration)
-        except (OSError, ValueError) as error:
-            raise KubeConfigError(f"cannot use the TLS certificates of {configuration.host}: {error}") from error
 
     @property
     def host(self) -> str:
@@ -121,23 +120,33 @@ class Connection:
             if asked - self._reloaded < _RELOAD_INTERVAL:
                 return False
             configuration = await self._load()
-            logger.info("loaded the credentials for %s again", self.host)
-            await self._use(configuration)
+            with _usable(configuration):
+                await self._use(configuration)
             self._reloaded = time.monotonic()
+            logger.info("loaded the credentials for %s again", self.host)
             return True
 
     async def _use(self, configuration: Configuration) -> None:
         # Requests in flight keep their connections where only a token changed.
-        self._configuration = configuration
         tls = _tls_fingerprint(configuration)
         if tls == self._tls:
+            self._configuration = configuration
             return
-        before, self._rest, self._tls = self._rest, RESTClientObject(configuration), tls
+        before, self._rest = self._rest, RESTClientObject(configuration)
+        self._configuration, self._tls = configuration, tls
         await before.close()
 
     async def close(self) -> None:
         """Close all connections."""
         await self._rest.close()
+
+
+@contextlib.contextmanager
+def _usable(configuration: Configuration) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise KubeConfigError(f"cannot use the TLS certificates for {configuration.host}: {error}") from error
 
 
 def _tls_fingerprint(configuration: Configuration) -> str:

@@ -89,6 +89,10 @@ class KubeUnavailable(KubeError):  # noqa: N818 - errors carry the names of the 
     """No usable answer: connection refused or lost, time-out, or an error of the server itself."""
 
 
+class TimedOut(KubeUnavailable):
+    """No answer in time, or silence for too long."""
+
+
 class KubeConfigError(KubeError):
     """The credentials cannot be loaded: no kubeconfig, or one that cannot be used."""
 

@@ -28,6 +28,7 @@ _REMEMBERED = 4096
 _ATTEMPTS = 4
 _FIRST_DELAY = 0.25
 _FLUSH_SECONDS = 5.0
+_WRITERS = 4
 
 
 @dataclass(slots=True)
@@ -39,6 +40,7 @@ class _Sighting:
     first: datetime
     last: datetime
     count: int = 0
+    told: int = 0
     written: bool = False
     queued: bool = False
 
@@ -80,7 +82,7 @@ class EventRecorder:
         self._fold_seconds = fold_seconds
         self._seen: OrderedDict[str, _Sighting] = OrderedDict()
         self._queue: asyncio.Queue[_Sighting] = asyncio.Queue(_QUEUE_LIMIT)
-        self._writer: asyncio.Task[None] | None = None
+        self._writers: list[asyncio.Task[None]] = []
 
     def record(
         self, regarding: Mapping[str, Any], event_type: EventType, reason: str, message: str, action: str = ""
@@ -106,14 +108,12 @@ class EventRecorder:
 
     async def aclose(self) -> None:
         """Write what is waiting, for a few seconds at most."""
-        if self._writer is None:
-            return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._queue.join(), _FLUSH_SECONDS)
-        self._writer.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._writer
-        self._writer = None
+        for writer in self._writers:
+            writer.cancel()
+        await asyncio.gather(*self._writers, return_exceptions=True)
+        self._writers = []
         if not self._queue.empty():
             logger.warning("%d Events were not written before the end", self._queue.qsize())
 
@@ -137,18 +137,23 @@ class EventRecorder:
             logger.warning("too many Events wait; dropped: %s", sighting)
             return
         sighting.queued = True
-        if self._writer is None:
-            self._writer = asyncio.get_running_loop().create_task(self._write_all(), name="event-recorder")
+        if not self._writers:
+            loop = asyncio.get_running_loop()
+            self._writers = [loop.create_task(self._write_all(), name="event-recorder") for _ in range(_WRITERS)]
 
     async def _write_all(self) -> None:
         while True:
             sighting = await self._queue.get()
-            sighting.queued = False
+            sighting.told = sighting.count
             try:
                 await self._write_with_retries(sighting)
             except Exception:
                 logger.exception("cannot write the %s", sighting)
             finally:
+                # An event is with one writer at a time; what was seen meanwhile is written next.
+                sighting.queued = False
+                if sighting.told != sighting.count:
+                    self._enqueue(sighting)
                 self._queue.task_done()
 
     async def _write_with_retries(self, sighting: _Sighting) -> None:
@@ -184,7 +189,9 @@ class EventRecorder:
         except AlreadyExists:
             # Another process, or this one before a restart, told the same in this window.
             before = await self._client.get(EVENTS, sighting.namespace, sighting.name)
-            sighting.count += int(before.get("count") or 0)
+            others = int(before.get("count") or 0)
+            sighting.count += others
+            sighting.told += others
             sighting.written = True
             await self._count_up(sighting)
         sighting.written = True

@@ -11,7 +11,7 @@ import aiohttp
 from yarl import URL
 
 from kube.connection import Connection
-from kube.errors import KubeUnavailable, Unauthorized, error_from_response
+from kube.errors import KubeUnavailable, TimedOut, Unauthorized, error_from_response
 from kube.resources import Resource
 
 JSON: Final = "application/json"
@@ -97,7 +97,8 @@ class Transport:
             The body.
 
         Raises:
-            KubeUnavailable: From inside the context, when the connection is lost.
+            TimedOut: Also from inside the context, after that silence.
+            KubeUnavailable: Also from inside the context, when the connection is lost.
         """
         limits = aiohttp.ClientTimeout(
             total=None, sock_connect=min(inactivity_timeout, _CONNECT_TIMEOUT), sock_read=inactivity_timeout
@@ -159,7 +160,8 @@ def _lost(request: Request) -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:
-        raise _unavailable(request, "the API server did not answer in time") from error
+        message = "the API server did not answer in time"
+        raise TimedOut(message, resource=str(request.resource), name=request.name) from error
     except (aiohttp.ClientError, OSError) as error:
         raise _unavailable(request, f"cannot reach the API server: {str(error) or type(error).__name__}") from error
 

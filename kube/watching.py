@@ -24,6 +24,7 @@ from kube.errors import (
     Forbidden,
     KubeError,
     KubeUnavailable,
+    TimedOut,
     TooManyRequests,
     Unauthorized,
     error_from_status,
@@ -82,7 +83,8 @@ class WatchTimings:
     """How a watch keeps time; all in seconds."""
 
     inactivity: float = 70.0
-    """Silence after which a connection counts as dead. The API server sends a bookmark about every minute."""
+    """Silence after which a connection is replaced. The API server sends a bookmark about every minute, but none for a
+    kind that nobody wrote since it started, so silence alone is no failure: the watch goes on where it was."""
     request: float = 300.0
     """Least time a watch request is asked to last; jitter makes it up to twice as long, as in client-go."""
     relist: float | None = None
@@ -254,26 +256,33 @@ class _Watch:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(seconds),
         }
-        request = self._client.watch(
-            self._resource, self._namespace, query, inactivity_timeout=self._timings.inactivity
-        )
-        async with request as body:
-            self._state.works()
-            async for line in _lines(body):
-                event = self._read(line)
-                if event is not None:
-                    yield event
-        self._ended(version, started)
+        opened = silent = False
+        try:
+            async with self._client.watch(
+                self._resource, self._namespace, query, inactivity_timeout=self._timings.inactivity
+            ) as body:
+                opened = True
+                self._state.works()
+                async for line in _lines(body):
+                    event = self._read(line)
+                    if event is not None:
+                        yield event
+        except TimedOut:
+            if not opened:
+                raise
+            logger.debug("no word about %s for %s s; connecting again", self._state.name, self._timings.inactivity)
+            silent = True
+        if time.monotonic() >= self._relist_at - 1:
+            self._version = None
+        elif not silent:
+            self._check_length(version, started)
 
     def _request_seconds(self, now: float) -> int:
         wanted = self._timings.request * random.uniform(1.0, 2.0)  # noqa: S311 - jitter
         return max(1, int(min(wanted, self._relist_at - now)))
 
-    def _ended(self, version: str, started: float) -> None:
-        now = time.monotonic()
-        if now >= self._relist_at - 1:
-            self._version = None
-        elif self._version == version and now - started < _SHORT_WATCH:
+    def _check_length(self, version: str, started: float) -> None:
+        if self._version == version and time.monotonic() - started < _SHORT_WATCH:
             raise KubeUnavailable("the API server ended the watch at once", resource=str(self._resource))
 
     def _read(self, line: bytes) -> WatchEvent | None:

@@ -97,7 +97,7 @@ def _watchers(
 ) -> tuple[list[PackageRevisionWatcher | RepositoryWatcher], list[WatchState]]:
     watchers: list[PackageRevisionWatcher | RepositoryWatcher] = []
     states: list[WatchState] = []
-    for namespace in namespaces or (None,):
+    for namespace in dict.fromkeys(namespaces) or (None,):
         where = f"in namespace {namespace}" if namespace else "in all namespaces"
         for kind, what in ((PackageRevisionWatcher, "PackageRevisions"), (RepositoryWatcher, "Repositories")):
             state = WatchState(f"{what} {where}")

@@ -120,3 +120,20 @@ async def test_an_answer_that_is_no_json(tmp_path: Path) -> None:
         async with await KubeClient.connect(kubeconfig_for(server.url, tmp_path)) as client:
             with pytest.raises(KubeUnavailable, match="no JSON"):
                 await client.list_page(WIDGETS)
+
+
+async def test_certificates_that_cannot_be_used_are_told_and_the_old_ones_kept(tmp_path: Path) -> None:
+    path = kubeconfig_for("https://127.0.0.1:1", tmp_path)
+    connection = await Connection.open(credentials_loader(path, None, 10))
+    before = connection.rest
+    (tmp_path / "ca.crt").write_text("no certificate")
+    config = yaml.safe_load(path.read_text())
+    config["clusters"][0]["cluster"]["certificate-authority"] = "ca.crt"
+    path.write_text(yaml.safe_dump(config))
+    connection._reloaded = float("-inf")
+    with pytest.raises(KubeConfigError, match=r"TLS certificates for https://127\.0\.0\.1:1"):
+        await connection.reload()
+    assert connection.rest is before
+    with pytest.raises(KubeConfigError, match="TLS certificates"):
+        await KubeClient.connect(path)
+    await connection.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from kube.client import KubeClient
 from kube.watching import Changed, Deleted, Listed, ListEnd, ListStarted, WatchState, WatchTimings, watch_objects
@@ -171,11 +172,35 @@ async def test_projection_sees_each_object_before_anybody_else(client: KubeClien
     assert [e.object for e in (events[1], *events[3:])] == [{"name": "a"}, {"name": "b"}, {"name": "b"}]
 
 
-async def test_silence_is_a_lost_connection(client: KubeClient, server: ScriptedServer) -> None:
-    server.watches = [watching(stay=True), watching(event("ADDED", obj("a", 11)), stay=True)]
-    events = await _first(client, 3, timings=WatchTimings(inactivity=0.1, first_delay=0.001, longest_delay=0.002))
+async def test_silence_costs_a_connection_and_is_no_failure(
+    client: KubeClient, server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.watches = [watching(stay=True)] * 5 + [watching(event("ADDED", obj("a", 11)), stay=True)]
+    timings = WatchTimings(inactivity=0.1, first_delay=1000.0, longest_delay=1000.0)
+    events = await _first(client, 3, timings=timings)
     assert events[2] == Changed("ADDED", obj("a", 11))
-    assert server.watched_from() == ["10", "10"]
+    assert server.watched_from() == ["10"] * 6
+    assert server.listed == 1
+    assert not [record for record in caplog.records if record.name == "kube.watching"]
+
+
+async def test_a_server_that_takes_connections_and_says_nothing_is_a_failure(
+    client: KubeClient, server: ScriptedServer
+) -> None:
+    async def silent(_: web.Request) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    server.watches = [silent, watching(event("ADDED", obj("a", 11)), stay=True)]
+    state = WatchState("things")
+    timings = WatchTimings(inactivity=0.1, first_delay=1000.0, longest_delay=1000.0)
+    async with contextlib.aclosing(watch_objects(client, WIDGETS, "test", timings=timings, state=state)) as events:
+        await collect(events, 2)
+        waiting = asyncio.ensure_future(anext(events))
+        await eventually(lambda: state.error, "the failure")
+        assert "did not answer in time" in state.error
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def test_a_watch_that_gets_nowhere_is_replaced_by_a_list(client: KubeClient, server: ScriptedServer) -> None:
@@ -190,7 +215,7 @@ async def test_lists_again_after_the_set_time(client: KubeClient, server: Script
     timings = WatchTimings(relist=0.01, first_delay=0.001, longest_delay=0.002)
     events = await _first(client, 4, timings=timings)
     assert [type(e) for e in events] == [ListStarted, ListEnd, ListStarted, ListEnd]
-    assert all(r.query["timeoutSeconds"] == "1" for r in server.requests if r.query.get("watch"))
+    assert [r.query.get("timeoutSeconds") for r in server.requests] == [None, "1", None]
 
 
 async def test_a_list_that_expires_between_pages_starts_over(client: KubeClient, server: ScriptedServer) -> None:

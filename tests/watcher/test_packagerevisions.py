@@ -9,12 +9,14 @@ from typing import Any
 from api.names import FINALIZER, RECONCILE_NOW_ANNOTATION
 from kube.client import KubeClient, Object
 from kube.resources import PACKAGEREVISIONS
-from kube.watching import Listed, ListEnd, ListStarted
+from kube.watching import Listed, ListEnd, ListStarted, WatchState
 from tests.kube.helpers import QUICK, eventually
 from tests.watcher.objects import converge, package_revision
 from tests.watcher.signallers import RecordingSignaller
+from tests.watcher.test_dispatcher import make, target
 from watcher.app import WatcherHealth, run_watcher
 from watcher.needs import key_of
+from watcher.packagerevisions import PackageRevisionWatcher
 
 
 @contextlib.asynccontextmanager
@@ -95,12 +97,9 @@ async def test_a_relist_signals_again_what_is_not_converged(kube: KubeClient, na
 
 
 async def test_what_was_deleted_unseen_is_forgotten(kube: KubeClient, namespace: str) -> None:
-    from tests.watcher.test_dispatcher import make, target  # noqa: PLC0415
-    from watcher.packagerevisions import PackageRevisionWatcher  # noqa: PLC0415
-
     dispatcher = make(RecordingSignaller())
-    watcher = PackageRevisionWatcher(kube, dispatcher, namespace="ns", timings=QUICK, state=None)  # type: ignore[arg-type] # not used here
-    for name in ("stays", "goes"):
+    watcher = PackageRevisionWatcher(kube, dispatcher, namespace="ns", timings=QUICK, state=WatchState("x"))
+    for name in ("stays.p.v1", "goes.p.v1"):
         dispatcher.offer(target(name))
     for event in (ListStarted(), Listed(package_revision("ns", "stays", "p")), ListEnd("1")):
         watcher.handle(event)
