@@ -187,7 +187,9 @@ class RepositoryCache:
         fresh = self._path.with_suffix(".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.parent.mkdir(parents=True, exist_ok=True)
-        pygit2.init_repository(str(fresh), bare=True)
+        repo = pygit2.init_repository(str(fresh), bare=True)
+        # Else libgit2 follows a redirect to any host and gives it the credentials. Within a host it follows anyway.
+        repo.config["http.followRedirects"] = False
         fresh.rename(self._path)
 
     def _remake(self, generation: int) -> None:

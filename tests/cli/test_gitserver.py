@@ -86,6 +86,15 @@ async def test_a_compressed_request_reaches_git_as_it_came(root: Path) -> None:
             assert (answer.status, await answer.read()) == (200, b"0000")
 
 
+async def test_tags_get_packed(root: Path, tmp_path: Path) -> None:
+    async with GitServer(root) as server:
+        clone = await clone_with_commit(server.repository_url("team/repo"), tmp_path)
+        for number in range(20):
+            await git("push", "-q", "origin", f"HEAD:refs/tags/t/v{number}", cwd=clone)
+    packed = (root / "team/repo.git/packed-refs").read_text()
+    assert packed.count("refs/tags/t/v") == 20
+
+
 async def test_hooks_run_and_their_words_arrive(root: Path, tmp_path: Path) -> None:
     hook = root / "team/repo.git/hooks/pre-receive"
     hook.parent.mkdir(exist_ok=True)

@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from api.packagerevision import Lifecycle
 from cli.stack.gitserver import GitServer, create_bare_repository
@@ -114,6 +115,39 @@ async def test_absent_repositories_and_servers(ready: Served, store: GitStore) -
         await store.list_refs(Remote("http://127.0.0.1:1/x"))
     with pytest.raises(GitUnavailable, match="resolve"):
         await store.list_refs(Remote("http://none.invalid/x"))
+
+
+async def _redirecting(target: str) -> tuple[web.AppRunner, list[str]]:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(status=302, headers={"Location": target})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    return runner, asked
+
+
+async def test_a_redirect_to_another_host_gets_no_credentials(ready: Served, store: GitStore) -> None:
+    elsewhere = ready.remote.url.replace("127.0.0.1", "localhost")
+    runner, asked = await _redirecting(f"{elsewhere}/info/refs?service=git-upload-pack")
+    ready.faults.requests = 0
+    with pytest.raises(GitNotFound, match="redirects to"):
+        await store.list_refs(Remote(f"http://127.0.0.1:{runner.addresses[0][1]}/x", ready.remote.credentials))
+    assert asked == ["/x/info/refs"]
+    assert ready.faults.requests == 0
+    await runner.cleanup()
+
+
+async def test_a_redirect_within_a_host_is_followed(ready: Served, store: GitStore) -> None:
+    runner, _ = await _redirecting(f"{ready.remote.url}/info/refs?service=git-upload-pack")
+    remote = Remote(f"http://127.0.0.1:{runner.addresses[0][1]}/x", ready.remote.credentials)
+    assert "refs/heads/main" in await store.list_refs(remote)
+    await runner.cleanup()
 
 
 async def test_a_commit_of_another_worker_is_fetched(ready: Served, store: GitStore, tmp_path: Path) -> None:
