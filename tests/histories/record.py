@@ -1,0 +1,95 @@
+"""Records workflow histories for the replay test: `python -m tests.histories.record TEMPORAL_ADDRESS`.
+
+A history is recorded once per shape of a run and stays: it stands for the runs that are open while a new version is
+deployed. Record new ones beside the old; replace one only when no deployment can have runs of its kind any more.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from activities.definitions import Facts, Phase
+from api.packagerevision import Lifecycle
+from tests.workflows.fakes import FakeActivities
+from tests.workflows.test_packagerevision import NEW_DRAFT, Handle, failure, start, working
+from workflows.packagerevision import PackageRevisionWorkflow
+
+FOLDER = Path(__file__).parent
+Scenario = Callable[[Client, FakeActivities, str], Awaitable[Handle]]
+
+
+async def new_draft(client: Client, fakes: FakeActivities, queue: str) -> Handle:
+    """A draft is made and rendered."""
+    return await start(client, queue)
+
+
+async def propose(client: Client, fakes: FakeActivities, queue: str) -> Handle:
+    """A rendered draft is proposed."""
+    fakes.facts = Facts(
+        exists=True, intent="one", desired=Lifecycle.PROPOSED, current=Lifecycle.DRAFT, report_pending=True
+    )
+    return await start(client, queue)
+
+
+async def stalled(client: Client, fakes: FakeActivities, queue: str) -> Handle:
+    """A function fails for good."""
+    fakes.failures[Phase.RENDER] = [failure("set-namespace failed", "Stalled", final=True)]
+    return await start(client, queue)
+
+
+async def superseded(client: Client, fakes: FakeActivities, queue: str) -> Handle:
+    """A deletion takes over from a rendering."""
+    fakes.held[Phase.RENDER] = asyncio.Event()
+    handle = await start(client, queue)
+    await fakes.entered[Phase.RENDER].wait()
+    fakes.facts = Facts(exists=True, intent="two", deleting=True, finalizer=True, desired=Lifecycle.DRAFT)
+    await handle.signal(PackageRevisionWorkflow.look_again)
+    return handle
+
+
+async def retried(client: Client, fakes: FakeActivities, queue: str) -> Handle:
+    """Git is away for two attempts."""
+    fakes.failures[Phase.SOURCE] = [failure("connection refused", "Transient", final=False) for _ in range(2)]
+    return await start(client, queue)
+
+
+SCENARIOS: tuple[Scenario, ...] = (new_draft, propose, stalled, superseded, retried)
+
+
+def _portable(history: str) -> str:
+    """Leave out what tells of the machine it was recorded on, and replay does not read."""
+
+    def scrub(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: scrub(item) for key, item in value.items() if key not in {"stackTrace", "identity"}}
+        return [scrub(item) for item in value] if isinstance(value, list) else value
+
+    return json.dumps(scrub(json.loads(history)), indent=1) + "\n"
+
+
+async def main(address: str) -> None:
+    """Record every scenario that has no history yet."""
+    client = await Client.connect(address, data_converter=pydantic_data_converter)
+    for scenario in SCENARIOS:
+        path = FOLDER / f"{scenario.__name__}.json"
+        if path.exists():
+            continue
+        fakes = FakeActivities(NEW_DRAFT)
+        with pytest.MonkeyPatch.context() as patch:
+            async with working(client, fakes, patch, cached_workflows=100) as queue:
+                handle = await scenario(client, fakes, queue)
+                with suppress(WorkflowFailureError):
+                    await handle.result()
+                path.write_text(_portable((await handle.fetch_history()).to_json()))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

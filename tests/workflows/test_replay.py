@@ -1,0 +1,37 @@
+"""Runs that are open while a new version is deployed go on: recorded histories replay without a difference."""
+
+import json
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+from workflows.packagerevision import PackageRevisionWorkflow
+
+HISTORIES = Path(__file__).parents[1] / "histories"
+
+
+def history(name: str) -> WorkflowHistory:
+    return WorkflowHistory.from_json("packagerevision/default/repo.app.v1", (HISTORIES / f"{name}.json").read_text())
+
+
+def replayer() -> Replayer:
+    return Replayer(workflows=[PackageRevisionWorkflow], data_converter=pydantic_data_converter)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in HISTORIES.glob("*.json")))
+async def test_a_recorded_history_replays(name: str) -> None:
+    await replayer().replay_workflow(history(name))
+
+
+async def test_a_history_that_the_workflow_could_not_have_made_is_noticed() -> None:
+    """Proves that the check can fail: the phases of this history stand in the wrong order."""
+    text = (HISTORIES / "new_draft.json").read_text()
+    swapped = text.replace('"execute_source"', '"?"').replace('"render"', '"execute_source"').replace('"?"', '"render"')
+    assert swapped != text
+    json.loads(swapped)
+    with pytest.raises(NondeterminismError):
+        await replayer().replay_workflow(WorkflowHistory.from_json("packagerevision/default/repo.app.v1", swapped))
