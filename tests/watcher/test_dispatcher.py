@@ -155,9 +155,40 @@ async def test_one_call_at_a_time_finds_out_whether_temporal_is_back() -> None:
         assert signaller.in_flight == 1
         signaller.failures.clear()
         signaller.gate.set()
+        await asyncio.sleep(0)
+        signaller.gate.clear()
+        await eventually(lambda: signaller.in_flight == 5, "all calls at once again")
+        signaller.gate.set()
         await quiet(dispatcher)
     assert len(signaller.sent) == 11
     assert dispatcher.numbers().error == ""
+
+
+async def test_a_refusal_shows_that_temporal_is_back() -> None:
+    signaller = RecordingSignaller()
+    signaller.failures = [TemporalUnavailable("connection refused"), *[SignalRefused("no")] * 1_000_000]
+    dispatcher = make(signaller)
+    async with running(dispatcher):
+        dispatcher.offer(target("a"))
+        await eventually(lambda: signaller.calls > 3, "calls after the outage")
+        assert dispatcher.numbers().error == ""
+    assert signaller.sent == []
+
+
+async def test_what_is_forgotten_during_a_call_that_fails_is_not_called_again() -> None:
+    signaller = RecordingSignaller()
+    signaller.failures = [TemporalUnavailable("connection refused")]
+    signaller.gate.clear()
+    dispatcher = make(signaller)
+    async with running(dispatcher):
+        dispatcher.offer(target("a"))
+        await eventually(lambda: signaller.in_flight, "the call")
+        dispatcher.forget(("ns", "a"))
+        signaller.gate.set()
+        await quiet(dispatcher)
+        dispatcher.offer(target("b"))
+        await quiet(dispatcher)
+    assert signaller.counts == {("ns", "b"): 1}
 
 
 async def test_memory_is_one_entry_per_object_while_temporal_is_away() -> None:

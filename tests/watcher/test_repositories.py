@@ -28,7 +28,7 @@ async def test_a_repository_wakes_those_of_its_packages_that_need_work(kube: Kub
         made = await kube.create(REPOSITORIES, repository(namespace, "mine"))
         await eventually(lambda: counts() == (2, 2, 0, 1), "signals because the Repository appeared")
 
-        changed = {"spec": {"git": {"branch": "release"}}}
+        changed = {"spec": {"description": "for the shop"}}
         await kube.merge_patch(REPOSITORIES, namespace, "mine", changed)
         await eventually(lambda: counts() == (3, 3, 0, 1), "signals because its spec changed")
 
