@@ -1,17 +1,20 @@
 """Resources of a package to a function's input, and its answer to resources again."""
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from posixpath import normpath
 
 from kpt.errors import YamlError
 from kpt.files import join, path_problem
 from kpt.krm import krm_problem, map_of, text_of
-from kpt.resource_list import ItemList, body_span, compose_list, item_text, split_list
+from kpt.resource_list import ItemList, compose_list, split_list
 from kpt.resources import Resource
 from kpt.results import Result, parse_results
+from kpt.wire_text import Annotated, annotated
+from kpt.yaml_comments import adopt
 from kpt.yaml_nodes import MappingNode, Node, SequenceNode, Value
-from kpt.yaml_text import Document, dump
+from kpt.yaml_text import Document
 
 PATH, LEGACY_PATH = "internal.config.kubernetes.io/path", "config.kubernetes.io/path"
 INDEX, LEGACY_INDEX = "internal.config.kubernetes.io/index", "config.kubernetes.io/index"
@@ -35,7 +38,7 @@ class Sent:
     """What a function was given, kept to recognise it in the answer."""
 
     resources: Sequence[Resource]
-    texts: Sequence[str]
+    items: Sequence[Annotated]
     top: str
     """Directory of the top package: `/` on the wire."""
     package: str
@@ -68,13 +71,12 @@ def encode(resources: Sequence[Resource], *, top: str, package: str, config: str
         config: text of the functionConfig document; None for none.
         selected: whether the function has selectors, which adds an id of kpt's own.
     """
-    texts = [_annotated(resource, top, place, selected=selected) for place, resource in enumerate(resources)]
-    return Sent(resources, texts, top, package, compose_list(texts, function_config=config))
+    items = [_annotated(resource, top, place, selected=selected) for place, resource in enumerate(resources)]
+    content = compose_list((item.text for item in items), function_config=config)
+    return Sent(resources, items, top, package, content)
 
 
-def _annotated(resource: Resource, top: str, place: int, *, selected: bool) -> str:
-    document = resource.document
-    metadata = map_of(document.value, "metadata")
+def _annotated(resource: Resource, top: str, place: int, *, selected: bool) -> Annotated:
     index = str(resource.index)
     wire = {
         LEGACY_INDEX: index,
@@ -82,25 +84,14 @@ def _annotated(resource: Resource, top: str, place: int, *, selected: bool) -> s
         INDEX: index,
         PACKAGE_PATH: _absolute(resource.package, top),
         PATH: resource.path,
-        SEQUENCE_INDENT: _sequence_indent(document.root),
+        SEQUENCE_INDENT: _sequence_indent(resource.document.root),
         MIGRATION_ID: str(place),
         IDS[0]: str(place + 1),
         IDS[1]: str(place + 1),
     }
     if selected:
         wire[RESOURCE_ID] = str(place)
-    annotations = {**map_of(metadata, "annotations"), **wire}
-    return _edited_body(document, {**document.value, "metadata": {**metadata, "annotations": annotations}})
-
-
-def _edited_body(document: Document, value: Value) -> str:
-    """The document's own lines, changed to say `value`."""
-    start, end = body_span(document)
-    head, tail = document.text[:start], document.text[end:]
-    edited = document.edit_text(value)
-    if edited.startswith(head) and edited.endswith(tail):
-        return item_text(edited[start : len(edited) - len(tail)])
-    return dump(value)
+    return annotated(resource.document, wire)
 
 
 def _sequence_indent(root: Node | None) -> str:
@@ -157,7 +148,7 @@ class _Reader:
 
     def __init__(self, sent: Sent) -> None:
         self.sent = sent
-        self.by_text = {text: place for place, text in enumerate(sent.texts)}
+        self.by_text = {item.text: place for place, item in enumerate(sent.items)}
         self.by_id = {str(place + 1): place for place in range(len(sent.resources))}
         self.by_place = {(item.full_path, item.index): place for place, item in enumerate(sent.resources)}
         self.used: set[int] = set()
@@ -167,6 +158,27 @@ class _Reader:
         if place is not None and place not in self.used:
             self.used.add(place)
             return self.sent.resources[place], place
+        return self._edited(text) or self._parsed(text)
+
+    def _edited(self, text: str) -> tuple[Resource, int] | None:
+        """An item whose annotations of the wire came back as they went, read without them; None for any other."""
+        found = _ID.search(text)
+        place = self.by_id.get(found[1]) if found else None
+        if place is None or place in self.used:
+            return None
+        candidate = _document(self.sent.items[place].without_lines(text))
+        if candidate is None or not isinstance(candidate.value, dict):
+            return None
+        if not INTERNAL.isdisjoint(map_of(candidate.value, "metadata", "annotations")):
+            return None
+        self.used.add(place)
+        old = self.sent.resources[place]
+        # A function that edits text has written what we would write, and its text is parsed already.
+        as_we_would = old.document.edit_text(candidate.value) == candidate.text
+        document = candidate if as_we_would else adopt(old.document.edit(candidate.value), candidate)
+        return replace(old, document=document), place
+
+    def _parsed(self, text: str) -> tuple[Resource, int | None]:
         document = Document(text)
         if not isinstance(document.value, dict):
             raise BadOutputError("output resource list must contain only KRM resources: an item is not a mapping")
@@ -175,7 +187,7 @@ class _Reader:
         if place is None:
             return self._new(document, annotations), None
         self.used.add(place)
-        return self._known(self.sent.resources[place], document.value, annotations), place
+        return self._known(self.sent.resources[place], document, annotations), place
 
     def _identify(self, annotations: dict[str, Value]) -> int | None:
         for name in IDS:
@@ -188,10 +200,11 @@ class _Reader:
             place = self.by_place.get((full, int(index)))
         return place if place not in self.used else None
 
-    def _known(self, old: Resource, value: Value, annotations: dict[str, Value]) -> Resource:
+    def _known(self, old: Resource, answer: Document, annotations: dict[str, Value]) -> Resource:
         path = _reconcile("path", annotations.get(LEGACY_PATH), annotations.get(PATH), old.path)
         index = _reconcile("index", annotations.get(LEGACY_INDEX), annotations.get(INDEX), str(old.index))
-        document = old.document.edit(_without_wire(value, old.value))
+        value = answer.value
+        document = adopt(old.document.edit(_without_wire(value, old.value)), answer)
         package = self._package(annotations) if PACKAGE_PATH in annotations else old.package
         moved = _clean_path(path if path is not None else _default_path(value))
         return Resource(package, moved, _index(index), document, old.origin)
@@ -216,6 +229,16 @@ class _Reader:
                 f"function must not modify resources outside of package: resource has package path {named}"
             )
         return package
+
+
+_ID = re.compile(rf"^ *{re.escape(IDS[0])}: '([0-9]+)'$", re.MULTILINE)
+
+
+def _document(text: str | None) -> Document | None:
+    try:
+        return Document(text) if text is not None else None
+    except YamlError:
+        return None
 
 
 def _reconcile(what: str, legacy: Value, internal: Value, old: str | None) -> str | None:

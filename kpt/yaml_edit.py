@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from kpt.yaml_align import align, same
 from kpt.yaml_nodes import AliasNode, MappingNode, Node, ScalarNode, SequenceNode, Value
-from kpt.yaml_render import Style, block, child_column, entry, flow, inline, is_block, item_lines, render_key
+from kpt.yaml_render import Style, block, check, child_column, entry, flow, inline, is_block, item_lines, render_key
 from kpt.yaml_scalars import literal_header, render_scalar
 
 _COLON = re.compile(r"[ \t]*:")
@@ -61,8 +61,10 @@ class Editor:
 
     def update(self, node: Node, new: Value, slot: Slot) -> None:
         """Make the text of `node` say `new`."""
-        if same(node.value, new):
-            return
+        if not same(node.value, new):
+            self._update(node, new, slot)
+
+    def _update(self, node: Node, new: Value, slot: Slot) -> None:
         mark = len(self.edits)
         try:
             self._update_inside(node, new, slot)
@@ -97,6 +99,7 @@ class Editor:
             raise InexpressibleError
 
     def _scalar(self, node: ScalarNode, new: Value, slot: Slot) -> None:
+        check(new)
         literal = isinstance(new, str) and slot.kind != "flow" and not self.style.json_text and literal_header(new)
         if literal or isinstance(new, dict | list) or self.text[node.start] in "!&":
             raise InexpressibleError
@@ -114,8 +117,10 @@ class Editor:
             raise InexpressibleError
         for (key, value), keep in zip(node.entries, kept, strict=True):
             if keep and not same(value.value, new[key.raw]):
-                self.update(value, new[key.raw], self._value_slot(node, key))
+                self._update(value, new[key.raw], self._value_slot(node, key))
         added = [key for key in new if key not in node.value]
+        for name in added:
+            check({name: new[name]})
         spans = [(key.start, value.end) for key, value in node.entries]
         if node.flow:
             texts = [f"{self._flow_key(key)}: {flow(new[key], self.style)}" for key in added]
@@ -165,9 +170,10 @@ class Editor:
                 seen = i + 1
                 kept[i] = j is not None
             elif j is not None:
+                check(new[j])
                 added.setdefault(seen, []).append(new[j])
             if i is not None and j is not None and not same(node.value[i], new[j]):
-                self.update(node.items[i], new[j], self._item_slot(node, node.items[i]))
+                self._update(node.items[i], new[j], self._item_slot(node, node.items[i]))
         if all(kept) and not added:
             return
         if not any(kept):
@@ -278,6 +284,7 @@ class Editor:
 
     def replace(self, node: Node, new: Value, slot: Slot) -> None:
         """Put entirely new text where `node` stands; comments inside it go with it."""
+        check(new)
         if slot.kind == "flow":
             self._replace_in_flow(node, new)
         elif slot.kind == "value":

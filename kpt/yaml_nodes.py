@@ -103,18 +103,23 @@ _Event = Any
 
 
 class _Builder:
-    """Consumes events; keeps the open collections on a stack of its own."""
+    """Consumes events; keeps the open collections on a stack of its own.
+
+    The hottest code of a rendering: it runs for every scalar of every document, several times.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.root: Node | None = None
-        self.stack: list[MappingNode | SequenceNode] = []
-        self.keys: list[ScalarNode | None] = []
+        self.top: MappingNode | SequenceNode | None = None
+        """The innermost open collection."""
+        self.key: ScalarNode | None = None
+        """The key in `top` that waits for its value."""
+        self.stack: list[tuple[MappingNode | SequenceNode | None, str | None, int]] = []
         self.anchors: dict[str, Node] = {}
         self.sizes: dict[int, int] = {}
         self.nodes = 0
         self.expanded = 0
-        self.starts: list[tuple[str | None, int]] = []
         self.handlers: dict[type, Any] = {
             yaml.ScalarEvent: self.scalar,
             yaml.AliasEvent: self.alias,
@@ -130,20 +135,26 @@ class _Builder:
             raise YamlError("a second document begins here, expected one", event.start_mark.line + 1)
 
     def scalar(self, event: _Event) -> None:
-        start, end, style = event.start_mark.index, event.end_mark.index, event.style or ""
-        if style in ("|", ">") and style:
-            end = _block_end(self.text, start, end)
-        raw = event.value
+        self.nodes += 1
+        raw, style, mark = event.value, event.style or "", event.start_mark
+        end = event.end_mark.index
+        if style in _BLOCK_STYLES:
+            end = _block_end(self.text, mark.index, end)
         if event.tag is not None and event.tag != "!":
             value = resolve_tagged(event.tag, raw)
         else:
             value = resolve_plain(raw) if event.implicit[0] else raw
-        node = ScalarNode(start, end, raw, style, value)
-        self.nodes += 1
+        node = ScalarNode(mark.index, end, raw, style, value)
         if event.anchor:
             self.anchors[event.anchor] = node
             self.sizes[id(node)] = 1
-        self.attach(node, event)
+        top = self.top
+        if self.key is None and type(top) is MappingNode:
+            if not top.entries:
+                top.column = mark.column
+            self.key = node
+        else:
+            self.attach(node, event)
 
     def alias(self, event: _Event) -> None:
         line = event.start_mark.line + 1
@@ -169,61 +180,52 @@ class _Builder:
     def open(self, node: MappingNode | SequenceNode, event: _Event) -> None:
         if len(self.stack) >= MAX_DEPTH:
             raise YamlError(f"nested deeper than {MAX_DEPTH} levels", event.start_mark.line + 1)
-        self.nodes += 1
         if event.anchor:
             self.anchors[event.anchor] = node
-        self.starts.append((event.anchor, self.nodes - 1))
         self.attach(node, event)
-        self.stack.append(node)
-        self.keys.append(None)
+        self.stack.append((self.top, event.anchor, self.nodes))
+        self.nodes += 1
+        self.top = node
 
     def close(self, event: _Event) -> None:
-        node = self.stack.pop()
-        self.keys.pop()
+        node = self.top
+        self.top, anchor, before = self.stack.pop()
         if isinstance(node, MappingNode):
             node.end = event.end_mark.index if node.flow or not node.entries else node.entries[-1][1].end
             if node.merged:
                 _merge(node, event.start_mark.line + 1)
-        else:
+        elif node is not None:
             node.end = event.end_mark.index if node.flow or not node.items else node.items[-1].end
-        anchor, before = self.starts.pop()
         if anchor:
             self.sizes[id(node)] = self.nodes - before
 
     def attach(self, node: Node, event: _Event) -> None:
         """Put a node where the innermost open collection expects one."""
-        if not self.stack:
+        top = self.top
+        if top is None:
             self.root = node
-            return
-        parent = self.stack[-1]
-        if isinstance(parent, SequenceNode):
-            parent.items.append(node)
-            parent.value.append(node.value)
-            return
-        key = self.keys[-1]
-        if key is not None:
-            self.keys[-1] = None
-            parent.entries.append((key, node))
-            self.assign(parent, key, node)
+        elif isinstance(top, SequenceNode):
+            top.items.append(node)
+            top.value.append(node.value)
+        elif self.key is None:
+            raise YamlError("a mapping key must be a scalar", event.start_mark.line + 1)
         else:
-            self.keys[-1] = self.check_key(parent, node, event)
+            key, self.key = self.key, None
+            top.entries.append((key, node))
+            self.assign(top, key, node)
 
     def assign(self, parent: MappingNode, key: ScalarNode, node: Node) -> None:
-        if key.raw == "<<" and not key.style:
+        name = key.raw
+        if name == "<<" and not key.style:
             parent.merged = True
-        elif key.raw in parent.value:
+        elif name in parent.value:
             line = self.text.count("\n", 0, key.start) + 1
-            raise YamlError(f'key "{key.raw}" appears twice in one mapping', line)
+            raise YamlError(f'key "{name}" appears twice in one mapping', line)
         else:
-            parent.value[key.raw] = node.value
+            parent.value[name] = node.value
 
-    def check_key(self, parent: MappingNode, node: Node, event: _Event) -> ScalarNode:
-        mark = event.start_mark
-        if not isinstance(node, ScalarNode):
-            raise YamlError("a mapping key must be a scalar", mark.line + 1)
-        if not parent.entries:
-            parent.column = mark.column
-        return node
+
+_BLOCK_STYLES = ("|", ">")
 
 
 def _merge(node: MappingNode, line: int) -> None:

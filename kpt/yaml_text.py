@@ -58,7 +58,6 @@ class Document:
         """
         if self._root is not None and same(self.value, new):
             return self
-        check(new)
         if self._root is None:
             return Document(_append(self.text, dump(new)))
         for attempt in (_edited, _edited_without_aliases, _rewritten, _written_anew):

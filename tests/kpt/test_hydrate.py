@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 import yaml
 
+from kpt.evaluation import Evaluation
 from kpt.hydrate import RenderOutcome
 from tests.kpt.rendering import (
     INDEX,
@@ -219,8 +220,7 @@ async def test_selectors_choose_and_the_rest_stays(choice: str, names: set[str])
         "c.yaml": config_map("c"),
         "d.yaml": config_map("d"),
         "l.yaml": (
-            b"apiVersion: v1\nkind: L\n"
-            b"metadata: {name: l, namespace: n, labels: {app: x, b: c}, annotations: {a: b}}\n"
+            b"apiVersion: v1\nkind: L\nmetadata: {name: l, namespace: n, labels: {app: x, b: c}, annotations: {a: b}}\n"
         ),
     }
 
@@ -528,6 +528,59 @@ async def test_annotations_of_the_wire_in_a_file_stay_as_they_are() -> None:
 
     outcome = await run({"Kptfile": kptfile("p", mutators="[{image: f}]"), "k.yaml": text}, Functions(f=change))
     assert outcome.files["k.yaml"] == text.replace(b"a: 1", b"a: 2")
+
+
+async def test_comments_that_a_function_writes_are_taken_over() -> None:
+    files = {"Kptfile": kptfile("p", mutators="[{image: f}]"), "c.yaml": config_map("c", x="1", y="2")}
+    answer = b"""\
+kind: ResourceList
+items:
+- apiVersion: v1
+  kind: ConfigMap
+  metadata: # of metadata
+    name: c # kpt-set: ${name}
+    annotations: {config.k8s.io/id: '2', config.kubernetes.io/path: c.yaml, config.kubernetes.io/index: '0'}
+  data:
+    x: "1" # new about x
+    y: "3"
+"""
+    outcome = await run(files, Functions(f=lambda _: answer))
+    assert outcome.ok, outcome.message
+    expected = files["c.yaml"].replace(b"metadata:\n", b"metadata: # of metadata\n")
+    expected = expected.replace(b"name: c\n", b"name: c # kpt-set: ${name}\n")
+    expected = expected.replace(b"# about x", b"# new about x").replace(b'"2" #', b'"3" #')
+    assert outcome.files["c.yaml"] == expected
+
+
+async def test_a_function_that_edits_text_is_taken_at_its_word() -> None:
+    files = {"Kptfile": kptfile("p", mutators="[{image: f}]"), "c.yaml": config_map("c", x="1", y="2")}
+
+    class EditsText(Functions):
+        async def __call__(self, image: str, resource_list: bytes) -> Evaluation:  # noqa: ARG002
+            text = resource_list.replace(b'x: "1"', b'x: "2"').replace(b"# about y", b"# about why")
+            return Evaluation(text.replace(b"      name: c\n", b"      name: c\n      labels: {a: b}\n"))
+
+    outcome = await run(files, EditsText())
+    assert outcome.ok, outcome.message
+    assert outcome.files["c.yaml"] == (
+        files["c.yaml"]
+        .replace(b'x: "1"', b'x: "2"')
+        .replace(b"# about y", b"# about why")
+        .replace(b"    name: c\n", b"    name: c\n    labels:\n      a: b\n")
+    )
+
+
+async def test_an_annotation_behind_those_of_the_wire_stays_an_annotation() -> None:
+    text = b"apiVersion: v1\nkind: K\nmetadata:\n  name: k\n  labels:\n    a: b\n"
+
+    class Annotates(Functions):
+        async def __call__(self, image: str, resource_list: bytes) -> Evaluation:  # noqa: ARG002
+            last = b"    config.k8s.io/id: '2'\n"
+            return Evaluation(resource_list.replace(last, last + b"      mine: yes it is\n"))
+
+    outcome = await run({"Kptfile": kptfile("p", mutators="[{image: f}]"), "k.yaml": text}, Annotates())
+    assert outcome.ok, outcome.message
+    assert outcome.files["k.yaml"] == text + b"  annotations:\n    mine: yes it is\n"
 
 
 async def test_no_pipeline_still_records_the_rendering() -> None:
