@@ -1,0 +1,266 @@
+"""The manifests of deploy/: what kustomize makes of them, and what the real API server says to it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cli.main import main
+from cli.settings import load_settings
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+BASE, MANY_WORKERS = DEPLOY, DEPLOY / "overlays" / "many-workers"
+
+Kubectl = Callable[..., str]
+Manifest = dict[str, Any]
+
+
+class Built:
+    """What `kubectl apply -k` would apply."""
+
+    def __init__(self, text: str) -> None:
+        self.manifests: list[Manifest] = list(yaml.safe_load_all(text))
+
+    def of(self, kind: str) -> dict[str, Manifest]:
+        return {one["metadata"]["name"]: one for one in self.manifests if one["kind"] == kind}
+
+    @property
+    def pods(self) -> dict[str, Manifest]:
+        return {name: one["spec"]["template"] for name, one in self.of("Deployment").items()}
+
+    @property
+    def settings(self) -> dict[str, str]:
+        [config] = self.of("ConfigMap").values()
+        return dict(config["data"])
+
+    def environment(self, pod: Manifest) -> dict[str, str]:
+        [container] = pod["spec"]["containers"]
+        return self.settings | {variable["name"]: variable["value"] for variable in container["env"]}
+
+
+@pytest.fixture(scope="module")
+def built(kubectl: Kubectl) -> Built:
+    return Built(kubectl("kustomize", str(BASE)))
+
+
+@pytest.fixture(scope="module")
+def applied(kubectl: Kubectl, built: Built) -> Built:
+    kubectl("apply", "-k", str(BASE), "--server-side", "--force-conflicts", "--validate=strict")
+    return built
+
+
+class TestServer:
+    @pytest.mark.usefixtures("applied")
+    @pytest.mark.parametrize("folder", [BASE, MANY_WORKERS], ids=["base", "many-workers"])
+    @pytest.mark.parametrize("side", [["--server-side", "--force-conflicts"], []], ids=["server", "client"])
+    def test_everything_is_accepted(self, kubectl: Kubectl, folder: Path, side: list[str]) -> None:
+        told = kubectl("apply", "-k", str(folder), *side, "--validate=strict", "--dry-run=server")
+        assert len(told.splitlines()) == len(Built(kubectl("kustomize", str(folder))).manifests)
+
+    def test_it_is_applied(self, applied: Built, kubectl: Kubectl) -> None:
+        found = kubectl("get", "deployments", "--namespace", "porch-system", "-o", "name").split()
+        assert {f"deployment.apps/{name}" for name in applied.pods} <= set(found)
+
+    def test_the_pods_meet_the_restricted_standard(self, applied: Built, kubectl: Kubectl) -> None:
+        for name, template in applied.pods.items():
+            _create_pod(kubectl, name, template["spec"])
+
+    @pytest.mark.parametrize(
+        ("where", "value"),
+        [("runAsNonRoot", False), ("allowPrivilegeEscalation", True), ("seccompProfile", {"type": "Unconfined"})],
+    )
+    def test_the_namespace_refuses_looser_pods(
+        self, applied: Built, kubectl: Kubectl, where: str, value: object
+    ) -> None:
+        spec = json.loads(json.dumps(applied.pods["porchflow-worker"]["spec"]))
+        holder = spec["securityContext"]
+        if where not in holder:
+            holder = spec["containers"][0]["securityContext"]
+        holder[where] = value
+        with pytest.raises(Exception, match="violates PodSecurity"):
+            _create_pod(kubectl, "looser", spec)
+
+
+def _create_pod(kubectl: Kubectl, name: str, spec: Manifest) -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "porch-system"}, "spec": spec}
+    kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", input=json.dumps(pod))
+
+
+CLUSTER = "--all-namespaces"
+PERMISSIONS = {
+    "porchflow-watcher": {
+        (CLUSTER, "packagerevisions.porch.kpt.dev"): "list watch",
+        (CLUSTER, "repositories.config.porch.kpt.dev"): "list watch",
+        ("--namespace=porch-system", "leases.coordination.k8s.io"): "get list watch create update patch",
+    },
+    "porchflow-worker": {
+        (CLUSTER, "packagerevisions.porch.kpt.dev"): "get list patch",
+        (CLUSTER, "packagerevisions.porch.kpt.dev/status"): "patch",
+        (CLUSTER, "packagerevisions.porch.kpt.dev/finalizers"): "update",
+        (CLUSTER, "repositories.config.porch.kpt.dev"): "get list",
+        (CLUSTER, "secrets"): "get",
+        (CLUSTER, "events"): "get create patch",
+    },
+    "porchflow-function-runner": {
+        ("--namespace=porch-fn-system", "functionconfigs.config.porch.kpt.dev"): "get list watch",
+    },
+}
+"""All that each process may do; the README of the rules, so to say."""
+
+
+class TestPermissions:
+    @pytest.mark.parametrize(
+        ("account", "scope", "resource", "verbs"),
+        [(account, *target, verbs) for account, grants in PERMISSIONS.items() for target, verbs in grants.items()],
+    )
+    @pytest.mark.usefixtures("applied")
+    def test_each_process_may_do_its_work(
+        self, kubectl: Kubectl, account: str, scope: str, resource: str, verbs: str
+    ) -> None:
+        for verb in verbs.split():
+            assert _may(kubectl, account, verb, resource, scope), verb
+
+    def test_and_nothing_else(self, built: Built) -> None:
+        assert {account: _granted(built, account) for account in PERMISSIONS} == {
+            account: {(target, verb) for target, verbs in grants.items() for verb in verbs.split()}
+            for account, grants in PERMISSIONS.items()
+        }
+
+    @pytest.mark.usefixtures("applied")
+    @pytest.mark.parametrize(
+        ("account", "verb", "resource", "scope"),
+        [
+            ("porchflow-watcher", "get", "secrets", CLUSTER),
+            ("porchflow-watcher", "patch", "packagerevisions.porch.kpt.dev", CLUSTER),
+            ("porchflow-watcher", "list", "leases.coordination.k8s.io", "--namespace=default"),
+            ("porchflow-worker", "list", "secrets", CLUSTER),
+            ("porchflow-worker", "delete", "packagerevisions.porch.kpt.dev", CLUSTER),
+            ("porchflow-worker", "create", "pods", CLUSTER),
+            ("porchflow-function-runner", "get", "secrets", "--namespace=porch-fn-system"),
+            ("porchflow-function-runner", "list", "functionconfigs.config.porch.kpt.dev", "--namespace=default"),
+        ],
+    )
+    def test_the_server_says_no(self, kubectl: Kubectl, account: str, verb: str, resource: str, scope: str) -> None:
+        assert not _may(kubectl, account, verb, resource, scope)
+
+
+def _may(kubectl: Kubectl, account: str, verb: str, resource: str, scope: str) -> bool:
+    """Ask the API server; `can-i` says no with an exit code of 1."""
+    name, _, subresource = resource.partition("/")
+    part = [f"--subresource={subresource}"] if subresource else []
+    user = f"--as=system:serviceaccount:porch-system:{account}"
+    try:
+        return kubectl("auth", "can-i", verb, name, *part, scope, user).strip() == "yes"
+    except Exception as error:
+        if "unable" in str(error) or "refused" in str(error):
+            raise
+        return False
+
+
+def _granted(built: Built, account: str) -> set[tuple[tuple[str, str], str]]:
+    """Return what the manifests grant a ServiceAccount, as `PERMISSIONS` words it."""
+    grants = set()
+    for kind in ("ClusterRoleBinding", "RoleBinding"):
+        for binding in built.of(kind).values():
+            if account not in {subject["name"] for subject in binding["subjects"]}:
+                continue
+            namespace = binding["metadata"].get("namespace")
+            scope = f"--namespace={namespace}" if namespace else CLUSTER
+            role = built.of(binding["roleRef"]["kind"])[binding["roleRef"]["name"]]
+            for rule in role["rules"]:
+                for group in rule["apiGroups"]:
+                    for resource in rule["resources"]:
+                        name, slash, part = resource.partition("/")
+                        full = f"{name}.{group}{slash}{part}" if group else resource
+                        grants |= {((scope, full), verb) for verb in rule["verbs"]}
+    return grants
+
+
+class TestProcesses:
+    def test_each_runs_its_command(self, built: Built) -> None:
+        commands = {name: pod["spec"]["containers"][0]["args"] for name, pod in built.pods.items()}
+        assert commands == {
+            "porchflow-watcher": ["watcher"],
+            "porchflow-worker": ["worker"],
+            "porchflow-function-runner": ["function-runner"],
+        }
+        known = main.list_commands(None)  # type: ignore[arg-type]  # the list does not depend on the context
+        assert {command for [command] in commands.values()} <= set(known)
+
+    def test_its_environment_is_what_settings_accept(self, built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+        for pod in built.pods.values():
+            with monkeypatch.context() as patch:
+                environment = built.environment(pod)
+                for name, value in environment.items():
+                    patch.setenv(name, value)
+                settings = load_settings(environ=environment)
+            assert settings.temporal_address == "temporal-frontend.temporal:7233"
+            assert settings.function_runner_address == "function-runner.porch-system:9445"
+
+    def test_its_health_is_where_the_probes_look(self, built: Built) -> None:
+        for name in ("porchflow-watcher", "porchflow-worker"):
+            pod = built.pods[name]
+            [container] = pod["spec"]["containers"]
+            assert built.environment(pod)["PORCHFLOW_HEALTH_ADDRESS"] == ":8081"
+            assert [port["containerPort"] for port in container["ports"] if port["name"] == "health"] == [8081]
+            assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
+            assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
+
+    def test_the_runner_is_reached_and_probed_over_grpc(self, built: Built) -> None:
+        pod, service = built.pods["porchflow-function-runner"], built.of("Service")["function-runner"]
+        [container] = pod["spec"]["containers"]
+        assert built.environment(pod)["PORCHFLOW_FUNCTION_RUNNER_LISTEN"].endswith(":9445")
+        assert container["livenessProbe"]["grpc"] == container["readinessProbe"]["grpc"] == {"port": 9445}
+        assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+        [port] = service["spec"]["ports"]
+        assert (port["port"], port["targetPort"]) == (9445, "grpc")
+
+    def test_it_writes_only_where_it_may(self, built: Built) -> None:
+        for pod in built.pods.values():
+            [container] = pod["spec"]["containers"]
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            empty = {volume["name"] for volume in pod["spec"]["volumes"] if "emptyDir" in volume}
+            mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+            assert "/tmp" in mounts
+            assert set(mounts.values()) <= empty
+            cache = built.environment(pod).get("GIT_CACHE_DIR")
+            assert cache is None or cache in mounts
+
+    def test_it_has_resources(self, built: Built) -> None:
+        for pod in built.pods.values():
+            resources = pod["spec"]["containers"][0]["resources"]
+            assert resources["requests"].keys() == {"cpu", "memory"}
+            assert "memory" in resources["limits"]
+
+    def test_no_service_becomes_a_setting(self, built: Built) -> None:
+        assert all(pod["spec"]["enableServiceLinks"] is False for pod in built.pods.values())
+
+    def test_all_run_the_same_image(self, built: Built) -> None:
+        images = {pod["spec"]["containers"][0]["image"] for pod in built.pods.values()}
+        assert images == {"porchflow:0.1.0"}
+
+
+class TestOverlay:
+    def test_many_workers_are_the_base_with_more_of_them(self, built: Built, kubectl: Kubectl) -> None:
+        many = Built(kubectl("kustomize", str(MANY_WORKERS)))
+        replicas = {name: one["spec"]["replicas"] for name, one in many.of("Deployment").items()}
+        assert replicas == {"porchflow-watcher": 1, "porchflow-worker": 4, "porchflow-function-runner": 3}
+        assert many.pods == built.pods
+        for budget in many.of("PodDisruptionBudget").values():
+            labels = budget["spec"]["selector"]["matchLabels"].items()
+            assert any(labels <= pod["metadata"]["labels"].items() for pod in many.pods.values())
+
+    def test_everything_of_the_base_is_there(self, built: Built, kubectl: Kubectl) -> None:
+        many = Built(kubectl("kustomize", str(MANY_WORKERS)))
+        assert {_identity(one) for one in built.manifests} <= {_identity(one) for one in many.manifests}
+        assert set(built.of("Namespace")) == {"porch-system", "porch-fn-system"}
+        crds = {path.stem for path in (DEPLOY / "crds").glob("*.yaml")}
+        assert len(built.of("CustomResourceDefinition")) == len(crds) == 3
+
+
+def _identity(manifest: Manifest) -> tuple[str, str, str]:
+    metadata = manifest["metadata"]
+    return manifest["kind"], metadata.get("namespace", ""), metadata["name"]
