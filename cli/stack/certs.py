@@ -1,0 +1,204 @@
+"""The certificates and keys of the embedded control plane, and kubeconfigs for its users."""
+
+import base64
+import datetime as dt
+import ipaddress
+import os
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+_VALID = dt.timedelta(days=3650)
+_RENEW_BEFORE = dt.timedelta(days=30)
+_BACKDATED = dt.timedelta(hours=1)
+"""For clocks that differ a little."""
+
+_SERVER_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+ADMIN_USER = "porchflow-admin"
+ADMIN_GROUPS = ("system:masters",)
+FRONT_PROXY_NAME = "front-proxy-client"
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """A folder of PEM files that the API server is started with.
+
+    The API server trusts two authorities, and they must differ: `ca` signs the API server itself and its users,
+    `front-proxy-ca` the API server as the client of aggregated APIs, which there means "trust the headers".
+    """
+
+    folder: Path
+
+    def certificate(self, name: str) -> Path:
+        """Path of a certificate, such as `ca`."""
+        return self.folder / f"{name}.crt"
+
+    def key(self, name: str) -> Path:
+        """Path of a private key."""
+        return self.folder / f"{name}.key"
+
+    def admin_context(self) -> ssl.SSLContext:
+        """Return what a TLS connection to the API server as the administrator needs."""
+        context = ssl.create_default_context(cafile=str(self.certificate("ca")))
+        context.load_cert_chain(self.certificate("admin"), self.key("admin"))
+        return context
+
+    @classmethod
+    def ensure(cls, folder: Path) -> "Certificates":
+        """Make what is missing in a folder; makes all anew when it would expire within a month."""
+        certificates = cls(folder)
+        if not certificates._usable():
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            certificates._make()
+        return certificates
+
+    def _usable(self) -> bool:
+        # The last file that `_make` writes: with it, all are there.
+        complete = self.key("service-account")
+        if not complete.exists():
+            return False
+        serving = x509.load_pem_x509_certificate(self.certificate("apiserver").read_bytes())
+        return serving.not_valid_after_utc - dt.datetime.now(dt.UTC) > _RENEW_BEFORE
+
+    def _make(self) -> None:
+        self.key("service-account").unlink(missing_ok=True)
+        for authority in ("ca", "front-proxy-ca"):
+            key = ec.generate_private_key(ec.SECP256R1())
+            self._write(authority, key, _authority(f"porchflow-{authority}", key))
+        self._issue("apiserver", "ca", "kube-apiserver", serves=_SERVER_NAMES)
+        self._issue("front-proxy-client", "front-proxy-ca", FRONT_PROXY_NAME)
+        self._issue("admin", "ca", ADMIN_USER, groups=ADMIN_GROUPS)
+        _write_private(self.key("service-account"), _key_pem(ec.generate_private_key(ec.SECP256R1())))
+
+    def _issue(
+        self, name: str, authority: str, common_name: str, *, groups: Sequence[str] = (), serves: Sequence[str] = ()
+    ) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        self._write(name, key, self._sign(authority, key, common_name, groups=groups, serves=serves))
+
+    def _write(self, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+        _write_private(self.key(name), _key_pem(key))
+        self.certificate(name).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+    def _sign(
+        self,
+        authority: str,
+        key: ec.EllipticCurvePrivateKey,
+        common_name: str,
+        *,
+        groups: Sequence[str] = (),
+        serves: Sequence[str] = (),
+    ) -> x509.Certificate:
+        signer = serialization.load_pem_private_key(self.key(authority).read_bytes(), password=None)
+        issuer = x509.load_pem_x509_certificate(self.certificate(authority).read_bytes())
+        if not isinstance(signer, ec.EllipticCurvePrivateKey):
+            raise TypeError(f"{self.key(authority)} is not an elliptic-curve key; delete {self.folder} to make it anew")
+        purpose = ExtendedKeyUsageOID.SERVER_AUTH if serves else ExtendedKeyUsageOID.CLIENT_AUTH
+        builder = (
+            _builder(_name(common_name, groups), issuer.subject, key)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        )
+        if serves:
+            names = [x509.DNSName(name) for name in serves]
+            addresses = [x509.IPAddress(ipaddress.ip_address(text)) for text in ("127.0.0.1", "::1")]
+            builder = builder.add_extension(x509.SubjectAlternativeName([*names, *addresses]), critical=False)
+        return builder.sign(signer, hashes.SHA256())
+
+    def write_kubeconfig(
+        self,
+        path: Path,
+        server: str,
+        *,
+        user: str = ADMIN_USER,
+        groups: Sequence[str] = ADMIN_GROUPS,
+        namespace: str = "default",
+    ) -> Path:
+        """Write a kubeconfig with a fresh client certificate inside, readable by the owner only.
+
+        Args:
+            path: The file; replaced in one step.
+            server: Address of the API server.
+            user: The user it authenticates as.
+            groups: Groups of the user; the default one may do everything.
+            namespace: Namespace of commands that name none.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._sign("ca", key, user, groups=groups).public_bytes(serialization.Encoding.PEM)
+        credentials = {
+            "client-certificate-data": base64.b64encode(certificate).decode(),
+            "client-key-data": base64.b64encode(_key_pem(key)).decode(),
+        }
+        authority = base64.b64encode(self.certificate("ca").read_bytes()).decode()
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "porchflow",
+            "contexts": [
+                {"name": "porchflow", "context": {"cluster": "porchflow", "user": user, "namespace": namespace}}
+            ],
+            "clusters": [{"name": "porchflow", "cluster": {"server": server, "certificate-authority-data": authority}}],
+            "users": [{"name": user, "user": credentials}],
+        }
+        _write_private(path, yaml.safe_dump(config, sort_keys=False).encode())
+        return path
+
+
+def _authority(common_name: str, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    name = _name(common_name)
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=True,
+        crl_sign=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    builder = _builder(name, name, key).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    return builder.add_extension(usage, critical=True).sign(key, hashes.SHA256())
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATED)
+        .not_valid_after(now + _VALID)
+    )
+
+
+def _name(common_name: str, groups: Sequence[str] = ()) -> x509.Name:
+    # Kubernetes reads the user from the common name and its groups from the organizations.
+    organizations = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
+    return x509.Name([*organizations, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    # The API server takes the public half of a service-account key only from this older form.
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Write a file that nobody else can read, in one step."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    partial.replace(path)

@@ -1,0 +1,54 @@
+"""Installs porchflow's CustomResourceDefinitions."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kube.client import KubeClient
+from kube.errors import NotFound, NotServed
+from kube.resources import CUSTOMRESOURCEDEFINITIONS, Resource
+
+MANIFESTS = Path(__file__).parents[2] / "deploy" / "crds"
+FIELD_MANAGER = "porchflow-up"
+
+_POLL_SECONDS = 0.05
+
+
+async def install_crds(client: KubeClient, *, seconds: float = 30.0) -> list[str]:
+    """Apply the CRDs, as `kubectl apply --server-side -f deploy/crds` does, and wait until they are served.
+
+    Args:
+        client: The API server.
+        seconds: How long it may take until they are served.
+
+    Returns:
+        The names of the CRDs.
+
+    Raises:
+        KubeError: The API server refuses one.
+        TimeoutError: They are not served in time.
+    """
+    manifests = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(MANIFESTS.glob("*_*.yaml"))]
+    async with asyncio.timeout(seconds):
+        for manifest in manifests:
+            await client.apply(CUSTOMRESOURCEDEFINITIONS, manifest, field_manager=FIELD_MANAGER, force=True)
+        for manifest in manifests:
+            while not await _is_served(client, _resource(manifest)):  # noqa: ASYNC110 - the server tells nobody
+                await asyncio.sleep(_POLL_SECONDS)
+    return [str(manifest["metadata"]["name"]) for manifest in manifests]
+
+
+def _resource(manifest: dict[str, Any]) -> Resource:
+    spec = manifest["spec"]
+    return Resource(spec["group"], spec["versions"][0]["name"], spec["names"]["plural"], spec["names"]["kind"])
+
+
+async def _is_served(client: KubeClient, resource: Resource) -> bool:
+    # The condition Established comes a moment before the API server answers.
+    try:
+        await client.list_page(resource, limit=1)
+    except (NotServed, NotFound):
+        return False
+    return True

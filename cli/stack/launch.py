@@ -1,0 +1,35 @@
+"""Becomes another program that ends when the process that started it ends, however that happens.
+
+Run as a script, by path, so that it needs no import of ours: `python -I -S launch.py PARENT_PID COMMAND...`.
+"""
+
+import os
+import signal
+import sys
+
+
+def _end_with_parent() -> None:
+    # Linux only; elsewhere a supervisor that is killed leaves its parts, and the next start ends them.
+    if sys.platform != "linux":
+        return
+    import ctypes  # noqa: PLC0415 - not on other systems
+
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+
+
+def main() -> None:
+    """Replace this process by the command."""
+    parent, command = int(sys.argv[1]), sys.argv[2:]
+    _end_with_parent()
+    if os.getppid() != parent:
+        # It ended before the signal was asked for.
+        sys.exit(1)
+    try:
+        os.execvp(command[0], command)  # noqa: S606 - the command comes from the stack itself
+    except OSError as error:
+        sys.exit(f"cannot start {command[0]}: {error}")
+
+
+if __name__ == "__main__":
+    main()

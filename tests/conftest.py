@@ -1,0 +1,155 @@
+"""What all tests share: real servers, started when a test first asks for one, and the rule that nothing is left behind.
+
+With `-n`, every xdist worker has servers of its own; use `--dist loadfile`.
+"""
+
+import asyncio
+import os
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+from kubernetes.aio.client.rest import RESTClientObject  # noqa: F401 - slow to import: not within a test's time
+
+from cli.stack.gitserver import Faults, GitServer
+from cli.stack.toolchain import ensure_servers
+from kube.client import KubeClient
+from kube.resources import Resource
+from tests.servers.control_plane import ControlPlane, running_control_plane
+from tests.servers.git import GitRepositories, GitRepository, isolate_git
+from tests.servers.temporal import TemporalServer, running_temporal
+
+NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+
+isolate_git()
+for name in [name for name in os.environ if name.startswith(("KUBECONFIG", "TEMPORAL_"))]:
+    # A test must never reach a cluster of the person who runs it.
+    del os.environ[name]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[_BEFORE] = _children()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    left = [process for process in _children() - session.config.stash.get(_BEFORE, set()) if _lives(process)]
+    if left and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        for process in left:
+            sys.stderr.write(f"\nleft behind by the tests: {process.pid} {_describe(process)}\n")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+_BEFORE = pytest.StashKey[set[psutil.Process]]()
+
+
+def _children() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        process.wait(5)
+    except psutil.TimeoutExpired:
+        return True
+    return False
+
+
+def _describe(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return "(ended)"
+
+
+@pytest.fixture(autouse=True)
+async def no_tasks_left() -> AsyncIterator[None]:
+    """Fail a test that leaves asyncio tasks behind."""
+    before = asyncio.all_tasks()
+    yield
+    # This task is the fixture's own.
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    if left:
+        # What was cancelled a moment ago may still be ending.
+        _, left = await asyncio.wait(left, timeout=2)
+    assert not left, f"the test left tasks behind: {left}"
+
+
+@pytest.fixture(scope="session")
+def server_binaries(request: pytest.FixtureRequest) -> dict[str, Path]:
+    """Executables of etcd, kube-apiserver and temporal; built when they are nowhere."""
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    return ensure_servers(lambda line: terminal.write_line(line) if terminal else None)
+
+
+@pytest.fixture(scope="session")
+async def control_plane(
+    server_binaries: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ControlPlane]:
+    """The API server that tests share; use `namespace` to be alone in it."""
+    async with running_control_plane(server_binaries, tmp_path_factory.mktemp("control-plane")) as plane:
+        yield plane
+
+
+@pytest.fixture
+async def restartable_control_plane(server_binaries: dict[str, Path], tmp_path: Path) -> AsyncIterator[ControlPlane]:
+    """An API server of the test's own, to stop, kill and restart."""
+    async with running_control_plane(server_binaries, tmp_path / "control-plane") as plane:
+        yield plane
+
+
+@pytest.fixture
+async def namespace(control_plane: ControlPlane) -> str:
+    """A fresh Kubernetes namespace."""
+    name = f"test-{uuid.uuid4().hex[:10]}"
+    async with await KubeClient.connect(control_plane.kubeconfig) as client:
+        await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    return name
+
+
+@pytest.fixture(scope="session")
+async def temporal_server(
+    server_binaries: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[TemporalServer]:
+    """The Temporal that tests share; use a task queue or namespace of your own."""
+    async with running_temporal(server_binaries, tmp_path_factory.mktemp("temporal")) as server:
+        yield server
+
+
+@pytest.fixture
+async def restartable_temporal(server_binaries: dict[str, Path], tmp_path: Path) -> AsyncIterator[TemporalServer]:
+    """A Temporal of the test's own, to stop, kill and restart."""
+    folder = tmp_path / "temporal"
+    folder.mkdir()
+    async with running_temporal(server_binaries, folder) as server:
+        yield server
+
+
+@pytest.fixture
+def task_queue() -> str:
+    """A Temporal task queue that no other test uses."""
+    return f"test-{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture
+async def git_server(tmp_path: Path) -> AsyncIterator[GitRepositories]:
+    """A Git server of the test's own; `create` makes repositories, `faults` makes it misbehave."""
+    root, faults = tmp_path / "git-server", Faults()
+    root.mkdir()
+    async with GitServer(root, faults=faults) as server:
+        yield GitRepositories(root, server, faults)
+
+
+@pytest.fixture
+def git_repository(git_server: GitRepositories) -> GitRepository:
+    """An empty repository behind HTTP."""
+    return git_server.create()
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no setting of the person who runs the tests reach the code under test."""
+    for name in ("FUNCTION_RUNNER_ADDRESS", "GIT_CACHE_DIR", "DEFAULT_IMAGE_PREFIX"):
+        monkeypatch.delenv(name, raising=False)

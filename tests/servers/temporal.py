@@ -1,0 +1,47 @@
+"""A real Temporal development server for tests."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from cli.stack.processes import Process, free_port
+from cli.stack.servers import temporal
+
+
+class TemporalServer:
+    """Temporal with its state in a file.
+
+    Attributes:
+        process: To stop, kill, freeze or restart.
+    """
+
+    def __init__(self, binaries: dict[str, Path], folder: Path) -> None:
+        self.process: Process = temporal(
+            binaries["temporal"],
+            log=folder / "temporal.log",
+            port=free_port(),
+            ui_port=None,
+            database=folder / "temporal.db",
+            durable=False,
+        )
+
+    @property
+    def address(self) -> str:
+        """host:port of the frontend."""
+        return self.process.address
+
+    async def start(self) -> None:
+        await self.process.start()
+
+    async def stop(self) -> None:
+        await self.process.stop()
+
+
+@asynccontextmanager
+async def running_temporal(binaries: dict[str, Path], folder: Path) -> AsyncIterator[TemporalServer]:
+    server = TemporalServer(binaries, folder)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.process.kill()
