@@ -31,7 +31,9 @@ _UPKEEP_INTERVAL = 500
 """Uses of a repository between two looks at its size."""
 _MOST_PACKS = 100
 """libgit2 asks every pack for every object; each fetch leaves one."""
-_MOST_LOOSE = 256 * 1000
+_MOST_LOOSE = 10_000
+"""A push reads the tips of all refs, several times slower from loose objects than from a pack."""
+_INDEX_ENTRY_BYTES = 32
 
 
 class CacheDamagedError(Exception):
@@ -76,6 +78,8 @@ class RepositoryCache:
         self._path = path
         self._generation = 0
         self._uses = 0
+        self._lent = 0
+        self._bloated = False
         self._lock = threading.RLock()
         self._idle: deque[pygit2.Repository] = deque(maxlen=_IDLE_HANDLES)
         self.network = threading.Lock()
@@ -156,32 +160,39 @@ class RepositoryCache:
     def _with_handle(self, work: Callable[[pygit2.Repository], T]) -> T:
         """Lend a handle that no other thread uses meanwhile: libgit2 allows one thread for each."""
         generation, repo = self._borrow()
-        result = work(repo)
-        if generation == self._generation:
-            self._idle.append(repo)
-        return result
+        try:
+            result = work(repo)
+            if generation == self._generation:
+                self._idle.append(repo)
+            return result
+        finally:
+            with self._lock:
+                self._lent -= 1
 
     def _borrow(self) -> tuple[int, pygit2.Repository]:
         with self._lock:
             self._uses += 1
-            if not (self._path / "HEAD").exists() or (self._uses % _UPKEEP_INTERVAL == 1 and self._is_bloated()):
+            if self._uses % _UPKEEP_INTERVAL == 1:
+                self._bloated = self._is_bloated()
+            if not (self._path / "HEAD").exists() or (self._bloated and not self._lent):
                 self._initialize()
-            try:
-                return self._generation, self._idle.pop()
-            except IndexError:
-                return self._generation, pygit2.Repository(str(self._path), RepositoryOpenFlag.BARE)
+            repo = self._idle.pop() if self._idle else pygit2.Repository(str(self._path), RepositoryOpenFlag.BARE)
+            self._lent += 1
+            return self._generation, repo
 
     def _is_bloated(self) -> bool:
         """Whether a fresh repository, which fetches again what is needed, is better than this one."""
         objects = self._path / "objects"
-        packs = sum(1 for _ in (objects / "pack").glob("*.pack"))
+        indexes = [file.stat().st_size for file in (objects / "pack").glob("*.idx")]
         # Ids are spread evenly over the 256 folders of loose objects, so one tells the size of all.
         loose = 256 * sum(1 for _ in (objects / "17").glob("*"))
-        return packs > _MOST_PACKS or loose > _MOST_LOOSE
+        # Not before it has doubled: fetching a large repository again costs more.
+        return len(indexes) > _MOST_PACKS or loose > max(_MOST_LOOSE, sum(indexes) // _INDEX_ENTRY_BYTES)
 
     def _initialize(self) -> None:
         """Make the repository; it appears under its name only when it is whole."""
         self._generation += 1
+        self._bloated = False
         self._idle.clear()
         shutil.rmtree(self._path, ignore_errors=True)
         fresh = self._path.with_suffix(".new")

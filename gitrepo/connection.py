@@ -143,7 +143,7 @@ class Connection:
 
     def _fetch(self, wants: Sequence[_Want]) -> list[Exception | None]:
         # The newest listing is last; what an older one named may have moved, which the fetch itself finds out.
-        refs = {ref: oid for want in wants for ref, oid in want.refs.items()}
+        refs = Refs({ref: oid for want in wants for ref, oid in want.refs.items()})
         items = list(dict.fromkeys(item for want in wants for item in want.items))
         try:
             self._cache.run(lambda repo: self._cache.fetch(repo, self._remote, refs, items))

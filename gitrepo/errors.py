@@ -15,6 +15,8 @@ _CLASS_NET = 12
 _CLASS_SSL = 16
 _CLASS_SSH = 23
 _CLASS_HTTP = 34
+_LOCAL_CLASSES = {4, 5, 6, 9, 11, 14, 15}
+"""References, zlib, repository, object database, objects, trees, pack indexer."""
 _NETWORK_CLASSES = {_CLASS_OS, _CLASS_NET, _CLASS_SSL, _CLASS_SSH}
 
 _HTTP_TOO_LARGE = 413
@@ -60,7 +62,6 @@ class GitQuotaExceeded(GitError):  # noqa: N818 - named for what happened
 _BY_TYPE: dict[type[Exception], type[GitError]] = {
     pygit2.AuthError: GitAuthError,
     pygit2.CertificateError: GitCertificateError,
-    pygit2.NotFoundError: GitNotFound,
 }
 
 
@@ -72,6 +73,11 @@ def sanitize(text: str) -> str:
 def speaks_of_quota(text: str) -> bool:
     """Whether a server's words mean that something is too large or full."""
     return any(word in text.lower() for word in _QUOTA_WORDS)
+
+
+def is_local(error: Exception) -> bool:
+    """Whether an error of a network operation comes from the local repository, which then is damaged."""
+    return isinstance(error, pygit2.NotFoundError) or getattr(error, "error_class", None) in _LOCAL_CLASSES
 
 
 def from_network(error: Exception, url: str, doing: str) -> GitError:

@@ -85,12 +85,8 @@ class Knowledge:
 
 def tags_of(view: RefView, location: PackageLocation) -> list[Tag]:
     """The tags of a package's revisions."""
-    prefix = location.tag_prefix
-    return [
-        Tag(ref, oid, revision_of(ref.removeprefix(prefix)))
-        for ref, oid in view.below(prefix)
-        if "/" not in ref.removeprefix(prefix)
-    ]
+    found = view.directly_below(location.tag_prefix.rstrip("/"))
+    return [Tag(ref, oid, revision_of(ref.rpartition("/")[2])) for ref, oid in found.items()]
 
 
 def needed_refs(view: RefView, location: PackageLocation, branch: str, hint: str | None = None) -> Iterable[str]:

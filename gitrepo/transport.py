@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from tempfile import NamedTemporaryFile
 
 import pygit2
@@ -17,14 +18,28 @@ from gitrepo.errors import (
     GitError,
     GitQuotaExceeded,
     from_network,
+    is_local,
     sanitize,
     speaks_of_quota,
 )
 from gitrepo.refs import HEADS, TAGS, short_ref
 from gitrepo.remote import Remote
 
-Refs = dict[str, pygit2.Oid]
-"""Branches and tags of a remote by full ref name. An annotated tag's id is the tag object's."""
+
+class Refs(dict[str, pygit2.Oid]):
+    """Branches and tags of a remote by full ref name. An annotated tag's id is the tag object's. Never changed."""
+
+    def directly_below(self, folder: str) -> dict[str, pygit2.Oid]:
+        """The refs one level below a folder, such as `refs/tags/P`; found without a look at all others."""
+        return self._folders.get(folder, {})
+
+    @cached_property
+    def _folders(self) -> dict[str, dict[str, pygit2.Oid]]:
+        folders: dict[str, dict[str, pygit2.Oid]] = {}
+        for ref, oid in self.items():
+            folders.setdefault(ref.rpartition("/")[0], {})[ref] = oid
+        return folders
+
 
 _TRACKING = "refs/remotes/origin/"
 _WANTED = "refs/wanted/"
@@ -114,6 +129,8 @@ class PushSession:
         try:
             self._connection.push([_refspec(update) for update in callbacks.expected.values()], callbacks=callbacks)
         except (pygit2.GitError, ValueError, OSError) as error:
+            if is_local(error):
+                raise
             raise _push_error(error, self.remote, callbacks.said) from None
         refused = {
             ref: callbacks.answers.get(ref, "the server did not say what it did") or ""
@@ -150,6 +167,8 @@ def fetch(repo: pygit2.Repository, remote: Remote, wanted: Iterable[str]) -> Non
     try:
         _connect(repo, remote).fetch(specs, callbacks=_Callbacks(remote), prune=FetchPrune.NO_PRUNE)
     except (pygit2.GitError, ValueError, OSError) as error:
+        if is_local(error):
+            raise
         raise from_network(error, remote.url, "fetch") from None
 
 
@@ -203,11 +222,11 @@ def _trust(bundle: str) -> None:
 
 
 def _advertised(heads: Iterable[pygit2.remotes.RemoteHead]) -> Refs:
-    return {
-        head.name: head.oid
+    return Refs(
+        (head.name, head.oid)
         for head in heads
         if head.name and head.name.startswith((HEADS, TAGS)) and not head.name.endswith("^{}")
-    }
+    )
 
 
 def _push_error(error: Exception, remote: Remote, said: str) -> GitError:

@@ -19,21 +19,26 @@ class RefView:
         """Take the local repository, the remote's refs and the way to fetch."""
         self.remote_refs = refs
         self._repo = repo
-        self._refs = dict(refs)
-        self.changed = False
-        """Whether a change was applied."""
+        self._applied: dict[str, pygit2.Oid | None] = {}
         self._fetch = fetch
+
+    @property
+    def changed(self) -> bool:
+        """Whether a change was applied."""
+        return bool(self._applied)
 
     def get(self, ref: str) -> pygit2.Oid | None:
         """Where a ref points; None where there is none."""
-        return self._refs.get(ref)
+        return self._applied[ref] if ref in self._applied else self.remote_refs.get(ref)
 
-    def below(self, prefix: str) -> Iterator[tuple[str, pygit2.Oid]]:
-        """The refs that start with a prefix."""
-        return ((ref, oid) for ref, oid in self._refs.items() if ref.startswith(prefix))
+    def directly_below(self, folder: str) -> dict[str, pygit2.Oid]:
+        """The refs one level below a folder."""
+        applied = {ref: oid for ref, oid in self._applied.items() if ref.rpartition("/")[0] == folder}
+        merged = {**self.remote_refs.directly_below(folder), **applied}
+        return {ref: oid for ref, oid in merged.items() if oid is not None}
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._refs)
+        return (ref for ref in {**self.remote_refs, **self._applied} if self.get(ref) is not None)
 
     def require(self, wanted: Iterable[str]) -> None:
         """Make refs and commits available locally, with one fetch at most."""
@@ -68,9 +73,4 @@ class RefView:
         for update in updates:
             if self.get(update.ref) != update.old:
                 raise GitConflict(f"{update}: the ref is at {self.get(update.ref) or 'nothing'}")
-        self.changed = self.changed or bool(updates)
-        for update in updates:
-            if update.new is None:
-                self._refs.pop(update.ref, None)
-            else:
-                self._refs[update.ref] = update.new
+        self._applied.update((update.ref, update.new) for update in updates)

@@ -43,7 +43,6 @@ def _classed(text: str, number: int) -> pygit2.GitError:
     [
         (pygit2.AuthError("no"), GitAuthError),
         (pygit2.CertificateError("bad"), GitCertificateError),
-        (pygit2.NotFoundError("none"), GitNotFound),
         (_classed("unexpected http status code: 401", 34), GitAuthError),
         (_classed("unexpected http status code: 403", 34), GitAuthError),
         (_classed("unexpected http status code: 404", 34), GitNotFound),
