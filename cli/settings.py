@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     max_grpc_message_size: int = Field(
         6_291_456, ge=1024, description="bytes of one function call, each way; set the same on both sides"
     )
-    function_runner_listen: str = Field("0.0.0.0:9445", description="host:port on which the function runner listens")  # noqa: S104 - the runner serves the cluster's network
+    function_runner_listen: str = Field("0.0.0.0:9445", description="host:port on which the function runner listens")
     function_processes: int = Field(
         2, ge=1, le=256, description="processes of the function runner for builtin functions"
     )

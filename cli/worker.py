@@ -16,6 +16,7 @@ from cli.health import serve_health
 from cli.settings import Settings
 from functions.local import LocalEvaluator
 from gitrepo.packages import GitStore
+from kpt.evaluation import Evaluator
 from kube.client import KubeClient
 from kube.events import EventRecorder
 from workflows.packagerevision import PackageRevisionWorkflow
@@ -56,21 +57,21 @@ async def open_activities(settings: Settings, kube: KubeClient) -> AsyncIterator
         )
         events = EventRecorder(kube)
         stack.push_async_callback(events.aclose)
-        evaluator = _evaluator(settings)
-        stack.push_async_callback(evaluator.aclose)
+        evaluator = await _open_evaluator(settings, stack)
         yield PhaseActivities(
             kube=kube, git=git, evaluator=evaluator, events=events, default_image_prefix=settings.default_image_prefix
         )
 
 
-def _evaluator(settings: Settings) -> GrpcEvaluator | LocalEvaluator:
-    if settings.function_runner_address:
-        return GrpcEvaluator(
-            settings.function_runner_address,
-            max_message_size=settings.max_grpc_message_size,
-            deadline=settings.function_timeout,
-        )
-    return LocalEvaluator()
+async def _open_evaluator(settings: Settings, stack: contextlib.AsyncExitStack) -> Evaluator:
+    if not settings.function_runner_address:
+        return LocalEvaluator(settings.default_image_prefix)
+    evaluator = GrpcEvaluator(
+        settings.function_runner_address,
+        max_message_size=settings.max_grpc_message_size,
+        deadline=settings.function_timeout,
+    )
+    return await stack.enter_async_context(evaluator)
 
 
 def build_workers(settings: Settings, client: Client, activities: PhaseActivities) -> list[Worker]:

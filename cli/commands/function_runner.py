@@ -27,7 +27,7 @@ def function_runner(**flags: Any) -> None:  # noqa: ANN401 - the values of any s
             settings.function_runner_listen,
             max_message_size=settings.max_grpc_message_size,
             processes=settings.function_processes,
-            timeout=settings.function_timeout,
+            time_limit=settings.function_timeout,
             default_image_prefix=settings.default_image_prefix,
         ),
         log_level=settings.log_level,

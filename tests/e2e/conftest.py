@@ -1,10 +1,16 @@
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, RegisterNamespaceRequest
+from temporalio.api.workflowservice.v1 import (
+    DescribeNamespaceRequest,
+    ListWorkflowExecutionsRequest,
+    RegisterNamespaceRequest,
+)
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
@@ -12,11 +18,14 @@ from temporalio.service import RPCError
 from kube.client import KubeClient
 from kube.resources import REPOSITORIES
 from tests.e2e.system import System
+from tests.servers.control_plane import ControlPlane
+from tests.servers.git import GitRepositories, GitRepository, commit_files
+from tests.servers.temporal import TemporalServer
 from tests.servers.waiting import eventually
 
 
 @pytest.fixture
-async def temporal_namespace(temporal_server) -> str:
+async def temporal_namespace(temporal_server: TemporalServer) -> str:
     """A Temporal namespace of the test's own, so that no other test's worker takes its tasks."""
     client = await Client.connect(temporal_server.address)
     name = f"test-{uuid.uuid4().hex[:12]}"
@@ -37,14 +46,26 @@ async def temporal_namespace(temporal_server) -> str:
     return name
 
 
-def _list_request(namespace: str):
-    from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
-
+def _list_request(namespace: str) -> ListWorkflowExecutionsRequest:
     return ListWorkflowExecutionsRequest(namespace=namespace, page_size=1)
 
 
 @pytest.fixture
-async def temporal(temporal_server, temporal_namespace: str) -> Client:
+async def kube(control_plane: ControlPlane) -> AsyncIterator[KubeClient]:
+    async with await KubeClient.connect(control_plane.kubeconfig) as client:
+        yield client
+
+
+@pytest.fixture
+async def git_repository(git_server: GitRepositories) -> GitRepository:
+    """A repository with one commit on its main branch."""
+    repository = git_server.create()
+    await asyncio.to_thread(commit_files, repository, "main", {"README.md": "packages of the test\n"}, "first commit")
+    return repository
+
+
+@pytest.fixture
+async def temporal(temporal_server: TemporalServer, temporal_namespace: str) -> Client:
     return await Client.connect(
         temporal_server.address, namespace=temporal_namespace, data_converter=pydantic_data_converter
     )
@@ -52,12 +73,17 @@ async def temporal(temporal_server, temporal_namespace: str) -> Client:
 
 @pytest.fixture
 async def idle_system(
-    control_plane, kube: KubeClient, namespace: str, temporal_server, temporal_namespace: str, tmp_path: Path
+    control_plane: ControlPlane,
+    kube: KubeClient,
+    namespace: str,
+    temporal_server: TemporalServer,
+    temporal_namespace: str,
+    tmp_path: Path,
 ) -> AsyncIterator[System]:
     """A system whose processes the test starts itself."""
     system = System(
         kube=kube,
-        kubeconfig=control_plane.kubeconfig,
+        control_plane=control_plane,
         namespace=namespace,
         temporal_address=temporal_server.address,
         temporal_namespace=temporal_namespace,
@@ -78,13 +104,13 @@ async def system(idle_system: System) -> System:
 
 
 @pytest.fixture
-async def repository(idle_system: System, git_repository) -> str:
+async def repository(idle_system: System, git_repository: GitRepository) -> str:
     """The name of a registered Repository, backed by a fresh Git repository."""
     await register(idle_system, "blueprints", git_repository.url)
     return "blueprints"
 
 
-async def register(system: System, name: str, url: str, **git) -> None:
+async def register(system: System, name: str, url: str, **git: Any) -> None:
     await system.kube.create(
         REPOSITORIES,
         {

@@ -1,7 +1,9 @@
 """Package content as a user would push it: with plain git to the draft branch."""
 
+import asyncio
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 KPTFILE = """\
@@ -59,8 +61,13 @@ def git(*arguments: str, cwd: Path) -> str:
     return result.stdout.strip()
 
 
-def push_content(url: str, branch: str, path: str, files: dict[str, str | bytes], work: Path) -> str:
+async def push_content(url: str, branch: str, path: str, files: Mapping[str, str | bytes], work: Path) -> str:
     """Put files into a package on a branch, over what is there, and push. Returns the new commit."""
+    # In a thread: the Git server runs in this event loop.
+    return await asyncio.to_thread(_push_content, url, branch, path, files, work)
+
+
+def _push_content(url: str, branch: str, path: str, files: Mapping[str, str | bytes], work: Path) -> str:
     clone = work / f"clone-{os.urandom(4).hex()}"
     git("clone", "-q", "--branch", branch, url, str(clone), cwd=work)
     for name, content in files.items():

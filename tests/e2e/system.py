@@ -14,6 +14,7 @@ from kube.client import KubeClient
 from kube.errors import NotFound
 from kube.resources import EVENTS, PACKAGEREVISIONS
 from tests.e2e.rules import check_rules
+from tests.servers.control_plane import ControlPlane
 from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +26,7 @@ class System:
     """One namespace in Kubernetes, one in Temporal, one repository, and the processes that serve them."""
 
     kube: KubeClient
-    kubeconfig: Path
+    control_plane: ControlPlane
     namespace: str
     temporal_address: str
     temporal_namespace: str
@@ -39,7 +40,7 @@ class System:
             **os.environ,
             "PORCHFLOW_TEMPORAL_ADDRESS": self.temporal_address,
             "PORCHFLOW_TEMPORAL_NAMESPACE": self.temporal_namespace,
-            "PORCHFLOW_KUBECONFIG": str(self.kubeconfig),
+            "PORCHFLOW_KUBECONFIG": str(self.control_plane.kubeconfig),
             "GIT_CACHE_DIR": str(self.state / f"git-{name}"),
             **self.environment,
             **environment,
@@ -54,6 +55,10 @@ class System:
 
     def start_watcher(self) -> "subprocess.Popen[bytes]":
         return self.start("watcher", "watcher", "--namespaces", self.namespace)
+
+    async def kubectl(self, *arguments: str, stdin: str = "") -> str:
+        """Run kubectl in the system's namespace."""
+        return await self.control_plane.kubectl("--namespace", self.namespace, *arguments, stdin=stdin)
 
     def kill(self, name: str) -> None:
         """End a process as a power cut would."""
@@ -133,9 +138,7 @@ class System:
     async def events(self, name: str) -> list[tuple[str, str]]:
         return [
             (event["reason"], event["message"])
-            async for event in self.kube.list_all(
-                EVENTS, self.namespace, field_selector=f"involvedObject.name={name}"
-            )
+            async for event in self.kube.list_all(EVENTS, self.namespace, field_selector=f"involvedObject.name={name}")
         ]
 
     def _tails(self) -> str:

@@ -7,6 +7,7 @@ from temporalio.client import Client
 
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, RENDERED_DEPLOYMENT, messages, push_content, refs, show
 from tests.e2e.system import System, condition, is_ready
+from tests.servers.git import GitRepository
 from workflows.identity import workflow_id
 
 PACKAGE = """\
@@ -27,10 +28,10 @@ spec:
 
 
 async def test_from_nothing_to_published(
-    system: System, repository: str, git_repository, kubectl, temporal: Client, tmp_path: Path
+    system: System, repository: str, git_repository: GitRepository, temporal: Client, tmp_path: Path
 ) -> None:
     name, bare = "blueprints.web.v1", git_repository.path
-    kubectl("apply", "-n", system.namespace, "-f", "-", input=PACKAGE)
+    await system.kubectl("apply", "-f", "-", stdin=PACKAGE)
     draft = await system.ready(name)
     assert draft["status"]["creationSource"] == "init"
     assert draft["status"]["selfLock"]["git"]["ref"] == "drafts/web/v1"
@@ -39,10 +40,10 @@ async def test_from_nothing_to_published(
     assert "porch.kpt.dev/packagerevisions" in draft["metadata"]["finalizers"]
     assert draft["metadata"]["ownerReferences"][0]["name"] == repository
 
-    pushed = push_content(
+    pushed = await push_content(
         git_repository.url, "drafts/web/v1", "web", {"Kptfile": KPTFILE, "deployment.yaml": DEPLOYMENT}, tmp_path
     )
-    kubectl("annotate", "-n", system.namespace, "packagerevisions", name, f"porch.kpt.dev/render-request={pushed}")
+    await system.kubectl("annotate", "packagerevisions", name, f"porch.kpt.dev/render-request={pushed}")
     rendered = await system.until(
         name,
         "is rendered as pushed",
@@ -53,9 +54,13 @@ async def test_from_nothing_to_published(
     assert show(bare, "drafts/web/v1", "web/deployment.yaml") == RENDERED_DEPLOYMENT
     assert show(bare, "drafts/web/v1", "web/Kptfile").startswith(KPTFILE.rstrip("\n"))
 
-    for lifecycle, ref in (("Proposed", "proposed/web/v1"), ("Draft", "drafts/web/v1"), ("Proposed", "proposed/web/v1")):
+    for lifecycle, ref in (
+        ("Proposed", "proposed/web/v1"),
+        ("Draft", "drafts/web/v1"),
+        ("Proposed", "proposed/web/v1"),
+    ):
         patch = json.dumps({"spec": {"lifecycle": lifecycle}})
-        kubectl("patch", "-n", system.namespace, "packagerevisions", name, "--type=merge", "-p", patch)
+        await system.kubectl("patch", "packagerevisions", name, "--type=merge", "-p", patch)
         moved = await system.ready(name)
         assert moved["status"]["selfLock"]["git"]["ref"] == ref
         assert [r for r in refs(bare) if r.endswith("web/v1")] == [f"refs/heads/{ref}"]
@@ -89,14 +94,14 @@ def _is_latest(obj: dict) -> bool:
 
 
 async def test_deleting_a_draft_removes_its_branch_and_nothing_else(
-    system: System, repository: str, git_repository, kubectl
+    system: System, repository: str, git_repository: GitRepository
 ) -> None:
     gone = await system.create_draft(repository, "web", "v1")
     kept = await system.create_draft(repository, "web", "v2")
     await system.ready(gone)
     await system.ready(kept)
     before = refs(git_repository.path)
-    kubectl("delete", "-n", system.namespace, "packagerevisions", gone, "--timeout=60s")
+    await system.kubectl("delete", "packagerevisions", gone, "--timeout=60s")
     del before["refs/heads/drafts/web/v1"]
     assert refs(git_repository.path) == before
 
@@ -117,7 +122,7 @@ async def test_a_second_revision_takes_the_next_number_and_the_label(system: Sys
 
 
 async def test_a_revision_created_as_proposed_is_rendered_first(
-    system: System, repository: str, git_repository
+    system: System, repository: str, git_repository: GitRepository
 ) -> None:
     name = await system.create_draft(repository, "web", "v1", lifecycle="Proposed")
     obj = await system.ready(name)
@@ -126,7 +131,7 @@ async def test_a_revision_created_as_proposed_is_rendered_first(
     assert messages(git_repository.path, "proposed/web/v1")[0] == "Rendering package"
 
 
-async def test_a_package_in_a_directory_of_the_repository(idle_system: System, git_repository) -> None:
+async def test_a_package_in_a_directory_of_the_repository(idle_system: System, git_repository: GitRepository) -> None:
     from tests.e2e.conftest import register
 
     idle_system.start_watcher()
