@@ -60,6 +60,8 @@ def kube_apiserver(binary: Path, certificates: Certificates, *, etcd_url: str, l
         # Nobody makes the service accounts that this plugin insists on, and nobody outside looks for endpoints.
         *("--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-type=none"),
         *("--service-cluster-ip-range=10.0.0.0/24", "--profiling=false"),
+        # Without it a stop waits a minute for those who watch.
+        "--shutdown-watch-termination-grace-period=2s",
         *_certificate_flags(certificates),
     ]
     trust = certificates.admin_context()
