@@ -1,16 +1,19 @@
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kube.client import KubeClient
+from tests.kubectl import Kubectl, kubectl
+
+__all__ = ["kubectl"]
 
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 
 
 @pytest.fixture(scope="session")
-def crds(kubectl: Callable[..., str]) -> None:
+def crds(kubectl: Kubectl) -> None:
     """The CustomResourceDefinitions as they are in the repository, served."""
     kubectl("apply", "--server-side", "--force-conflicts", "--validate=strict", "-f", str(CRDS))
     kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-Kubectl = Callable[..., str]
+from tests.kubectl import Kubectl, KubectlError
+
 Manifest = dict[str, Any]
 
 NOTHING = object()
@@ -76,6 +77,6 @@ class Objects:
 
 def refusal(send: Callable[[Manifest], Manifest], manifest: Manifest) -> str:
     """Return the words with which the API server refuses a manifest."""
-    with pytest.raises(Exception, match="is invalid") as refused:
+    with pytest.raises(KubectlError, match="is invalid") as refused:
         send(manifest)
     return str(refused.value)

@@ -10,7 +10,6 @@ from kube.client import KubeClient
 from kube.resources import PACKAGEREVISIONS
 from tests.api.manifests import (
     NOTHING,
-    Kubectl,
     Manifest,
     Objects,
     function_config,
@@ -19,6 +18,7 @@ from tests.api.manifests import (
     repository,
     without_nothing,
 )
+from tests.kubectl import Kubectl
 
 pytestmark = pytest.mark.usefixtures("crds")
 
@@ -146,6 +146,13 @@ class TestSource:
     def test_it_can_be_set_later(self, objects: Objects) -> None:
         objects.create(package_revision(source=NOTHING))
         assert objects.replace(package_revision(source=OTHER_SOURCE))["spec"]["source"] == OTHER_SOURCE
+
+    def test_a_large_one_is_compared_within_the_budget_of_the_rules(self, objects: Objects) -> None:
+        source = {"init": {"description": "x" * 200_000, "keywords": [f"keyword-{n:06}" for n in range(20_000)]}}
+        labels = {"labels": {f"label-{n:05}": "x" * 50 for n in range(5_000)}}
+        objects.create(package_revision(source=source, packageMetadata=labels))
+        proposed = package_revision(source=source, packageMetadata=labels, lifecycle="Proposed")
+        assert objects.replace(proposed)["spec"]["lifecycle"] == "Proposed"
 
     def test_an_unknown_strategy_is_refused(self, objects: Objects) -> None:
         words = refusal(objects.create, package_revision(source={"upgrade": {"strategy": "guess"}}))

@@ -1,7 +1,6 @@
 """The manifests of deploy/: what kustomize makes of them, and what the real API server says to it."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,11 @@ import yaml
 
 from cli.main import main
 from cli.settings import load_settings
+from tests.kubectl import Kubectl, KubectlError
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BASE, MANY_WORKERS = DEPLOY, DEPLOY / "overlays" / "many-workers"
 
-Kubectl = Callable[..., str]
 Manifest = dict[str, Any]
 
 
@@ -80,7 +79,7 @@ class TestServer:
         if where not in holder:
             holder = spec["containers"][0]["securityContext"]
         holder[where] = value
-        with pytest.raises(Exception, match="violates PodSecurity"):
+        with pytest.raises(KubectlError, match="violates PodSecurity"):
             _create_pod(kubectl, "looser", spec)
 
 
@@ -154,8 +153,8 @@ def _may(kubectl: Kubectl, account: str, verb: str, resource: str, scope: str) -
     user = f"--as=system:serviceaccount:porch-system:{account}"
     try:
         return kubectl("auth", "can-i", verb, name, *part, scope, user).strip() == "yes"
-    except Exception as error:
-        if "unable" in str(error) or "refused" in str(error):
+    except KubectlError as failure:
+        if not str(failure).rstrip().endswith("no"):
             raise
         return False
 

@@ -1,0 +1,3 @@
+from tests.kubectl import kubectl
+
+__all__ = ["kubectl"]
