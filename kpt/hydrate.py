@@ -3,26 +3,25 @@
 Pure but for calling functions: a map of files goes in, a map of files and an account of what happened come out.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from posixpath import relpath
-from time import perf_counter
+from posixpath import normpath, relpath
 
-from kpt.errors import FunctionFailed, InvalidPackage, YamlError
+from kpt.errors import InvalidPackage, YamlError
 from kpt.evaluation import Evaluator
 from kpt.files import Files, PackageDir, check_paths, package_tree
-from kpt.images import UnresolvedImageError, resolve_image
+from kpt.function_step import FunctionCall, PipelineError, StepRunner, compute_inline
 from kpt.kptfile import Function, Kptfile, decode
 from kpt.pipeline_rules import check_pipeline
 from kpt.render_status import Step, with_status
-from kpt.resource_list import own_lines, split_list
+from kpt.resource_list import own_lines
 from kpt.resources import Resource, SourceFile, read_package, write_files
-from kpt.results import Result, clip, parse_results
-from kpt.selection import merge, select
-from kpt.wire import BadOutputError, check_places, encode
-from kpt.wire import decode as decode_answer
 from kpt.yaml_nodes import Value
 from kpt.yaml_text import Document, dump
+
+_SMALL = 64 * 1024
+"""Bytes of a package up to which the parsing between two function calls takes some milliseconds only."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ async def render(files: Mapping[str, bytes], evaluate: Evaluator, *, default_ima
         if top is None:
             return RenderOutcome(dict(files), ok=True)
         rendering = _Rendering(files, top, evaluate, default_image_prefix)
-        rendering.load()
+        await rendering.load()
     except InvalidPackage as error:
         return _refused(files, str(error))
     return await rendering.run()
@@ -103,31 +102,27 @@ class _Node:
     """Its own and its descendants', as of the last function that succeeded; None before its pipeline began."""
 
 
-class _PipelineError(Exception):
-    """A function of a pipeline failed; the message is for people."""
-
-
 class _Rendering:
     """One run of `render`."""
 
     def __init__(self, files: Files, top: PackageDir, evaluate: Evaluator, prefix: str) -> None:
         self.files = files
         self.top = top
-        self.evaluate = evaluate
-        self.prefix = prefix
         self.sources: dict[str, SourceFile] = {}
         self.steps: list[Step] = []
+        self.compute = compute_inline if sum(map(len, files.values())) < _SMALL else asyncio.to_thread
+        self.runner = StepRunner(top.path, evaluate, prefix, self.steps, self.compute)
         self.root: _Node
 
     # Reading
 
-    def load(self) -> None:
+    async def load(self) -> None:
         """Read and check all packages.
 
         Raises:
             InvalidPackage: a file or a pipeline is wrong.
         """
-        self.root = self._load(self.top)
+        self.root = await self.compute(self._load, self.top)
 
     def _load(self, directory: PackageDir) -> _Node:
         kptfile = self._kptfile(directory)
@@ -158,9 +153,9 @@ class _Rendering:
                 resources = await self._breadth_first()
             else:
                 resources = await self._depth_first(self.root)
-        except _PipelineError as failure:
+        except PipelineError as failure:
             return self._failed(str(failure))
-        new = write_files(self.files, self.sources, resources)
+        new = await self.compute(write_files, self.files, self.sources, resources)
         _set_status(new, self.top.kptfile, self.steps, ok=True, message="")
         return RenderOutcome(new, ok=True, steps=self.steps)
 
@@ -196,102 +191,17 @@ class _Rendering:
         return [resource for node in _preorder(self.root) for resource in own[node.directory.path]]
 
     async def _pipeline(self, node: _Node) -> None:
+        """Run a package's mutators, then its validators; all images of a list are resolved before the first runs."""
+        relative = node.directory.path[len(self.top.path) :].lstrip("/")
+        label = relative or node.kptfile.name or "."
         pipeline = node.kptfile.pipeline
-        mutators = [(function, self._image(node, "mutator", function)) for function in pipeline.mutators]
-        for function, image in mutators:
-            node.current = await self._run(node, "mutator", function, image)
-        validators = [(function, self._image(node, "validator", function)) for function in pipeline.validators]
-        for function, image in validators:
-            await self._run(node, "validator", function, image)
-
-    def _image(self, node: _Node, kind: str, function: Function) -> str:
-        """The image of a function; all of a list are resolved before the first runs."""
-        try:
-            return resolve_image(function, self.prefix)
-        except UnresolvedImageError as error:
-            self._record(node, kind, function, function.image, exit_code=1, execution_error=str(error))
-            raise _PipelineError(f"package {self._name(node)}: {kind} {function.label!r}: {error}") from None
-
-    async def _run(self, node: _Node, kind: str, function: Function, image: str) -> list[Resource]:
-        """Run one function.
-
-        Returns:
-            What the package consists of after it.
-
-        Raises:
-            _PipelineError: it failed, or its answer cannot be used.
-        """
-        current = node.current or []
-        chosen = select(function, current)
-        sent = encode(
-            [current[place] for place in chosen],
-            top=self.top.path,
-            package=node.directory.path,
-            config=_config(node, function),
-            selected=bool(function.selectors or function.exclude),
-        )
-        started = perf_counter()
-        try:
-            evaluation = await self.evaluate(image, sent.content)
-            answer = decode_answer(sent, evaluation.resource_list)
-            result = merge(current, chosen, answer.resources, answer.places)
-            check_places(result)
-        except FunctionFailed as failure:
-            results = _results_of(failure.resource_list)
-            step = self._record(
-                node,
-                kind,
-                function,
-                image,
-                started,
-                exit_code=failure.exit_code or 1,
-                stderr=failure.stderr,
-                results=results,
-                execution_error="" if failure.ran else failure.message,
-            )
-            raise _PipelineError(self._failure(node, step, failure.message)) from None
-        except BadOutputError as problem:
-            step = self._record(node, kind, function, image, started, exit_code=1, execution_error=str(problem))
-            raise _PipelineError(self._failure(node, step, str(problem))) from None
-        log = evaluation.log.decode(errors="replace")
-        self._record(node, kind, function, image, started, stderr=log, results=answer.results)
-        return result
-
-    def _record(
-        self,
-        node: _Node,
-        kind: str,
-        function: Function,
-        image: str,
-        started: float | None = None,
-        *,
-        exit_code: int = 0,
-        stderr: str = "",
-        execution_error: str = "",
-        results: list[Result] | None = None,
-    ) -> Step:
-        step = Step(
-            package=node.directory.path[len(self.top.path) :].lstrip("/"),
-            kind=kind,
-            name=function.name,
-            image=image,
-            exec=function.exec,
-            exit_code=exit_code,
-            stderr=clip(stderr),
-            execution_error=clip(execution_error),
-            results=results or [],
-            duration=perf_counter() - started if started is not None else 0.0,
-        )
-        self.steps.append(step)
-        return step
-
-    def _failure(self, node: _Node, step: Step, message: str) -> str:
-        head = f"package {self._name(node)}: {step.kind} {step.label!r} failed"
-        errors = [str(result) for result in step.error_results[:3]]
-        return clip(": ".join([head, message, *errors[:1]]) if errors else f"{head}: {message}")
-
-    def _name(self, node: _Node) -> str:
-        return node.directory.path[len(self.top.path) :].lstrip("/") or node.kptfile.name or "."
+        for kind, functions in (("mutator", pipeline.mutators), ("validator", pipeline.validators)):
+            calls = [FunctionCall(function, kind, node.directory.path, relative, label) for function in functions]
+            images = [self.runner.resolve(call) for call in calls]
+            for call, image in zip(calls, images, strict=True):
+                result = await self.runner.run(call, image, node.current or [], _config(node, call.function))
+                if kind == "mutator":
+                    node.current = result
 
 
 def _preorder(node: _Node) -> list[_Node]:
@@ -308,7 +218,7 @@ def _reached(node: _Node) -> list[Resource]:
 def _config(node: _Node, function: Function) -> str | None:
     """Text of the functionConfig; from the resources as they are now, so that earlier functions' edits apply."""
     if function.config_path:
-        path = relpath(function.config_path)
+        path = normpath(function.config_path)
         found = [
             resource
             for resource in [*(node.current or []), *node.resources]
@@ -325,12 +235,3 @@ def _config(node: _Node, function: Function) -> str | None:
             }
         )
     return None
-
-
-def _results_of(resource_list: bytes | None) -> list[Result]:
-    if not resource_list:
-        return []
-    try:
-        return parse_results(split_list(resource_list).results)
-    except YamlError:
-        return []

@@ -131,9 +131,9 @@ class Editor:
     def _edit_block_mapping(
         self, node: MappingNode, spans: list[tuple[int, int]], kept: list[bool], added: dict[str, Value]
     ) -> None:
-        if (added or not all(kept)) and any(self._column(key.start) != node.column for key, _ in node.entries):
-            raise InexpressibleError
-        if any(self._is_explicit(key) for key, _ in node.entries) and (added or not all(kept)):
+        if all(kept) and not added:
+            return
+        if any(self._column(key.start) != node.column or self._is_explicit(key) for key, _ in node.entries):
             raise InexpressibleError
         self._cut_lines(spans, kept, node.column, keep_head=node is self.root)
         if added:

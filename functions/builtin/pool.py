@@ -1,8 +1,10 @@
 """Builtin functions in processes of their own: CPU-bound work leaves the event loop, and can be killed."""
 
 import asyncio
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -78,7 +80,16 @@ class WorkerPool:
 
     async def _start(self) -> Process:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "functions.builtin.worker", str(self._memory_limit), stdin=PIPE, stdout=PIPE
+            sys.executable,
+            "-m",
+            "functions.builtin.worker",
+            str(self._memory_limit),
+            stdin=PIPE,
+            stdout=PIPE,
+            # Nothing of the environment is a function's business; our modules may come from any entry of the path.
+            env={"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
+            # An interrupt at the terminal is for the runner, which lets its functions finish.
+            start_new_session=True,
         )
         self._running.add(process)
         return process

@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any
 
 import pytest
@@ -396,7 +397,7 @@ async def test_a_failed_function_leaves_only_its_account() -> None:
     functions = Functions(ok=ok, f=failing)
     outcome = await run(files, functions)
     assert not outcome.ok
-    assert outcome.message == "package p: mutator 'example.com/fn/f:latest' failed: broke: [error] nope"
+    assert outcome.message == "package p: mutator 'example.com/fn/f:latest' failed: broke; [error] nope"
     assert len(functions.calls) == 2
     assert outcome.files["c.yaml"] == files["c.yaml"]
     assert b"# mine\n  - type: Mine\n    status: 'True'\n" in outcome.files["Kptfile"]
@@ -581,6 +582,30 @@ async def test_an_annotation_behind_those_of_the_wire_stays_an_annotation() -> N
     outcome = await run({"Kptfile": kptfile("p", mutators="[{image: f}]"), "k.yaml": text}, Annotates())
     assert outcome.ok, outcome.message
     assert outcome.files["k.yaml"] == text + b"  annotations:\n    mine: yes it is\n"
+
+
+async def test_a_large_package_leaves_the_event_loop_free() -> None:
+    files = {"Kptfile": kptfile("p", mutators="[{image: f}]")}
+    files |= {f"c{i}.yaml": config_map(f"c{i}", x="1" * 1000) for i in range(300)}
+
+    def change(given: dict[str, Any]) -> None:
+        for each in given["items"][1:]:
+            each["data"]["x"] = "2"
+
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    counting = asyncio.create_task(count())
+    outcome = await run(files, Functions(f=change))
+    counting.cancel()
+    assert outcome.ok, outcome.message
+    assert all(b'x: "2" # about x' in content for path, content in outcome.files.items() if path != "Kptfile")
+    assert turns > 100
 
 
 async def test_no_pipeline_still_records_the_rendering() -> None:
