@@ -40,7 +40,7 @@ async def scripted_server() -> AsyncIterator[ScriptedServer]:
     server = ScriptedServer()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -85,8 +85,7 @@ def watching(*lines: dict[str, Any] | bytes, stay: bool = False) -> Answer:
         for line in lines:
             await response.write(line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n")
         if stay:
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.Event().wait()
+            await asyncio.Event().wait()
         return response
 
     return answer
