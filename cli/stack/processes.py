@@ -40,6 +40,7 @@ class Process:
         ready: Ready,
         address: str = "",
         environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
         ready_seconds: float = 60.0,
         stop_seconds: float = 15.0,
     ) -> None:
@@ -52,6 +53,7 @@ class Process:
             ready: Whether it can be used now; called again and again.
             address: Where it answers, for people and tools.
             environment: Added to this process's environment.
+            folder: Its current directory; this process's when not given.
             ready_seconds: How long it may take to become ready.
             stop_seconds: How long it may take to end after SIGTERM; then it is killed.
         """
@@ -60,6 +62,7 @@ class Process:
         self.log = log
         self._command = [str(part) for part in command]
         self._environment = dict(environment or {})
+        self._folder = folder
         self._ready = ready
         self._ready_seconds = ready_seconds
         self._stop_seconds = stop_seconds
@@ -102,6 +105,7 @@ class Process:
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self._environment},
+                cwd=self._folder,
                 # Ctrl-C in a terminal goes to the supervisor alone, which stops its parts in order.
                 start_new_session=True,
             )

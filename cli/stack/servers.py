@@ -137,6 +137,11 @@ async def _temporal_answers(address: str) -> bool:
     return True
 
 
+async def answers(url: str) -> bool:
+    """Return whether an HTTP address answers with status 200."""
+    return await _get(url) != ""
+
+
 async def _get(url: str, trust: ssl.SSLContext | None = None) -> str:
     """Return the body of an answer with status 200; empty for anything else."""
     with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):

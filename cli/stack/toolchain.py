@@ -95,12 +95,15 @@ def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
     return (Path(base) if base else Path("~/.cache").expanduser()) / "porchflow"
 
 
-def ensure_servers(progress: Progress, *, servers: Sequence[Server] = SERVERS) -> dict[str, Path]:
+def ensure_servers(
+    progress: Progress, *, servers: Sequence[Server] = SERVERS, stop: threading.Event | None = None
+) -> dict[str, Path]:
     """Find or build the servers.
 
     Args:
         progress: Told in one line what is used, and what is going on while it takes long.
         servers: What is wanted.
+        stop: Set by another thread to end builds.
 
     Returns:
         The executable of each server, by its name.
@@ -114,7 +117,7 @@ def ensure_servers(progress: Progress, *, servers: Sequence[Server] = SERVERS) -
             if path:
                 found[server.name] = path
     missing = [server for server in servers if server.name not in found]
-    return found | _build_all(missing, progress)
+    return found | _build_all(missing, progress, stop or threading.Event())
 
 
 def _find(server: Server, progress: Progress) -> Path | None:
@@ -210,12 +213,11 @@ def _go_environment() -> dict[str, str]:
     return {**os.environ, "GOWORK": "off"}
 
 
-def _build_all(servers: Sequence[Server], progress: Progress) -> dict[str, Path]:
+def _build_all(servers: Sequence[Server], progress: Progress, stop: threading.Event) -> dict[str, Path]:
     if not servers:
         return {}
     _require_go(servers)
     jobs = _jobs(len(servers))
-    stop = threading.Event()
     with ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(_Build(server, jobs, progress, stop).run) for server in servers]
         try:
@@ -235,6 +237,16 @@ def _require_go(servers: Sequence[Server]) -> None:
         f"{names} must be built, and `go` is not on PATH. Install Go 1.26 or newer (https://go.dev/dl/),"
         f" or put ready executables on PATH, or name them with {variables}."
     )
+
+
+def _require_go_version(server: Server) -> str:
+    version = _go_version(server)
+    if not version:
+        raise ToolchainError(
+            f"cannot build {server.name}: `go env` fails in {MODULES / server.name}. Install Go 1.26 or newer"
+            f" (https://go.dev/dl/), or name a ready executable with {server.variable}."
+        )
+    return version
 
 
 def _jobs(wanted: int) -> int:
@@ -259,10 +271,7 @@ class _Build:
         self._jobs = jobs
         self._progress = progress
         self._stop = stop
-        version = _go_version(server)
-        if not version:
-            raise ToolchainError(self._advice("`go env` fails there; is this Go 1.21 or newer?"))
-        self._target = _servers_folder() / _key(server, version)
+        self._target = _servers_folder() / _key(server, _require_go_version(server))
         self._log = self._sibling("log")
         self._partial = self._sibling("partial")
 
@@ -340,7 +349,7 @@ class _Build:
         return []
 
     def _advice(self, problem: str) -> str:
-        output = "".join(f"\n    {line}" for line in self._output()[-30:]) if hasattr(self, "_log") else ""
+        output = "".join(f"\n    {line}" for line in self._output()[-30:])
         return (
             f"cannot build {self._server.name} in {MODULES / self._server.name}: {problem}{output}\n"
             "  Where downloads fail, check the network and GOPROXY (`go env GOPROXY`); where the compiler is killed,"

@@ -1,0 +1,138 @@
+"""The parts of the stack, as processes that a supervisor starts."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from cli.stack.certs import Certificates
+from cli.stack.processes import HOST, Process, Ready, free_port, listens
+from cli.stack.servers import answers, etcd, kube_apiserver, temporal
+from cli.stack.state import StateFolder
+
+SOURCES = Path(__file__).parents[2]
+_WORKER_STOP_SECONDS = 40.0
+"""Longer than a worker lets its activities finish."""
+
+
+class Parts:
+    """Describes every part, for one state folder and its ports."""
+
+    def __init__(self, folder: StateFolder, ports: Mapping[str, int], binaries: Mapping[str, Path]) -> None:
+        """Take where state is kept, the port of each part, and the servers' executables; starts nothing."""
+        self._folder = folder
+        self._ports = ports
+        self._binaries = binaries
+        self._certificates = Certificates.ensure(folder.certificates)
+
+        self.apiserver = self._kube_apiserver()
+
+    def groups(self, workers: int) -> list[tuple[Process, ...]]:
+        """Return all parts in the order in which they start; those of one group do not need one another."""
+        return [
+            (self._etcd(), self._temporal(), self._git_server(), self._function_runner()),
+            (self.apiserver,),
+            (
+                self._reconciler("watcher", "watcher"),
+                *(self._reconciler(f"worker-{number}", "worker") for number in range(1, workers + 1)),
+            ),
+        ]
+
+    @property
+    def git_url(self) -> str:
+        """Address of the Git server."""
+        return f"http://{HOST}:{self._ports['git_port']}"
+
+    @property
+    def ui_url(self) -> str:
+        """Address of the Temporal Web UI."""
+        return f"http://{HOST}:{self._ports['ui_port']}"
+
+    @property
+    def temporal_address(self) -> str:
+        """host:port of Temporal's frontend."""
+        return f"{HOST}:{self._ports['temporal_port']}"
+
+    @property
+    def runner_address(self) -> str:
+        """host:port of the function runner."""
+        return f"{HOST}:{self._ports['runner_port']}"
+
+    def _etcd(self) -> Process:
+        return etcd(self._binaries["etcd"], self._folder.etcd, log=self._log("etcd"), port=self._ports["etcd_port"])
+
+    def _kube_apiserver(self) -> Process:
+        process = kube_apiserver(
+            self._binaries["kube-apiserver"],
+            self._certificates,
+            etcd_url=f"http://{HOST}:{self._ports['etcd_port']}",
+            log=self._log("kube-apiserver"),
+            port=self._ports["api_port"],
+        )
+        self._certificates.write_kubeconfig(self._folder.kubeconfig, process.address)
+        return process
+
+    def _temporal(self) -> Process:
+        return temporal(
+            self._binaries["temporal"],
+            log=self._log("temporal"),
+            port=self._ports["temporal_port"],
+            ui_port=self._ports["ui_port"],
+            database=self._folder.temporal,
+        )
+
+    def _git_server(self) -> Process:
+        port = self._ports["git_port"]
+        arguments = ["--root", str(self._folder.git), "--host", HOST, "--port", str(port)]
+        return self._python(
+            "git-server", "cli.stack.gitserver", *arguments, ready=_listening(port), address=self.git_url
+        )
+
+    def _function_runner(self) -> Process:
+        environment = {"PORCHFLOW_FUNCTION_RUNNER_LISTEN": self.runner_address}
+        ready = _listening(self._ports["runner_port"])
+        return self._python(
+            "function-runner",
+            *("cli.main", "function-runner"),
+            ready=ready,
+            address=self.runner_address,
+            environment=environment,
+        )
+
+    def _reconciler(self, name: str, command: str) -> Process:
+        health = f"{HOST}:{free_port()}"
+        environment = {
+            "PORCHFLOW_TEMPORAL_ADDRESS": self.temporal_address,
+            "PORCHFLOW_KUBECONFIG": str(self._folder.kubeconfig),
+            "PORCHFLOW_HEALTH_ADDRESS": health,
+            "FUNCTION_RUNNER_ADDRESS": self.runner_address,
+            "GIT_CACHE_DIR": str(self._folder.git_cache / name),
+        }
+
+        async def ready() -> bool:
+            return await answers(f"http://{health}/readyz")
+
+        return self._python(name, "cli.main", command, ready=ready, address=health, environment=environment)
+
+    def _python(
+        self, name: str, *module: str, ready: Ready, address: str, environment: Mapping[str, str] | None = None
+    ) -> Process:
+        return Process(
+            name,
+            [sys.executable, "-m", *module],
+            log=self._log(name),
+            ready=ready,
+            address=address,
+            environment=environment,
+            folder=SOURCES,
+            stop_seconds=_WORKER_STOP_SECONDS,
+        )
+
+    def _log(self, name: str) -> Path:
+        return self._folder.logs / f"{name}.log"
+
+
+def _listening(port: int) -> Ready:
+    async def ready() -> bool:
+        return await listens(port)
+
+    return ready

@@ -1,0 +1,150 @@
+"""The state folder of the embedded stack, and what is written down about the processes in it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import psutil
+from pydantic import BaseModel, Field, ValidationError
+
+_SAME_START_SECONDS = 1.0
+"""Start times are derived from the boot time, which moves a little when the clock is set."""
+
+
+class StateError(Exception):
+    """The state folder cannot be used; says why and what to do."""
+
+
+class ProcessRecord(BaseModel):
+    """One process, in a way that a reused process id is noticed."""
+
+    pid: int
+    started: float
+    """Seconds since the epoch, as the operating system has it."""
+
+    @classmethod
+    def of(cls, pid: int) -> "ProcessRecord":
+        """Describe a running process."""
+        return cls(pid=pid, started=psutil.Process(pid).create_time())
+
+    def process(self) -> psutil.Process | None:
+        """Return the process if it still runs and is the same one."""
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.started) < _SAME_START_SECONDS
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.NoSuchProcess:
+            return None
+
+
+class PartRecord(ProcessRecord):
+    """One part of the stack."""
+
+    address: str = ""
+    log: str = ""
+    restarts: int = 0
+    """How often it was started again after it died."""
+
+
+class StackRecord(BaseModel):
+    """What `stack.json` holds: for `porchflow status`, `porchflow down` and tools."""
+
+    supervisor: ProcessRecord
+    ready: bool = False
+    ui: str = ""
+    """Address of the Temporal Web UI."""
+    git: str = ""
+    """Address of the Git server."""
+    temporal: str = ""
+    """host:port of Temporal's frontend."""
+    function_runner: str = ""
+    """host:port of the function runner."""
+    kubeconfig: str = ""
+    """Path of the administrator's kubeconfig."""
+    parts: dict[str, PartRecord] = Field(default_factory=dict)
+
+
+class StateFolder:
+    """Everything the stack keeps: `kubeconfig`, `git/`, `stack.json`, `logs/`, and the servers' data."""
+
+    def __init__(self, root: Path) -> None:
+        """Take the folder; nothing is made yet."""
+        self.root = root.absolute()
+        self.kubeconfig = self.root / "kubeconfig"
+        self.git = self.root / "git"
+        self.logs = self.root / "logs"
+        self.record = self.root / "stack.json"
+        self.certificates = self.root / "certs"
+        self.etcd = self.root / "etcd"
+        self.temporal = self.root / "temporal.db"
+        self.ports = self.root / "ports.json"
+        self.git_cache = self.root / "git-cache"
+        self._lock = self.root / "lock"
+
+    def make(self) -> None:
+        """Make the folder and those inside that people look into."""
+        for folder in (self.root, self.git, self.logs, self.git_cache):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.root.chmod(0o700)
+
+    def read(self) -> StackRecord | None:
+        """Read what was written down; None when nothing was, or when it cannot be read."""
+        try:
+            return StackRecord.model_validate_json(self.record.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValidationError):
+            return None
+
+    def write(self, record: StackRecord) -> None:
+        """Write the record so that a reader never sees half of it."""
+        temporary = self.record.with_suffix(f".{os.getpid()}")
+        temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        temporary.replace(self.record)
+
+    def forget(self) -> None:
+        """Remove the record: nothing runs any more."""
+        self.record.unlink(missing_ok=True)
+
+    def running(self) -> StackRecord | None:
+        """Return the record if its supervisor runs."""
+        record = self.read()
+        return record if record is not None and record.supervisor.process() is not None else None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one supervisor.
+
+        Raises:
+            StateError: Another one holds it.
+        """
+        with self._lock.open("w", encoding="ascii") as lock:
+            if not _try_lock(lock):
+                raise StateError(self._who_runs())
+            yield
+
+    def is_locked(self) -> bool:
+        """Return whether a supervisor holds the folder."""
+        try:
+            lock = self._lock.open("r", encoding="ascii")
+        except FileNotFoundError:
+            return False
+        with lock:
+            return not _try_lock(lock)
+
+    def _who_runs(self) -> str:
+        record = self.running()
+        who = f" (process {record.supervisor.pid})" if record else ""
+        return (
+            f"a stack runs in {self.root} already{who}; look at it with `porchflow status`, stop it with"
+            " `porchflow down`, or run another one beside it with another --state-dir and other ports"
+        )
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
