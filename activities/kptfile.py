@@ -63,6 +63,15 @@ class KptfileMirror:
         return after
 
 
+def is_rendered(files: Mapping[str, bytes]) -> bool:
+    """Whether the Kptfile says that the package was rendered without a failure."""
+    text = files.get("Kptfile")
+    if text is None:
+        return False
+    conditions = parse(decode("Kptfile", text)).conditions
+    return any(condition.type == "Rendered" and condition.truth == "True" for condition in conditions)
+
+
 _EMPTY_SPEC: dict[str, Any] = {"readinessGates": [], "packageMetadata": {}}
 
 

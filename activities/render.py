@@ -7,7 +7,7 @@ from typing import Any
 
 from activities.definitions import PhaseInput, PhaseResult
 from activities.failures import Stalled
-from activities.kptfile import KptfileMirror
+from activities.kptfile import KptfileMirror, is_rendered
 from activities.locks import draft_lock
 from activities.phase import Target, acknowledged, run_of
 from activities.reporting import Report, StatusReporter
@@ -54,6 +54,10 @@ class RenderPhase:
         tip = await self._draft(target, request)
         if tip is None:
             return PhaseResult(summary="there is no draft to render")
+        done = await self._unreported(target, tip)
+        if done is not None:
+            await self._report(target, done)
+            return PhaseResult(summary=f"rendered before; draft at {tip[:12]}", current=Lifecycle.DRAFT, commit=tip)
         announcing = asyncio.create_task(self._announce_when_long(target))
         try:
             rendered = await self._render(target, tip)
@@ -78,9 +82,25 @@ class RenderPhase:
         state = await self._git.state(repository.remote, repository.branch, target.location)
         return state.commit if state.lifecycle is Lifecycle.DRAFT else None
 
+    async def _unreported(self, target: Target, tip: str) -> _Rendered | None:
+        """Find the rendering that an interrupted attempt pushed and could not report.
+
+        Rendering it once more would be another commit: functions report other results on what is rendered already.
+        """
+        lock, remote = target.revision.status.self_lock, target.repository.remote
+        reported = lock.git.commit if lock is not None and lock.git is not None else ""
+        if tip == reported or await self._git.task_of(remote, tip, target.location) != TaskType.RENDER:
+            return None
+        files = {path: file.data for path, file in (await self._read(target, tip)).items()}
+        ok = is_rendered(files)
+        return _Rendered(tip, RenderOutcome(files, ok=True)) if ok else None
+
+    async def _read(self, target: Target, commit: str) -> dict[str, File]:
+        return await self._git.read_package(target.repository.remote, commit, target.location.path)
+
     async def _render(self, target: Target, tip: str) -> _Rendered:
         remote, location = target.repository.remote, target.location
-        files = await self._git.read_package(remote, tip, location.path)
+        files = await self._read(target, tip)
         outcome = await render(
             {path: file.data for path, file in files.items()},
             self._evaluator,

@@ -11,7 +11,7 @@ import pygit2
 from pygit2.enums import ConfigLevel
 
 from api.packagerevision import Lifecycle
-from gitrepo.annotations import TaskType, content_message
+from gitrepo.annotations import TaskType, content_message, parse_annotations
 from gitrepo.cache import CacheFolder, RepositoryCache
 from gitrepo.commits import DEFAULT_AUTHOR, Author
 from gitrepo.connection import Connection, Pools
@@ -198,6 +198,20 @@ class GitStore:
         return await self._connection(remote).commit(
             commit, lambda repo: read_package(repo, pygit2.Oid(hex=commit), path, limits)
         )
+
+    async def task_of(self, remote: Remote, commit: str, location: PackageLocation) -> str:
+        """Tell which task made a commit of a draft: a `TaskType`; empty for a commit that somebody else made.
+
+        Raises:
+            GitNotFound: There is no such commit.
+        """
+
+        def read(repo: pygit2.Repository) -> str:
+            message = commit_at(repo, pygit2.Oid(hex=commit)).message
+            ours = (location.path, location.workspace)
+            return next((a.task for a in parse_annotations(message) if (a.package, a.workspace) == ours), "")
+
+        return await self._connection(remote).commit(commit, read)
 
     # Drafts and proposals
 

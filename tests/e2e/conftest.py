@@ -1,6 +1,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
+from cli.stack.gitserver import GitServer, create_bare_repository
 from kube.client import KubeClient
 from kube.resources import REPOSITORIES
+from tests.e2e.packages import git
 from tests.e2e.system import System
 from tests.servers.control_plane import ControlPlane
 from tests.servers.git import GitRepositories, GitRepository, commit_files
@@ -62,6 +65,27 @@ async def git_repository(git_server: GitRepositories) -> GitRepository:
     repository = git_server.create()
     await asyncio.to_thread(commit_files, repository, "main", {"README.md": "packages of the test\n"}, "first commit")
     return repository
+
+
+@dataclass(frozen=True)
+class PrivateRepository:
+    url: str
+    username: str
+    password: str
+
+
+@pytest.fixture
+async def private_repository(tmp_path: Path) -> AsyncIterator[PrivateRepository]:
+    """A repository on a server that asks for a password."""
+    root = tmp_path / "private-git"
+    root.mkdir()
+    bare = create_bare_repository(root, "private", durable=False)
+    clone = tmp_path / "seed"
+    git("clone", "-q", str(bare), str(clone), cwd=tmp_path)
+    git("commit", "-q", "--allow-empty", "-m", "first commit", cwd=clone)
+    git("push", "-q", "origin", "HEAD:refs/heads/main", cwd=clone)
+    async with GitServer(root, username="porchflow", password="the-right-word") as server:
+        yield PrivateRepository(server.repository_url("private"), "porchflow", "the-right-word")
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """What people get wrong, and what breaks around them: each is told clearly, loses nothing and recovers by itself."""
 
+import base64
 from pathlib import Path
+from typing import Any
 
 from kube.resources import SECRETS
-from tests.e2e.conftest import register
+from tests.e2e.conftest import PrivateRepository, register
 from tests.e2e.packages import KPTFILE, push_content, refs
 from tests.e2e.system import System, condition, is_ready
 from tests.servers.git import GitRepositories, GitRepository
@@ -66,42 +68,40 @@ async def test_a_function_that_does_not_exist_stalls_with_its_name(
     assert "refs/heads/drafts/web/v1" in refs(git_repository.path), "a failed render blocks proposing"
 
 
-async def _later_refused_credentials_stall_at_once_and_a_new_secret_mends_it(
-    system: System, git_server_with_auth, git_repository_with_auth
+async def test_refused_credentials_stall_at_once_and_a_new_secret_mends_it(
+    system: System, private_repository: PrivateRepository
 ) -> None:
-    import base64
-
-    def secret(password: str) -> dict:
-        encode = lambda text: base64.b64encode(text.encode()).decode()  # noqa: E731
-        return {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "git-auth", "namespace": system.namespace},
-            "type": "kubernetes.io/basic-auth",
-            "data": {"username": encode(git_server_with_auth.username), "password": encode(password)},
-        }
-
-    await system.kube.create(SECRETS, secret("wrong-secret-word"))
-    await register(system, "private", git_repository_with_auth.url, secretRef={"name": "git-auth"})
+    await system.kube.create(SECRETS, _secret(system.namespace, private_repository.username, "wrong-secret-word"))
+    await register(system, "private", private_repository.url, secretRef={"name": "git-auth"})
     name = await system.create_draft("private", "web")
     stalled = await system.stalled(name, "GitAuthFailed")
     assert "wrong-secret-word" not in str(stalled)
-    await system.kube.merge_patch(
-        SECRETS, system.namespace, "git-auth", {"data": secret(git_server_with_auth.password)["data"]}
-    )
+    right = _secret(system.namespace, private_repository.username, private_repository.password)
+    await system.kube.merge_patch(SECRETS, system.namespace, "git-auth", {"data": right["data"]})
     await system.patch(name, {"metadata": {"annotations": {"porchflow.dev/reconcile-now": "1"}}})
     ready = await system.ready(name)
     assert ready["status"]["observedReconcileNow"] == "1"
+    for log in system.state.glob("*.log"):
+        assert "wrong-secret-word" not in log.read_text()
+
+
+def _secret(namespace: str, username: str, password: str) -> dict[str, Any]:
+    data = {"username": username, "password": password}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "git-auth", "namespace": namespace},
+        "type": "kubernetes.io/basic-auth",
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
+    }
 
 
 async def test_a_hook_that_declines_is_quoted(system: System, repository: str, git_repository: GitRepository) -> None:
-    hook = git_repository.path / "hooks" / "pre-receive"
-    hook.write_text("#!/bin/sh\necho 'drafts are frozen until Monday' >&2\nexit 1\n")
-    hook.chmod(0o755)
+    git_repository.hook("pre-receive", "echo 'drafts are frozen until Monday' >&2\nexit 1")
     name = await system.create_draft(repository, "web")
     stalled = await system.stalled(name, "GitRejected")
     assert "drafts are frozen until Monday" in condition(stalled, "Ready")["message"]
-    hook.unlink()
+    git_repository.remove_hook("pre-receive")
     await system.patch(name, {"metadata": {"annotations": {"porchflow.dev/reconcile-now": "2"}}})
     await system.ready(name)
 
