@@ -85,6 +85,8 @@ class PushStats:
 class _Pending:
     change: Change
     updates: tuple[RefUpdate, ...] = ()
+    assumed: set[str] = field(default_factory=set)
+    """Refs of earlier changes of the group that this one was built on."""
     attempts: int = 0
     result: PushResult | Exception | None = None
     alone: bool = False
@@ -189,6 +191,7 @@ class Pusher:
                 continue
             pending.alone = not view.changed
             pending.attempts += 1
+            pending.assumed = view.assumed = set()
             try:
                 pending.updates = tuple(pending.change.build(repo, view))
                 self._check_forward(repo, pending.updates)
@@ -262,11 +265,12 @@ class Pusher:
             self._contended_until = time.monotonic() + _CONTENTION_SECONDS
         users = Counter(ref for pending in built for ref in {update.ref for update in pending.updates})
         whole = len(built) > 1 and len(refusals) == len(folded)
+        through: list[_Pending] = []
         for pending in built:
             refs = {update.ref for update in pending.updates if update.ref in folded}
             refused = {ref: refusals[ref] for ref in refs if ref in refusals}
             if not refused and not refs & races.keys():
-                pending.done()
+                through.append(pending)
                 continue
             if refused and (whole or any(users[ref] > 1 for ref in refused)):
                 outcome.suspects.append(pending)
@@ -274,7 +278,8 @@ class Pusher:
                 pending.result = GitHookDeclined(self._refusal(refused, report.words))
             else:
                 _lost(pending, {ref: races[ref] for ref in sorted(refs & races.keys())}, now, outcome)
-            outcome.undo += _to_undo(pending, refs - refused.keys() - races.keys(), users, final=bool(refused))
+            outcome.undo += _to_undo(pending, refs - report.refused.keys(), users, final=bool(refused))
+        _finish(through, {*races, *refusals}, outcome, users)
         self._undo(repo, outcome.undo)
 
     def _refusal(self, refused: dict[str, str], words: str) -> str:
@@ -351,6 +356,21 @@ def _lost(pending: _Pending, races: dict[str, str], now: Refs, outcome: _Outcome
             return
     pending.conflict = "; ".join(f"{short_ref(ref)}: {reason}" for ref, reason in races.items())
     outcome.again.append(pending)
+
+
+def _finish(through: list[_Pending], failed: set[str], outcome: _Outcome, users: Counter[str]) -> None:
+    """Let the changes succeed whose refs went through; but build again those that rely on what did not."""
+    while True:
+        untrue = failed | {update.ref for update in outcome.undo}
+        misled = [pending for pending in through if pending.assumed & untrue]
+        if not misled:
+            break
+        for pending in misled:
+            through.remove(pending)
+            outcome.undo += _to_undo(pending, {update.ref for update in pending.updates}, users, final=False)
+        _retry_all(misled, "a change that it relies on was refused", outcome)
+    for pending in through:
+        pending.done()
 
 
 def _in_the_way(ref: str, now: Refs) -> str:

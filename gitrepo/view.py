@@ -19,6 +19,8 @@ class RefView:
         """Take the local repository, the remote's refs and the way to fetch."""
         self.remote_refs = refs
         self._repo = repo
+        self.assumed: set[str] = set()
+        """Refs that were read as an earlier change will leave them: whoever read them relies on that change."""
         self._applied: dict[str, pygit2.Oid | None] = {}
         self._fetch = fetch
 
@@ -29,16 +31,19 @@ class RefView:
 
     def get(self, ref: str) -> pygit2.Oid | None:
         """Where a ref points; None where there is none."""
-        return self._applied[ref] if ref in self._applied else self.remote_refs.get(ref)
+        if ref in self._applied:
+            self.assumed.add(ref)
+        return self._at(ref)
 
     def directly_below(self, folder: str) -> dict[str, pygit2.Oid]:
         """The refs one level below a folder."""
         applied = {ref: oid for ref, oid in self._applied.items() if ref.rpartition("/")[0] == folder}
+        self.assumed.update(applied)
         merged = {**self.remote_refs.directly_below(folder), **applied}
         return {ref: oid for ref, oid in merged.items() if oid is not None}
 
     def __iter__(self) -> Iterator[str]:
-        return (ref for ref in {**self.remote_refs, **self._applied} if self.get(ref) is not None)
+        return (ref for ref in {**self.remote_refs, **self._applied} if self._at(ref) is not None)
 
     def require(self, wanted: Iterable[str]) -> None:
         """Make refs and commits available locally, with one fetch at most."""
@@ -71,6 +76,9 @@ class RefView:
         """
         updates = list(updates)
         for update in updates:
-            if self.get(update.ref) != update.old:
-                raise GitConflict(f"{update}: the ref is at {self.get(update.ref) or 'nothing'}")
+            if self._at(update.ref) != update.old:
+                raise GitConflict(f"{update}: the ref is at {self._at(update.ref) or 'nothing'}")
         self._applied.update((update.ref, update.new) for update in updates)
+
+    def _at(self, ref: str) -> pygit2.Oid | None:
+        return self._applied[ref] if ref in self._applied else self.remote_refs.get(ref)

@@ -7,7 +7,7 @@ import pygit2
 import pytest
 from aiohttp import web
 
-from gitrepo.annotations import TaskType
+from gitrepo.annotations import TaskType, approval_message
 from gitrepo.commits import DEFAULT_AUTHOR, create_commit
 from gitrepo.drafts import CreateDraft
 from gitrepo.errors import GitConflict, GitHookDeclined, GitNotFound, GitQuotaExceeded
@@ -313,3 +313,35 @@ async def test_a_draft_does_not_start_from_a_merge_that_may_fail(ready: Served, 
     assert store.stats.pushes == pushes + 1
     assert draft.result is not None
     assert ready.parents(draft.result.commit) == [tip]
+
+
+async def test_what_relies_on_a_refused_change_is_not_believed(ready: Served, store: GitStore) -> None:
+    """The second publish finds the tag that the first is about to make; the server refuses that tag."""
+    commit = await proposed(store, ready.remote, location())
+    ready.hook("update", 'case "$1" in refs/tags/*) exit 1;; esac')
+    results = await asyncio.gather(
+        *(store.publish(ready.remote, "main", location()) for _ in range(3)), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [GitHookDeclined] * 3
+    assert ready.refs()[location().proposed_ref] == commit
+    ready.remove_hook("update")
+    states = await asyncio.gather(*(store.publish(ready.remote, "main", location()) for _ in range(3)))
+    assert {(state.revision, state.commit) for state in states} == {(1, ready.refs()["refs/tags/app/v1"])}
+
+
+async def test_what_relies_on_a_change_that_lost_a_race_is_built_again(ready: Served, store: GitStore) -> None:
+    commit = await proposed(store, ready.remote, location("app", "mine"))
+
+    def faster() -> None:
+        main = ready.git("rev-parse", "main")
+        message = approval_message("app", "mine", 1)
+        merge = ready.git("commit-tree", f"{commit}^{{tree}}", "-p", main, "-p", commit, "-m", message)
+        ready.git("update-ref", MAIN, merge, main)
+        ready.git("update-ref", "refs/tags/app/v1", merge)
+        ready.git("update-ref", "-d", location("app", "mine").proposed_ref)
+
+    _once(ready, faster)
+    states = await asyncio.gather(*(store.publish(ready.remote, "main", location("app", "mine")) for _ in range(3)))
+    assert {(state.revision, state.commit) for state in states} == {(1, ready.refs()["refs/tags/app/v1"])}
+    assert set(ready.refs()) == {MAIN, "refs/tags/app/v1"}
+    assert store.stats.restores == 0
