@@ -34,10 +34,10 @@ class Annotated:
         """The whole document that an answer stands for, with the lines of the wire taken out as text.
 
         Returns:
-            None if they are not there exactly as they were sent, or if something was added right behind them that would
-            belong to another mapping without them.
+            None if they are not there exactly as they were sent, if something was added right behind them that would
+            belong to another mapping without them, or if what follows the document might become part of its last value.
         """
-        if self.lines is None or answer.count(self.lines) != 1:
+        if self.lines is None or answer.count(self.lines) != 1 or self.tail[:1].isspace():
             return None
         before, _, behind = answer.partition(self.lines)
         following = behind.lstrip("\n")

@@ -531,6 +531,20 @@ async def test_annotations_of_the_wire_in_a_file_stay_as_they_are() -> None:
     assert outcome.files["k.yaml"] == text.replace(b"a: 1", b"a: 2")
 
 
+async def test_a_comment_behind_the_document_stays_out_of_its_last_value() -> None:
+    text = b"apiVersion: v1\nkind: K\nmetadata: {name: k}\na: |-\n  text\nb: 1\n  # behind\n"
+    files = {"Kptfile": kptfile("p", mutators="[{image: f}]"), "k.yaml": text.replace(b"{name: k}", b"\n  name: k")}
+
+    class DropsLastLine(Functions):
+        async def __call__(self, image: str, resource_list: bytes) -> Evaluation:  # noqa: ARG002
+            return Evaluation(resource_list.replace(b"  b: 1\n", b""))
+
+    outcome = await run(files, DropsLastLine())
+    assert outcome.ok, outcome.message
+    value = yaml.safe_load(outcome.files["k.yaml"])
+    assert (value["a"], "b" in value) == ("text", False)
+
+
 async def test_comments_that_a_function_writes_are_taken_over() -> None:
     files = {"Kptfile": kptfile("p", mutators="[{image: f}]"), "c.yaml": config_map("c", x="1", y="2")}
     answer = b"""\
