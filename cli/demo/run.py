@@ -1,0 +1,198 @@
+"""Takes a sample package from nothing to Published, telling each step as it happens."""
+
+import asyncio
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from cli.demo.repository import ensure_repository, git, push_files
+from cli.stack.state import StackRecord, StateFolder
+from kube.client import KubeClient
+from kube.resources import PACKAGEREVISIONS
+
+REPOSITORY = "demo"
+PACKAGE = "storefront"
+NAMESPACE = "default"
+CONTENT = Path(__file__).parent / PACKAGE
+
+_POLL_SECONDS = 0.05
+_STEP_SECONDS = 120.0
+
+Object = dict[str, Any]
+
+
+class DemoError(Exception):
+    """The demo could not go on; says at what and why."""
+
+
+class Demo:
+    """One walk through the life of a package revision."""
+
+    def __init__(self, folder: StateFolder, stack: StackRecord, client: KubeClient) -> None:
+        """Take the running stack."""
+        self._folder = folder
+        self._stack = stack
+        self._client = client
+        self._began = time.monotonic()
+        self._workspace = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the PackageRevision."""
+        return f"{REPOSITORY}.{PACKAGE}.{self._workspace}"
+
+    async def run(self) -> None:
+        """Walk.
+
+        Raises:
+            DemoError: A step failed, or took too long.
+            GitFailed: git failed.
+        """
+        bare = await self._register()
+        await self._create()
+        await self._fill()
+        for lifecycle in ("Proposed", "Published"):
+            await self._move(lifecycle)
+        await self._show(bare)
+
+    async def _register(self) -> Path:
+        url = f"{self._stack.git}/{REPOSITORY}.git"
+        bare = await asyncio.to_thread(ensure_repository, self._folder.git, self._stack.git, REPOSITORY)
+        await self._apply(
+            {
+                "apiVersion": "config.porch.kpt.dev/v1alpha1",
+                "kind": "Repository",
+                "metadata": {"name": REPOSITORY, "namespace": NAMESPACE},
+                "spec": {"type": "git", "git": {"repo": url, "branch": "main"}},
+            }
+        )
+        self._say(f"registered Repository {REPOSITORY}, which is {url}")
+        return bare
+
+    async def _create(self) -> None:
+        self._workspace = f"v{await self._next()}"
+        await self._apply(
+            {
+                "apiVersion": "porch.kpt.dev/v1alpha2",
+                "kind": "PackageRevision",
+                "metadata": {"name": self.name, "namespace": NAMESPACE},
+                "spec": {
+                    "packageName": PACKAGE,
+                    "repository": REPOSITORY,
+                    "workspaceName": self._workspace,
+                    "lifecycle": "Draft",
+                    "source": {"init": {"description": "A web shop front end", "keywords": ["shop", "web"]}},
+                },
+            }
+        )
+        self._say(f"created PackageRevision {self.name}: an empty package, to be made by init")
+        draft = await self._until("the draft is made and rendered", _is_ready)
+        self._say(f"it is a draft now, on branch {_lock(draft)['ref']} at {_lock(draft)['commit'][:12]}")
+
+    async def _fill(self) -> None:
+        branch = f"drafts/{PACKAGE}/{self._workspace}"
+        url = f"{self._stack.git}/{REPOSITORY}.git"
+        commit = await asyncio.to_thread(push_files, url, branch, PACKAGE, CONTENT)
+        files = sum(path.is_file() for path in CONTENT.rglob("*"))
+        self._say(f"pushed its content, {files} files, to {branch} at {commit[:12]}")
+        await self._kubectl("annotate", "packagerevisions", self.name, f"porch.kpt.dev/render-request={commit}")
+        rendered = await self._until(
+            "the content is rendered",
+            lambda obj: _is_ready(obj) and obj["status"].get("observedPrrResourceVersion") == commit,
+        )
+        self._say(f"apply-setters and set-namespace have rendered it: {_lock(rendered)['commit'][:12]}")
+
+    async def _move(self, lifecycle: str) -> None:
+        patch = json.dumps({"spec": {"lifecycle": lifecycle}})
+        await self._kubectl("patch", "packagerevisions", self.name, "--type=merge", f"--patch={patch}")
+        moved = await self._until(f"it is {lifecycle}", _is_ready)
+        revision = moved["status"].get("revision")
+        number = f" as revision {revision}" if revision else ""
+        self._say(f"it is {lifecycle}{number}: {_lock(moved)['ref']} at {_lock(moved)['commit'][:12]}")
+
+    async def _show(self, bare: Path) -> None:
+        branch = await asyncio.to_thread(git, "log", "--graph", "--oneline", "--decorate", "-12", "--all", cwd=bare)
+        tags = await asyncio.to_thread(
+            git, "for-each-ref", "--format=%(refname) %(objectname:short)", "refs/tags", cwd=bare
+        )
+        changed = await asyncio.to_thread(git, "show", "--format=", f"{PACKAGE}/v{await self._revision()}^2", cwd=bare)
+        _section("Objects (kubectl get packagerevisions)", await self._kubectl("get", "packagerevisions"))
+        _section("What the functions changed (git show)", changed)
+        _section("Git log of all branches", branch)
+        _section("Tags", tags)
+        identity = quote(f'WorkflowId = "packagerevision/{NAMESPACE}/{self.name}"')
+        _section(
+            "Look around",
+            f"Temporal UI, the runs of this object:  {self._stack.ui}/namespaces/default/workflows?query={identity}\n"
+            f"kubectl:  export KUBECONFIG={self._folder.kubeconfig}\n"
+            f"git:      git clone {self._stack.git}/{REPOSITORY}.git",
+        )
+
+    async def _revision(self) -> int:
+        obj = await self._client.get(PACKAGEREVISIONS, NAMESPACE, self.name)
+        return int(obj["status"]["revision"])
+
+    async def _next(self) -> int:
+        prefix = f"{REPOSITORY}.{PACKAGE}.v"
+        taken = [
+            int(number)
+            async for obj in self._client.list_all(PACKAGEREVISIONS, NAMESPACE)
+            if (number := obj["metadata"]["name"].removeprefix(prefix)).isdigit()
+        ]
+        return max(taken, default=0) + 1
+
+    async def _until(self, what: str, holds: Callable[[Object], bool]) -> Object:
+        deadline = time.monotonic() + _STEP_SECONDS
+        while True:
+            obj = await self._client.get(PACKAGEREVISIONS, NAMESPACE, self.name)
+            if holds(obj):
+                return obj
+            stalled = _condition(obj, "Stalled")
+            if stalled or time.monotonic() > deadline:
+                why = (stalled or _condition(obj, "Ready")).get("message", "the object has no status yet")
+                raise DemoError(f"waited until {what}, but: {why}")
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _apply(self, manifest: Object) -> None:
+        await self._kubectl("apply", "--filename=-", stdin=json.dumps(manifest))
+
+    async def _kubectl(self, *arguments: str, stdin: str = "") -> str:
+        done = await asyncio.to_thread(
+            subprocess.run,
+            ["kubectl", f"--kubeconfig={self._folder.kubeconfig}", f"--namespace={NAMESPACE}", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise DemoError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout.rstrip()
+
+    def _say(self, line: str) -> None:
+        click.echo(f"{time.monotonic() - self._began:7.2f} s  {line}")
+
+
+def _section(title: str, text: str) -> None:
+    click.echo(f"\n{title}\n{'-' * len(title)}\n{text}")
+
+
+def _condition(obj: Object, kind: str) -> Object:
+    conditions: list[Object] = (obj.get("status") or {}).get("conditions", [])
+    return next((condition for condition in conditions if condition["type"] == kind), {})
+
+
+def _is_ready(obj: Object) -> bool:
+    fresh = (obj.get("status") or {}).get("observedGeneration") == obj["metadata"]["generation"]
+    return fresh and _condition(obj, "Ready").get("status") == "True"
+
+
+def _lock(obj: Object) -> dict[str, str]:
+    lock: dict[str, str] = obj["status"]["selfLock"]["git"]
+    return lock
