@@ -15,7 +15,8 @@ from cli.stack.settings import StackSettings, load_stack_settings, stack_options
 @click.command()
 @stack_options()
 @click.option("--detach", "-d", is_flag=True, help="Return when everything is ready; `porchflow down` stops it.")
-def up(*, detach: bool, **flags: Any) -> None:  # noqa: ANN401 - the values of any setting
+@click.option("--quiet", "-q", is_flag=True, help="Show what happens to the parts, not what they log.")
+def up(*, detach: bool, quiet: bool, **flags: Any) -> None:  # noqa: ANN401 - the values of any setting
     """Run everything on this machine: etcd, Kubernetes API, Temporal, Git server, function runner, watcher, workers.
 
     What is missing is built first. All state is in one folder and survives `porchflow down`.
@@ -29,23 +30,23 @@ def up(*, detach: bool, **flags: Any) -> None:  # noqa: ANN401 - the values of a
             start_detached(settings, console())
             click.echo(_welcome(settings))
         else:
-            asyncio.run(_foreground(settings))
+            asyncio.run(_foreground(settings, quiet=quiet))
     except STACK_ERRORS as error:
         raise click.ClickException(str(error) or type(error).__name__) from None
     except KeyboardInterrupt:
         raise click.Abort from None
 
 
-async def _foreground(settings: StackSettings) -> None:
+async def _foreground(settings: StackSettings, *, quiet: bool) -> None:
     from cli.stack.logs import STACK, console  # noqa: PLC0415 - see above
     from cli.stack.run import running_stack  # noqa: PLC0415
 
-    say = console()
+    say = console(only_stack=quiet)
     stopping = _cancel_on_signals(asyncio.current_task())
     try:
         async with running_stack(settings, say):
-            for line in _welcome(settings).splitlines():
-                say(STACK, line)
+            if not quiet:
+                click.echo(_welcome(settings))
             await asyncio.Event().wait()
     except asyncio.CancelledError:
         if not stopping.is_set():
@@ -78,7 +79,8 @@ def _welcome(settings: StackSettings) -> str:
     record = folder.read()
     if record is None:
         return "the stack has ended already"
-    return f"""everything is ready
+    return f"""
+everything is ready
 
   export KUBECONFIG={shlex.quote(record.kubeconfig)}
   kubectl get packagerevisions -A      what there is

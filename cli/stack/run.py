@@ -121,7 +121,7 @@ def start_detached(settings: StackSettings, say: Say) -> StackRecord:
     flags = [f"{flag_of(name)}={value}" for name, value in settings.model_dump().items()]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", "up", *flags],
+            [sys.executable, "-m", "cli.main", "up", "--quiet", *flags],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
