@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-from functions.client import GrpcEvaluator
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -14,6 +13,7 @@ from activities.reconcile import PhaseActivities
 from cli.connect import connect_kubernetes, connect_temporal
 from cli.health import serve_health
 from cli.settings import Settings
+from functions.client import GrpcEvaluator
 from functions.local import LocalEvaluator
 from gitrepo.packages import GitStore
 from kpt.evaluation import Evaluator
