@@ -1,0 +1,48 @@
+"""`porchflow demo`, as a person runs it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.e2e.system import ROOT
+
+ANY_FREE_PORTS = {f"PORCHFLOW_{part}_PORT": "0" for part in ("API", "ETCD", "TEMPORAL", "UI", "GIT", "RUNNER")}
+
+
+def run(state: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "cli.main", *command],
+        cwd=ROOT,
+        env={**os.environ, **ANY_FREE_PORTS, "PORCHFLOW_STATE_DIR": str(state)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+    )
+
+
+def test_the_demo_publishes_its_package_each_time_and_state_survives(server_binaries, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    first = run(state, "demo", "--stop")
+    assert first.returncode == 0, first.stdout + first.stderr
+    steps = re.findall(r"^ +[\d.]+ s  (.*)$", first.stdout, flags=re.MULTILINE)
+    assert [step.split(":")[0].split(",")[0] for step in steps] == [
+        "registered Repository demo",
+        "created PackageRevision demo.storefront.v1",
+        "it is a draft now",
+        "pushed its content",
+        "apply-setters and set-namespace have rendered it",
+        "it is Proposed",
+        "it is Published as revision 1",
+    ]
+    assert "+  replicas: 3 # kpt-set: ${replicas}" in first.stdout
+    assert "refs/tags/storefront/v1" in first.stdout
+    assert "/namespaces/default/workflows?query=" in first.stdout
+    assert not (state / "stack.json").exists(), "the stack is stopped"
+
+    second = run(state, "demo", "--stop")
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "it is Published as revision 2" in second.stdout
+    assert "demo.storefront.v1" in second.stdout, "what the first one made is still there"
