@@ -1,0 +1,78 @@
+# porchflow: set-up, the embedded stack, tests. `make` lists the targets.
+#
+# Dependencies are pinned with hashes in requirements.lock (to run) and requirements-dev.lock (to develop as well), both
+# made from pyproject.toml by `make lock`. The virtual environment is made from requirements-dev.lock.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+STATE := $(or $(PORCHFLOW_STATE_DIR),.porchflow)
+CACHE := $(or $(PORCHFLOW_CACHE_DIR),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/porchflow)
+LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header
+UP_FLAGS ?=
+DEMO_FLAGS ?=
+BENCH_FLAGS ?=
+PYTEST_FLAGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down status test check unit bench toolchain lock clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1|\2/' | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
+
+demo: toolchain ## Start everything and take a sample package from nothing to Published
+	@$(BIN)/porchflow demo $(DEMO_FLAGS)
+
+up: toolchain ## Run the stack in the foreground (UP_FLAGS="--detach --api-port 0 ...")
+	@$(BIN)/porchflow up $(UP_FLAGS)
+
+down: $(INSTALLED) ## Stop the stack; its state is kept
+	@$(BIN)/porchflow down
+
+status: $(INSTALLED) ## Show what runs and which objects need attention
+	@$(BIN)/porchflow status
+
+test: check toolchain ## Static checks, then all tests on real servers (PYTEST_FLAGS="-k word ...")
+	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+check: $(INSTALLED) ## Static checks only: format, lint, types, imports between rooms, generated files
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+	@$(BIN)/python -m api.crd --check
+	@$(BIN)/python -m functions.proto.generate --check
+
+bench: toolchain ## Measure against a stack of its own
+	@$(BIN)/python -m bench $(BENCH_FLAGS)
+
+toolchain: $(INSTALLED) ## Find or build etcd, kube-apiserver and temporal
+	@$(BIN)/python -m cli.stack.toolchain > /dev/null
+
+lock: $(INSTALLED) ## Resolve the dependencies anew
+	$(LOCK) --upgrade --output-file requirements-dev.lock --extra dev
+	$(LOCK) --constraints requirements-dev.lock --output-file requirements.lock
+
+clean: ## Stop the stack and remove everything that was made: state, environment, caches, built servers
+	@if [ -x $(BIN)/porchflow ]; then $(BIN)/porchflow down; fi
+	@# Known names only: the folder may be one that holds other things too.
+	@for name in kubeconfig git stack.json logs certs etcd temporal.db temporal.db-shm temporal.db-wal ports.json git-cache lock; do \
+		rm -rf "$(STATE)/$$name"; done
+	@rm -rf "$(CACHE)/servers" "$(CACHE)/git"
+	@for folder in "$(STATE)" "$(CACHE)"; do if [ -d "$$folder" ]; then rmdir "$$folder" 2> /dev/null || true; fi; done
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "removed everything that was made here; Go's own caches are Go's (go clean -cache -modcache)"
+
+$(INSTALLED): requirements-dev.lock pyproject.toml
+	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is not on PATH: install Python 3.11 or newer, or run make PYTHON=/path/to/it" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is $$($(PYTHON) --version): porchflow needs Python 3.11 or newer; run make PYTHON=/path/to/it" >&2; exit 1; }
+	@for tool in git kubectl; do command -v $$tool > /dev/null || { echo "$$tool is not on PATH: install it first" >&2; exit 1; }; done
+	@echo "making the virtual environment in $(VENV)" >&2
+	@$(PYTHON) -m venv $(VENV) || { echo "cannot make a virtual environment: where the module venv is a package of its own, install it (python3-venv)" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
