@@ -14,6 +14,7 @@ from kpt.yaml_text import Document, dump
 
 API_VERSION = "config.kubernetes.io/v1"
 KIND = "ResourceList"
+_BREAKS = ("\n", "\x85", "\u2028", "\u2029")
 _YAML_LINE = re.compile("[^\n\x85\u2028\u2029]*[\n\x85\u2028\u2029]")
 _COMMENT = re.compile(r"(?:[ \t]+#[^\n]*)?")
 _HEADER = f"apiVersion: {API_VERSION}\nkind: {KIND}\n"
@@ -69,7 +70,7 @@ def body_span(document: Document) -> tuple[int, int]:
     if root is None:
         return 0, 0
     start = text.rfind("\n", 0, root.start) + 1
-    if text[root.end - 1] == "\n":
+    if text[root.end - 1] in _BREAKS:
         return start, root.end
     return start, text.find("\n", root.end) + 1 or len(text)
 
@@ -83,7 +84,7 @@ def own_lines(document: Document) -> str:
 def item_text(body: str) -> str:
     """A document's own lines as they travel: with Unix line ends, the last one too."""
     body = body.replace("\r\n", "\n")
-    return body if body.endswith("\n") else body + "\n"
+    return body if body.endswith(_BREAKS) else body + "\n"
 
 
 def _listed(document: str) -> str:
@@ -93,7 +94,7 @@ def _listed(document: str) -> str:
 
 def _lines(text: str) -> list[str]:
     """Lines as YAML sees them; `str.splitlines` breaks at more characters, and most text needs only the line feed."""
-    ended = text if text.endswith("\n") else text + "\n"
+    ended = text if text.endswith(_BREAKS) else text + "\n"
     return [line + "\n" for line in ended[:-1].split("\n")] if text.isascii() else _YAML_LINE.findall(ended)
 
 
