@@ -4,7 +4,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from kube.resources import SECRETS
+from kube.resources import PACKAGEREVISIONS, SECRETS
 from tests.e2e.conftest import PrivateRepository, register
 from tests.e2e.packages import KPTFILE, push_content, refs
 from tests.e2e.system import System, condition, is_ready
@@ -107,8 +107,6 @@ async def test_a_hook_that_declines_is_quoted(system: System, repository: str, g
 
 
 async def test_a_name_that_does_not_match_is_refused_with_the_right_one(system: System, repository: str) -> None:
-    from kube.resources import PACKAGEREVISIONS
-
     body = {
         "apiVersion": "porch.kpt.dev/v1alpha2",
         "kind": "PackageRevision",

@@ -23,7 +23,9 @@ def run(state: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_the_demo_publishes_its_package_each_time_and_state_survives(server_binaries, tmp_path: Path) -> None:
+def test_the_demo_publishes_its_package_each_time_and_state_survives(
+    server_binaries: dict[str, Path], tmp_path: Path
+) -> None:
     state = tmp_path / "state"
     first = run(state, "demo", "--stop")
     assert first.returncode == 0, first.stdout + first.stderr

@@ -81,7 +81,9 @@ class KillingRunner(evaluator_pb2_grpc.FunctionEvaluatorServicer):
         self.victim: int | None = None
         self._local = LocalEvaluator()
 
-    async def EvaluateFunction(self, request, context):  # noqa: N802 - gRPC's name
+    async def EvaluateFunction(  # noqa: N802 - gRPC's name
+        self, request: evaluator_pb2.EvaluateFunctionRequest, context: object
+    ) -> evaluator_pb2.EvaluateFunctionResponse:
         if self.victim is not None:
             os.kill(self.victim, signal.SIGKILL)
             self.victim = None

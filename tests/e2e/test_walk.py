@@ -5,6 +5,7 @@ from pathlib import Path
 
 from temporalio.client import Client
 
+from tests.e2e.conftest import register
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, RENDERED_DEPLOYMENT, messages, push_content, refs, show
 from tests.e2e.system import System, condition, is_ready
 from tests.servers.git import GitRepository
@@ -132,8 +133,6 @@ async def test_a_revision_created_as_proposed_is_rendered_first(
 
 
 async def test_a_package_in_a_directory_of_the_repository(idle_system: System, git_repository: GitRepository) -> None:
-    from tests.e2e.conftest import register
-
     idle_system.start_watcher()
     idle_system.start_worker()
     await register(idle_system, "apps", git_repository.url, directory="/teams/a")
