@@ -28,7 +28,7 @@ class Slow:
 class Failing:
     """Fails with more than a status has room for."""
 
-    async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:  # noqa: ARG002
+    async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
         if not image.startswith("failing"):
             raise FunctionNotFound(image)
         raise FunctionFailed(image, "broke", "the log\n" * 2000, 7, resource_list)
@@ -37,5 +37,5 @@ class Failing:
 class Large:
     """Answers with as many bytes as the list says."""
 
-    async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:  # noqa: ARG002
+    async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
         return Evaluation(b"x" * int(resource_list))

@@ -536,7 +536,7 @@ async def test_a_comment_behind_the_document_stays_out_of_its_last_value() -> No
     files = {"Kptfile": kptfile("p", mutators="[{image: f}]"), "k.yaml": text.replace(b"{name: k}", b"\n  name: k")}
 
     class DropsLastLine(Functions):
-        async def __call__(self, image: str, resource_list: bytes) -> Evaluation:  # noqa: ARG002
+        async def __call__(self, image: str, resource_list: bytes) -> Evaluation:
             return Evaluation(resource_list.replace(b"  b: 1\n", b""))
 
     outcome = await run(files, DropsLastLine())
@@ -571,7 +571,7 @@ async def test_a_function_that_edits_text_is_taken_at_its_word() -> None:
     files = {"Kptfile": kptfile("p", mutators="[{image: f}]"), "c.yaml": config_map("c", x="1", y="2")}
 
     class EditsText(Functions):
-        async def __call__(self, image: str, resource_list: bytes) -> Evaluation:  # noqa: ARG002
+        async def __call__(self, image: str, resource_list: bytes) -> Evaluation:
             text = resource_list.replace(b'x: "1"', b'x: "2"').replace(b"# about y", b"# about why")
             return Evaluation(text.replace(b"      name: c\n", b"      name: c\n      labels: {a: b}\n"))
 
@@ -589,7 +589,7 @@ async def test_an_annotation_behind_those_of_the_wire_stays_an_annotation() -> N
     text = b"apiVersion: v1\nkind: K\nmetadata:\n  name: k\n  labels:\n    a: b\n"
 
     class Annotates(Functions):
-        async def __call__(self, image: str, resource_list: bytes) -> Evaluation:  # noqa: ARG002
+        async def __call__(self, image: str, resource_list: bytes) -> Evaluation:
             last = b"    config.k8s.io/id: '2'\n"
             return Evaluation(resource_list.replace(last, last + b"      mine: yes it is\n"))
 
