@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cli.stack.executables import Server, ToolchainError
+from cli.stack.launch import launched
 
 Progress = Callable[[str], None]
 
@@ -43,7 +44,8 @@ class GoBuild:
         self._stop = stop
         self._target = folder / build_name(server, _require_go(server))
         self._log = self._sibling("log")
-        self._partial = self._sibling("partial")
+        # Of this process alone: where a builder was killed, its compiler may live on and write to another one.
+        self._partial = self._sibling(f"{os.getpid()}.partial")
 
     def run(self, parallel: int) -> Path:
         """Build, unless another process just did; return the executable.
@@ -61,8 +63,8 @@ class GoBuild:
         return self._target
 
     def _build(self, parallel: int) -> None:
-        # Left by a build that was killed.
-        self._partial.unlink(missing_ok=True)
+        for left_by_a_killed_build in self._target.parent.glob(f".{self._target.name}.*.partial"):
+            left_by_a_killed_build.unlink(missing_ok=True)
         self._compile(parallel)
         if problem := self._server.problem(self._partial):
             self._partial.unlink(missing_ok=True)
@@ -91,7 +93,7 @@ class GoBuild:
         started = time.monotonic()
         with self._log.open("w", encoding="utf-8") as log:
             process = subprocess.Popen(
-                command,
+                [*launched(os.getpid()), *command],
                 cwd=self._server.module,
                 env=_environment(),
                 stdin=subprocess.DEVNULL,

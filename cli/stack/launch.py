@@ -1,6 +1,6 @@
 """Becomes another program that ends when the process that started it ends, however that happens.
 
-Run as a script, by path, so that it needs no import of ours: `python -I -S launch.py PARENT_PID COMMAND...`.
+Run as a script, by path, so that it needs no import of ours; `launched` makes the command.
 """
 
 import os
@@ -16,6 +16,11 @@ def _end_with_parent() -> None:
 
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+
+
+def launched(parent: int) -> list[str]:
+    """Return what goes before a command, so that it ends with the process `parent`, which starts it."""
+    return [sys.executable, "-I", "-S", __file__, str(parent)]
 
 
 def main() -> None:

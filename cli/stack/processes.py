@@ -6,12 +6,11 @@ import os
 import random
 import signal
 import socket
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from cli.stack import launch
+from cli.stack.launch import launched
 
 Ready = Callable[[], Awaitable[bool]]
 
@@ -99,7 +98,7 @@ class Process:
         _rotate(self.log)
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", launch.__file__, str(os.getpid())),
+                *launched(os.getpid()),
                 *self._command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
