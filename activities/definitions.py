@@ -70,6 +70,8 @@ class PhaseResult(BaseModel):
     """The lifecycle in Git after the phase."""
     commit: str = ""
     revision: int = 0
+    rendered: bool = False
+    """Of a source: its content needs no functions and is rendered already; the render phase has nothing to do."""
 
 
 class ErrorKind(StrEnum):

@@ -10,6 +10,7 @@ from activities.lifecycle import LifecyclePhase
 from activities.observe import Observer
 from activities.phase import PhaseRunner
 from activities.render import RenderPhase
+from activities.rendered import RenderedReport
 from activities.reporting import StatusReporter
 from activities.repositories import Repositories
 from activities.source import SourcePhase
@@ -31,8 +32,9 @@ class PhaseActivities(ReconcileActivities):
         latest = LatestLabel(kube)
         self._observer = Observer(kube, repositories)
         self._phases = PhaseRunner(kube, repositories, reporter)
-        self._source = SourcePhase(git, reporter)
-        self._render = RenderPhase(kube, git, evaluator, reporter, default_image_prefix)
+        rendered = RenderedReport(kube, reporter)
+        self._source = SourcePhase(git, reporter, rendered)
+        self._render = RenderPhase(git, evaluator, reporter, rendered, default_image_prefix)
         self._lifecycle = LifecyclePhase(git, reporter, latest)
         self._finalizer = Finalizer(kube, git, latest)
 

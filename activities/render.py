@@ -3,15 +3,14 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from typing import Any
 
 from activities.definitions import PhaseInput, PhaseResult
 from activities.failures import Stalled
-from activities.kptfile import KptfileMirror, is_rendered
-from activities.locks import draft_lock
-from activities.phase import Target, acknowledged, run_of
+from activities.kptfile import is_rendered
+from activities.phase import Target
+from activities.rendered import RenderedReport, condition
 from activities.reporting import Report, StatusReporter
-from api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from api.conditions import ConditionStatus, ConditionType, Reason
 from api.names import PUSH_ON_RENDER_FAILURE_ANNOTATION, RENDER_REQUEST_ANNOTATION
 from api.packagerevision import Lifecycle
 from gitrepo.annotations import TaskType
@@ -19,7 +18,6 @@ from gitrepo.packages import GitStore
 from gitrepo.trees import File
 from kpt.evaluation import Evaluator
 from kpt.hydrate import RenderOutcome, render
-from kube.client import KubeClient
 
 _SHOW_AFTER_SECONDS = 1.0
 """A rendering that is done sooner is not announced: the two extra writes would cost more than they tell."""
@@ -35,13 +33,18 @@ class RenderPhase:
     """Renders drafts."""
 
     def __init__(
-        self, kube: KubeClient, git: GitStore, evaluator: Evaluator, reporter: StatusReporter, default_image_prefix: str
+        self,
+        git: GitStore,
+        evaluator: Evaluator,
+        reporter: StatusReporter,
+        report: RenderedReport,
+        default_image_prefix: str,
     ) -> None:
         """Take what the phase works with."""
         self._git = git
         self._evaluator = evaluator
         self._reporter = reporter
-        self._mirror = KptfileMirror(kube)
+        self._report = report
         self._default_image_prefix = default_image_prefix
 
     async def run(self, target: Target, request: PhaseInput) -> PhaseResult:
@@ -56,7 +59,7 @@ class RenderPhase:
             return PhaseResult(summary="there is no draft to render")
         done = await self._unreported(target, tip)
         if done is not None:
-            await self._report(target, done)
+            await self._report.write(target, done.outcome.files, done.commit)
             return PhaseResult(summary=f"rendered before; draft at {tip[:12]}", current=Lifecycle.DRAFT, commit=tip)
         announcing = asyncio.create_task(self._announce_when_long(target))
         try:
@@ -67,7 +70,7 @@ class RenderPhase:
                 await announcing
         if not rendered.outcome.ok:
             raise Stalled(Reason.RENDER_FAILED, rendered.outcome.message)
-        await self._report(target, rendered)
+        await self._report.write(target, rendered.outcome.files, rendered.commit)
         steps = len(rendered.outcome.steps)
         return PhaseResult(
             summary=f"{steps} function{'s' if steps != 1 else ''} run; draft at {rendered.commit[:12]}",
@@ -121,50 +124,7 @@ class RenderPhase:
     async def _announce_when_long(self, target: Target) -> None:
         await asyncio.sleep(_SHOW_AFTER_SECONDS)
         request = target.annotations.get(RENDER_REQUEST_ANNOTATION)
-        rendering = _condition(target.obj, ConditionType.RENDERED, ConditionStatus.UNKNOWN, Reason.PENDING, "rendering")
+        rendering = condition(target.obj, ConditionType.RENDERED, ConditionStatus.UNKNOWN, Reason.PENDING, "rendering")
         target.obj = await self._reporter.report(
             target.obj, Report(rendered=rendering, render_fields={"renderingPrrResourceVersion": request})
         )
-
-    async def _report(self, target: Target, rendered: _Rendered) -> None:
-        target.obj = await self._mirror.reflect(target.obj, rendered.outcome.files)
-        obj = target.obj
-        conditions: tuple[Condition, ...]
-        fields: dict[str, Any] = {"selfLock": draft_lock(target, rendered.commit), "lastRun": run_of("Running")}
-        lifecycle_follows = target.revision.spec.lifecycle is not Lifecycle.DRAFT
-        if lifecycle_follows:
-            conditions = (
-                _condition(
-                    obj, ConditionType.READY, ConditionStatus.FALSE, Reason.PENDING, "rendered; lifecycle follows"
-                ),
-                _condition(
-                    obj, ConditionType.RECONCILING, ConditionStatus.TRUE, Reason.PROGRESSING, "moving lifecycle"
-                ),
-            )
-        else:
-            fields.update(acknowledged(obj), lastRun=run_of("Succeeded"))
-            conditions = (_condition(obj, ConditionType.READY, ConditionStatus.TRUE, Reason.READY, ""),)
-        target.obj = await self._reporter.report(
-            obj,
-            Report(
-                fields=fields,
-                conditions=conditions,
-                rendered=_condition(obj, ConditionType.RENDERED, ConditionStatus.TRUE, Reason.RENDERED, ""),
-                render_fields={
-                    "renderingPrrResourceVersion": None,
-                    "observedPrrResourceVersion": target.annotations.get(RENDER_REQUEST_ANNOTATION),
-                },
-            ),
-        )
-
-
-def _condition(
-    obj: dict[str, Any], kind: ConditionType, status: ConditionStatus, reason: str, message: str
-) -> Condition:
-    return Condition(
-        type=kind,
-        status=status,
-        reason=reason,
-        message=message,
-        observed_generation=obj["metadata"]["generation"],
-    )

@@ -4,22 +4,26 @@ from activities.definitions import PhaseInput, PhaseResult
 from activities.failures import Stalled
 from activities.locks import draft_lock
 from activities.phase import Target, run_of
+from activities.rendered import RenderedReport
 from activities.reporting import Report, StatusReporter
 from api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from api.packagerevision import Lifecycle, PackageSource
 from gitrepo.annotations import TaskType
 from gitrepo.packages import GitStore
 from gitrepo.trees import File
+from kpt.evaluation import Evaluation
+from kpt.hydrate import render
 from kpt.init import init_package
 
 
 class SourcePhase:
     """Makes the package tree that `spec.source` describes and commits it on the draft branch."""
 
-    def __init__(self, git: GitStore, reporter: StatusReporter) -> None:
+    def __init__(self, git: GitStore, reporter: StatusReporter, rendered: RenderedReport) -> None:
         """Take what the phase works with."""
         self._git = git
         self._reporter = reporter
+        self._rendered = rendered
 
     async def run(self, target: Target, request: PhaseInput) -> PhaseResult:  # noqa: ARG002 - the shape of every phase
         """Execute the source unless an earlier run did.
@@ -29,23 +33,32 @@ class SourcePhase:
         revision = target.revision
         if revision.status.creation_source or revision.spec.source is None:
             return PhaseResult(summary="the source was executed before", current=Lifecycle.DRAFT)
-        task, files = _content(revision.spec.package_name, revision.spec.source)
+        task, made = _content(revision.spec.package_name, revision.spec.source)
+        files, rendered = await _rendered_without_functions(made)
         repository = target.repository
         draft = await self._git.create_draft(
             repository.remote,
             repository.branch,
             target.location,
-            files,
+            {path: File(data=data) for path, data in files.items()},
             task=task,
             author=repository.author,
             create_branch=repository.create_branch,
         )
-        target.obj = await self._reporter.report(target.obj, self._report(target, draft.commit, task))
+        # A draft that was there already may hold more than this source made.
+        rendered = rendered and not draft.existing
+        if rendered:
+            await self._rendered.write(target, files, draft.commit, creationSource=task.value)
+        else:
+            target.obj = await self._reporter.report(target.obj, self._pending(target, draft.commit, task))
         return PhaseResult(
-            summary=f"{task}: draft at {draft.commit[:12]}", current=Lifecycle.DRAFT, commit=draft.commit
+            summary=f"{task}: draft at {draft.commit[:12]}",
+            current=Lifecycle.DRAFT,
+            commit=draft.commit,
+            rendered=rendered,
         )
 
-    def _report(self, target: Target, commit: str, task: TaskType) -> Report:
+    def _pending(self, target: Target, commit: str, task: TaskType) -> Report:
         generation = target.obj["metadata"]["generation"]
 
         def pending(kind: ConditionType, status: ConditionStatus, reason: str = Reason.PENDING) -> Condition:
@@ -67,7 +80,7 @@ class SourcePhase:
         )
 
 
-def _content(package: str, source: PackageSource) -> tuple[TaskType, dict[str, File]]:
+def _content(package: str, source: PackageSource) -> tuple[TaskType, dict[str, bytes]]:
     if source.init is None:
         raise Stalled(Reason.INVALID_SPEC, "spec.source: this version of porchflow can execute init only")
     init = source.init
@@ -78,4 +91,25 @@ def _content(package: str, source: PackageSource) -> tuple[TaskType, dict[str, F
         keywords=init.keywords or [],
         site=init.site or "",
     )
-    return TaskType.INIT, {path: File(data=data) for path, data in files.items()}
+    return TaskType.INIT, files
+
+
+class _NeedsFunctionsError(Exception):
+    """The package has a pipeline: rendering it is the next phase's work."""
+
+
+async def _no_functions(image: str, resource_list: bytes) -> Evaluation:  # noqa: ARG001 - an Evaluator
+    raise _NeedsFunctionsError
+
+
+async def _rendered_without_functions(files: dict[str, bytes]) -> tuple[dict[str, bytes], bool]:
+    """Render a package whose pipelines are empty, which takes no function runner and no place in the render queue.
+
+    Returns:
+        The rendered files and True; the files as they are and False where functions have to run.
+    """
+    try:
+        outcome = await render(files, _no_functions, default_image_prefix="")
+    except _NeedsFunctionsError:
+        return files, False
+    return (outcome.files, True) if outcome.ok else (files, False)

@@ -96,6 +96,8 @@ class PackageRevisionWorkflow:
     async def _run_phases(self, facts: Facts) -> PackageRevisionResult:
         result = PhaseResult(summary="nothing to do" if facts.exists else "the object is gone", current=facts.current)
         for phase in plan(facts):
+            if phase is Phase.RENDER and result.rendered:
+                continue
             self._show_phase(phase, facts)
             try:
                 result = await self._run_phase(phase, facts, result)

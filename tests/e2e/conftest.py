@@ -54,12 +54,6 @@ def _list_request(namespace: str) -> ListWorkflowExecutionsRequest:
 
 
 @pytest.fixture
-async def kube(control_plane: ControlPlane) -> AsyncIterator[KubeClient]:
-    async with await KubeClient.connect(control_plane.kubeconfig) as client:
-        yield client
-
-
-@pytest.fixture
 async def git_repository(git_server: GitRepositories) -> GitRepository:
     """A repository with one commit on its main branch."""
     repository = git_server.create()

@@ -49,10 +49,7 @@ async def test_killed_between_the_push_of_the_source_and_its_report(
     await take_over(idle_system)
     ready = await idle_system.ready(name)
     assert ready["status"]["creationSource"] == "init"
-    assert messages(git_repository.path, "main..drafts/web/v1") == [
-        "Rendering package",
-        "Creating new empty revision",
-    ]
+    assert messages(git_repository.path, "main..drafts/web/v1") == ["Creating new empty revision"]
 
 
 async def test_killed_between_the_push_of_a_rendering_and_its_report(

@@ -37,7 +37,8 @@ async def test_from_nothing_to_published(
     assert draft["status"]["creationSource"] == "init"
     assert draft["status"]["selfLock"]["git"]["ref"] == "drafts/web/v1"
     assert draft["status"]["selfLock"]["git"]["commit"] == refs(bare)["refs/heads/drafts/web/v1"]
-    assert messages(bare, "drafts/web/v1")[:2] == ["Rendering package", "Creating new empty revision"]
+    assert messages(bare, "main..drafts/web/v1") == ["Creating new empty revision"], "an empty pipeline needs no render"
+    assert condition(draft, "Rendered")["status"] == "True"
     assert "porch.kpt.dev/packagerevisions" in draft["metadata"]["finalizers"]
     assert draft["metadata"]["ownerReferences"][0]["name"] == repository
 
@@ -84,7 +85,7 @@ async def test_from_nothing_to_published(
     assert show(bare, "main", "web/deployment.yaml") == RENDERED_DEPLOYMENT
 
     told = [reason for reason, _ in await system.events(name)]
-    assert {"Pending", "Rendered", "Ready"} <= set(told)
+    assert {"Rendered", "Ready"} <= set(told)
     handle = temporal.get_workflow_handle(workflow_id(system.namespace, name))
     described = await handle.describe()
     assert published["status"]["lastRun"]["runID"] == described.run_id
@@ -129,7 +130,7 @@ async def test_a_revision_created_as_proposed_is_rendered_first(
     obj = await system.ready(name)
     assert obj["status"]["selfLock"]["git"]["ref"] == "proposed/web/v1"
     assert condition(obj, "Rendered")["status"] == "True"
-    assert messages(git_repository.path, "proposed/web/v1")[0] == "Rendering package"
+    assert messages(git_repository.path, "proposed/web/v1")[0] == "Creating new empty revision"
 
 
 async def test_a_package_in_a_directory_of_the_repository(idle_system: System, git_repository: GitRepository) -> None:

@@ -23,6 +23,7 @@ class FakeActivities:
         self.held: dict[Phase, asyncio.Event] = {}
         self.entered: dict[Phase, asyncio.Event] = {phase: asyncio.Event() for phase in Phase}
         self.cancelled: list[Phase] = []
+        self.rendered_by_source = False
         self.after: dict[Phase, Callable[[], None]] = {}
 
     @activity.defn(name="observe")
@@ -58,7 +59,8 @@ class FakeActivities:
             raise ApplicationError("the object asks for something newer", type="Superseded", non_retryable=True)
         if after := self.after.get(phase):
             after()
-        return PhaseResult(summary=f"{phase} done", current=self.facts.desired, commit="c0ffee")
+        rendered = self.rendered_by_source and phase is Phase.SOURCE
+        return PhaseResult(summary=f"{phase} done", current=self.facts.desired, commit="c0ffee", rendered=rendered)
 
     async def _hold(self, phase: Phase) -> None:
         released = asyncio.ensure_future(self.held[phase].wait())

@@ -226,3 +226,14 @@ async def test_a_run_with_many_signals_continues_as_new_and_loses_none(
         first = await temporal_client.get_workflow_handle(handle.id, run_id=handle.first_execution_run_id).describe()
     assert result.outcome is Outcome.CONVERGED
     assert first.status is WorkflowExecutionStatus.CONTINUED_AS_NEW
+
+
+async def test_a_source_that_is_rendered_already_needs_no_render_activity(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(NEW_DRAFT)
+    fakes.rendered_by_source = True
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        result = await (await start(temporal_client, queue)).result()
+    assert result.outcome is Outcome.CONVERGED
+    assert [phase for phase, _ in fakes.requests] == [Phase.SOURCE]

@@ -1,0 +1,72 @@
+"""The report on content that is rendered, whichever phase rendered it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from activities.kptfile import KptfileMirror
+from activities.locks import draft_lock
+from activities.phase import Target, acknowledged, run_of
+from activities.reporting import Report, StatusReporter
+from api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from api.names import RENDER_REQUEST_ANNOTATION
+from api.packagerevision import Lifecycle
+from kube.client import KubeClient
+
+
+class RenderedReport:
+    """Says that a draft is rendered, and Ready where nothing else is asked."""
+
+    def __init__(self, kube: KubeClient, reporter: StatusReporter) -> None:
+        """Take what the report is written with."""
+        self._mirror = KptfileMirror(kube)
+        self._reporter = reporter
+
+    async def write(self, target: Target, files: Mapping[str, bytes], commit: str, **fields: Any) -> None:  # noqa: ANN401 - values of status fields
+        """Report the rendered content of a draft.
+
+        Args:
+            target: The object.
+            files: The content, for what the Kptfile says.
+            commit: The draft commit that holds it.
+            fields: More status fields to set.
+        """
+        target.obj = await self._mirror.reflect(target.obj, files)
+        obj = target.obj
+        final = target.revision.spec.lifecycle is Lifecycle.DRAFT
+        done = {**acknowledged(obj), "lastRun": run_of("Succeeded")} if final else {"lastRun": run_of("Running")}
+        target.obj = await self._reporter.report(
+            obj,
+            Report(
+                fields={"selfLock": draft_lock(target, commit), **fields, **done},
+                conditions=_ready(obj) if final else _lifecycle_follows(obj),
+                rendered=condition(obj, ConditionType.RENDERED, ConditionStatus.TRUE, Reason.RENDERED),
+                render_fields={
+                    "renderingPrrResourceVersion": None,
+                    "observedPrrResourceVersion": target.annotations.get(RENDER_REQUEST_ANNOTATION),
+                },
+            ),
+        )
+
+
+def _ready(obj: dict[str, Any]) -> tuple[Condition, ...]:
+    return (condition(obj, ConditionType.READY, ConditionStatus.TRUE, Reason.READY),)
+
+
+def _lifecycle_follows(obj: dict[str, Any]) -> tuple[Condition, ...]:
+    return (
+        condition(obj, ConditionType.READY, ConditionStatus.FALSE, Reason.PENDING, "rendered; the lifecycle follows"),
+        condition(obj, ConditionType.RECONCILING, ConditionStatus.TRUE, Reason.PROGRESSING, "moving the lifecycle"),
+    )
+
+
+def condition(
+    obj: dict[str, Any], kind: ConditionType, status: ConditionStatus, reason: str, message: str = ""
+) -> Condition:
+    """Make a condition for the object's current generation."""
+    return Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=message,
+        observed_generation=obj["metadata"]["generation"],
+    )
