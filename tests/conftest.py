@@ -14,24 +14,41 @@ import psutil
 import pytest
 from kubernetes.aio.client.rest import RESTClientObject  # noqa: F401 - slow to import: not within a test's time
 
+from cli.stack.executables import SERVERS
 from cli.stack.gitserver import Faults, GitServer
-from cli.stack.toolchain import ensure_servers
+from cli.stack.toolchain import ToolchainError, ensure_servers
 from kube.client import KubeClient
 from kube.resources import Resource
+from tests.kubectl import Kubectl, kubectl_with
 from tests.servers.control_plane import ControlPlane, running_control_plane
 from tests.servers.git import GitRepositories, GitRepository, isolate_git
 from tests.servers.temporal import TemporalServer, running_temporal
 
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 
+_SETTINGS = ("PORCHFLOW_", "FUNCTION_RUNNER_ADDRESS", "GIT_CACHE_DIR", "DEFAULT_IMAGE_PREFIX")
+_CLUSTERS = ("KUBECONFIG", "KUBERNETES_", "TEMPORAL_")
+_SERVERS = {"PORCHFLOW_CACHE_DIR", *(server.variable for server in SERVERS)}
+
+
+def forget_environment() -> None:
+    """Let no setting of the person who runs the tests reach the code under test, and no test reach their cluster."""
+    for name in [name for name in os.environ if name.startswith((*_SETTINGS, *_CLUSTERS)) and name not in _SERVERS]:
+        del os.environ[name]
+
+
 isolate_git()
-for name in [name for name in os.environ if name.startswith(("KUBECONFIG", "TEMPORAL_"))]:
-    # A test must never reach a cluster of the person who runs it.
-    del os.environ[name]
+forget_environment()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     session.config.stash[_BEFORE] = _children()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build missing servers before the first test: it may take longer than a test's time."""
+    if any("server_binaries" in getattr(item, "fixturenames", ()) for item in session.items):
+        session.config.stash[_BINARIES] = _servers(session.config)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -43,6 +60,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 _BEFORE = pytest.StashKey[set[psutil.Process]]()
+_BINARIES = pytest.StashKey[dict[str, Path]]()
+
+
+def _servers(config: pytest.Config) -> dict[str, Path]:
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    try:
+        return ensure_servers(lambda line: terminal.write_line(line) if terminal else None)
+    except ToolchainError as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 def _children() -> set[psutil.Process]:
@@ -80,8 +106,7 @@ async def no_tasks_left() -> AsyncIterator[None]:
 @pytest.fixture(scope="session")
 def server_binaries(request: pytest.FixtureRequest) -> dict[str, Path]:
     """Executables of etcd, kube-apiserver and temporal; built when they are nowhere."""
-    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
-    return ensure_servers(lambda line: terminal.write_line(line) if terminal else None)
+    return request.config.stash.get(_BINARIES, None) or _servers(request.config)
 
 
 @pytest.fixture(scope="session")
@@ -101,12 +126,24 @@ async def restartable_control_plane(server_binaries: dict[str, Path], tmp_path: 
 
 
 @pytest.fixture
-async def namespace(control_plane: ControlPlane) -> str:
+async def namespace(kube: KubeClient) -> str:
     """A fresh Kubernetes namespace."""
     name = f"test-{uuid.uuid4().hex[:10]}"
-    async with await KubeClient.connect(control_plane.kubeconfig) as client:
-        await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    await kube.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     return name
+
+
+@pytest.fixture(scope="session")
+async def kube(control_plane: ControlPlane) -> AsyncIterator[KubeClient]:
+    """A client of the shared API server, which serves our CRDs, as the administrator."""
+    async with await KubeClient.connect(control_plane.kubeconfig) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def kubectl(control_plane: ControlPlane) -> Kubectl:
+    """Runs kubectl against the shared API server as the administrator."""
+    return kubectl_with(control_plane.kubeconfig)
 
 
 @pytest.fixture(scope="session")
@@ -146,10 +183,3 @@ async def git_server(tmp_path: Path) -> AsyncIterator[GitRepositories]:
 def git_repository(git_server: GitRepositories) -> GitRepository:
     """An empty repository behind HTTP."""
     return git_server.create()
-
-
-@pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no setting of the person who runs the tests reach the code under test."""
-    for name in ("FUNCTION_RUNNER_ADDRESS", "GIT_CACHE_DIR", "DEFAULT_IMAGE_PREFIX"):
-        monkeypatch.delenv(name, raising=False)

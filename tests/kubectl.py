@@ -1,10 +1,8 @@
-"""kubectl as a person runs it, against the API server that tests share."""
+"""kubectl as a person runs it."""
 
 import subprocess
 from collections.abc import Callable
-from typing import Any
-
-import pytest
+from pathlib import Path
 
 Kubectl = Callable[..., str]
 """Takes arguments and, as `input`, what goes to stdin; returns stdout."""
@@ -14,12 +12,15 @@ class KubectlError(Exception):
     """kubectl ended with an exit code; the message is what it said."""
 
 
-@pytest.fixture(scope="session")
-def kubectl(control_plane: Any) -> Kubectl:
-    """Run kubectl as the administrator."""
+def kubectl_with(kubeconfig: Path) -> Kubectl:
+    """Return a function that runs kubectl with a kubeconfig.
+
+    Raises:
+        KubectlError: From the returned function, when kubectl fails.
+    """
 
     def run(*arguments: str, input: str = "") -> str:  # noqa: A002 - as subprocess names it
-        command = ["kubectl", f"--kubeconfig={control_plane.kubeconfig}", *arguments]
+        command = ["kubectl", f"--kubeconfig={kubeconfig}", *arguments]
         done = subprocess.run(command, check=False, capture_output=True, text=True, input=input)
         if done.returncode != 0:
             raise KubectlError(f"kubectl {' '.join(arguments)}: {done.stderr}{done.stdout}")

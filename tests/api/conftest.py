@@ -5,9 +5,7 @@ from typing import Any
 import pytest
 
 from kube.client import KubeClient
-from tests.kubectl import Kubectl, kubectl
-
-__all__ = ["kubectl"]
+from tests.kubectl import Kubectl
 
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 

@@ -1,3 +1,0 @@
-from tests.kubectl import kubectl
-
-__all__ = ["kubectl"]
