@@ -100,6 +100,7 @@ def console(*, only_stack: bool = False) -> Say:
         name = f"{who:>15} |"
         if coloured:
             name = style(name, fg=colours.setdefault(who, _COLOURS[len(colours) % len(_COLOURS)]))
-        print(f"{name} {line}", flush=True)
+        # In one piece, because several threads may speak.
+        print(f"{name} {line}\n", end="", flush=True)
 
     return say

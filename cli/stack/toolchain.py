@@ -142,7 +142,8 @@ def _memory() -> int:
 def main() -> int:
     """Build what is missing and print the name and path of each server."""
     try:
-        servers = ensure_servers(lambda line: print(line, file=sys.stderr, flush=True))
+        # In one piece, because several threads report.
+        servers = ensure_servers(lambda line: print(f"{line}\n", end="", file=sys.stderr, flush=True))
     except ToolchainError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
