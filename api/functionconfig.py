@@ -4,7 +4,7 @@ from typing import Final
 
 from pydantic import ConfigDict, Field
 
-from api.base import INT64, ApiModel, ObjectMeta
+from api.base import INT64, ApiModel, KubeObject
 from api.definition import Column, ResourceDefinition, Rule, checked
 from api.names import CONFIG_GROUP, CONFIG_VERSION, FUNCTION_CONFIG_PLURAL
 from api.pods import PodTemplateOverrides
@@ -79,12 +79,9 @@ class FunctionConfigStatus(ApiModel):
     error: str = Field("", description="Why it cannot be used; empty when it can.")
 
 
-class FunctionConfig(ApiModel):
+class FunctionConfig(KubeObject):
     """How a KRM function is evaluated."""
 
-    api_version: str = ""
-    kind: str = ""
-    metadata: ObjectMeta = Field(default_factory=ObjectMeta)
     spec: FunctionConfigSpec
     status: FunctionConfigStatus = Field(default_factory=FunctionConfigStatus)
 

@@ -10,6 +10,11 @@ PACKAGE_REVISION_API_VERSION: Final = f"{PORCH_GROUP}/{PACKAGE_REVISION_VERSION}
 PACKAGE_REVISION_KIND: Final = "PackageRevision"
 PACKAGE_REVISION_PLURAL: Final = "packagerevisions"
 
+CONTENT_API_VERSION: Final = f"{PORCH_GROUP}/v1alpha1"
+"""Of the aggregated API that serves package content."""
+PACKAGE_REVISION_RESOURCES_KIND: Final = "PackageRevisionResources"
+PACKAGE_REVISION_RESOURCES_PLURAL: Final = "packagerevisionresources"
+
 CONFIG_VERSION: Final = "v1alpha1"
 CONFIG_API_VERSION: Final = f"{CONFIG_GROUP}/{CONFIG_VERSION}"
 REPOSITORY_API_VERSION: Final = CONFIG_API_VERSION
@@ -20,8 +25,13 @@ FUNCTION_CONFIG_PLURAL: Final = "functionconfigs"
 
 FINALIZER: Final = "porch.kpt.dev/packagerevisions"
 REPOSITORY_FINALIZER: Final = "config.porch.kpt.dev/repository"
+FUNCTION_CONFIG_SERVER_FINALIZER: Final = "config.porch.kpt.dev/functionconfig-porch-server"
+FUNCTION_CONFIG_RUNNER_FINALIZER: Final = "config.porch.kpt.dev/functionconfig-function-runner"
+FUNCTION_CONFIG_CONTROLLER_FINALIZER: Final = "config.porch.kpt.dev/functionconfig-controller"
 
 LATEST_REVISION_LABEL: Final = "porch.kpt.dev/latest-revision"
+V1ALPHA1_LATEST_REVISION_LABEL: Final = "kpt.dev/latest-revision"
+"""What v1alpha1 called it: objects that were migrated may still have it."""
 REPOSITORY_LABEL: Final = "porch.kpt.dev/repository"
 
 RENDER_REQUEST_ANNOTATION: Final = "porch.kpt.dev/render-request"
@@ -34,6 +44,12 @@ FIELD_MANAGER: Final = "packagerev-controller"
 RENDER_FIELD_MANAGER: Final = "packagerev-controller-render"
 KPTFILE_FIELD_MANAGER: Final = "packagerev-controller-kptfile"
 REPOSITORY_FIELD_MANAGER: Final = "repository-controller"
+REPOSITORY_SEED_FIELD_MANAGER: Final = "repository-controller-seed"
+"""Of what a sync finds and others own from then on; applied without force."""
+METADATA_FIELD_MANAGER: Final = "porch-controllers"
+"""Of the finalizer, the owner reference and the label of the latest revision."""
+CONTENT_FIELD_MANAGER: Final = "porch-server"
+"""Of the render request that follows a push of content."""
 
 
 def object_name(repository: str, package: str, workspace: str) -> str:

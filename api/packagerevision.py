@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from api.base import ATOMIC, INT64, ApiModel, ObjectMeta
+from api.base import ATOMIC, INT64, ApiModel, KubeObject
 from api.conditions import CONDITIONS_BY_TYPE, Condition
 from api.definition import SPEC_STAYS, Column, ResourceDefinition, Rule, checked, label_path
 from api.names import LATEST_REVISION_LABEL, PACKAGE_REVISION_PLURAL, PACKAGE_REVISION_VERSION, PORCH_GROUP
@@ -261,14 +261,11 @@ class PackageRevisionStatus(ApiModel):
     last_run: LastRun | None = Field(None, description="The workflow run that reported last.")
 
 
-class PackageRevision(ApiModel):
+class PackageRevision(KubeObject):
     """One revision of a kpt package: what users ask of it in the spec, what came of it in the status."""
 
     model_config = ConfigDict(json_schema_extra=checked(SPEC_STAYS))
 
-    api_version: str = ""
-    kind: str = ""
-    metadata: ObjectMeta = Field(default_factory=ObjectMeta)
     spec: PackageRevisionSpec = Field(default_factory=PackageRevisionSpec)
     status: PackageRevisionStatus = Field(default_factory=PackageRevisionStatus)
 

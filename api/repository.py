@@ -5,7 +5,7 @@ from typing import Final
 
 from pydantic import ConfigDict, Field
 
-from api.base import INT64, ApiModel, ObjectMeta
+from api.base import INT64, ApiModel, KubeObject
 from api.conditions import Condition
 from api.definition import SPEC_STAYS, Column, ResourceDefinition, Rule, checked
 from api.names import CONFIG_GROUP, CONFIG_VERSION, REPOSITORY_PLURAL
@@ -105,14 +105,11 @@ class RepositoryStatus(ApiModel):
     git_commit_hash: str = Field("", description="Newest commit of the branch.")
 
 
-class Repository(ApiModel):
+class Repository(KubeObject):
     """A Git repository that holds packages."""
 
     model_config = ConfigDict(json_schema_extra=checked(*_NAME_RULES, SPEC_STAYS))
 
-    api_version: str = ""
-    kind: str = ""
-    metadata: ObjectMeta = Field(default_factory=ObjectMeta)
     spec: RepositorySpec = Field(default_factory=RepositorySpec)
     status: RepositoryStatus = Field(default_factory=RepositoryStatus)
 
