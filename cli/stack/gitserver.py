@@ -24,6 +24,9 @@ from cli.process import run_process
 
 logger = logging.getLogger(__name__)
 
+STATISTICS_PATH = "/-/statistics"
+"""Answers with the pushes of each repository so far, as JSON; no repository's requests have this path."""
+
 _CHUNK = 64 * 1024
 _PUSHES_PER_PACKING = 20
 _SERVICES = ("/info/refs", "/git-upload-pack", "/git-receive-pack")
@@ -162,6 +165,8 @@ class GitServer:
         if self.faults:
             await self.faults.apply(request)
         self._authenticate(request)
+        if request.path == STATISTICS_PATH:
+            return web.json_response({"pushes": self._pushes})
         repository, service = self._locate(request.path)
         environment = self._environment(request, repository, service)
         process = await asyncio.create_subprocess_exec(

@@ -10,7 +10,7 @@ import aiohttp
 import psutil
 import pytest
 
-from cli.stack.gitserver import Faults, GitServer, create_bare_repository
+from cli.stack.gitserver import STATISTICS_PATH, Faults, GitServer, create_bare_repository
 
 ENVIRONMENT = {
     **os.environ,
@@ -48,6 +48,22 @@ async def clone_with_commit(url: str, folder: Path, data: bytes = b"x") -> Path:
 def root(tmp_path: Path) -> Path:
     create_bare_repository(tmp_path / "git", "team/repo")
     return tmp_path / "git"
+
+
+async def test_pushes_are_counted_for_each_repository(root: Path, tmp_path: Path) -> None:
+    async with GitServer(root) as server, aiohttp.ClientSession() as session:
+
+        async def pushes() -> dict[str, int]:
+            answer = await session.get(server.url + STATISTICS_PATH, raise_for_status=True)
+            counted: dict[str, int] = (await answer.json())["pushes"]
+            return counted
+
+        assert await pushes() == {}
+        clone = await clone_with_commit(f"{server.url}/team/repo", tmp_path)
+        await git("push", "-q", "origin", "HEAD:main", cwd=clone)
+        await git("push", "-q", "origin", "HEAD:one", "HEAD:two", cwd=clone)
+        await git("fetch", "-q", cwd=clone)
+        assert await pushes() == {"team/repo.git": 2}
 
 
 @pytest.mark.parametrize("suffix", ["", ".git"])

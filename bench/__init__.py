@@ -1,0 +1,1 @@
+"""Side-by-side workloads: for development, never installed."""

@@ -1,0 +1,114 @@
+"""Follows all objects of a benchmark with one watch, as a client that does not want to be part of what is measured."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+
+from kube.client import KubeClient
+from kube.resources import PACKAGEREVISIONS
+from kube.watching import Changed, Deleted, Listed, watch_objects
+
+Object = dict[str, Any]
+
+QUIET_SECONDS = 60.0
+"""Time without any change after which objects that are not done count as lost."""
+
+
+class BenchError(Exception):
+    """A workload that did not come out at 100 %, or could not run; says what happened to which object."""
+
+
+class Follower:
+    """Knows the newest state of every PackageRevision of a namespace."""
+
+    def __init__(self) -> None:
+        """Know nothing yet; `following` makes one that does."""
+        self._objects: dict[str, Object] = {}
+        self._gone: set[str] = set()
+        self._news: asyncio.Queue[str] = asyncio.Queue()
+
+    async def watch(self, client: KubeClient, namespace: str) -> None:
+        """Follow until cancelled."""
+        async with contextlib.aclosing(watch_objects(client, PACKAGEREVISIONS, namespace)) as events:
+            async for event in events:
+                if isinstance(event, Listed | Changed):
+                    self._tell(event.object)
+                elif isinstance(event, Deleted):
+                    self._tell(event.object, gone=True)
+
+    def _tell(self, obj: Object, *, gone: bool = False) -> None:
+        name = obj["metadata"]["name"]
+        self._objects[name] = obj
+        (self._gone.add if gone else self._gone.discard)(name)
+        self._news.put_nowait(name)
+
+    async def until(
+        self, names: Iterable[str], wanted: str, holds: Callable[[Object], bool], *, quiet: float = QUIET_SECONDS
+    ) -> None:
+        """Wait until all objects fulfil a condition.
+
+        Args:
+            names: The objects; each may still have to appear.
+            wanted: The condition, for people.
+            holds: The condition.
+            quiet: See `QUIET_SECONDS`.
+
+        Raises:
+            BenchError: One is Stalled or was deleted, or nothing happens any more.
+        """
+        known = set(names)
+        pending = {name for name in known if not self._done(name, holds)}
+        while pending:
+            try:
+                name = await asyncio.wait_for(self._news.get(), quiet)
+            except TimeoutError:
+                raise BenchError(self._lost(pending, len(known), wanted, quiet)) from None
+            if name in pending and self._done(name, holds):
+                pending.discard(name)
+
+    def _done(self, name: str, holds: Callable[[Object], bool]) -> bool:
+        if name in self._gone:
+            raise BenchError(f"{name} is gone; nobody deleted it")
+        obj = self._objects.get(name)
+        if obj is None:
+            return False
+        if stalled := condition(obj, "Stalled"):
+            raise BenchError(f"{name} is Stalled: {stalled.get('reason')}: {stalled.get('message')}")
+        return holds(obj)
+
+    def _lost(self, pending: set[str], total: int, wanted: str, quiet: float) -> str:
+        name = min(pending)
+        obj = self._objects.get(name)
+        state = condition(obj, "Ready") if obj else "the object was never seen"
+        return f"{len(pending)} of {total} objects lost: not {wanted}, and no news for {quiet:g} s; {name}: {state}"
+
+
+@contextlib.asynccontextmanager
+async def following(client: KubeClient, namespace: str) -> AsyncIterator[Follower]:
+    """Follow a namespace while the context is open."""
+    follower = Follower()
+    task = asyncio.create_task(follower.watch(client, namespace))
+    try:
+        yield follower
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def condition(obj: Object, kind: str) -> Object:
+    """Return a condition of a PackageRevision; empty where there is none."""
+    conditions: list[Object] = (obj.get("status") or {}).get("conditions", [])
+    return next((item for item in conditions if item["type"] == kind), {})
+
+
+def is_ready(obj: Object) -> bool:
+    """Whether the newest generation was handled and is Ready."""
+    fresh = (obj.get("status") or {}).get("observedGeneration") == obj["metadata"]["generation"]
+    return fresh and condition(obj, "Ready").get("status") == "True"
+
+
+def is_rendered(obj: Object) -> bool:
+    """Whether it is Ready, and rendered."""
+    return is_ready(obj) and condition(obj, "Rendered").get("status") == "True"

@@ -1,0 +1,105 @@
+"""The results of workloads, and the table that shows them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.conditions import Conditions
+from bench.runs import RunCosts
+from bench.usage import Usage
+from bench.workloads import Timing
+
+PORCH_RATES = {"init": 5.9, "publish": 3.4}
+"""Objects per second of Porch, 50 objects, 4 cores, Git over HTTP on loopback: section 8 of the design."""
+
+_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Result:
+    """One workload, measured."""
+
+    workload: str
+    objects: int
+    timing: Timing
+    pushes: int
+    costs: RunCosts
+    parts: dict[str, Usage]
+    """What each part of the stack used meanwhile; the peak of memory is since its start."""
+
+    @property
+    def rate(self) -> float:
+        """Objects per second."""
+        return self.objects / self.timing.seconds
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast as Porch."""
+        return self.rate / PORCH_RATES[self.workload]
+
+    @property
+    def pushes_per_object(self) -> float:
+        """Pushes that the Git server took for each object."""
+        return self.pushes / self.objects
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all figures."""
+        figures = ("rate", "ratio", "pushes_per_object")
+        return asdict(self) | {name: getattr(self, name) for name in figures}
+
+
+def print_results(conditions: Conditions, results: Sequence[Result]) -> None:
+    """Print the table: a column for each workload."""
+    console = Console(highlight=False)
+    console.width = max(console.width, _WIDTH)
+    console.print(f"\n{conditions}")
+    console.print(results_table(results))
+
+
+def results_table(results: Sequence[Result]) -> Table:
+    """Return the table of all figures."""
+    table = Table(title_justify="left")
+    table.add_column("workload")
+    for result in results:
+        table.add_column(result.workload, justify="right")
+    for name, show in _ROWS:
+        table.add_row(name, *(show(result) for result in results))
+    for step in dict.fromkeys(step for result in results for step in result.timing.split):
+        table.add_row(f"  until {step}, s", *(_number(result.timing.split.get(step)) for result in results))
+    table.add_section()
+    for part in _parts(results):
+        table.add_row(f"CPU seconds of {part}", *(_number(result.parts[part].cpu_seconds) for result in results))
+    table.add_row("CPU seconds of all", *(_number(_cpu(result)) for result in results), end_section=True)
+    for part in _parts(results):
+        table.add_row(f"peak MiB of {part}", *(_number(result.parts[part].peak_mib, 0) for result in results))
+    return table
+
+
+def _cpu(result: Result) -> float:
+    return sum(usage.cpu_seconds for usage in result.parts.values())
+
+
+def _parts(results: Iterable[Result]) -> Iterable[str]:
+    return dict.fromkeys(part for result in results for part in result.parts)
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+_ROWS: tuple[tuple[str, Callable[[Result], str]], ...] = (
+    ("objects", lambda result: str(result.objects)),
+    ("seconds", lambda result: _number(result.timing.seconds)),
+    ("objects/s", lambda result: _number(result.rate, 1)),
+    ("Porch, objects/s", lambda result: _number(PORCH_RATES[result.workload], 1)),
+    ("times Porch", lambda result: _number(result.ratio, 1)),
+    ("cores busy with the stack", lambda result: _number(_cpu(result) / result.timing.seconds, 1)),
+    ("pushes", lambda result: str(result.pushes)),
+    ("pushes per object", lambda result: _number(result.pushes_per_object)),
+    ("Temporal runs per object", lambda result: _number(result.costs.runs)),
+    ("Temporal activities per object", lambda result: _number(result.costs.activities)),
+    ("workflow tasks per object", lambda result: _number(result.costs.workflow_tasks)),
+)

@@ -1,0 +1,144 @@
+"""Measures bursts against a stack of its own, and prints one table."""
+
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+import click
+from temporalio.client import Client
+
+from bench.conditions import Conditions
+from bench.follow import BenchError, following
+from bench.results import Result, print_results
+from bench.runs import run_costs
+from bench.usage import usage_of, used_since
+from bench.workloads import NAMESPACE, REPOSITORY, Bench, object_name
+from cli.demo.repository import GitFailed
+from cli.stack.gitserver import STATISTICS_PATH
+from cli.stack.logs import Say, console
+from cli.stack.run import STACK_ERRORS, running_stack
+from cli.stack.settings import StackSettings, load_stack_settings
+from cli.stack.state import StackRecord, StateFolder
+from kube.client import KubeClient
+
+WORKLOADS = ("init", "publish")
+
+_CLIENT_CONNECTIONS = 20
+
+
+class Measurement:
+    """Runs workloads on a running stack and measures each."""
+
+    def __init__(self, bench: Bench, stack: StackRecord, temporal: Client) -> None:
+        """Take what to run, and what to read the figures from."""
+        self._bench = bench
+        self._stack = stack
+        self._temporal = temporal
+
+    async def run(self, sizes: Sequence[int], workloads: Sequence[str], say: Say) -> list[Result]:
+        """Run workloads of each size, on packages of their own.
+
+        Raises:
+            BenchError: One of them did not come out at 100 %.
+        """
+        await self._bench.prepare()
+        results = []
+        for size in sizes:
+            packages = [f"burst-{size}-{number}" for number in range(1, size + 1)]
+            for workload in WORKLOADS[: 1 + max(WORKLOADS.index(name) for name in workloads)]:
+                say("bench", f"{workload} of {size} objects")
+                result = await self._measure(workload, packages)
+                if workload in workloads:
+                    results.append(result)
+        return results
+
+    async def _measure(self, workload: str, packages: list[str]) -> Result:
+        since = datetime.now(UTC)
+        pushes, before = await self._pushes(), usage_of(self._stack)
+        timing = await (self._bench.init(packages) if workload == "init" else self._bench.publish(packages))
+        parts, pushed = used_since(before, usage_of(self._stack)), await self._pushes() - pushes
+        names = [object_name(package) for package in packages]
+        costs = await run_costs(self._temporal, NAMESPACE, names, since)
+        return Result(workload, len(packages), timing, pushed, costs, parts)
+
+    async def _pushes(self) -> int:
+        async with aiohttp.ClientSession(trust_env=False) as session:
+            answer = await session.get(self._stack.git + STATISTICS_PATH, raise_for_status=True)
+            pushes: dict[str, int] = (await answer.json())["pushes"]
+            return pushes.get(f"{REPOSITORY}.git", 0)
+
+
+async def measure(
+    settings: StackSettings, sizes: Sequence[int], workloads: Sequence[str], say: Say
+) -> tuple[Conditions, list[Result]]:
+    """Run workloads against a stack that is started for them and stopped after them.
+
+    Args:
+        settings: Of the stack.
+        sizes: Objects of each burst.
+        workloads: Some of `WORKLOADS`.
+        say: Told what happens, and what the parts log.
+
+    Raises:
+        BenchError: A workload did not come out at 100 %.
+    """
+    folder = StateFolder(settings.state_dir)
+    async with (
+        running_stack(settings, say) as stack,
+        await KubeClient.connect(folder.kubeconfig, max_connections=_CLIENT_CONNECTIONS) as client,
+        following(client, NAMESPACE) as follower,
+    ):
+        conditions = await asyncio.to_thread(Conditions.read, stack, settings.workers)
+        bench = Bench(client, follower, folder.git, stack.git)
+        measurement = Measurement(bench, stack, await Client.connect(stack.temporal))
+        return conditions, await measurement.run(sizes, workloads, say)
+
+
+def _numbers(_: click.Context, parameter: click.Parameter, value: str) -> list[int]:
+    try:
+        numbers = [int(number) for number in value.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 1 or len(set(numbers)) < len(numbers):
+        raise click.BadParameter("different numbers above zero, separated by commas", param=parameter)
+    return numbers
+
+
+def _names(_: click.Context, parameter: click.Parameter, value: str) -> list[str]:
+    names = value.split(",")
+    if not set(names) <= set(WORKLOADS):
+        raise click.BadParameter(f"some of {', '.join(WORKLOADS)}, separated by commas", param=parameter)
+    return names
+
+
+@click.command()
+@click.option("--objects", default="50,200", callback=_numbers, help="Objects of each burst [default 50,200]")
+@click.option("--workloads", default=",".join(WORKLOADS), callback=_names, help="What to run [default init,publish]")
+@click.option("--workers", type=click.IntRange(1, 64), help="Worker processes [default: as porchflow up]")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def main(*, objects: list[int], workloads: list[str], workers: int | None, as_json: bool) -> None:
+    """Measure bursts of PackageRevisions against a stack of its own; ends with 1 when an object is lost or Stalled."""
+    state = Path(tempfile.mkdtemp(prefix="porchflow-bench-"))
+    ports = dict.fromkeys((name for name in StackSettings.model_fields if name.endswith("_port")), 0)
+    settings = load_stack_settings({"state_dir": state, "workers": workers, **ports})
+    try:
+        conditions, results = asyncio.run(measure(settings, objects, workloads, console(only_stack=True)))
+    except (BenchError, GitFailed, *STACK_ERRORS) as error:
+        click.echo(f"Error: {error}\nthe logs are in {state / 'logs'}", err=True)
+        sys.exit(1)
+    shutil.rmtree(state)
+    if as_json:
+        click.echo(json.dumps({"conditions": asdict(conditions), "results": [result.as_json() for result in results]}))
+    else:
+        print_results(conditions, results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""What a workload cost in Temporal: its runs, and the histories of a sample of them."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+
+from bench.follow import BenchError
+from workflows.identity import workflow_id
+
+SAMPLE = 10
+"""Objects whose histories are read."""
+
+_RUNNING = "ExecutionStatus = 'Running'"
+_QUIET_SECONDS = 60.0
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class RunCosts:
+    """Means for one object."""
+
+    runs: float
+    workflow_tasks: float
+    activities: float
+    """Scheduled by the server; local activities cost no task of their own and are not among them."""
+
+
+async def run_costs(client: Client, namespace: str, names: Sequence[str], since: datetime) -> RunCosts:
+    """Read what the objects' workflows did since a moment, after the last of them has ended.
+
+    Raises:
+        BenchError: They do not end.
+    """
+    await _until_quiet(client)
+    sample = names[:: max(1, len(names) // SAMPLE)][:SAMPLE]
+    counted = await asyncio.gather(*(_count(client, workflow_id(namespace, name), since) for name in sample))
+    total = sum(counted, Counter())
+
+    def mean(key: str) -> float:
+        return total[key] / len(sample)
+
+    return RunCosts(runs=mean("runs"), workflow_tasks=mean("workflow_tasks"), activities=mean("activities"))
+
+
+async def _until_quiet(client: Client) -> None:
+    try:
+        async with asyncio.timeout(_QUIET_SECONDS):
+            while (await client.count_workflows(_RUNNING)).count:  # noqa: ASYNC110 - Temporal tells nobody
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        raise BenchError(f"workflows still run {_QUIET_SECONDS:g} s after all objects were done") from None
+
+
+async def _count(client: Client, workflow: str, since: datetime) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    query = f"WorkflowId = '{workflow}' AND StartTime >= '{since.isoformat()}'"
+    async for run in client.list_workflows(query):
+        counts["runs"] += 1
+        history = await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
+        kinds = Counter(event.event_type for event in history.events)
+        counts["workflow_tasks"] += kinds[EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED]
+        counts["activities"] += kinds[EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED]
+    return counts

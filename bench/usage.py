@@ -1,0 +1,62 @@
+"""What the parts of the stack use of the machine: CPU time and memory, from the operating system's own books."""
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from cli.stack.state import StackRecord
+
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one part used since it was started."""
+
+    cpu_seconds: float
+    """Of the part and all its children, those that ended included."""
+    peak_mib: float
+    """Most memory that was resident at once; of the part and the children that it has now."""
+
+    def since(self, before: "Usage") -> "Usage":
+        """Return what was used meanwhile; a peak has no beginning and stays."""
+        return Usage(self.cpu_seconds - before.cpu_seconds, self.peak_mib)
+
+
+def usage_of(record: StackRecord) -> dict[str, Usage]:
+    """Return the usage of each part of a running stack."""
+    return {name: _usage(_family(part.pid)) for name, part in record.parts.items()}
+
+
+def used_since(before: Mapping[str, Usage], after: Mapping[str, Usage]) -> dict[str, Usage]:
+    """Return what each part used between two looks."""
+    return {name: usage.since(before.get(name, Usage(0.0, 0.0))) for name, usage in after.items()}
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        return [parent, *parent.children(recursive=True)]
+    return []
+
+
+def _usage(processes: Iterable[psutil.Process]) -> Usage:
+    cpu = peak = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            cpu += times.user + times.system + times.children_user + times.children_system
+            peak += _peak_mib(process)
+    return Usage(cpu, peak)
+
+
+def _peak_mib(process: psutil.Process) -> float:
+    """Return the high-water mark that Linux keeps; elsewhere what is resident now."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path(f"/proc/{process.pid}/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return float(process.memory_info().rss) / _MIB

@@ -1,0 +1,135 @@
+"""`python -m bench`, as `make bench` runs it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.conditions import Conditions
+from bench.follow import BenchError, Follower, following, is_ready, is_rendered
+from bench.results import PORCH_RATES, Result, print_results
+from bench.runs import RunCosts
+from bench.usage import Usage
+from bench.workloads import Timing
+from kube.client import KubeClient
+from kube.resources import PACKAGEREVISIONS
+from tests.e2e.system import PR, ROOT
+
+N = 3
+PARTS = {"etcd", "kube-apiserver", "temporal", "git-server", "function-runner", "watcher", "worker-1"}
+
+
+def bench(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "bench", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=110)
+
+
+def test_a_small_burst_has_consistent_figures(server_binaries: dict[str, Path]) -> None:
+    done = bench("--objects", str(N), "--workers", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    init, publish = report["results"]
+    assert [init["workload"], publish["workload"]] == ["init", "publish"]
+    for result in (init, publish):
+        assert result["objects"] == N
+        assert result["rate"] == pytest.approx(N / result["timing"]["seconds"])
+        assert sum(result["timing"]["split"].values()) == pytest.approx(result["timing"]["seconds"])
+        assert result["ratio"] == pytest.approx(result["rate"] / PORCH_RATES[result["workload"]])
+        assert result["pushes_per_object"] == result["pushes"] / N
+        assert set(result["parts"]) == PARTS
+        assert all(part["cpu_seconds"] >= 0 and part["peak_mib"] > 0 for part in result["parts"].values())
+        assert result["parts"]["worker-1"]["cpu_seconds"] > 0
+    # Each draft is pushed, each proposal and each merge; how many share a push depends on their timing.
+    assert 1 <= init["pushes"] <= 2 * N
+    assert 2 <= publish["pushes"] <= 2 * N
+    assert init["costs"]["runs"] == 1
+    assert 1 <= init["costs"]["activities"] <= 2
+    # A run that has not quite ended takes the next step along.
+    assert 1 <= publish["costs"]["runs"] <= 2
+    assert publish["costs"]["activities"] == 2
+    conditions = report["conditions"]
+    assert conditions["workers"] == 1
+    assert set(conditions["versions"]) == {"Python", "temporalio", "git", "etcd", "kube-apiserver", "temporal"}
+    assert "unknown" not in conditions["versions"].values()
+
+
+@pytest.mark.parametrize("arguments", [("--objects", "0"), ("--objects", "x"), ("--workloads", "init,dance")])
+def test_a_wrong_argument_is_refused_before_anything_starts(arguments: tuple[str, str]) -> None:
+    done = bench(*arguments)
+    assert done.returncode == 2
+    assert "separated by commas" in done.stderr
+
+
+def test_the_table_shows_each_workload(capsys: pytest.CaptureFixture[str]) -> None:
+    timing = Timing(10.0, {"created": 1.0, "rendered": 9.0})
+    costs = RunCosts(runs=1.0, workflow_tasks=2.0, activities=1.0)
+    result = Result("init", 590, timing, 59, costs, {"temporal": Usage(15.0, 200.4), "worker-1": Usage(5.0, 99.5)})
+    print_results(Conditions(4, 0.25, "Linux", 1, {"git": "2.39"}), [result])
+    printed = capsys.readouterr().out
+    assert "4 cores, load 0.2 before, 1 workers, Linux; git 2.39" in printed
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if "│" in line]
+    shown = dict(line for line in lines if len(line) == 2)
+    assert shown["objects"] == "590"
+    assert shown["objects/s"] == "59.0"
+    assert shown["times Porch"] == "10.0"
+    assert shown["pushes per object"] == "0.10"
+    assert shown["CPU seconds of all"] == "20.00"
+    assert shown["cores busy with the stack"] == "2.0"
+    assert shown["peak MiB of temporal"] == "200"
+    assert shown["until rendered, s"] == "9.00"
+
+
+@pytest.fixture
+async def follower(kube: KubeClient, namespace: str) -> AsyncIterator[Follower]:
+    async with following(kube, namespace) as follower:
+        yield follower
+
+
+async def create(kube: KubeClient, namespace: str, name: str) -> None:
+    spec = {"packageName": "p", "repository": "r", "workspaceName": "w", "lifecycle": "Draft"}
+    metadata = {"name": name, "namespace": namespace}
+    manifest = {"apiVersion": PR, "kind": "PackageRevision", "metadata": metadata, "spec": spec}
+    await kube.create(PACKAGEREVISIONS, manifest)
+
+
+async def report(kube: KubeClient, namespace: str, name: str, **statuses: str) -> None:
+    conditions = [
+        {"type": kind, "status": status, "reason": "Told", "message": "by a test", "observedGeneration": 1}
+        | {"lastTransitionTime": "2026-01-01T00:00:00Z"}
+        for kind, status in statuses.items()
+    ]
+    status = {"observedGeneration": 1, "conditions": conditions}
+    await kube.merge_patch(PACKAGEREVISIONS, namespace, name, {"status": status}, subresource="status")
+
+
+async def test_following_ends_when_the_last_object_is_done(
+    kube: KubeClient, namespace: str, follower: Follower
+) -> None:
+    names = ["r.p.a", "r.p.b"]
+    for name in names:
+        await create(kube, namespace, name)
+    await report(kube, namespace, "r.p.a", Ready="True", Rendered="True")
+    with pytest.raises(BenchError, match=r"1 of 2 objects lost: not done, .* r\.p\.b"):
+        await follower.until(names, "done", is_rendered, quiet=0.5)
+    await report(kube, namespace, "r.p.b", Ready="True", Rendered="False")
+    await follower.until(names, "ready", is_ready)
+    await report(kube, namespace, "r.p.b", Ready="True", Rendered="True")
+    await follower.until(names, "done", is_rendered)
+
+
+async def test_following_fails_for_what_is_stalled_or_gone(
+    kube: KubeClient, namespace: str, follower: Follower
+) -> None:
+    await create(kube, namespace, "r.p.a")
+    await report(kube, namespace, "r.p.a", Ready="False", Stalled="True")
+    with pytest.raises(BenchError, match=r"r\.p\.a is Stalled: Told: by a test"):
+        await follower.until(["r.p.a"], "ready", is_ready)
+    await create(kube, namespace, "r.p.b")
+    await follower.until(["r.p.b"], "there", lambda _: True)
+    await kube.delete(PACKAGEREVISIONS, namespace, "r.p.b")
+    with pytest.raises(BenchError, match=r"r\.p\.b is gone"):
+        await follower.until(["r.p.b"], "ready", is_ready)
