@@ -26,7 +26,7 @@ from kube.errors import Conflict, Forbidden, KubeError, KubeUnavailable
 logger = logging.getLogger(__name__)
 
 WAITING_DELAY = timedelta(seconds=15)
-"""How long a wait for something else lasts before the next look. What is waited for usually ends it sooner by a signal."""
+"""How long a wait for something else lasts before the next look; a signal usually ends it sooner."""
 
 
 class PhaseError(Exception):

@@ -10,7 +10,7 @@ from kube.resources import PACKAGEREVISIONS
 
 
 class LatestLabel:
-    """Keeps `porch.kpt.dev/latest-revision` right on all revisions of a package (reference: Porch labels.go behaviour)."""
+    """Keeps `porch.kpt.dev/latest-revision` right on all revisions of a package."""
 
     def __init__(self, kube: KubeClient) -> None:
         """Take the API client."""

@@ -6,10 +6,11 @@ from typing import Any
 from activities.definitions import PhaseInput, PhaseResult
 from activities.failures import Stalled
 from activities.labels import LatestLabel
-from activities.locks import published_ref, self_lock
+from activities.locks import published_ref, reported_commit, self_lock
 from activities.phase import Target, acknowledged, run_of
 from activities.reporting import Report, StatusReporter
 from api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from api.names import RENDER_REQUEST_ANNOTATION
 from api.packagerevision import Lifecycle, PackageRevision
 from gitrepo.packages import GitStore
 from gitrepo.state import PackageState
@@ -61,13 +62,13 @@ class LifecyclePhase:
         return PhaseResult(summary=summary, current=desired, commit=after.commit, revision=after.revision)
 
     async def _state(self, target: Target) -> PackageState:
-        lock, repository = target.revision.status.self_lock, target.repository
+        repository, status = target.repository, target.revision.status
         return await self._git.state(
             repository.remote,
             repository.branch,
             target.location,
-            tag_hint=published_ref(target.revision.status),
-            commit_hint=lock.git.commit if lock is not None and lock.git is not None else None,
+            tag_hint=published_ref(status),
+            commit_hint=reported_commit(status) or None,
         )
 
     async def _move(self, target: Target, before: PackageState, desired: Lifecycle) -> PackageState:
@@ -89,7 +90,8 @@ class LifecyclePhase:
             )
         return await move(target, before)
 
-    async def _propose(self, target: Target, _: PackageState) -> PackageState:
+    async def _propose(self, target: Target, before: PackageState) -> PackageState:
+        _check_reported(target, before, f"set the annotation {RENDER_REQUEST_ANNOTATION} to have it rendered")
         _check_rendered(target.revision)
         _check_readiness(target.revision)
         repository = target.repository
@@ -101,6 +103,7 @@ class LifecyclePhase:
 
     async def _publish(self, target: Target, before: PackageState) -> PackageState:
         if before.lifecycle is Lifecycle.PROPOSED:
+            _check_reported(target, before, "set spec.lifecycle to Draft to look at it again")
             _check_rendered(target.revision)
             _check_readiness(target.revision)
         repository = target.repository
@@ -109,6 +112,7 @@ class LifecyclePhase:
             repository.branch,
             target.location,
             author=repository.author,
+            expected_commit=reported_commit(target.revision.status) or None,
             tag_hint=published_ref(target.revision.status),
             create_branch=repository.create_branch,
         )
@@ -154,13 +158,24 @@ def _published_fields(state: PackageState) -> dict[str, Any]:
     return {"revision": state.revision, "publishedAt": published}
 
 
+def _check_reported(target: Target, state: PackageState, mend: str) -> None:
+    """Refuse content that was pushed behind porchflow's back: nobody rendered it, and nobody approved it."""
+    reported = reported_commit(target.revision.status)
+    if reported and state.commit != reported:
+        raise Stalled(
+            Reason.CONTENT_CHANGED,
+            f"not moved to {target.revision.spec.lifecycle}: {state.ref} is at {state.commit[:12]}, which is not what"
+            f" porchflow knows of ({reported[:12]}); {mend}",
+        )
+
+
 def _check_rendered(revision: PackageRevision) -> None:
     for condition in revision.status.conditions:
         if condition.type == ConditionType.RENDERED and condition.status is ConditionStatus.FALSE:
             raise Stalled(
                 Reason.RENDER_FAILED,
-                f"not moved to {revision.spec.lifecycle}: the last render failed ({condition.message}); mend the package"
-                " and push it again",
+                f"not moved to {revision.spec.lifecycle}: the last render failed ({condition.message}); mend the"
+                " package and push it again",
             )
 
 

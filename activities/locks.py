@@ -34,3 +34,9 @@ def published_ref(status: PackageRevisionStatus) -> str | None:
     """Return the tag that the last report named, which spares reading the package's tags; None for a draft."""
     lock = status.self_lock
     return lock.git.ref if lock is not None and lock.git is not None and (status.revision or 0) > 0 else None
+
+
+def reported_commit(status: PackageRevisionStatus) -> str:
+    """Return the commit that the last report named; empty when none did."""
+    lock = status.self_lock
+    return lock.git.commit if lock is not None and lock.git is not None else ""

@@ -21,7 +21,7 @@ from kube.events import EventRecorder
 
 
 class PhaseActivities(ReconcileActivities):
-    """What a worker registers. Holds clients and short-lived caches only: any worker can run any phase of any object."""
+    """What a worker registers. Holds clients and short-lived caches only: any worker can run any phase."""
 
     def __init__(
         self, *, kube: KubeClient, git: GitStore, evaluator: Evaluator, events: EventRecorder, default_image_prefix: str

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from activities.definitions import PhaseInput, PhaseResult
 from activities.failures import Stalled
 from activities.kptfile import is_rendered
+from activities.locks import reported_commit
 from activities.phase import Target
 from activities.rendered import RenderedReport, condition
 from activities.reporting import Report, StatusReporter
@@ -90,9 +91,11 @@ class RenderPhase:
 
         Rendering it once more would be another commit: functions report other results on what is rendered already.
         """
-        lock, remote = target.revision.status.self_lock, target.repository.remote
-        reported = lock.git.commit if lock is not None and lock.git is not None else ""
-        if tip == reported or await self._git.task_of(remote, tip, target.location) != TaskType.RENDER:
+        remote = target.repository.remote
+        if (
+            tip == reported_commit(target.revision.status)
+            or await self._git.task_of(remote, tip, target.location) != TaskType.RENDER
+        ):
             return None
         files = {path: file.data for path, file in (await self._read(target, tip)).items()}
         ok = is_rendered(files)

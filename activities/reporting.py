@@ -1,4 +1,4 @@
-"""Status of a PackageRevision: the full owned set of each field manager, applied server-side, with one Event per change."""
+"""Status of a PackageRevision: each field manager applies its full owned set, with one Event per change."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -110,7 +110,7 @@ class Repositories:
         except NotFound as error:
             raise Waiting(
                 Reason.SECRET_NOT_FOUND,
-                f"waiting for Secret {name!r} in namespace {namespace!r}, which the Repository names for its credentials",
+                f"waiting for Secret {name!r} in namespace {namespace!r}, which the Repository names for credentials",
             ) from error
         return _credentials(name, secret)
 

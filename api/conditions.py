@@ -58,6 +58,7 @@ class Reason(StrEnum):
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret
     NOT_IN_GIT = "NotInGit"
     NOT_READY = "NotReady"
+    CONTENT_CHANGED = "ContentChanged"
     ILLEGAL_TRANSITION = "IllegalTransition"
     DELETION_REFUSED = "DeletionRefused"
     PACKAGE_TOO_LARGE = "PackageTooLarge"

@@ -96,9 +96,18 @@ def _source_due(metadata: Mapping[str, Any], spec: Mapping[str, Any], status: Ma
 
 def _render_due(spec: Mapping[str, Any], annotations: Mapping[str, str], status: Mapping[str, Any]) -> bool:
     requested = annotations.get(RENDER_REQUEST_ANNOTATION)
-    if not requested or spec.get("lifecycle") != Lifecycle.DRAFT:
+    if not requested or requested == status.get("observedPrrResourceVersion"):
         return False
-    return bool(requested != status.get("observedPrrResourceVersion"))
+    # A proposal that stalled is still a draft in Git, and new content may be what lets it go on.
+    lifecycle = spec.get("lifecycle")
+    return lifecycle == Lifecycle.DRAFT or (lifecycle == Lifecycle.PROPOSED and not _ready(status))
+
+
+def _ready(status: Mapping[str, Any]) -> bool:
+    return any(
+        condition.get("type") == "Ready" and condition.get("status") == "True"
+        for condition in status.get("conditions") or []
+    )
 
 
 def _asked_now(annotations: Mapping[str, str], status: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ RENDER_QUEUE = "render"
 """Renderings only: its activity slots bound how many run at once. Replaces Porch's `max-concurrent-renders`."""
 
 SIGNALS_PER_RUN = 1_000
-"""A run continues as new after this many signals: the server's own suggestion does not count them, and ends a run at 10,000."""
+"""A run continues as new after this many signals: the server does not suggest it for them, and ends a run at 10,000."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ OBSERVE_RETRY = RetryPolicy(
 )
 
 OBSERVE_LOCAL_RETRY_THRESHOLD = timedelta(seconds=2)
-"""Backoffs longer than this wait on a server timer, so that a signal still gets through while the API server is away."""
+"""Backoffs longer than this wait on a server timer, so that a signal gets through while the API server is away."""
 
 SOURCE = ActivityPolicy(
     queue=RECONCILE_QUEUE,

@@ -150,3 +150,31 @@ async def test_deletion_takes_over_from_a_phase_that_retries(
     git_server.faults.fail_next(0)
     await system.kubectl("wait", "packagerevisions", name, "--for=delete", "--timeout=60s")
     assert "refs/heads/drafts/web/v1" not in refs(git_repository.path)
+
+
+async def test_content_that_nobody_rendered_is_not_proposed_until_it_is(
+    system: System, repository: str, git_repository: GitRepository, tmp_path: Path
+) -> None:
+    name = await system.create_draft(repository, "web")
+    await system.ready(name)
+    pushed = await push_content(git_repository.url, "drafts/web/v1", "web", {"Kptfile": KPTFILE}, tmp_path)
+    await system.lifecycle(name, "Proposed")
+    stalled = await system.stalled(name, "ContentChanged")
+    assert pushed[:12] in condition(stalled, "Ready")["message"]
+    assert "refs/heads/drafts/web/v1" in refs(git_repository.path)
+    await system.patch(name, {"metadata": {"annotations": {"porch.kpt.dev/render-request": pushed}}})
+    proposed = await system.ready(name)
+    assert proposed["status"]["selfLock"]["git"]["ref"] == "proposed/web/v1"
+
+
+async def test_a_proposal_that_was_changed_afterwards_is_not_published(
+    system: System, repository: str, git_repository: GitRepository, tmp_path: Path
+) -> None:
+    name = await system.create_draft(repository, "web")
+    await system.ready(name)
+    await system.lifecycle(name, "Proposed")
+    await system.ready(name)
+    await push_content(git_repository.url, "proposed/web/v1", "web", {"sneaked-in.txt": "unseen"}, tmp_path)
+    await system.lifecycle(name, "Published")
+    await system.stalled(name, "ContentChanged")
+    assert not [ref for ref in refs(git_repository.path) if ref.startswith("refs/tags/")]

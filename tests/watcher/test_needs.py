@@ -46,6 +46,7 @@ def stalled(generation: int, status: str = "True") -> dict[str, Any]:
 
 
 _RENDER = {RENDER_REQUEST_ANNOTATION: "17"}
+_READY = {"conditions": [{"type": "Ready", "status": "True"}]}
 _NOW = {RECONCILE_NOW_ANNOTATION: "t2"}
 
 CASES = [
@@ -69,7 +70,12 @@ CASES = [
     ("render requested", package(annotations=_RENDER), True),
     ("render handled", package(annotations=_RENDER, status={"observedPrrResourceVersion": "17"}), False),
     ("newer render requested", package(annotations=_RENDER, status={"observedPrrResourceVersion": "16"}), True),
-    ("render requested of a proposal", package(annotations=_RENDER, spec={"lifecycle": "Proposed"}), False),
+    (
+        "render requested of a proposal",
+        package(annotations=_RENDER, spec={"lifecycle": "Proposed"}, status=_READY),
+        False,
+    ),
+    ("content for a proposal that stalled", package(annotations=_RENDER, spec={"lifecycle": "Proposed"}), True),
     ("render requested of a published one", package(annotations=_RENDER, spec={"lifecycle": "Published"}), False),
     ("empty render request", package(annotations={RENDER_REQUEST_ANNOTATION: ""}), False),
     ("reconcile now", package(annotations=_NOW), True),
