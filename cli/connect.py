@@ -47,7 +47,11 @@ async def connect_kubernetes(settings: Settings) -> KubeClient:
         await client.list_page(PACKAGEREVISIONS, limit=1)
         return client
 
-    return await _persist("the Kubernetes API to serve PackageRevisions", attempt, (KubeError,))
+    try:
+        return await _persist("the Kubernetes API to serve PackageRevisions", attempt, (KubeError,))
+    except BaseException:
+        await client.aclose()
+        raise
 
 
 async def _persist(

@@ -24,6 +24,7 @@ _STACK_VARIABLES = frozenset(
         "ETCD_PORT",
         "TEMPORAL_PORT",
         "UI_PORT",
+        "GIT_PASSWORD",
         "GIT_PORT",
         "RUNNER_PORT",
         "WORKERS",
