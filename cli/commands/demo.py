@@ -31,7 +31,7 @@ def demo(*, stop: bool, **flags: Any) -> None:  # noqa: ANN401 - the values of a
 
     def walk() -> None:
         running = folder.running()
-        stack = running or start_detached(settings, say)
+        stack = running if running is not None and running.ready else start_detached(settings, say)
         try:
             asyncio.run(_run(folder, stack))
         finally:
