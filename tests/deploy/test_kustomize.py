@@ -93,19 +93,15 @@ PERMISSIONS = {
     "porchflow-watcher": {
         (CLUSTER, "packagerevisions.porch.kpt.dev"): "list watch",
         (CLUSTER, "repositories.config.porch.kpt.dev"): "list watch",
-        ("--namespace=porch-system", "leases.coordination.k8s.io"): "get list watch create update patch",
     },
     "porchflow-worker": {
         (CLUSTER, "packagerevisions.porch.kpt.dev"): "get list patch",
         (CLUSTER, "packagerevisions.porch.kpt.dev/status"): "patch",
-        (CLUSTER, "packagerevisions.porch.kpt.dev/finalizers"): "update",
-        (CLUSTER, "repositories.config.porch.kpt.dev"): "get list",
+        (CLUSTER, "repositories.config.porch.kpt.dev"): "get",
         (CLUSTER, "secrets"): "get",
         (CLUSTER, "events"): "get create patch",
     },
-    "porchflow-function-runner": {
-        ("--namespace=porch-fn-system", "functionconfigs.config.porch.kpt.dev"): "get list watch",
-    },
+    "porchflow-function-runner": {},
 }
 """All that each process may do; the README of the rules, so to say."""
 
@@ -134,12 +130,18 @@ class TestPermissions:
         [
             ("porchflow-watcher", "get", "secrets", CLUSTER),
             ("porchflow-watcher", "patch", "packagerevisions.porch.kpt.dev", CLUSTER),
-            ("porchflow-watcher", "list", "leases.coordination.k8s.io", "--namespace=default"),
+            ("porchflow-watcher", "create", "leases.coordination.k8s.io", "--namespace=porch-system"),
             ("porchflow-worker", "list", "secrets", CLUSTER),
             ("porchflow-worker", "delete", "packagerevisions.porch.kpt.dev", CLUSTER),
             ("porchflow-worker", "create", "pods", CLUSTER),
+            ("porchflow-worker", "patch", "repositories.config.porch.kpt.dev", CLUSTER),
             ("porchflow-function-runner", "get", "secrets", "--namespace=porch-fn-system"),
-            ("porchflow-function-runner", "list", "functionconfigs.config.porch.kpt.dev", "--namespace=default"),
+            (
+                "porchflow-function-runner",
+                "list",
+                "functionconfigs.config.porch.kpt.dev",
+                "--namespace=porch-fn-system",
+            ),
         ],
     )
     def test_the_server_says_no(self, kubectl: Kubectl, account: str, verb: str, resource: str, scope: str) -> None:
@@ -233,6 +235,12 @@ class TestProcesses:
             resources = pod["spec"]["containers"][0]["resources"]
             assert resources["requests"].keys() == {"cpu", "memory"}
             assert "memory" in resources["limits"]
+
+    def test_only_those_that_use_kubernetes_get_a_token(self, built: Built) -> None:
+        accounts = built.of("ServiceAccount")
+        assert {pod["spec"]["serviceAccountName"] for pod in built.pods.values()} == set(PERMISSIONS) == set(accounts)
+        for account, grants in PERMISSIONS.items():
+            assert accounts[account].get("automountServiceAccountToken", True) is bool(grants)
 
     def test_no_service_becomes_a_setting(self, built: Built) -> None:
         assert all(pod["spec"]["enableServiceLinks"] is False for pod in built.pods.values())
