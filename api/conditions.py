@@ -61,8 +61,6 @@ class Reason(StrEnum):
     CONTENT_CHANGED = "ContentChanged"
     ILLEGAL_TRANSITION = "IllegalTransition"
     DELETION_REFUSED = "DeletionRefused"
-    PACKAGE_TOO_LARGE = "PackageTooLarge"
-    FUNCTION_NOT_FOUND = "FunctionNotFound"
     FUNCTION_RUNNER_UNAVAILABLE = "FunctionRunnerUnavailable"
     GIT_AUTH_FAILED = "GitAuthFailed"
     GIT_REJECTED = "GitRejected"

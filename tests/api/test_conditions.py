@@ -1,10 +1,14 @@
 """How one set of conditions replaces another."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from api.conditions import MESSAGE_LIMIT, Condition, ConditionStatus, ConditionType, Reason, merge_conditions
+
+PAGE = (Path(__file__).parents[2] / "docs" / "concepts.md").read_text()
 
 BEFORE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NOW = BEFORE + timedelta(hours=1, microseconds=123)
@@ -76,6 +80,13 @@ class TestMerge:
         [merged] = merge_conditions([], [condition(message="x" * length)], MAIN, NOW)
         assert len(merged.message) == min(length, MESSAGE_LIMIT)
         assert merged.message.endswith("…") == cut
+
+
+def test_the_page_on_concepts_tells_every_reason_and_no_other() -> None:
+    _, _, section = PAGE.partition("### Reasons, and what to do")
+    rows = [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("| `")]
+    told = [reason for row in rows for reason in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(told) == sorted(Reason)
 
 
 def test_a_condition_goes_to_the_wire_and_back() -> None:
