@@ -9,6 +9,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import yaml
 from kubernetes.aio.client.configuration import Configuration
@@ -37,7 +39,7 @@ def credentials_loader(kubeconfig: Path | None, context: str | None, max_connect
     async def load() -> Configuration:
         configuration = Configuration(connection_pool_maxsize=max_connections)
         if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
-            return _load_service_account(configuration)
+            return _with_proxy(_load_service_account(configuration))
         paths = _kubeconfig_paths(kubeconfig)
         try:
             await load_kube_config(  # type: ignore[no-untyped-call] # the library has no types there
@@ -45,9 +47,19 @@ def credentials_loader(kubeconfig: Path | None, context: str | None, max_connect
             )
         except (ConfigException, OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
             raise KubeConfigError(f"cannot use the kubeconfig {paths}: {error}") from error
-        return configuration
+        return _with_proxy(configuration)
 
     return load
+
+
+def _with_proxy(configuration: Configuration) -> Configuration:
+    """Take the proxy that the environment names, unless the kubeconfig names one."""
+    # Else aiohttp asks the environment and ~/.netrc for each request, on two threads: a fifth of a worker's CPU time.
+    configuration.client_session_kwargs = {"trust_env": False}
+    server = urlsplit(str(configuration.host))
+    if not configuration.proxy and server.hostname and not proxy_bypass(server.hostname):
+        configuration.proxy = getproxies().get(server.scheme)
+    return configuration
 
 
 def _load_service_account(configuration: Configuration) -> Configuration:

@@ -105,6 +105,35 @@ async def test_a_pod_without_its_token_is_told_so(monkeypatch: pytest.MonkeyPatc
         await KubeClient.connect()
 
 
+@pytest.mark.parametrize(("exempt", "taken"), [("", True), ("cluster.example", False)])
+async def test_the_proxy_of_the_environment_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exempt: str, taken: bool
+) -> None:
+    async with scripted_server() as server:
+        server.lists = [listing(1)]
+        monkeypatch.setenv("http_proxy", server.url)
+        monkeypatch.setenv("no_proxy", exempt)
+        path = kubeconfig_for("http://cluster.example:1", tmp_path)
+        configuration = await credentials_loader(path, None, 10)()
+        assert configuration.proxy == (server.url if taken else None)
+        if taken:
+            async with await KubeClient.connect(path) as client:
+                await client.list_page(WIDGETS)
+            assert [request.headers["Host"] for request in server.requests] == ["cluster.example:1"]
+
+
+async def test_no_password_is_taken_from_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password of-another-server\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with scripted_server() as server:
+        server.lists = [listing(1)]
+        async with await KubeClient.connect(kubeconfig_for(server.url, tmp_path)) as client:
+            await client.list_page(WIDGETS)
+        assert "Authorization" not in server.requests[0].headers
+
+
 async def test_nobody_listens(tmp_path: Path) -> None:
     async with await KubeClient.connect(kubeconfig_for("http://127.0.0.1:1", tmp_path)) as client:
         with pytest.raises(KubeUnavailable, match="cannot reach the API server"):
