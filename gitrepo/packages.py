@@ -13,7 +13,7 @@ from pygit2.enums import ConfigLevel
 from api.packagerevision import Lifecycle
 from gitrepo.annotations import TaskType, content_message, parse_annotations
 from gitrepo.cache import CacheFolder, RepositoryCache
-from gitrepo.commits import DEFAULT_AUTHOR, Author
+from gitrepo.commits import COMMITTER, DEFAULT_AUTHOR, Author
 from gitrepo.connection import Connection, Pools
 from gitrepo.drafts import CommitOnDraft, Content, CreateDraft, Draft, EnsureBranch, Move
 from gitrepo.errors import GitNotFound
@@ -207,9 +207,12 @@ class GitStore:
         """
 
         def read(repo: pygit2.Repository) -> str:
-            message = commit_at(repo, pygit2.Oid(hex=commit)).message
+            found = commit_at(repo, pygit2.Oid(hex=commit))
+            if (found.committer.name, found.committer.email) != (COMMITTER.name, COMMITTER.email):
+                # Who amends a commit of ours keeps its message.
+                return ""
             ours = (location.path, location.workspace)
-            return next((a.task for a in parse_annotations(message) if (a.package, a.workspace) == ours), "")
+            return next((a.task for a in parse_annotations(found.message) if (a.package, a.workspace) == ours), "")
 
         return await self._connection(remote).commit(commit, read)
 

@@ -211,3 +211,12 @@ async def test_the_tip_of_a_package(ready: Served, store: GitStore) -> None:
     tip = await store.package_tip(ready.remote, PLACE)
     assert tip is not None
     assert (tip.commit, tip.ref) == (draft.commit, draft.ref)
+
+
+async def test_only_our_own_commits_have_a_task(ready: Served, store: GitStore) -> None:
+    draft = await init(store, ready.remote, PLACE)
+    assert await store.task_of(ready.remote, draft.commit, PLACE) == TaskType.INIT
+    tree = ready.git("rev-parse", f"{draft.commit}^{{tree}}")
+    amended = ready.git("commit-tree", tree, "-p", f"{draft.commit}^", stdin=ready.message(draft.commit))
+    ready.git("update-ref", PLACE.draft_ref, amended)
+    assert await store.task_of(ready.remote, amended, PLACE) == "", "who amends a commit keeps its message"
