@@ -76,7 +76,12 @@ CASES = [
         False,
     ),
     ("content for a proposal that stalled", package(annotations=_RENDER, spec={"lifecycle": "Proposed"}), True),
-    ("render requested of a published one", package(annotations=_RENDER, spec={"lifecycle": "Published"}), False),
+    ("content for a draft that stalled", package(annotations=_RENDER, spec={"lifecycle": "Published"}), True),
+    (
+        "render requested of a published one",
+        package(annotations=_RENDER, spec={"lifecycle": "Published"}, status={"revision": 1}),
+        False,
+    ),
     ("empty render request", package(annotations={RENDER_REQUEST_ANNOTATION: ""}), False),
     ("reconcile now", package(annotations=_NOW), True),
     ("reconcile now, again", package(annotations=_NOW, status={"observedReconcileNow": "t1"}), True),
