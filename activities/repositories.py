@@ -3,10 +3,12 @@
 import asyncio
 import base64
 import binascii
+import copy
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakValueDictionary
 
 from activities.failures import Stalled, Waiting
 from api.conditions import Reason
@@ -14,11 +16,8 @@ from api.repository import Repository
 from gitrepo.commits import Author
 from gitrepo.remote import BasicAuth, BearerToken, Credentials, Remote
 from kube.client import KubeClient
-from kube.errors import NotFound
+from kube.errors import KubeError, NotFound
 from kube.resources import REPOSITORIES, SECRETS
-
-_FRESH_SECONDS = 2.0
-"""A burst of objects of one repository shares one look at it; an edit is seen this much later at most."""
 
 
 @dataclass(frozen=True)
@@ -34,30 +33,52 @@ class RepositoryAccess:
     author: Author
 
 
-@dataclass(frozen=True)
-class _Seen:
-    repository: dict[str, Any] | None
-    at: float
+@dataclass(eq=False)
+class _Look:
+    """The newest look at one Repository, kept while somebody waits for it."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    began: float = -1.0
+    repository: dict[str, Any] | None = None
+    error: Exception | None = None
 
 
 class Repositories:
-    """Looks up Repository objects, each at most once in two seconds."""
+    """Looks up Repository objects; those who ask while a look is under way share the next one.
+
+    Nothing older than the question is an answer: a signal that a Repository appeared or was mended would otherwise be
+    answered with what was there before, and a deletion would leave its branches behind.
+    """
 
     def __init__(self, kube: KubeClient) -> None:
         """Take the API client."""
         self._kube = kube
-        self._seen: dict[tuple[str, str], _Seen] = {}
-        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+        self._looks: WeakValueDictionary[tuple[str, str], _Look] = WeakValueDictionary()
 
     async def raw(self, namespace: str, name: str) -> dict[str, Any] | None:
-        """Return the Repository object as it was at most two seconds ago, or None where there is none."""
-        key = (namespace, name)
-        async with self._locks.setdefault(key, asyncio.Lock()):
-            seen = self._seen.get(key)
-            if seen is None or time.monotonic() - seen.at > _FRESH_SECONDS:
-                seen = _Seen(await self._read(namespace, name), time.monotonic())
-                self._seen[key] = seen
-            return seen.repository
+        """Return the Repository object as it is now, or None where there is none.
+
+        Raises:
+            KubeError: The API server cannot be reached or refuses.
+        """
+        asked = time.monotonic()
+        look = self._looks.setdefault((namespace, name), _Look())
+        async with look.lock:
+            if look.began < asked:
+                await self._look(look, namespace, name)
+            if look.error is not None:
+                raise copy.copy(look.error)
+            return look.repository
+
+    async def _look(self, look: _Look, namespace: str, name: str) -> None:
+        began = time.monotonic()
+        look.repository, look.error = None, None
+        try:
+            look.repository = await self._read(namespace, name)
+        except KubeError as error:
+            look.error = error
+        # Only now: a look that was cancelled half way answers nobody.
+        look.began = began
 
     async def context(self, namespace: str, name: str) -> str:
         """Return a digest that changes when the Repository appears, goes or gets another spec."""
@@ -110,7 +131,8 @@ class Repositories:
         except NotFound as error:
             raise Waiting(
                 Reason.SECRET_NOT_FOUND,
-                f"waiting for Secret {name!r} in namespace {namespace!r}, which the Repository names for credentials",
+                f"waiting for Secret {name!r} in namespace {namespace!r}, which the Repository names; create it, or"
+                " correct spec.git.secretRef",
             ) from error
         return _credentials(name, secret)
 
