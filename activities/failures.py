@@ -7,7 +7,7 @@ from datetime import timedelta
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.definitions import ErrorKind
-from api.conditions import Reason
+from api.conditions import MESSAGE_LIMIT, Reason
 from functions.errors import RunnerUnavailable
 from gitrepo.errors import (
     GitAuthError,
@@ -18,10 +18,20 @@ from gitrepo.errors import (
     GitNotFound,
     GitQuotaExceeded,
     GitUnavailable,
+    sanitize,
 )
 from gitrepo.refs import InvalidName
-from kpt.errors import InvalidPackage
-from kube.errors import Conflict, Forbidden, KubeError, KubeUnavailable
+from kpt.errors import FunctionFailed, PackageError
+from kube.errors import (
+    Forbidden,
+    Invalid,
+    KubeConfigError,
+    KubeError,
+    KubeUnavailable,
+    NotServed,
+    TooManyRequests,
+    Unauthorized,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -84,11 +94,19 @@ _TABLE = (
     _Row(GitUnavailable, Transient, Reason.GIT_UNAVAILABLE),
     _Row(GitError, Transient, Reason.GIT_FAILED),
     _Row(InvalidName, Stalled, Reason.INVALID_SPEC),
-    _Row(InvalidPackage, Stalled, Reason.INVALID_PACKAGE),
+    _Row(PackageError, Stalled, Reason.INVALID_PACKAGE),
+    _Row(FunctionFailed, Stalled, Reason.RENDER_FAILED),
     _Row(RunnerUnavailable, Transient, Reason.FUNCTION_RUNNER_UNAVAILABLE),
-    _Row(KubeUnavailable, Transient, Reason.KUBERNETES_UNAVAILABLE),
-    _Row(Conflict, Transient, Reason.KUBERNETES_UNAVAILABLE),
+    # Who runs the cluster mends these: RBAC, a token that expired, a CRD that is not installed yet. Nobody has to touch
+    # the object afterwards, so it is tried until then.
     _Row(Forbidden, Transient, Reason.KUBERNETES_FORBIDDEN),
+    _Row(Unauthorized, Transient, Reason.KUBERNETES_FORBIDDEN),
+    _Row(KubeConfigError, Transient, Reason.KUBERNETES_FORBIDDEN),
+    _Row(NotServed, Transient, Reason.KUBERNETES_UNAVAILABLE),
+    _Row(KubeUnavailable, Transient, Reason.KUBERNETES_UNAVAILABLE),
+    _Row(TooManyRequests, Transient, Reason.KUBERNETES_UNAVAILABLE),
+    # The API server's word on content, such as what a Kptfile says of the package: the same again is refused again.
+    _Row(Invalid, Stalled, Reason.KUBERNETES_FAILED),
     _Row(KubeError, Transient, Reason.KUBERNETES_FAILED),
 )
 
@@ -101,14 +119,15 @@ def classify(error: Exception) -> PhaseError:
         if isinstance(error, row.error):
             return row.kind(row.reason, str(error))
     logger.error("unexpected %s", type(error).__name__, exc_info=error)
-    return Transient(Reason.INTERNAL_ERROR, f"unexpected {type(error).__name__}: {error}")
+    return Transient(Reason.INTERNAL_ERROR, sanitize(f"unexpected {type(error).__name__}: {error}"))
 
 
 def to_application_error(error: PhaseError) -> ApplicationError:
-    """Give Temporal the error with its retry behaviour."""
+    """Give Temporal the error with its retry behaviour, and the message as the condition shows it: cut."""
     benign = error.kind in {ErrorKind.WAITING, ErrorKind.SUPERSEDED}
+    long = len(error.message) > MESSAGE_LIMIT
     return ApplicationError(
-        error.message,
+        error.message[: MESSAGE_LIMIT - 1] + "…" if long else error.message,
         type=error.kind,
         non_retryable=error.kind in {ErrorKind.STALLED, ErrorKind.SUPERSEDED},
         next_retry_delay=WAITING_DELAY if error.kind is ErrorKind.WAITING else None,

@@ -5,7 +5,8 @@ from typing import Any
 from activities.definitions import PhaseInput, PhaseResult
 from activities.failures import Stalled
 from activities.labels import LatestLabel
-from activities.phase import Target
+from activities.objects import change_object
+from activities.phase import Target, to_the_end
 from api.conditions import Reason
 from api.names import FINALIZER
 from api.packagerevision import Lifecycle
@@ -37,23 +38,29 @@ class Finalizer:
                 " deletion, which then goes on by itself",
             )
         repository = target.repository
-        await self._git.delete(
-            repository.remote,
-            repository.branch,
-            target.location,
-            author=repository.author,
-            revision=target.revision.status.revision,
+        await to_the_end(
+            self._git.delete(
+                repository.remote,
+                repository.branch,
+                target.location,
+                author=repository.author,
+                revision=target.revision.status.revision,
+            )
         )
         await self._latest.refresh(target.obj, without=target.obj["metadata"]["name"])
         return await self.release(target.obj)
 
     async def release(self, obj: dict[str, Any]) -> PhaseResult:
         """Remove our finalizer and nothing else."""
-        metadata = obj["metadata"]
-        finalizers = [name for name in metadata.get("finalizers") or [] if name != FINALIZER]
-        patch = {"metadata": {"finalizers": finalizers, "resourceVersion": metadata["resourceVersion"]}}
+
+        async def let_go(current: dict[str, Any]) -> dict[str, Any]:
+            metadata = current["metadata"]
+            finalizers = [name for name in metadata.get("finalizers") or [] if name != FINALIZER]
+            patch = {"metadata": {"finalizers": finalizers, "resourceVersion": metadata["resourceVersion"]}}
+            return await self._kube.merge_patch(PACKAGEREVISIONS, metadata["namespace"], metadata["name"], patch)
+
         try:
-            await self._kube.merge_patch(PACKAGEREVISIONS, metadata["namespace"], metadata["name"], patch)
+            await change_object(self._kube, obj, let_go)
         except NotFound:
             return PhaseResult(summary="the object is gone")
-        return PhaseResult(summary="removed from Git; the object may go")
+        return PhaseResult(summary="nothing of it is left in Git; the object may go")

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from activities.failures import Superseded
-from api.intent import intent_key
+from activities.objects import change_object
 from api.names import KPTFILE_FIELD_MANAGER, PACKAGE_REVISION_API_VERSION, PACKAGE_REVISION_KIND
 from kpt.files import decode
 from kpt.kptfile import Kptfile, parse
@@ -48,19 +47,20 @@ class KptfileMirror:
         return obj
 
     async def _apply(self, obj: dict[str, Any], part: dict[str, Any], subresource: str | None = None) -> dict[str, Any]:
-        metadata = obj["metadata"]
-        body = {
-            "apiVersion": PACKAGE_REVISION_API_VERSION,
-            "kind": PACKAGE_REVISION_KIND,
-            "metadata": {key: metadata[key] for key in ("namespace", "name", "uid")},
-            **part,
-        }
-        after = await self._kube.apply(
-            PACKAGEREVISIONS, body, field_manager=KPTFILE_FIELD_MANAGER, subresource=subresource
-        )
-        if intent_key(after) != intent_key(obj):
-            raise Superseded
-        return after
+        async def apply(current: dict[str, Any]) -> dict[str, Any]:
+            metadata = current["metadata"]
+            body = {
+                "apiVersion": PACKAGE_REVISION_API_VERSION,
+                "kind": PACKAGE_REVISION_KIND,
+                "metadata": {key: metadata[key] for key in ("namespace", "name", "uid", "resourceVersion")},
+                **part,
+            }
+            return await self._kube.apply(
+                PACKAGEREVISIONS, body, field_manager=KPTFILE_FIELD_MANAGER, subresource=subresource
+            )
+
+        # An attempt that was superseded and does not know it yet must not write over what came after it.
+        return await change_object(self._kube, obj, apply)
 
 
 def is_rendered(files: Mapping[str, bytes]) -> bool:
@@ -96,11 +96,12 @@ def _conditions(kptfile: Kptfile) -> list[dict[str, Any]]:
             key: value
             for key, value in (
                 ("type", condition.type),
-                ("status", condition.status),
+                ("status", condition.truth),
                 ("reason", condition.reason),
                 ("message", condition.message),
             )
             if value
         }
         for condition in kptfile.conditions
+        if condition.type
     ]

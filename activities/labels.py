@@ -19,21 +19,27 @@ class LatestLabel:
     async def refresh(self, obj: dict[str, Any], *, without: str = "") -> None:
         """Set the label to "true" on the highest published revision of the object's package, else to "false".
 
+        Looks again after every change: of two workers that publish at the same time, the one that looks last sees both
+        revisions, and mends what the other did.
+
         Args:
             obj: Any revision of the package.
             without: Name of a revision that is about to go and does not count.
         """
         namespace, spec = obj["metadata"]["namespace"], obj["spec"]
         selector = f"spec.repository={spec['repository']},spec.packageName={spec['packageName']}"
-        revisions = [item async for item in self._kube.list_all(PACKAGEREVISIONS, namespace, field_selector=selector)]
-        latest = _latest([item for item in revisions if item["metadata"]["name"] != without])
-        for item in revisions:
-            await self._label(item, "true" if item["metadata"]["name"] == latest else "false")
+        changed = True
+        while changed:
+            changed = False
+            found = [item async for item in self._kube.list_all(PACKAGEREVISIONS, namespace, field_selector=selector)]
+            latest = _latest([item for item in found if item["metadata"]["name"] != without])
+            for item in found:
+                changed |= await self._label(item, "true" if item["metadata"]["name"] == latest else "false")
 
-    async def _label(self, item: dict[str, Any], value: str) -> None:
+    async def _label(self, item: dict[str, Any], value: str) -> bool:
         metadata = item["metadata"]
         if "deletionTimestamp" in metadata or (metadata.get("labels") or {}).get(LATEST_REVISION_LABEL) == value:
-            return
+            return False
         try:
             await self._kube.merge_patch(
                 PACKAGEREVISIONS,
@@ -42,7 +48,8 @@ class LatestLabel:
                 {"metadata": {"labels": {LATEST_REVISION_LABEL: value}}},
             )
         except NotFound:
-            return
+            return False
+        return True
 
 
 def _latest(items: list[dict[str, Any]]) -> str:

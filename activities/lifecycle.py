@@ -7,11 +7,14 @@ from activities.definitions import PhaseInput, PhaseResult
 from activities.failures import Stalled
 from activities.labels import LatestLabel
 from activities.locks import published_ref, reported_commit, self_lock
-from activities.phase import Target, acknowledged, run_of
+from activities.observe import facts_of
+from activities.phase import Target, acknowledged, run_of, to_the_end
+from activities.rendered import condition
 from activities.reporting import Report, StatusReporter
 from api.conditions import Condition, ConditionStatus, ConditionType, Reason
-from api.names import RENDER_REQUEST_ANNOTATION
-from api.packagerevision import Lifecycle, PackageRevision
+from api.names import RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
+from api.packagerevision import NEXT_LIFECYCLES, Lifecycle, PackageRevision
+from gitrepo.annotations import TaskType
 from gitrepo.packages import GitStore
 from gitrepo.state import PackageState
 
@@ -26,16 +29,21 @@ class LifecyclePhase:
         self._git = git
         self._reporter = reporter
         self._latest = latest
-        self._moves: dict[tuple[Lifecycle, Lifecycle], _Move] = {
-            (Lifecycle.DRAFT, Lifecycle.PROPOSED): self._propose,
-            (Lifecycle.PROPOSED, Lifecycle.DRAFT): self._reject,
-            (Lifecycle.PROPOSED, Lifecycle.PUBLISHED): self._publish,
+        draft, proposed, published, deletion = Lifecycle
+        self._moves: dict[tuple[Lifecycle, Lifecycle], tuple[_Move, ...]] = {
+            (draft, proposed): (self._propose,),
+            (proposed, draft): (self._reject,),
+            (proposed, published): (self._publish,),
+            (published, deletion): (self._propose_deletion,),
+            (deletion, published): (self._undo_deletion,),
+            # The ways of who went on before the step in between was made. The API server lets nobody skip one.
+            (draft, published): (self._publish,),
+            (draft, deletion): (self._publish, self._propose_deletion),
+            (proposed, deletion): (self._publish, self._propose_deletion),
             # The ways to finish what an earlier attempt left half done.
-            (Lifecycle.PUBLISHED, Lifecycle.PUBLISHED): self._publish,
-            (Lifecycle.PROPOSED, Lifecycle.PROPOSED): self._propose,
-            (Lifecycle.DRAFT, Lifecycle.DRAFT): self._reject,
-            (Lifecycle.PUBLISHED, Lifecycle.DELETION_PROPOSED): self._propose_deletion,
-            (Lifecycle.DELETION_PROPOSED, Lifecycle.PUBLISHED): self._undo_deletion,
+            (published, published): (self._publish,),
+            (proposed, proposed): (self._propose,),
+            (draft, draft): (self._reject,),
         }
 
     async def run(self, target: Target, request: PhaseInput) -> PhaseResult:  # noqa: ARG002 - the shape of every phase
@@ -52,7 +60,7 @@ class LifecyclePhase:
             )
         before = await self._state(target)
         after = await self._move(target, before, desired)
-        await self._report(target, before, after)
+        await self._report(target, before, after, desired)
         if desired.is_published:
             await self._latest.refresh(target.obj)
         moved = before.lifecycle is not after.lifecycle
@@ -80,30 +88,57 @@ class LifecyclePhase:
             )
         if before.lifecycle is desired and before.complete:
             return before
-        move = self._moves.get((before.lifecycle, desired))
-        if move is None:
-            allowed = sorted(to for start, to in self._moves if start is before.lifecycle and to is not start)
+        moves = self._moves.get((before.lifecycle, desired))
+        if moves is None:
             raise Stalled(
                 Reason.ILLEGAL_TRANSITION,
                 f"cannot go from {before.lifecycle} to {desired}: from {before.lifecycle} set spec.lifecycle to"
-                f" {' or '.join(allowed)}",
+                f" {' or '.join(NEXT_LIFECYCLES[before.lifecycle])}",
             )
-        return await move(target, before)
+        state = before
+        for move in moves:
+            state = await to_the_end(move(target, state))
+        return state
 
     async def _propose(self, target: Target, before: PackageState) -> PackageState:
-        _check_reported(target, before, f"set the annotation {RENDER_REQUEST_ANNOTATION} to have it rendered")
+        await self._check_reported(target, before)
         _check_rendered(target.revision)
         _check_readiness(target.revision)
         repository = target.repository
-        return await self._git.propose(repository.remote, repository.branch, target.location)
+        return await self._git.propose(
+            repository.remote, repository.branch, target.location, expected_commit=before.commit
+        )
+
+    async def _check_reported(self, target: Target, state: PackageState) -> None:
+        """Refuse content that was pushed behind porchflow's back: nobody rendered it, and nobody approved it."""
+        reported = reported_commit(target.revision.status)
+        if not reported or state.commit == reported:
+            return
+        draft = state.lifecycle is Lifecycle.DRAFT
+        if (
+            draft
+            and await self._git.task_of(target.repository.remote, state.commit, target.location) == TaskType.RENDER
+        ):
+            # Our own rendering, pushed by an attempt that could tell but half of it.
+            return
+        mend = (
+            f"set the annotation {RENDER_REQUEST_ANNOTATION} to a new value to have it rendered"
+            if draft
+            else f"put the branch back to {reported}, and set the annotation {RECONCILE_NOW_ANNOTATION} to a new value"
+        )
+        raise Stalled(
+            Reason.CONTENT_CHANGED,
+            f"not moved to {target.revision.spec.lifecycle}: {state.ref} is at {state.commit[:12]}, which is not what"
+            f" porchflow knows of ({reported[:12]}); {mend}",
+        )
 
     async def _reject(self, target: Target, _: PackageState) -> PackageState:
         repository = target.repository
         return await self._git.reject(repository.remote, repository.branch, target.location)
 
     async def _publish(self, target: Target, before: PackageState) -> PackageState:
-        if before.lifecycle is Lifecycle.PROPOSED:
-            _check_reported(target, before, "set spec.lifecycle to Draft to look at it again")
+        if before.lifecycle in {Lifecycle.DRAFT, Lifecycle.PROPOSED}:
+            await self._check_reported(target, before)
             _check_rendered(target.revision)
             _check_readiness(target.revision)
         repository = target.repository
@@ -112,7 +147,7 @@ class LifecyclePhase:
             repository.branch,
             target.location,
             author=repository.author,
-            expected_commit=reported_commit(target.revision.status) or None,
+            expected_commit=before.commit if before.lifecycle in {Lifecycle.DRAFT, Lifecycle.PROPOSED} else None,
             tag_hint=published_ref(target.revision.status),
             create_branch=repository.create_branch,
         )
@@ -129,22 +164,29 @@ class LifecyclePhase:
             repository.remote, repository.branch, target.location, revision=before.revision
         )
 
-    async def _report(self, target: Target, before: PackageState, after: PackageState) -> None:
+    async def _report(self, target: Target, before: PackageState, after: PackageState, desired: Lifecycle) -> None:
         obj = target.obj
-        ready = Condition(
-            type=ConditionType.READY,
-            status=ConditionStatus.TRUE,
-            reason=Reason.READY,
-            message=_told(before, after),
-            observed_generation=obj["metadata"]["generation"],
-        )
-        fields = {
-            **acknowledged(obj),
-            "selfLock": self_lock(target, after),
-            "lastRun": run_of("Succeeded"),
-            **_published_fields(after),
-        }
-        target.obj = await self._reporter.report(obj, Report(fields=fields, conditions=(ready,)))
+        target.fields = {"selfLock": self_lock(target, after), **_published_fields(after)}
+        if desired is Lifecycle.DRAFT and facts_of(obj, "").render_pending:
+            report = Report(fields={**target.fields, "lastRun": run_of("Running")}, conditions=_render_follows(obj))
+        elif desired is Lifecycle.DRAFT:
+            _check_rendered(target.revision)
+            report = self._done(target, before, after)
+        else:
+            report = self._done(target, before, after)
+        target.obj = await self._reporter.report(obj, report)
+
+    def _done(self, target: Target, before: PackageState, after: PackageState) -> Report:
+        ready = condition(target.obj, ConditionType.READY, ConditionStatus.TRUE, Reason.READY, _told(before, after))
+        fields = {**acknowledged(target.obj), **target.fields, "lastRun": run_of("Succeeded")}
+        return Report(fields=fields, conditions=(ready,))
+
+
+def _render_follows(obj: dict[str, Any]) -> tuple[Condition, ...]:
+    return (
+        condition(obj, ConditionType.READY, ConditionStatus.FALSE, Reason.PENDING, "a Draft; its rendering follows"),
+        condition(obj, ConditionType.RECONCILING, ConditionStatus.TRUE, Reason.PROGRESSING, "rendering the Draft"),
+    )
 
 
 def _told(before: PackageState, after: PackageState) -> str:
@@ -158,29 +200,18 @@ def _published_fields(state: PackageState) -> dict[str, Any]:
     return {"revision": state.revision, "publishedAt": published}
 
 
-def _check_reported(target: Target, state: PackageState, mend: str) -> None:
-    """Refuse content that was pushed behind porchflow's back: nobody rendered it, and nobody approved it."""
-    reported = reported_commit(target.revision.status)
-    if reported and state.commit != reported:
-        raise Stalled(
-            Reason.CONTENT_CHANGED,
-            f"not moved to {target.revision.spec.lifecycle}: {state.ref} is at {state.commit[:12]}, which is not what"
-            f" porchflow knows of ({reported[:12]}); {mend}",
-        )
-
-
 def _check_rendered(revision: PackageRevision) -> None:
-    for condition in revision.status.conditions:
-        if condition.type == ConditionType.RENDERED and condition.status is ConditionStatus.FALSE:
+    for each in revision.status.conditions:
+        if each.type == ConditionType.RENDERED and each.status is ConditionStatus.FALSE:
+            moved = "a Draft" if revision.spec.lifecycle is Lifecycle.DRAFT else f"not {revision.spec.lifecycle}"
             raise Stalled(
                 Reason.RENDER_FAILED,
-                f"not moved to {revision.spec.lifecycle}: the last render failed ({condition.message}); mend the"
-                " package and push it again",
+                f"{moved}: the last render failed ({each.message}); mend the package and push it again",
             )
 
 
 def _check_readiness(revision: PackageRevision) -> None:
-    status = {condition.type: condition.status for condition in revision.status.package_conditions}
+    status = {each.type: each.status for each in revision.status.package_conditions}
     unmet = [gate.condition_type for gate in revision.spec.readiness_gates if status.get(gate.condition_type) != "True"]
     if unmet:
         raise Stalled(

@@ -50,30 +50,36 @@ def facts_of(obj: dict[str, Any], context: str) -> Facts:
         deleting="deletionTimestamp" in metadata,
         finalizer=FINALIZER in (metadata.get("finalizers") or []),
         desired=spec.lifecycle,
-        current=spec.lifecycle if fresh and _ready(status) else lifecycle_in_git(status),
+        current=(
+            spec.lifecycle
+            if fresh and _has(status, ConditionType.READY, ConditionStatus.TRUE)
+            else lifecycle_in_git(status)
+        ),
         repository=spec.repository,
         package=spec.package_name,
         workspace=spec.workspace_name,
         source_pending=spec.source is not None and not status.creation_source,
         render_pending=_render_pending(status, annotations.get(RENDER_REQUEST_ANNOTATION, ""), token, fresh=fresh),
-        report_pending=not fresh,
+        # What says that it is being worked on when a pass begins was left so by one that could not end.
+        report_pending=not fresh or _has(status, ConditionType.RECONCILING, ConditionStatus.TRUE),
     )
 
 
 def lifecycle_in_git(status: PackageRevisionStatus) -> Lifecycle | None:
     """Return the lifecycle that the last report found in Git, from the ref that the self lock names."""
     ref = status.self_lock.git.ref if status.self_lock and status.self_lock.git else ""
+    if status.revision:
+        # Asked first: a package may live in a directory that is called like the branches of drafts.
+        return Lifecycle.PUBLISHED
     if ref.startswith("drafts/"):
         return Lifecycle.DRAFT
     if ref.startswith("proposed/"):
         return Lifecycle.PROPOSED
-    if ref.startswith("deletionProposed/"):
-        return Lifecycle.DELETION_PROPOSED
     return Lifecycle.PUBLISHED if ref else None
 
 
-def _ready(status: PackageRevisionStatus) -> bool:
-    return any(c.type == ConditionType.READY and c.status is ConditionStatus.TRUE for c in status.conditions)
+def _has(status: PackageRevisionStatus, kind: ConditionType, value: ConditionStatus) -> bool:
+    return any(c.type == kind and c.status is value for c in status.conditions)
 
 
 def _render_pending(status: PackageRevisionStatus, request: str, token: str, *, fresh: bool) -> bool:

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from temporalio import activity
 
 from activities.definitions import ErrorKind, Phase, PhaseInput, PhaseResult
 from activities.failures import PhaseError, Stalled, Superseded, classify, to_application_error
+from activities.objects import change_object
 from activities.reporting import Report, StatusReporter
 from activities.repositories import Repositories, RepositoryAccess
 from api.conditions import Condition, ConditionStatus, ConditionType, Reason
@@ -28,7 +29,10 @@ from kube.client import KubeClient
 from kube.errors import NotFound
 from kube.resources import PACKAGEREVISIONS
 
-_HEARTBEATS_PER_TIMEOUT = 3
+_HEARTBEAT_SECONDS = 1.0
+"""How soon a phase hears that it was superseded; one that is done sooner sends no heartbeat."""
+
+_Result = TypeVar("_Result")
 
 
 @dataclass
@@ -39,6 +43,8 @@ class Target:
     """As the API server serves it; replaced by what each report returns."""
     repository: RepositoryAccess
     location: PackageLocation
+    fields: dict[str, Any] = field(default_factory=dict)
+    """Status fields that hold even if the phase fails from here on: they are reported with the failure."""
 
     @property
     def revision(self) -> PackageRevision:
@@ -83,21 +89,24 @@ class PhaseRunner:
             ApplicationError: With the error's kind as its type; the object's status says the same.
         """
         obj: dict[str, Any] | None = None
+        target: Target | None = None
         async with heartbeating():
             try:
                 obj = await self._read(request)
                 if obj is None:
                     return PhaseResult(summary="the object is gone")
-                name = (obj.get("spec") or {}).get("repository", "")
-                if without_repository and await self._repositories.raw(request.namespace, name) is None:
+                if without_repository and await self._names_nothing(obj):
                     return await without_repository(obj)
                 target = await self._target(obj)
-                obj = target.obj
                 return await body(target, request)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - every error is sorted, shown and given to Temporal
                 failure = classify(error)
-                await self._report_failure(phase, obj, failure)
-                raise to_application_error(failure) from error
+                if target is not None:
+                    failure = await self._report_failure(phase, target.obj, failure, target.fields)
+                elif obj is not None:
+                    failure = await self._report_failure(phase, obj, failure, {})
+                # Not `from error`: Temporal would keep the words of every cause, whatever a library put into them.
+                raise to_application_error(failure) from None
 
     async def _read(self, request: PhaseInput) -> dict[str, Any] | None:
         try:
@@ -107,6 +116,15 @@ class PhaseRunner:
         if intent_key(obj) != request.intent:
             raise Superseded
         return obj
+
+    async def _names_nothing(self, obj: dict[str, Any]) -> bool:
+        """Whether nothing in Git can be the object's: its Repository is gone, or its name was never the right one."""
+        metadata, spec = obj["metadata"], PackageRevision.model_validate(obj).spec
+        try:
+            _check_spec(metadata["name"], spec.repository, spec.package_name, spec.workspace_name)
+        except Stalled:
+            return True
+        return await self._repositories.raw(metadata["namespace"], spec.repository) is None
 
     async def _target(self, obj: dict[str, Any]) -> Target:
         metadata, spec = obj["metadata"], PackageRevision.model_validate(obj).spec
@@ -121,22 +139,40 @@ class PhaseRunner:
 
     async def _own(self, obj: dict[str, Any], repository: RepositoryAccess) -> dict[str, Any]:
         """Add finalizer, owner and label where missing, before anything is written in Git for the object."""
-        patch = _ownership_patch(obj["metadata"], repository)
-        if not patch:
-            return obj
-        metadata = obj["metadata"]
-        patch["resourceVersion"] = metadata["resourceVersion"]
-        return await self._kube.merge_patch(
-            PACKAGEREVISIONS, metadata["namespace"], metadata["name"], {"metadata": patch}
-        )
 
-    async def _report_failure(self, phase: Phase, obj: dict[str, Any] | None, failure: PhaseError) -> None:
-        if obj is None or failure.kind is ErrorKind.SUPERSEDED:
-            return
+        async def own(current: dict[str, Any]) -> dict[str, Any]:
+            metadata = current["metadata"]
+            patch = _ownership_patch(metadata, repository)
+            if not patch:
+                return current
+            patch["resourceVersion"] = metadata["resourceVersion"]
+            return await self._kube.merge_patch(
+                PACKAGEREVISIONS, metadata["namespace"], metadata["name"], {"metadata": patch}
+            )
+
+        return await change_object(self._kube, obj, own)
+
+    async def _report_failure(
+        self, phase: Phase, obj: dict[str, Any], failure: PhaseError, fields: dict[str, Any]
+    ) -> PhaseError:
+        """Show a failure in the status.
+
+        Returns:
+            The failure to raise: another one where the object came to ask for something newer, or where what a person
+            has to know could not be told and must be tried again.
+        """
+        if failure.kind is ErrorKind.SUPERSEDED:
+            return failure
         try:
-            await self._reporter.report(obj, failure_report(phase, obj, failure))
-        except Exception as error:  # noqa: BLE001 - the phase's own error is the one to raise
+            await self._reporter.report(obj, failure_report(phase, obj, failure, fields))
+        except Superseded as superseded:
+            return superseded
+        except Exception as error:  # noqa: BLE001 - sorted below
             activity.logger.warning("cannot report %r in the status: %s", failure.message, error)
+            unreported = classify(error)
+            if failure.kind is ErrorKind.STALLED and unreported.kind is ErrorKind.TRANSIENT:
+                return unreported
+        return failure
 
 
 def _check_spec(name: str, repository: str, package: str, workspace: str) -> None:
@@ -162,14 +198,17 @@ def _ownership_patch(metadata: dict[str, Any], repository: RepositoryAccess) -> 
     if FINALIZER not in finalizers:
         patch["finalizers"] = [*finalizers, FINALIZER]
     owners = metadata.get("ownerReferences") or []
-    if not any(owner["kind"] == "Repository" and owner["name"] == repository.name for owner in owners):
+    if not any(owner["kind"] == "Repository" and owner["uid"] == repository.uid for owner in owners):
+        # One of the same name and another uid is a Repository that was deleted and made again: garbage collection
+        # would delete what it seems to have left behind.
+        others = [owner for owner in owners if (owner["kind"], owner["name"]) != ("Repository", repository.name)]
         owner = {
             "apiVersion": REPOSITORY_API_VERSION,
             "kind": "Repository",
             "name": repository.name,
             "uid": repository.uid,
         }
-        patch["ownerReferences"] = [*owners, owner]
+        patch["ownerReferences"] = [*others, owner]
     if LATEST_REVISION_LABEL not in (metadata.get("labels") or {}):
         patch["labels"] = {LATEST_REVISION_LABEL: "false"}
     return patch
@@ -189,7 +228,7 @@ def acknowledged(obj: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def failure_report(phase: Phase, obj: dict[str, Any], failure: PhaseError) -> Report:
+def failure_report(phase: Phase, obj: dict[str, Any], failure: PhaseError, fields: dict[str, Any]) -> Report:
     """Return how a failed phase shows in the status: by the kind of error, with the same words everywhere."""
     generation = obj["metadata"]["generation"]
     ready = Condition(
@@ -202,7 +241,7 @@ def failure_report(phase: Phase, obj: dict[str, Any], failure: PhaseError) -> Re
     if failure.kind is ErrorKind.STALLED:
         stalled = ready.model_copy(update={"type": ConditionType.STALLED, "status": ConditionStatus.TRUE})
         return Report(
-            fields={**acknowledged(obj), "lastRun": run_of("Stalled")},
+            fields={**fields, **acknowledged(obj), "lastRun": run_of("Stalled")},
             conditions=(ready, stalled),
             **_unrendered(phase, obj, ready),
         )
@@ -215,7 +254,8 @@ def failure_report(phase: Phase, obj: dict[str, Any], failure: PhaseError) -> Re
         message=failure.message if waiting else retry,
         observed_generation=generation,
     )
-    return Report(fields={"lastRun": run_of("Waiting" if waiting else "Retrying")}, conditions=(ready, reconciling))
+    outcome = run_of("Waiting" if waiting else "Retrying")
+    return Report(fields={**fields, "lastRun": outcome}, conditions=(ready, reconciling))
 
 
 def _unrendered(phase: Phase, obj: dict[str, Any], ready: Condition) -> dict[str, Any]:
@@ -235,20 +275,28 @@ def _unrendered(phase: Phase, obj: dict[str, Any], ready: Condition) -> dict[str
 @contextlib.asynccontextmanager
 async def heartbeating() -> AsyncIterator[None]:
     """Heartbeat in the background, so that a lost worker is noticed and a cancellation arrives."""
-    timeout = activity.info().heartbeat_timeout
-    if timeout is None:
-        yield
-        return
-    task = asyncio.create_task(_heartbeat_forever(timeout.total_seconds() / _HEARTBEATS_PER_TIMEOUT))
+    task = asyncio.create_task(_heartbeat_forever())
     try:
         yield
     finally:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await asyncio.gather(task, return_exceptions=True)
 
 
-async def _heartbeat_forever(every: float) -> None:
+async def _heartbeat_forever() -> None:
     while True:
+        await asyncio.sleep(_HEARTBEAT_SECONDS)
         activity.heartbeat()
-        await asyncio.sleep(every)
+
+
+async def to_the_end(work: Awaitable[_Result]) -> _Result:
+    """Wait for a change of Git even where the phase is cancelled meanwhile: a push that is out cannot be taken back.
+
+    What a superseded phase does to Git is then done when the next pass looks at Git, not after.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise

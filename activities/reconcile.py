@@ -43,8 +43,8 @@ class PhaseActivities(ReconcileActivities):
         """See `ReconcileActivities.observe`."""
         try:
             return await self._observer.facts(key)
-        except Exception as error:
-            raise to_application_error(classify(error)) from error
+        except Exception as error:  # noqa: BLE001 - every error is sorted and given to Temporal
+            raise to_application_error(classify(error)) from None
 
     @activity.defn(name="execute_source")
     async def execute_source(self, request: PhaseInput) -> PhaseResult:

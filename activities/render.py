@@ -1,13 +1,14 @@
 """Render phase: run the function pipeline on the draft's newest content, commit the result on top of it."""
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 
+from temporalio import activity
+
 from activities.definitions import PhaseInput, PhaseResult
-from activities.failures import Stalled
+from activities.failures import PhaseError, Stalled
 from activities.kptfile import is_rendered
-from activities.locks import reported_commit
+from activities.locks import draft_lock, reported_commit
 from activities.phase import Target
 from activities.rendered import RenderedReport, condition
 from activities.reporting import Report, StatusReporter
@@ -19,6 +20,7 @@ from gitrepo.packages import GitStore
 from gitrepo.trees import File
 from kpt.evaluation import Evaluator
 from kpt.hydrate import RenderOutcome, render
+from kube.errors import KubeError
 
 _SHOW_AFTER_SECONDS = 1.0
 """A rendering that is done sooner is not announced: the two extra writes would cost more than they tell."""
@@ -55,9 +57,9 @@ class RenderPhase:
             Stalled: A function failed or the package is malformed; what was pushed stays as it is.
             GitConflict: Newer content was pushed meanwhile: the next attempt renders that.
         """
-        tip = await self._draft(target, request)
-        if tip is None:
-            return PhaseResult(summary="there is no draft to render")
+        tip, found = await self._draft(target, request)
+        if found is not Lifecycle.DRAFT:
+            return PhaseResult(summary="there is no draft to render", current=found)
         done = await self._unreported(target, tip)
         if done is not None:
             await self._report.write(target, done.outcome.files, done.commit)
@@ -67,9 +69,11 @@ class RenderPhase:
             rendered = await self._render(target, tip)
         finally:
             announcing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await announcing
+            await asyncio.gather(announcing, return_exceptions=True)
         if not rendered.outcome.ok:
+            if rendered.commit != tip:
+                target.obj = await self._report.mirror(target.obj, rendered.outcome.files)
+                target.fields["selfLock"] = draft_lock(target, rendered.commit)
             raise Stalled(Reason.RENDER_FAILED, rendered.outcome.message)
         await self._report.write(target, rendered.outcome.files, rendered.commit)
         steps = len(rendered.outcome.steps)
@@ -79,12 +83,13 @@ class RenderPhase:
             commit=rendered.commit,
         )
 
-    async def _draft(self, target: Target, request: PhaseInput) -> str | None:
-        if request.commit:
-            return request.commit
+    async def _draft(self, target: Target, request: PhaseInput) -> tuple[str, Lifecycle | None]:
+        """Find the newest content: after a failed attempt it may be another than the source phase made."""
+        if request.commit and activity.info().attempt == 1:
+            return request.commit, Lifecycle.DRAFT
         repository = target.repository
         state = await self._git.state(repository.remote, repository.branch, target.location)
-        return state.commit if state.lifecycle is Lifecycle.DRAFT else None
+        return state.commit, state.lifecycle
 
     async def _unreported(self, target: Target, tip: str) -> _Rendered | None:
         """Find the rendering that an interrupted attempt pushed and could not report.
@@ -128,6 +133,9 @@ class RenderPhase:
         await asyncio.sleep(_SHOW_AFTER_SECONDS)
         request = target.annotations.get(RENDER_REQUEST_ANNOTATION)
         rendering = condition(target.obj, ConditionType.RENDERED, ConditionStatus.UNKNOWN, Reason.PENDING, "rendering")
-        target.obj = await self._reporter.report(
-            target.obj, Report(rendered=rendering, render_fields={"renderingPrrResourceVersion": request})
-        )
+        announcement = Report(rendered=rendering, render_fields={"renderingPrrResourceVersion": request})
+        try:
+            target.obj = await self._reporter.report(target.obj, announcement)
+        except (PhaseError, KubeError) as error:
+            # It is a courtesy: what matters is reported at the end, or fails there.
+            activity.logger.info("cannot say that the rendering is under way: %s", error)

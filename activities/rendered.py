@@ -30,8 +30,7 @@ class RenderedReport:
             commit: The draft commit that holds it.
             fields: More status fields to set.
         """
-        target.obj = await self._mirror.reflect(target.obj, files)
-        obj = target.obj
+        obj = target.obj = await self.mirror(target.obj, files)
         final = target.revision.spec.lifecycle is Lifecycle.DRAFT
         done = {**acknowledged(obj), "lastRun": run_of("Succeeded")} if final else {"lastRun": run_of("Running")}
         target.obj = await self._reporter.report(
@@ -46,6 +45,10 @@ class RenderedReport:
                 },
             ),
         )
+
+    async def mirror(self, obj: dict[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
+        """Show what the Kptfile says; see `KptfileMirror.reflect`."""
+        return await self._mirror.reflect(obj, files)
 
 
 def _ready(obj: dict[str, Any]) -> tuple[Condition, ...]:

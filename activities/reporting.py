@@ -1,13 +1,12 @@
 """Status of a PackageRevision: each field manager applies its full owned set, with one Event per change."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from activities.failures import Superseded
+from activities.objects import change_object
 from api.conditions import Condition, ConditionStatus, ConditionType, merge_conditions
-from api.intent import intent_key
 from api.names import (
     FIELD_MANAGER,
     PACKAGE_REVISION_API_VERSION,
@@ -15,7 +14,7 @@ from api.names import (
     RENDER_FIELD_MANAGER,
 )
 from kube.client import KubeClient
-from kube.errors import Conflict, NotFound
+from kube.errors import NotFound
 from kube.events import EventRecorder
 from kube.resources import PACKAGEREVISIONS
 
@@ -31,9 +30,6 @@ _MAIN_FIELDS = (
     "lastRun",
 )
 _RENDER_FIELDS = ("renderingPrrResourceVersion", "observedPrrResourceVersion")
-_MAIN_CONDITIONS = frozenset({ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED})
-_RENDER_CONDITIONS = frozenset({ConditionType.RENDERED})
-_CONFLICT_RETRIES = 5
 
 
 @dataclass(frozen=True)
@@ -46,10 +42,11 @@ class Report:
 
     fields: Mapping[str, Any] = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
-    """Of the main field manager. It may name `Rendered` while no rendering was done yet: one write less, and the render
-    field manager takes the condition over with its first report."""
+    """Of the main field manager."""
     render_fields: Mapping[str, Any] = field(default_factory=dict)
     rendered: Condition | None = None
+    """Of the render field manager. Until that one has applied something, the main one says that a render is awaited:
+    one write less for every new draft."""
 
 
 class StatusReporter:
@@ -77,29 +74,17 @@ class StatusReporter:
             Superseded: The live object asks for something newer.
             KubeError: The API server cannot be reached or refuses.
         """
-        current = obj
-        for attempt in range(_CONFLICT_RETRIES):
-            try:
-                after = await self._apply(current, report)
-            except Conflict:
-                if attempt == _CONFLICT_RETRIES - 1:
-                    raise
-                current = await self._read_again(obj)
-            except NotFound:
-                return current
-            else:
-                self._tell(current, after)
-                return after
-        return current
-
-    async def _read_again(self, obj: dict[str, Any]) -> dict[str, Any]:
-        metadata = obj["metadata"]
-        latest = await self._kube.get(PACKAGEREVISIONS, metadata["namespace"], metadata["name"])
-        if intent_key(latest) != intent_key(obj):
-            raise Superseded
-        return latest
+        try:
+            after = await change_object(self._kube, obj, lambda current: self._apply(current, report))
+        except NotFound:
+            return obj
+        # Against what the phase read: the half of an apply that was done before a conflict is news too.
+        self._tell(obj, after)
+        return after
 
     async def _apply(self, obj: dict[str, Any], report: Report) -> dict[str, Any]:
+        if _main_speaks_of_rendering(obj, report):
+            report = replace(report, conditions=(*report.conditions, *_awaited(obj, report)), rendered=None)
         render = _render_status(obj, report)
         if render is not None:
             obj = await self._apply_status(obj, render, RENDER_FIELD_MANAGER)
@@ -137,12 +122,30 @@ def _owned(status: Mapping[str, Any], names: Iterable[str], changes: Mapping[str
     return {name: value for name, value in kept.items() if value is not None}
 
 
-def _conditions(
-    status: Mapping[str, Any], wanted: Iterable[Condition], owned: frozenset[ConditionType]
-) -> list[dict[str, Any]]:
-    existing = [Condition.model_validate(condition) for condition in status.get("conditions", [])]
-    mine = [condition for condition in existing if condition.type in owned]
-    merged = merge_conditions(mine, list(wanted), set(owned), datetime.now(UTC))
+def _main_speaks_of_rendering(obj: Mapping[str, Any], report: Report) -> bool:
+    """Whether `Rendered` is the main field manager's: nothing but an awaited render was reported so far."""
+    if not report.conditions or report.render_fields:
+        return False
+    if report.rendered is not None and report.rendered.status is not ConditionStatus.UNKNOWN:
+        return False
+    managers = obj["metadata"].get("managedFields") or []
+    return all(entry.get("manager") != RENDER_FIELD_MANAGER for entry in managers)
+
+
+def _awaited(obj: Mapping[str, Any], report: Report) -> list[Condition]:
+    """Return the `Rendered` condition that the main field manager says or keeps: an apply without it removes it."""
+    if report.rendered is not None:
+        return [report.rendered]
+    existing = [Condition.model_validate(condition) for condition in (obj.get("status") or {}).get("conditions", [])]
+    return [condition for condition in existing if condition.type == ConditionType.RENDERED]
+
+
+def _conditions(obj: Mapping[str, Any], wanted: Iterable[Condition]) -> list[dict[str, Any]]:
+    """Return the conditions to apply, said of the very generation that they are applied to."""
+    generation = obj["metadata"]["generation"]
+    existing = [Condition.model_validate(condition) for condition in (obj.get("status") or {}).get("conditions", [])]
+    current = [condition.model_copy(update={"observed_generation": generation}) for condition in wanted]
+    merged = merge_conditions(existing, current, [condition.type for condition in current], datetime.now(UTC))
     return [condition.model_dump(mode="json", by_alias=True, exclude_none=True) for condition in merged]
 
 
@@ -151,7 +154,10 @@ def _main_status(obj: dict[str, Any], report: Report) -> dict[str, Any] | None:
         return None
     status = obj.get("status") or {}
     wanted = _owned(status, _MAIN_FIELDS, report.fields)
-    wanted["conditions"] = _conditions(status, report.conditions, _MAIN_CONDITIONS)
+    if "observedGeneration" in report.fields:
+        # An object that was read again asks for the same: its generation is handled as much as the one before.
+        wanted["observedGeneration"] = obj["metadata"]["generation"]
+    wanted["conditions"] = _conditions(obj, report.conditions)
     return wanted
 
 
@@ -161,7 +167,7 @@ def _render_status(obj: dict[str, Any], report: Report) -> dict[str, Any] | None
     status = obj.get("status") or {}
     wanted = _owned(status, _RENDER_FIELDS, report.render_fields)
     rendered = [report.rendered] if report.rendered else []
-    wanted["conditions"] = _conditions(status, rendered, _RENDER_CONDITIONS)
+    wanted["conditions"] = _conditions(obj, rendered)
     return wanted
 
 

@@ -1,15 +1,19 @@
 """Source phase: the first content of a package revision, once."""
 
+from typing import Any
+
 from activities.definitions import PhaseInput, PhaseResult
 from activities.failures import Stalled
-from activities.locks import draft_lock
-from activities.phase import Target, run_of
+from activities.locks import draft_lock, self_lock
+from activities.phase import Target, run_of, to_the_end
 from activities.rendered import RenderedReport
 from activities.reporting import Report, StatusReporter
 from api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from api.packagerevision import Lifecycle, PackageSource
 from gitrepo.annotations import TaskType
+from gitrepo.errors import GitConflict
 from gitrepo.packages import GitStore
+from gitrepo.refs import short_ref
 from gitrepo.trees import File
 from kpt.evaluation import Evaluation
 from kpt.hydrate import render
@@ -36,29 +40,54 @@ class SourcePhase:
         task, made = _content(revision.spec.package_name, revision.spec.source)
         files, rendered = await _rendered_without_functions(made)
         repository = target.repository
-        draft = await self._git.create_draft(
-            repository.remote,
-            repository.branch,
-            target.location,
-            {path: File(data=data) for path, data in files.items()},
-            task=task,
-            author=repository.author,
-            create_branch=repository.create_branch,
-        )
+        try:
+            draft = await to_the_end(
+                self._git.create_draft(
+                    repository.remote,
+                    repository.branch,
+                    target.location,
+                    {path: File(data=data) for path, data in files.items()},
+                    task=task,
+                    author=repository.author,
+                    create_branch=repository.create_branch,
+                )
+            )
+        except GitConflict as conflict:
+            return await self._taken(target, task, conflict)
         # A draft that was there already may hold more than this source made.
         rendered = rendered and not draft.existing
         if rendered:
             await self._rendered.write(target, files, draft.commit, creationSource=task.value)
         else:
-            target.obj = await self._reporter.report(target.obj, self._pending(target, draft.commit, task))
+            target.obj = await self._reporter.report(
+                target.obj, self._pending(target, task, draft_lock(target, draft.commit))
+            )
         return PhaseResult(
             summary=f"{task}: draft at {draft.commit[:12]}",
             current=Lifecycle.DRAFT,
-            commit=draft.commit,
+            # Of a proposal the next phase has to find out by itself: it is no draft that could be rendered.
+            commit=draft.commit if draft.ref == short_ref(target.location.draft_ref) else "",
             rendered=rendered,
         )
 
-    def _pending(self, target: Target, commit: str, task: TaskType) -> Report:
+    async def _taken(self, target: Target, task: TaskType, conflict: GitConflict) -> PhaseResult:
+        """Take up a published revision whose object was lost and applied again; refuse what is somebody else's.
+
+        Raises:
+            Stalled: Git holds something else under the name.
+            GitConflict: It came and went: the next attempt sees more.
+        """
+        repository = target.repository
+        state = await self._git.state(repository.remote, repository.branch, target.location)
+        if state.lifecycle is None:
+            raise conflict
+        desired = target.revision.spec.lifecycle
+        if desired is None or not (desired.is_published and state.lifecycle.is_published):
+            raise Stalled(Reason.GIT_CONFLICT, str(conflict)) from conflict
+        target.obj = await self._reporter.report(target.obj, self._pending(target, task, self_lock(target, state)))
+        return PhaseResult(summary=f"{state.ref} is in Git already", current=state.lifecycle, rendered=True)
+
+    def _pending(self, target: Target, task: TaskType, lock: dict[str, Any]) -> Report:
         generation = target.obj["metadata"]["generation"]
 
         def pending(kind: ConditionType, status: ConditionStatus, reason: str = Reason.PENDING) -> Condition:
@@ -69,14 +98,14 @@ class SourcePhase:
         return Report(
             fields={
                 "creationSource": task.value,
-                "selfLock": draft_lock(target, commit),
+                "selfLock": lock,
                 "lastRun": run_of("Running"),
             },
             conditions=(
                 pending(ConditionType.READY, ConditionStatus.FALSE),
                 pending(ConditionType.RECONCILING, ConditionStatus.TRUE, Reason.PROGRESSING),
-                pending(ConditionType.RENDERED, ConditionStatus.UNKNOWN),
             ),
+            rendered=pending(ConditionType.RENDERED, ConditionStatus.UNKNOWN),
         )
 
 
