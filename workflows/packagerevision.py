@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     # only when the import statement names it in full.
     import workflows.policies as policies  # noqa: PLR0402
     from activities.definitions import ErrorKind, Facts, ObjectKey, Phase, PhaseInput, PhaseResult, ReconcileActivities
+    from api.packagerevision import Lifecycle
     from workflows.identity import (
         LIFECYCLE_ATTRIBUTE,
         LOOK_AGAIN_SIGNAL,
@@ -23,6 +24,9 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows.plan import plan
     from workflows.results import Outcome, PackageRevisionResult
+
+_LINE_LIMIT = 300
+"""Characters of a line in the current details; with 50 lines they stay far below what a payload may hold."""
 
 _PhaseActivity = Callable[[ReconcileActivities, PhaseInput], Awaitable[PhaseResult]]
 
@@ -52,6 +56,7 @@ class PackageRevisionWorkflow:
         self._look_again = True
         self._signals = 0
         self._log: list[str] = []
+        self._result = PackageRevisionResult(outcome=Outcome.CONVERGED)
 
     @workflow.signal(name=LOOK_AGAIN_SIGNAL)
     def look_again(self) -> None:
@@ -71,15 +76,14 @@ class PackageRevisionWorkflow:
         """
         # The signal that comes with the start is handled in this very task: the first pass covers it.
         await asyncio.sleep(0)
-        result = PackageRevisionResult(outcome=Outcome.CONVERGED)
         while self._look_again:
             if self._is_long():
                 workflow.continue_as_new(target)
             self._look_again = False
-            result = await self._pass()
-        if result.outcome is Outcome.STALLED:
-            raise ApplicationError(result.message, type=ErrorKind.STALLED, non_retryable=True)
-        return result
+            self._result = await self._pass()
+        if self._result.outcome is Outcome.STALLED:
+            raise ApplicationError(self._result.message, type=ErrorKind.STALLED, non_retryable=True)
+        return self._result
 
     def _is_long(self) -> bool:
         return self._signals >= policies.SIGNALS_PER_RUN or workflow.info().is_continue_as_new_suggested()
@@ -95,7 +99,12 @@ class PackageRevisionWorkflow:
 
     async def _run_phases(self, facts: Facts) -> PackageRevisionResult:
         result = PhaseResult(summary="nothing to do" if facts.exists else "the object is gone", current=facts.current)
-        for phase in plan(facts):
+        phases, again = plan(facts), False
+        if not phases and facts.exists and self._result.outcome is Outcome.STALLED:
+            # A signal that came late asks for nothing new; what a person must do is still to be done.
+            return self._result
+        while phases:
+            phase = phases.pop(0)
             if phase is Phase.RENDER and result.rendered:
                 continue
             self._show_phase(phase, facts)
@@ -104,6 +113,10 @@ class PackageRevisionWorkflow:
             except ActivityError as error:
                 return self._stalled(phase, error)
             self._note(f"{phase}: {result.summary}")
+            if phase is Phase.RENDER and result.current is not Lifecycle.DRAFT:
+                # Git is not where the status has it: that is put right, and then looked at again.
+                phases, again = [Phase.LIFECYCLE], True
+        self._look_again |= again
         return PackageRevisionResult(
             outcome=Outcome.CONVERGED, message=result.summary, lifecycle=result.current, revision=result.revision
         )
@@ -126,7 +139,11 @@ class PackageRevisionWorkflow:
             start_to_close_timeout=policy.start_to_close,
             heartbeat_timeout=policy.heartbeat,
             retry_policy=policy.retry,
-            cancellation_type=ActivityCancellationType.TRY_CANCEL,
+            cancellation_type=(
+                ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
+                if policy.waits_when_superseded
+                else ActivityCancellationType.TRY_CANCEL
+            ),
             summary=f"{phase} {self._key.name}",
         )
         while True:
@@ -137,6 +154,7 @@ class PackageRevisionWorkflow:
             # A phase that retries for weeks must not hold a run open until its history is full: it is begun again.
             if self._is_long() or await self._superseded(facts):
                 handle.cancel()
+                await workflow.wait_condition(handle.done)
                 raise _SupersededError
 
     async def _superseded(self, facts: Facts) -> bool:
@@ -160,5 +178,5 @@ class PackageRevisionWorkflow:
         self._note(f"{phase}: running")
 
     def _note(self, line: str) -> None:
-        self._log = [*self._log[-49:], f"- {workflow.now():%H:%M:%S} {line}"]
+        self._log = [*self._log[-49:], f"- {workflow.now():%H:%M:%S} {line[:_LINE_LIMIT]}"]
         workflow.set_current_details("\n".join(self._log))

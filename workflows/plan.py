@@ -3,8 +3,6 @@
 from activities.definitions import Facts, Phase
 from api.packagerevision import Lifecycle
 
-_RENDERED_WHILE = (Lifecycle.DRAFT, Lifecycle.PROPOSED)
-
 
 def plan(facts: Facts) -> list[Phase]:
     """Return the phases that have work, in the order to run them; empty when the object is converged or gone.
@@ -15,6 +13,9 @@ def plan(facts: Facts) -> list[Phase]:
         return []
     if facts.deleting:
         return [Phase.FINALIZE] if facts.finalizer else []
+    if facts.desired is None:
+        # Nothing is made in Git for who has not said what for; the lifecycle phase says that.
+        return [Phase.LIFECYCLE] if facts.report_pending else []
     phases: list[Phase] = []
     if _rejected(facts):
         # A reject comes first: a package whose render fails must still get out of Proposed to be mended.
@@ -33,10 +34,11 @@ def _rejected(facts: Facts) -> bool:
 
 
 def _render_due(facts: Facts) -> bool:
-    if facts.desired not in _RENDERED_WHILE:
-        return False
-    in_draft = facts.current in {None, Lifecycle.DRAFT} or _rejected(facts)
-    return in_draft and (facts.source_pending or facts.render_pending)
+    if facts.source_pending:
+        return True
+    unknown = facts.current is None and facts.desired is not None and not facts.desired.is_published
+    in_draft = facts.current is Lifecycle.DRAFT or unknown or _rejected(facts)
+    return in_draft and facts.render_pending
 
 
 def _lifecycle_due(facts: Facts, phases: list[Phase]) -> bool:

@@ -29,6 +29,9 @@ class ActivityPolicy:
     heartbeat: timedelta
     """An attempt that is silent for this long counts as lost with its worker."""
     retry: RetryPolicy
+    waits_when_superseded: bool = True
+    """Whether the next pass waits until a cancelled attempt has ended. An attempt that moves branches must have; a
+    rendering need not, because its commit only lands on the very commit that it read."""
 
 
 _FOREVER = RetryPolicy(
@@ -62,6 +65,7 @@ RENDER = ActivityPolicy(
     start_to_close=timedelta(minutes=10),
     heartbeat=timedelta(seconds=10),
     retry=_FOREVER,
+    waits_when_superseded=False,
 )
 LIFECYCLE = ActivityPolicy(
     queue=RECONCILE_QUEUE,

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.definitions import Facts, ObjectKey, Phase, PhaseInput, PhaseResult
+from api.packagerevision import Lifecycle
 
 Behaviour = Callable[[PhaseInput], PhaseResult]
 
@@ -21,8 +22,12 @@ class FakeActivities:
         self.requests: list[tuple[Phase, PhaseInput]] = []
         self.failures: dict[Phase, list[ApplicationError]] = {}
         self.held: dict[Phase, asyncio.Event] = {}
+        self.instead: dict[Phase, Callable[[PhaseInput], Awaitable[None]]] = {}
+        self.lingers: dict[Phase, asyncio.Event] = {}
         self.entered: dict[Phase, asyncio.Event] = {phase: asyncio.Event() for phase in Phase}
         self.cancelled: list[Phase] = []
+        self.ended: list[Phase] = []
+        self.render_finds: Lifecycle | None = Lifecycle.DRAFT
         self.rendered_by_source = False
         self.after: dict[Phase, Callable[[], None]] = {}
 
@@ -53,6 +58,8 @@ class FakeActivities:
         self.entered[phase].set()
         if failures := self.failures.get(phase):
             raise failures.pop(0)
+        if phase in self.instead:
+            await self.instead[phase](request)
         if phase in self.held:
             await self._hold(phase)
         if request.intent != self.facts.intent:
@@ -60,7 +67,8 @@ class FakeActivities:
         if after := self.after.get(phase):
             after()
         rendered = self.rendered_by_source and phase is Phase.SOURCE
-        return PhaseResult(summary=f"{phase} done", current=self.facts.desired, commit="c0ffee", rendered=rendered)
+        current = self.render_finds if phase is Phase.RENDER else self.facts.desired
+        return PhaseResult(summary=f"{phase} done", current=current, commit="c0ffee", rendered=rendered)
 
     async def _hold(self, phase: Phase) -> None:
         released = asyncio.ensure_future(self.held[phase].wait())
@@ -70,6 +78,9 @@ class FakeActivities:
                 await asyncio.wait({released}, timeout=0.2)
         except asyncio.CancelledError:
             self.cancelled.append(phase)
+            if phase in self.lingers:
+                await self.lingers[phase].wait()
+            self.ended.append(phase)
             raise
         finally:
             released.cancel()

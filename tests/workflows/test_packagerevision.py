@@ -13,7 +13,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import Worker
 
-from activities.definitions import Facts, Phase
+from activities.definitions import Facts, Phase, PhaseInput
 from api.packagerevision import Lifecycle
 from tests.servers.waiting import eventually
 from tests.workflows.fakes import FakeActivities
@@ -237,3 +237,69 @@ async def test_a_source_that_is_rendered_already_needs_no_render_activity(
         result = await (await start(temporal_client, queue)).result()
     assert result.outcome is Outcome.CONVERGED
     assert [phase for phase, _ in fakes.requests] == [Phase.SOURCE]
+
+
+async def test_the_next_pass_begins_when_a_superseded_move_in_git_has_ended(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(
+        Facts(exists=True, intent="one", desired=Lifecycle.PROPOSED, current=Lifecycle.DRAFT, report_pending=True)
+    )
+    fakes.held[Phase.LIFECYCLE] = asyncio.Event()
+    fakes.lingers[Phase.LIFECYCLE] = asyncio.Event()
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        handle = await start(temporal_client, queue)
+        await fakes.entered[Phase.LIFECYCLE].wait()
+        fakes.facts = fakes.facts.model_copy(update={"intent": "two", "desired": Lifecycle.DRAFT})
+        await handle.signal(PackageRevisionWorkflow.look_again)
+        await eventually(lambda: fakes.cancelled, what="the move hears of its cancellation")
+        assert fakes.calls[Phase.LIFECYCLE] == 1, "while its push is out, nobody else looks at Git"
+        del fakes.held[Phase.LIFECYCLE]
+        fakes.after[Phase.LIFECYCLE] = lambda: fakes.ended.append(Phase.FINALIZE)
+        fakes.lingers[Phase.LIFECYCLE].set()
+        result = await handle.result()
+    assert result.outcome is Outcome.CONVERGED
+    assert fakes.ended == [Phase.LIFECYCLE, Phase.FINALIZE], "the second move ran after the first had ended"
+
+
+async def test_a_render_that_finds_no_draft_is_followed_by_a_look_at_where_git_is(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(Facts(exists=True, desired=Lifecycle.DRAFT, current=Lifecycle.DRAFT, render_pending=True))
+    fakes.render_finds = None
+    gone = failure("the repository holds no such package revision", "Stalled", final=True)
+    fakes.failures[Phase.LIFECYCLE] = [gone]
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        with pytest.raises(WorkflowFailureError):
+            await (await start(temporal_client, queue)).result()
+    assert [phase for phase, _ in fakes.requests] == [Phase.RENDER, Phase.LIFECYCLE]
+
+
+async def test_a_late_signal_does_not_make_a_stalled_run_look_well(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(
+        Facts(exists=True, intent="one", desired=Lifecycle.PROPOSED, current=Lifecycle.DRAFT, report_pending=True)
+    )
+    handles: list[Handle] = []
+
+    async def refuse(request: PhaseInput) -> None:
+        await handles[0].signal(PackageRevisionWorkflow.look_again)
+        await eventually(lambda: fakes.calls["observe"] == 2, what="the signal made the workflow look")
+        await handles[0].signal(PackageRevisionWorkflow.look_again)
+        fakes.facts = fakes.facts.model_copy(update={"current": Lifecycle.PROPOSED, "report_pending": False})
+        raise failure("a gate is not met", "Stalled", final=True)
+
+    fakes.instead[Phase.LIFECYCLE] = refuse
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        target = PackageRevisionInput(namespace="default", name="repo.app.v1")
+        workflow_id = f"packagerevision/test/{uuid.uuid4()}"
+        handles.append(temporal_client.get_workflow_handle_for(PackageRevisionWorkflow.run, workflow_id))
+        handle = await temporal_client.start_workflow(
+            PackageRevisionWorkflow.run, target, id=workflow_id, task_queue=queue, start_signal=LOOK_AGAIN_SIGNAL
+        )
+        with pytest.raises(WorkflowFailureError) as raised:
+            await handle.result()
+    assert isinstance(raised.value.cause, ApplicationError)
+    assert raised.value.cause.message == "a gate is not met"
+    assert fakes.calls["observe"] == 3

@@ -59,6 +59,21 @@ DRAFT, PROPOSED, PUBLISHED, DELETION = (
             Facts(exists=True, desired=PUBLISHED, current=PROPOSED, render_pending=True, report_pending=True),
             [Phase.LIFECYCLE],
         ),
+        (
+            "a draft that was proposed and published in one go is rendered first",
+            Facts(exists=True, desired=PUBLISHED, current=DRAFT, render_pending=True, report_pending=True),
+            [Phase.RENDER, Phase.LIFECYCLE],
+        ),
+        (
+            "a discovered published revision is looked at again, but not rendered",
+            Facts(exists=True, desired=PUBLISHED, current=None, render_pending=True, report_pending=True),
+            [Phase.LIFECYCLE],
+        ),
+        (
+            "nothing is made in Git for an object without a lifecycle",
+            Facts(exists=True, desired=None, source_pending=True, report_pending=True),
+            [Phase.LIFECYCLE],
+        ),
         ("a converged object costs no activity", Facts(exists=True, desired=PUBLISHED, current=PUBLISHED), []),
         (
             "an unacknowledged generation is acknowledged",
