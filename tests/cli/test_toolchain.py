@@ -1,6 +1,9 @@
+import asyncio
+import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +20,7 @@ from cli.stack.toolchain import ToolchainError, cache_folder, ensure_servers
 from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
+VARIABLES = [server.variable for server in SERVERS]
 SOURCE = """package main
 
 import "fmt"
@@ -376,6 +380,30 @@ class TestCommand:
         assert done.stdout == ""
         assert done.stderr.splitlines()[-1].startswith("error: PORCHFLOW_ETCD names /nowhere/etcd")
         assert "Traceback" not in done.stderr
+
+    async def test_ctrl_c_ends_the_builds(self, tmp_path: Path) -> None:
+        go, pids = shutil.which("go"), tmp_path / "pids"
+        pids.mkdir()
+        script(tmp_path / "bin" / "go", f'[ "$1" = build ] || exec {go} "$@"\ntouch {pids}/$$; exec tail -f /dev/null')
+        # A shell may have switched SIGINT off for what runs in its background.
+        code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        code += " from cli.stack.toolchain import main; sys.exit(main())"
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", code),
+            env={**os.environ, "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", **dict.fromkeys(VARIABLES, "")},
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            compilers = await eventually(lambda: [int(path.name) for path in pids.iterdir()], what="a build runs")
+            process.send_signal(signal.SIGINT)
+            _, said = await process.communicate()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        assert process.returncode == 130
+        assert said.decode().splitlines()[-1] == "stopped; what was built so far is kept"
+        assert not [pid for pid in compilers if psutil.pid_exists(pid)]
 
 
 def test_every_server_is_pinned() -> None:
