@@ -1,8 +1,7 @@
 """What the tests of the Kubernetes room share."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlparse
@@ -13,6 +12,7 @@ from kube.client import KubeClient, Object
 from kube.errors import KubeError, NotFound
 from kube.resources import CUSTOMRESOURCEDEFINITIONS, Resource
 from kube.watching import Changed, Deleted, Listed, ListEnd, ListStarted, WatchTimings, watch_objects
+from tests.servers.waiting import eventually
 
 WIDGETS = Resource("test.porchflow.dev", "v1", "widgets", "Widget")
 """A kind of our own, so that these tests need no CRD of the product."""
@@ -80,20 +80,7 @@ async def install_crd(client: KubeClient, crd: Object, resource: Resource) -> No
             return False
         return True
 
-    await eventually(served, f"{resource} is served")
-
-
-async def eventually(condition: Callable[[], Any], what: str, *, within: float = 60.0) -> Any:
-    """Wait until a condition, a plain or an asynchronous function, holds; return what it returned."""
-    deadline = time.monotonic() + within
-    while True:
-        value = condition()
-        if asyncio.iscoroutine(value):
-            value = await value
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"not within {within} s: {what}"
-        await asyncio.sleep(0.02)
+    await eventually(served, what=f"{resource} is served")
 
 
 def kubeconfig_for(server: str, folder: Path, *, like: Path | None = None, token: str = "") -> Path:
@@ -129,7 +116,7 @@ async def expect_gone(client: KubeClient, resource: Resource, namespace: str, na
             return True
         return False
 
-    await eventually(gone, f"{resource} {namespace}/{name} is gone")
+    await eventually(gone, what=f"{resource} {namespace}/{name} is gone")
 
 
 class Follower:

@@ -10,8 +10,9 @@ import pytest
 from kube.client import KubeClient, Object
 from kube.events import EventRecorder
 from kube.resources import EVENTS
-from tests.kube.helpers import WIDGETS, eventually, kubeconfig_for, widget
+from tests.kube.helpers import WIDGETS, kubeconfig_for, widget
 from tests.kube.scripted import failing, scripted_server
+from tests.servers.waiting import eventually
 
 
 async def _kubectl(kubeconfig: Path, *arguments: str) -> str:
@@ -35,7 +36,7 @@ async def test_equal_events_are_folded_and_kubectl_describe_shows_them(
     for _ in range(5):
         recorder.record(obj, "Warning", "GitAuthFailed", "the password was refused; renew Secret git-auth")
     recorder.record(obj, "Normal", "Published", "published as v1", "Publish")
-    await eventually(recorder._queue.empty, "events are taken")
+    await eventually(recorder._queue.empty, what="events are taken")
     for _ in range(2):
         recorder.record(obj, "Warning", "GitAuthFailed", "the password was refused; renew Secret git-auth")
     await recorder.aclose()
@@ -85,7 +86,7 @@ async def test_an_event_that_was_deleted_is_made_anew(api: KubeClient, namespace
     async def written() -> list[Object]:
         return await _events(api, namespace)
 
-    (event,) = await eventually(written, "the event is written")
+    (event,) = await eventually(written, what="the event is written")
     await api.delete(EVENTS, namespace, event["metadata"]["name"])
     recorder.record(obj, "Normal", "Ready", "done")
     await recorder.aclose()

@@ -18,22 +18,22 @@ from tests.kube.helpers import (
     WIDGET_CRD,
     WIDGETS,
     Follower,
-    eventually,
     install_crd,
     kubeconfig_for,
     widget,
 )
 from tests.kube.proxy import tcp_proxy
+from tests.servers.waiting import eventually
 
 
 async def test_list_then_changes(api: KubeClient, namespace: str) -> None:
     await api.create(WIDGETS, widget(namespace, "a", size=1))
     async with Follower(api, WIDGETS, namespace) as follower:
-        await eventually(lambda: follower.lists == 1, "the list")
+        await eventually(lambda: follower.lists == 1, what="the list")
         await api.create(WIDGETS, widget(namespace, "b"))
         await api.merge_patch(WIDGETS, namespace, "a", {"spec": {"size": 2}})
         await api.delete(WIDGETS, namespace, "b")
-        await eventually(lambda: follower.log[-1] == "DELETED b", "the deletion")
+        await eventually(lambda: follower.log[-1] == "DELETED b", what="the deletion")
     assert follower.log == ["LISTED a", "ADDED b", "MODIFIED a", "DELETED b"]
     assert follower.objects["a"]["spec"] == {"size": 2}
 
@@ -55,9 +55,9 @@ async def test_a_watch_that_the_server_ends_goes_on(api: KubeClient, namespace: 
         Follower(client, WIDGETS, namespace, timings=timings) as follower,
     ):
         for number in range(4):
-            await eventually(lambda n=number: client.watches > n, "another watch request")
+            await eventually(lambda n=number: client.watches > n, what="another watch request")
             await api.create(WIDGETS, widget(namespace, f"w{number}"))
-            await eventually(lambda n=number: f"w{n}" in follower.names, "the event")
+            await eventually(lambda n=number: f"w{n}" in follower.names, what="the event")
     assert follower.lists == 1
     assert follower.log == [f"ADDED w{number}" for number in range(4)]
 
@@ -86,12 +86,12 @@ async def test_a_restart_of_the_api_server_loses_nothing(restartable_control_pla
         stop, written = asyncio.Event(), dict[str, int]()
         async with Follower(client, WIDGETS, "default") as follower:
             writer = asyncio.create_task(_write_until_told(client, "default", stop, written))
-            await eventually(lambda: len(follower.log) > 30, "events before the restart")
+            await eventually(lambda: len(follower.log) > 30, what="events before the restart")
             for _ in range(2):
                 await plane.stop_apiserver()
                 seen = len(follower.log)
                 await plane.start_apiserver()
-                await eventually(lambda s=seen: len(follower.log) > s + 30, "events after the restart")
+                await eventually(lambda s=seen: len(follower.log) > s + 30, what="events after the restart")
             stop.set()
             await writer
 
@@ -100,7 +100,7 @@ async def test_a_restart_of_the_api_server_loses_nothing(restartable_control_pla
                 truth = {o["metadata"]["name"]: o["metadata"]["resourceVersion"] for o in items}
                 return truth == {name: o["metadata"]["resourceVersion"] for name, o in follower.objects.items()}
 
-            await eventually(agrees, "the watch knows what the API server has")
+            await eventually(agrees, what="the watch knows what the API server has")
     assert {name: o["spec"]["size"] for name, o in follower.objects.items()} == written
 
 
@@ -173,18 +173,18 @@ async def test_a_connection_that_went_silent_is_replaced(
             await KubeClient.connect(kubeconfig, request_timeout=1.0) as client,
             Follower(client, WIDGETS, namespace, timings=timings) as follower,
         ):
-            await eventually(lambda: follower.lists == 1, "the list")
+            await eventually(lambda: follower.lists == 1, what="the list")
             await api.create(WIDGETS, widget(namespace, "before"))
-            await eventually(lambda: "before" in follower.names, "the first event")
+            await eventually(lambda: "before" in follower.names, what="the first event")
             proxy.silence()
             await api.create(WIDGETS, widget(namespace, "during"))
             connections = proxy.accepted
-            await eventually(lambda: proxy.accepted > connections, "another connection")
+            await eventually(lambda: proxy.accepted > connections, what="another connection")
             proxy.resume()
-            await eventually(lambda: "during" in follower.names, "the event of the silent time")
+            await eventually(lambda: "during" in follower.names, what="the event of the silent time")
             proxy.cut()
             await api.create(WIDGETS, widget(namespace, "after"))
-            await eventually(lambda: "after" in follower.names, "the event after the cut")
+            await eventually(lambda: "after" in follower.names, what="the event after the cut")
 
 
 async def test_a_large_list_takes_the_memory_of_a_page(api: KubeClient, namespace: str) -> None:

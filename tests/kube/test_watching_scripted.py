@@ -12,8 +12,9 @@ from aiohttp import web
 
 from kube.client import KubeClient
 from kube.watching import Changed, Deleted, Listed, ListEnd, ListStarted, WatchState, WatchTimings, watch_objects
-from tests.kube.helpers import WIDGETS, collect, eventually, kubeconfig_for
+from tests.kube.helpers import WIDGETS, collect, kubeconfig_for
 from tests.kube.scripted import EXPIRED, ScriptedServer, event, failing, listing, obj, scripted_server, watching
+from tests.servers.waiting import eventually
 
 _FAST = WatchTimings(inactivity=0.5, request=20.0, first_delay=0.001, longest_delay=0.002)
 
@@ -92,7 +93,7 @@ async def test_lists_again_where_the_version_cannot_be_used(
     server.watches = [answer, watching(stay=True)]
     events = await _first(client, 5)
     assert [type(e) for e in events] == [ListStarted, ListEnd, ListStarted, Listed, ListEnd]
-    await eventually(lambda: server.watched_from() == ["10"], "one watch so far")
+    await eventually(lambda: server.watched_from() == ["10"], what="one watch so far")
 
 
 @pytest.fixture
@@ -197,7 +198,7 @@ async def test_a_server_that_takes_connections_and_says_nothing_is_a_failure(
     async with contextlib.aclosing(watch_objects(client, WIDGETS, "test", timings=timings, state=state)) as events:
         await collect(events, 2)
         waiting = asyncio.ensure_future(anext(events))
-        await eventually(lambda: state.error, "the failure")
+        await eventually(lambda: state.error, what="the failure")
         assert "did not answer in time" in state.error
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)

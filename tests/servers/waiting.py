@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-async def eventually(predicate: Callable[[], Any], timeout: float = 30.0, what: str = "") -> Any:
+async def eventually(predicate: Callable[[], Any], timeout: float = 60.0, what: str = "") -> Any:
     """Wait until a plain or asynchronous function returns something true, and return that.
 
     Args:

@@ -12,9 +12,10 @@ from temporalio.service import RetryConfig, RPCError
 
 from kube.client import KubeClient
 from kube.resources import PACKAGEREVISIONS
-from tests.kube.helpers import QUICK, eventually, kubeconfig_for
+from tests.kube.helpers import QUICK, kubeconfig_for
 from tests.kube.proxy import tcp_proxy
 from tests.kube.scripted import listing, not_served, scripted_server, watching
+from tests.servers.waiting import eventually
 from tests.watcher.objects import converge, package_revision
 from tests.watcher.signallers import RecordingSignaller
 from watcher.app import WatcherHealth, run_watcher
@@ -45,20 +46,20 @@ async def test_temporal_away_for_a_while_loses_nothing(
         running = asyncio.create_task(
             run_watcher(kube, WorkflowStarter(client), namespaces=[namespace], health=health, timings=QUICK)
         )
-        await eventually(lambda: health.readiness()[0], "the watcher is ready")
+        await eventually(lambda: health.readiness()[0], what="the watcher is ready")
         await proxy.stop()
         made = [
             await kube.create(PACKAGEREVISIONS, package_revision(namespace, "repo", f"p{number}"))
             for number in range(10)
         ]
-        await eventually(lambda: health.readiness()[1]["signals"]["error"], "that Temporal is away is noticed")
+        await eventually(lambda: health.readiness()[1]["signals"]["error"], what="that Temporal is away is noticed")
         assert health.readiness()[0] is False
         await converge(kube, made[0])
-        await eventually(lambda: health.readiness()[1]["signals"]["unconverged"] == 9, "the convergence is noticed")
+        await eventually(lambda: health.readiness()[1]["signals"]["unconverged"] == 9, what="it is noticed")
         await proxy.start()
         for obj in made[1:]:
-            await eventually(lambda o=obj: _runs(temporal, *key_of(o)), "a workflow")
-        await eventually(lambda: health.readiness()[0], "the watcher is ready again")
+            await eventually(lambda o=obj: _runs(temporal, *key_of(o)), what="a workflow")
+        await eventually(lambda: health.readiness()[0], what="the watcher is ready again")
         assert not await _runs(temporal, *key_of(made[0])), "what converged meanwhile needs no run"
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -80,15 +81,17 @@ async def test_waits_for_temporal_and_the_crds_and_says_so(tmp_path: Path, caplo
         server.lists, server.watches = [not_served], [watching(stay=True)]
         async with await KubeClient.connect(kubeconfig_for(server.url, tmp_path)) as kube:
             running = asyncio.create_task(run_watcher(kube, temporal, health=health, timings=QUICK))
-            await eventually(lambda: temporal.attempts >= 2, "attempts to reach Temporal")
+            await eventually(lambda: temporal.attempts >= 2, what="attempts to reach Temporal")
             assert health.readiness() == (False, {"waitingFor": "Temporal: nobody listens at 127.0.0.1:7233"})
             here.set()
-            await eventually(lambda: "cannot watch PackageRevisions in all namespaces" in caplog.text, "the log line")
+            await eventually(
+                lambda: "cannot watch PackageRevisions in all namespaces" in caplog.text, what="a log line"
+            )
             ready, numbers = health.readiness()
             assert not ready
             assert "install the CustomResourceDefinitions" in numbers["watches"][0]["error"]
             server.lists = [listing(1)]
-            await eventually(lambda: health.readiness()[0], "the watcher is ready")
+            await eventually(lambda: health.readiness()[0], what="the watcher is ready")
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
     assert caplog.text.count("waiting for Temporal") == 1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kube.helpers import eventually
+from tests.servers.waiting import eventually
 from tests.watcher.signallers import RecordingSignaller
 from watcher.dispatcher import Dispatcher
 from watcher.needs import Target
@@ -39,7 +39,7 @@ async def quiet(dispatcher: Dispatcher) -> None:
         numbers = dispatcher.numbers()
         return not numbers.pending and not numbers.in_flight
 
-    await eventually(nothing_to_do, "the dispatcher has nothing to do")
+    await eventually(nothing_to_do, what="the dispatcher has nothing to do")
 
 
 async def test_one_signal_per_intent_whatever_the_number_of_events() -> None:
@@ -70,7 +70,7 @@ async def test_newer_intent_during_the_call_is_signalled_after_it() -> None:
     dispatcher = make(signaller)
     async with running(dispatcher):
         dispatcher.offer(target("a", 1))
-        await eventually(lambda: signaller.in_flight == 1, "the first call")
+        await eventually(lambda: signaller.in_flight == 1, what="the first call")
         dispatcher.offer(target("a", 2))
         dispatcher.offer(target("a", 3))
         signaller.gate.set()
@@ -114,7 +114,7 @@ async def test_no_more_than_n_calls_at_once() -> None:
     async with running(dispatcher):
         for number in range(20):
             dispatcher.offer(target(f"p{number}"))
-        await eventually(lambda: signaller.in_flight == 3, "three calls")
+        await eventually(lambda: signaller.in_flight == 3, what="three calls")
         assert (dispatcher.numbers().in_flight, dispatcher.numbers().pending) == (3, 17)
         signaller.gate.set()
         await quiet(dispatcher)
@@ -145,11 +145,11 @@ async def test_one_call_at_a_time_finds_out_whether_temporal_is_back() -> None:
     dispatcher = make(signaller, in_flight=5)
     dispatcher.offer(target("a"))
     async with running(dispatcher):
-        await eventually(lambda: dispatcher.numbers().error, "the outage")
+        await eventually(lambda: dispatcher.numbers().error, what="the outage")
         signaller.gate.clear()
         for number in range(10):
             dispatcher.offer(target(f"p{number}"))
-        await eventually(lambda: signaller.in_flight, "a call")
+        await eventually(lambda: signaller.in_flight, what="a call")
         for _ in range(20):
             await asyncio.sleep(0)
         assert signaller.in_flight == 1
@@ -157,7 +157,7 @@ async def test_one_call_at_a_time_finds_out_whether_temporal_is_back() -> None:
         signaller.gate.set()
         await asyncio.sleep(0)
         signaller.gate.clear()
-        await eventually(lambda: signaller.in_flight == 5, "all calls at once again")
+        await eventually(lambda: signaller.in_flight == 5, what="all calls at once again")
         signaller.gate.set()
         await quiet(dispatcher)
     assert len(signaller.sent) == 11
@@ -170,7 +170,7 @@ async def test_a_refusal_shows_that_temporal_is_back() -> None:
     dispatcher = make(signaller)
     async with running(dispatcher):
         dispatcher.offer(target("a"))
-        await eventually(lambda: signaller.calls > 3, "calls after the outage")
+        await eventually(lambda: signaller.calls > 3, what="calls after the outage")
         assert dispatcher.numbers().error == ""
     assert signaller.sent == []
 
@@ -182,7 +182,7 @@ async def test_what_is_forgotten_during_a_call_that_fails_is_not_called_again() 
     dispatcher = make(signaller)
     async with running(dispatcher):
         dispatcher.offer(target("a"))
-        await eventually(lambda: signaller.in_flight, "the call")
+        await eventually(lambda: signaller.in_flight, what="the call")
         dispatcher.forget(("ns", "a"))
         signaller.gate.set()
         await quiet(dispatcher)
@@ -227,7 +227,7 @@ async def test_newer_intent_of_a_refused_object_is_tried_at_once() -> None:
     dispatcher = make(signaller, first_delay=1000.0, longest_delay=1000.0)
     async with running(dispatcher):
         dispatcher.offer(target("a", 1))
-        await eventually(lambda: signaller.calls == 1 and not signaller.in_flight, "the first call")
+        await eventually(lambda: signaller.calls == 1 and not signaller.in_flight, what="the first call")
         dispatcher.offer(target("a", 1), again=True)
         dispatcher.offer(target("a", 2))
         await quiet(dispatcher)
@@ -240,7 +240,7 @@ async def test_a_forgotten_object_is_not_tried_again() -> None:
     dispatcher = make(signaller, first_delay=1000.0, longest_delay=1000.0)
     async with running(dispatcher):
         dispatcher.offer(target("a"))
-        await eventually(lambda: signaller.calls == 1 and dispatcher.numbers().pending, "the delay")
+        await eventually(lambda: signaller.calls == 1 and dispatcher.numbers().pending, what="the delay")
         entry = dispatcher._entries["ns", "a"]
         dispatcher.forget(("ns", "a"))
         assert entry.timer is not None

@@ -10,7 +10,8 @@ from api.names import FINALIZER, RECONCILE_NOW_ANNOTATION
 from kube.client import KubeClient, Object
 from kube.resources import PACKAGEREVISIONS
 from kube.watching import Listed, ListEnd, ListStarted, WatchState
-from tests.kube.helpers import QUICK, eventually
+from tests.kube.helpers import QUICK
+from tests.servers.waiting import eventually
 from tests.watcher.objects import converge, package_revision
 from tests.watcher.signallers import RecordingSignaller
 from tests.watcher.test_dispatcher import make, target
@@ -28,7 +29,7 @@ async def watching(
     options.setdefault("timings", QUICK)
     task = asyncio.create_task(run_watcher(kube, signaller, namespaces=[namespace], health=health, **options))
     try:
-        await eventually(lambda: health.readiness()[0] or task.done(), "the watcher is ready")
+        await eventually(lambda: health.readiness()[0] or task.done(), what="the watcher is ready")
         yield health
     finally:
         task.cancel()
@@ -52,25 +53,25 @@ async def test_from_creation_to_convergence_and_back(kube: KubeClient, namespace
     async with watching(kube, signaller, namespace) as health:
         obj = await kube.create(PACKAGEREVISIONS, package_revision(namespace, "repo", "pkg", finalizers=[FINALIZER]))
         key = key_of(obj)
-        await eventually(lambda: signaller.counts[key] == 1, "the signal of the creation")
+        await eventually(lambda: signaller.counts[key] == 1, what="the signal of the creation")
         assert (signaller.sent[0].repository, signaller.sent[0].lifecycle) == ("repo", "Draft")
 
         for message in ("working", "still working"):
             status = {"status": {"conditions": [_ready(message)]}}
             await kube.merge_patch(PACKAGEREVISIONS, *key, status, subresource="status")
         await converge(kube, obj)
-        await eventually(lambda: _unconverged(health) == 0, "convergence is noticed")
+        await eventually(lambda: _unconverged(health) == 0, what="convergence is noticed")
         assert signaller.counts[key] == 1, "our own status makes no signals"
 
         await kube.merge_patch(PACKAGEREVISIONS, *key, {"spec": {"lifecycle": "Proposed"}})
-        await eventually(lambda: signaller.counts[key] == 2, "the signal of the proposal")
+        await eventually(lambda: signaller.counts[key] == 2, what="the signal of the proposal")
         annotations = {"metadata": {"annotations": {RECONCILE_NOW_ANNOTATION: "t1"}}}
         await kube.merge_patch(PACKAGEREVISIONS, *key, annotations)
-        await eventually(lambda: signaller.counts[key] == 3, "the signal of reconcile-now")
+        await eventually(lambda: signaller.counts[key] == 3, what="the signal of reconcile-now")
         await kube.delete(PACKAGEREVISIONS, *key)
-        await eventually(lambda: signaller.counts[key] == 4, "the signal of the deletion")
+        await eventually(lambda: signaller.counts[key] == 4, what="the signal of the deletion")
         await kube.merge_patch(PACKAGEREVISIONS, *key, {"metadata": {"finalizers": None}})
-        await eventually(lambda: _unconverged(health) == 0, "that it is gone")
+        await eventually(lambda: _unconverged(health) == 0, what="that it is gone")
     assert signaller.calls == 4
 
 
@@ -79,11 +80,11 @@ async def test_handled_and_in_need_again_is_signalled(kube: KubeClient, namespac
     signaller = RecordingSignaller()
     async with watching(kube, signaller, namespace):
         obj = await kube.create(PACKAGEREVISIONS, package_revision(namespace, "repo", "pkg"))
-        await eventually(lambda: signaller.calls == 1, "the signal of the creation")
+        await eventually(lambda: signaller.calls == 1, what="the signal of the creation")
         gates = {"spec": {"readinessGates": [{"conditionType": "example.org/checked"}]}}
         await kube.merge_patch(PACKAGEREVISIONS, *key_of(obj), gates)
         await converge(kube, obj)
-        await eventually(lambda: signaller.calls == 2, "the signal of the rest")
+        await eventually(lambda: signaller.calls == 2, what="the signal of the rest")
 
 
 async def test_a_relist_signals_again_what_is_not_converged(kube: KubeClient, namespace: str) -> None:
@@ -92,7 +93,7 @@ async def test_a_relist_signals_again_what_is_not_converged(kube: KubeClient, na
     done = await kube.create(PACKAGEREVISIONS, package_revision(namespace, "repo", "done"))
     await converge(kube, done)
     async with watching(kube, signaller, namespace, relist_seconds=1.5):
-        await eventually(lambda: signaller.counts[key_of(waiting)] >= 3, "signals of two more lists")
+        await eventually(lambda: signaller.counts[key_of(waiting)] >= 3, what="signals of two more lists")
     assert set(signaller.counts) == {key_of(waiting)}
 
 
@@ -130,7 +131,7 @@ async def test_five_thousand_converged_objects_cost_no_call_and_the_memory_of_a_
             assert _unconverged(health) == 0
             annotations = {"metadata": {"annotations": {RECONCILE_NOW_ANNOTATION: "t1"}}}
             await kube.merge_patch(PACKAGEREVISIONS, namespace, "repo.p4321.v1", annotations)
-            await eventually(lambda: signaller.calls == 1, "the one that needs work")
+            await eventually(lambda: signaller.calls == 1, what="the one that needs work")
     finally:
         tracemalloc.stop()
     assert peak < 1.5 * page_peak

@@ -8,8 +8,8 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RetryConfig
 
-from tests.kube.helpers import eventually
 from tests.kube.proxy import tcp_proxy
+from tests.servers.waiting import eventually
 from watcher.needs import Target
 from watcher.starter import SignalRefused, TemporalUnavailable, WorkflowStarter
 from workflows.identity import LOOK_AGAIN_SIGNAL, RECONCILE_QUEUE, WORKFLOW_NAME, PackageRevisionInput, workflow_id
@@ -42,7 +42,7 @@ async def starter(temporal: Client) -> WorkflowStarter:
         return True
 
     # A search attribute that was registered a moment ago is not known in all of Temporal at once.
-    await eventually(takes_signals, "Temporal knows the search attributes")
+    await eventually(takes_signals, what="Temporal knows the search attributes")
     return made
 
 
@@ -145,4 +145,4 @@ async def test_a_temporal_that_is_away_is_an_outage(temporal_server: Any, starte
                 return False
             return True
 
-        await eventually(works, "Temporal takes signals again")
+        await eventually(works, what="Temporal takes signals again")
