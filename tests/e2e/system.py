@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cli.stack.launch import launched
 from kube.client import KubeClient
 from kube.errors import NotFound
 from kube.resources import EVENTS, PACKAGEREVISIONS
@@ -46,7 +47,9 @@ class System:
             **environment,
         }
         with self.log(name).open("ab") as log:
-            process = subprocess.Popen([sys.executable, "-m", "cli.main", *command], cwd=ROOT, env=env, stderr=log)
+            process = subprocess.Popen(
+                [*launched(os.getpid()), sys.executable, "-m", "cli.main", *command], cwd=ROOT, env=env, stderr=log
+            )
         self.processes[name] = process
         return process
 
@@ -134,6 +137,14 @@ class System:
             },
         )
         return name
+
+    async def told(self, name: str, reason: str, message: str) -> None:
+        """Wait for an Event: it is written in the background, a moment after the status."""
+
+        async def there() -> bool:
+            return (reason, message) in await self.events(name)
+
+        await eventually(there, what=f"an Event {reason} of {name}: {message}")
 
     async def events(self, name: str) -> list[tuple[str, str]]:
         return [

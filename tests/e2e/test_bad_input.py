@@ -26,7 +26,7 @@ async def test_an_object_waits_for_its_repository_and_wakes_when_it_appears(
     )
     assert "'later'" in condition(waiting, "Ready")["message"]
     assert condition(waiting, "Reconciling")["reason"] == "Waiting"
-    assert ("RepositoryNotFound", condition(waiting, "Ready")["message"]) in await system.events(name)
+    await system.told(name, "RepositoryNotFound", condition(waiting, "Ready")["message"])
     await register(system, "later", git_repository.url)
     await system.ready(name)
 
@@ -57,7 +57,7 @@ async def test_a_function_that_does_not_exist_stalls_with_its_name(
     message = condition(stalled, "Ready")["message"]
     assert "example.com/no-such-function:v1" in message
     assert "FUNCTION_RUNNER_ADDRESS" in message
-    assert ("RenderFailed", message) in await system.events(name)
+    await system.told(name, "RenderFailed", message)
     await system.lifecycle(name, "Proposed")
     refused = await system.until(
         name,

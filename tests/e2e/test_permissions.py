@@ -81,8 +81,9 @@ async def test_every_phase_gets_by_with_them(
     await restricted.ready(second)
     await restricted.kubectl("delete", "packagerevisions", second, "--timeout=60s")
 
+    # Stopping waits until the Events are written.
+    restricted.stop_all()
     told = {reason for reason, _ in await restricted.events(waiting)}
     assert {"RepositoryNotFound", "Rendered", "Ready"} <= told
-    restricted.stop_all()
     for process in restricted.processes:
         assert "forbidden" not in restricted.log(process).read_text().lower()
