@@ -3,11 +3,15 @@
 import asyncio
 import copy
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Generic, TypeVar
 
 logger = logging.getLogger(__name__)
+
+_LONGEST_GATHERING = 0.3
+"""Seconds that a batch waits for more items at most, while there is no end of them."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -17,7 +21,8 @@ class Batcher(Generic[Item, Result]):
     """Runs a blocking handler on all items that wait; one batch at a time.
 
     An item is served by a batch that starts after it was submitted, never by one under way: what the batch reads is
-    therefore never older than the question.
+    therefore never older than the question. A single item is served at once; while batches follow one another, each
+    gathers for as long as the one before took.
     """
 
     def __init__(
@@ -50,7 +55,11 @@ class Batcher(Generic[Item, Result]):
             # Whoever submits in the same turn of the event loop shares the first batch.
             await asyncio.sleep(0)
             while batch := self._take():
+                started = time.monotonic()
                 await self._serve(batch)
+                if self._waiting:
+                    # Who waits now is not alone: as much time again lets more of them share the next batch.
+                    await asyncio.sleep(min(time.monotonic() - started, _LONGEST_GATHERING))
         finally:
             self._runner = None
 
