@@ -177,7 +177,8 @@ class LifecyclePhase:
         target.obj = await self._reporter.report(obj, report)
 
     def _done(self, target: Target, before: PackageState, after: PackageState) -> Report:
-        ready = condition(target.obj, ConditionType.READY, ConditionStatus.TRUE, Reason.READY, _told(before, after))
+        told = _told(target.revision, before, after)
+        ready = condition(target.obj, ConditionType.READY, ConditionStatus.TRUE, Reason.READY, told)
         fields = {**acknowledged(target.obj), **target.fields, "lastRun": run_of("Succeeded")}
         return Report(fields=fields, conditions=(ready,))
 
@@ -189,8 +190,12 @@ def _render_follows(obj: dict[str, Any]) -> tuple[Condition, ...]:
     )
 
 
-def _told(before: PackageState, after: PackageState) -> str:
-    return "" if before.lifecycle is after.lifecycle else f"moved from {before.lifecycle} to {after.lifecycle}"
+def _told(revision: PackageRevision, before: PackageState, after: PackageState) -> str:
+    if before.lifecycle is not after.lifecycle:
+        return f"moved from {before.lifecycle} to {after.lifecycle}"
+    # What was said of the last move stays: saying less, because it was done before, would be news.
+    ready = (each for each in revision.status.conditions if each.type == ConditionType.READY)
+    return next((each.message for each in ready if each.status is ConditionStatus.TRUE), "")
 
 
 def _published_fields(state: PackageState) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from activities.definitions import PhaseInput, PhaseResult
 from activities.failures import PhaseError, Stalled
 from activities.kptfile import is_rendered
 from activities.locks import draft_lock, reported_commit
+from activities.observe import facts_of
 from activities.phase import Target
 from activities.rendered import RenderedReport, condition
 from activities.reporting import Report, StatusReporter
@@ -60,6 +61,9 @@ class RenderPhase:
         tip, found = await self._draft(target, request)
         if found is not Lifecycle.DRAFT:
             return PhaseResult(summary="there is no draft to render", current=found)
+        if tip == reported_commit(target.revision.status) and not facts_of(target.obj, "").render_pending:
+            # Reported by an attempt whose end Temporal did not hear of.
+            return PhaseResult(summary=f"rendered before; draft at {tip[:12]}", current=Lifecycle.DRAFT, commit=tip)
         done = await self._unreported(target, tip)
         if done is not None:
             await self._report.write(target, done.outcome.files, done.commit)

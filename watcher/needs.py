@@ -98,7 +98,7 @@ def _render_due(spec: Mapping[str, Any], annotations: Mapping[str, str], status:
     requested = annotations.get(RENDER_REQUEST_ANNOTATION)
     if not requested or requested == status.get("observedPrrResourceVersion"):
         return False
-    # What stalled on its way to be proposed or published may be a draft in Git still, and new content what it waits for.
+    # What stalled on its way to be proposed or published may be a draft still, and new content what it waits for.
     lifecycle = spec.get("lifecycle")
     return lifecycle == Lifecycle.DRAFT or bool(lifecycle and not _ready(status) and not status.get("revision"))
 

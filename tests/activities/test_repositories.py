@@ -1,0 +1,149 @@
+import asyncio
+import base64
+from typing import Any
+
+import pytest
+
+from activities.failures import Stalled, Waiting
+from activities.repositories import Repositories
+from gitrepo.refs import InvalidName
+from gitrepo.remote import BasicAuth, BearerToken
+from kube.client import KubeClient, Object
+from kube.resources import REPOSITORIES, SECRETS
+from tests.activities.world import World
+from tests.servers.control_plane import ControlPlane
+
+
+def encode(**data: str) -> dict[str, str]:
+    return {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+
+
+async def secret(world: World, kind: str, data: dict[str, str]) -> None:
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "git-auth", "namespace": world.namespace},
+        "type": kind,
+        "data": data,
+    }
+    await world.kube.create(SECRETS, body)
+
+
+@pytest.fixture
+def repositories(world: World) -> Repositories:
+    return Repositories(world.kube)
+
+
+async def private(world: World) -> None:
+    await world.register("private", "https://git.example.com/x.git", secretRef={"name": "git-auth"})
+
+
+async def test_what_the_phases_need_of_a_repository(world: World, repositories: Repositories) -> None:
+    spec = {"directory": "/teams/a/", "createBranch": True, "author": "Ada", "email": "ada@example.com"}
+    made = await world.register("apps", "https://git.example.com/x.git", **spec)
+    access = await repositories.access(world.namespace, "apps")
+    assert (access.name, access.uid) == ("apps", made["metadata"]["uid"])
+    assert (access.remote.url, access.remote.credentials) == ("https://git.example.com/x.git", None)
+    assert (access.branch, access.directory, access.create_branch) == ("main", "teams/a", True)
+    assert (access.author.name, access.author.email) == ("Ada", "ada@example.com")
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "credentials"),
+    [
+        ("kubernetes.io/basic-auth", encode(username="ada", password="p"), BasicAuth("ada", "p")),
+        ("Opaque", encode(bearerToken="t0ken"), BearerToken("t0ken")),
+    ],
+    ids=["basic", "bearer"],
+)
+async def test_credentials(
+    world: World, repositories: Repositories, kind: str, data: dict[str, str], credentials: Any
+) -> None:
+    await private(world)
+    await secret(world, kind, data)
+    access = await repositories.access(world.namespace, "private")
+    assert access.remote.credentials == credentials
+    assert "t0ken" not in repr(access)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "told"),
+    [
+        ("Opaque", encode(token="s3cret"), "type 'Opaque' holds no Git credentials"),
+        ("example.com/other", encode(bearerToken="s3cret"), "type 'example.com/other' holds no Git credentials"),
+        ("kubernetes.io/basic-auth", encode(username="ada"), "no key 'password'"),
+        ("Opaque", {"bearerToken": "/w=="}, "key 'bearerToken' is not"),
+    ],
+    ids=["no token", "another type", "no password", "not UTF-8"],
+)
+async def test_a_secret_that_cannot_be_used_is_named_without_its_words(
+    world: World, repositories: Repositories, kind: str, data: dict[str, str], told: str
+) -> None:
+    await private(world)
+    await secret(world, kind, data)
+    with pytest.raises(Stalled) as raised:
+        await repositories.access(world.namespace, "private")
+    assert (raised.value.reason, "git-auth" in raised.value.message) == ("InvalidSecret", True)
+    assert told in raised.value.message
+    assert "s3cret" not in raised.value.message
+
+
+async def test_a_secret_with_a_line_break_is_refused(world: World, repositories: Repositories) -> None:
+    await private(world)
+    await secret(world, "Opaque", encode(bearerToken="t0ken\n"))
+    with pytest.raises(InvalidName, match="line break") as raised:
+        await repositories.access(world.namespace, "private")
+    assert "t0ken" not in str(raised.value)
+
+
+async def test_a_missing_repository_or_secret_is_waited_for(world: World, repositories: Repositories) -> None:
+    with pytest.raises(Waiting, match="there is none in namespace"):
+        await repositories.access(world.namespace, "private")
+    await private(world)
+    with pytest.raises(Waiting, match="Secret 'git-auth'"):
+        await repositories.access(world.namespace, "private")
+    await secret(world, "Opaque", encode(bearerToken="t0ken"))
+    assert (await repositories.access(world.namespace, "private")).remote.credentials == BearerToken("t0ken")
+
+
+async def test_a_repository_that_appears_changes_or_goes_is_seen_at_once(
+    world: World, repositories: Repositories
+) -> None:
+    contexts = [await repositories.context(world.namespace, "apps")]
+    await world.register("apps", "https://git.example.com/x.git")
+    contexts.append(await repositories.context(world.namespace, "apps"))
+    patch = {"spec": {"git": {"author": "Ada"}}}
+    await world.kube.merge_patch(REPOSITORIES, world.namespace, "apps", patch)
+    contexts.append(await repositories.context(world.namespace, "apps"))
+    assert (await repositories.access(world.namespace, "apps")).author.name == "Ada"
+    await world.kube.merge_patch(REPOSITORIES, world.namespace, "apps", {"metadata": {"labels": {"a": "b"}}})
+    assert await repositories.context(world.namespace, "apps") == contexts[2], "a label asks for nothing"
+    await world.kube.delete(REPOSITORIES, world.namespace, "apps")
+    contexts.append(await repositories.context(world.namespace, "apps"))
+    assert contexts[0] == contexts[3] == ""
+    assert len(set(contexts)) == 3
+
+
+class Counting(KubeClient):
+    reads = 0
+
+    async def get(self, *args: Any, **kwargs: Any) -> Object:
+        self.reads += 1
+        return await super().get(*args, **kwargs)
+
+
+async def test_a_burst_shares_its_looks(world: World, control_plane: ControlPlane) -> None:
+    async with await Counting.connect(control_plane.kubeconfig) as kube:
+        repositories = Repositories(kube)
+        burst = [repositories.context(world.namespace, "blueprints") for _ in range(200)]
+        assert len(set(await asyncio.gather(*burst))) == 1
+        assert kube.reads <= 3
+
+
+async def test_a_look_that_is_cancelled_answers_nobody(world: World, repositories: Repositories) -> None:
+    first = asyncio.ensure_future(repositories.context(world.namespace, "blueprints"))
+    await asyncio.sleep(0)
+    second = asyncio.ensure_future(repositories.context(world.namespace, "blueprints"))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second != ""

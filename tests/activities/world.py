@@ -1,0 +1,195 @@
+"""Real phases on a real API server and real Git, run as Temporal would run them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.definitions import ErrorKind, Facts, ObjectKey, Phase, PhaseInput, PhaseResult
+from activities.reconcile import PhaseActivities
+from api.conditions import Condition
+from api.intent import intent_key
+from functions.local import LocalEvaluator
+from gitrepo.packages import GitStore
+from kpt.evaluation import Evaluator
+from kube.client import KubeClient, Object
+from kube.events import EventRecorder
+from kube.resources import EVENTS, PACKAGEREVISIONS, REPOSITORIES
+from tests.e2e.packages import push_content
+from tests.servers.git import GitRepository
+
+PR = "porch.kpt.dev/v1alpha2"
+
+
+class Interrupted(KubeClient):
+    """A client in whose writes something happens: before the n-th write a test's function runs, which may raise."""
+
+    writes = 0
+    before_write: Callable[[int], Any] | None = None
+
+    async def _patch(self, *args: Any, **kwargs: Any) -> Object:
+        self.writes += 1
+        if self.before_write is not None:
+            happened = self.before_write(self.writes)
+            if happened is not None:
+                await happened
+        return await super()._patch(*args, **kwargs)
+
+    def stop_at(self, number: int) -> None:
+        """Let what makes the n-th write from now on end there, as if its process had."""
+        self.writes = 0
+
+        def stop(write: int) -> None:
+            if write == number:
+                raise asyncio.CancelledError
+
+        self.before_write = stop
+
+
+@dataclass
+class World:
+    """One namespace and one Git repository, registered as `blueprints`."""
+
+    kube: KubeClient
+    worker: Interrupted
+    """The client of the phases; `kube` is the test's own."""
+    namespace: str
+    git: GitRepository
+    store: GitStore
+    events: EventRecorder
+    folder: Path
+
+    def activities(self, evaluator: Evaluator | None = None) -> PhaseActivities:
+        return PhaseActivities(
+            kube=self.worker,
+            git=self.store,
+            evaluator=evaluator or LocalEvaluator(),
+            events=self.events,
+            default_image_prefix="ghcr.io/kptdev/krm-functions-catalog/",
+        )
+
+    async def run(
+        self, phase: Phase, name: str, *, attempt: int = 1, commit: str = "", obj: Object | None = None
+    ) -> PhaseResult:
+        """Run a phase on what the object asks for now, or asked for as `obj`."""
+        return await self.start(phase, name, attempt=attempt, commit=commit, obj=obj or await self.get(name))[1]
+
+    def start(
+        self, phase: Phase, name: str, *, obj: Object, attempt: int = 1, commit: str = ""
+    ) -> tuple[ActivityEnvironment, "asyncio.Task[PhaseResult]"]:
+        environment = ActivityEnvironment()
+        environment.info = replace(environment.info, attempt=attempt, workflow_run_id="run-1")
+        activities = self.activities()
+        body = {
+            Phase.SOURCE: activities.execute_source,
+            Phase.RENDER: activities.render,
+            Phase.LIFECYCLE: activities.move_lifecycle,
+            Phase.FINALIZE: activities.finalize,
+        }[phase]
+        request = PhaseInput(namespace=self.namespace, name=name, intent=intent_key(obj), commit=commit)
+        return environment, asyncio.ensure_future(environment.run(body, request))
+
+    async def fails(self, phase: Phase, name: str, kind: ErrorKind, **kwargs: Any) -> str:
+        """Run a phase that must fail in this way; return its message."""
+        with pytest.raises(ApplicationError) as raised:
+            await self.run(phase, name, **kwargs)
+        assert raised.value.type == kind, raised.value
+        return raised.value.message
+
+    async def facts(self, name: str) -> Facts:
+        key = ObjectKey(namespace=self.namespace, name=name)
+        facts: Facts = await ActivityEnvironment().run(self.activities().observe, key)
+        return facts
+
+    async def register(self, name: str, url: str, **git: Any) -> Object:
+        body = {
+            "apiVersion": "config.porch.kpt.dev/v1alpha1",
+            "kind": "Repository",
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {"type": "git", "git": {"repo": url, "branch": "main", **git}},
+        }
+        return await self.kube.create(REPOSITORIES, body)
+
+    async def create(self, workspace: str = "v1", *, name: str = "", **spec: Any) -> str:
+        """Create a PackageRevision of the package `web`."""
+        body: dict[str, Any] = {
+            "apiVersion": PR,
+            "kind": "PackageRevision",
+            "metadata": {"name": name or f"blueprints.web.{workspace}", "namespace": self.namespace},
+            "spec": {
+                "packageName": "web",
+                "repository": "blueprints",
+                "workspaceName": workspace,
+                "lifecycle": "Draft",
+                "source": {"init": {"description": "a web app"}},
+                **spec,
+            },
+        }
+        body["spec"] = {key: value for key, value in body["spec"].items() if value is not None}
+        await self.kube.create(PACKAGEREVISIONS, body)
+        return str(body["metadata"]["name"])
+
+    async def get(self, name: str) -> Object:
+        return await self.kube.get(PACKAGEREVISIONS, self.namespace, name)
+
+    async def patch(self, name: str, patch: Object, subresource: str | None = None) -> Object:
+        return await self.kube.merge_patch(PACKAGEREVISIONS, self.namespace, name, patch, subresource=subresource)
+
+    async def ask(self, name: str, lifecycle: str) -> Object:
+        return await self.patch(name, {"spec": {"lifecycle": lifecycle}})
+
+    async def annotate(self, name: str, **annotations: str) -> Object:
+        keys = {"render_request": "porch.kpt.dev/render-request", "reconcile_now": "porchflow.dev/reconcile-now"}
+        named = {keys[key]: value for key, value in annotations.items()}
+        return await self.patch(name, {"metadata": {"annotations": named}})
+
+    async def push(self, files: dict[str, str | bytes], branch: str = "drafts/web/v1") -> str:
+        return await push_content(self.git.url, branch, "web", files, self.folder)
+
+    async def draft(self, workspace: str = "v1") -> str:
+        """Make a rendered draft."""
+        name = await self.create(workspace)
+        await self.run(Phase.SOURCE, name)
+        return name
+
+    async def published(self, workspace: str = "v1") -> str:
+        name = await self.draft(workspace)
+        for lifecycle in ("Proposed", "Published"):
+            await self.ask(name, lifecycle)
+            await self.run(Phase.LIFECYCLE, name)
+        return name
+
+    async def delete(self, obj: Object) -> None:
+        await self.kube.delete(PACKAGEREVISIONS, self.namespace, obj["metadata"]["name"])
+
+    async def delete_whatever_it_takes(self, name: str) -> None:
+        """Let an object go without the phase that would remove what it has in Git."""
+        await self.patch(name, {"metadata": {"finalizers": []}})
+        await self.kube.delete(PACKAGEREVISIONS, self.namespace, name)
+
+    async def names(self) -> AsyncIterator[str]:
+        async for obj in self.kube.list_all(PACKAGEREVISIONS, self.namespace):
+            yield obj["metadata"]["name"]
+
+    async def told(self, name: str) -> list[tuple[str, str, int]]:
+        """The Events on an object: type, reason and count."""
+        await self.events.aclose()
+        selector = f"involvedObject.name={name}"
+        found = [event async for event in self.kube.list_all(EVENTS, self.namespace, field_selector=selector)]
+        return [(event["type"], event["reason"], event["count"]) for event in found]
+
+
+def condition(obj: Object, kind: str) -> Condition | None:
+    found = [c for c in (obj.get("status") or {}).get("conditions", []) if c["type"] == kind]
+    return Condition.model_validate(found[0]) if found else None
+
+
+def reason(obj: Object, kind: str) -> str:
+    """`status/reason` of a condition; empty where there is none."""
+    found = condition(obj, kind)
+    return f"{found.status}/{found.reason}" if found else ""
