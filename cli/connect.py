@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.service import RPCError
+from temporalio.service import RetryConfig, RPCError
 
-from cli.settings import Settings
+from cli.settings import Settings, SettingsError
 from kube.client import KubeClient
-from kube.errors import KubeError
+from kube.errors import KubeConfigError, KubeError
 from kube.resources import PACKAGEREVISIONS
 
 logger = logging.getLogger(__name__)
@@ -21,41 +22,71 @@ _MAX_DELAY = 10.0
 
 _Connected = TypeVar("_Connected")
 
+WaitsFor = Callable[[str], None]
+"""Told what the start waits for; the empty text when it is there."""
 
-async def connect_temporal(settings: Settings) -> Client:
-    """Connect to Temporal; waits until it answers."""
 
-    async def attempt() -> Client:
+async def connect_temporal(settings: Settings, waits_for: WaitsFor, *, retries: int | None = None) -> Client:
+    """Connect to Temporal; waits until it answers and has the namespace.
+
+    Args:
+        settings: Where it is.
+        waits_for: Told while it is away.
+        retries: How often the client itself repeats a call that failed, for who has a better way; None leaves it to
+            the library, which goes on for ten seconds.
+    """
+
+    async def connect(retry: RetryConfig | None) -> Client:
         return await Client.connect(
             settings.temporal_address,
             namespace=settings.temporal_namespace,
             data_converter=pydantic_data_converter,
+            retry_config=retry,
         )
 
-    return await _persist(f"Temporal at {settings.temporal_address}", attempt, (RuntimeError, RPCError, OSError))
+    async def attempt() -> Client:
+        # One that gives up soon finds out: the library's own attempts would neither say anything nor be interrupted.
+        quick = await connect(RetryConfig(max_retries=1))
+        await quick.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=settings.temporal_namespace))
+        return await connect(None if retries is None else RetryConfig(max_retries=retries))
+
+    what = f"Temporal at {settings.temporal_address} with namespace {settings.temporal_namespace!r}"
+    return await _persist(what, attempt, (RuntimeError, RPCError, OSError), waits_for)
 
 
-async def connect_kubernetes(settings: Settings) -> KubeClient:
+async def connect_kubernetes(settings: Settings, waits_for: WaitsFor, *, namespaces: Sequence[str] = ()) -> KubeClient:
     """Connect to the Kubernetes API; waits until it serves PackageRevisions.
 
+    Args:
+        settings: Where it is.
+        waits_for: Told while it is away.
+        namespaces: Where PackageRevisions may be listed; none means in all of them.
+
     Raises:
-        KubeError: The credentials cannot be loaded at all: waiting would not help.
+        SettingsError: The credentials cannot be loaded at all: waiting would not help.
     """
-    client = await KubeClient.connect(settings.kubeconfig)
+    try:
+        client = await KubeClient.connect(settings.kubeconfig)
+    except KubeConfigError as error:
+        raise SettingsError(f"PORCHFLOW_KUBECONFIG (--kubeconfig): {error}") from None
 
     async def attempt() -> KubeClient:
-        await client.list_page(PACKAGEREVISIONS, limit=1)
+        for namespace in namespaces or (None,):
+            await client.list_page(PACKAGEREVISIONS, namespace, limit=1)
         return client
 
     try:
-        return await _persist("the Kubernetes API to serve PackageRevisions", attempt, (KubeError,))
+        return await _persist("the Kubernetes API to serve PackageRevisions", attempt, (KubeError,), waits_for)
     except BaseException:
         await client.aclose()
         raise
 
 
 async def _persist(
-    what: str, attempt: Callable[[], Awaitable[_Connected]], expected: tuple[type[Exception], ...]
+    what: str,
+    attempt: Callable[[], Awaitable[_Connected]],
+    expected: tuple[type[Exception], ...],
+    waits_for: WaitsFor,
 ) -> _Connected:
     delay, waited = _FIRST_DELAY, False
     while True:
@@ -63,9 +94,11 @@ async def _persist(
             connected = await attempt()
         except expected as error:
             logger.warning("waiting for %s: %s; next attempt in %.1f s", what, error, delay)
+            waits_for(f"{what}: {error}")
             await asyncio.sleep(delay)
             delay, waited = min(delay * 2, _MAX_DELAY), True
         else:
+            waits_for("")
             if waited:
                 logger.info("connected to %s", what)
             return connected

@@ -17,6 +17,7 @@ async def serve_health(address: str, readiness: Readiness) -> AsyncIterator[None
         yield
         return
     host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
     app = web.Application()
     app.router.add_get("/healthz", _alive)
     app.router.add_get("/readyz", lambda _: _ready(readiness))

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import click
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AfterValidator, AliasChoices, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ENV_PREFIX = "PORCHFLOW_"
+
+_HIGHEST_PORT = 65_535
 
 _STACK_VARIABLES = frozenset(
     ENV_PREFIX + name
@@ -33,20 +35,32 @@ _STACK_VARIABLES = frozenset(
 """Read by the embedded stack (`porchflow up`), not by the processes it starts."""
 
 
+def _check_address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    number = int(port) if port.isascii() and port.isdigit() else 0
+    if value and not (colon and 0 < number <= _HIGHEST_PORT and "://" not in host and not host.isspace()):
+        raise ValueError("give host:port, such as 127.0.0.1:7233")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_check_address)]
+"""host:port; empty where nothing is set."""
+
+
 class Settings(BaseSettings):
     """Everything that can be set, with its unit and default."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
-    temporal_address: str = Field("127.0.0.1:7233", description="host:port of the Temporal frontend")
+    temporal_address: Address = Field("127.0.0.1:7233", description="host:port of the Temporal frontend")
     temporal_namespace: str = Field("default", description="Temporal namespace of the workflows")
     kubeconfig: Path | None = Field(
         None, description="kubeconfig file; unset means in-cluster credentials, else KUBECONFIG or ~/.kube/config"
     )
     namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Kubernetes namespaces to watch, separated by commas; unset means all"
+        (), description="Kubernetes namespaces to work in, separated by commas; unset means all"
     )
-    function_runner_address: str = Field(
+    function_runner_address: Address = Field(
         "",
         validation_alias=AliasChoices("FUNCTION_RUNNER_ADDRESS", "function_runner_address"),
         description="host:port of the function runner; unset means that only builtin functions run, in the worker",
@@ -62,7 +76,9 @@ class Settings(BaseSettings):
         description="put before the name of a function image that has no registry",
     )
     queues: Annotated[tuple[Literal["reconcile", "render"], ...], NoDecode] = Field(
-        ("reconcile", "render"), description="Temporal task queues this worker serves, separated by commas"
+        ("reconcile", "render"),
+        min_length=1,
+        description="Temporal task queues to serve, separated by commas",
     )
     reconcile_slots: int = Field(50, ge=1, le=1000, description="activities of the reconcile queue at once, per worker")
     render_slots: int = Field(20, ge=1, le=1000, description="renderings at once, per worker")
@@ -73,7 +89,7 @@ class Settings(BaseSettings):
     max_grpc_message_size: int = Field(
         6_291_456, ge=1024, description="bytes of one function call, each way; set the same on both sides"
     )
-    function_runner_listen: str = Field("0.0.0.0:9445", description="host:port on which the function runner listens")
+    function_runner_listen: Address = Field("0.0.0.0:9445", description="host:port where the function runner listens")
     function_processes: int = Field(
         2, ge=1, le=256, description="processes of the function runner for builtin functions"
     )
@@ -83,7 +99,7 @@ class Settings(BaseSettings):
         gt=0,
         description="seconds after which the watcher lists everything again and signals what is not converged",
     )
-    health_address: str = Field("", description="host:port for /healthz and /readyz; unset means none")
+    health_address: Address = Field("", description="host:port for /healthz and /readyz; unset means none")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
 
     @field_validator("namespaces", "queues", mode="before")
@@ -100,17 +116,16 @@ class SettingsError(click.ClickException):
     exit_code = 2
 
 
-def load_settings(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
     """Read settings from the environment and flags; flags win.
 
     Args:
         flags: Settings given on the command line, by field name.
-        environ: The environment; `os.environ` when not given.
 
     Raises:
         SettingsError: An unknown `PORCHFLOW_` variable or a bad value; names it, and what would be right.
     """
-    _refuse_unknown(os.environ if environ is None else environ)
+    _refuse_unknown(os.environ)
     try:
         settings = Settings(**{name: value for name, value in (flags or {}).items() if value is not None})
     except ValidationError as error:
@@ -126,10 +141,12 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
 
 
 def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    name = str(problem["loc"][0])
-    field = Settings.model_fields.get(name)
-    variable = variable_of(name, field) if field else name
-    return f"{variable} (--{name.replace('_', '-')}): {problem['msg']}, got {problem.get('input')!r}"
+    # Where a setting has its variable's name from an alias, that is what pydantic calls it.
+    by_variable = {variable_of(name, field): name for name, field in Settings.model_fields.items()}
+    name = by_variable.get(str(problem["loc"][0]), str(problem["loc"][0]))
+    variable = variable_of(name, Settings.model_fields[name])
+    told = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{variable} (--{name.replace('_', '-')}): {told}, got {problem.get('input')!r}"
 
 
 def variable_of(name: str, field: FieldInfo) -> str:

@@ -1,5 +1,7 @@
 """Assembles the watcher process."""
 
+import contextlib
+
 from cli.connect import connect_kubernetes, connect_temporal
 from cli.health import serve_health
 from cli.settings import Settings
@@ -10,8 +12,13 @@ from watcher.starter import WorkflowStarter
 async def run(settings: Settings) -> None:
     """Watch until cancelled; waits for Kubernetes and Temporal when they are away."""
     health = WatcherHealth()
-    async with serve_health(settings.health_address, health.readiness), await connect_kubernetes(settings) as kube:
-        starter = WorkflowStarter(await connect_temporal(settings))
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(serve_health(settings.health_address, health.readiness))
+        kube = await connect_kubernetes(settings, health.waits_for, namespaces=settings.namespaces)
+        await stack.enter_async_context(kube)
+        # The dispatcher has a way of its own to go on while Temporal is away: it keeps order and says so once.
+        client = await connect_temporal(settings, health.waits_for, retries=1)
+        starter = WorkflowStarter(client)
         await run_watcher(
             kube,
             starter,

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -33,17 +34,41 @@ _GRACE = timedelta(seconds=20)
 
 async def run_worker(settings: Settings) -> None:
     """Serve the configured task queues until cancelled; waits for Kubernetes and Temporal when they are away."""
-    kube = await connect_kubernetes(settings)
-    async with kube, open_activities(settings, kube) as activities:
-        client = await connect_temporal(settings)
-        async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(
-                serve_health(settings.health_address, lambda: (True, {"queues": list(settings.queues)}))
-            )
-            for worker in build_workers(settings, client, activities):
-                await stack.enter_async_context(worker)
-            logger.info("serving %s", ", ".join(settings.queues))
-            await asyncio.Event().wait()
+    health = WorkerHealth()
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(serve_health(settings.health_address, health.readiness))
+        kube = await connect_kubernetes(settings, health.waits_for, namespaces=settings.namespaces)
+        await stack.enter_async_context(kube)
+        activities = await stack.enter_async_context(open_activities(settings, kube))
+        client = await connect_temporal(settings, health.waits_for)
+        for worker in build_workers(settings, client, activities):
+            await stack.enter_async_context(worker)
+        health.serves(settings.queues)
+        logger.info("serving %s", ", ".join(settings.queues))
+        await asyncio.Event().wait()
+
+
+class WorkerHealth:
+    """How a worker stands, for probes: alive from the start, ready when it serves its queues."""
+
+    def __init__(self) -> None:
+        """Nothing is served yet."""
+        self._waiting_for = ""
+        self._queues: Sequence[str] = ()
+
+    def waits_for(self, what: str) -> None:
+        """Say what the start waits for."""
+        self._waiting_for = what
+
+    def serves(self, queues: Sequence[str]) -> None:
+        """Say that the worker works."""
+        self._queues = queues
+
+    def readiness(self) -> tuple[bool, Mapping[str, Any]]:
+        """Return whether the worker takes tasks, and of which queues, or what it waits for."""
+        if not self._queues:
+            return False, {"waitingFor": self._waiting_for or "the start"}
+        return True, {"queues": list(self._queues)}
 
 
 @contextlib.asynccontextmanager

@@ -13,6 +13,7 @@ from cli.settings import load_settings, settings_options
     "temporal_address",
     "temporal_namespace",
     "kubeconfig",
+    "namespaces",
     "function_runner_address",
     "git_cache_dir",
     "default_image_prefix",

@@ -1,0 +1,136 @@
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import main
+from cli.settings import Settings, SettingsError, load_settings, variable_of
+
+COMMANDS = ["worker", "watcher", "function-runner"]
+
+
+def test_everything_has_a_default() -> None:
+    settings = load_settings()
+    assert settings.temporal_address == "127.0.0.1:7233"
+    assert settings.queues == ("reconcile", "render")
+    assert settings.namespaces == ()
+    assert settings.kubeconfig is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [
+        ("PORCHFLOW_TEMPORAL_ADDRESS", "temporal:7233", "temporal_address", "temporal:7233"),
+        ("PORCHFLOW_KUBECONFIG", "/etc/kube", "kubeconfig", Path("/etc/kube")),
+        ("PORCHFLOW_NAMESPACES", "a, b,", "namespaces", ("a", "b")),
+        ("PORCHFLOW_QUEUES", "render", "queues", ("render",)),
+        ("PORCHFLOW_RENDER_SLOTS", "3", "render_slots", 3),
+        ("PORCHFLOW_HEALTH_ADDRESS", ":8081", "health_address", ":8081"),
+        ("PORCHFLOW_HEALTH_ADDRESS", "[::1]:8081", "health_address", "[::1]:8081"),
+        ("FUNCTION_RUNNER_ADDRESS", "runner:9445", "function_runner_address", "runner:9445"),
+        ("GIT_CACHE_DIR", "/cache", "git_cache_dir", Path("/cache")),
+        ("DEFAULT_IMAGE_PREFIX", "example.com/", "default_image_prefix", "example.com/"),
+    ],
+)
+def test_a_variable_sets_a_setting(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, field: str, value: object
+) -> None:
+    monkeypatch.setenv(variable, text)
+    assert getattr(load_settings(), field) == value
+
+
+@pytest.mark.parametrize("variable", ["PORCHFLOW_KUBECONFIG", "GIT_CACHE_DIR", "PORCHFLOW_RENDER_SLOTS"])
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "")
+    assert load_settings() == Settings()
+    assert load_settings().git_cache_dir != Path()
+
+
+@pytest.mark.parametrize(
+    ("variable", "field"),
+    [("PORCHFLOW_LOG_LEVEL", "log_level"), ("FUNCTION_RUNNER_ADDRESS", "function_runner_address")],
+)
+def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch, variable: str, field: str) -> None:
+    values = {"log_level": ("DEBUG", "ERROR"), "function_runner_address": ("env:1", "flag:1")}[field]
+    monkeypatch.setenv(variable, values[0])
+    assert getattr(load_settings(), field) == values[0]
+    assert getattr(load_settings({field: values[1]}), field) == values[1]
+    assert getattr(load_settings({field: None}), field) == values[0], "a flag that is not given is no value"
+
+
+@pytest.mark.parametrize("variable", ["PORCHFLOW_RENDR_SLOTS", "PORCHFLOW_GIT_CACHE_DIR"])
+def test_an_unknown_variable_stops_the_start_and_the_known_are_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "3")
+    with pytest.raises(SettingsError, match=f"unknown setting {variable} ") as raised:
+        load_settings()
+    assert "PORCHFLOW_RENDER_SLOTS" in raised.value.message
+    assert "GIT_CACHE_DIR" in raised.value.message
+    assert raised.value.exit_code == 2
+
+
+def test_variables_of_the_embedded_stack_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORCHFLOW_STATE_DIR", "/somewhere")
+    load_settings()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("render_slots", "many", "PORCHFLOW_RENDER_SLOTS (--render-slots): Input should be a valid integer"),
+        ("render_slots", "0", "greater than or equal to 1"),
+        ("queues", "render,rendr", "PORCHFLOW_QUEUES (--queues)"),
+        ("queues", ",", "PORCHFLOW_QUEUES (--queues)"),
+        ("log_level", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR', got 'LOUD'"),
+        ("git_timeout", "-1", "PORCHFLOW_GIT_TIMEOUT (--git-timeout): Input should be greater than 0"),
+        ("temporal_address", "temporal", "PORCHFLOW_TEMPORAL_ADDRESS (--temporal-address): give host:port"),
+        ("temporal_address", "https://temporal:7233", "give host:port"),
+        ("health_address", "localhost:99999", "give host:port"),
+        ("function_runner_address", "runner", "FUNCTION_RUNNER_ADDRESS (--function-runner-address): give host:port"),
+    ],
+)
+def test_a_bad_value_stops_the_start_and_says_what_would_be_right(
+    monkeypatch: pytest.MonkeyPatch, field: str, value: str, told: str
+) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_settings({field: value})
+    assert told in raised.value.message
+    monkeypatch.setenv(variable_of(field, Settings.model_fields[field]), value)
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    assert told in raised.value.message
+
+
+def test_every_bad_value_is_told_at_once() -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_settings({"render_slots": "x", "log_level": "LOUD"})
+    assert len(raised.value.message.splitlines()) == 2
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_names_the_variable_of_every_flag(command: str) -> None:
+    result = CliRunner().invoke(main, [command, "--help"], terminal_width=200)
+    assert result.exit_code == 0
+    options = [line.split()[0] for line in result.output.splitlines() if line.strip().startswith("--")]
+    variables = [variable_of(name, field) for name, field in Settings.model_fields.items() if _flag(name) in options]
+    assert len(variables) == len(options) > 0, "all but -h are settings"
+    text = " ".join(result.output.split())
+    assert all(f"env {variable}" in text for variable in variables)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_with_a_bad_setting_ends_with_two_and_one_message(command: str) -> None:
+    result = CliRunner().invoke(main, [command, "--log-level", "LOUD"])
+    assert result.exit_code == 2
+    assert result.output.startswith("Error: PORCHFLOW_LOG_LEVEL (--log-level)")
+    assert "Traceback" not in result.output
+
+
+def test_every_setting_is_a_flag_of_some_command() -> None:
+    help_texts = [CliRunner().invoke(main, [command, "--help"], terminal_width=200).output for command in COMMANDS]
+    assert [name for name in Settings.model_fields if not any(_flag(name) in text for text in help_texts)] == []
