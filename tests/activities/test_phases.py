@@ -116,12 +116,14 @@ async def test_a_superseded_phase_waits_for_the_push_that_is_out(world: World) -
     gate, here = world.folder / "gate", world.folder / "here"
     world.git.hook("pre-receive", f"touch {here}; while [ ! -e {gate} ]; do sleep 0.05; done")
     environment, running = world.start(Phase.LIFECYCLE, name, obj=obj)
-    await eventually(here.exists, what="the push arrives")
-    environment.cancel()
-    for _ in range(10):
-        await asyncio.sleep(0)
-    assert not running.done(), "what it does to Git is not done yet"
-    gate.touch()
+    try:
+        await eventually(here.exists, what="the push arrives")
+        environment.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not running.done(), "what it does to Git is not done yet"
+    finally:
+        gate.touch()
     with pytest.raises(asyncio.CancelledError):
         await running
     assert "refs/heads/proposed/web/v1" in world.git.refs()
