@@ -197,7 +197,7 @@ class TestProcesses:
                 environment = built.environment(pod)
                 for name, value in environment.items():
                     patch.setenv(name, value)
-                settings = load_settings(environ=environment)
+                settings = load_settings()
             assert settings.temporal_address == "temporal-frontend.temporal:7233"
             assert settings.function_runner_address == "function-runner.porch-system:9445"
 
