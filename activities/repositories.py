@@ -106,18 +106,31 @@ class Repositories:
         git = repository.spec.git
         if git is None:
             raise Stalled(Reason.INVALID_REPOSITORY, f"Repository {name!r} has no spec.git: packages live in Git")
-        credentials = None
-        if git.secret_ref is not None and git.secret_ref.name:
-            credentials = await self._credentials(namespace, git.secret_ref.name)
+        secret = git.secret_ref.name if git.secret_ref else ""
         return RepositoryAccess(
             name=name,
             uid=raw["metadata"]["uid"],
-            remote=Remote(url=git.repo, credentials=credentials),
+            remote=await self.unregistered(namespace, git.repo, secret),
             branch=git.branch,
             directory=(git.directory or "").strip("/"),
             create_branch=bool(git.create_branch),
             author=Author.of_repository(git.author, git.email),
         )
+
+    async def unregistered(self, namespace: str, url: str, secret: str) -> Remote:
+        """Return a repository that no Repository object needs to name, with the credentials of a Secret.
+
+        Args:
+            namespace: The Secret's namespace.
+            url: The repository's address.
+            secret: Name of the Secret; empty for a repository that asks for no credentials.
+
+        Raises:
+            Waiting: The Secret does not exist (yet).
+            Stalled: The Secret cannot be used.
+        """
+        credentials = await self._credentials(namespace, secret) if secret else None
+        return Remote(url=url, credentials=credentials)
 
     async def _read(self, namespace: str, name: str) -> dict[str, Any] | None:
         try:

@@ -10,6 +10,7 @@ _COMMANDS = {
     "down": "cli.commands.down:down",
     "demo": "cli.commands.demo:demo",
     "status": "cli.commands.status:status",
+    "diff": "cli.commands.diff:diff",
     "worker": "cli.commands.worker:worker",
     "watcher": "cli.commands.watcher:watcher",
     "function-runner": "cli.commands.function_runner:function_runner",
@@ -35,7 +36,7 @@ def main() -> None:
     """Durable reconciler for kpt packages: one Temporal workflow per PackageRevision.
 
     `porchflow up` runs everything on this machine; worker, watcher and function-runner are its parts, to run against
-    an existing cluster and Temporal.
+    an existing cluster and Temporal. `porchflow diff` compares package revisions.
     """
 
 

@@ -15,7 +15,12 @@ from urllib.request import getproxies, proxy_bypass
 import yaml
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.aio.config import (
+    ConfigException,
+    list_kube_config_contexts,
+    load_incluster_config,
+    load_kube_config,
+)
 
 from kube.errors import KubeConfigError
 
@@ -23,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 _RELOAD_INTERVAL = 10.0
 """Seconds between reloads at most: credentials that stay refused must not run an exec plugin for every request."""
+
+_POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 Loader = Callable[[], Awaitable[Configuration]]
 
@@ -50,6 +57,23 @@ def credentials_loader(kubeconfig: Path | None, context: str | None, max_connect
         return _with_proxy(configuration)
 
     return load
+
+
+def default_namespace(kubeconfig: Path | None) -> str:
+    """Return the namespace that kubectl would use: the current context's, or the pod's own; else `default`.
+
+    Args:
+        kubeconfig: The file; None means the pod's service account, else `KUBECONFIG`, else `~/.kube/config`.
+    """
+    if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+        with contextlib.suppress(OSError):
+            return _POD_NAMESPACE.read_text().strip()
+        return "default"
+    try:
+        _, context = list_kube_config_contexts(_kubeconfig_paths(kubeconfig))  # type: ignore[no-untyped-call] # as above
+    except (ConfigException, OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise KubeConfigError(f"cannot use the kubeconfig: {error}") from error
+    return str(context["context"].get("namespace") or "default")
 
 
 def _with_proxy(configuration: Configuration) -> Configuration:

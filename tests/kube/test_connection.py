@@ -7,7 +7,7 @@ import yaml
 from aiohttp import web
 
 from kube.client import KubeClient
-from kube.connection import Connection, credentials_loader
+from kube.connection import Connection, credentials_loader, default_namespace
 from kube.errors import KubeConfigError, KubeUnavailable, Unauthorized
 from tests.kube.helpers import WIDGETS, kubeconfig_for
 from tests.kube.scripted import ScriptedServer, listing, scripted_server
@@ -166,3 +166,17 @@ async def test_certificates_that_cannot_be_used_are_told_and_the_old_ones_kept(t
     with pytest.raises(KubeConfigError, match="TLS certificates"):
         await KubeClient.connect(path)
     await connection.close()
+
+
+def test_the_namespace_is_that_of_the_current_context(tmp_path: Path) -> None:
+    path = kubeconfig_for("http://127.0.0.1:1", tmp_path)
+    assert default_namespace(path) == "default"
+    content = yaml.safe_load(path.read_text())
+    content["contexts"][0]["context"]["namespace"] = "team-a"
+    path.write_text(yaml.safe_dump(content))
+    assert default_namespace(path) == "team-a"
+    with pytest.raises(KubeConfigError, match="there is no kubeconfig at"):
+        default_namespace(tmp_path / "other")
+    path.write_text("{}")
+    with pytest.raises(KubeConfigError, match="cannot use the kubeconfig"):
+        default_namespace(path)

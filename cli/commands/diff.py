@@ -1,0 +1,100 @@
+"""`porchflow diff`."""
+
+import asyncio
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from cli.settings import load_settings, settings_options
+
+if TYPE_CHECKING:
+    from cli.diff.show import Format
+    from cli.settings import Settings
+    from gitrepo.diffs import FileDiff
+
+_TROUBLE = 2
+
+
+class _Trouble(click.ClickException):
+    """What keeps the command from comparing; as with diff(1) not the exit code of a difference."""
+
+    exit_code = _TROUBLE
+
+
+@click.command()
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="[B]", required=False)
+@click.option("--upstream", is_flag=True, help="Compare A with the upstream it was cloned from or upgraded to.")
+@click.option("--namespace", "-n", help="Namespace of the PackageRevisions [default: that of the kubeconfig].")
+@click.option("--stat", "form", flag_value="stat", help="Show how many lines changed in which files.")
+@click.option("--name-only", "form", flag_value="names", help="Show the names of the files that differ.")
+@click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    help="Use colour [default: auto, on a terminal unless NO_COLOR is set].",
+)
+@settings_options("kubeconfig", "git_cache_dir", "git_timeout")
+def diff(
+    *,
+    first: str,
+    second: str | None,
+    upstream: bool,
+    namespace: str | None,
+    form: "Format | None",
+    color: Literal["auto", "always", "never"],
+    **flags: Any,  # noqa: ANN401 - the values of any setting
+) -> None:
+    """Show how the files of two package revisions differ.
+
+    A and B are names of PackageRevisions as kubectl shows them. With one name, what it would change is shown: the
+    difference from the newest published revision of the package (for a published one: from the one before it); for the
+    first revision of a clone the difference from its upstream; else every file is new.
+
+    The files are read from Git, with the Secret that the Repository names: this needs the right to get both, and a
+    way to the Git server.
+
+    The exit code is 0 where nothing differs, 1 where something does, 2 where that is not known.
+    """
+    if upstream and second:
+        raise click.UsageError("--upstream compares one package revision: give A only")
+    settings = load_settings(flags)
+    from cli.diff.show import is_coloured, lines_of, print_coloured, print_plain  # noqa: PLC0415 - help must be quick
+
+    found = asyncio.run(_compare(settings, namespace, (first, second), upstream=upstream))
+    lines = lines_of(found, form or "unified")
+    if is_coloured(color, dict(os.environ)):
+        print_coloured(lines, sys.stdout)
+    else:
+        print_plain(lines, sys.stdout.buffer)
+    sys.exit(1 if found else 0)
+
+
+async def _compare(
+    settings: "Settings", namespace: str | None, names: tuple[str, str | None], *, upstream: bool
+) -> "list[FileDiff]":
+    from activities.failures import PhaseError  # noqa: PLC0415 - see above
+    from cli.diff.sides import DiffError, Sides  # noqa: PLC0415
+    from gitrepo.diffs import compare_files  # noqa: PLC0415
+    from gitrepo.errors import GitError  # noqa: PLC0415
+    from gitrepo.packages import GitStore  # noqa: PLC0415
+    from gitrepo.refs import InvalidName  # noqa: PLC0415
+    from kube.client import KubeClient  # noqa: PLC0415
+    from kube.connection import default_namespace  # noqa: PLC0415
+    from kube.errors import KubeError  # noqa: PLC0415
+
+    first, second = names
+    try:
+        async with (
+            await KubeClient.connect(settings.kubeconfig, user_agent="porchflow-diff") as kube,
+            GitStore(settings.git_cache_dir.expanduser(), server_timeout=settings.git_timeout) as store,
+        ):
+            sides = Sides(kube, store, namespace or default_namespace(settings.kubeconfig))
+            old, new = await sides.pair(first, second, upstream=upstream)
+            if second is None:
+                click.echo(f"{new.title} compared with {old.title}", err=True)
+            return await asyncio.to_thread(compare_files, old.files, new.files)
+    except (DiffError, GitError, InvalidName, KubeError, PhaseError) as error:
+        raise _Trouble(str(error)) from None

@@ -1,0 +1,152 @@
+"""Finds what is compared: package revisions by name, what they follow, and their upstream, read from Git."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from activities.repositories import Repositories
+from api.packagerevision import GitLock, PackageRevision
+from gitrepo.packages import GitStore
+from gitrepo.refs import PackageLocation
+from gitrepo.remote import Remote
+from gitrepo.trees import Files
+from kube.client import KubeClient
+from kube.errors import NotFound
+from kube.resources import PACKAGEREVISIONS, REPOSITORIES
+
+_PREFIX = re.compile(r"(packagerevisions?|rpkg)(\.porch\.kpt\.dev)?/", re.IGNORECASE)
+
+
+class DiffError(Exception):
+    """Nothing can be compared; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two that are compared."""
+
+    title: str
+    """What it is, for people."""
+    files: Files
+
+
+class Sides:
+    """Reads package revisions of one namespace."""
+
+    def __init__(self, kube: KubeClient, store: GitStore, namespace: str) -> None:
+        """Take the clients."""
+        self._kube = kube
+        self._store = store
+        self._namespace = namespace
+        self._repositories = Repositories(kube)
+
+    async def pair(self, first: str, second: str | None, *, upstream: bool) -> tuple[Side, Side]:
+        """Return what to compare, the older one first.
+
+        Args:
+            first: Name of a PackageRevision.
+            second: Name of another; then `first` is the older one.
+            upstream: Compare `first` with its upstream.
+
+        Raises:
+            DiffError: There is no such object, or it has no content or upstream.
+            KubeError, GitError, PhaseError: Kubernetes, Git or the Repository is in the way.
+        """
+        if second is not None:
+            return await self._side(await self._get(first)), await self._side(await self._get(second))
+        obj = await self._get(first)
+        return await (self._upstream(obj) if upstream else self._base(obj)), await self._side(obj)
+
+    async def _get(self, name: str) -> dict[str, Any]:
+        try:
+            return await self._kube.get(PACKAGEREVISIONS, self._namespace, _PREFIX.sub("", name, count=1))
+        except NotFound:
+            raise DiffError(
+                f"there is no PackageRevision {name!r} in namespace {self._namespace!r}; `kubectl get packagerevisions`"
+                " shows the names, --namespace chooses another namespace"
+            ) from None
+
+    async def _side(self, obj: dict[str, Any]) -> Side:
+        name, revision = obj["metadata"]["name"], PackageRevision.model_validate(obj)
+        spec, status = revision.spec, revision.status
+        repository = await self._repositories.access(self._namespace, spec.repository)
+        location = PackageLocation(repository.directory, spec.package_name, spec.workspace_name)
+        lock = status.self_lock.git if status.self_lock else None
+        hint = lock.ref if lock and status.revision else None
+        state = await self._store.state(repository.remote, repository.branch, location, tag_hint=hint)
+        if not state.commit:
+            raise DiffError(f"{name} has no content yet: {_told(obj)}")
+        return Side(name, await self._store.read_package(repository.remote, state.commit, location.path))
+
+    async def _base(self, obj: dict[str, Any]) -> Side:
+        """Return what a revision follows: the published one before it, else its upstream, else nothing."""
+        previous = previous_of(obj, await self._siblings(obj))
+        if previous is not None:
+            return await self._side(previous)
+        lock = PackageRevision.model_validate(obj).status.upstream_lock
+        if lock and lock.git:
+            return await self._upstream(obj)
+        return Side("nothing: it is the first revision of a package without upstream", {})
+
+    async def _siblings(self, obj: dict[str, Any]) -> Sequence[dict[str, Any]]:
+        spec = obj["spec"]
+        selector = f"spec.repository={spec.get('repository', '')},spec.packageName={spec.get('packageName', '')}"
+        found = self._kube.list_all(PACKAGEREVISIONS, self._namespace, field_selector=selector)
+        return [item async for item in found]
+
+    async def _upstream(self, obj: dict[str, Any]) -> Side:
+        name, revision = obj["metadata"]["name"], PackageRevision.model_validate(obj)
+        lock = revision.status.upstream_lock.git if revision.status.upstream_lock else None
+        if lock is None:
+            raise DiffError(
+                f"{name} has no upstream (status.upstreamLock is empty): only a clone has one; name the revision to"
+                " compare it with"
+            )
+        remote = await self._remote(lock, revision)
+        commit = lock.commit or await self._store.resolve(remote, lock.ref, lock.directory)
+        title = f"upstream {lock.directory.strip('/') or '/'} at {lock.ref or commit[:12]} in {remote.display}"
+        return Side(title, await self._store.read_package(remote, commit, lock.directory.strip("/")))
+
+    async def _remote(self, lock: GitLock, revision: PackageRevision) -> Remote:
+        """Return how to get into the upstream's repository: by its Repository object, else as the clone got in."""
+        wanted = _address(lock.repo)
+        async for item in self._kube.list_all(REPOSITORIES, self._namespace):
+            if _address(((item.get("spec") or {}).get("git") or {}).get("repo", "")) == wanted:
+                return (await self._repositories.access(self._namespace, item["metadata"]["name"])).remote
+        clone = revision.spec.source.clone_from if revision.spec.source else None
+        secret = clone.git.secret_ref.name if clone and clone.git and clone.git.secret_ref else ""
+        return await self._repositories.unregistered(self._namespace, lock.repo, secret)
+
+
+def previous_of(obj: dict[str, Any], siblings: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the published revision that comes before another, or the newest one where that is not published itself.
+
+    Args:
+        obj: A raw PackageRevision.
+        siblings: The raw PackageRevisions of its package; may include itself.
+    """
+    own = _number(obj)
+    name = obj["metadata"]["name"]
+    earlier = [
+        item
+        for item in siblings
+        if item["metadata"]["name"] != name and _number(item) > 0 and (own <= 0 or _number(item) < own)
+    ]
+    return max(earlier, key=_number, default=None)
+
+
+def _number(obj: dict[str, Any]) -> int:
+    return int((obj.get("status") or {}).get("revision") or 0)
+
+
+def _told(obj: dict[str, Any]) -> str:
+    conditions = (obj.get("status") or {}).get("conditions") or []
+    ready: dict[str, Any] = next((item for item in conditions if item["type"] == "Ready"), {})
+    return str(ready.get("message") or "it was not reconciled yet; try again in a moment")
+
+
+def _address(url: str) -> str:
+    """Return a repository's address without what may differ between two ways to write it."""
+    scheme, _, rest = url.strip().rpartition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}".rstrip("/").removesuffix(".git")
