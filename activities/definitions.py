@@ -85,6 +85,9 @@ class ErrorKind(StrEnum):
     """A person must act: not tried again."""
     SUPERSEDED = "Superseded"
     """The object asks for something newer: the pass starts over."""
+    HANDED_OVER = "HandedOver"
+    """A first attempt that would hold up the workflow's own task for too long: the phase goes on as an activity of its
+    own."""
 
 
 class ReconcileActivities(ABC):

@@ -77,6 +77,16 @@ class Superseded(PhaseError):  # noqa: N818 - the kinds carry the design's names
         super().__init__(Reason.SUPERSEDED, "the object asks for something newer")
 
 
+class HandedOver(PhaseError):  # noqa: N818 - the kinds carry the design's names
+    """A local first attempt takes too long; the phase goes on as an activity of its own, which reports."""
+
+    kind = ErrorKind.HANDED_OVER
+
+    def __init__(self) -> None:
+        """Nothing is shown to people."""
+        super().__init__(Reason.PROGRESSING, "goes on as an activity of its own")
+
+
 @dataclass(frozen=True)
 class _Row:
     error: type[Exception]
@@ -124,7 +134,7 @@ def classify(error: Exception) -> PhaseError:
 
 def to_application_error(error: PhaseError) -> ApplicationError:
     """Give Temporal the error with its retry behaviour, and the message as the condition shows it: cut."""
-    benign = error.kind in {ErrorKind.WAITING, ErrorKind.SUPERSEDED}
+    benign = error.kind in {ErrorKind.WAITING, ErrorKind.SUPERSEDED, ErrorKind.HANDED_OVER}
     long = len(error.message) > MESSAGE_LIMIT
     return ApplicationError(
         error.message[: MESSAGE_LIMIT - 1] + "…" if long else error.message,

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from temporalio import activity
 
+from activities.attempts import FirstAttempts
 from activities.definitions import ErrorKind, Phase, PhaseInput, PhaseResult
 from activities.failures import PhaseError, Stalled, Superseded, classify, to_application_error
 from activities.objects import change_object
@@ -24,6 +25,7 @@ from api.names import (
     object_name,
 )
 from api.packagerevision import PackageRevision
+from gitrepo.errors import GitUnavailable
 from gitrepo.refs import PackageLocation
 from kube.client import KubeClient
 from kube.errors import NotFound
@@ -31,6 +33,12 @@ from kube.resources import PACKAGEREVISIONS
 
 _HEARTBEAT_SECONDS = 1.0
 """How soon a phase hears that it was superseded; one that is done sooner sends no heartbeat."""
+
+_REPORTED_BY_LOCAL_ATTEMPTS = frozenset({ErrorKind.STALLED, ErrorKind.SUPERSEDED})
+"""After any other failure the phase goes on at once as an activity of its own, which reports how it fares."""
+
+_LOCAL_ATTEMPTS_PER_REPOSITORY = 64
+"""As many as fill a push; a repository that begins to hang takes no more of a worker's slots than these."""
 
 _Result = TypeVar("_Result")
 
@@ -70,6 +78,7 @@ class PhaseRunner:
         self._kube = kube
         self._repositories = repositories
         self._reporter = reporter
+        self._first = FirstAttempts(_LOCAL_ATTEMPTS_PER_REPOSITORY)
 
     async def run(
         self, phase: Phase, request: PhaseInput, body: PhaseBody, without_repository: GoneBody | None = None
@@ -98,15 +107,28 @@ class PhaseRunner:
                 if without_repository and await self._names_nothing(obj):
                     return await without_repository(obj)
                 target = await self._target(obj)
-                return await body(target, request)
+                return await self._attempt(target, request, body)
             except Exception as error:  # noqa: BLE001 - every error is sorted, shown and given to Temporal
                 failure = classify(error)
-                if target is not None:
+                if activity.info().is_local and failure.kind not in _REPORTED_BY_LOCAL_ATTEMPTS:
+                    pass
+                elif target is not None:
                     failure = await self._report_failure(phase, target.obj, failure, target.fields)
                 elif obj is not None:
                     failure = await self._report_failure(phase, obj, failure, {})
                 # Not `from error`: Temporal would keep the words of every cause, whatever a library put into them.
                 raise to_application_error(failure) from None
+
+    async def _attempt(self, target: Target, request: PhaseInput, body: PhaseBody) -> PhaseResult:
+        if not activity.info().is_local:
+            return await body(target, request)
+        address = target.repository.remote.address
+        async with self._first.attempt(address):
+            try:
+                return await body(target, request)
+            except GitUnavailable:
+                self._first.slow(address)
+                raise
 
     async def _read(self, request: PhaseInput) -> dict[str, Any] | None:
         try:
@@ -275,6 +297,10 @@ def _unrendered(phase: Phase, obj: dict[str, Any], ready: Condition) -> dict[str
 @contextlib.asynccontextmanager
 async def heartbeating() -> AsyncIterator[None]:
     """Heartbeat in the background, so that a lost worker is noticed and a cancellation arrives."""
+    if activity.info().is_local:
+        # It is its workflow's own task that is alive.
+        yield
+        return
     task = asyncio.create_task(_heartbeat_forever())
     try:
         yield

@@ -116,6 +116,9 @@ def _reconcile_worker(settings: Settings, client: Client, activities: PhaseActiv
         workflows=[PackageRevisionWorkflow],
         activities=[activities.observe, activities.execute_source, activities.move_lifecycle, activities.finalize],
         max_concurrent_activities=settings.reconcile_slots,
+        # A local activity holds the slot of its workflow task.
+        max_concurrent_local_activities=settings.reconcile_slots,
+        max_concurrent_workflow_tasks=settings.reconcile_slots,
         max_cached_workflows=settings.cached_workflows,
         max_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
         default_heartbeat_throttle_interval=_CANCELLATION_WITHIN,

@@ -28,6 +28,10 @@ with workflow.unsafe.imports_passed_through():
 _LINE_LIMIT = 300
 """Characters of a line in the current details; with 50 lines they stay far below what a payload may hold."""
 
+_FINAL_KINDS = frozenset({ErrorKind.STALLED, ErrorKind.SUPERSEDED})
+"""Kinds of error that end a phase; after any other it goes on."""
+
+_PhaseHandle = workflow.ActivityHandle[PhaseResult]
 _PhaseActivity = Callable[[ReconcileActivities, PhaseInput], Awaitable[PhaseResult]]
 
 _PHASES: dict[Phase, tuple[_PhaseActivity, policies.ActivityPolicy]] = {
@@ -107,10 +111,9 @@ class PackageRevisionWorkflow:
             phase = phases.pop(0)
             if phase is Phase.RENDER and result.rendered:
                 continue
-            self._show_phase(phase, facts)
             try:
                 result = await self._run_phase(phase, facts, result)
-            except ActivityError as error:
+            except (ActivityError, ApplicationError) as error:
                 return self._stalled(phase, error)
             self._note(f"{phase}: {result.summary}")
             if phase is Phase.RENDER and result.current is not Lifecycle.DRAFT:
@@ -121,9 +124,9 @@ class PackageRevisionWorkflow:
             outcome=Outcome.CONVERGED, message=result.summary, lifecycle=result.current, revision=result.revision
         )
 
-    def _stalled(self, phase: Phase, error: ActivityError) -> PackageRevisionResult:
-        cause = error.cause
-        if not isinstance(cause, ApplicationError):
+    def _stalled(self, phase: Phase, error: ActivityError | ApplicationError) -> PackageRevisionResult:
+        cause = _cause(error)
+        if cause is None:
             raise error
         if cause.type == ErrorKind.SUPERSEDED:
             raise _SupersededError from error
@@ -132,9 +135,35 @@ class PackageRevisionWorkflow:
 
     async def _run_phase(self, phase: Phase, facts: Facts, before: PhaseResult) -> PhaseResult:
         activity, policy = _PHASES[phase]
-        handle = workflow.start_activity_method(
+        request = PhaseInput(
+            namespace=self._key.namespace, name=self._key.name, intent=facts.intent, commit=before.commit
+        )
+        if policy.first_locally:
+            try:
+                return await self._follow(self._start_locally(activity, request, phase), facts)
+            except (ActivityError, ApplicationError) as error:
+                cause = _cause(error)
+                if cause is not None and cause.type in _FINAL_KINDS:
+                    raise
+        self._show_phase(phase, facts)
+        return await self._follow(self._start(activity, policy, request, phase), facts)
+
+    def _start_locally(self, activity: _PhaseActivity, request: PhaseInput, phase: Phase) -> _PhaseHandle:
+        return workflow.start_local_activity_method(
             activity,
-            PhaseInput(namespace=self._key.namespace, name=self._key.name, intent=facts.intent, commit=before.commit),
+            request,
+            start_to_close_timeout=policies.FIRST_ATTEMPT_TIMEOUT,
+            retry_policy=policies.FIRST_ATTEMPT_RETRY,
+            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            summary=f"{phase} {self._key.name}",
+        )
+
+    def _start(
+        self, activity: _PhaseActivity, policy: policies.ActivityPolicy, request: PhaseInput, phase: Phase
+    ) -> _PhaseHandle:
+        return workflow.start_activity_method(
+            activity,
+            request,
             task_queue=policy.queue,
             start_to_close_timeout=policy.start_to_close,
             heartbeat_timeout=policy.heartbeat,
@@ -146,6 +175,8 @@ class PackageRevisionWorkflow:
             ),
             summary=f"{phase} {self._key.name}",
         )
+
+    async def _follow(self, handle: _PhaseHandle, facts: Facts) -> PhaseResult:
         while True:
             await workflow.wait_condition(lambda: self._look_again or handle.done())
             if handle.done():
@@ -180,3 +211,9 @@ class PackageRevisionWorkflow:
     def _note(self, line: str) -> None:
         self._log = [*self._log[-49:], f"- {workflow.now():%H:%M:%S} {line[:_LINE_LIMIT]}"]
         workflow.set_current_details("\n".join(self._log))
+
+
+def _cause(error: ActivityError | ApplicationError) -> ApplicationError | None:
+    """Return what an activity raised; a local one's error comes as it is."""
+    cause = error.cause if isinstance(error, ActivityError) else error
+    return cause if isinstance(cause, ApplicationError) else None

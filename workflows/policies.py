@@ -29,6 +29,10 @@ class ActivityPolicy:
     heartbeat: timedelta
     """An attempt that is silent for this long counts as lost with its worker."""
     retry: RetryPolicy
+    first_locally: bool = False
+    """Whether the first attempt is a local activity, part of the workflow's own task: half of Temporal's work for a
+    phase that goes well. Whatever else becomes of that attempt, the phase then goes on as an activity of its own, with
+    all of the above."""
     waits_when_superseded: bool = True
     """Whether the next pass waits until a cancelled attempt has ended. An attempt that moves branches must have; a
     rendering need not, because its commit only lands on the very commit that it read."""
@@ -40,6 +44,13 @@ _FOREVER = RetryPolicy(
     maximum_interval=timedelta(minutes=2),
     maximum_attempts=0,
 )
+
+FIRST_ATTEMPT_RETRY = RetryPolicy(maximum_attempts=1)
+"""A local first attempt is the only local one."""
+
+FIRST_ATTEMPT_TIMEOUT = timedelta(minutes=2)
+"""After this a local first attempt counts as lost. It gives up by itself long before (see `activities.attempts`),
+except while a push is out, which nobody can take back."""
 
 OBSERVE_TIMEOUT = timedelta(seconds=10)
 """One attempt to read the object, as a local activity."""
@@ -59,6 +70,7 @@ SOURCE = ActivityPolicy(
     start_to_close=timedelta(minutes=10),
     heartbeat=timedelta(seconds=10),
     retry=_FOREVER,
+    first_locally=True,
 )
 RENDER = ActivityPolicy(
     queue=RENDER_QUEUE,
@@ -72,10 +84,12 @@ LIFECYCLE = ActivityPolicy(
     start_to_close=timedelta(minutes=5),
     heartbeat=timedelta(seconds=10),
     retry=_FOREVER,
+    first_locally=True,
 )
 FINALIZE = ActivityPolicy(
     queue=RECONCILE_QUEUE,
     start_to_close=timedelta(minutes=5),
     heartbeat=timedelta(seconds=10),
     retry=_FOREVER,
+    first_locally=True,
 )

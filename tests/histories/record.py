@@ -45,6 +45,21 @@ async def stalled(client: Client, fakes: FakeActivities, queue: str) -> Handle:
     return await start(client, queue)
 
 
+async def refused(client: Client, fakes: FakeActivities, queue: str) -> Handle:
+    """The server refuses the draft at the first attempt, which is local."""
+    fakes.failures[Phase.SOURCE] = [failure("the server refused", "Stalled", final=True)]
+    return await start(client, queue)
+
+
+async def handed_over(client: Client, fakes: FakeActivities, queue: str) -> Handle:
+    """A proposal takes so long that it becomes an activity of its own."""
+    fakes.facts = Facts(
+        exists=True, intent="one", desired=Lifecycle.PROPOSED, current=Lifecycle.DRAFT, report_pending=True
+    )
+    fakes.failures[Phase.LIFECYCLE] = [failure("takes too long", "HandedOver", final=True)]
+    return await start(client, queue)
+
+
 async def superseded(client: Client, fakes: FakeActivities, queue: str) -> Handle:
     """A deletion takes over from a rendering."""
     fakes.held[Phase.RENDER] = asyncio.Event()
@@ -56,12 +71,12 @@ async def superseded(client: Client, fakes: FakeActivities, queue: str) -> Handl
 
 
 async def retried(client: Client, fakes: FakeActivities, queue: str) -> Handle:
-    """Git is away for two attempts."""
-    fakes.failures[Phase.SOURCE] = [failure("connection refused", "Transient", final=False) for _ in range(2)]
+    """Git is away for three attempts, of which the first is local."""
+    fakes.failures[Phase.SOURCE] = [failure("connection refused", "Transient", final=False) for _ in range(3)]
     return await start(client, queue)
 
 
-SCENARIOS: tuple[Scenario, ...] = (new_draft, propose, stalled, superseded, retried)
+SCENARIOS: tuple[Scenario, ...] = (new_draft, propose, stalled, refused, handed_over, superseded, retried)
 
 
 def _portable(history: str) -> str:

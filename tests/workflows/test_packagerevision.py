@@ -106,6 +106,44 @@ async def test_a_converged_object_costs_no_activity(
     assert not [event for event in history.events if event.HasField("activity_task_scheduled_event_attributes")]
 
 
+async def test_a_phase_that_goes_well_is_part_of_the_one_workflow_task(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(
+        Facts(exists=True, intent="one", desired=Lifecycle.PROPOSED, current=Lifecycle.DRAFT, report_pending=True)
+    )
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        handle = await start(temporal_client, queue)
+        await handle.result()
+        history = await handle.fetch_history()
+    assert fakes.attempted_locally == [Phase.LIFECYCLE]
+    assert fakes.calls[Phase.LIFECYCLE] == 1
+    assert not [event for event in history.events if event.HasField("activity_task_scheduled_event_attributes")]
+    assert len([event for event in history.events if event.HasField("workflow_task_completed_event_attributes")]) == 1
+
+
+@pytest.mark.parametrize("kind", ["Transient", "HandedOver", "something new"])
+async def test_a_first_attempt_that_ends_otherwise_goes_on_as_an_activity_of_its_own(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int, kind: str
+) -> None:
+    fakes = FakeActivities(NEW_DRAFT)
+    fakes.failures[Phase.SOURCE] = [failure("not here", kind, final=kind == "HandedOver")]
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        result = await (await start(temporal_client, queue)).result()
+    assert result.outcome is Outcome.CONVERGED
+    assert fakes.attempted_locally == [Phase.SOURCE]
+    assert fakes.calls[Phase.SOURCE] == 2
+
+
+async def test_a_render_keeps_to_its_own_queue(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(NEW_DRAFT)
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        await (await start(temporal_client, queue)).result()
+    assert Phase.RENDER not in fakes.attempted_locally
+
+
 async def test_a_transient_error_is_retried_until_it_works(
     temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
 ) -> None:
@@ -146,6 +184,7 @@ async def test_a_stalled_error_skips_the_later_phases_and_fails_the_run_with_its
     assert isinstance(raised.value.cause, ApplicationError)
     assert raised.value.cause.message == "credentials refused by git.example.com"
     assert raised.value.cause.type == "Stalled"
+    assert fakes.calls[Phase.SOURCE] == 1
     assert Phase.RENDER not in fakes.calls
 
 
@@ -187,15 +226,15 @@ async def test_newer_intent_ends_the_retries_of_a_failing_phase(
 ) -> None:
     fakes = FakeActivities(NEW_DRAFT)
     slow = ApplicationError("git is away", type="Transient", next_retry_delay=timedelta(hours=1))
-    fakes.failures[Phase.SOURCE] = [slow]
+    fakes.failures[Phase.SOURCE] = [slow, slow]
     async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
         handle = await start(temporal_client, queue)
-        await fakes.entered[Phase.SOURCE].wait()
+        await eventually(lambda: not fakes.failures[Phase.SOURCE], what="the phase waits for its next attempt")
         fakes.facts = fakes.facts.model_copy(update={"context": "the repository appeared"})
         await handle.signal(PackageRevisionWorkflow.look_again)
         result = await handle.result()
     assert result.outcome is Outcome.CONVERGED
-    assert fakes.calls[Phase.SOURCE] == 2
+    assert fakes.calls[Phase.SOURCE] == 3
 
 
 async def test_a_superseded_activity_starts_the_pass_over(
