@@ -31,6 +31,8 @@ class RepositoryAccess:
     directory: str
     create_branch: bool
     author: Author
+    deleting: bool = False
+    """Whether the Repository object is on its way out."""
 
 
 @dataclass(eq=False)
@@ -115,6 +117,7 @@ class Repositories:
             directory=(git.directory or "").strip("/"),
             create_branch=bool(git.create_branch),
             author=Author.of_repository(git.author, git.email),
+            deleting="deletionTimestamp" in raw["metadata"],
         )
 
     async def unregistered(self, namespace: str, url: str, secret: str) -> Remote:

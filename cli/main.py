@@ -14,6 +14,7 @@ _COMMANDS = {
     "worker": "cli.commands.worker:worker",
     "watcher": "cli.commands.watcher:watcher",
     "function-runner": "cli.commands.function_runner:function_runner",
+    "content-api": "cli.commands.content_api:content_api",
 }
 
 
@@ -35,8 +36,8 @@ class _LazyGroup(click.Group):
 def main() -> None:
     """Durable reconciler for kpt packages: one Temporal workflow per PackageRevision.
 
-    `porchflow up` runs everything on this machine; worker, watcher and function-runner are its parts, to run against
-    an existing cluster and Temporal. `porchflow diff` compares package revisions.
+    `porchflow up` runs everything on this machine; worker, watcher, function-runner and content-api are its parts, to
+    run against an existing cluster and Temporal. `porchflow diff` compares package revisions.
     """
 
 

@@ -99,6 +99,20 @@ class Settings(BaseSettings):
         gt=0,
         description="seconds after which the watcher lists everything again and signals what is not converged",
     )
+    content_address: Address = Field(
+        "0.0.0.0:8443", description="host:port where the content API listens for the API server (HTTPS)"
+    )
+    content_tls_cert: Path | None = Field(
+        None, description="PEM file with the content API's certificate; read again when it changes"
+    )
+    content_tls_key: Path | None = Field(None, description="PEM file with the key of that certificate")
+    content_max_body: int = Field(
+        6_291_456, ge=1024, description="bytes of one request to the content API, which is the size of a push"
+    )
+    content_timeout: float = Field(55.0, gt=0, description="seconds one request to the content API may take")
+    content_rate: float = Field(50.0, gt=0, description="requests per second of one user to the content API")
+    content_burst: int = Field(200, ge=1, description="requests at once of one user to the content API")
+    content_cache: int = Field(134_217_728, ge=0, description="bytes of package content the content API keeps")
     health_address: Address = Field("", description="host:port for /healthz and /readyz; unset means none")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
 

@@ -1,0 +1,36 @@
+"""`porchflow content-api`."""
+
+from typing import Any
+
+import click
+
+from cli.process import run_process
+from cli.settings import load_settings, settings_options
+
+
+@click.command("content-api")
+@settings_options(
+    "content_address",
+    "content_tls_cert",
+    "content_tls_key",
+    "kubeconfig",
+    "git_cache_dir",
+    "git_threads",
+    "git_timeout",
+    "content_max_body",
+    "content_timeout",
+    "content_rate",
+    "content_burst",
+    "content_cache",
+    "health_address",
+    "log_level",
+)
+def content_api(**flags: Any) -> None:  # noqa: ANN401 - the values of any setting
+    """Serve package content to the Kubernetes API server (aggregated API v1alpha1.porch.kpt.dev).
+
+    Read and push packages with `kubectl get/edit/replace/patch packagerevisionresources` and `porchctl rpkg pull/push`.
+    """
+    settings = load_settings(flags)
+    from cli.content_api import run  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
+
+    run_process(run(settings), log_level=settings.log_level)

@@ -1,0 +1,233 @@
+"""The aggregated API server: who may come in, and which handler answers."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from content import discovery
+from content.authorization import Attributes, Authorizer
+from content.cache import ContentCache
+from content.errors import ApiError, method_not_allowed, of_failure
+from content.frontproxy import FrontProxyWatch
+from content.identity import NotTrusted, User
+from content.limits import RateLimit
+from content.packages import Packages
+from content.requests import ROOT, Address, parse_address
+from content.resources import Resources
+from content.tls import ServingTls
+from gitrepo.packages import GitStore
+from kube.client import KubeClient
+
+logger = logging.getLogger(__name__)
+audit = logging.getLogger("content.audit")
+
+MIB: Final = 1024 * 1024
+_TLS_CHECK_SECONDS = 10.0
+_HANDSHAKE_SECONDS = 10.0
+_SHUTDOWN_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How the server serves.
+
+    Attributes:
+        host: Where it listens.
+        port: 0 means any free one.
+        certificate: PEM file with its certificate; read again when it changes.
+        key: PEM file with the key.
+        max_body: Bytes of a request's body.
+        timeout: Seconds that a request may take; a watch has limits of its own.
+        rate: Requests per second of one user.
+        burst: Requests at once of one user.
+        cache: Bytes of content that are kept.
+    """
+
+    host: str
+    port: int
+    certificate: Path
+    key: Path
+    max_body: int = 6 * MIB
+    timeout: float = 55.0
+    rate: float = 50.0
+    burst: int = 200
+    cache: int = 128 * MIB
+
+
+class ContentServer:
+    """Answers requests; knows the front proxy, the rights and the packages."""
+
+    def __init__(self, settings: ServerSettings, kube: KubeClient, proxies: FrontProxyWatch, git: GitStore) -> None:
+        """Take the settings and the parts that requests share."""
+        self._settings = settings
+        self._proxies = proxies
+        self._authorizer = Authorizer(kube)
+        self._rate = RateLimit(settings.rate, settings.burst)
+        self.cache = ContentCache(settings.cache)
+        self.resources = Resources(Packages(kube, git, self.cache))
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request, and write who asked what, and what came of it."""
+        began = time.monotonic()
+        user: User | None = None
+        try:
+            user = self._user(request)
+            response = await self._limited(request, user)
+        except Exception as error:  # noqa: BLE001 - every error is sorted and shown
+            response = _failure(error, request)
+        _audit(request, user, response, time.monotonic() - began)
+        return response
+
+    def _user(self, request: web.Request) -> User:
+        tls = request.transport.get_extra_info("ssl_object") if request.transport else None
+        certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+        try:
+            return self._proxies.current.user(certificate, request.headers)
+        except NotTrusted as error:
+            raise ApiError(401, "Unauthorized", f"Unauthorized: {error}") from None
+
+    async def _limited(self, request: web.Request, user: User) -> web.StreamResponse:
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                return await self._route(request, user)
+        except TimeoutError:
+            raise ApiError(
+                504, "Timeout", f"not done within {self._settings.timeout:g} s; try again", retry_after=1
+            ) from None
+
+    async def _route(self, request: web.Request, user: User) -> web.StreamResponse:
+        path = request.rel_url.raw_path.rstrip("/") or "/"
+        if document := _static(path, request):
+            return document
+        address = parse_address(path)
+        verb = _verb(request, address)
+        self._rate.take(user.name)
+        await self._authorizer.check(user, Attributes(verb, address.resource, address.namespace, address.name))
+        handler = self.resources.handler(verb, address)
+        return await handler(request)
+
+
+def _static(path: str, request: web.Request) -> web.Response | None:
+    """Answer what is the same for everybody: the API server lets everybody see it, and so do we."""
+    documents: dict[str, dict[str, Any]] = {
+        "/apis": discovery.API_GROUPS,
+        ROOT.rpartition("/")[0]: discovery.API_GROUP,
+        ROOT: discovery.API_RESOURCES,
+    }
+    document = documents.get(path)
+    if document is None:
+        return None
+    if request.method not in {"GET", "HEAD"}:
+        raise method_not_allowed(request.method)
+    content_type = "application/json"
+    version = discovery.wanted_version(request.headers.get("Accept", "")) if path == "/apis" else ""
+    if version:
+        document, content_type = discovery.aggregated(version), discovery.aggregated_type(version)
+    etag = discovery.etag_of(document)
+    headers = {"ETag": etag, "Content-Type": content_type, "Vary": "Accept"}
+    if request.headers.get("If-None-Match") == etag:
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=json.dumps(document).encode(), headers=headers)
+
+
+def _verb(request: web.Request, address: Address) -> str:
+    match request.method:
+        case "GET" | "HEAD" if address.name:
+            return "get"
+        case "GET" | "HEAD":
+            return "watch" if request.query.get("watch", "") in {"1", "true"} else "list"
+        case "PUT":
+            return "update"
+        case "PATCH":
+            return "patch"
+        case "POST":
+            return "create"
+        case "DELETE":
+            return "delete" if address.name else "deletecollection"
+    raise method_not_allowed(request.method)
+
+
+def _failure(error: Exception, request: web.Request) -> web.Response:
+    known = of_failure(error)
+    if known is None:
+        logger.error("unexpected %s at %s", type(error).__name__, request.method, exc_info=error)
+        known = ApiError(500, "InternalError", f"Internal error occurred: {type(error).__name__}; the log says more")
+    headers = {"Retry-After": str(known.retry_after)} if known.retry_after is not None else {}
+    return web.json_response(known.status(), status=known.code, headers=headers)
+
+
+def _audit(request: web.Request, user: User | None, response: web.StreamResponse, seconds: float) -> None:
+    audit.info(
+        "user=%r method=%s path=%r status=%d ms=%d",
+        user.name if user else "",
+        request.method,
+        request.rel_url.raw_path,
+        response.status,
+        seconds * 1000,
+    )
+
+
+@contextlib.asynccontextmanager
+async def running_server(settings: ServerSettings, kube: KubeClient, git: GitStore) -> AsyncIterator["Running"]:
+    """Serve while the context is open; waits until the cluster says who its front proxy is.
+
+    Yields:
+        The server, with the port it listens on.
+    """
+    tls = ServingTls(settings.certificate, settings.key)
+    async with contextlib.AsyncExitStack() as stack:
+        proxies = await stack.enter_async_context(FrontProxyWatch.following(kube, tls))
+        stack.push_async_callback(_ended, asyncio.create_task(_keep_fresh(tls)))
+        server = ContentServer(settings, kube, proxies, git)
+        stack.push_async_callback(server.cache.aclose)
+        runner = await _runner(server.handle, settings)
+        stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, settings.host or None, settings.port, ssl_context=tls.context)
+        await site.start()
+        port = int(runner.addresses[0][1])
+        logger.info("serving package content on port %d", port)
+        yield Running(server, port)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that listens."""
+
+    server: ContentServer
+    port: int
+
+
+async def serve(settings: ServerSettings, kube: KubeClient, git: GitStore, ready: Callable[[], None]) -> None:
+    """Serve until cancelled; `ready` is called when requests are answered."""
+    async with running_server(settings, kube, git):
+        ready()
+        await asyncio.Event().wait()
+
+
+async def _runner(
+    handle: Callable[[web.Request], Awaitable[web.StreamResponse]], settings: ServerSettings
+) -> web.AppRunner:
+    app = web.Application(client_max_size=settings.max_body)
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, handle_signals=False)
+    await runner.setup()
+    return runner
+
+
+async def _keep_fresh(tls: ServingTls) -> None:
+    while True:
+        await asyncio.sleep(_TLS_CHECK_SECONDS)
+        await asyncio.to_thread(tls.refresh)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

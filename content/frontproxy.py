@@ -1,0 +1,72 @@
+"""Follows what the cluster says of its front proxy."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Final
+
+from content.identity import FrontProxy
+from content.tls import ServingTls
+from kube.client import KubeClient, Object
+from kube.resources import CONFIGMAPS
+from kube.watching import Changed, Listed, ListEnd, watch_objects
+
+logger = logging.getLogger(__name__)
+
+_NAMESPACE: Final = "kube-system"
+_NAME: Final = "extension-apiserver-authentication"
+
+
+class FrontProxyWatch:
+    """The newest configuration of the front proxy; TLS trusts its authority."""
+
+    def __init__(self, tls: ServingTls) -> None:
+        """Take what trusts the authority."""
+        self._tls = tls
+        self._current: FrontProxy | None = None
+        self._known = asyncio.Event()
+
+    @property
+    def current(self) -> FrontProxy:
+        """What the cluster said last; there is none before `following` gives its watch."""
+        assert self._current is not None  # noqa: S101 - `following` waits for it
+        return self._current
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def following(cls, kube: KubeClient, tls: ServingTls) -> AsyncIterator["FrontProxyWatch"]:
+        """Follow the ConfigMap while the context is open; waits until it says something usable first."""
+        watch = cls(tls)
+        task = asyncio.create_task(watch._follow(kube))
+        try:
+            await watch._known.wait()
+            yield watch
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _follow(self, kube: KubeClient) -> None:
+        events = watch_objects(kube, CONFIGMAPS, _NAMESPACE, field_selector=f"metadata.name={_NAME}")
+        async with contextlib.aclosing(events):
+            async for event in events:
+                match event:
+                    case Listed(obj) | Changed(_, obj):
+                        self._take(obj)
+                    case ListEnd() if self._current is None:
+                        logger.warning(
+                            "waiting for the ConfigMap %s/%s to name the front proxy; nobody can be let in before",
+                            _NAMESPACE,
+                            _NAME,
+                        )
+
+    def _take(self, configmap: Object) -> None:
+        try:
+            proxy = FrontProxy.from_configmap(configmap)
+            if proxy != self._current:
+                self._tls.trust(proxy.authorities)
+        except (ValueError, OSError) as error:
+            logger.warning("cannot use the ConfigMap %s/%s: %s", _NAMESPACE, _NAME, error)
+            return
+        self._current = proxy
+        self._known.set()

@@ -1,0 +1,132 @@
+"""From a PackageRevision to its content in Git."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from activities.locks import published_ref, reported_commit
+from activities.repositories import Repositories, RepositoryAccess
+from api.names import object_name
+from api.packagerevision import Lifecycle, PackageRevision
+from content.cache import ContentCache
+from content.encoding import Encoded, encode_files
+from content.errors import not_found
+from gitrepo.packages import GitStore
+from gitrepo.refs import TAGS, InvalidName, PackageLocation, branch_ref
+from gitrepo.trees import Files
+from kube.client import KubeClient
+from kube.errors import NotFound
+from kube.resources import PACKAGEREVISIONS
+
+
+@dataclass(frozen=True)
+class Found:
+    """A package revision, and where its content is now."""
+
+    obj: dict[str, Any]
+    """The PackageRevision as the API server has it."""
+    revision: PackageRevision
+    repository: RepositoryAccess
+    location: PackageLocation
+    commit: str
+    """The commit that holds the content: what the content's resource version is."""
+    lifecycle: Lifecycle
+    """As Git has it."""
+
+    @property
+    def name(self) -> str:
+        """Name of the object."""
+        return str(self.obj["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of the object."""
+        return str(self.obj["metadata"]["namespace"])
+
+
+class Packages:
+    """Finds package revisions and reads their content."""
+
+    def __init__(self, kube: KubeClient, git: GitStore, cache: ContentCache) -> None:
+        """Take the clients and where content that was read is kept."""
+        self._kube = kube
+        self._git = git
+        self._cache = cache
+        self._repositories = Repositories(kube)
+
+    async def find(self, namespace: str, name: str) -> Found:
+        """Find a package revision as Kubernetes and Git have it now.
+
+        Raises:
+            ApiError: There is none, or it has no content yet.
+            KubeError: The API server does not answer.
+            GitError: The repository does not answer.
+            PhaseError: The Repository object is missing or cannot be used.
+        """
+        try:
+            obj = await self._kube.get(PACKAGEREVISIONS, namespace, name)
+        except (NotFound, ValueError):
+            raise not_found(name) from None
+        return await self.locate(obj)
+
+    async def locate(self, obj: dict[str, Any]) -> Found:
+        """Find the content of a PackageRevision; the same as `find`, for an object that is at hand."""
+        name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
+        revision = PackageRevision.model_validate(obj)
+        spec = revision.spec
+        if name != object_name(spec.repository, spec.package_name, spec.workspace_name):
+            raise not_found(name, "the PackageRevision's name does not say what its spec says, so it has no content")
+        repository = await self._repositories.access(namespace, spec.repository)
+        if repository.deleting:
+            raise not_found(name, f"Repository {spec.repository!r} is being deleted")
+        try:
+            location = PackageLocation(repository.directory, spec.package_name, spec.workspace_name)
+        except InvalidName as error:
+            raise not_found(name, str(error)) from None
+        commit, lifecycle = await self._place(revision, repository, location)
+        if lifecycle is None:
+            raise not_found(name, "the package revision has no content yet; wait until it is Ready")
+        return Found(obj, revision, repository, location, commit, lifecycle)
+
+    async def encoded(self, found: Found) -> Encoded:
+        """Give the content, written as JSON; what was read before comes from memory."""
+        remote, path = found.repository.remote, found.location.path
+
+        async def load() -> Encoded:
+            return await encode_files(await self._git.read_package(remote, found.commit, path))
+
+        return await self._cache.get((*remote.identity, found.commit, path), load)
+
+    async def files(self, found: Found) -> Files:
+        """Read the content as Git has it."""
+        return await self._git.read_package(found.repository.remote, found.commit, found.location.path)
+
+    async def _place(
+        self, revision: PackageRevision, repository: RepositoryAccess, location: PackageLocation
+    ) -> tuple[str, Lifecycle | None]:
+        """Find commit and lifecycle; asks as little of the server as it takes to be right."""
+        status = revision.status
+        commit, tag = reported_commit(status), published_ref(status)
+        if commit and (status.revision or 0) > 0:
+            # What is published does not change: nobody has to be asked.
+            return commit, Lifecycle.PUBLISHED
+        if location.workspace != repository.branch and not tag:
+            refs = await self._git.list_refs(repository.remote)
+            if place := _open(refs, location):
+                return place
+        elif status.revision:
+            refs = await self._git.list_refs(repository.remote)
+            if tip := refs.get(branch_ref(repository.branch)) or refs.get(f"{TAGS}{tag}"):
+                return tip, Lifecycle.PUBLISHED
+        state = await self._git.state(
+            repository.remote, repository.branch, location, tag_hint=tag, commit_hint=commit or None
+        )
+        return state.commit, state.lifecycle
+
+
+def _open(refs: Mapping[str, str], location: PackageLocation) -> tuple[str, Lifecycle] | None:
+    """Read the commit of a draft or proposal; of both, the draft is the newer truth unless they are the same."""
+    draft, proposed = refs.get(location.draft_ref), refs.get(location.proposed_ref)
+    if draft and draft != proposed:
+        return draft, Lifecycle.DRAFT
+    return (proposed, Lifecycle.PROPOSED) if proposed else None

@@ -1,0 +1,67 @@
+"""The server's side of TLS: its certificate and the authority of its clients change while it runs."""
+
+import logging
+import ssl
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+
+class ServingTls:
+    """What new connections are opened with; connections that are open stay as they are."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        """Read the certificate and its key, PEM files.
+
+        Raises:
+            OSError: A file cannot be read, or (`ssl.SSLError`) the two are no pair.
+        """
+        self._certificate = certificate
+        self._key = key
+        self._authorities = ""
+        self._read = self._signature()
+        self._current = self._build()
+        self.context = self._build()
+        """What the server socket is made with."""
+        self.context.sni_callback = self._choose
+
+    def trust(self, authorities: str) -> None:
+        """Let clients prove themselves with certificates that these authorities (PEM) signed, and no others."""
+        self._authorities = authorities
+        self._current = self._build()
+
+    def refresh(self) -> bool:
+        """Read the files again where they changed; what cannot be used leaves everything as it is.
+
+        Returns:
+            Whether new connections get another certificate from now on.
+        """
+        try:
+            seen = self._signature()
+            if seen == self._read:
+                return False
+            self._current = self._build()
+        except OSError as error:
+            # Half of a pair may be written; the next look finds the other half.
+            logger.warning("cannot use the new certificate %s, the one before stays: %s", self._certificate, error)
+            return False
+        self._read = seen
+        logger.info("serving with the new certificate %s", self._certificate)
+        return True
+
+    def _choose(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:  # noqa: ARG002 - ssl's signature
+        connection.context = self._current
+
+    def _build(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self._certificate, self._key)
+        # Who shows none gets an answer that says so; a wrong one ends the handshake.
+        context.verify_mode = ssl.CERT_OPTIONAL
+        if self._authorities:
+            context.load_verify_locations(cadata=self._authorities)
+        return context
+
+    def _signature(self) -> tuple[tuple[int, int], ...]:
+        stats = (path.stat() for path in (self._certificate, self._key))
+        return tuple((each.st_ino, each.st_mtime_ns) for each in stats)
