@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from cli.main import main
 from cli.settings import Settings, SettingsError, load_settings, variable_of
 
-COMMANDS = ["worker", "watcher", "function-runner"]
+COMMANDS = ["worker", "watcher", "function-runner", "content-api"]
 
 
 def test_everything_has_a_default() -> None:
