@@ -43,6 +43,7 @@ check: $(INSTALLED) ## Static checks only: format, lint, types, imports between 
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 	@$(BIN)/python -m api.crd --check
+	@$(BIN)/python -m api.admission --check
 	@$(BIN)/python -m functions.proto.generate --check
 
 bench: toolchain ## Measure against a stack of its own

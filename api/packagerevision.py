@@ -196,7 +196,7 @@ def _identity(field: str, instead: str) -> Rule:
     )
 
 
-_SPEC_RULES: Final = (
+SPEC_RULES: Final = (
     _lifecycle_step(),
     _identity(
         "packageName",
@@ -219,7 +219,7 @@ _SPEC_RULES: Final = (
 class PackageRevisionSpec(ApiModel):
     """What is asked for."""
 
-    model_config = ConfigDict(json_schema_extra=checked(*_SPEC_RULES))
+    model_config = ConfigDict(json_schema_extra=checked(*SPEC_RULES))
 
     package_name: str = Field("", description="Path of the package below the repository's directory.")
     repository: str = Field("", description="Name of the Repository object, in the same namespace.")

@@ -178,7 +178,13 @@ class KubeClient:
                 return
 
     async def create(
-        self, resource: Resource, body: Mapping[str, Any], *, namespace: str | None = None, field_manager: str = ""
+        self,
+        resource: Resource,
+        body: Mapping[str, Any],
+        *,
+        namespace: str | None = None,
+        field_manager: str = "",
+        dry_run: bool = False,
     ) -> Object:
         """Create an object.
 
@@ -187,6 +193,7 @@ class KubeClient:
             body: The manifest.
             namespace: Where; None takes it from the manifest.
             field_manager: Who is recorded as the owner of the fields.
+            dry_run: Store nothing: only ask what the API server would make of it.
 
         Raises:
             AlreadyExists: An object of that name exists.
@@ -199,7 +206,7 @@ class KubeClient:
             resource,
             resource.path(namespace),
             name=_show(namespace, metadata.get("name") or metadata.get("generateName") or ""),
-            query=_given(fieldManager=field_manager),
+            query=_given(fieldManager=field_manager, dryRun="All" if dry_run else ""),
             body=body,
         )
         return await self._transport.request(request)

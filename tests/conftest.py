@@ -14,6 +14,7 @@ import psutil
 import pytest
 from kubernetes.aio.client.rest import RESTClientObject  # noqa: F401 - slow to import: not within a test's time
 
+from api.names import ADMISSION_LABEL
 from cli.stack.executables import SERVERS
 from cli.stack.gitserver import Faults, GitServer
 from cli.stack.toolchain import ToolchainError, ensure_servers
@@ -127,9 +128,20 @@ async def restartable_control_plane(server_binaries: dict[str, Path], tmp_path: 
 
 @pytest.fixture
 async def namespace(kube: KubeClient) -> str:
-    """A fresh Kubernetes namespace."""
+    """A fresh Kubernetes namespace that the admission policies leave alone."""
+    return await create_namespace(kube, {ADMISSION_LABEL: "disabled"})
+
+
+@pytest.fixture
+async def guarded_namespace(kube: KubeClient) -> str:
+    """A fresh Kubernetes namespace under the admission policies, as users have them."""
+    return await create_namespace(kube, {})
+
+
+async def create_namespace(kube: KubeClient, labels: dict[str, str]) -> str:
     name = f"test-{uuid.uuid4().hex[:10]}"
-    await kube.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    metadata = {"name": name, "labels": labels}
+    await kube.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     return name
 
 

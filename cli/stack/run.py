@@ -14,6 +14,7 @@ from pathlib import Path
 from cli.stack.crds import install_crds
 from cli.stack.logs import STACK, LogFollower, Say
 from cli.stack.parts import SOURCES, Parts
+from cli.stack.policies import install_policies
 from cli.stack.ports import PortError, choose_ports
 from cli.stack.processes import ProcessError
 from cli.stack.settings import StackSettings, flag_of
@@ -71,7 +72,7 @@ async def running_stack(settings: StackSettings, say: Say) -> AsyncIterator[Stac
                 for group in groups:
                     await supervisor.start(*group)
                     if parts.apiserver in group:
-                        await _install_crds(folder.kubeconfig, say)
+                        await _install_api(folder.kubeconfig, say)
                 record.ready = True
                 folder.write(record)
                 yield record
@@ -99,10 +100,11 @@ async def following(logs: dict[str, Path], say: Say) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _install_crds(kubeconfig: Path, say: Say) -> None:
+async def _install_api(kubeconfig: Path, say: Say) -> None:
     async with await KubeClient.connect(kubeconfig) as client:
         names = await install_crds(client)
-    say(STACK, f"installed {', '.join(names)}")
+        policies = await install_policies(client)
+    say(STACK, f"installed {', '.join(names)}, and the policies {', '.join(policies)}")
 
 
 def start_detached(settings: StackSettings, say: Say) -> StackRecord:

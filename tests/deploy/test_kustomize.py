@@ -95,9 +95,11 @@ PERMISSIONS = {
         (CLUSTER, "repositories.config.porch.kpt.dev"): "list watch",
     },
     "porchflow-worker": {
-        (CLUSTER, "packagerevisions.porch.kpt.dev"): "get list patch",
+        (CLUSTER, "packagerevisions.porch.kpt.dev"): "get list patch reconcile",
         (CLUSTER, "packagerevisions.porch.kpt.dev/status"): "patch",
         (CLUSTER, "repositories.config.porch.kpt.dev"): "get",
+        (CLUSTER, "mutatingadmissionpolicies.admissionregistration.k8s.io:porchflow-records"): "get",
+        (CLUSTER, "mutatingadmissionpolicybindings.admissionregistration.k8s.io:porchflow-records"): "get",
         (CLUSTER, "secrets"): "get",
         (CLUSTER, "events"): "get create patch",
     },
@@ -151,6 +153,7 @@ class TestPermissions:
 def _may(kubectl: Kubectl, account: str, verb: str, resource: str, scope: str) -> bool:
     """Ask the API server; `can-i` says no with an exit code of 1."""
     name, _, subresource = resource.partition("/")
+    name = name.replace(":", "/")
     part = [f"--subresource={subresource}"] if subresource else []
     user = f"--as=system:serviceaccount:porch-system:{account}"
     try:
@@ -176,7 +179,8 @@ def _granted(built: Built, account: str) -> set[tuple[tuple[str, str], str]]:
                     for resource in rule["resources"]:
                         name, slash, part = resource.partition("/")
                         full = f"{name}.{group}{slash}{part}" if group else resource
-                        grants |= {((scope, full), verb) for verb in rule["verbs"]}
+                        named = [f"{full}:{one}" for one in rule.get("resourceNames", [])] or [full]
+                        grants |= {((scope, each), verb) for each in named for verb in rule["verbs"]}
     return grants
 
 

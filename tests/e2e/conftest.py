@@ -28,6 +28,12 @@ from tests.servers.waiting import eventually
 
 
 @pytest.fixture
+def namespace(guarded_namespace: str) -> str:
+    """Everything here runs under the admission policies."""
+    return guarded_namespace
+
+
+@pytest.fixture
 async def temporal_namespace(temporal_server: TemporalServer) -> str:
     """A Temporal namespace of the test's own, so that no other test's worker takes its tasks."""
     client = await Client.connect(temporal_server.address)

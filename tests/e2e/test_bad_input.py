@@ -4,6 +4,9 @@ import base64
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from kube.errors import Invalid
 from kube.resources import PACKAGEREVISIONS, SECRETS
 from tests.e2e.conftest import PrivateRepository, register
 from tests.e2e.packages import KPTFILE, push_content, refs
@@ -58,13 +61,8 @@ async def test_a_function_that_does_not_exist_stalls_with_its_name(
     assert "example.com/no-such-function:v1" in message
     assert "FUNCTION_RUNNER_ADDRESS" in message
     await system.told(name, "RenderFailed", message)
-    await system.lifecycle(name, "Proposed")
-    refused = await system.until(
-        name,
-        "is not proposed",
-        lambda obj: obj["status"].get("observedGeneration") == obj["metadata"]["generation"],
-    )
-    assert condition(refused, "Stalled")
+    with pytest.raises(Invalid, match="cannot become Proposed while its content is not rendered"):
+        await system.lifecycle(name, "Proposed")
     assert "refs/heads/drafts/web/v1" in refs(git_repository.path), "a failed render blocks proposing"
 
 
@@ -119,9 +117,8 @@ async def test_a_name_that_does_not_match_is_refused_with_the_right_one(system: 
             "source": {"init": {}},
         },
     }
-    await system.kube.create(PACKAGEREVISIONS, body)
-    stalled = await system.stalled("something-else", "InvalidSpec")
-    assert f"{repository}.web.v1" in condition(stalled, "Ready")["message"]
+    with pytest.raises(Invalid, match=rf"something-else has to be {repository}\.web\.v1"):
+        await system.kube.create(PACKAGEREVISIONS, body)
 
 
 async def test_git_that_is_away_is_retried_until_it_is_back(

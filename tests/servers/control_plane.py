@@ -9,13 +9,14 @@ from typing import Any
 
 from cli.stack.certs import Certificates
 from cli.stack.crds import install_crds
+from cli.stack.policies import install_policies
 from cli.stack.processes import Process, free_port
 from cli.stack.servers import etcd, kube_apiserver
 from kube.client import KubeClient
 
 
 class ControlPlane:
-    """etcd and kube-apiserver, with our CRDs installed.
+    """etcd and kube-apiserver, with our CRDs and policies installed.
 
     Attributes:
         kubeconfig: Of an administrator.
@@ -60,9 +61,10 @@ class ControlPlane:
     async def stop_apiserver(self) -> None:
         await self.apiserver.stop()
 
-    async def install_crds(self) -> None:
+    async def install_api(self) -> None:
         async with await KubeClient.connect(self.kubeconfig) as client:
             await install_crds(client)
+            await install_policies(client)
 
     async def kubectl(
         self, *arguments: str, stdin: str = "", kubeconfig: Path | None = None, check: bool = True
@@ -88,7 +90,7 @@ async def running_control_plane(binaries: dict[str, Path], folder: Path) -> Asyn
     try:
         await plane.etcd.start()
         await plane.apiserver.start()
-        await plane.install_crds()
+        await plane.install_api()
         yield plane
     finally:
         # Nobody will read this data again: a clean stop would only cost seconds.
