@@ -38,7 +38,7 @@ CLEANERS: Final = (
     "system:serviceaccount:kube-system:namespace-controller",
     "system:kube-controller-manager",
 )
-"""Who deletes what a deleted Repository or Namespace leaves behind; the last where all controllers share one account."""
+"""Who deletes what a deleted Repository or Namespace leaves behind; the last is for controllers with one account."""
 
 _MIRRORED: Final = ("readinessGates", "packageMetadata")
 """Fields of the spec that porchflow copies from the Kptfile."""
