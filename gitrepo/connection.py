@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import pygit2
 
 from gitrepo.batching import Batcher
 from gitrepo.cache import RepositoryCache, missing_refs
+from gitrepo.carrying import Carried, carry
 from gitrepo.errors import GitError, GitUnavailable
 from gitrepo.push import Change, Pusher, PushResult, PushStats
 from gitrepo.remote import Remote
@@ -74,10 +76,11 @@ class Connection:
     ) -> None:
         """Take the parts; the cache and knowledge are shared by all credentials of an address."""
         self.knowledge = knowledge
-        self._cache = cache
+        self.cache = cache
         self._remote = remote
         self._pools = pools
         self._known = False
+        self.carrying = asyncio.Lock()
         self._listings: Batcher[None, Refs] = Batcher(self._list, pools.network, limit=10_000)
         self._fetches: Batcher[_Want, None] = Batcher(self._fetch, pools.network, limit=10_000)
         self._pushes = PushQueue(cache, remote, stats, pools.network, limit=group_limit)
@@ -126,7 +129,16 @@ class Connection:
 
     async def local(self, work: Callable[[pygit2.Repository], T]) -> T:
         """Do work on the local repository on a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._pools.local, self._cache.run, work)
+        return await asyncio.get_running_loop().run_in_executor(self._pools.local, self.cache.run, work)
+
+    async def carry(self, target: "Connection", roots: Sequence[str], folder: Path) -> Carried:
+        """Bring trees and blobs into the local repository of another remote; see `carrying.carry`.
+
+        One at a time for each remote: who waits for the same objects finds them there.
+        """
+        async with target.carrying:
+            loop, caches = asyncio.get_running_loop(), (self.cache, target.cache)
+            return await loop.run_in_executor(self._pools.local, carry, *caches, roots, folder)
 
     async def close(self) -> None:
         """Drop what waits and wait for what is under way."""
@@ -135,10 +147,10 @@ class Connection:
         await self._listings.close()
 
     def _view(self, repo: pygit2.Repository, refs: Refs) -> RefView:
-        return RefView(repo, refs, lambda wanted: self._cache.fetch(repo, self._remote, refs, wanted))
+        return RefView(repo, refs, lambda wanted: self.cache.fetch(repo, self._remote, refs, wanted))
 
     def _list(self, waiting: Sequence[None]) -> list[Refs | Exception]:
-        refs = self._cache.run(lambda repo: self._cache.list_refs(repo, self._remote))
+        refs = self.cache.run(lambda repo: self.cache.list_refs(repo, self._remote))
         return [refs] * len(waiting)
 
     def _fetch(self, wants: Sequence[_Want]) -> list[Exception | None]:
@@ -146,7 +158,7 @@ class Connection:
         refs = Refs({ref: oid for want in wants for ref, oid in want.refs.items()})
         items = list(dict.fromkeys(item for want in wants for item in want.items))
         try:
-            self._cache.run(lambda repo: self._cache.fetch(repo, self._remote, refs, items))
+            self.cache.run(lambda repo: self.cache.fetch(repo, self._remote, refs, items))
         except GitUnavailable:
             raise
         except GitError:
@@ -155,7 +167,7 @@ class Connection:
 
     def _fetch_one(self, want: _Want) -> Exception | None:
         try:
-            self._cache.run(lambda repo: self._cache.fetch(repo, self._remote, want.refs, want.items))
+            self.cache.run(lambda repo: self.cache.fetch(repo, self._remote, want.refs, want.items))
         except GitError as error:
             return error
         return None

@@ -9,8 +9,9 @@ import pygit2
 from api.packagerevision import Lifecycle
 from gitrepo.annotations import BRANCH_MESSAGE, TaskType, content_message, parse_annotations
 from gitrepo.commits import COMMITTER, Author, create_commit
-from gitrepo.errors import GitConflict, GitNotFound
+from gitrepo.errors import GitConflict, GitNotFound, GitUnavailable
 from gitrepo.refs import DELETION_PROPOSED, DRAFTS, HEADS, PROPOSED, PackageLocation, branch_ref, short_ref
+from gitrepo.snapshots import Edit
 from gitrepo.state import Knowledge, PackageState, tags_of
 from gitrepo.transport import RefUpdate
 from gitrepo.trees import File, Files, commit_at, replace_directory, write_files
@@ -34,14 +35,22 @@ class Draft:
 
 @dataclass(frozen=True)
 class Content:
-    """A package's files, with the tree they were written as."""
+    """A package's content, with the tree it was written as."""
 
-    files: Files
+    files: Files | Edit
     tree: pygit2.Oid
 
     def tree_in(self, repo: pygit2.Repository) -> pygit2.Oid:
-        """The tree; written again where the local repository was made anew meanwhile."""
-        return self.tree if self.tree in repo else write_files(repo, self.files)
+        """The tree; written again where the local repository was made anew meanwhile.
+
+        Raises:
+            GitUnavailable: It is made of what the local repository no longer holds.
+        """
+        if self.tree in repo:
+            return self.tree
+        if isinstance(self.files, Edit):
+            raise GitUnavailable("the local Git cache was made again while a package was put together; trying again")
+        return write_files(repo, self.files)
 
 
 @dataclass

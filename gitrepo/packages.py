@@ -1,6 +1,7 @@
 """Packages in Git: what the activities call."""
 
 import asyncio
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +9,12 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 import pygit2
-from pygit2.enums import ConfigLevel
+from pygit2.enums import ConfigLevel, ObjectType
 
 from api.packagerevision import Lifecycle
 from gitrepo.annotations import TaskType, content_message, parse_annotations
 from gitrepo.cache import CacheFolder, RepositoryCache
+from gitrepo.carrying import missing
 from gitrepo.commits import COMMITTER, DEFAULT_AUTHOR, Author
 from gitrepo.connection import Connection, Pools
 from gitrepo.drafts import CommitOnDraft, Content, CreateDraft, Draft, EnsureBranch, Move
@@ -21,6 +23,7 @@ from gitrepo.publishing import Delete, DeleteFromBranch, ProposeDeletion, Publis
 from gitrepo.push import Change, PushResult, PushStats
 from gitrepo.refs import HEADS, TAGS, UNNUMBERED, PackageLocation, branch_ref, short_ref
 from gitrepo.remote import Remote
+from gitrepo.snapshots import Edit, Snapshot, Stored, edit_tree, read_stored, take_snapshot
 from gitrepo.state import Knowledge, PackageState, needed_refs, read_state
 from gitrepo.trees import DEFAULT_LIMITS, Files, Limits, commit_at, read_package, write_files
 from gitrepo.view import RefView
@@ -46,6 +49,8 @@ class GitStats:
     restores: int
     listings: int
     fetches: int
+    bytes_read: int
+    """Of package content, into this process's memory."""
 
 
 class GitStore:
@@ -87,6 +92,7 @@ class GitStore:
         self._caches: dict[str, tuple[RepositoryCache, Knowledge]] = {}
         self._connections: dict[tuple[str, str], Connection] = {}
         self._pushed = PushStats()
+        self._bytes_read = 0
 
     async def aclose(self) -> None:
         """Drop what waits, wait for what is under way (at most as long as the timeouts), free the cache folder."""
@@ -112,6 +118,7 @@ class GitStore:
             **vars(self._pushed),
             listings=sum(cache.listings for cache in caches),
             fetches=sum(cache.fetches for cache in caches),
+            bytes_read=self._bytes_read,
         )
 
     # Reading
@@ -177,7 +184,7 @@ class GitStore:
         if found:
             return found
         if _is_commit_id(ref):
-            return await connection.commit(ref, lambda repo: str(commit_at(repo, pygit2.Oid(hex=ref)).id))
+            return await connection.commit(ref, lambda repo: str(_as_commit(repo, remote, ref).id))
         raise GitNotFound(f"{remote.display} has no branch, tag or commit {ref!r}")
 
     async def read_package(self, remote: Remote, commit: str, path: str) -> Files:
@@ -191,13 +198,41 @@ class GitStore:
         Raises:
             GitNotFound: There is no such commit or directory.
             GitQuotaExceeded: The package is larger than the limits.
+            InvalidPackage: It holds a submodule.
+        """
+        if not _is_commit_id(commit):
+            raise GitNotFound(f"{commit!r} is no commit id")
+        limits = self._limits
+        files = await self._connection(remote).commit(
+            commit, lambda repo: read_package(repo, pygit2.Oid(hex=commit), path, limits)
+        )
+        self._bytes_read += sum(len(file.data) for file in files.values())
+        return files
+
+    async def snapshot(self, remote: Remote, commit: str, path: str) -> Snapshot:
+        """List the files of a package without reading them; arguments and errors are those of `read_package`.
+
+        Args:
+            remote: The repository.
+            commit: Full commit id.
+            path: The package's directory; empty for the repository's root.
         """
         if not _is_commit_id(commit):
             raise GitNotFound(f"{commit!r} is no commit id")
         limits = self._limits
         return await self._connection(remote).commit(
-            commit, lambda repo: read_package(repo, pygit2.Oid(hex=commit), path, limits)
+            commit, lambda repo: take_snapshot(repo, remote, _as_commit(repo, remote, commit).id, path, limits)
         )
+
+    async def read_files(self, snapshot: Snapshot, paths: Iterable[str]) -> dict[str, bytes]:
+        """Read some files of a package; of a symbolic link that is its target."""
+        wanted = {path: snapshot.files[path] for path in paths}
+        if not wanted:
+            return {}
+        connection = self._connection(snapshot.remote)
+        files = await connection.commit(snapshot.commit, lambda repo: read_stored(repo, wanted))
+        self._bytes_read += sum(map(len, files.values()))
+        return files
 
     async def task_of(self, remote: Remote, commit: str, location: PackageLocation) -> str:
         """Tell which task made a commit of a draft: a `TaskType`; empty for a commit that somebody else made.
@@ -240,7 +275,7 @@ class GitStore:
         remote: Remote,
         branch: str,
         location: PackageLocation,
-        files: Files,
+        files: Files | Edit,
         *,
         task: TaskType,
         author: Author = DEFAULT_AUTHOR,
@@ -249,6 +284,7 @@ class GitStore:
         """Make the draft of a new revision: one commit on top of the branch.
 
         A draft or proposal of this workspace that the same task made already is the result, with `existing` True.
+        Stored files of an edit come from whichever repository its snapshots are of.
 
         Raises:
             GitConflict: The draft exists with another origin, or the workspace is published already.
@@ -256,7 +292,7 @@ class GitStore:
         """
         location.check_new()
         connection = self._connection(remote)
-        content = await self._write(connection, files)
+        content = await self._write(remote, files)
         change = CreateDraft(connection.knowledge, location, branch, content, task, author, create_branch)
         await self._push(remote, change)
         return _result(change.result)
@@ -265,7 +301,7 @@ class GitStore:
         self,
         remote: Remote,
         location: PackageLocation,
-        files: Files,
+        files: Files | Edit,
         *,
         expected_parent: str,
         task: TaskType,
@@ -282,8 +318,7 @@ class GitStore:
             GitConflict: The draft is not at `expected_parent` any more, or is proposed.
             GitNotFound: There is no draft.
         """
-        connection = self._connection(remote)
-        content = await self._write(connection, files)
+        content = await self._write(remote, files)
         message = content_message(task, location.path, location.workspace)
         change = CommitOnDraft(location, content, expected_parent, message, author)
         await self._push(remote, change)
@@ -418,9 +453,28 @@ class GitStore:
         await self._push(remote, change)
         return _result(change.result)
 
-    async def _write(self, connection: Connection, files: Files) -> Content:
-        limits = self._limits
-        return Content(files, await connection.local(lambda repo: write_files(repo, files, limits)))
+    async def _write(self, remote: Remote, files: Files | Edit) -> Content:
+        connection, limits = self._connection(remote), self._limits
+        if not isinstance(files, Edit):
+            return Content(files, await connection.local(lambda repo: write_files(repo, files, limits)))
+        named = {file.id for file in files.changes.values() if isinstance(file, Stored)}
+        await self._bring(files.base, remote, [files.base.tree])
+        for other in files.others:
+            own = {file.id for file in other.files.values()}
+            await self._bring(other, remote, sorted(named & own))
+        return Content(files, await connection.local(lambda repo: edit_tree(repo, files, limits)))
+
+    async def _bring(self, snapshot: Snapshot, remote: Remote, roots: list[str]) -> None:
+        """Make stored objects available in the local repository of another remote."""
+        target = self._connection(remote)
+        if await target.local(lambda repo: not missing(repo, roots)):
+            return
+        source = self._connection(snapshot.remote)
+        # Fetched again where the local repository was made anew since.
+        await source.commit(snapshot.commit, lambda _: None)
+        if snapshot.remote.address != remote.address:
+            carried = await source.carry(target, roots, self._folder.path)
+            self._bytes_read += carried.loose_bytes
 
     async def _push(self, remote: Remote, change: Change) -> PushResult:
         return await self._connection(remote).push(change)
@@ -463,3 +517,15 @@ def _result(result: T | None) -> T:
 
 def _is_commit_id(text: str) -> bool:
     return len(text) == 40 and all(char in "0123456789abcdef" for char in text)  # noqa: PLR2004 - SHA-1 in hexadecimal
+
+
+def _as_commit(repo: pygit2.Repository, remote: Remote, commit: str) -> pygit2.Commit:
+    """Read a commit by an id that a person wrote: it may be anything's.
+
+    Raises:
+        GitNotFound: It is no commit's.
+    """
+    oid = pygit2.Oid(hex=commit)
+    if repo.odb.read_header(oid)[0] not in {ObjectType.COMMIT, ObjectType.TAG}:
+        raise GitNotFound(f"{commit} of {remote.display} is no commit")
+    return commit_at(repo, oid)

@@ -9,6 +9,7 @@ from pygit2.enums import FileMode
 
 from gitrepo.errors import GitNotFound, GitQuotaExceeded
 from gitrepo.refs import InvalidName
+from kpt.errors import InvalidPackage
 
 MIB = 1024 * 1024
 
@@ -41,6 +42,9 @@ class Limits:
     files: int = 10_000
     bytes: int = 64 * MIB
 
+    def __str__(self) -> str:
+        return f"{self.files} files or {self.bytes // MIB} MiB"
+
 
 DEFAULT_LIMITS = Limits()
 
@@ -51,22 +55,21 @@ def read_package(repo: pygit2.Repository, commit: pygit2.Oid, path: str, limits:
     Raises:
         GitNotFound: The commit holds no such directory.
         GitQuotaExceeded: The package is larger than the limits.
-        InvalidName: It holds a submodule, which a package cannot.
+        InvalidPackage: It holds a submodule, which a package cannot.
     """
     tree = subtree(repo, commit_at(repo, commit).tree_id, path)
     if tree is None:
         raise GitNotFound(f"commit {commit} has no directory {path!r}")
     files: Files = {}
     size = 0
-    for name, entry in _blobs(repo, tree, ""):
-        mode = _mode(name, entry)
+    for name, entry in files_below(repo, tree):
+        mode = mode_of(name, entry)
         blob = repo[entry.id]
         assert isinstance(blob, pygit2.Blob)  # noqa: S101 - every mode that passed names a blob
         size += blob.size
         if size > limits.bytes or len(files) >= limits.files:
             raise GitQuotaExceeded(
-                f"package {path!r} at commit {commit} is larger than {limits.files} files or {limits.bytes // MIB} MiB;"
-                " split it, or raise the limit"
+                f"package {path!r} at commit {commit} is larger than {limits}; split it, or raise the limit"
             )
         files[name] = File(blob.data, mode)
     return files
@@ -82,7 +85,7 @@ def write_files(repo: pygit2.Repository, files: Mapping[str, File], limits: Limi
     if not files:
         raise InvalidName("a package without files cannot be stored in Git")
     if len(files) > limits.files or sum(len(file.data) for file in files.values()) > limits.bytes:
-        raise GitQuotaExceeded(f"the package is larger than {limits.files} files or {limits.bytes // MIB} MiB")
+        raise GitQuotaExceeded(f"the package is larger than {limits}")
     root: _Directory = {}
     for path, file in files.items():
         _insert(root, path, file)
@@ -112,9 +115,9 @@ def replace_directory(
 
 
 def subtree(repo: pygit2.Repository, tree: pygit2.Oid, path: str) -> pygit2.Oid | None:
-    """Find the tree of a directory; None where there is none."""
+    """Find the tree of a directory, empty for the root; None where there is none."""
     current = tree
-    for part in path.split("/"):
+    for part in path.split("/") if path else ():
         entry = _entry(tree_at(repo, current), part)
         if entry is None or entry.filemode != FileMode.TREE:
             return None
@@ -209,19 +212,25 @@ def _entry(tree: pygit2.Tree, name: str) -> pygit2.Object | None:
     return tree[name] if name in tree else None  # noqa: SIM401 - a Tree has no get
 
 
-def _blobs(repo: pygit2.Repository, tree: pygit2.Oid, prefix: str) -> Iterator[tuple[str, pygit2.Object]]:
+def files_below(repo: pygit2.Repository, tree: pygit2.Oid, prefix: str = "") -> Iterator[tuple[str, pygit2.Object]]:
+    """Name every file below a tree by its path, with the entry that holds it; submodules are among them."""
     for entry in tree_at(repo, tree):
         name = f"{prefix}{entry.name}"
         if entry.filemode == FileMode.TREE:
-            yield from _blobs(repo, entry.id, name + "/")
+            yield from files_below(repo, entry.id, name + "/")
         else:
             yield name, entry
 
 
-def _mode(name: str, entry: pygit2.Object) -> Mode:
+def mode_of(name: str, entry: pygit2.Object) -> Mode:
+    """Tell what a file is.
+
+    Raises:
+        InvalidPackage: It is a submodule, which a package cannot hold.
+    """
     match entry.filemode:
         case FileMode.COMMIT:
-            raise InvalidName(f"{name!r} is a submodule, which a package cannot hold")
+            raise InvalidPackage(name, "is a submodule, which a package cannot hold", "add its files instead")
         case FileMode.LINK:
             return Mode.SYMLINK
         case FileMode.BLOB_EXECUTABLE:
