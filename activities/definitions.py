@@ -35,7 +35,8 @@ class Facts(BaseModel):
     intent: str = ""
     """Digest of what was asked (`api.intent`)."""
     context: str = ""
-    """Digest of the Repository the object names, so that one that appears or changes ends a wait for it."""
+    """Digest of the Repository the object names, and of the PackageRevisions that its source does while that is to be
+    executed: one that appears, changes or is published ends a wait for it."""
     deleting: bool = False
     finalizer: bool = False
     desired: Lifecycle | None = None

@@ -4,6 +4,7 @@ from typing import Any
 
 from activities.definitions import Facts, ObjectKey
 from activities.repositories import Repositories
+from activities.upstreams import Upstreams
 from api.conditions import ConditionStatus, ConditionType
 from api.intent import intent_key
 from api.names import FINALIZER, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
@@ -16,10 +17,11 @@ from kube.resources import PACKAGEREVISIONS
 class Observer:
     """Turns a live object into the facts a pass decides on."""
 
-    def __init__(self, kube: KubeClient, repositories: Repositories) -> None:
-        """Take the API client and the look-up of Repositories."""
+    def __init__(self, kube: KubeClient, repositories: Repositories, upstreams: Upstreams) -> None:
+        """Take the API client and the look-ups of what the object names."""
         self._kube = kube
         self._repositories = repositories
+        self._upstreams = upstreams
 
     async def facts(self, key: ObjectKey) -> Facts:
         """Read one object.
@@ -31,9 +33,12 @@ class Observer:
             obj = await self._kube.get(PACKAGEREVISIONS, key.namespace, key.name)
         except NotFound:
             return Facts(exists=False)
-        repository = (obj.get("spec") or {}).get("repository", "")
-        context = await self._repositories.context(key.namespace, repository) if repository else ""
-        return facts_of(obj, context)
+        spec = PackageRevision.model_validate(obj).spec
+        context = await self._repositories.context(key.namespace, spec.repository) if spec.repository else ""
+        facts = facts_of(obj, context)
+        if facts.source_pending and spec.source is not None and not facts.deleting:
+            context += await self._upstreams.context(key.namespace, spec.source.references)
+        return facts.model_copy(update={"context": context})
 
 
 def facts_of(obj: dict[str, Any], context: str) -> Facts:

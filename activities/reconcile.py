@@ -2,6 +2,7 @@
 
 from temporalio import activity
 
+from activities.claims import Claims
 from activities.definitions import Facts, ObjectKey, Phase, PhaseInput, PhaseResult, ReconcileActivities
 from activities.failures import classify, to_application_error
 from activities.finalize import Finalizer
@@ -14,6 +15,8 @@ from activities.rendered import RenderedReport
 from activities.reporting import StatusReporter
 from activities.repositories import Repositories
 from activities.source import SourcePhase
+from activities.source_content import SourceContent
+from activities.upstreams import Upstreams
 from gitrepo.packages import GitStore
 from kpt.evaluation import Evaluator
 from kube.client import KubeClient
@@ -30,10 +33,12 @@ class PhaseActivities(ReconcileActivities):
         repositories = Repositories(kube)
         reporter = StatusReporter(kube, events)
         latest = LatestLabel(kube)
-        self._observer = Observer(kube, repositories)
         self._phases = PhaseRunner(kube, repositories, reporter)
         rendered = RenderedReport(kube, reporter)
-        self._source = SourcePhase(git, reporter, rendered)
+        upstreams = Upstreams(kube, repositories)
+        self._observer = Observer(kube, repositories, upstreams)
+        content = SourceContent(git, repositories, upstreams)
+        self._source = SourcePhase(git, content, Claims(kube, repositories), reporter, rendered)
         self._render = RenderPhase(git, evaluator, reporter, rendered, default_image_prefix)
         self._lifecycle = LifecyclePhase(git, reporter, latest)
         self._finalizer = Finalizer(kube, git, latest)

@@ -1,22 +1,19 @@
 """From a Repository object and its Secret to something Git can talk to."""
 
-import asyncio
 import base64
 import binascii
-import copy
 import hashlib
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-from weakref import WeakValueDictionary
 
 from activities.failures import Stalled, Waiting
+from activities.looks import Looks
 from api.conditions import Reason
 from api.repository import Repository
 from gitrepo.commits import Author
 from gitrepo.remote import BasicAuth, BearerToken, Credentials, Remote
 from kube.client import KubeClient
-from kube.errors import KubeError, NotFound
+from kube.errors import NotFound
 from kube.resources import REPOSITORIES, SECRETS
 
 
@@ -35,27 +32,13 @@ class RepositoryAccess:
     """Whether the Repository object is on its way out."""
 
 
-@dataclass(eq=False)
-class _Look:
-    """The newest look at one Repository, kept while somebody waits for it."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    began: float = -1.0
-    repository: dict[str, Any] | None = None
-    error: Exception | None = None
-
-
 class Repositories:
-    """Looks up Repository objects; those who ask while a look is under way share the next one.
-
-    Nothing older than the question is an answer: a signal that a Repository appeared or was mended would otherwise be
-    answered with what was there before, and a deletion would leave its branches behind.
-    """
+    """Looks up Repository objects and Secrets, as they are at the time of the question."""
 
     def __init__(self, kube: KubeClient) -> None:
         """Take the API client."""
         self._kube = kube
-        self._looks: WeakValueDictionary[tuple[str, str], _Look] = WeakValueDictionary()
+        self._looks = Looks(kube, REPOSITORIES)
 
     async def raw(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Return the Repository object as it is now, or None where there is none.
@@ -63,24 +46,7 @@ class Repositories:
         Raises:
             KubeError: The API server cannot be reached or refuses.
         """
-        asked = time.monotonic()
-        look = self._looks.setdefault((namespace, name), _Look())
-        async with look.lock:
-            if look.began < asked:
-                await self._look(look, namespace, name)
-            if look.error is not None:
-                raise copy.copy(look.error)
-            return look.repository
-
-    async def _look(self, look: _Look, namespace: str, name: str) -> None:
-        began = time.monotonic()
-        look.repository, look.error = None, None
-        try:
-            look.repository = await self._read(namespace, name)
-        except KubeError as error:
-            look.error = error
-        # Only now: a look that was cancelled half way answers nobody.
-        look.began = began
+        return await self._looks.get(namespace, name)
 
     async def context(self, namespace: str, name: str) -> str:
         """Return a digest that changes when the Repository appears, goes or gets another spec."""
@@ -109,10 +75,11 @@ class Repositories:
         if git is None:
             raise Stalled(Reason.INVALID_REPOSITORY, f"Repository {name!r} has no spec.git: packages live in Git")
         secret = git.secret_ref.name if git.secret_ref else ""
+        named_by = f"spec.git.secretRef of Repository {name!r}"
         return RepositoryAccess(
             name=name,
             uid=raw["metadata"]["uid"],
-            remote=await self.unregistered(namespace, git.repo, secret),
+            remote=await self.unregistered(namespace, git.repo, secret, named_by),
             branch=git.branch,
             directory=(git.directory or "").strip("/"),
             create_branch=bool(git.create_branch),
@@ -120,35 +87,31 @@ class Repositories:
             deleting="deletionTimestamp" in raw["metadata"],
         )
 
-    async def unregistered(self, namespace: str, url: str, secret: str) -> Remote:
-        """Return a repository that no Repository object needs to name, with the credentials of a Secret.
+    async def unregistered(self, namespace: str, url: str, secret: str, named_by: str) -> Remote:
+        """Return a Git repository that need not be registered.
 
         Args:
-            namespace: The Secret's namespace.
-            url: The repository's address.
-            secret: Name of the Secret; empty for a repository that asks for no credentials.
+            namespace: Of the Secret.
+            url: Address of the repository.
+            secret: Name of the Secret with the credentials; empty for none.
+            named_by: The field that names the Secret, for messages.
 
         Raises:
             Waiting: The Secret does not exist (yet).
             Stalled: The Secret cannot be used.
+            InvalidName: The address is none that Git packages are fetched from.
         """
-        credentials = await self._credentials(namespace, secret) if secret else None
+        credentials = await self._credentials(namespace, secret, named_by) if secret else None
         return Remote(url=url, credentials=credentials)
 
-    async def _read(self, namespace: str, name: str) -> dict[str, Any] | None:
-        try:
-            return await self._kube.get(REPOSITORIES, namespace, name)
-        except NotFound:
-            return None
-
-    async def _credentials(self, namespace: str, name: str) -> Credentials:
+    async def _credentials(self, namespace: str, name: str, named_by: str) -> Credentials:
         try:
             secret = await self._kube.get(SECRETS, namespace, name)
         except NotFound as error:
             raise Waiting(
                 Reason.SECRET_NOT_FOUND,
-                f"waiting for Secret {name!r} in namespace {namespace!r}, which the Repository names; create it, or"
-                " correct spec.git.secretRef",
+                f"waiting for Secret {name!r} in namespace {namespace!r}, which {named_by} names; create it, or correct"
+                " the name",
             ) from error
         return _credentials(name, secret)
 

@@ -2,30 +2,43 @@
 
 from typing import Any
 
+from activities.claims import Claims
 from activities.definitions import PhaseInput, PhaseResult
-from activities.failures import Stalled
+from activities.failures import PhaseError, Stalled
 from activities.locks import draft_lock, self_lock
 from activities.phase import Target, run_of, to_the_end
+from activities.plain_rendering import read, render_plain
 from activities.rendered import RenderedReport
 from activities.reporting import Report, StatusReporter
+from activities.source_content import CREATION_SOURCES, Made, SourceContent, task_of
 from api.conditions import Condition, ConditionStatus, ConditionType, Reason
-from api.packagerevision import Lifecycle, PackageSource
+from api.packagerevision import Lifecycle
 from gitrepo.annotations import TaskType
-from gitrepo.errors import GitConflict
-from gitrepo.packages import GitStore
+from gitrepo.errors import GitConflict, GitError
+from gitrepo.packages import Draft, GitStore
 from gitrepo.refs import short_ref
-from gitrepo.trees import File
-from kpt.evaluation import Evaluation
-from kpt.hydrate import render
-from kpt.init import init_package
+from gitrepo.snapshots import Edit
+from gitrepo.trees import Files
+from kpt.errors import PackageError
+from kpt.files import KPTFILE
+from kpt.upstream import upstream_lock
 
 
 class SourcePhase:
     """Makes the package tree that `spec.source` describes and commits it on the draft branch."""
 
-    def __init__(self, git: GitStore, reporter: StatusReporter, rendered: RenderedReport) -> None:
+    def __init__(
+        self,
+        git: GitStore,
+        content: SourceContent,
+        claims: Claims,
+        reporter: StatusReporter,
+        rendered: RenderedReport,
+    ) -> None:
         """Take what the phase works with."""
         self._git = git
+        self._content = content
+        self._claims = claims
         self._reporter = reporter
         self._rendered = rendered
 
@@ -35,40 +48,72 @@ class SourcePhase:
         A repeated run finds the draft that an interrupted one pushed, and only reports it.
         """
         revision = target.revision
-        if revision.status.creation_source or revision.spec.source is None:
+        source = revision.spec.source
+        if revision.status.creation_source or source is None:
             return PhaseResult(summary="the source was executed before", current=Lifecycle.DRAFT)
-        task, made = _content(revision.spec.package_name, revision.spec.source)
-        files, rendered = await _rendered_without_functions(made)
-        repository = target.repository
+        task = task_of(source)
         try:
-            draft = await to_the_end(
-                self._git.create_draft(
-                    repository.remote,
-                    repository.branch,
-                    target.location,
-                    {path: File(data=data) for path, data in files.items()},
-                    task=task,
-                    author=repository.author,
-                    create_branch=repository.create_branch,
-                )
+            made = await self._content.make(target, source)
+        except (PhaseError, GitError, PackageError):
+            # What an interrupted attempt made counts, even if its upstream has gone since.
+            draft = await self._git.draft_made_by(
+                target.repository.remote, target.repository.branch, target.location, task
             )
+            if draft is None:
+                raise
+            return await self._report(target, task, draft, Made({}), None)
+        content, files = await render_plain(self._git, made.content)
+        try:
+            draft = await self._create(target, task, content)
         except GitConflict as conflict:
             return await self._taken(target, task, conflict)
         # A draft that was there already may hold more than this source made.
-        rendered = rendered and not draft.existing
-        if rendered:
-            await self._rendered.write(target, files, draft.commit, creationSource=task.value)
-        else:
-            target.obj = await self._reporter.report(
-                target.obj, self._pending(target, task, draft_lock(target, draft.commit))
+        return await self._report(target, task, draft, made, None if draft.existing else files)
+
+    async def _create(self, target: Target, task: TaskType, content: Files | Edit) -> Draft:
+        repository = target.repository
+        return await to_the_end(
+            self._git.create_draft(
+                repository.remote,
+                repository.branch,
+                target.location,
+                content,
+                task=task,
+                author=repository.author,
+                create_branch=repository.create_branch,
             )
+        )
+
+    async def _report(
+        self, target: Target, task: TaskType, draft: Draft, made: Made, rendered: dict[str, bytes] | None
+    ) -> PhaseResult:
+        if draft.existing:
+            await self._claims.check(target)
+        fields = await self._made_from(target, draft, made)
+        if rendered is not None:
+            creation = CREATION_SOURCES[task]
+            await self._rendered.write(target, rendered, draft.commit, creationSource=creation, **fields)
+        else:
+            report = self._pending(target, task, {"selfLock": draft_lock(target, draft.commit), **fields})
+            target.obj = await self._reporter.report(target.obj, report)
         return PhaseResult(
-            summary=f"{task}: draft at {draft.commit[:12]}",
+            summary=f"{CREATION_SOURCES[task]}: draft at {draft.commit[:12]}",
             current=Lifecycle.DRAFT,
             # Of a proposal the next phase has to find out by itself: it is no draft that could be rendered.
             commit=draft.commit if draft.ref == short_ref(target.location.draft_ref) else "",
-            rendered=rendered,
+            rendered=rendered is not None,
         )
+
+    async def _made_from(self, target: Target, draft: Draft, made: Made) -> dict[str, Any]:
+        """Return `status.upstreamLock`, as the Kptfile of the draft says it; nothing where it says nothing."""
+        if draft.existing:
+            snapshot = await self._git.snapshot(target.repository.remote, draft.commit, target.location.path)
+            made = Made(Edit(snapshot))
+        files = made.content.files if isinstance(made.content, Edit) else made.content
+        if KPTFILE not in files:
+            return {}
+        lock = upstream_lock((await read(self._git, made.content, [KPTFILE]))[KPTFILE])
+        return {"upstreamLock": {"type": "git", "git": lock.model_dump()}} if lock is not None else {}
 
     async def _taken(self, target: Target, task: TaskType, conflict: GitConflict) -> PhaseResult:
         """Take up a published revision whose object was lost and applied again; refuse what is somebody else's.
@@ -84,10 +129,12 @@ class SourcePhase:
         desired = target.revision.spec.lifecycle
         if desired is None or not (desired.is_published and state.lifecycle.is_published):
             raise Stalled(Reason.GIT_CONFLICT, str(conflict)) from conflict
-        target.obj = await self._reporter.report(target.obj, self._pending(target, task, self_lock(target, state)))
+        await self._claims.check(target)
+        report = self._pending(target, task, {"selfLock": self_lock(target, state)})
+        target.obj = await self._reporter.report(target.obj, report)
         return PhaseResult(summary=f"{state.ref} is in Git already", current=state.lifecycle, rendered=True)
 
-    def _pending(self, target: Target, task: TaskType, lock: dict[str, Any]) -> Report:
+    def _pending(self, target: Target, task: TaskType, fields: dict[str, Any]) -> Report:
         generation = target.obj["metadata"]["generation"]
 
         def pending(kind: ConditionType, status: ConditionStatus, reason: str = Reason.PENDING) -> Condition:
@@ -96,49 +143,10 @@ class SourcePhase:
             )
 
         return Report(
-            fields={
-                "creationSource": task.value,
-                "selfLock": lock,
-                "lastRun": run_of("Running"),
-            },
+            fields={"creationSource": CREATION_SOURCES[task], "lastRun": run_of("Running"), **fields},
             conditions=(
                 pending(ConditionType.READY, ConditionStatus.FALSE),
                 pending(ConditionType.RECONCILING, ConditionStatus.TRUE, Reason.PROGRESSING),
             ),
             rendered=pending(ConditionType.RENDERED, ConditionStatus.UNKNOWN),
         )
-
-
-def _content(package: str, source: PackageSource) -> tuple[TaskType, dict[str, bytes]]:
-    if source.init is None:
-        raise Stalled(Reason.INVALID_SPEC, "spec.source: this version of porchflow can execute init only")
-    init = source.init
-    files = init_package(
-        package,
-        subpackage=init.subpackage or "",
-        description=init.description or "",
-        keywords=init.keywords or [],
-        site=init.site or "",
-    )
-    return TaskType.INIT, files
-
-
-class _NeedsFunctionsError(Exception):
-    """The package has a pipeline: rendering it is the next phase's work."""
-
-
-async def _no_functions(image: str, resource_list: bytes) -> Evaluation:  # noqa: ARG001 - an Evaluator
-    raise _NeedsFunctionsError
-
-
-async def _rendered_without_functions(files: dict[str, bytes]) -> tuple[dict[str, bytes], bool]:
-    """Render a package whose pipelines are empty, which takes no function runner and no place in the render queue.
-
-    Returns:
-        The rendered files and True; the files as they are and False where functions have to run.
-    """
-    try:
-        outcome = await render(files, _no_functions, default_image_prefix="")
-    except _NeedsFunctionsError:
-        return files, False
-    return (outcome.files, True) if outcome.ok else (files, False)

@@ -56,6 +56,9 @@ class Reason(StrEnum):
     INVALID_SECRET = "InvalidSecret"  # noqa: S105 - a reason, not a secret
     REPOSITORY_NOT_FOUND = "RepositoryNotFound"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret
+    SOURCE_NOT_FOUND = "SourceNotFound"
+    SOURCE_NOT_PUBLISHED = "SourceNotPublished"
+    MERGE_CONFLICT = "MergeConflict"
     NOT_IN_GIT = "NotInGit"
     NOT_READY = "NotReady"
     CONTENT_CHANGED = "ContentChanged"

@@ -122,6 +122,14 @@ class PackageSource(ApiModel):
     copy_from: ObjectReference | None = Field(None, description="Copy a published revision of the same package.")
     upgrade: UpgradeSource | None = Field(None, description="Merge upstream's changes into a package.")
 
+    @property
+    def references(self) -> list[str]:
+        """Names of the PackageRevisions that must be published before the content can be made."""
+        upgrade = self.upgrade or UpgradeSource()
+        clone = self.clone_from.upstream_ref if self.clone_from is not None else None
+        named = (clone, self.copy_from, upgrade.old_upstream, upgrade.new_upstream, upgrade.current_package)
+        return list(dict.fromkeys(reference.name for reference in named if reference is not None and reference.name))
+
 
 class ReadinessGate(ApiModel):
     """A condition of the package that must be True before it is proposed."""

@@ -77,7 +77,12 @@ class CreateDraft:
         location = self.location
         for ref in (location.draft_ref, location.proposed_ref):
             if refs.get(ref):
-                self.result = self._existing(repo, refs, ref)
+                self.result = made_by(repo, refs, self.branch, location, self.task)
+                if self.result is None:
+                    raise GitConflict(
+                        f"{short_ref(ref)} exists already, and no commit in it made this package by"
+                        f" {self.task.name.lower()}; delete the branch or choose another workspace name"
+                    )
                 return []
         if tag := self.knowledge.tag_of(refs, location):
             raise GitConflict(
@@ -96,21 +101,28 @@ class CreateDraft:
         self.result = Draft(str(commit), short_ref(location.draft_ref))
         return [*updates, RefUpdate(location.draft_ref, None, commit)]
 
-    def _existing(self, repo: pygit2.Repository, refs: RefView, ref: str) -> Draft:
-        """Recognize what an interrupted attempt made."""
-        tip = refs.commit(ref)
-        assert tip is not None  # noqa: S101 - the caller saw the ref
-        walk = repo.walk(tip.id)
-        if base := refs.get(branch_ref(self.branch)):
-            walk.hide(base)
-        wanted = (self.location.path, self.location.workspace, self.task)
-        for commit in itertools.islice(walk, _HISTORY_LIMIT):
-            if any((note.package, note.workspace, note.task) == wanted for note in parse_annotations(commit.message)):
-                return Draft(str(tip.id), short_ref(ref), existing=True)
-        raise GitConflict(
-            f"{short_ref(ref)} exists already, and no commit in it made this package by {self.task.name.lower()};"
-            " delete the branch or choose another workspace name"
-        )
+
+def draft_refs(location: PackageLocation, branch: str) -> list[str]:
+    """The refs that `made_by` reads."""
+    return [branch_ref(branch), location.draft_ref, location.proposed_ref]
+
+
+def made_by(
+    repo: pygit2.Repository, refs: RefView, branch: str, location: PackageLocation, task: TaskType
+) -> Draft | None:
+    """Recognize a draft, or else a proposal, that an interrupted attempt made: by its commits' annotations."""
+    ref = next((ref for ref in (location.draft_ref, location.proposed_ref) if refs.get(ref)), None)
+    tip = refs.commit(ref) if ref else None
+    if ref is None or tip is None:
+        return None
+    walk = repo.walk(tip.id)
+    if base := refs.get(branch_ref(branch)):
+        walk.hide(base)
+    wanted = (location.path, location.workspace, task)
+    for commit in itertools.islice(walk, _HISTORY_LIMIT):
+        if any((note.package, note.workspace, note.task) == wanted for note in parse_annotations(commit.message)):
+            return Draft(str(tip.id), short_ref(ref), existing=True)
+    return None
 
 
 @dataclass

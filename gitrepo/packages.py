@@ -17,7 +17,7 @@ from gitrepo.cache import CacheFolder, RepositoryCache
 from gitrepo.carrying import missing
 from gitrepo.commits import COMMITTER, DEFAULT_AUTHOR, Author
 from gitrepo.connection import Connection, Pools
-from gitrepo.drafts import CommitOnDraft, Content, CreateDraft, Draft, EnsureBranch, Move
+from gitrepo.drafts import CommitOnDraft, Content, CreateDraft, Draft, EnsureBranch, Move, draft_refs, made_by
 from gitrepo.errors import GitNotFound
 from gitrepo.publishing import Delete, DeleteFromBranch, ProposeDeletion, Publish
 from gitrepo.push import Change, PushResult, PushStats
@@ -160,6 +160,16 @@ class GitStore:
             if oid := refs.get(ref):
                 return Draft(str(oid), short_ref(ref), existing=True)
         return None
+
+    async def draft_made_by(
+        self, remote: Remote, branch: str, location: PackageLocation, task: TaskType
+    ) -> Draft | None:
+        """Find the draft or proposal that a task made; None where there is none, or another origin made it."""
+
+        def read(repo: pygit2.Repository, view: RefView) -> Draft | None:
+            return made_by(repo, view, branch, location, task)
+
+        return await self._connection(remote).view(lambda _: draft_refs(location, branch), read)
 
     async def resolve(self, remote: Remote, ref: str, directory: str = "") -> str:
         """Find the commit that a ref of an upstream means (porch.md 2.3).

@@ -25,7 +25,7 @@ from cli.process import run_process
 logger = logging.getLogger(__name__)
 
 STATISTICS_PATH = "/-/statistics"
-"""Answers with the pushes of each repository so far, as JSON; no repository's requests have this path."""
+"""Answers with the pushes and fetches of each repository so far, as JSON; no repository's requests have this path."""
 
 _CHUNK = 64 * 1024
 _PUSHES_PER_PACKING = 20
@@ -112,6 +112,7 @@ class GitServer:
         self._authorization = _basic(username, password or "") if username is not None else None
         self._runner: web.AppRunner | None = None
         self._pushes: Counter[str] = Counter()
+        self._fetches: Counter[str] = Counter()
         self._packing: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -166,7 +167,7 @@ class GitServer:
             await self.faults.apply(request)
         self._authenticate(request)
         if request.path == STATISTICS_PATH:
-            return web.json_response({"pushes": self._pushes})
+            return web.json_response({"pushes": self._pushes, "fetches": self._fetches})
         repository, service = self._locate(request.path)
         environment = self._environment(request, repository, service)
         process = await asyncio.create_subprocess_exec(
@@ -180,6 +181,8 @@ class GitServer:
         response = await _relay(request, process)
         if request.method == "POST" and service == "/git-receive-pack":
             self._count_push(repository)
+        if request.method == "POST" and service == "/git-upload-pack":
+            self._fetches[repository] += 1
         return response
 
     def _count_push(self, repository: str) -> None:

@@ -302,7 +302,7 @@ async def test_a_draft_does_not_start_from_a_merge_that_may_fail(ready: Served, 
     await proposed(store, ready.remote, location())
     tip = ready.refs()[MAIN]
     connection = store._connection(ready.remote)
-    content = await store._write(connection, files())
+    content = await store._write(ready.remote, files())
     place = location("next")
     draft = CreateDraft(
         connection.knowledge, place, "main", content, TaskType.INIT, DEFAULT_AUTHOR, create_branch=False

@@ -1,0 +1,121 @@
+"""Packages to clone, as somebody with git makes them: with an executable, a symbolic link, a subpackage, and binaries."""
+
+import asyncio
+import base64
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kube.resources import SECRETS
+from tests.activities.world import World
+from tests.e2e.packages import git
+
+UPSTREAM_KPTFILE = """\
+# What a web app needs.
+apiVersion: kpt.dev/v1
+kind: Kptfile
+metadata:
+  name: app   # upstream's name
+info:
+  description: a web app
+"""
+
+CONTEXT = """\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: kptfile.kpt.dev
+  annotations:
+    config.kubernetes.io/local-config: "true"
+data:
+  name: example # whoever it is
+"""
+
+CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {color: blue}\n"
+
+BINARY = bytes(range(256)) * 4
+
+FILES: dict[str, str | bytes] = {
+    "Kptfile": UPSTREAM_KPTFILE,
+    "package-context.yaml": CONTEXT,
+    "settings.yaml": CONFIG,
+    "logo.png": BINARY,
+    "db/Kptfile": UPSTREAM_KPTFILE.replace("app ", "db "),
+    "db/package-context.yaml": CONTEXT,
+}
+
+
+def fill(folder: Path, files: Mapping[str, str | bytes] = FILES) -> None:
+    """Write files to a folder, with a program and a link to it."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    (folder / "run.sh").write_text("#!/bin/sh\n")
+    (folder / "run.sh").chmod(0o755)
+    (folder / "start").symlink_to("run.sh")
+
+
+async def push_tree(url: str, branch: str, change: Callable[[Path], object], work: Path, tag: str = "") -> str:
+    """Change a clone, commit, push and tag. Returns the new commit."""
+
+    def push() -> str:
+        clone = work / f"clone-{os.urandom(4).hex()}"
+        git("clone", "-q", url, str(clone), cwd=work)
+        exists = git("ls-remote", "--heads", "origin", branch, cwd=clone)
+        git("switch", "-q", *(() if exists else ("--orphan",)), branch, cwd=clone)
+        change(clone)
+        git("add", "--all", cwd=clone)
+        git("commit", "-q", "-m", "content", cwd=clone)
+        git("push", "-q", "origin", branch, cwd=clone)
+        if tag:
+            git("tag", "-a", "-m", "released", tag, cwd=clone)
+            git("push", "-q", "origin", tag, cwd=clone)
+        return git("rev-parse", "HEAD", cwd=clone)
+
+    return await asyncio.to_thread(push)
+
+
+def tree(bare: Path, revision: str) -> dict[str, str]:
+    """Mode and object id of each file of a revision's directory (`commit:path`)."""
+    lines = git("ls-tree", "-r", revision, cwd=bare).splitlines()
+    return {
+        name: f"{mode} {oid}"
+        for mode, _, rest in (line.split(" ", 2) for line in lines)
+        for oid, name in [rest.split("\t")]
+    }
+
+
+def raw(bare: Path, revision: str, path: str) -> bytes:
+    """The bytes of a file in a revision."""
+    return subprocess.run(
+        ["git", "-C", str(bare), "cat-file", "blob", f"{revision}:{path}"], capture_output=True, check=True
+    ).stdout
+
+
+async def create_secret(world: World, name: str, username: str, password: str) -> None:
+    """Make a Secret with credentials for Git."""
+    data = {
+        key: base64.b64encode(value.encode()).decode()
+        for key, value in (("username", username), ("password", password))
+    }
+    body: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": world.namespace},
+        "type": "kubernetes.io/basic-auth",
+        "data": data,
+    }
+    await world.kube.create(SECRETS, body)
+
+
+def clone_of(name: str) -> dict[str, Any]:
+    """A source that clones a PackageRevision."""
+    return {"cloneFrom": {"upstreamRef": {"name": name}}}
+
+
+def clone_from_git(url: str, ref: str, directory: str, secret: str = "") -> dict[str, Any]:
+    """A source that clones from a Git repository."""
+    named = {"secretRef": {"name": secret}} if secret else {}
+    return {"cloneFrom": {"type": "git", "git": {"repo": url, "ref": ref, "directory": directory, **named}}}
