@@ -52,7 +52,7 @@ class SourceContent:
             return Made(await self._copy(target, source.copy_from))
         if source.clone_from is not None:
             return Made(await self._clone(target, source.clone_from))
-        raise Stalled(Reason.INVALID_SPEC, "spec.source names no source: set init, cloneFrom, copyFrom or upgrade")
+        raise Stalled(Reason.INVALID_SPEC, "spec.source.upgrade: this version of porchflow cannot upgrade packages yet")
 
     async def _copy(self, target: Target, reference: ObjectReference) -> Edit:
         origin = await self.revision(target, reference, "copyFrom")

@@ -1,7 +1,6 @@
-"""Packages to clone, as somebody with git makes them: with an executable, a symbolic link, a subpackage, and binaries."""
+"""Packages to clone, as somebody with git makes them: with a program, a link, a subpackage, and a binary."""
 
 import asyncio
-import base64
 import os
 import subprocess
 from collections.abc import Callable, Mapping
@@ -80,11 +79,8 @@ async def push_tree(url: str, branch: str, change: Callable[[Path], object], wor
 def tree(bare: Path, revision: str) -> dict[str, str]:
     """Mode and object id of each file of a revision's directory (`commit:path`)."""
     lines = git("ls-tree", "-r", revision, cwd=bare).splitlines()
-    return {
-        name: f"{mode} {oid}"
-        for mode, _, rest in (line.split(" ", 2) for line in lines)
-        for oid, name in [rest.split("\t")]
-    }
+    parts = [line.replace("\t", " ").split(" ", 3) for line in lines]
+    return {name: f"{mode} {oid}" for mode, _, oid, name in parts}
 
 
 def raw(bare: Path, revision: str, path: str) -> bytes:
@@ -96,16 +92,12 @@ def raw(bare: Path, revision: str, path: str) -> bytes:
 
 async def create_secret(world: World, name: str, username: str, password: str) -> None:
     """Make a Secret with credentials for Git."""
-    data = {
-        key: base64.b64encode(value.encode()).decode()
-        for key, value in (("username", username), ("password", password))
-    }
     body: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": name, "namespace": world.namespace},
         "type": "kubernetes.io/basic-auth",
-        "data": data,
+        "stringData": {"username": username, "password": password},
     }
     await world.kube.create(SECRETS, body)
 
