@@ -116,7 +116,9 @@ class Sides:
                 return (await self._repositories.access(self._namespace, item["metadata"]["name"])).remote
         clone = revision.spec.source.clone_from if revision.spec.source else None
         secret = clone.git.secret_ref.name if clone and clone.git and clone.git.secret_ref else ""
-        return await self._repositories.unregistered(self._namespace, lock.repo, secret)
+        return await self._repositories.unregistered(
+            self._namespace, lock.repo, secret, f"spec.source.cloneFrom.git.secretRef of {revision.metadata.name!r}"
+        )
 
 
 def previous_of(obj: dict[str, Any], siblings: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
