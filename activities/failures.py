@@ -21,6 +21,7 @@ from gitrepo.errors import (
     sanitize,
 )
 from gitrepo.refs import InvalidName
+from gitrepo.trees import InvalidContent
 from kpt.errors import FunctionFailed, PackageError
 from kube.errors import (
     Forbidden,
@@ -103,6 +104,7 @@ _TABLE = (
     _Row(GitConflict, Transient, Reason.GIT_CONFLICT),
     _Row(GitUnavailable, Transient, Reason.GIT_UNAVAILABLE),
     _Row(GitError, Transient, Reason.GIT_FAILED),
+    _Row(InvalidContent, Stalled, Reason.INVALID_PACKAGE),
     _Row(InvalidName, Stalled, Reason.INVALID_SPEC),
     _Row(PackageError, Stalled, Reason.INVALID_PACKAGE),
     _Row(FunctionFailed, Stalled, Reason.RENDER_FAILED),

@@ -208,7 +208,7 @@ class GitStore:
         Raises:
             GitNotFound: There is no such commit or directory.
             GitQuotaExceeded: The package is larger than the limits.
-            InvalidPackage: It holds a submodule.
+            InvalidContent: It holds a submodule.
         """
         if not _is_commit_id(commit):
             raise GitNotFound(f"{commit!r} is no commit id")

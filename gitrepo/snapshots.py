@@ -79,7 +79,7 @@ def take_snapshot(
     Raises:
         GitNotFound: The commit holds no such directory.
         GitQuotaExceeded: The package is larger than the limits.
-        InvalidPackage: It holds a submodule, which a package cannot.
+        InvalidContent: It holds a submodule, which a package cannot.
     """
     found = commit_at(repo, commit)
     tree = subtree(repo, found.tree_id, path) if path else found.tree_id

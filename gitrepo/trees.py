@@ -9,9 +9,12 @@ from pygit2.enums import FileMode
 
 from gitrepo.errors import GitNotFound, GitQuotaExceeded
 from gitrepo.refs import InvalidName
-from kpt.errors import InvalidPackage
 
 MIB = 1024 * 1024
+
+
+class InvalidContent(InvalidName):
+    """What a directory in Git holds can be no package."""
 
 
 class Mode(IntEnum):
@@ -55,7 +58,7 @@ def read_package(repo: pygit2.Repository, commit: pygit2.Oid, path: str, limits:
     Raises:
         GitNotFound: The commit holds no such directory.
         GitQuotaExceeded: The package is larger than the limits.
-        InvalidPackage: It holds a submodule, which a package cannot.
+        InvalidContent: It holds a submodule, which a package cannot.
     """
     tree = subtree(repo, commit_at(repo, commit).tree_id, path)
     if tree is None:
@@ -226,11 +229,11 @@ def mode_of(name: str, entry: pygit2.Object) -> Mode:
     """Tell what a file is.
 
     Raises:
-        InvalidPackage: It is a submodule, which a package cannot hold.
+        InvalidContent: It is a submodule, which a package cannot hold.
     """
     match entry.filemode:
         case FileMode.COMMIT:
-            raise InvalidPackage(name, "is a submodule, which a package cannot hold", "add its files instead")
+            raise InvalidContent(f"{name}: is a submodule, which a package cannot hold; add its files instead")
         case FileMode.LINK:
             return Mode.SYMLINK
         case FileMode.BLOB_EXECUTABLE:
