@@ -45,6 +45,7 @@ check: $(INSTALLED) ## Static checks only: format, lint, types, imports between 
 	@$(BIN)/python -m api.crd --check
 	@$(BIN)/python -m api.admission --check
 	@$(BIN)/python -m functions.proto.generate --check
+	@$(BIN)/python -m kpt.merge.generate --check
 
 bench: toolchain ## Measure against a stack of its own
 	@$(BIN)/python -m bench $(BENCH_FLAGS)

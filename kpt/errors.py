@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
@@ -23,6 +24,28 @@ class InvalidPackage(PackageError):  # noqa: N818 - says what is the matter, lik
     def __str__(self) -> str:
         text = f"{self.path}: {self.reason}" if self.path else self.reason
         return f"{text}; {self.hint}" if self.hint else text
+
+
+class LocalChanges(PackageError):  # noqa: N818 - says what is the matter, like the names of the other kinds
+    """A package was changed where only an unchanged one can be updated.
+
+    Attributes:
+        files: the files that differ from the upstream the package was made from, sorted.
+    """
+
+    _TOLD = 10
+
+    def __init__(self, files: Sequence[str]) -> None:
+        super().__init__(files)
+        self.files = tuple(sorted(files))
+
+    def __str__(self) -> str:
+        told = ", ".join(self.files[: self._TOLD])
+        more = f" and {len(self.files) - self._TOLD} more" if len(self.files) > self._TOLD else ""
+        return (
+            "fast-forward needs a package without local changes, but these files differ from its upstream:"
+            f" {told}{more}; use resource-merge to keep the changes, or force-delete-replace to drop them"
+        )
 
 
 class YamlError(PackageError):

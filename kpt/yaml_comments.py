@@ -36,6 +36,22 @@ def line_comments(document: Document) -> dict[Path, LineComment]:
     return found
 
 
+def entry_comment(text: str, key: ScalarNode, value: Node) -> LineComment | None:
+    """The place for the comment of one entry of a block mapping."""
+    colon = _COLON.match(text, key.end)
+    return _comment_at(text, _behind(text, value) or (colon.end() if colon else 0))
+
+
+def item_comment(text: str, item: Node) -> LineComment | None:
+    """The place for the comment of one item of a block list; a collection with lines of its own has none."""
+    return _comment_at(text, _behind(text, item))
+
+
+def _comment_at(text: str, place: int) -> LineComment | None:
+    match = _REST.match(text, place) if place else None
+    return LineComment(match.start(), match.end(), (match["comment"] or "").rstrip()) if match is not None else None
+
+
 def _places(text: str, node: Node, path: Path) -> Iterator[tuple[Path, int]]:
     """For each value outside of brackets, where its comment begins."""
     if isinstance(node, MappingNode) and not node.flow:

@@ -1,0 +1,108 @@
+"""The documents of one file of one side, and files with one document changed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from kpt.errors import InvalidPackage, YamlError
+from kpt.krm import describe, text_of
+from kpt.merge.outcome import Conflict, Kept, shown
+from kpt.merge.sides import LOCAL, NEW_UPSTREAM, OLD_UPSTREAM, told
+from kpt.merge.values import Clash
+from kpt.resources import Origin, Resource, SourceFile, read_source, write_files
+from kpt.yaml_text import Document
+
+Merger = Callable[[Document | None, Document, Document], tuple[Document, Sequence[Clash]]]
+"""Merges base (or none), upstream and local."""
+
+_HIDDEN = "(hidden)"
+_SECRET_FIELDS = ("data", "stringData")
+
+
+@dataclass(frozen=True)
+class ParsedFile:
+    """A file of one side as documents.
+
+    Attributes:
+        source: its parts.
+        documents: those with content, in order.
+    """
+
+    source: SourceFile
+    documents: list[Document]
+
+
+def parse_file(side: str, path: str, content: bytes) -> ParsedFile:
+    """Cut a file into documents and parse each.
+
+    Raises:
+        InvalidPackage: not text, or not YAML; with side and line.
+    """
+    with told(side, path):
+        source = read_source(path, content)
+        documents = []
+        for index in source.documents:
+            part = source.parts[index]
+            try:
+                documents.append(Document(part.body))
+            except YamlError as error:
+                raise error.shifted(part.line) from None
+    return ParsedFile(source, documents)
+
+
+def single(side: str, path: str, content: bytes) -> ParsedFile:
+    """Parse a file that has to hold one mapping.
+
+    Raises:
+        InvalidPackage: it does not; with side and line.
+    """
+    parsed = parse_file(side, path, content)
+    if len(parsed.documents) != 1 or not isinstance(parsed.documents[0].value, dict):
+        raise InvalidPackage(path, f"in the {side}: the file must hold exactly one mapping")
+    return parsed
+
+
+def replaced(path: str, content: bytes, parsed: ParsedFile, document: Document) -> bytes:
+    """A file of one document with another document in its place; the same object if that is the same."""
+    resource = Resource("", path, 0, document, Origin(path, parsed.source.documents[0]))
+    return write_files({path: content}, {path: parsed.source}, [resource])[path]
+
+
+def merge_single(
+    path: str, base: bytes | None, upstream: bytes, local: bytes, merger: Merger
+) -> tuple[bytes, list[Conflict]]:
+    """Merge files of one document each.
+
+    Raises:
+        InvalidPackage: one of them is not YAML or holds something else; with side and line.
+    """
+    old = single(OLD_UPSTREAM, path, base).documents[0] if base is not None else None
+    theirs = single(NEW_UPSTREAM, path, upstream).documents[0]
+    ours = single(LOCAL, path, local)
+    with told(LOCAL, path):
+        document, clashes = merger(old, theirs, ours.documents[0])
+    return replaced(path, local, ours, document), conflicts_of(path, ours.documents[0], clashes)
+
+
+def conflicts_of(path: str, document: Document, clashes: Sequence[Clash]) -> list[Conflict]:
+    """Clashes in a resource as conflicts; what a Secret holds is not told."""
+    secret = text_of(document.value, "kind") == "Secret"
+    return [
+        Conflict(path, resource_name(document), clash.field, *_values(clash, hide=secret), clash.kept)
+        for clash in clashes
+    ]
+
+
+def _values(clash: Clash, *, hide: bool) -> tuple[str, str]:
+    if hide and (not clash.path or clash.path[0].strip(".") in _SECRET_FIELDS):
+        return _HIDDEN, _HIDDEN
+    return shown(clash.local), shown(clash.upstream)
+
+
+def resource_name(document: Document) -> str:
+    """What to call a resource in a conflict; empty for a document that is none."""
+    return describe(document.value) if text_of(document.value, "kind") else ""
+
+
+def whole(path: str, local: str, upstream: str, kept: Kept, resource: str = "") -> Conflict:
+    """A conflict about a whole file or resource."""
+    return Conflict(path, resource, "", local, upstream, kept)

@@ -1,0 +1,152 @@
+"""Which resource of one side is which of another: by identity, and where that fails as moved or renamed."""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from posixpath import basename
+from typing import Final
+
+from kpt.files import KPTFILE
+from kpt.krm import text_of
+from kpt.merge.identity import Identity, identity_of
+from kpt.yaml_nodes import Value
+from kpt.yaml_text import Document
+
+_ALIKE: Final = 0.7
+"""Share of fields that two resources have in common when one is the other renamed."""
+
+_MOST_COMPARED: Final = 200
+"""Above this many candidates of one kind in one file nothing is taken for renamed: all would be compared with all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One document of one side.
+
+    Attributes:
+        path: of its file.
+        part: which part of the file it is.
+        position: its place among the documents of the file.
+        document: what it says.
+    """
+
+    path: str
+    part: int
+    position: int
+    document: Document
+
+    @cached_property
+    def identity(self) -> Identity:
+        """What names it; a document that is no resource is named by its place in the file."""
+        if basename(self.path) == KPTFILE:
+            return Identity("", KPTFILE, "", "")
+        known = identity_of(self.document)
+        return known if known.kind and known.name else Identity("", "", "", f"#{self.position}")
+
+    @property
+    def is_resource(self) -> bool:
+        """Whether it can be told apart from others by more than its place."""
+        return bool(self.identity.kind)
+
+    @cached_property
+    def fields(self) -> frozenset[tuple[object, ...]]:
+        """Its scalars with their paths, without what names it."""
+        return frozenset(_leaves(self.document.value, ()))
+
+
+Pairs = dict[Item, Item]
+"""From an item of the older side to the item it became."""
+
+
+def pair(olds: Sequence[Item], news: Sequence[Item], *, guess: bool = True) -> Pairs:
+    """Find for each item of one side what it is on another.
+
+    In this order: the same identity in the same file; the same identity elsewhere (moved); in the same file the same
+    kind and name in another namespace; in the same file the same kind with most fields the same (renamed). Each step
+    takes only what is unambiguous.
+
+    Args:
+        olds: of the older side.
+        news: of the newer side.
+        guess: whether the last two steps are taken.
+    """
+    pairs: Pairs = {}
+    _by(lambda item: (item.path, item.identity), olds, news, pairs)
+    _by(lambda item: item.identity if item.is_resource and basename(item.path) != KPTFILE else item, olds, news, pairs)
+    if guess:
+        _by(_without_namespace, olds, news, pairs)
+        _by_likeness(olds, news, pairs)
+    return pairs
+
+
+def _without_namespace(item: Item) -> Hashable:
+    if not item.is_resource:
+        return item
+    value = item.document.value
+    return item.path, item.identity.group, item.identity.kind, text_of(value, "metadata", "name")
+
+
+def _by(key: Callable[[Item], Hashable], olds: Sequence[Item], news: Sequence[Item], pairs: Pairs) -> None:
+    """Pair what is alone on both sides with its key."""
+    before, after = _grouped(key, _rest(olds, pairs)), _grouped(key, _rest(news, pairs.values()))
+    for name, candidates in before.items():
+        if len(candidates) == 1 and len(after.get(name, ())) == 1:
+            pairs[candidates[0]] = after[name][0]
+
+
+def _by_likeness(olds: Sequence[Item], news: Sequence[Item], pairs: Pairs) -> None:
+    before = _grouped(_file_and_kind, [item for item in _rest(olds, pairs) if item.is_resource])
+    after = _grouped(_file_and_kind, [item for item in _rest(news, pairs.values()) if item.is_resource])
+    for name, candidates in before.items():
+        others = after.get(name, [])
+        if len(candidates) * len(others) > _MOST_COMPARED:
+            continue
+        scored = [
+            (-_likeness(old, new), abs(old.position - new.position), old.position, new.position, old, new)
+            for old in candidates
+            for new in others
+        ]
+        taken: set[Item] = set()
+        for score, _, _, _, old, new in sorted(scored, key=lambda one: one[:4]):
+            if -score >= _ALIKE and old not in taken and new not in taken:
+                taken |= {old, new}
+                pairs[old] = new
+
+
+def _file_and_kind(item: Item) -> Hashable:
+    return item.path, item.identity.group, item.identity.kind
+
+
+def _likeness(old: Item, new: Item) -> float:
+    """Fields in common, from 0 to 1; two resources that are nothing but their name are alike."""
+    total = len(old.fields) + len(new.fields)
+    return 2 * len(old.fields & new.fields) / total if total else 1.0
+
+
+def _leaves(value: Value, path: tuple[object, ...]) -> Iterable[tuple[object, ...]]:
+    if path in _NAMES:
+        return
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _leaves(item, (*path, key))
+    elif isinstance(value, list) and value:
+        for index, item in enumerate(value):
+            yield from _leaves(item, (*path, index))
+    else:
+        yield (*path, type(value).__name__, str(value))
+
+
+_NAMES: Final = {("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace")}
+
+
+def _rest(items: Sequence[Item], taken: Iterable[Item]) -> list[Item]:
+    known = set(taken)
+    return [item for item in items if item not in known]
+
+
+def _grouped(key: Callable[[Item], Hashable], items: Iterable[Item]) -> dict[Hashable, list[Item]]:
+    groups: dict[Hashable, list[Item]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return groups

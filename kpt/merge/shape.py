@@ -1,0 +1,77 @@
+"""Which lists of a value are merged element by element, and how their elements are told apart."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from kpt.yaml_nodes import Value
+
+Key = Hashable | None
+"""What tells an element of a list from its siblings; None for one that has nothing of the kind."""
+
+Keying = Callable[[Sequence[list[Value]]], Callable[[Value], Key] | None]
+"""Chooses for the versions of one list how their elements are told apart; None if they cannot be."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is known of a value.
+
+    Attributes:
+        keying: for a list that is merged by element.
+        fields: of a mapping, by name.
+        items: of a list, or of the values of a mapping with free keys.
+    """
+
+    keying: Keying | None = None
+    fields: Mapping[str, "Shape"] = field(default_factory=dict)
+    items: "Shape | None" = None
+
+    def child(self, name: str) -> "Shape":
+        """The shape of a field."""
+        return self.fields.get(name) or self.items or PLAIN
+
+    @property
+    def element(self) -> "Shape":
+        """The shape of an element."""
+        return self.items or PLAIN
+
+
+PLAIN: Final = Shape()
+"""Nothing is known: lists are values like any other."""
+
+_DEFAULTS: Final = {"protocol": "TCP"}
+"""What Kubernetes reads where a part of a merge key is missing."""
+
+
+def by_fields(names: Sequence[str]) -> Keying:
+    """Elements are mappings that differ in these fields."""
+
+    def key(element: Value) -> Key:
+        if not isinstance(element, dict):
+            return None
+        parts = [element.get(name, _DEFAULTS.get(name)) for name in names]
+        if all(part is None for part in parts) or any(isinstance(part, dict | list) for part in parts):
+            return None
+        return tuple(zip(names, map(_scalar, parts), strict=True))
+
+    return lambda lists: key if all(unique(key, elements) for elements in lists) else None
+
+
+def by_value(lists: Sequence[list[Value]]) -> Callable[[Value], Key] | None:
+    """Elements are scalars of a set."""
+
+    def key(element: Value) -> Key:
+        return None if isinstance(element, dict | list) else _scalar(element)
+
+    return key if all(unique(key, elements) for elements in lists) else None
+
+
+def unique(key: Callable[[Value], Key], elements: Sequence[Value]) -> bool:
+    """Whether every element has a key of its own."""
+    keys = [key(element) for element in elements]
+    return None not in keys and len(set(keys)) == len(keys)
+
+
+def _scalar(value: Value) -> Key:
+    return value if value is None or isinstance(value, str) else (type(value).__name__, value)

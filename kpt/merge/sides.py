@@ -1,0 +1,54 @@
+"""The three versions of a package that a merge compares, and errors that say in which of them something is wrong."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from kpt.errors import InvalidPackage, YamlError
+from kpt.files import Files
+
+OLD_UPSTREAM = "old upstream"
+NEW_UPSTREAM = "new upstream"
+LOCAL = "local package"
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The files of the old upstream, the new upstream and the local package."""
+
+    base: Files
+    upstream: Files
+    local: Files
+
+    def paths(self) -> list[str]:
+        """Every path of any side, sorted."""
+        return sorted({*self.base, *self.upstream, *self.local})
+
+    def of(self, path: str) -> tuple[bytes | None, bytes | None, bytes | None]:
+        """What base, upstream and local have at a path."""
+        return self.base.get(path), self.upstream.get(path), self.local.get(path)
+
+    def below(self, directory: str) -> "Sides":
+        """Only the files below a directory."""
+        prefix = directory + "/"
+        return Sides(
+            *(
+                {path: content for path, content in side.items() if path.startswith(prefix)}
+                for side in (self.base, self.upstream, self.local)
+            )
+        )
+
+
+@contextmanager
+def told(side: str, path: str) -> Iterator[None]:
+    """Say of errors in which side and file they are.
+
+    Raises:
+        InvalidPackage: in place of any error about a file.
+    """
+    try:
+        yield
+    except InvalidPackage as error:
+        raise InvalidPackage(error.path or path, f"in the {side}: {error.reason}", error.hint) from None
+    except YamlError as error:
+        raise InvalidPackage(path, f"in the {side}: {error}") from None

@@ -1,0 +1,28 @@
+"""Small packages to merge."""
+
+from api.packagerevision import UpdateStrategy
+from kpt.merge.outcome import UpdateOutcome
+from kpt.update import update_package
+
+
+def kptfile(name: str = "app", more: str = "") -> bytes:
+    return f"apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata:\n  name: {name}\n{more}".encode()
+
+
+def config(name: str, data: str = "{}", more: str = "") -> bytes:
+    return f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n{more}data: {data}\n".encode()
+
+
+def package(**files: bytes | None) -> dict[str, bytes]:
+    """A package with a Kptfile; `a__b_yaml` stands for the path `a/b.yaml`."""
+    named = {path.replace("__", "/").replace("_yaml", ".yaml"): content for path, content in files.items()}
+    return {path: content for path, content in {"Kptfile": kptfile(), **named}.items() if content is not None}
+
+
+def update(
+    base: dict[str, bytes],
+    upstream: dict[str, bytes],
+    local: dict[str, bytes],
+    strategy: UpdateStrategy = UpdateStrategy.RESOURCE_MERGE,
+) -> UpdateOutcome:
+    return update_package(strategy, base=base, upstream=upstream, local=local)
