@@ -17,7 +17,7 @@ _CLASS_SSH = 23
 _CLASS_HTTP = 34
 _LOCAL_CLASSES = {4, 5, 6, 9, 11, 14, 15}
 """References, zlib, repository, object database, objects, trees, pack indexer."""
-_NETWORK_CLASSES = {_CLASS_OS, _CLASS_NET, _CLASS_SSL, _CLASS_SSH}
+_NETWORK_CLASSES = {_CLASS_OS, _CLASS_NET, _CLASS_SSL}
 
 _HTTP_TOO_LARGE = 413
 _HTTP_REFUSED = {401, 403}
@@ -25,6 +25,10 @@ _HTTP_ABSENT = {404, 410}
 
 # Git has no code for a full or limited server; these are the words of git's receive-pack, index-pack and common hosts.
 _QUOTA_WORDS = ("quota", "no space left", "maximum allowed size", "exceeds maximum", "too large", "size limit")
+
+# Words of libssh2, and of git and common hosts over SSH.
+_SSH_REFUSED = ("authenticat", "public key", "publickey", "permission denied", "access denied", "passphrase")
+_SSH_ABSENT = ("does not appear to be a git repository", "repository not found", "no such repository", "not found")
 
 
 class GitError(Exception):
@@ -37,6 +41,10 @@ class GitAuthError(GitError):
 
 class GitCertificateError(GitError):
     """The server's certificate is not trusted."""
+
+
+class GitHostKeyError(GitError):
+    """The host key of an SSH server is not one that it may show."""
 
 
 class GitHookDeclined(GitError):  # noqa: N818 - named for what happened
@@ -106,6 +114,8 @@ def _by_class(error: Exception, text: str, message: str) -> GitError:
         return _from_status(text, message)
     if speaks_of_quota(text):
         return GitQuotaExceeded(message)
+    if error_class == _CLASS_SSH or _said_by_server(text):
+        return _from_ssh(text, message)
     if error_class in _NETWORK_CLASSES or isinstance(error, OSError):
         return _from_connection(text, message)
     return GitError(message)
@@ -114,6 +124,20 @@ def _by_class(error: Exception, text: str, message: str) -> GitError:
 def _from_connection(text: str, message: str) -> GitError:
     if "certificate" in text.lower():
         return GitCertificateError(message)
+    return GitUnavailable(message)
+
+
+def _said_by_server(text: str) -> bool:
+    return text.startswith(("ERR ", "remote error", "ERROR: "))
+
+
+def _from_ssh(text: str, message: str) -> GitError:
+    """Sort what libssh2, or the program at the other end, says: there are no codes for it."""
+    words = text.lower()
+    if any(phrase in words for phrase in _SSH_REFUSED):
+        return GitAuthError(message)
+    if any(phrase in words for phrase in _SSH_ABSENT):
+        return GitNotFound(message)
     return GitUnavailable(message)
 
 

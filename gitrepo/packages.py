@@ -19,6 +19,7 @@ from gitrepo.commits import COMMITTER, DEFAULT_AUTHOR, Author
 from gitrepo.connection import Connection, Pools
 from gitrepo.drafts import CommitOnDraft, Content, CreateDraft, Draft, EnsureBranch, Move, draft_refs, made_by
 from gitrepo.errors import GitNotFound
+from gitrepo.host_key_types import keep_host_keys_in
 from gitrepo.publishing import Delete, DeleteFromBranch, ProposeDeletion, Publish
 from gitrepo.push import Change, PushResult, PushStats
 from gitrepo.refs import HEADS, TAGS, UNNUMBERED, PackageLocation, branch_ref, short_ref
@@ -87,6 +88,7 @@ class GitStore:
         self._limits = limits
         self._group_limit = group_limit
         self._folder = CacheFolder(cache_dir)
+        keep_host_keys_in(self._folder.path / "home")
         self._network = ThreadPoolExecutor(network_threads, "git-network")
         self._local = ThreadPoolExecutor(threads, "git-local")
         self._caches: dict[str, tuple[RepositoryCache, Knowledge]] = {}

@@ -1,29 +1,35 @@
 """Talking to a remote: list, fetch, push. Blocking; every error leaves as one of ours, without secrets."""
 
-import threading
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from tempfile import NamedTemporaryFile
 
 import pygit2
-from pygit2.enums import FetchPrune
+from pygit2.enums import CredentialType, FetchPrune
 from pygit2.ffi import C
 from pygit2.remotes import PushUpdate
 
+from gitrepo import certificates
 from gitrepo.errors import (
     GitAuthError,
     GitCertificateError,
     GitConflict,
     GitError,
+    GitHostKeyError,
     GitQuotaExceeded,
     from_network,
     is_local,
     sanitize,
     speaks_of_quota,
 )
+from gitrepo.host_key_types import prefer_known_types
+from gitrepo.known_hosts import KnownHosts
+from gitrepo.peers import PeerCallbacks
 from gitrepo.refs import HEADS, TAGS, short_ref
-from gitrepo.remote import Remote
+from gitrepo.refusals import Refusals
+from gitrepo.remote import Remote, SshKey
+from gitrepo.ssh_keys import UnusableKey, key_pair
 
 
 class Refs(dict[str, pygit2.Oid]):
@@ -44,6 +50,7 @@ class Refs(dict[str, pygit2.Oid]):
 _TRACKING = "refs/remotes/origin/"
 _WANTED = "refs/wanted/"
 _ZERO = "0" * 40
+_PROBE_SECONDS = 10.0
 _WORDS_LIMIT = 2000
 
 
@@ -71,10 +78,16 @@ class PushReport:
     """What the server's hooks said."""
 
 
-class _Callbacks(pygit2.RemoteCallbacks):
+_refusals = Refusals()
+
+_Answer = pygit2.UserPass | pygit2.Username | pygit2.KeypairFromMemory
+
+
+class _Callbacks(PeerCallbacks):
     def __init__(self, remote: Remote) -> None:
         super().__init__()
         self._remote = remote
+        self._offered = ""
         self.words: list[str] = []
         self.answers: dict[str, str | None] = {}
         self.expected: dict[str, RefUpdate] = {}
@@ -84,12 +97,50 @@ class _Callbacks(pygit2.RemoteCallbacks):
         authorization = self._remote.authorization
         return [f"Authorization: {authorization}"] if authorization else None
 
-    def credentials(self, url: str, username_from_url: str | None, allowed_types: object) -> pygit2.UserPass:  # noqa: ARG002
-        # Called only when the server did not take the header: asking again would loop.
-        where = self._remote.display
-        if self._remote.authorization:
-            raise GitAuthError(f"{where} refused the credentials; correct the Secret that the Repository names")
+    def credentials(self, url: str, username_from_url: str | None, allowed_types: CredentialType) -> _Answer:  # noqa: ARG002
+        where, named = self._remote.display, _named(self._remote)
+        key = self._remote.credentials
+        if isinstance(key, SshKey) and self._remote.is_ssh and not self._offered:
+            return self._ssh_answer(key, allowed_types)
+        # Of HTTP called only when the server did not take the header. Answering once more would loop.
+        if self._remote.authorization or self._offered:
+            offered = f"the {self._offered}" if self._offered else "the credentials"
+            raise GitAuthError(f"{where} refused {offered}; correct {named}, or what they may do at the server")
         raise GitAuthError(f"{where} asks for credentials; name a Secret in the Repository's spec.git.secretRef")
+
+    def _ssh_answer(self, key: SshKey, allowed: CredentialType) -> _Answer:
+        if not allowed & CredentialType.SSH_MEMORY:
+            if allowed & CredentialType.USERNAME:
+                return pygit2.Username(self._remote.user)
+            raise GitAuthError(f"{self._remote.display} takes no public keys over SSH")
+        try:
+            pair = key_pair(key.private_key, key.passphrase)
+        except UnusableKey as error:
+            named = _named(self._remote)
+            raise GitAuthError(f"the private key for {self._remote.display} {error}; correct {named}") from None
+        self._offered = f"key {pair.fingerprint} of user {self._remote.user!r}"
+        return pygit2.KeypairFromMemory(self._remote.user, pair.public, pair.private, pair.passphrase)
+
+    def certificate_check(self, certificate: None, valid: bool, host: bytes) -> bool:  # noqa: ARG002, FBT001 - pygit2's
+        if self.certificate is not None:
+            return valid or self._trusts(self.certificate, host.decode())
+        key = self._remote.credentials
+        if self.host_key is None or not isinstance(key, SshKey):
+            raise GitHostKeyError(f"the SSH server of {self._remote.display} shows no host key that can be checked")
+        KnownHosts(key.known_hosts).check(self._remote.host, self._remote.port, self.host_key)
+        return True
+
+    def _trusts(self, certificate: bytes, host: str) -> bool:
+        if host.strip("[]").lower() != self._remote.host:
+            raise GitCertificateError(
+                f"{self._remote.display} redirects to {host}, whose certificate is not trusted; give the address it"
+                " redirects to as the repository's"
+            )
+        timeout = pygit2.settings.server_connect_timeout / 1000
+        certificates.check_certificate(
+            self._remote.host, self._remote.port, certificate, self._remote.ca_bundle, timeout=timeout or _PROBE_SECONDS
+        )
+        return True
 
     @property
     def said(self) -> str:
@@ -142,34 +193,44 @@ class PushSession:
 
 def list_refs(repo: pygit2.Repository, remote: Remote) -> Refs:
     """Ask the remote for its branches and tags."""
-    connection = _connect(repo, remote)
-    try:
-        heads = connection.list_heads(callbacks=_Callbacks(remote))
-    except (pygit2.GitError, ValueError, OSError) as error:
-        raise from_network(error, remote.url, "list the refs") from None
+    with _asking(remote, "list the refs"):
+        heads = _connect(repo, remote).list_heads(callbacks=_Callbacks(remote))
     return _advertised(heads)
 
 
 def open_push(repo: pygit2.Repository, remote: Remote) -> PushSession:
     """Connect for a push; the session's refs are the remote's at this moment."""
-    connection = _connect(repo, remote)
-    try:
+    with _asking(remote, "open a push"):
+        connection = _connect(repo, remote)
         connection.connect(_Callbacks(remote), direction=C.GIT_DIRECTION_PUSH)
         heads = connection.list_heads(connect=False)
-    except (pygit2.GitError, ValueError, OSError) as error:
-        raise from_network(error, remote.url, "open a push") from None
     return PushSession(remote, _advertised(heads), connection)
 
 
 def fetch(repo: pygit2.Repository, remote: Remote, wanted: Iterable[str]) -> None:
     """Fetch refs, by their name at the remote, or commits, by their id; nothing else comes along."""
     specs = [_fetch_spec(item) for item in wanted]
-    try:
+    with _asking(remote, "fetch"):
         _connect(repo, remote).fetch(specs, callbacks=_Callbacks(remote), prune=FetchPrune.NO_PRUNE)
+
+
+@contextlib.contextmanager
+def _asking(remote: Remote, doing: str) -> Iterator[None]:
+    """Ask a server something; its errors leave as ours, and credentials that it refuses wait before the next time."""
+    _refusals.check(remote.identity)
+    try:
+        yield
+    except GitAuthError as error:
+        _refusals.note(remote.identity, error)
+        raise
     except (pygit2.GitError, ValueError, OSError) as error:
         if is_local(error):
             raise
-        raise from_network(error, remote.url, "fetch") from None
+        ours = from_network(error, remote.url, doing)
+        if isinstance(ours, GitAuthError):
+            _refusals.note(remote.identity, ours)
+        raise ours from None
+    _refusals.forget(remote.identity)
 
 
 def tracking_ref(ref: str) -> str:
@@ -195,30 +256,17 @@ def track(repo: pygit2.Repository, updates: Iterable[RefUpdate]) -> None:
             repo.references.delete(name)
 
 
-_trusted: set[str] = set()
-_trust_lock = threading.Lock()
-
-
 def _connect(repo: pygit2.Repository, remote: Remote) -> pygit2.remotes.Remote:
     # Anonymous: nothing about the remote is stored on the disk, and tags are not followed.
     if remote.ca_bundle:
-        _trust(remote.ca_bundle)
+        certificates.trust(remote.ca_bundle)
+    if isinstance(remote.credentials, SshKey):
+        prefer_known_types(remote.host, remote.port, KnownHosts(remote.credentials.known_hosts))
     return repo.remotes.create_anonymous(remote.address)
 
 
-def _trust(bundle: str) -> None:
-    """Add certificates to those that libgit2 trusts; there is no way to do so for one connection."""
-    with _trust_lock:
-        if bundle in _trusted:
-            return
-        with NamedTemporaryFile("w", suffix=".pem") as file:
-            file.write(bundle)
-            file.flush()
-            try:
-                pygit2.settings.set_ssl_cert_locations(file.name, None)
-            except pygit2.GitError as error:
-                raise GitCertificateError(f"the CA bundle holds no usable PEM certificates: {error}") from None
-        _trusted.add(bundle)
+def _named(remote: Remote) -> str:
+    return f"Secret {remote.secret!r}" if remote.secret else "the Secret that the Repository names"
 
 
 def _advertised(heads: Iterable[pygit2.remotes.RemoteHead]) -> Refs:

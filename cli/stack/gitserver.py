@@ -11,6 +11,7 @@ import contextlib
 import functools
 import logging
 import os
+import ssl
 import subprocess
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -93,6 +94,8 @@ class GitServer:
         port: int = 0,
         username: str | None = None,
         password: str | None = None,
+        bearer_token: str | None = None,
+        tls: ssl.SSLContext | None = None,
         faults: Faults | None = None,
     ) -> None:
         """Prepare a server.
@@ -103,13 +106,20 @@ class GitServer:
             port: Port to listen on; 0 takes a free one, see `port`.
             username: Switches basic authentication on, for reads and writes.
             password: Its password.
+            bearer_token: A token that may be shown in place of them.
+            tls: Serve HTTPS with this.
             faults: What a test wants to go wrong.
         """
         self.host = host
         self.port = port
         self.faults = faults
         self._root = root.resolve()
-        self._authorization = _basic(username, password or "") if username is not None else None
+        self._tls = tls
+        self._accepted: set[str] = set()
+        if username is not None:
+            self._accepted.add(_basic(username, password or ""))
+        if bearer_token is not None:
+            self._accepted.add(f"Bearer {bearer_token}")
         self._runner: web.AppRunner | None = None
         self._pushes: Counter[str] = Counter()
         self._fetches: Counter[str] = Counter()
@@ -119,7 +129,7 @@ class GitServer:
     def url(self) -> str:
         """Address of the server, without a final slash."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
 
     def repository_url(self, name: str) -> str:
         """Address of the repository `name`."""
@@ -137,7 +147,7 @@ class GitServer:
         runner = web.AppRunner(app, auto_decompress=False, access_log=None, shutdown_timeout=2)
         await runner.setup()
         try:
-            await web.TCPSite(runner, self.host, self.port).start()
+            await web.TCPSite(runner, self.host, self.port, ssl_context=self._tls).start()
         except OSError:
             await runner.cleanup()
             raise
@@ -195,8 +205,7 @@ class GitServer:
 
     def _authenticate(self, request: web.Request) -> None:
         refused = self.faults is not None and self.faults.refuse_auth
-        wanted = self._authorization
-        if refused or (wanted is not None and request.headers.get("Authorization") != wanted):
+        if refused or (self._accepted and request.headers.get("Authorization") not in self._accepted):
             raise web.HTTPUnauthorized(
                 headers={"WWW-Authenticate": 'Basic realm="git"'}, text="wrong or missing username and password\n"
             )

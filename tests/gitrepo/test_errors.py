@@ -12,7 +12,7 @@ from gitrepo.errors import (
     sanitize,
 )
 from gitrepo.refs import InvalidName
-from gitrepo.remote import BasicAuth, BearerToken, Remote
+from gitrepo.remote import BasicAuth, BearerToken, Remote, SshKey
 
 URL = "https://user:p%40ss@git.example.com/repo.git?token=abc"
 
@@ -84,8 +84,8 @@ def test_remotes_with_other_credentials_are_others() -> None:
     assert one.identity == Remote("https://h/x", BasicAuth("me", "a")).identity
 
 
-@pytest.mark.parametrize("url", ["", "/some/where", "file:///some/where", "git@h:x", "ssh://h/x", "https://"])
-def test_only_http_urls_are_taken(url: str) -> None:
+@pytest.mark.parametrize("url", ["", "/some/where", "file:///some/where", "git://h/x", "ssh:///x", "https://"])
+def test_only_http_and_ssh_urls_are_taken(url: str) -> None:
     with pytest.raises(InvalidName, match="http"):
         Remote(url)
 
@@ -93,3 +93,26 @@ def test_only_http_urls_are_taken(url: str) -> None:
 def test_a_line_break_in_credentials_cannot_add_a_header() -> None:
     with pytest.raises(InvalidName, match="line break"):
         Remote("https://h/x", BearerToken("a\r\nX-Evil: 1"))
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "host", "port", "user"),
+    [
+        ("ssh://git.example.com/a.git", "ssh://git@git.example.com/a.git", "git.example.com", 22, "git"),
+        ("ssh://me:secret@h:2222/a", "ssh://me@h:2222/a", "h", 2222, "me"),
+        ("git@git.example.com:team/a.git", "git@git.example.com:team/a.git", "git.example.com", 22, "git"),
+        ("git.example.com:a.git", "git.example.com:a.git", "git.example.com", 22, "git"),
+        ("me@h:~/a", "me@h:~/a", "h", 22, "me"),
+        ("ssh://[2001:db8::1]:2222/a", "ssh://git@[2001:db8::1]:2222/a", "2001:db8::1", 2222, "git"),
+    ],
+)
+def test_ssh_addresses(url: str, address: str, host: str, port: int, user: str) -> None:
+    remote = Remote(url, SshKey("hidden-word", "hidden-word", "hidden-word"))
+    assert (remote.is_ssh, remote.address, remote.host, remote.port) == (True, address, host, port)
+    assert (remote.user, remote.authorization) == (user, None)
+    assert "hidden-word" not in repr(remote)
+    assert "secret" not in repr(remote) + remote.display
+
+
+def test_ports_of_http_addresses() -> None:
+    assert [Remote(url).port for url in ("http://h/x", "https://h/x", "https://h:8443/x")] == [80, 443, 8443]

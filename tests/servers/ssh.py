@@ -1,0 +1,121 @@
+"""A Git server over SSH, with asyncssh: keys are checked for real, and git's own programs do the Git side."""
+
+import asyncio
+import contextlib
+import shlex
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import asyncssh
+
+from gitrepo.known_hosts import HostKey, known_hosts_line
+
+# The server-sig-algs of OpenSSH, as far as they matter here. asyncssh would say them twice, which libssh2 1.11.1 does
+# not survive with an RSA key.
+_SIGNATURES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "rsa-sha2-512", "rsa-sha2-256")
+
+
+class SshGitServer:
+    """Serves the bare repositories below a folder to those whose keys it knows."""
+
+    def __init__(self, root: Path, host_keys: Sequence[asyncssh.SSHKey]) -> None:
+        self._root = root
+        self._host_keys = list(host_keys)
+        self._acceptor: asyncssh.SSHAcceptor | None = None
+        self.authorized: set[str] = set()
+        """Public keys that may log in, in OpenSSH's format without comment."""
+        self.attempts = 0
+        """Keys that were shown."""
+        self.users: list[str] = []
+        self.open = asyncio.Event()
+        """Commands wait until this is set."""
+        self.open.set()
+        self.port = 0
+        self._running: set[asyncio.subprocess.Process] = set()
+
+    def authorize(self, key: asyncssh.SSHKey) -> None:
+        self.authorized.add(_public(key))
+
+    def url(self, name: str) -> str:
+        return f"ssh://git@127.0.0.1:{self.port}/{name}"
+
+    def known_hosts(self, *keys: asyncssh.SSHKey) -> str:
+        """The lines for this server: of its own keys, or of others."""
+        found = [HostKey(key.public_data) for key in keys or self._host_keys]
+        return "".join(known_hosts_line("127.0.0.1", self.port, key) + "\n" for key in found)
+
+    async def start(self, port: int = 0) -> None:
+        def server() -> _Login:
+            return _Login(self)
+
+        self._acceptor = await asyncssh.create_server(
+            server,
+            "127.0.0.1",
+            port,
+            server_host_keys=self._host_keys,
+            process_factory=self._serve,
+            encoding=None,
+            signature_algs=_SIGNATURES,
+        )
+        self.port = self._acceptor.get_port()
+
+    async def stop(self) -> None:
+        self.open.set()
+        if self._acceptor:
+            self._acceptor.close()
+            await self._acceptor.wait_closed()
+        for git in self._running:
+            with contextlib.suppress(ProcessLookupError):
+                git.kill()
+        await asyncio.gather(*(git.wait() for git in self._running))
+
+    async def change_host_keys(self, *keys: asyncssh.SSHKey) -> None:
+        await self.stop()
+        self._host_keys = list(keys)
+        await self.start(self.port)
+
+    async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        await self.open.wait()
+        program, path = shlex.split(process.command or "")
+        git = await asyncio.create_subprocess_exec(
+            "git",
+            program.removeprefix("git-"),
+            str(self._root / path.lstrip("/")),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        self._running.add(git)
+        await process.redirect(stdin=git.stdin, stdout=git.stdout, stderr=git.stderr)
+        process.exit(await git.wait())
+        self._running.discard(git)
+
+
+class _Login(asyncssh.SSHServer):
+    def __init__(self, server: SshGitServer) -> None:
+        self._server = server
+
+    def begin_auth(self, username: str) -> bool:
+        self._server.users.append(username)
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        self._server.attempts += 1
+        return _public(key) in self._server.authorized
+
+
+def _public(key: asyncssh.SSHKey) -> str:
+    return " ".join(key.export_public_key().decode().split()[:2])
+
+
+@contextlib.asynccontextmanager
+async def running_ssh_server(root: Path, *host_keys: asyncssh.SSHKey) -> AsyncIterator[SshGitServer]:
+    server = SshGitServer(root, host_keys)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
