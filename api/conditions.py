@@ -72,6 +72,7 @@ class Reason(StrEnum):
     GIT_UNAVAILABLE = "GitUnavailable"
     GIT_QUOTA_EXCEEDED = "GitQuotaExceeded"
     GIT_CERTIFICATE_INVALID = "GitCertificateInvalid"
+    GIT_HOST_KEY_UNTRUSTED = "GitHostKeyUntrusted"
     GIT_FAILED = "GitFailed"
     KUBERNETES_UNAVAILABLE = "KubernetesUnavailable"
     KUBERNETES_FORBIDDEN = "KubernetesForbidden"

@@ -24,6 +24,7 @@ TABLE: list[tuple[Exception, ErrorKind, str]] = [
     (git.GitConflict("x"), TRANSIENT, Reason.GIT_CONFLICT),
     (git.GitAuthError("x"), STALLED, Reason.GIT_AUTH_FAILED),
     (git.GitCertificateError("x"), STALLED, Reason.GIT_CERTIFICATE_INVALID),
+    (git.GitHostKeyError("x"), STALLED, Reason.GIT_HOST_KEY_UNTRUSTED),
     (git.GitHookDeclined("x"), STALLED, Reason.GIT_REJECTED),
     (git.GitNotFound("x"), STALLED, Reason.GIT_NOT_FOUND),
     (git.GitQuotaExceeded("x"), STALLED, Reason.GIT_QUOTA_EXCEEDED),
