@@ -14,15 +14,18 @@ from aiohttp import web
 
 from content import discovery
 from content.authorization import Attributes, Authorizer
+from content.bodies import BodyReader
 from content.cache import ContentCache
 from content.errors import ApiError, method_not_allowed, of_failure
 from content.frontproxy import FrontProxyWatch
 from content.identity import NotTrusted, User
 from content.limits import RateLimit
 from content.packages import Packages
+from content.rendering import Healer, RenderRequests
 from content.requests import ROOT, Address, parse_address
 from content.resources import Resources
 from content.tls import ServingTls
+from content.writing import Writer
 from gitrepo.packages import GitStore
 from kube.client import KubeClient
 
@@ -72,7 +75,17 @@ class ContentServer:
         self._authorizer = Authorizer(kube)
         self._rate = RateLimit(settings.rate, settings.burst)
         self.cache = ContentCache(settings.cache)
-        self.resources = Resources(Packages(kube, git, self.cache))
+        self._requests = RenderRequests(kube)
+        packages = Packages(kube, git, self.cache)
+        self._writer = Writer(packages, git, self._requests)
+        self.healer = Healer(kube, git, self._requests)
+        self._resources = Resources(packages, self._writer, BodyReader(settings.max_body))
+
+    async def aclose(self) -> None:
+        """Bring pushes to their end, and drop the rest."""
+        await self._writer.aclose()
+        await self._requests.aclose()
+        await self.cache.aclose()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, and write who asked what, and what came of it."""
@@ -111,8 +124,8 @@ class ContentServer:
         verb = _verb(request, address)
         self._rate.take(user.name)
         await self._authorizer.check(user, Attributes(verb, address.resource, address.namespace, address.name))
-        handler = self.resources.handler(verb, address)
-        return await handler(request)
+        handler = self._resources.handler(verb, address)
+        return await handler(request, user, address)
 
 
 def _static(path: str, request: web.Request) -> web.Response | None:
@@ -187,7 +200,8 @@ async def running_server(settings: ServerSettings, kube: KubeClient, git: GitSto
         proxies = await stack.enter_async_context(FrontProxyWatch.following(kube, tls))
         stack.push_async_callback(_ended, asyncio.create_task(_keep_fresh(tls)))
         server = ContentServer(settings, kube, proxies, git)
-        stack.push_async_callback(server.cache.aclose)
+        stack.push_async_callback(server.aclose)
+        stack.push_async_callback(_ended, asyncio.create_task(server.healer.run()))
         runner = await _runner(server.handle, settings)
         stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, settings.host or None, settings.port, ssl_context=tls.context)

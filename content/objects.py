@@ -13,7 +13,7 @@ HIDDEN_ANNOTATION: Final = "porchflow.dev/hidden-files"
 
 _UID_SPACE: Final = uuid.UUID("aac71d91-5c67-456f-8fd2-902ef6da820e")
 
-_RENDER_STATUS: Final = {"renderStatus": {"result": {"metadata": {}, "exitCode": 0}, "error": ""}}
+RENDER_STATUS: Final = {"renderStatus": {"result": {"metadata": {}, "exitCode": 0}, "error": ""}}
 """Always there and always empty: rendering comes after the push, and the PackageRevision tells of it."""
 
 
@@ -56,7 +56,7 @@ def object_pieces(found: Found, content: Encoded) -> list[bytes]:
         "kind": PACKAGE_REVISION_RESOURCES_KIND,
         "apiVersion": CONTENT_API_VERSION,
         "metadata": metadata_of(found, content.hidden),
-        "status": _RENDER_STATUS,
+        "status": RENDER_STATUS,
     }
     before = dumps(head)[:-1] + b',"spec":' + dumps(spec_of(found))[:-1] + b',"resources":'
     return [before, *content.resources, b"}}"]

@@ -20,18 +20,14 @@ from kube.resources import PACKAGEREVISIONS
 
 
 @dataclass(frozen=True)
-class Found:
-    """A package revision, and where its content is now."""
+class Registered:
+    """A package revision, and where its repository is."""
 
     obj: dict[str, Any]
     """The PackageRevision as the API server has it."""
     revision: PackageRevision
     repository: RepositoryAccess
     location: PackageLocation
-    commit: str
-    """The commit that holds the content: what the content's resource version is."""
-    lifecycle: Lifecycle
-    """As Git has it."""
 
     @property
     def name(self) -> str:
@@ -42,6 +38,16 @@ class Found:
     def namespace(self) -> str:
         """Namespace of the object."""
         return str(self.obj["metadata"]["namespace"])
+
+
+@dataclass(frozen=True)
+class Found(Registered):
+    """A package revision, and where its content is now."""
+
+    commit: str
+    """The commit that holds the content: what the content's resource version is."""
+    lifecycle: Lifecycle
+    """As Git has it."""
 
 
 class Packages:
@@ -63,14 +69,18 @@ class Packages:
             GitError: The repository does not answer.
             PhaseError: The Repository object is missing or cannot be used.
         """
+        return await self.locate(await self.registered(namespace, name))
+
+    async def registered(self, namespace: str, name: str) -> Registered:
+        """Find a package revision and its repository, without asking Git; raises what `find` does."""
         try:
             obj = await self._kube.get(PACKAGEREVISIONS, namespace, name)
         except (NotFound, ValueError):
             raise not_found(name) from None
-        return await self.locate(obj)
+        return await self.register(obj)
 
-    async def locate(self, obj: dict[str, Any]) -> Found:
-        """Find the content of a PackageRevision; the same as `find`, for an object that is at hand."""
+    async def register(self, obj: dict[str, Any]) -> Registered:
+        """Find the repository of a PackageRevision that is at hand; raises what `find` does."""
         name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
         revision = PackageRevision.model_validate(obj)
         spec = revision.spec
@@ -83,10 +93,14 @@ class Packages:
             location = PackageLocation(repository.directory, spec.package_name, spec.workspace_name)
         except InvalidName as error:
             raise not_found(name, str(error)) from None
-        commit, lifecycle = await self._place(revision, repository, location)
+        return Registered(obj, revision, repository, location)
+
+    async def locate(self, registered: Registered) -> Found:
+        """Find the content of a package revision in Git; raises what `find` does."""
+        commit, lifecycle = await self._place(registered.revision, registered.repository, registered.location)
         if lifecycle is None:
-            raise not_found(name, "the package revision has no content yet; wait until it is Ready")
-        return Found(obj, revision, repository, location, commit, lifecycle)
+            raise not_found(registered.name, "the package revision has no content yet; wait until it is Ready")
+        return Found(**vars(registered), commit=commit, lifecycle=lifecycle)
 
     async def encoded(self, found: Found) -> Encoded:
         """Give the content, written as JSON; what was read before comes from memory."""
@@ -97,9 +111,9 @@ class Packages:
 
         return await self._cache.get((*remote.identity, found.commit, path), load)
 
-    async def files(self, found: Found) -> Files:
-        """Read the content as Git has it."""
-        return await self._git.read_package(found.repository.remote, found.commit, found.location.path)
+    async def files(self, registered: Registered, commit: str) -> Files:
+        """Read the content at a commit as Git has it."""
+        return await self._git.read_package(registered.repository.remote, commit, registered.location.path)
 
     async def _place(
         self, revision: PackageRevision, repository: RepositoryAccess, location: PackageLocation

@@ -1,28 +1,42 @@
 """Handlers of `packagerevisionresources`."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiohttp import web
 
 from api.names import PACKAGE_REVISION_RESOURCES_PLURAL
-from content.encoding import dumps
-from content.errors import method_not_allowed, no_such_path
-from content.objects import metadata_of, object_pieces
-from content.packages import Packages
-from content.requests import Accepted, Address, negotiate
-from content.tables import check_include, column_definitions, metadata_object, row_pieces
+from content.answers import Answer
+from content.bodies import (
+    APPLY_PATCH,
+    JSON_PATCH,
+    PATCH_TYPES,
+    UPDATE_TYPES,
+    BodyReader,
+    Wanted,
+    read_wanted,
+    unknown_fields,
+)
+from content.encoding import encode_files
+from content.errors import Cause, bad_request, conflict, invalid, method_not_allowed, no_such_path
+from content.identity import User
+from content.packages import Found, Packages
+from content.patches import BadPatch, json_patch, merge_patch
+from content.requests import Address, dry_run, flag
+from content.writing import Patch, Writer, Written
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-_CHUNK_BYTES = 64 * 1024
+Handler = Callable[[web.Request, User, Address], Awaitable[web.StreamResponse]]
 
 
 class Resources:
     """Reads and writes package content."""
 
-    def __init__(self, packages: Packages) -> None:
-        """Take where packages are."""
+    def __init__(self, packages: Packages, writer: Writer, bodies: BodyReader) -> None:
+        """Take who reads, who writes, and who reads bodies."""
         self._packages = packages
+        self._writer = writer
+        self._bodies = bodies
+        self._handlers: dict[str, Handler] = {"get": self._get, "update": self._update, "patch": self._patch}
 
     def handler(self, verb: str, address: Address) -> Handler:
         """Find who answers.
@@ -32,50 +46,96 @@ class Resources:
         """
         if address.resource != PACKAGE_REVISION_RESOURCES_PLURAL or address.subresource:
             raise no_such_path()
-        if verb == "get":
-            return lambda request: self._get(request, address)
-        raise method_not_allowed(verb)
+        handler = self._handlers.get(verb)
+        if handler is None or (verb in {"update", "patch"} and not address.name):
+            raise method_not_allowed(verb)
+        return handler
 
-    async def _get(self, request: web.Request, address: Address) -> web.StreamResponse:
-        accepted = negotiate(request.headers.get("Accept", ""))
-        include = check_include(request.query.get("includeObject", ""))
+    async def _get(self, request: web.Request, _: User, address: Address) -> web.StreamResponse:
+        answer = Answer(request)
         found = await self._packages.find(address.namespace, address.name)
-        content = await self._packages.encoded(found)
-        match accepted.shape:
-            case "Table":
-                row = row_pieces(found, content, include, accepted.version)
-                version = metadata_of(found)["resourceVersion"]
-                pieces = table_pieces([row], {"resourceVersion": version}, accepted)
-            case "PartialObjectMetadata":
-                pieces = [dumps(metadata_object(found, content, accepted.version))]
-            case _:
-                pieces = object_pieces(found, content)
-        return await send(request, pieces, accepted)
+        return await answer.send_object(found, await self._packages.encoded(found))
+
+    async def _update(self, request: web.Request, user: User, address: Address) -> web.StreamResponse:
+        answer, dry = Answer(request), dry_run(request.query)
+        body = await self._bodies.read(request, UPDATE_TYPES)
+        _check_fields(request, answer, body)
+        wanted = read_wanted(body, address.namespace, address.name)
+        written = await self._writer.update(address.namespace, address.name, wanted, user, dry_run=dry)
+        return await _send(answer, written, wanted)
+
+    async def _patch(self, request: web.Request, user: User, address: Address) -> web.StreamResponse:
+        answer, dry = Answer(request), dry_run(request.query)
+        body = await self._bodies.read(request, PATCH_TYPES)
+        patch = _patch_of(request, body, address.name)
+        if request.content_type != JSON_PATCH:
+            _check_fields(request, answer, body)
+        written = await self._writer.patch(address.namespace, address.name, patch, user, dry_run=dry)
+        return await _send(answer, written, None)
 
 
-def table_pieces(rows: Sequence[Sequence[bytes]], metadata: dict[str, object], accepted: Accepted) -> list[bytes]:
-    """Return a table as JSON."""
-    head = {
-        "kind": "Table",
-        "apiVersion": f"meta.k8s.io/{accepted.version}",
-        "metadata": metadata,
-        "columnDefinitions": column_definitions(),
-    }
-    pieces = [dumps(head)[:-1] + b',"rows":[']
-    for index, row in enumerate(rows):
-        pieces += [b"," if index else b"", *row]
-    return [*pieces, b"]}"]
+async def _send(answer: Answer, written: Written, wanted: Wanted | None) -> web.StreamResponse:
+    if not written.asked:
+        answer.warn("the content is stored; its rendering is asked for as soon as the Kubernetes API answers")
+    if wanted is not None and wanted.labels is not None and wanted.labels != _labels(written.found):
+        answer.warn("metadata.labels are those of the PackageRevision; change them there")
+    return await answer.send_object(written.found, await encode_files(written.files))
 
 
-async def send(request: web.Request, pieces: Sequence[bytes], accepted: Accepted) -> web.StreamResponse:
-    """Send an answer piece by piece: what many read at once is in memory once."""
-    response = web.StreamResponse(headers={"Content-Type": accepted.content_type, "Cache-Control": "no-cache, private"})
-    response.content_length = sum(map(len, pieces))
-    await response.prepare(request)
-    if request.method != "HEAD":
-        for piece in pieces:
-            view = memoryview(piece)
-            for start in range(0, len(view), _CHUNK_BYTES):
-                await response.write(view[start : start + _CHUNK_BYTES])
-    await response.write_eof()
-    return response
+def _labels(found: Found) -> dict[str, str]:
+    labels: dict[str, str] = found.obj["metadata"].get("labels") or {}
+    return labels
+
+
+def _check_fields(request: web.Request, answer: Answer, body: Any) -> None:  # noqa: ANN401 - JSON
+    """Refuse fields that no such object has, or warn of them, as the client wants."""
+    wanted = request.query.get("fieldValidation") or "Warn"
+    if wanted not in {"Ignore", "Warn", "Strict"}:
+        raise bad_request(f"parameter fieldValidation: give Ignore, Warn or Strict, not {wanted!r}")
+    unknown = [f'unknown field "{field}"' for field in unknown_fields(body)]
+    if unknown and wanted == "Strict":
+        raise bad_request(f"strict decoding error: {', '.join(unknown)}")
+    if wanted == "Warn":
+        for each in unknown:
+            answer.warn(each)
+
+
+def _patch_of(request: web.Request, body: Any, name: str) -> Patch:  # noqa: ANN401 - JSON
+    if request.content_type == APPLY_PATCH:
+        return _apply_of(request, body, name)
+    apply = json_patch if request.content_type == JSON_PATCH else merge_patch
+
+    def patch(obj: Any) -> Any:  # noqa: ANN401 - JSON
+        try:
+            return apply(obj, body)
+        except BadPatch as error:
+            raise invalid(name, Cause("patch", str(error))) from None
+
+    return patch
+
+
+def _apply_of(request: web.Request, body: Any, name: str) -> Patch:  # noqa: ANN401 - JSON
+    """Make a patch of an apply: given files are set, others stay.
+
+    Nobody records which manager owns which file, so that a file of other content belongs to somebody else unless the
+    client forces.
+    """
+    if not request.query.get("fieldManager"):
+        raise invalid(name, Cause("fieldManager", "is required for apply patch", "FieldValueRequired"))
+    if not isinstance(body, dict) or not (body.get("apiVersion") and body.get("kind")):
+        raise bad_request("an apply patch is an object with apiVersion and kind")
+    force = flag(request.query, "force")
+    given = read_wanted(body, (body.get("metadata") or {}).get("namespace") or "", name)
+
+    def patch(obj: Any) -> Any:  # noqa: ANN401 - JSON
+        current = obj["spec"]["resources"]
+        others = [path for path, text in given.resources.items() if current.get(path, text) != text]
+        if others and not force:
+            raise conflict(
+                name,
+                f"Apply failed with {len(others)} conflict{'s' if len(others) > 1 else ''}: .spec.resources of"
+                f" {', '.join(others[:10])} has other content; apply with --force-conflicts to replace it",
+            )
+        return merge_patch(obj, body)
+
+    return patch

@@ -19,6 +19,8 @@ class TaskType(StrEnum):
     COPY = "edit"
     UPGRADE = "upgrade"
     RENDER = "render"
+    PUSH = "patch"
+    """Content that a user pushed through the content API; never `render`, which is our own rendering."""
 
 
 _SUBJECTS = {
@@ -27,6 +29,7 @@ _SUBJECTS = {
     TaskType.COPY: "Creating new revision by copying previous revision",
     TaskType.UPGRADE: "Upgrading revision",
     TaskType.RENDER: "Rendering package",
+    TaskType.PUSH: "Changing package content",
 }
 
 BRANCH_MESSAGE = "Initial commit: Creating main branch"
