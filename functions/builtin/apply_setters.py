@@ -3,7 +3,8 @@
 import re
 from typing import NamedTuple
 
-from functions.builtin.sdk import Call, FunctionError, Item, strings
+from functions.builtin.line_comments import Field, comment_of
+from functions.builtin.sdk import Call, FunctionError, Item, quoted, strings
 from kpt.errors import YamlError
 from kpt.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, Value
 from kpt.yaml_scalars import resolve_plain
@@ -11,7 +12,6 @@ from kpt.yaml_text import load
 
 MARK = "# kpt-set: "
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
-_COLON = re.compile(r"[ \t]*:")
 
 
 class Change(NamedTuple):
@@ -49,14 +49,7 @@ def _apply(call: Call, item: Item, setters: dict[str, str]) -> None:
     if root is not None:
         item.replace(visitor.value_of(root, ""))
     for change in visitor.changes:
-        call.say(f'set field value to "{_escaped(change.value)}"', field={"path": change.path}, file={"path": path})
-
-
-def _escaped(value: str) -> str:
-    """The value as Go's `%q` has it between the quotes, for what setters hold."""
-    for raw, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t"), ("\r", "\\r")):
-        value = value.replace(raw, escaped)
-    return value
+        call.say(f"set field value to {quoted(change.value)}", field={"path": change.path}, file={"path": path})
 
 
 class _Visitor:
@@ -79,7 +72,7 @@ class _Visitor:
         if isinstance(node, SequenceNode):
             return self._elements(node, path)
         if isinstance(node, ScalarNode):
-            pattern = self._pattern(self._scalar_comment(node))
+            pattern = setter_pattern(self.text, Field((), None, node))
             if self._is_wanted(pattern):
                 return self._scalar(node, path, pattern)
         return node.value
@@ -98,9 +91,7 @@ class _Visitor:
 
     def _list_pattern(self, key: ScalarNode, value: SequenceNode) -> str:
         """The pattern for a whole list, if a given setter is in it: behind the brackets, or behind the key."""
-        colon = _COLON.match(self.text, key.end)
-        place = value.end if value.flow or colon is None else colon.end()
-        pattern = self._pattern(self._comment_behind(place))
+        pattern = setter_pattern(self.text, Field((), key, value))
         return pattern if self._is_wanted(pattern) else ""
 
     def _elements(self, node: SequenceNode, path: str) -> Value:
@@ -108,12 +99,12 @@ class _Visitor:
         return new if any(a is not b for a, b in zip(new, node.value, strict=True)) else node.value
 
     def _is_wanted(self, pattern: str) -> bool:
-        return any(name in self.setters for name in _REFERENCE.findall(pattern))
+        return any(name in self.setters for name in setters_in(pattern))
 
     def _list(self, node: Node, path: str, pattern: str) -> Value:
-        names = _REFERENCE.findall(pattern)
+        names = setters_in(pattern)
         if len(names) != 1 or not pattern.startswith("${") or not pattern.endswith("}"):
-            raise _SetterError(f'invalid setter pattern for array node: "{_escaped(pattern)}"')
+            raise _SetterError(f"invalid setter pattern for array node: {quoted(pattern)}")
         text = self.setters[names[0]]
         self.changes.append(Change(path, text))
         new = _parsed_list(text) if text else []
@@ -126,21 +117,16 @@ class _Visitor:
             return node.value
         return text if node.style or not text else resolve_plain(text)
 
-    def _pattern(self, comment: str) -> str:
-        return comment.removeprefix(MARK).strip() if comment.startswith(MARK) else ""
 
-    def _scalar_comment(self, node: ScalarNode) -> str:
-        if node.style in ("|", ">"):
-            _, blank, comment = self.text[node.start : self.text.find("\n", node.start)].partition(" #")
-            return "#" + comment if blank else ""
-        return self._comment_behind(node.end)
+def setter_pattern(text: str, field: Field) -> str:
+    """What the comment of a field says its value is made of; empty if it is no setter comment."""
+    comment = comment_of(text, field)
+    return comment.removeprefix(MARK).strip() if comment.startswith(MARK) else ""
 
-    def _comment_behind(self, place: int) -> str:
-        """The comment between a place and the end of its line; empty if something else stands there."""
-        end = self.text.find("\n", place)
-        rest = self.text[place : end if end >= 0 else len(self.text)]
-        comment = rest.lstrip(" \t")
-        return comment.rstrip() + " " if comment.startswith("#") and comment != rest else ""
+
+def setters_in(pattern: str) -> list[str]:
+    """The setters that a pattern refers to, in order."""
+    return _REFERENCE.findall(pattern)
 
 
 def _parsed_list(text: str) -> list[Value]:
@@ -149,7 +135,7 @@ def _parsed_list(text: str) -> list[Value]:
     except YamlError:
         value = None
     if not isinstance(value, list):
-        raise _SetterError(f'input to array setter must be an array of values, but found "{_escaped(text)}"')
+        raise _SetterError(f"input to array setter must be an array of values, but found {quoted(text)}")
     return value
 
 
@@ -177,7 +163,7 @@ def derive(pattern: str, current: str) -> dict[str, str]:
     Returns:
         Nothing if the value does not match, or if any setter would be empty.
     """
-    names = _REFERENCE.findall(pattern)
+    names = setters_in(pattern)
     literals = _REFERENCE.split(pattern)[::2]
     for line in current.split("\n"):
         captured = _captured(literals, line)

@@ -1,8 +1,9 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
 
-from functions.builtin import apply_setters, set_labels, set_namespace
 from functions.builtin.sdk import Function
 
 CATALOGS = ("ghcr.io/kptdev/krm-functions-catalog", "gcr.io/kpt-fn")
@@ -16,21 +17,37 @@ class Builtin:
     Attributes:
         name: base name of the image.
         tags: matches the tags whose behaviour it has.
-        run: the function.
     """
 
     name: str
     tags: re.Pattern[str]
-    run: Function
 
+    @cached_property
+    def run(self) -> Function:
+        """The function. Its module is imported when first needed: some bring interpreters and schemas along."""
+        function: Function = import_module(f"functions.builtin.{self.name.replace('-', '_')}").run
+        return function
+
+
+_VERSIONS = {
+    "apply-replacements": r"0\.1",
+    "apply-setters": r"0\.2",
+    "create-setters": r"0\.1",
+    "ensure-name-substring": r"0\.[12]",
+    "kubeconform": r"0\.1",
+    "list-setters": r"0\.1",
+    "remove-local-config-resources": r"0\.1",
+    "search-replace": r"0\.2",
+    "set-annotations": r"0\.1",
+    "set-image": r"0\.1",
+    "set-labels": r"0\.2",
+    "set-namespace": r"0\.4",
+    "starlark": r"0\.5",
+    "upsert-resource": r"0\.2",
+}
 
 BUILTINS: dict[str, Builtin] = {
-    name: Builtin(name, re.compile(rf"v?{version}(?:\.\d+)?|latest"), run)
-    for name, version, run in (
-        ("apply-setters", r"0\.2", apply_setters.run),
-        ("set-labels", r"0\.2", set_labels.run),
-        ("set-namespace", r"0\.4", set_namespace.run),
-    )
+    name: Builtin(name, re.compile(rf"v?{version}(?:\.\d+)?|latest")) for name, version in _VERSIONS.items()
 }
 """The builtin functions by base name of their image."""
 

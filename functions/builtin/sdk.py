@@ -50,6 +50,12 @@ class Item:
             self.text = self.document.edit_text(value)
             del self.document
 
+    def rewrite(self, text: str) -> None:
+        """Change the item's text itself, where more than its value changes."""
+        if text != self.text:
+            self.text = text
+            self.__dict__.pop("document", None)
+
     @property
     def annotations(self) -> dict[str, Value]:
         """The annotations; empty if there are none."""
@@ -100,11 +106,13 @@ class Call:
         items: the resources; a function may replace their values and the list itself.
         config: value of the functionConfig; None if there is none.
         results: what the function says.
+        log: what it prints.
     """
 
     items: list[Item]
     config: Value
     results: list[dict[str, Value]] = field(default_factory=list)
+    log: str = ""
 
     def say(self, message: str, severity: str = "", **about: Value) -> None:
         """Add a result; `about` may have `resourceRef`, `field` and `file`."""
@@ -145,13 +153,13 @@ def execute(function: Function, request: bytes) -> Reply:
     try:
         listed = split_list(request)
         call = Call([Item(text) for text in listed.items], listed.function_config)
-        log, exit_code = "", 0
+        exit_code = 0
         try:
             function(call)
         except FunctionError as error:
-            log, exit_code = str(error), 1
+            call.log, exit_code = f"{call.log}\n{error}".strip(), 1
         answer = compose_list([item.text for item in call.items], results=call.results or None)
-        return Reply(answer, log, exit_code)
+        return Reply(answer, call.log, exit_code)
     except YamlError as error:
         return Reply(b"", f"cannot read the resource list: {error}", 1)
 
@@ -199,3 +207,10 @@ def change(value: Value, path: Sequence[str], update: Callable[[Value], Value], 
         return value
     new = change(old, rest, update, create=create)
     return value if new is old else {**value, step: new}
+
+
+def quoted(text: str) -> str:
+    """A text in quotes as the catalog's functions show it in messages (Go's `%q`)."""
+    for raw, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t"), ("\r", "\\r")):
+        text = text.replace(raw, escaped)
+    return f'"{text}"'

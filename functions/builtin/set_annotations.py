@@ -1,0 +1,76 @@
+"""set-annotations v0.1.5: annotations on resources and on the templates in them (`reference/kpt.md` 6.6)."""
+
+import json
+
+from functions.builtin.fields import FieldSpec, read_specs, select, spec
+from functions.builtin.sdk import Call, FunctionError, Item, strings
+from kpt.krm import map_of
+from kpt.yaml_nodes import Value
+
+_TEMPLATE = "spec/template/metadata/annotations"
+_FIELDS = [
+    spec("metadata/annotations", create=True),
+    spec(_TEMPLATE, version="v1", kind="ReplicationController", create=True),
+    *(spec(_TEMPLATE, kind=kind, create=True) for kind in ("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet")),
+    spec(_TEMPLATE, group="batch", kind="Job", create=True),
+    spec("spec/jobTemplate/metadata/annotations", group="batch", kind="CronJob", create=True),
+    spec(f"spec/jobTemplate/{_TEMPLATE}", group="batch", kind="CronJob", create=True),
+]
+
+
+def run(call: Call) -> None:
+    """Set the annotations of the functionConfig on every item, local configuration included."""
+    try:
+        annotations, fields = _read_config(call)
+    except FunctionError as error:
+        message = f"failed to configure function: {error}"
+        call.say(message, "error")
+        raise FunctionError(message) from None
+    for item in call.items:
+        _annotate(call, item, annotations, [*fields, *_FIELDS])
+    call.results.sort(key=lambda result: (result["file"]["path"], result["file"]["index"], result["field"]["path"]))
+    if not call.results:
+        call.say("no annotations applied")
+
+
+def _read_config(call: Call) -> tuple[dict[str, str], list[FieldSpec]]:
+    fields: list[FieldSpec] = []
+    if call.config_is_config_map:
+        annotations = strings(map_of(call.config).get("data"))
+    elif call.config_is("SetAnnotations") or call.config_is("SetAnnotationConfig"):
+        annotations = strings(call.config.get("annotations"))
+        fields = _additional(call.config)
+    else:
+        raise FunctionError("`functionConfig` must be a `ConfigMap` or `SetAnnotations`")
+    if not annotations:
+        raise FunctionError("input annotation list cannot be empty")
+    return annotations, fields
+
+
+def _additional(config: dict[str, Value]) -> list[FieldSpec]:
+    old, new = config.get("fieldSpecs"), config.get("additionalAnnotationFields")
+    if old is not None and new is not None:
+        raise FunctionError("`fieldSpecs` has been deprecated, please rename it to `additionalAnnotationFields`")
+    if old is not None:
+        return read_specs(old, "fieldSpecs")
+    return read_specs(new, "additionalAnnotationFields")
+
+
+def _annotate(call: Call, item: Item, annotations: dict[str, str], fields: list[FieldSpec]) -> None:
+    """Set the annotations in one item, and say where."""
+    value = item.value
+    place = {"path": item.path, "index": item.index}
+    wanted = dict(sorted(annotations.items()))
+    said = json.dumps(wanted, separators=(",", ":"), ensure_ascii=False)
+
+    def update(old: Value) -> Value:
+        if old is not None and not isinstance(old, dict):
+            return old
+        call.say(f"set annotations: {said}", field={"path": ".".join(field.path)}, file=place)
+        present = old or {}
+        changed = {key: text for key, text in wanted.items() if present.get(key) != text}
+        return {**present, **changed} if changed else old
+
+    for field in select(fields, item):
+        value = field.change(value, update)
+    item.replace(value)

@@ -1,0 +1,146 @@
+"""starlark v0.5: runs a Starlark program of the functionConfig on the resources (`reference/kpt.md` 6.11).
+
+The interpreter is starlark-rust. Other than the catalog's, it has no `while` and no `set`, sees no environment
+variables and no OpenAPI schema, and `load` finds the modules of `starlark_modules` only: nothing reaches the network.
+"""
+
+import json
+import re
+from collections import defaultdict, deque
+
+import starlark
+
+from functions.builtin.sdk import Call, FunctionError, Item
+from functions.builtin.starlark_modules import MODULES
+from kpt.krm import krm_problem, map_of, text_of
+from kpt.yaml_nodes import Value
+from kpt.yaml_text import dump
+
+_DEFAULT_NAME = "starlark-function-run"
+_ORIGIN = ("internal.config.kubernetes.io/path", "internal.config.kubernetes.io/index")
+_POSITION = re.compile(r"^\s*-->\s*(.+)$", re.MULTILINE)
+
+_DIALECT = starlark.Dialect.extended()
+_DIALECT.enable_top_level_stmt = True
+_DIALECT.enable_load = True
+_DIALECT.enable_keyword_only_arguments = True
+_DIALECT.enable_f_strings = True
+_GLOBALS = starlark.Globals.extended_by([starlark.LibraryExtension.Json, starlark.LibraryExtension.StructType])
+
+
+def run(call: Call) -> None:
+    """Run the program; its changes of `ctx.resource_list["items"]` become the package's."""
+    try:
+        name, source = _read_config(call.config)
+        output: list[str] = []
+        items = _evaluate(name, source, call, output)
+        call.items[:] = _merged(call.items, items)
+        call.log = "\n".join(output)
+    except FunctionError as error:
+        call.say(str(error), "error")
+        raise
+
+
+def _read_config(config: Value) -> tuple[str, str]:
+    """Name and text of the program."""
+    if not config:
+        raise FunctionError("FunctionConfig is missing. Expect `ConfigMap` or `StarlarkRun`")
+    kind, version = text_of(config, "kind"), text_of(config, "apiVersion")
+    group = version.rpartition("/")[0]
+    if (group, kind) == ("", "ConfigMap"):
+        source = text_of(config, "data", "source")
+    elif (group, kind) == ("fn.kpt.dev", "StarlarkRun"):
+        source = text_of(config, "source")
+    else:
+        raise FunctionError(
+            "`functionConfig` must be either v1, Kind=ConfigMap or fn.kpt.dev/v1alpha1, Kind=StarlarkRun, "
+            f"but we got: {version}, Kind={kind}"
+        )
+    if not source:
+        raise FunctionError("`source` must not be empty")
+    return text_of(config, "metadata", "name") or _DEFAULT_NAME, source
+
+
+def _evaluate(name: str, source: str, call: Call, output: list[str]) -> list[Value]:
+    """The items after the program ran.
+
+    Args:
+        name: of the program, for messages.
+        source: its text.
+        call: items and functionConfig.
+        output: what it prints, line by line.
+    """
+    module = starlark.Module()
+    module["_input"] = json.dumps({"items": [item.value for item in call.items], "functionConfig": call.config})
+    module.add_callable("print", lambda *values: output.append(" ".join(map(str, values))))
+    try:
+        prelude = "ctx = struct(resource_list = json.decode(_input), environment = {}, open_api = {})\n"
+        starlark.eval(module, starlark.parse("prelude", prelude, _DIALECT), _GLOBALS)
+        program = starlark.parse(name, source, _DIALECT)
+        starlark.eval(module, program, _GLOBALS, starlark.FileLoader(_load))
+        answer = starlark.parse("answer", 'json.encode(ctx.resource_list["items"])', _DIALECT)
+        text = starlark.eval(module, answer, _GLOBALS)
+    except starlark.StarlarkError as error:
+        raise FunctionError(_short(str(error))) from None
+    changed = json.loads(str(text))
+    if not isinstance(changed, list):
+        raise FunctionError(f'{name}: ctx.resource_list["items"] must stay a list')
+    return changed
+
+
+def _load(name: str) -> starlark.FrozenModule:
+    module = starlark.Module()
+    if name not in MODULES:
+        raise FileNotFoundError(f"module {name} is not available; those that are: {', '.join(sorted(MODULES))}")
+    for function, implementation in MODULES[name].functions.items():
+        module.add_callable(f"_{function}", implementation)
+    starlark.eval(module, starlark.parse(name, MODULES[name].program, _DIALECT), _GLOBALS)
+    return module.freeze()
+
+
+def _short(message: str) -> str:
+    """The interpreter's message as one line: what is wrong, and where."""
+    found = re.search(r"^error: (.*)$", message, re.MULTILINE)
+    problem = found[1] if found else message.strip().splitlines()[-1]
+    place = _POSITION.search(message)
+    return f"{place[1].strip()}: {problem}" if place else problem
+
+
+def _merged(before: list[Item], values: list[Value]) -> list[Item]:
+    """The items for new values: an old one, changed where its value did, or a new one.
+
+    Which one it was is known by where it came from and by its name, else by where it came from alone: a program may
+    rename a resource, and may add one with a copy of another's annotations.
+    """
+    merged: list[Item | None] = [None] * len(values)
+    left = dict.fromkeys(before)
+    for key_of in (_identity, _origin):
+        by_key: defaultdict[tuple[str, ...], deque[Item]] = defaultdict(deque)
+        for item in left:
+            by_key[key_of(item.value)].append(item)
+        for place, value in enumerate(values):
+            alike = by_key[key_of(value)]
+            if merged[place] is None and alike:
+                found = alike.popleft()
+                del left[found]
+                found.replace(value)
+                merged[place] = found
+    return [item or _new(value) for item, value in zip(merged, values, strict=True)]
+
+
+def _origin(value: Value) -> tuple[str, ...]:
+    annotations = map_of(value, "metadata", "annotations")
+    return tuple(str(annotations.get(key, "")) for key in _ORIGIN)
+
+
+def _identity(value: Value) -> tuple[str, ...]:
+    metadata = map_of(value, "metadata")
+    names = text_of(value, "apiVersion"), text_of(value, "kind"), text_of(metadata, "namespace")
+    return (*_origin(value), *names, text_of(metadata, "name"))
+
+
+def _new(value: Value) -> Item:
+    problem = krm_problem("", value)
+    if problem:
+        raise FunctionError(f"the program made something that is no resource: {problem}")
+    return Item(dump(value))
