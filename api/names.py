@@ -10,7 +10,8 @@ PACKAGE_REVISION_API_VERSION: Final = f"{PORCH_GROUP}/{PACKAGE_REVISION_VERSION}
 PACKAGE_REVISION_KIND: Final = "PackageRevision"
 PACKAGE_REVISION_PLURAL: Final = "packagerevisions"
 
-CONTENT_API_VERSION: Final = f"{PORCH_GROUP}/v1alpha1"
+CONTENT_VERSION: Final = "v1alpha1"
+CONTENT_API_VERSION: Final = f"{PORCH_GROUP}/{CONTENT_VERSION}"
 """Of the aggregated API that serves package content."""
 PACKAGE_REVISION_RESOURCES_KIND: Final = "PackageRevisionResources"
 PACKAGE_REVISION_RESOURCES_PLURAL: Final = "packagerevisionresources"

@@ -51,7 +51,7 @@ async def connect_temporal(settings: Settings, waits_for: WaitsFor, *, retries: 
         return await connect(None if retries is None else RetryConfig(max_retries=retries))
 
     what = f"Temporal at {settings.temporal_address} with namespace {settings.temporal_namespace!r}"
-    return await _persist(what, attempt, (RuntimeError, RPCError, OSError), waits_for)
+    return await persist(what, attempt, (RuntimeError, RPCError, OSError), waits_for)
 
 
 async def connect_kubernetes(settings: Settings, waits_for: WaitsFor, *, namespaces: Sequence[str] = ()) -> KubeClient:
@@ -76,18 +76,26 @@ async def connect_kubernetes(settings: Settings, waits_for: WaitsFor, *, namespa
         return client
 
     try:
-        return await _persist("the Kubernetes API to serve PackageRevisions", attempt, (KubeError,), waits_for)
+        return await persist("the Kubernetes API to serve PackageRevisions", attempt, (KubeError,), waits_for)
     except BaseException:
         await client.aclose()
         raise
 
 
-async def _persist(
+async def persist(
     what: str,
     attempt: Callable[[], Awaitable[_Connected]],
     expected: tuple[type[Exception], ...],
     waits_for: WaitsFor,
 ) -> _Connected:
+    """Try until it works, with growing delays.
+
+    Args:
+        what: What is waited for, for people.
+        attempt: What to try.
+        expected: Errors that may pass.
+        waits_for: Told while it does not work.
+    """
     delay, waited = _FIRST_DELAY, False
     while True:
         try:

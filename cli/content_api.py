@@ -1,15 +1,21 @@
 """Assembles the content API's process."""
 
+import asyncio
 import contextlib
-from collections.abc import Mapping
+import tempfile
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-from cli.connect import connect_kubernetes
+from api.names import CONTENT_VERSION, PORCH_GROUP
+from cli.connect import connect_kubernetes, persist
 from cli.health import serve_health
 from cli.settings import Settings, SettingsError
 from content.app import ServerSettings, serve
+from content.certificates import CertificateKeeper
 from gitrepo.packages import GitStore
+from kube.client import KubeClient
+from kube.errors import KubeError
 
 
 async def run(settings: Settings) -> None:
@@ -18,12 +24,13 @@ async def run(settings: Settings) -> None:
     Raises:
         SettingsError: There is no certificate to serve with.
     """
-    serving = _server_settings(settings)
+    check_certificate(settings)
     health = _Health()
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(serve_health(settings.health_address, health.readiness))
         kube = await connect_kubernetes(settings, health.waits_for)
         await stack.enter_async_context(kube)
+        serving = await stack.enter_async_context(_serving(settings, kube, health))
         git = GitStore(
             settings.git_cache_dir.expanduser(), threads=settings.git_threads, server_timeout=settings.git_timeout
         )
@@ -49,13 +56,44 @@ class _Health:
         return (True, {}) if self._serves else (False, {"waitingFor": self._waiting_for})
 
 
-def _server_settings(settings: Settings) -> ServerSettings:
+@contextlib.asynccontextmanager
+async def _serving(settings: Settings, kube: KubeClient, health: _Health) -> AsyncIterator[ServerSettings]:
+    """Give what to serve with; looks after the certificate while the context is open, unless somebody else does."""
+    if settings.content_tls_cert and settings.content_tls_key:
+        yield _server_settings(settings, settings.content_tls_cert, settings.content_tls_key)
+        return
+    namespace, _, service = settings.content_service.partition("/")
+    with tempfile.TemporaryDirectory(prefix="porchflow-tls-") as folder:
+        keeper = CertificateKeeper(
+            kube,
+            namespace=namespace,
+            secret=f"{service}-tls",
+            apiservice=f"{CONTENT_VERSION}.{PORCH_GROUP}",
+            names=(f"{service}.{namespace}.svc",),
+            folder=Path(folder),
+        )
+        await persist("the certificate in the cluster", keeper.check, (KubeError,), health.waits_for)
+        async with _in_background(keeper.run()):
+            yield _server_settings(settings, keeper.certificate, keeper.key)
+
+
+@contextlib.asynccontextmanager
+async def _in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _server_settings(settings: Settings, certificate: Path, key: Path) -> ServerSettings:
     host, _, port = settings.content_address.rpartition(":")
     return ServerSettings(
         host=host.removeprefix("[").removesuffix("]"),
         port=int(port),
-        certificate=_file(settings.content_tls_cert, "CERT", "--content-tls-cert"),
-        key=_file(settings.content_tls_key, "KEY", "--content-tls-key"),
+        certificate=certificate,
+        key=key,
         max_body=settings.content_max_body,
         timeout=settings.content_timeout,
         rate=settings.content_rate,
@@ -64,9 +102,26 @@ def _server_settings(settings: Settings) -> ServerSettings:
     )
 
 
-def _file(path: Path | None, what: str, flag: str) -> Path:
-    if path is None:
-        raise SettingsError(f"PORCHFLOW_CONTENT_TLS_{what} ({flag}): give a PEM file; the API server speaks HTTPS only")
-    if not path.is_file():
-        raise SettingsError(f"PORCHFLOW_CONTENT_TLS_{what} ({flag}): there is no file {path}")
-    return path
+def check_certificate(settings: Settings) -> None:
+    """Check that there is one way to a certificate.
+
+    Raises:
+        SettingsError: There is none, or there are two.
+    """
+    files = {"CERT": settings.content_tls_cert, "KEY": settings.content_tls_key}
+    if settings.content_service:
+        if any(files.values()):
+            raise SettingsError(
+                "PORCHFLOW_CONTENT_SERVICE (--content-service) makes the content API keep its certificate itself: unset"
+                " it, or PORCHFLOW_CONTENT_TLS_CERT and PORCHFLOW_CONTENT_TLS_KEY"
+            )
+        return
+    for what, path in files.items():
+        setting = f"PORCHFLOW_CONTENT_TLS_{what} (--content-tls-{what.lower()})"
+        if path is None:
+            raise SettingsError(
+                f"{setting}: give a PEM file, because the API server speaks HTTPS only; or set"
+                " PORCHFLOW_CONTENT_SERVICE, then the content API makes its certificate itself"
+            )
+        if not path.is_file():
+            raise SettingsError(f"{setting}: there is no file {path}")

@@ -29,6 +29,7 @@ _STACK_VARIABLES = frozenset(
         "GIT_PASSWORD",
         "GIT_PORT",
         "RUNNER_PORT",
+        "CONTENT_PORT",
         "WORKERS",
     )
 )
@@ -106,6 +107,12 @@ class Settings(BaseSettings):
         None, description="PEM file with the content API's certificate; read again when it changes"
     )
     content_tls_key: Path | None = Field(None, description="PEM file with the key of that certificate")
+    content_service: str = Field(
+        "",
+        pattern=r"^([a-z0-9-]+/[a-z0-9-]+)?$",
+        description="namespace/name of the Service of the content API, which then makes and renews its certificate"
+        " itself, kept in the Secret NAME-tls of that namespace",
+    )
     content_max_body: int = Field(
         6_291_456, ge=1024, description="bytes of one request to the content API, which is the size of a push"
     )

@@ -10,10 +10,10 @@ import binascii
 import datetime as dt
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -23,11 +23,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kube.client import KubeClient
 from kube.errors import Conflict, KubeError
-from kube.resources import SECRETS, Resource
+from kube.resources import APISERVICES, SECRETS
 
 logger = logging.getLogger(__name__)
-
-APISERVICES: Final = Resource("apiregistration.k8s.io", "v1", "apiservices", "APIService", namespaced=False)
 
 VALID = dt.timedelta(days=90)
 RENEW_BEFORE = dt.timedelta(days=30)
@@ -164,22 +162,14 @@ class CertificateKeeper:
             await asyncio.to_thread(self._store, pair)
             self._pair = pair
 
-    async def run(self, changed: Callable[[], Awaitable[None] | None]) -> None:
-        """Check every minute until cancelled.
-
-        Args:
-            changed: Called after each check, to read the files again.
-        """
+    async def run(self) -> None:
+        """Check every minute until cancelled; the server reads files that changed by itself."""
         while True:
             await asyncio.sleep(_CHECK_SECONDS)
             try:
                 await self.check()
             except KubeError as error:
                 logger.warning("cannot look after the certificate, next attempt in %g s: %s", _CHECK_SECONDS, error)
-                continue
-            done = changed()
-            if done is not None:
-                await done
 
     async def _agreed(self) -> Pair:
         """Return the pair of the Secret; makes one where there is none that serves."""

@@ -64,6 +64,12 @@ def _segment(text: str) -> str:
 PACKAGEREVISIONS: Final = Resource(
     names.PORCH_GROUP, names.PACKAGE_REVISION_VERSION, names.PACKAGE_REVISION_PLURAL, names.PACKAGE_REVISION_KIND
 )
+PACKAGEREVISIONRESOURCES: Final = Resource(
+    names.PORCH_GROUP,
+    names.CONTENT_VERSION,
+    names.PACKAGE_REVISION_RESOURCES_PLURAL,
+    names.PACKAGE_REVISION_RESOURCES_KIND,
+)
 REPOSITORIES: Final = Resource(names.CONFIG_GROUP, names.CONFIG_VERSION, names.REPOSITORY_PLURAL, names.REPOSITORY_KIND)
 FUNCTIONCONFIGS: Final = Resource(
     names.CONFIG_GROUP, names.CONFIG_VERSION, names.FUNCTION_CONFIG_PLURAL, names.FUNCTION_CONFIG_KIND
@@ -97,3 +103,5 @@ MUTATINGADMISSIONPOLICYBINDINGS: Final = Resource(
     "MutatingAdmissionPolicyBinding",
     namespaced=False,
 )
+SERVICES: Final = Resource("", "v1", "services", "Service")
+APISERVICES: Final = Resource("apiregistration.k8s.io", "v1", "apiservices", "APIService", namespaced=False)

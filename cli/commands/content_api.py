@@ -13,6 +13,7 @@ from cli.settings import load_settings, settings_options
     "content_address",
     "content_tls_cert",
     "content_tls_key",
+    "content_service",
     "kubeconfig",
     "git_cache_dir",
     "git_threads",

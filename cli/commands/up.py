@@ -17,8 +17,9 @@ from cli.stack.settings import StackSettings, load_stack_settings, stack_options
 @click.option("--detach", "-d", is_flag=True, help="Return when everything is ready; `porchflow down` stops it.")
 @click.option("--quiet", "-q", is_flag=True, help="Show what happens to the parts, not what they log.")
 def up(*, detach: bool, quiet: bool, **flags: Any) -> None:  # noqa: ANN401 - the values of any setting
-    """Run everything on this machine: etcd, Kubernetes API, Temporal, Git server, function runner, watcher, workers.
+    """Run everything on this machine.
 
+    That is etcd, the Kubernetes API, Temporal, a Git server, the function runner, the content API, watcher and workers.
     What is missing is built first. All state is in one folder and survives `porchflow down`.
     """
     settings = load_stack_settings(flags)

@@ -59,6 +59,17 @@ class Certificates:
             certificates._make()
         return certificates
 
+    def ensure_server(self, name: str, *served_as: str) -> None:
+        """Make the certificate of another server than the API server, unless it is there.
+
+        Args:
+            name: Name of the files.
+            served_as: DNS names that its clients use, besides `localhost`.
+        """
+        authority = self.certificate("ca").stat().st_mtime_ns
+        if not self.certificate(name).exists() or self.certificate(name).stat().st_mtime_ns < authority:
+            self._issue(name, "ca", name, serves=(*served_as, "localhost"))
+
     def _usable(self) -> bool:
         # The last file that `_make` writes: with it, all are there.
         complete = self.key("service-account")

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cli.stack.certs import Certificates
+from cli.stack.contentapi import SERVED_AS
 from cli.stack.processes import HOST, Process, Ready, free_port, listens
 from cli.stack.servers import answers, etcd, kube_apiserver, temporal
 from cli.stack.state import StateFolder
 
 SOURCES = Path(__file__).parents[2]
+_CONTENT_API = "content-api"
 _WORKER_STOP_SECONDS = 40.0
 """Longer than a worker lets its activities finish."""
 
@@ -23,8 +25,10 @@ class Parts:
         self._ports = ports
         self._binaries = binaries
         self._certificates = Certificates.ensure(folder.certificates)
+        self._certificates.ensure_server(_CONTENT_API, SERVED_AS)
 
         self.apiserver = self._kube_apiserver()
+        self.content_api = self._content_api()
 
     def groups(self, workers: int) -> list[tuple[Process, ...]]:
         """Return all parts in the order in which they start; those of one group do not need one another."""
@@ -32,6 +36,7 @@ class Parts:
             (self._etcd(), self._temporal(), self._git_server(), self._function_runner()),
             (self.apiserver,),
             (
+                self.content_api,
                 self._reconciler("watcher", "watcher"),
                 *(self._reconciler(f"worker-{number}", "worker") for number in range(1, workers + 1)),
             ),
@@ -41,6 +46,11 @@ class Parts:
     def git_url(self) -> str:
         """Address of the Git server."""
         return f"http://{HOST}:{self._ports['git_port']}"
+
+    @property
+    def authority(self) -> Path:
+        """PEM file with the authority of the stack's servers."""
+        return self._certificates.certificate("ca")
 
     @property
     def ui_url(self) -> str:
@@ -98,6 +108,24 @@ class Parts:
             environment=environment,
         )
 
+    def _content_api(self) -> Process:
+        address, health = f"{HOST}:{self._ports['content_port']}", f"{HOST}:{free_port()}"
+        environment = {
+            "PORCHFLOW_CONTENT_ADDRESS": address,
+            "PORCHFLOW_CONTENT_TLS_CERT": str(self._certificates.certificate(_CONTENT_API)),
+            "PORCHFLOW_CONTENT_TLS_KEY": str(self._certificates.key(_CONTENT_API)),
+            "PORCHFLOW_KUBECONFIG": str(self._folder.kubeconfig),
+            "PORCHFLOW_HEALTH_ADDRESS": health,
+            "GIT_CACHE_DIR": str(self._folder.git_cache / _CONTENT_API),
+        }
+        return self._python(
+            _CONTENT_API,
+            *("cli.main", "content-api"),
+            ready=_answering(health),
+            address=f"https://{address}",
+            environment=environment,
+        )
+
     def _reconciler(self, name: str, command: str) -> Process:
         health = f"{HOST}:{free_port()}"
         environment = {
@@ -107,11 +135,9 @@ class Parts:
             "FUNCTION_RUNNER_ADDRESS": self.runner_address,
             "GIT_CACHE_DIR": str(self._folder.git_cache / name),
         }
-
-        async def ready() -> bool:
-            return await answers(f"http://{health}/readyz")
-
-        return self._python(name, "cli.main", command, ready=ready, address=health, environment=environment)
+        return self._python(
+            name, "cli.main", command, ready=_answering(health), address=health, environment=environment
+        )
 
     def _python(
         self, name: str, *module: str, ready: Ready, address: str, environment: Mapping[str, str] | None = None
@@ -130,6 +156,13 @@ class Parts:
 
     def _log(self, name: str) -> Path:
         return self._folder.logs / f"{name}.log"
+
+
+def _answering(health: str) -> Ready:
+    async def ready() -> bool:
+        return await answers(f"http://{health}/readyz")
+
+    return ready
 
 
 def _listening(port: int) -> Ready:

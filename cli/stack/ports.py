@@ -16,6 +16,7 @@ _USERS = {
     "ui_port": "the Temporal Web UI",
     "git_port": "the Git server",
     "runner_port": "the function runner",
+    "content_port": "the content API",
 }
 
 

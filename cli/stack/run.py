@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from cli.stack import contentapi
 from cli.stack.crds import install_crds
 from cli.stack.logs import STACK, LogFollower, Say
 from cli.stack.parts import SOURCES, Parts
@@ -73,6 +74,8 @@ async def running_stack(settings: StackSettings, say: Say) -> AsyncIterator[Stac
                     await supervisor.start(*group)
                     if parts.apiserver in group:
                         await _install_api(folder.kubeconfig, say)
+                    if parts.content_api in group:
+                        await _register_content_api(folder.kubeconfig, ports["content_port"], parts.authority, say)
                 record.ready = True
                 folder.write(record)
                 yield record
@@ -105,6 +108,12 @@ async def _install_api(kubeconfig: Path, say: Say) -> None:
         names = await install_crds(client)
         policies = await install_policies(client)
     say(STACK, f"installed {', '.join(names)}, and the policies {', '.join(policies)}")
+
+
+async def _register_content_api(kubeconfig: Path, port: int, authority: Path, say: Say) -> None:
+    async with await KubeClient.connect(kubeconfig) as client:
+        await contentapi.register(client, port, authority)
+    say(STACK, "the API server serves packagerevisionresources.porch.kpt.dev")
 
 
 def start_detached(settings: StackSettings, say: Say) -> StackRecord:

@@ -26,6 +26,7 @@ class StackSettings(BaseSettings):
     ui_port: int = Field(18233, ge=0, le=65535, description="port of the Temporal Web UI")
     git_port: int = Field(13000, ge=0, le=65535, description="port of the Git server")
     runner_port: int = Field(19445, ge=0, le=65535, description="port of the function runner")
+    content_port: int = Field(18443, ge=0, le=65535, description="port of the content API")
     workers: int = Field(2, ge=1, le=64, description="number of worker processes")
 
     @field_validator("state_dir")

@@ -26,7 +26,7 @@ def taken() -> Iterator[int]:
 
 def test_any_free_ports_differ_and_are_kept(tmp_path: Path) -> None:
     first = choose_ports(settings(), tmp_path / "ports.json")
-    assert len(set(first.values())) == len(first) == 6
+    assert len(set(first.values())) == len(first) == 7
     assert choose_ports(settings(), tmp_path / "ports.json") == first
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from cli.content_api import check_certificate
 from cli.main import main
 from cli.settings import Settings, SettingsError, load_settings, variable_of
 
@@ -134,3 +135,22 @@ def test_a_command_with_a_bad_setting_ends_with_two_and_one_message(command: str
 def test_every_setting_is_a_flag_of_some_command() -> None:
     help_texts = [CliRunner().invoke(main, [command, "--help"], terminal_width=200).output for command in COMMANDS]
     assert [name for name in Settings.model_fields if not any(_flag(name) in text for text in help_texts)] == []
+
+
+def test_the_content_api_needs_one_way_to_a_certificate(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+    with pytest.raises(SettingsError, match=r"PORCHFLOW_CONTENT_TLS_CERT .*or set PORCHFLOW_CONTENT_SERVICE"):
+        check_certificate(load_settings())
+    files = {"content_tls_cert": certificate, "content_tls_key": key}
+    with pytest.raises(SettingsError, match="there is no file"):
+        check_certificate(load_settings(files))
+    certificate.touch()
+    with pytest.raises(SettingsError, match=r"PORCHFLOW_CONTENT_TLS_KEY .*give a PEM file"):
+        check_certificate(load_settings({"content_tls_cert": certificate}))
+    key.touch()
+    check_certificate(load_settings(files))
+    check_certificate(load_settings({"content_service": "porch-system/api"}))
+    with pytest.raises(SettingsError, match="unset it, or PORCHFLOW_CONTENT_TLS_CERT"):
+        check_certificate(load_settings({**files, "content_service": "porch-system/api"}))
+    with pytest.raises(SettingsError, match="PORCHFLOW_CONTENT_SERVICE"):
+        load_settings({"content_service": "api"})

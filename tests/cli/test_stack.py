@@ -18,13 +18,14 @@ import pytest
 from cli.stack.processes import HOST
 from cli.stack.state import StackRecord, StateFolder
 from kube.client import KubeClient
-from kube.errors import KubeError
-from kube.resources import CONFIGMAPS, PACKAGEREVISIONS
+from kube.errors import KubeError, NotFound
+from kube.resources import CONFIGMAPS, PACKAGEREVISIONRESOURCES, PACKAGEREVISIONS
 from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
-ANY_FREE_PORTS = {f"PORCHFLOW_{part}_PORT": "0" for part in ("API", "ETCD", "TEMPORAL", "UI", "GIT", "RUNNER")}
-PARTS = ["etcd", "temporal", "git-server", "function-runner", "kube-apiserver", "watcher", "worker-1"]
+_PARTS_WITH_PORTS = ("API", "ETCD", "TEMPORAL", "UI", "GIT", "RUNNER", "CONTENT")
+ANY_FREE_PORTS = {f"PORCHFLOW_{part}_PORT": "0" for part in _PARTS_WITH_PORTS}
+PARTS = ["etcd", "temporal", "git-server", "function-runner", "kube-apiserver", "content-api", "watcher", "worker-1"]
 
 
 @dataclass
@@ -103,11 +104,13 @@ async def test_state_survives_down_and_up(cli: Cli) -> None:
     assert not cli.folder.record.exists()
 
     second = cli.up()
-    assert {name: part.address for name, part in second.parts.items() if name in PARTS[:5]} == {
-        name: part.address for name, part in first.parts.items() if name in PARTS[:5]
+    assert {name: part.address for name, part in second.parts.items() if name in PARTS[:6]} == {
+        name: part.address for name, part in first.parts.items() if name in PARTS[:6]
     }
     async with await KubeClient.connect(cli.folder.kubeconfig) as client:
         assert (await client.get(CONFIGMAPS, "default", "kept"))["data"] == {"by": "the test"}
+        with pytest.raises(NotFound, match=r'packagerevisionresources\.porch\.kpt\.dev "none" not found'):
+            await client.get(PACKAGEREVISIONRESOURCES, "default", "none")
 
 
 async def test_every_part_that_is_killed_comes_back(cli: Cli) -> None:

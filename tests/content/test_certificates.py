@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from content.certificates import APISERVICES, RENEW_BEFORE, VALID, CertificateKeeper, Pair
+from content.certificates import RENEW_BEFORE, VALID, CertificateKeeper, Pair
 from kube.client import KubeClient
 from kube.errors import NotFound
-from kube.resources import SECRETS
+from kube.resources import APISERVICES, SECRETS
 
 NAMES = ("content.porch-system.svc", "content.porch-system.svc.cluster.local")
 NOW = dt.datetime.now(dt.UTC)

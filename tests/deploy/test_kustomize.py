@@ -1,6 +1,7 @@
 """The manifests of deploy/: what kustomize makes of them, and what the real API server says to it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.kubectl import Kubectl, KubectlError
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BASE, MANY_WORKERS = DEPLOY, DEPLOY / "overlays" / "many-workers"
+CERT_MANAGER = DEPLOY / "overlays" / "cert-manager"
 
 Manifest = dict[str, Any]
 
@@ -47,7 +49,9 @@ def built(kubectl: Kubectl) -> Built:
 
 @pytest.fixture(scope="module")
 def applied(kubectl: Kubectl, built: Built) -> Built:
-    kubectl("apply", "-k", str(BASE), "--server-side", "--force-conflicts", "--validate=strict")
+    # The aggregated API only with --dry-run: nothing would answer for it here, where other tests look for it.
+    others = "--selector=app.kubernetes.io/component!=aggregated-api"
+    kubectl("apply", "-k", str(BASE), "--server-side", "--force-conflicts", "--validate=strict", others)
     return built
 
 
@@ -89,6 +93,19 @@ def _create_pod(kubectl: Kubectl, name: str, spec: Manifest) -> None:
 
 
 CLUSTER = "--all-namespaces"
+OF_EVERY_CLUSTER: dict[str, Manifest] = {
+    "extension-apiserver-authentication-reader": {
+        "rules": [
+            {
+                "apiGroups": [""],
+                "resources": ["configmaps"],
+                "resourceNames": ["extension-apiserver-authentication"],
+                "verbs": ["get", "list", "watch"],
+            }
+        ]
+    }
+}
+"""Roles that Kubernetes brings."""
 PERMISSIONS = {
     "porchflow-watcher": {
         (CLUSTER, "packagerevisions.porch.kpt.dev"): "list watch",
@@ -102,6 +119,15 @@ PERMISSIONS = {
         (CLUSTER, "mutatingadmissionpolicybindings.admissionregistration.k8s.io:porchflow-records"): "get",
         (CLUSTER, "secrets"): "get",
         (CLUSTER, "events"): "get create patch",
+    },
+    "porchflow-content-api": {
+        (CLUSTER, "packagerevisions.porch.kpt.dev"): "get list watch patch",
+        (CLUSTER, "repositories.config.porch.kpt.dev"): "get",
+        (CLUSTER, "secrets"): "get",
+        (CLUSTER, "subjectaccessreviews.authorization.k8s.io"): "create",
+        (CLUSTER, "apiservices.apiregistration.k8s.io:v1alpha1.porch.kpt.dev"): "get patch",
+        ("--namespace=porch-system", "secrets:porchflow-content-api-tls"): "get patch",
+        ("--namespace=kube-system", "configmaps:extension-apiserver-authentication"): "get list watch",
     },
     "porchflow-function-runner": {},
 }
@@ -137,6 +163,11 @@ class TestPermissions:
             ("porchflow-worker", "delete", "packagerevisions.porch.kpt.dev", CLUSTER),
             ("porchflow-worker", "create", "pods", CLUSTER),
             ("porchflow-worker", "patch", "repositories.config.porch.kpt.dev", CLUSTER),
+            ("porchflow-content-api", "patch", "secrets", "--namespace=porch-system"),
+            ("porchflow-content-api", "patch", "apiservices.apiregistration.k8s.io:v1.apps", CLUSTER),
+            ("porchflow-content-api", "get", "configmaps", "--namespace=kube-system"),
+            ("porchflow-content-api", "patch", "packagerevisions.porch.kpt.dev/status", CLUSTER),
+            ("porchflow-content-api", "create", "tokenreviews.authentication.k8s.io", CLUSTER),
             ("porchflow-function-runner", "get", "secrets", "--namespace=porch-fn-system"),
             (
                 "porchflow-function-runner",
@@ -173,15 +204,19 @@ def _granted(built: Built, account: str) -> set[tuple[tuple[str, str], str]]:
                 continue
             namespace = binding["metadata"].get("namespace")
             scope = f"--namespace={namespace}" if namespace else CLUSTER
-            role = built.of(binding["roleRef"]["kind"])[binding["roleRef"]["name"]]
+            name = binding["roleRef"]["name"]
+            role = OF_EVERY_CLUSTER.get(name) or built.of(binding["roleRef"]["kind"])[name]
             for rule in role["rules"]:
-                for group in rule["apiGroups"]:
-                    for resource in rule["resources"]:
-                        name, slash, part = resource.partition("/")
-                        full = f"{name}.{group}{slash}{part}" if group else resource
-                        named = [f"{full}:{one}" for one in rule.get("resourceNames", [])] or [full]
-                        grants |= {((scope, each), verb) for each in named for verb in rule["verbs"]}
+                grants |= {((scope, target), verb) for target in _targets(rule) for verb in rule["verbs"]}
     return grants
+
+
+def _targets(rule: Manifest) -> Iterator[str]:
+    for group in rule["apiGroups"]:
+        for resource in rule["resources"]:
+            name, slash, part = resource.partition("/")
+            full = f"{name}.{group}{slash}{part}" if group else resource
+            yield from [f"{full}:{one}" for one in rule.get("resourceNames", [])] or [full]
 
 
 class TestProcesses:
@@ -191,6 +226,7 @@ class TestProcesses:
             "porchflow-watcher": ["watcher"],
             "porchflow-worker": ["worker"],
             "porchflow-function-runner": ["function-runner"],
+            "porchflow-content-api": ["content-api"],
         }
         known = main.list_commands(None)  # type: ignore[arg-type]  # the list does not depend on the context
         assert {command for [command] in commands.values()} <= set(known)
@@ -206,7 +242,7 @@ class TestProcesses:
             assert settings.function_runner_address == "function-runner.porch-system:9445"
 
     def test_its_health_is_where_the_probes_look(self, built: Built) -> None:
-        for name in ("porchflow-watcher", "porchflow-worker"):
+        for name in ("porchflow-watcher", "porchflow-worker", "porchflow-content-api"):
             pod = built.pods[name]
             [container] = pod["spec"]["containers"]
             assert built.environment(pod)["PORCHFLOW_HEALTH_ADDRESS"] == ":8081"
@@ -222,6 +258,24 @@ class TestProcesses:
         assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
         [port] = service["spec"]["ports"]
         assert (port["port"], port["targetPort"]) == (9445, "grpc")
+
+    def test_the_content_api_is_where_the_api_server_looks(self, built: Built) -> None:
+        pod, service = built.pods["porchflow-content-api"], built.of("Service")["porchflow-content-api"]
+        apiservice = built.of("APIService")["v1alpha1.porch.kpt.dev"]["spec"]
+        reference = {"name": service["metadata"]["name"], "namespace": service["metadata"]["namespace"], "port": 443}
+        assert apiservice["service"] == reference
+        assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+        [port] = service["spec"]["ports"]
+        assert (port["port"], port["targetPort"]) == (443, "https")
+        [container] = pod["spec"]["containers"]
+        environment = built.environment(pod)
+        assert [each["containerPort"] for each in container["ports"] if each["name"] == "https"] == [8443]
+        assert environment["PORCHFLOW_CONTENT_ADDRESS"] == ":8443"
+        assert environment["PORCHFLOW_CONTENT_SERVICE"] == "porch-system/porchflow-content-api"
+        # It tells these two itself; applying the manifests again must not undo it.
+        assert "caBundle" not in apiservice
+        assert "data" not in built.of("Secret")["porchflow-content-api-tls"]
+        assert "insecureSkipTLSVerify" not in apiservice
 
     def test_it_writes_only_where_it_may(self, built: Built) -> None:
         for pod in built.pods.values():
@@ -258,7 +312,12 @@ class TestOverlay:
     def test_many_workers_are_the_base_with_more_of_them(self, built: Built, kubectl: Kubectl) -> None:
         many = Built(kubectl("kustomize", str(MANY_WORKERS)))
         replicas = {name: one["spec"]["replicas"] for name, one in many.of("Deployment").items()}
-        assert replicas == {"porchflow-watcher": 1, "porchflow-worker": 4, "porchflow-function-runner": 3}
+        assert replicas == {
+            "porchflow-watcher": 1,
+            "porchflow-worker": 4,
+            "porchflow-function-runner": 3,
+            "porchflow-content-api": 2,
+        }
         assert many.pods == built.pods
         for budget in many.of("PodDisruptionBudget").values():
             labels = budget["spec"]["selector"]["matchLabels"].items()
@@ -270,6 +329,49 @@ class TestOverlay:
         assert set(built.of("Namespace")) == {"porch-system", "porch-fn-system"}
         crds = {path.stem for path in (DEPLOY / "crds").glob("*.yaml")}
         assert len(built.of("CustomResourceDefinition")) == len(crds) == 3
+
+
+@pytest.fixture(scope="module")
+def overlay(kubectl: Kubectl) -> Built:
+    return Built(kubectl("kustomize", str(CERT_MANAGER)))
+
+
+class TestCertManager:
+    """Without cert-manager in the test's cluster: what kustomize makes of the overlay."""
+
+    def test_the_content_api_serves_with_its_certificate(self, overlay: Built) -> None:
+        pod = overlay.pods["porchflow-content-api"]
+        [container] = pod["spec"]["containers"]
+        environment = overlay.environment(pod)
+        [mount] = [each for each in container["volumeMounts"] if each["name"] == "tls"]
+        [volume] = [each for each in pod["spec"]["volumes"] if each["name"] == "tls"]
+        certificate = overlay.of("Certificate")["porchflow-content-api"]["spec"]
+        assert volume["secret"]["secretName"] == certificate["secretName"]
+        assert environment["PORCHFLOW_CONTENT_TLS_CERT"] == f"{mount['mountPath']}/tls.crt"
+        assert environment["PORCHFLOW_CONTENT_TLS_KEY"] == f"{mount['mountPath']}/tls.key"
+        assert "PORCHFLOW_CONTENT_SERVICE" not in environment
+        assert certificate["dnsNames"] == ["porchflow-content-api.porch-system.svc"]
+
+    def test_the_api_server_is_told_by_cert_manager(self, overlay: Built) -> None:
+        annotations = overlay.of("APIService")["v1alpha1.porch.kpt.dev"]["metadata"]["annotations"]
+        assert annotations == {"cert-manager.io/inject-ca-from": "porch-system/porchflow-content-api"}
+
+    def test_the_content_api_may_do_less(self, overlay: Built, built: Built) -> None:
+        own = {
+            target
+            for target, _ in _granted(built, "porchflow-content-api") - _granted(overlay, "porchflow-content-api")
+        }
+        assert own == {
+            (CLUSTER, "apiservices.apiregistration.k8s.io:v1alpha1.porch.kpt.dev"),
+            ("--namespace=porch-system", "secrets:porchflow-content-api-tls"),
+        }
+        assert overlay.of("Secret") == {}
+
+    def test_all_else_is_the_base(self, overlay: Built, built: Built) -> None:
+        for name in ("porchflow-worker", "porchflow-watcher", "porchflow-function-runner"):
+            assert overlay.pods[name] == built.pods[name]
+        extra = {_identity(one) for one in overlay.manifests} - {_identity(one) for one in built.manifests}
+        assert {kind for kind, _, _ in extra} == {"Certificate", "Issuer"}
 
 
 def _identity(manifest: Manifest) -> tuple[str, str, str]:

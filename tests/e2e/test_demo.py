@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tests.e2e.system import ROOT
 
-ANY_FREE_PORTS = {f"PORCHFLOW_{part}_PORT": "0" for part in ("API", "ETCD", "TEMPORAL", "UI", "GIT", "RUNNER")}
+_PARTS_WITH_PORTS = ("API", "ETCD", "TEMPORAL", "UI", "GIT", "RUNNER", "CONTENT")
+ANY_FREE_PORTS = {f"PORCHFLOW_{part}_PORT": "0" for part in _PARTS_WITH_PORTS}
 
 
 def run(state: Path, *command: str) -> "subprocess.CompletedProcess[str]":

@@ -11,14 +11,12 @@ from cli.stack.processes import HOST, Process, free_port
 from cli.stack.servers import answers
 from kube.client import KubeClient
 from kube.errors import NotFound
-from kube.resources import NAMESPACES, Resource
+from kube.resources import APISERVICES, NAMESPACES, SERVICES
 from tests.servers.control_plane import ControlPlane
 from tests.servers.pki import Authority
 from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
-APISERVICES = Resource("apiregistration.k8s.io", "v1", "apiservices", "APIService", namespaced=False)
-SERVICES = Resource("", "v1", "services", "Service")
 SERVICE_NAMESPACE, SERVICE_NAME = "porch-system", "api"
 _SERVED_AS = f"{SERVICE_NAME}.{SERVICE_NAMESPACE}.svc"
 
