@@ -71,6 +71,8 @@ class PhaseResult(BaseModel):
     """The lifecycle in Git after the phase."""
     commit: str = ""
     revision: int = 0
+    notes: list[str] = []
+    """A few more lines for people, such as conflicts of a merge: shown in the run's details."""
     rendered: bool = False
     """Of a source: its content needs no functions and is rendered already; the render phase has nothing to do."""
 

@@ -23,7 +23,7 @@ from gitrepo.errors import (
 )
 from gitrepo.refs import InvalidName
 from gitrepo.trees import InvalidContent
-from kpt.errors import FunctionFailed, PackageError
+from kpt.errors import FunctionFailed, LocalChanges, PackageError
 from kube.errors import (
     Forbidden,
     Invalid,
@@ -108,6 +108,7 @@ _TABLE = (
     _Row(GitError, Transient, Reason.GIT_FAILED),
     _Row(InvalidContent, Stalled, Reason.INVALID_PACKAGE),
     _Row(InvalidName, Stalled, Reason.INVALID_SPEC),
+    _Row(LocalChanges, Stalled, Reason.LOCAL_CHANGES),
     _Row(PackageError, Stalled, Reason.INVALID_PACKAGE),
     _Row(FunctionFailed, Stalled, Reason.RENDER_FAILED),
     _Row(RunnerUnavailable, Transient, Reason.FUNCTION_RUNNER_UNAVAILABLE),

@@ -82,6 +82,10 @@ class StatusReporter:
         self._tell(obj, after)
         return after
 
+    def warn(self, obj: dict[str, Any], reason: str, message: str) -> None:
+        """Tell something that no condition says, in an Event."""
+        self._events.record(obj, "Warning", reason, message)
+
     async def _apply(self, obj: dict[str, Any], report: Report) -> dict[str, Any]:
         if _main_speaks_of_rendering(obj, report):
             report = replace(report, conditions=(*report.conditions, *_awaited(obj, report)), rendered=None)

@@ -10,7 +10,8 @@ from activities.phase import Target, run_of, to_the_end
 from activities.plain_rendering import read, render_plain
 from activities.rendered import RenderedReport
 from activities.reporting import Report, StatusReporter
-from activities.source_content import CREATION_SOURCES, Made, SourceContent, task_of
+from activities.made import Made
+from activities.source_content import CREATION_SOURCES, SourceContent, task_of
 from api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from api.packagerevision import Lifecycle
 from gitrepo.annotations import TaskType
@@ -22,6 +23,10 @@ from gitrepo.trees import Files
 from kpt.errors import PackageError
 from kpt.files import KPTFILE
 from kpt.upstream import upstream_lock
+
+_TOLD_CONFLICTS = 10
+_LINE_LIMIT = 500
+"""Characters of a conflict; they travel in the activity's result."""
 
 
 class SourcePhase:
@@ -96,13 +101,22 @@ class SourcePhase:
         else:
             report = self._pending(target, task, {"selfLock": draft_lock(target, draft.commit), **fields})
             target.obj = await self._reporter.report(target.obj, report)
+        self._tell_conflicts(target, made.conflicts)
+        count = len(made.conflicts)
+        met = f", {count} conflict{'s' if count > 1 else ''}" if count else ""
         return PhaseResult(
-            summary=f"{CREATION_SOURCES[task]}: draft at {draft.commit[:12]}",
+            summary=f"{CREATION_SOURCES[task]}: draft at {draft.commit[:12]}{met}",
+            notes=[f"conflict: {conflict}" for conflict in _some(made.conflicts)],
             current=Lifecycle.DRAFT,
             # Of a proposal the next phase has to find out by itself: it is no draft that could be rendered.
             commit=draft.commit if draft.ref == short_ref(target.location.draft_ref) else "",
             rendered=rendered is not None,
         )
+
+    def _tell_conflicts(self, target: Target, conflicts: tuple[str, ...]) -> None:
+        """Tell each conflict in an Event; of many the first and how many more there are."""
+        for line in _some(conflicts):
+            self._reporter.warn(target.obj, Reason.MERGE_CONFLICT, line)
 
     async def _made_from(self, target: Target, draft: Draft, made: Made) -> dict[str, Any]:
         """Return `status.upstreamLock`, as the Kptfile of the draft says it; nothing where it says nothing."""
@@ -150,3 +164,10 @@ class SourcePhase:
             ),
             rendered=pending(ConditionType.RENDERED, ConditionStatus.UNKNOWN),
         )
+
+
+def _some(conflicts: tuple[str, ...]) -> list[str]:
+    """Return what is told of conflicts: never more than a person reads."""
+    told = [line[:_LINE_LIMIT] for line in conflicts[:_TOLD_CONFLICTS]]
+    more = len(conflicts) - len(told)
+    return [*told, f"and {more} more conflicts; compare the draft with both upstreams"] if more else told

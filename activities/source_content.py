@@ -1,14 +1,24 @@
 """What each kind of source makes: the content of a new draft, as far as possible without reading any."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from posixpath import normpath
 
 from activities.failures import Stalled
+from activities.made import Made
 from activities.phase import Target
 from activities.repositories import Repositories
+from activities.upgrading import Upgrade, upgrade_package
 from activities.upstreams import PublishedRevision, Upstreams, snapshot_of
 from api.conditions import Reason
-from api.packagerevision import CloneSource, GitSource, InitSource, ObjectReference, PackageSource
+from api.packagerevision import (
+    CloneSource,
+    GitSource,
+    InitSource,
+    ObjectReference,
+    PackageSource,
+    UpdateStrategy,
+    UpgradeSource,
+)
 from gitrepo.annotations import TaskType
 from gitrepo.errors import GitAuthError, GitNotFound
 from gitrepo.packages import GitStore
@@ -17,15 +27,6 @@ from gitrepo.trees import File, Files, Mode
 from kpt.files import KPTFILE
 from kpt.init import PACKAGE_CONTEXT, init_package
 from kpt.upstream import GitUpstream, downstream_files
-
-
-@dataclass(frozen=True)
-class Made:
-    """The content of a new draft."""
-
-    content: Files | Edit
-    conflicts: tuple[str, ...] = ()
-    """What a merge decided that a person should look at; one line each."""
 
 
 class SourceContent:
@@ -52,7 +53,9 @@ class SourceContent:
             return Made(await self._copy(target, source.copy_from))
         if source.clone_from is not None:
             return Made(await self._clone(target, source.clone_from))
-        raise Stalled(Reason.INVALID_SPEC, "spec.source.upgrade: this version of porchflow cannot upgrade packages yet")
+        if source.upgrade is not None:
+            return await self._upgrade(target, source.upgrade)
+        raise Stalled(Reason.INVALID_SPEC, "spec.source names no source: set init, cloneFrom, copyFrom or upgrade")
 
     async def _copy(self, target: Target, reference: ObjectReference) -> Edit:
         origin = await self.revision(target, reference, "copyFrom")
@@ -73,6 +76,27 @@ class SourceContent:
             )
         check_package(snapshot)
         return Edit(snapshot, await self.downstream(target, snapshot, upstream))
+
+    async def _upgrade(self, target: Target, upgrade: UpgradeSource) -> Made:
+        old = await self.revision(target, upgrade.old_upstream, "upgrade.oldUpstream")
+        new = await self.revision(target, upgrade.new_upstream, "upgrade.newUpstream")
+        current = await self.revision(target, upgrade.current_package, "upgrade.currentPackage")
+        instead = "to take a package from elsewhere use cloneFrom"
+        check_same_package(target, current, "upgrade.currentPackage", instead)
+        if old.package != new.package:
+            raise Stalled(
+                Reason.INVALID_SPEC,
+                f"spec.source.upgrade.newUpstream names {new.name!r} and oldUpstream {old.name!r}: they must be revisions of"
+                " one package; delete this object and create it again with the right ones",
+            )
+        sides = [await snapshot_of(self._git, revision) for revision in (old, new, current)]
+        for side in sides:
+            check_package(side)
+        strategy = upgrade.strategy or UpdateStrategy.RESOURCE_MERGE
+        name = target.revision.spec.package_name
+        return await upgrade_package(
+            self._git, Upgrade(strategy, (sides[0], sides[1], sides[2]), name, new.upstream)
+        )
 
     async def _from_git(self, target: Target, source: GitSource) -> tuple[Snapshot, GitUpstream]:
         field = "spec.source.cloneFrom.git"

@@ -59,6 +59,7 @@ class Reason(StrEnum):
     SOURCE_NOT_FOUND = "SourceNotFound"
     SOURCE_NOT_PUBLISHED = "SourceNotPublished"
     MERGE_CONFLICT = "MergeConflict"
+    LOCAL_CHANGES = "LocalChanges"
     NOT_IN_GIT = "NotInGit"
     NOT_READY = "NotReady"
     CONTENT_CHANGED = "ContentChanged"

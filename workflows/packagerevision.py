@@ -116,6 +116,8 @@ class PackageRevisionWorkflow:
             except (ActivityError, ApplicationError) as error:
                 return self._stalled(phase, error)
             self._note(f"{phase}: {result.summary}")
+            for note in result.notes:
+                self._note(f"{phase}: {note}")
             if phase is Phase.RENDER and result.current is not Lifecycle.DRAFT:
                 # Git is not where the status has it: that is put right, and then looked at again.
                 phases, again = [Phase.LIFECYCLE], True
