@@ -6,11 +6,11 @@ from activities.claims import Claims
 from activities.definitions import PhaseInput, PhaseResult
 from activities.failures import PhaseError, Stalled
 from activities.locks import draft_lock, self_lock
+from activities.made import Made
 from activities.phase import Target, run_of, to_the_end
 from activities.plain_rendering import read, render_plain
 from activities.rendered import RenderedReport
 from activities.reporting import Report, StatusReporter
-from activities.made import Made
 from activities.source_content import CREATION_SOURCES, SourceContent, task_of
 from api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from api.packagerevision import Lifecycle

@@ -86,17 +86,15 @@ class SourceContent:
         if old.package != new.package:
             raise Stalled(
                 Reason.INVALID_SPEC,
-                f"spec.source.upgrade.newUpstream names {new.name!r} and oldUpstream {old.name!r}: they must be revisions of"
-                " one package; delete this object and create it again with the right ones",
+                f"spec.source.upgrade.newUpstream names {new.name!r} and oldUpstream {old.name!r}: they must be revisions"
+                " of one package; delete this object and create it again with the right ones",
             )
         sides = [await snapshot_of(self._git, revision) for revision in (old, new, current)]
         for side in sides:
             check_package(side)
         strategy = upgrade.strategy or UpdateStrategy.RESOURCE_MERGE
         name = target.revision.spec.package_name
-        return await upgrade_package(
-            self._git, Upgrade(strategy, (sides[0], sides[1], sides[2]), name, new.upstream)
-        )
+        return await upgrade_package(self._git, Upgrade(strategy, (sides[0], sides[1], sides[2]), name, new.upstream))
 
     async def _from_git(self, target: Target, source: GitSource) -> tuple[Snapshot, GitUpstream]:
         field = "spec.source.cloneFrom.git"

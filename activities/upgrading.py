@@ -53,12 +53,7 @@ async def upgrade_package(git: GitStore, upgrade: Upgrade) -> Made:
 
 def _links(sides: Sides) -> set[str]:
     """Return the paths that look like resources and are symbolic links somewhere."""
-    return {
-        path
-        for side in sides
-        for path, file in side.files.items()
-        if file.mode is Mode.SYMLINK and is_krm(path)
-    }
+    return {path for side in sides for path, file in side.files.items() if file.mode is Mode.SYMLINK and is_krm(path)}
 
 
 async def _content(git: GitStore, side: Snapshot, links: set[str], read: dict[str, bytes]) -> dict[str, bytes]:
@@ -83,9 +78,7 @@ def _stand_in(file: Stored) -> bytes:
     return f"\0{file.mode:o} {file.id}".encode()
 
 
-def _changes(
-    sides: Sides, before: Mapping[str, bytes], after: Mapping[str, bytes]
-) -> dict[str, File | Stored | None]:
+def _changes(sides: Sides, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> dict[str, File | Stored | None]:
     """Return what the merge changed in the package."""
     stored = {_stand_in(file): file for side in sides for path, file in side.files.items() if not is_krm(path)}
     changes: dict[str, File | Stored | None] = dict.fromkeys(before.keys() - after.keys())
@@ -107,9 +100,7 @@ def _modes(sides: Sides, path: str) -> Iterable[Mode | None]:
     return [side.files[path].mode if path in side.files else None for side in sides]
 
 
-def _merge_link(
-    upgrade: Upgrade, path: str, changes: dict[str, File | Stored | None], conflicts: list[str]
-) -> None:
+def _merge_link(upgrade: Upgrade, path: str, changes: dict[str, File | Stored | None], conflicts: list[str]) -> None:
     """Merge a symbolic link that is called like a resource: as a whole, since it has no fields."""
     old, new, local = (side.files.get(path) for side in upgrade.sides)
     keeps = upgrade.strategy is UpdateStrategy.RESOURCE_MERGE and old != local

@@ -8,9 +8,10 @@ import pytest
 from gitrepo.packages import GitStore
 from kube.client import KubeClient
 from kube.events import EventRecorder
+from tests.activities.upstream import push_tree
 from tests.activities.world import Interrupted, World
 from tests.servers.control_plane import ControlPlane
-from tests.servers.git import GitRepositories, commit_files
+from tests.servers.git import GitRepositories, GitRepository, commit_files
 
 
 @pytest.fixture
@@ -36,3 +37,12 @@ async def other(world: World, control_plane: ControlPlane) -> AsyncIterator[Worl
     """The same world as another worker works on it."""
     async with await Interrupted.connect(control_plane.kubeconfig) as worker:
         yield replace(world, worker=worker)
+
+
+@pytest.fixture
+async def deployments(world: World, git_server: GitRepositories) -> GitRepository:
+    """A second repository, registered as `deployments`, below a directory."""
+    repository = git_server.create()
+    await push_tree(repository.url, "main", lambda clone: (clone / "README.md").write_text("live\n"), world.folder)
+    await world.register("deployments", repository.url, directory="live")
+    return repository

@@ -1,7 +1,7 @@
 """Clone and copy on a real API server and real Git."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,6 @@ from tests.servers.git import GitRepositories, GitRepository
 
 
 @pytest.fixture
-async def deployments(world: World, git_server: GitRepositories) -> GitRepository:
-    """A second repository, registered as `deployments`, below a directory."""
-    repository = git_server.create()
-    await push_tree(repository.url, "main", lambda clone: (clone / "README.md").write_text("live\n"), world.folder)
-    await world.register("deployments", repository.url, directory="live")
-    return repository
-
-
-@pytest.fixture
 async def catalog(git_server: GitRepositories, world: World) -> GitRepository:
     """A repository that is not registered: a package at `apps/web`, and the same at the root."""
     repository = git_server.create()
@@ -52,16 +43,24 @@ async def catalog(git_server: GitRepositories, world: World) -> GitRepository:
     return repository
 
 
-async def publish_upstream(world: World, workspace: str = "v1") -> str:
+async def publish_upstream(world: World, workspace: str = "v1", fill: Callable[[Path], object] = fill) -> str:
     """Publish `blueprints.web.<workspace>` with the content of `fill`."""
     name = await world.draft(workspace)
-    await push_tree(world.git.url, f"drafts/web/{workspace}", lambda clone: fill(clone / "web"), world.folder)
-    await world.annotate(name, render_request="1")
-    await world.run(Phase.RENDER, name)
+    await publish(world, name, world.git.url, f"drafts/web/{workspace}", lambda clone: fill(clone / "web"))
+    return name
+
+
+async def publish(
+    world: World, name: str, url: str, branch: str, change: Callable[[Path], object] | None = None
+) -> None:
+    """Change a draft in Git, render, propose and publish it."""
+    if change is not None:
+        pushed = await push_tree(url, branch, change, world.folder)
+        await world.annotate(name, render_request=pushed)
+        await world.run(Phase.RENDER, name)
     for lifecycle in ("Proposed", "Published"):
         await world.ask(name, lifecycle)
         await world.run(Phase.LIFECYCLE, name)
-    return name
 
 
 async def create_clone(world: World, source: dict[str, Any], package: str = "shop/web", workspace: str = "v1") -> str:

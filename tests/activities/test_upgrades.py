@@ -1,0 +1,221 @@
+"""Upgrades on a real API server and real Git: a clone of `blueprints.web.v1` brought to `v2` of its upstream."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from activities.definitions import ErrorKind, Phase
+from api.packagerevision import UpdateStrategy
+from kpt.kptfile import parse
+from tests.activities.test_sources import create_clone, git_of, publish, publish_upstream
+from tests.activities.upstream import clone_of, fill, raw, tree
+from tests.activities.world import World, reason
+from tests.e2e.packages import messages, show
+from tests.e2e.rules import check_rules
+from tests.servers.git import GitRepository
+
+BRANCH = "drafts/live/shop/web/v2"
+ROOT = "live/shop/web"
+
+OLD_CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata:\n  color: blue\n  size: small\n"
+OUR_CONFIG = OLD_CONFIG.replace("size: small", "size: large # ours")
+NEW_CONFIG = OLD_CONFIG.replace("color: blue", "color: green")
+MERGED_CONFIG = OUR_CONFIG.replace("color: blue", "color: green")
+
+
+def upgrade(strategy: str = "", **changed: str) -> dict[str, Any]:
+    names = {
+        "oldUpstream": "blueprints.web.v1",
+        "newUpstream": "blueprints.web.v2",
+        "currentPackage": "deployments.shop.web.v1",
+    } | changed
+    source: dict[str, Any] = {field: {"name": name} for field, name in names.items()}
+    return {"upgrade": source | ({"strategy": strategy} if strategy else {})}
+
+
+def first(folder: Path) -> None:
+    fill(folder)
+    (folder / "settings.yaml").write_text(OLD_CONFIG)
+    (folder / "gone.bin").write_bytes(b"\0old")
+
+
+def ours(folder: Path) -> None:
+    """What the owner of the clone changes."""
+    (folder / "settings.yaml").write_text(OUR_CONFIG)
+    (folder / "own.bin").write_bytes(b"\0own")
+
+
+def second(folder: Path) -> None:
+    """What upstream changes."""
+    (folder / "settings.yaml").write_text(NEW_CONFIG)
+    (folder / "logo.png").write_bytes(b"\0new")
+    (folder / "gone.bin").unlink()
+    (folder / "more.bin").write_bytes(b"\0more")
+    (folder / "more.bin").chmod(0o755)
+    (folder / "start").unlink()
+    (folder / "start").symlink_to("more.bin")
+
+
+@pytest.fixture
+async def clone(world: World, deployments: GitRepository) -> GitRepository:
+    """`blueprints.web` v1 and v2, and a clone of v1 that its owner changed, all published."""
+    upstream = await publish_upstream(world, fill=first)
+    name = await create_clone(world, clone_of(upstream))
+    await world.run(Phase.SOURCE, name)
+    await publish(world, name, deployments.url, "drafts/live/shop/web/v1", lambda folder: ours(folder / ROOT))
+    await world.create("v2", source={"copyFrom": {"name": upstream}})
+    await world.run(Phase.SOURCE, "blueprints.web.v2")
+    await publish(world, "blueprints.web.v2", world.git.url, "drafts/web/v2", lambda folder: second(folder / "web"))
+    return deployments
+
+
+async def test_an_upgrade_brings_upstreams_changes_and_keeps_ours(world: World, clone: GitRepository) -> None:
+    name = await create_clone(world, upgrade(), workspace="v2")
+    result = await world.run(Phase.SOURCE, name)
+    assert (result.rendered, result.notes) == (True, [])
+    obj = await world.get(name)
+    assert obj["status"]["creationSource"] == "upgrade"
+    assert reason(obj, "Ready") == "True/Ready"
+    check_rules(obj)
+    assert messages(clone.path, BRANCH)[0] == "Upgrading revision"
+    assert show(clone.path, BRANCH, f"{ROOT}/settings.yaml") == MERGED_CONFIG
+    kptfile = parse(show(clone.path, BRANCH, f"{ROOT}/Kptfile"))
+    assert kptfile.name == "shop/web"
+    assert kptfile.upstream is not None
+    assert kptfile.upstream.git is not None
+    assert kptfile.upstream.git.ref == "web/v2"
+    lock = git_of(await world.get("blueprints.web.v2"), "selfLock")
+    assert git_of(obj, "upstreamLock") == lock | {"repo": world.git.url}
+    assert "name: shop/web" in show(clone.path, BRANCH, f"{ROOT}/package-context.yaml")
+
+    merged, new = tree(clone.path, f"{BRANCH}:{ROOT}"), tree(world.git.path, "web/v2:web")
+    assert merged.keys() == {*new, "own.bin"}
+    for path in ("logo.png", "more.bin", "start", "run.sh", "db/Kptfile"):
+        assert merged[path] == new[path], path
+    assert merged["more.bin"].startswith("100755")
+    assert raw(clone.path, BRANCH, f"{ROOT}/own.bin") == b"\0own"
+
+
+async def test_a_conflict_is_told_in_an_event_and_in_the_result(world: World, clone: GitRepository) -> None:
+    await world.create("v3", source={"copyFrom": {"name": "blueprints.web.v2"}})
+    await world.run(Phase.SOURCE, "blueprints.web.v3")
+
+    def third(folder: Path) -> None:
+        (folder / "web/settings.yaml").write_text(NEW_CONFIG.replace("size: small", "size: medium"))
+
+    await publish(world, "blueprints.web.v3", world.git.url, "drafts/web/v3", third)
+    name = await create_clone(world, upgrade(newUpstream="blueprints.web.v3"), workspace="v2")
+    result = await world.run(Phase.SOURCE, name)
+    assert result.summary.endswith(", 1 conflict")
+    (note,) = result.notes
+    for word in ("settings.yaml", "data.size", "large", "medium"):
+        assert word in note
+    assert ("Warning", "MergeConflict", 1) in await world.told(name)
+    assert reason(await world.get(name), "Ready") == "True/Ready"
+
+
+async def test_many_conflicts_are_counted_and_the_first_told(world: World, clone: GitRepository) -> None:
+    """Files of the same name that both sides added."""
+
+    def added(text: str, root: str) -> Any:
+        def write(folder: Path) -> None:
+            for number in range(40):
+                (folder / root / f"f{number:02}.txt").write_text(text)
+
+        return write
+
+    await world.create("v3", source={"copyFrom": {"name": "blueprints.web.v2"}})
+    await world.run(Phase.SOURCE, "blueprints.web.v3")
+    await publish(world, "blueprints.web.v3", world.git.url, "drafts/web/v3", added("theirs", "web"))
+    current = await create_clone(world, {"copyFrom": {"name": "deployments.shop.web.v1"}}, workspace="edited")
+    await world.run(Phase.SOURCE, current)
+    await publish(world, current, clone.url, "drafts/live/shop/web/edited", added("ours", ROOT))
+    source = upgrade(newUpstream="blueprints.web.v3", currentPackage=current)
+    result = await world.run(Phase.SOURCE, await create_clone(world, source, workspace="v2"))
+    assert result.summary.endswith(", 40 conflicts")
+    assert len(result.notes) == 11
+    assert "and 30 more" in result.notes[-1]
+    assert len(result.model_dump_json()) < 8000
+    told = await world.told("deployments.shop.web.v2")
+    assert sum(count for _, kind, count in told if kind == "MergeConflict") == 11
+
+
+STRATEGIES = {
+    "copy-merge": (NEW_CONFIG, {"own.bin", "more.bin"}, {"gone.bin"}),
+    "force-delete-replace": (NEW_CONFIG, {"more.bin"}, {"gone.bin", "own.bin"}),
+    "resource-merge": (MERGED_CONFIG, {"own.bin", "more.bin"}, {"gone.bin"}),
+}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+async def test_strategies(world: World, clone: GitRepository, strategy: str) -> None:
+    config, there, gone = STRATEGIES[strategy]
+    name = await create_clone(world, upgrade(strategy), workspace="v2")
+    await world.run(Phase.SOURCE, name)
+    files = tree(clone.path, f"{BRANCH}:{ROOT}")
+    assert show(clone.path, BRANCH, f"{ROOT}/settings.yaml") == config
+    assert there <= files.keys()
+    assert not gone & files.keys()
+    assert raw(clone.path, BRANCH, f"{ROOT}/logo.png") == b"\0new"
+    assert files["start"] == tree(world.git.path, "web/v2:web")["start"]
+    assert git_of(await world.get(name), "upstreamLock")["ref"] == "web/v2"
+
+
+async def test_fast_forward_takes_a_package_that_nobody_changed(world: World, clone: GitRepository) -> None:
+    name = await create_clone(world, upgrade(UpdateStrategy.FAST_FORWARD), workspace="v2")
+    said = await world.fails(Phase.SOURCE, name, ErrorKind.STALLED)
+    assert "own.bin, settings.yaml" in said
+    assert reason(await world.get(name), "Stalled") == "True/LocalChanges"
+    unchanged = await create_clone(world, clone_of("blueprints.web.v1"), package="plain")
+    await world.run(Phase.SOURCE, unchanged)
+    await publish(world, unchanged, clone.url, "drafts/live/plain/v1")
+    source = upgrade(UpdateStrategy.FAST_FORWARD, currentPackage=unchanged)
+    done = await create_clone(world, source, package="plain", workspace="v2")
+    await world.run(Phase.SOURCE, done)
+    new = tree(world.git.path, "web/v2:web")
+    merged = tree(clone.path, "drafts/live/plain/v2:live/plain")
+    assert {path for path in merged if merged[path] != new.get(path)} == {"Kptfile", "package-context.yaml"}
+
+
+async def test_an_upgrade_that_ends_at_any_of_its_writes_is_finished_by_the_next_attempt(
+    world: World, clone: GitRepository
+) -> None:
+    name = await create_clone(world, upgrade(), workspace="v2")
+    obj = await world.get(name)
+    for write in range(1, 20):
+        world.worker.stop_at(write)
+        try:
+            await world.run(Phase.SOURCE, name, attempt=write, obj=obj)
+        except asyncio.CancelledError:
+            continue
+        break
+    assert write > 2
+    subjects = messages(clone.path, BRANCH)
+    assert [subject for subject in subjects if subject == "Upgrading revision"] == subjects[:1]
+    assert show(clone.path, BRANCH, f"{ROOT}/settings.yaml") == MERGED_CONFIG
+    check_rules(await world.get(name))
+
+
+WRONG = {
+    "current package of another": ({"currentPackage": "blueprints.web.v1"}, "currentPackage names 'blueprints.web.v1'"),
+    "upstreams of two packages": ({"newUpstream": "deployments.shop.web.v1"}, "must be revisions of one package"),
+    "no name": ({"newUpstream": ""}, "upgrade.newUpstream names no PackageRevision"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_an_upgrade_across_packages_is_refused(world: World, clone: GitRepository, wrong: str) -> None:
+    changed, words = WRONG[wrong]
+    name = await create_clone(world, upgrade(**changed), workspace="v2")
+    assert words in await world.fails(Phase.SOURCE, name, ErrorKind.STALLED)
+    assert reason(await world.get(name), "Stalled") == "True/InvalidSpec"
+    assert f"refs/heads/{BRANCH}" not in clone.refs()
+
+
+async def test_an_upgrade_waits_for_what_is_not_published(world: World, clone: GitRepository) -> None:
+    await world.create("v3", source={"copyFrom": {"name": "blueprints.web.v2"}})
+    name = await create_clone(world, upgrade(newUpstream="blueprints.web.v3"), workspace="v2")
+    assert "upgrade.newUpstream names" in await world.fails(Phase.SOURCE, name, ErrorKind.WAITING)
+    assert reason(await world.get(name), "Ready") == "False/SourceNotPublished"
