@@ -86,8 +86,8 @@ class SourceContent:
         if old.package != new.package:
             raise Stalled(
                 Reason.INVALID_SPEC,
-                f"spec.source.upgrade.newUpstream names {new.name!r} and oldUpstream {old.name!r}: they must be revisions"
-                " of one package; delete this object and create it again with the right ones",
+                f"spec.source.upgrade.newUpstream names {new.name!r} and oldUpstream {old.name!r}: they must be"
+                " revisions of one package; delete this object and create it again with the right ones",
             )
         sides = [await snapshot_of(self._git, revision) for revision in (old, new, current)]
         for side in sides:
