@@ -13,7 +13,8 @@ from api.conditions import MESSAGE_LIMIT, Reason
 from functions.errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
 from gitrepo import errors as git
 from gitrepo.refs import InvalidName
-from kpt.errors import FunctionFailed, InvalidPackage, PackageError, YamlError
+from gitrepo.trees import InvalidContent
+from kpt.errors import FunctionFailed, InvalidPackage, LocalChanges, PackageError, YamlError
 from kube import errors as k8s
 
 TRANSIENT, STALLED = ErrorKind.TRANSIENT, ErrorKind.STALLED
@@ -30,6 +31,8 @@ TABLE: list[tuple[Exception, ErrorKind, str]] = [
     (git.GitQuotaExceeded("x"), STALLED, Reason.GIT_QUOTA_EXCEEDED),
     (InvalidName("x"), STALLED, Reason.INVALID_SPEC),
     (PackageError("x"), STALLED, Reason.INVALID_PACKAGE),
+    (LocalChanges(["a"]), STALLED, Reason.LOCAL_CHANGES),
+    (InvalidContent("x"), STALLED, Reason.INVALID_PACKAGE),
     (InvalidPackage("Kptfile", "x"), STALLED, Reason.INVALID_PACKAGE),
     (YamlError("x"), STALLED, Reason.INVALID_PACKAGE),
     (FunctionFailed("image", "x"), STALLED, Reason.RENDER_FAILED),
