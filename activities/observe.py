@@ -34,10 +34,13 @@ class Observer:
         except NotFound:
             return Facts(exists=False)
         spec = PackageRevision.model_validate(obj).spec
-        context = await self._repositories.context(key.namespace, spec.repository) if spec.repository else ""
-        facts = facts_of(obj, context)
-        if facts.source_pending and spec.source is not None and not facts.deleting:
-            context += await self._upstreams.context(key.namespace, spec.source.references)
+        facts = facts_of(obj, "")
+        source = spec.source if facts.source_pending and not facts.deleting else None
+        secret, context = source.secret if source else "", ""
+        if spec.repository:
+            context = await self._repositories.context(key.namespace, spec.repository, secret)
+        if source is not None:
+            context += await self._upstreams.context(key.namespace, source.references)
         return facts.model_copy(update={"context": context})
 
 

@@ -1,20 +1,23 @@
 """From a Repository object and its Secret to something Git can talk to."""
 
-import base64
-import binascii
 import hashlib
+import logging
 from dataclasses import dataclass
 from typing import Any
 
+from activities.credentials import SSH_AUTH, GitSecret, bundle_name, read_bundle, read_secret
 from activities.failures import Stalled, Waiting
 from activities.looks import Looks
 from api.conditions import Reason
 from api.repository import Repository
 from gitrepo.commits import Author
-from gitrepo.remote import BasicAuth, BearerToken, Credentials, Remote
+from gitrepo.errors import sanitize
+from gitrepo.remote import Remote, is_ssh
 from kube.client import KubeClient
-from kube.errors import NotFound
+from kube.errors import Forbidden
 from kube.resources import REPOSITORIES, SECRETS
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class Repositories:
 
     def __init__(self, kube: KubeClient) -> None:
         """Take the API client."""
-        self._kube = kube
         self._looks = Looks(kube, REPOSITORIES)
+        self._secrets = Looks(kube, SECRETS)
 
     async def raw(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Return the Repository object as it is now, or None where there is none.
@@ -48,13 +51,23 @@ class Repositories:
         """
         return await self._looks.get(namespace, name)
 
-    async def context(self, namespace: str, name: str) -> str:
-        """Return a digest that changes when the Repository appears, goes or gets another spec."""
+    async def context(self, namespace: str, name: str, *secrets: str) -> str:
+        """Return a digest that changes when the Repository appears, goes or gets another spec, and with its Secret.
+
+        Args:
+            namespace: Of all of them.
+            name: Of the Repository.
+            secrets: Names of other Secrets that are needed; an empty one counts for nothing.
+        """
         raw = await self.raw(namespace, name)
         if raw is None:
             return ""
-        metadata = raw["metadata"]
-        return hashlib.sha256(f"{metadata['uid']}/{metadata.get('generation', 0)}".encode()).hexdigest()[:16]
+        metadata, git = raw["metadata"], raw["spec"].get("git") or {}
+        versions = [f"{metadata['uid']}/{metadata.get('generation', 0)}"]
+        for secret in filter(None, ((git.get("secretRef") or {}).get("name"), *secrets)):
+            found = await self._secrets.get(namespace, secret)
+            versions.append(found["metadata"]["resourceVersion"] if found else "")
+        return hashlib.sha256("/".join(versions).encode()).hexdigest()[:16]
 
     async def access(self, namespace: str, name: str) -> RepositoryAccess:
         """Return what is needed to work in the repository's Git.
@@ -101,40 +114,36 @@ class Repositories:
             Stalled: The Secret cannot be used.
             InvalidName: The address is none that Git packages are fetched from.
         """
-        credentials = await self._credentials(namespace, secret, named_by) if secret else None
-        return Remote(url=url, credentials=credentials)
+        found = GitSecret(None)
+        if secret:
+            found = read_secret(await self._secret(namespace, secret, named_by), url)
+        elif is_ssh(url):
+            raise Stalled(
+                Reason.INVALID_SECRET,
+                f"the address {sanitize(url)} is one of SSH, and {named_by} names no Secret: name one of type"
+                f" {SSH_AUTH} with ssh-privatekey and known_hosts",
+            )
+        bundle = found.ca_bundle
+        if bundle is None and url.startswith("https:"):
+            bundle = await self._bundle(namespace)
+        return Remote(url, found.credentials, bundle, secret=secret)
 
-    async def _credentials(self, namespace: str, name: str, named_by: str) -> Credentials:
-        try:
-            secret = await self._kube.get(SECRETS, namespace, name)
-        except NotFound as error:
+    async def _secret(self, namespace: str, name: str, named_by: str) -> dict[str, Any]:
+        secret = await self._secrets.get(namespace, name)
+        if secret is None:
             raise Waiting(
                 Reason.SECRET_NOT_FOUND,
                 f"waiting for Secret {name!r} in namespace {namespace!r}, which {named_by} names; create it, or correct"
                 " the name",
-            ) from error
-        return _credentials(name, secret)
-
-
-def _credentials(name: str, secret: dict[str, Any]) -> Credentials:
-    data = secret.get("data") or {}
-    match secret.get("type"):
-        case "kubernetes.io/basic-auth":
-            return BasicAuth(username=_value(name, data, "username"), password=_value(name, data, "password"))
-        case "Opaque" if "bearerToken" in data:
-            return BearerToken(token=_value(name, data, "bearerToken"))
-        case other:
-            raise Stalled(
-                Reason.INVALID_SECRET,
-                f"Secret {name!r} of type {other!r} holds no Git credentials: use type kubernetes.io/basic-auth with"
-                " username and password, or type Opaque with bearerToken",
             )
+        return secret
 
-
-def _value(name: str, data: dict[str, str], key: str) -> str:
-    try:
-        return base64.b64decode(data[key], validate=True).decode()
-    except KeyError as error:
-        raise Stalled(Reason.INVALID_SECRET, f"Secret {name!r} has no key {key!r}") from error
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise Stalled(Reason.INVALID_SECRET, f"Secret {name!r}: key {key!r} is not base64-encoded UTF-8") from error
+    async def _bundle(self, namespace: str) -> str | None:
+        name = bundle_name(namespace)
+        try:
+            secret = await self._secrets.get(namespace, name)
+        except Forbidden:
+            # Who binds the worker's role to single Secrets need not know of this one.
+            logger.debug("Secret %s/%s may not be read; the system's authorities are trusted alone", namespace, name)
+            return None
+        return read_bundle(secret) if secret is not None else None

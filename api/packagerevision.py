@@ -123,6 +123,12 @@ class PackageSource(ApiModel):
     upgrade: UpgradeSource | None = Field(None, description="Merge upstream's changes into a package.")
 
     @property
+    def secret(self) -> str:
+        """Name of the Secret that the content is fetched with; empty for none."""
+        git = self.clone_from.git if self.clone_from is not None else None
+        return git.secret_ref.name if git is not None and git.secret_ref is not None else ""
+
+    @property
     def references(self) -> list[str]:
         """Names of the PackageRevisions that must be published before the content can be made."""
         upgrade = self.upgrade or UpgradeSource()

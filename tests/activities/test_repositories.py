@@ -11,6 +11,7 @@ from gitrepo.remote import BasicAuth, BearerToken
 from kube.client import KubeClient, Object
 from kube.resources import REPOSITORIES, SECRETS
 from tests.activities.world import World
+from tests.servers.authority import Authority
 from tests.servers.control_plane import ControlPlane
 
 
@@ -18,11 +19,11 @@ def encode(**data: str) -> dict[str, str]:
     return {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
 
 
-async def secret(world: World, kind: str, data: dict[str, str]) -> None:
+async def secret(world: World, kind: str, data: dict[str, str], name: str = "git-auth") -> None:
     body = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": "git-auth", "namespace": world.namespace},
+        "metadata": {"name": name, "namespace": world.namespace},
         "type": kind,
         "data": data,
     }
@@ -66,26 +67,46 @@ async def test_credentials(
     assert "t0ken" not in repr(access)
 
 
-@pytest.mark.parametrize(
-    ("kind", "data", "told"),
-    [
-        ("Opaque", encode(token="s3cret"), "type 'Opaque' holds no Git credentials"),
-        ("example.com/other", encode(bearerToken="s3cret"), "type 'example.com/other' holds no Git credentials"),
-        ("kubernetes.io/basic-auth", encode(username="ada"), "no key 'password'"),
-        ("Opaque", {"bearerToken": "/w=="}, "key 'bearerToken' is not"),
-    ],
-    ids=["no token", "another type", "no password", "not UTF-8"],
-)
-async def test_a_secret_that_cannot_be_used_is_named_without_its_words(
-    world: World, repositories: Repositories, kind: str, data: dict[str, str], told: str
-) -> None:
+async def test_a_secret_that_cannot_be_used(world: World, repositories: Repositories) -> None:
     await private(world)
-    await secret(world, kind, data)
-    with pytest.raises(Stalled) as raised:
+    await secret(world, "Opaque", encode(token="s3cret"))
+    with pytest.raises(Stalled, match="type 'Opaque' holds no Git credentials") as raised:
         await repositories.access(world.namespace, "private")
     assert (raised.value.reason, "git-auth" in raised.value.message) == ("InvalidSecret", True)
-    assert told in raised.value.message
     assert "s3cret" not in raised.value.message
+
+
+async def test_the_bundle_of_a_namespace_is_for_those_without_one(world: World, repositories: Repositories) -> None:
+    await world.register("open", "https://git.example.com/x.git")
+    await world.register("plain", "http://git.example.com/x.git")
+    await private(world)
+    mine, shared = Authority("mine").pem, Authority("shared").pem
+    await secret(world, "Opaque", encode(bearerToken="t0ken", **{"ca.crt": mine}))
+    await secret(world, "Opaque", encode(**{"ca.crt": shared}), f"{world.namespace}-ca-bundle")
+    found = [(await repositories.access(world.namespace, name)).remote for name in ("open", "plain", "private")]
+    assert [remote.ca_bundle for remote in found] == [shared, None, mine]
+    assert found[2].secret == "git-auth"
+
+
+async def test_an_ssh_repository_without_a_secret(world: World, repositories: Repositories) -> None:
+    await world.register("bare", "ssh://git:pw@git.example.com/x.git")
+    with pytest.raises(Stalled, match=r"names no Secret: name one of type kubernetes\.io/ssh-auth") as raised:
+        await repositories.access(world.namespace, "bare")
+    assert "pw" not in raised.value.message
+
+
+async def test_another_secret_is_another_context(world: World, repositories: Repositories) -> None:
+    await private(world)
+    contexts = [await repositories.context(world.namespace, "private")]
+    await secret(world, "Opaque", encode(bearerToken="t0ken"))
+    contexts.append(await repositories.context(world.namespace, "private"))
+    await world.kube.merge_patch(SECRETS, world.namespace, "git-auth", {"data": encode(bearerToken="another")})
+    contexts.append(await repositories.context(world.namespace, "private"))
+    contexts.append(await repositories.context(world.namespace, "private", "of-a-clone"))
+    await secret(world, "Opaque", encode(bearerToken="t0ken"), "of-a-clone")
+    contexts.append(await repositories.context(world.namespace, "private", "of-a-clone"))
+    assert len(set(contexts)) == 5
+    assert contexts[2] == await repositories.context(world.namespace, "private", "")
 
 
 async def test_a_secret_with_a_line_break_is_refused(world: World, repositories: Repositories) -> None:
