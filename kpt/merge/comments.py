@@ -48,6 +48,11 @@ class _Place:
 class _Merge:
     merged: Document
     edits: list[tuple[int, int, str]] = field(default_factory=list)
+    known: set[str] = field(init=False)
+    """The lines that are comments already: what stands above a new field upstream may belong to the one before it."""
+
+    def __post_init__(self) -> None:
+        self.known = {line.strip() for line in self.merged.text.splitlines() if line.lstrip().startswith("#")}
 
     def nodes(self, merged: Node, sides: tuple["Node | None", ...], texts: tuple[str, ...], shape: Shape) -> None:
         """Merge the comments below a node; `sides` and `texts` are those of base, upstream and local."""
@@ -80,7 +85,7 @@ class _Merge:
         if wanted is not None and place.line is not None and wanted != place.comment:
             self.edits.append((place.line.start, place.line.end, f" {wanted}" if wanted else ""))
         if local is None and upstream is not None and not place.head:
-            self._add_head(place, upstream.head)
+            self._add_head(place, [line for line in upstream.head if line not in self.known])
         self.nodes(place.node, tuple(side.node if side is not None else None for side in sides), texts, shape)
 
     def _add_head(self, place: _Place, lines: list[str]) -> None:

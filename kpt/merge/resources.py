@@ -79,9 +79,10 @@ class ResourceMerge:
         if not parsed:
             return
         links = _Links(*_sides(parsed))
-        if links.has_lost():
+        moved = [path for path in others if self._may_hold(path, links.missing_names())]
+        if moved:
             # What upstream changed may be in a file that only the local package changed.
-            parsed += [files for path in others if (files := self._read_leniently(path)) is not None]
+            parsed += [files for path in moved if (files := self._read_leniently(path)) is not None]
             links = _Links(*_sides(parsed))
         self._merge(links)
 
@@ -118,6 +119,10 @@ class ResourceMerge:
                     _check(name, path, cache[content])
                 versions.files[index] = cache[content]
         return versions
+
+    def _may_hold(self, path: str, names: set[bytes]) -> bool:
+        content = self.sides.local.get(path, b"")
+        return any(name in content for name in names)
 
     # Merging
 
@@ -218,9 +223,11 @@ class _Links:
         """Every file that takes part, sorted."""
         return sorted({*self.base.files, *self.upstream.files, *self.local.files})
 
-    def has_lost(self) -> bool:
-        """Whether the local package lacks something that may merely be elsewhere."""
-        return any(item not in self._to_local for item in self.base.items)
+    def missing_names(self) -> set[bytes]:
+        """Names of resources that the local package lacks, unless they are in a file that does not take part yet."""
+        missing = [item for item in self.base.items if item not in self._to_local]
+        missing += [item for item in self._new_upstream if item not in self._added_twice]
+        return {item.identity.name.encode() for item in missing if item.is_resource}
 
     def triples(self) -> Iterable[tuple[Item | None, Item | None, Item | None]]:
         """Each resource as base, upstream and local have it."""
