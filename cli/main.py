@@ -11,6 +11,7 @@ _COMMANDS = {
     "demo": "cli.commands.demo:demo",
     "status": "cli.commands.status:status",
     "diff": "cli.commands.diff:diff",
+    "render": "cli.commands.render:render",
     "worker": "cli.commands.worker:worker",
     "watcher": "cli.commands.watcher:watcher",
     "function-runner": "cli.commands.function_runner:function_runner",
@@ -37,7 +38,8 @@ def main() -> None:
     """Durable reconciler for kpt packages: one Temporal workflow per PackageRevision.
 
     `porchflow up` runs everything on this machine; worker, watcher, function-runner and content-api are its parts, to
-    run against an existing cluster and Temporal. `porchflow diff` compares package revisions.
+    run against an existing cluster and Temporal. `porchflow diff` compares package revisions; `porchflow render`
+    renders a package in a folder.
     """
 
 

@@ -30,15 +30,16 @@ _GLOBALS = starlark.Globals.extended_by([starlark.LibraryExtension.Json, starlar
 
 def run(call: Call) -> None:
     """Run the program; its changes of `ctx.resource_list["items"]` become the package's."""
+    output: list[str] = []
     try:
         name, source = _read_config(call.config)
-        output: list[str] = []
         items = _evaluate(name, source, call, output)
         call.items[:] = _merged(call.items, items)
-        call.log = "\n".join(output)
     except FunctionError as error:
         call.say(str(error), "error")
         raise
+    finally:
+        call.log = "\n".join(output)
 
 
 def _read_config(config: Value) -> tuple[str, str]:

@@ -1,0 +1,115 @@
+"""`porchflow render`."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from cli.settings import load_settings, settings_options
+
+if TYPE_CHECKING:
+    from cli.render.folder import Folder
+    from cli.settings import Settings
+    from gitrepo.trees import Files
+    from kpt.hydrate import RenderOutcome
+
+_TROUBLE = 2
+
+
+class _Trouble(click.ClickException):
+    """What keeps the command from rendering; not the exit code of a function that failed."""
+
+    exit_code = _TROUBLE
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path), default=".")
+@click.option("--dry-run", is_flag=True, help="Write nothing; print what would change as a unified diff.")
+@click.option(
+    "--check", is_flag=True, help="As --dry-run, with exit code 1 if more than the Kptfile's status would change."
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="Write what the functions said to this file as JSON; - is standard output.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="Tell of failures only.")
+@click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    help="Use colour [default: auto, on a terminal unless NO_COLOR is set].",
+)
+@settings_options("function_runner_address", "default_image_prefix", "function_timeout", "max_grpc_message_size")
+def render(
+    *,
+    folder: Path,
+    dry_run: bool,
+    check: bool,
+    results: Path | None,
+    quiet: bool,
+    color: Literal["auto", "always", "never"],
+    **flags: Any,  # noqa: ANN401 - the values of any setting
+) -> None:
+    """Render the package in a folder: run its pipelines as a PackageRevision's are run.
+
+    DIR has the package's Kptfile; the current folder is the default. Files are changed in place, and a failed rendering
+    changes only the status in the Kptfile. Builtin functions need nothing else; for other images give the address of a
+    function runner.
+
+    The exit code is 0 when the package is rendered, 1 when a function failed (or, with --check, when files would
+    change), 2 when nothing could be rendered.
+    """
+    settings = load_settings(flags)
+    from cli.render.folder import FolderError, read_folder, write_folder  # noqa: PLC0415 - help must be quick
+    from cli.render.report import as_data, lines_of  # noqa: PLC0415
+
+    try:
+        found = read_folder(folder)
+        outcome = asyncio.run(_render(settings, found))
+        new = found.with_texts(outcome.files)
+        if not (dry_run or check):
+            write_folder(found, new)
+    except FolderError as error:
+        raise _Trouble(str(error)) from None
+    if results is not None:
+        with click.open_file(str(results), "w", encoding="utf-8") as file:
+            file.write(json.dumps(as_data(outcome), indent=2, ensure_ascii=False) + "\n")
+    if not (quiet and outcome.ok):
+        click.echo("\n".join(lines_of(outcome)), err=True)
+    changed = _print_diff(found, new, color) if dry_run or check else False
+    sys.exit(0 if outcome.ok and not (check and changed) else 1)
+
+
+async def _render(settings: "Settings", folder: "Folder") -> "RenderOutcome":
+    from cli.render.evaluator import open_evaluator  # noqa: PLC0415 - see above
+    from functions.errors import RunnerUnavailable  # noqa: PLC0415
+    from kpt.hydrate import render  # noqa: PLC0415
+
+    async with open_evaluator(settings) as evaluator:
+        try:
+            return await render(folder.texts, evaluator, default_image_prefix=settings.default_image_prefix)
+        except RunnerUnavailable as error:
+            raise _Trouble(f"{error}; is it running, and is --function-runner-address right?") from None
+
+
+def _print_diff(folder: "Folder", new: "Files", color: Literal["auto", "always", "never"]) -> bool:
+    """Print how the files would change.
+
+    Returns:
+        Whether they would, but for the status in the Kptfile, which tells of each rendering anew.
+    """
+    from cli.diff.show import is_coloured, lines_of, print_coloured, print_plain  # noqa: PLC0415 - see above
+    from cli.render.report import same_but_for_status  # noqa: PLC0415
+    from gitrepo.diffs import compare_files  # noqa: PLC0415
+
+    diffs = compare_files(folder.files, new)
+    if is_coloured(color, dict(os.environ)):
+        print_coloured(lines_of(diffs, "unified"), sys.stdout)
+    else:
+        print_plain(lines_of(diffs, "unified"), sys.stdout.buffer)
+    return any(diff.path != "Kptfile" or not same_but_for_status(diff) for diff in diffs)

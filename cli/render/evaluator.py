@@ -1,0 +1,44 @@
+"""Runs the functions of a local rendering."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+
+from cli.settings import Settings
+from functions.builtin.pool import BuiltinRuntime, WorkerPool
+from functions.client import GrpcEvaluator
+from functions.errors import FunctionNotFound
+from kpt.evaluation import Evaluation, Evaluator
+
+_MOST_PROCESSES = 4
+
+
+class _Builtins:
+    """Builtin functions in processes of their own, so that one that never ends is killed."""
+
+    def __init__(self, runtime: BuiltinRuntime, time_limit: float) -> None:
+        self._runtime = runtime
+        self._time_limit = time_limit
+
+    async def __call__(self, image: str, resource_list: bytes) -> Evaluation:
+        try:
+            return await self._runtime.evaluate(image, resource_list, self._time_limit)
+        except FunctionNotFound:
+            hint = "without a function runner only builtin functions run: set --function-runner-address"
+            raise FunctionNotFound(image, hint) from None
+
+
+@contextlib.asynccontextmanager
+async def open_evaluator(settings: Settings) -> AsyncIterator[Evaluator]:
+    """The function runner of the settings; without one, the builtin functions."""
+    if settings.function_runner_address:
+        async with GrpcEvaluator(
+            settings.function_runner_address,
+            max_message_size=settings.max_grpc_message_size,
+            deadline=settings.function_timeout,
+        ) as evaluator:
+            yield evaluator
+        return
+    async with WorkerPool(min(_MOST_PROCESSES, os.cpu_count() or 1)) as pool:
+        prefixes = (settings.default_image_prefix,) if settings.default_image_prefix else ()
+        yield _Builtins(BuiltinRuntime(pool, prefixes), settings.function_timeout)

@@ -1,0 +1,138 @@
+"""A package in a folder of this machine: read without following links, written file by file."""
+
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from gitrepo.trees import File, Files, Mode
+
+_GIT = ".git"
+_PERMISSIONS = 0o777
+
+
+class FolderError(Exception):
+    """The folder cannot be read or written; the message says where and why."""
+
+
+class Folder(NamedTuple):
+    """What is in a folder.
+
+    Attributes:
+        root: the folder.
+        files: its files; links are among them as links.
+    """
+
+    root: Path
+    files: Files
+
+    @property
+    def texts(self) -> dict[str, bytes]:
+        """Content of the regular files by path."""
+        return {path: file.data for path, file in self.files.items() if file.mode is not Mode.SYMLINK}
+
+    def with_texts(self, texts: Mapping[str, bytes]) -> Files:
+        """The files with other contents; links and modes stay."""
+        links = {path: file for path, file in self.files.items() if file.mode is Mode.SYMLINK}
+        changed = {path: File(data, self._mode(path)) for path, data in texts.items()}
+        return {**links, **changed}
+
+    def _mode(self, path: str) -> Mode:
+        return self.files[path].mode if path in self.files else Mode.REGULAR
+
+
+def read_folder(root: Path) -> Folder:
+    """Read a package. What Git keeps for itself (`.git`) is left out.
+
+    Raises:
+        FolderError: no folder, no Kptfile in it, or a file that cannot be read or has no name in UTF-8.
+    """
+    if not root.is_dir():
+        raise FolderError(f"{root} is no folder: give the folder of a package, the one with its Kptfile")
+    if not (root / "Kptfile").is_file():
+        raise FolderError(f"{root} is no package: there is no Kptfile in it; `kpt pkg init` makes one")
+    return Folder(root, {_name(path, root): _read(path) for path in _paths(root)})
+
+
+def _paths(root: Path) -> list[Path]:
+    found: list[Path] = []
+    for folder, folders, names in os.walk(root, onerror=_refuse):
+        here = Path(folder)
+        found += [here / name for name in folders if (here / name).is_symlink()]
+        found += [here / name for name in names if name != _GIT]
+        folders[:] = sorted(name for name in folders if name != _GIT)
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    raise FolderError(f"cannot read {error.filename}: {error.strerror}")
+
+
+def _name(path: Path, root: Path) -> str:
+    name = path.relative_to(root).as_posix()
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise FolderError(f"the name of {os.fsencode(path)!r} is not UTF-8: rename the file") from None
+    return name
+
+
+def _read(path: Path) -> File:
+    try:
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            return File(os.fsencode(path.readlink()), Mode.SYMLINK)
+        if not stat.S_ISREG(mode):
+            raise FolderError(f"{path} is neither file nor folder nor link: a package cannot hold it")
+        return File(path.read_bytes(), Mode.EXECUTABLE if mode & stat.S_IXUSR else Mode.REGULAR)
+    except OSError as error:
+        raise FolderError(f"cannot read {path}: {error.strerror}") from None
+
+
+def write_folder(folder: Folder, files: Files) -> None:
+    """Make the folder hold these files: those that changed are written anew, those that are gone removed.
+
+    Each file is replaced at once, so that whoever looks meanwhile sees the old one or the new one.
+
+    Raises:
+        FolderError: a file cannot be written or removed.
+    """
+    changed = [path for path, file in files.items() if folder.files.get(path) != file]
+    for path in changed:
+        _check_links(folder.root, path)
+    for path in changed:
+        _write(folder.root / path, files[path])
+    for path in folder.files.keys() - files.keys():
+        _remove(folder.root, path)
+
+
+def _check_links(root: Path, path: str) -> None:
+    """A function may name any path in the package, and a link there may lead anywhere."""
+    for place in [root / path, *(root / parent for parent in Path(path).parents)][:-1]:
+        if place.is_symlink():
+            raise FolderError(f"a function wrote {path}, but {place} is a link, and links are not followed")
+
+
+def _write(path: Path, file: File) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
+            new.write(file.data)
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else file.mode & _PERMISSIONS
+        Path(new.name).chmod(mode)
+        Path(new.name).replace(path)
+    except OSError as error:
+        raise FolderError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _remove(root: Path, path: str) -> None:
+    target = root / path
+    try:
+        target.unlink()
+        for parent in target.relative_to(root).parents:
+            if parent != Path() and not any((root / parent).iterdir()):
+                (root / parent).rmdir()
+    except OSError as error:
+        raise FolderError(f"cannot remove {target}: {error.strerror}") from None

@@ -1,0 +1,57 @@
+"""What a rendering did, for people and for programs."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from gitrepo.diffs import FileDiff
+from kpt.errors import YamlError
+from kpt.hydrate import RenderOutcome
+from kpt.krm import map_of
+from kpt.yaml_text import load
+
+
+def lines_of(outcome: RenderOutcome) -> Iterator[str]:
+    """One line per function, with its results below, then the outcome."""
+    package = None
+    for step in outcome.steps:
+        if step.package != package:
+            package = step.package
+            yield f'Package "{package or "."}":'
+        word = "PASS" if step.ok else "FAIL"
+        yield f"[{word}] {step.kind} {step.label} in {step.duration:.2f} s"
+        yield from (f"  {result}" for result in step.results)
+        yield from (f"  {line}" for line in (step.stderr or step.execution_error).splitlines())
+    yield "rendered" if outcome.ok else f"not rendered: {outcome.message}"
+
+
+def as_data(outcome: RenderOutcome) -> dict[str, Any]:
+    """The outcome for a file of results: plain values under the names of the Kptfile's `renderStatus`."""
+    return {
+        "ok": outcome.ok,
+        "message": outcome.message,
+        "steps": [
+            {
+                "package": step.package or ".",
+                "kind": step.kind,
+                "name": step.name,
+                "image": step.image,
+                "exitCode": step.exit_code,
+                "durationSeconds": round(step.duration, 3),
+                "stderr": step.stderr,
+                "executionError": step.execution_error,
+                "results": [result.model_dump(exclude_defaults=True) for result in step.results],
+            }
+            for step in outcome.steps
+        ],
+    }
+
+
+def same_but_for_status(diff: FileDiff) -> bool:
+    """Whether two versions of a Kptfile say the same about the package; what was rendered last is not about it."""
+    if diff.old is None or diff.new is None:
+        return False
+    try:
+        old, new = (map_of(load(file.data.decode())) for file in (diff.old, diff.new))
+    except (YamlError, UnicodeDecodeError):
+        return False
+    return {**old, "status": None} == {**new, "status": None}
