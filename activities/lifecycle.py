@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from activities.approval import Approvals
 from activities.definitions import PhaseInput, PhaseResult
 from activities.failures import Stalled
 from activities.labels import LatestLabel
@@ -24,11 +25,12 @@ _Move = Callable[[Target, PackageState], Awaitable[PackageState]]
 class LifecyclePhase:
     """Draft <-> Proposed -> Published <-> DeletionProposed, as Git has it."""
 
-    def __init__(self, git: GitStore, reporter: StatusReporter, latest: LatestLabel) -> None:
+    def __init__(self, git: GitStore, reporter: StatusReporter, latest: LatestLabel, approvals: Approvals) -> None:
         """Take what the phase works with."""
         self._git = git
         self._reporter = reporter
         self._latest = latest
+        self._approvals = approvals
         draft, proposed, published, deletion = Lifecycle
         self._moves: dict[tuple[Lifecycle, Lifecycle], tuple[_Move, ...]] = {
             (draft, proposed): (self._propose,),
@@ -167,6 +169,8 @@ class LifecyclePhase:
     async def _report(self, target: Target, before: PackageState, after: PackageState, desired: Lifecycle) -> None:
         obj = target.obj
         target.fields = {"selfLock": self_lock(target, after), **_published_fields(after)}
+        if after.lifecycle is not None and after.lifecycle.is_published:
+            target.fields |= await self._approvals.fields(target.annotations)
         if desired is Lifecycle.DRAFT and facts_of(obj, "").render_pending:
             report = Report(fields={**target.fields, "lastRun": run_of("Running")}, conditions=_render_follows(obj))
         elif desired is Lifecycle.DRAFT:

@@ -2,6 +2,7 @@
 
 from temporalio import activity
 
+from activities.approval import Approvals
 from activities.claims import Claims
 from activities.definitions import Facts, ObjectKey, Phase, PhaseInput, PhaseResult, ReconcileActivities
 from activities.failures import classify, to_application_error
@@ -40,7 +41,7 @@ class PhaseActivities(ReconcileActivities):
         content = SourceContent(git, repositories, upstreams)
         self._source = SourcePhase(git, content, Claims(kube, repositories), reporter, rendered)
         self._render = RenderPhase(git, evaluator, reporter, rendered, default_image_prefix)
-        self._lifecycle = LifecyclePhase(git, reporter, latest)
+        self._lifecycle = LifecyclePhase(git, reporter, latest, Approvals(kube))
         self._finalizer = Finalizer(kube, git, latest)
 
     @activity.defn(name="observe")

@@ -12,11 +12,12 @@ from typing import Any, Final
 
 import yaml
 
-from api.conditions import ConditionType, Reason
+from api.conditions import ConditionType
 from api.definition import SPEC_STAYS, Rule
 from api.names import (
     APPROVAL_SUBRESOURCE,
     APPROVED_BY_ANNOTATION,
+    FINALIZER,
     PACKAGE_REVISION_PLURAL,
     PORCH_GROUP,
     RECONCILE_NOW_ANNOTATION,
@@ -215,25 +216,20 @@ IDENTITY: Final = Policy(
 DELETION: Final = Policy(
     name="porchflow-deletion",
     operations=("DELETE",),
-    only_if={"is-no-clean-up": f"!(request.userInfo.username in {_list(CLEANERS)})"},
-    variables={
-        "lifecycle": "oldObject.?spec.?lifecycle.orValue('')",
-        "mayApprove": _MAY_APPROVE,
-        # Of administrators, who have every verb, only those who are no people.
-        "reconciles": f"request.userInfo.username.startsWith('system:serviceaccount:') && {_MAY_RECONCILE}",
-        # Porchflow found out that nothing is there any more that a deletion could destroy.
-        "notInGit": f"{_STATUS}.?conditions.orValue([]).exists(c, c.type == '{ConditionType.READY}'"
-        f" && c.?reason.orValue('') == '{Reason.NOT_IN_GIT}')",
+    only_if={
+        "is-no-clean-up": f"!(request.userInfo.username in {_list(CLEANERS)})",
+        # Without our finalizer nothing happens to Git: so a sync lets objects go whose content is gone already.
+        "touches-git": f"'{FINALIZER}' in oldObject.?metadata.?finalizers.orValue([])",
     },
+    variables={"lifecycle": "oldObject.?spec.?lifecycle.orValue('')", "mayApprove": _MAY_APPROVE},
     checks=(
         Check(
-            "variables.lifecycle != 'Published' || variables.notInGit || variables.reconciles",
+            "variables.lifecycle != 'Published'",
             "oldObject.metadata.name + ' is Published: propose its deletion first, by setting spec.lifecycle to"
             " DeletionProposed (porchctl rpkg propose-delete), and delete it then'",
         ),
         Check(
-            "variables.lifecycle != 'DeletionProposed' || variables.notInGit || variables.mayApprove"
-            " || variables.reconciles",
+            "variables.lifecycle != 'DeletionProposed' || variables.mayApprove",
             f"'agreeing to the deletion of what is published is for approvers: ' + {_NO_APPROVER}",
             "Forbidden",
         ),

@@ -1,6 +1,7 @@
 """Real phases on a real API server and real Git, run as Temporal would run them."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,8 @@ from kube.client import KubeClient, Object
 from kube.events import EventRecorder
 from kube.resources import EVENTS, PACKAGEREVISIONS, REPOSITORIES
 from tests.e2e.packages import push_content
-from tests.servers.git import GitRepository
+from tests.servers.control_plane import ControlPlane
+from tests.servers.git import GitRepositories, GitRepository, commit_files
 
 PR = "porch.kpt.dev/v1alpha2"
 
@@ -182,6 +184,27 @@ class World:
         selector = f"involvedObject.name={name}"
         found = [event async for event in self.kube.list_all(EVENTS, self.namespace, field_selector=selector)]
         return [(event["type"], event["reason"], event["count"]) for event in found]
+
+
+@contextlib.asynccontextmanager
+async def entered(
+    control_plane: ControlPlane, namespace: str, git_server: GitRepositories, folder: Path
+) -> AsyncIterator[World]:
+    """Make a world in a namespace that exists."""
+    git = git_server.create()
+    await asyncio.to_thread(commit_files, git, "main", {"README.md": "packages of the test\n"}, "first commit")
+    async with (
+        await KubeClient.connect(control_plane.kubeconfig) as kube,
+        await Interrupted.connect(control_plane.kubeconfig) as worker,
+        GitStore(folder / "git-cache", server_timeout=30) as store,
+    ):
+        events = EventRecorder(kube)
+        world = World(kube, worker, namespace, git, store, events, folder)
+        await world.register("blueprints", git.url)
+        try:
+            yield world
+        finally:
+            await events.aclose()
 
 
 def condition(obj: Object, kind: str) -> Condition | None:
