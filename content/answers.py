@@ -1,9 +1,11 @@
 """How objects go out: in pieces that many answers share."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from aiohttp import web
 
+from api.names import CONTENT_API_VERSION, PACKAGE_REVISION_RESOURCES_KIND
 from content.encoding import Encoded, dumps
 from content.objects import metadata_of, object_pieces
 from content.packages import Found
@@ -11,6 +13,9 @@ from content.requests import Accepted, negotiate
 from content.tables import check_include, column_definitions, metadata_object, row_pieces
 
 _CHUNK_BYTES = 64 * 1024
+
+STARTED: Final = web.RequestKey("started", bool)
+"""Set on a request whose answer has begun: an error can only end the connection then."""
 
 
 class Answer:
@@ -36,7 +41,8 @@ class Answer:
         match self._accepted.shape:
             case "Table":
                 version = metadata_of(found)["resourceVersion"]
-                pieces = [self.table_head({"resourceVersion": version}), *self.pieces(found, content), b"]}"]
+                tail = b'],"metadata":' + dumps({"resourceVersion": version}) + b"}"
+                pieces = [self.list_head(), *self.pieces(found, content), tail]
             case _:
                 pieces = self.pieces(found, content)
         return await self._send(pieces)
@@ -50,15 +56,17 @@ class Answer:
                 return [dumps(metadata_object(found, content, self._accepted.version))]
         return object_pieces(found, content)
 
-    def table_head(self, metadata: dict[str, object]) -> bytes:
-        """Return a table's JSON up to its first row."""
-        head = {
-            "kind": "Table",
-            "apiVersion": f"meta.k8s.io/{self._accepted.version}",
-            "metadata": metadata,
-            "columnDefinitions": column_definitions(),
-        }
-        return dumps(head)[:-1] + b',"rows":['
+    def list_head(self) -> bytes:
+        """Return the JSON of a list or table up to its first item; the metadata follow the last one."""
+        version = f"meta.k8s.io/{self._accepted.version}"
+        match self._accepted.shape:
+            case "Table":
+                head = {"kind": "Table", "apiVersion": version, "columnDefinitions": column_definitions()}
+                return dumps(head)[:-1] + b',"rows":['
+            case "PartialObjectMetadata":
+                return dumps({"kind": "PartialObjectMetadataList", "apiVersion": version})[:-1] + b',"items":['
+        head = {"kind": f"{PACKAGE_REVISION_RESOURCES_KIND}List", "apiVersion": CONTENT_API_VERSION}
+        return dumps(head)[:-1] + b',"items":['
 
     async def _send(self, pieces: Sequence[bytes]) -> web.StreamResponse:
         response = await self.begin(sum(map(len, pieces)))
@@ -76,6 +84,7 @@ class Answer:
         for text in self._warnings:
             response.headers.add("Warning", f'299 - "{_quoted(text)}"')
         response.content_length = length
+        self._request[STARTED] = True
         await response.prepare(self._request)
         return response
 

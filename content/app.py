@@ -2,17 +2,16 @@
 
 import asyncio
 import contextlib
-import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
-from content import discovery
+from content.answers import STARTED
 from content.authorization import Attributes, Authorizer
 from content.bodies import BodyReader
 from content.cache import ContentCache
@@ -20,10 +19,12 @@ from content.errors import ApiError, method_not_allowed, of_failure
 from content.frontproxy import FrontProxyWatch
 from content.identity import NotTrusted, User
 from content.limits import RateLimit
+from content.listing import Lister
 from content.packages import Packages
 from content.rendering import Healer, RenderRequests
-from content.requests import ROOT, Address, parse_address
+from content.requests import Address, parse_address
 from content.resources import Resources
+from content.static import static_document
 from content.tls import ServingTls
 from content.writing import Writer
 from gitrepo.packages import GitStore
@@ -79,7 +80,7 @@ class ContentServer:
         packages = Packages(kube, git, self.cache)
         self._writer = Writer(packages, git, self._requests)
         self.healer = Healer(kube, git, self._requests)
-        self._resources = Resources(packages, self._writer, BodyReader(settings.max_body))
+        self._resources = Resources(packages, Lister(kube, packages), self._writer, BodyReader(settings.max_body))
 
     async def aclose(self) -> None:
         """Bring pushes to their end, and drop the rest."""
@@ -94,8 +95,14 @@ class ContentServer:
         try:
             user = self._user(request)
             response = await self._limited(request, user)
-        except Exception as error:  # noqa: BLE001 - every error is sorted and shown
-            response = _failure(error, request)
+        except Exception as error:
+            response = _failure(error)
+            if STARTED in request:
+                # Whatever went out is not all: a connection that ends before its time says so.
+                logger.warning("an answer broke off: %s", error)
+                if request.transport is not None:
+                    request.transport.abort()
+                raise
         _audit(request, user, response, time.monotonic() - began)
         return response
 
@@ -118,7 +125,7 @@ class ContentServer:
 
     async def _route(self, request: web.Request, user: User) -> web.StreamResponse:
         path = request.rel_url.raw_path.rstrip("/") or "/"
-        if document := _static(path, request):
+        if document := static_document(path, request):
             return document
         address = parse_address(path)
         verb = _verb(request, address)
@@ -126,29 +133,6 @@ class ContentServer:
         await self._authorizer.check(user, Attributes(verb, address.resource, address.namespace, address.name))
         handler = self._resources.handler(verb, address)
         return await handler(request, user, address)
-
-
-def _static(path: str, request: web.Request) -> web.Response | None:
-    """Answer what is the same for everybody: the API server lets everybody see it, and so do we."""
-    documents: dict[str, dict[str, Any]] = {
-        "/apis": discovery.API_GROUPS,
-        ROOT.rpartition("/")[0]: discovery.API_GROUP,
-        ROOT: discovery.API_RESOURCES,
-    }
-    document = documents.get(path)
-    if document is None:
-        return None
-    if request.method not in {"GET", "HEAD"}:
-        raise method_not_allowed(request.method)
-    content_type = "application/json"
-    version = discovery.wanted_version(request.headers.get("Accept", "")) if path == "/apis" else ""
-    if version:
-        document, content_type = discovery.aggregated(version), discovery.aggregated_type(version)
-    etag = discovery.etag_of(document)
-    headers = {"ETag": etag, "Content-Type": content_type, "Vary": "Accept"}
-    if request.headers.get("If-None-Match") == etag:
-        return web.Response(status=304, headers=headers)
-    return web.Response(body=json.dumps(document).encode(), headers=headers)
 
 
 def _verb(request: web.Request, address: Address) -> str:
@@ -168,10 +152,10 @@ def _verb(request: web.Request, address: Address) -> str:
     raise method_not_allowed(request.method)
 
 
-def _failure(error: Exception, request: web.Request) -> web.Response:
+def _failure(error: Exception) -> web.Response:
     known = of_failure(error)
     if known is None:
-        logger.error("unexpected %s at %s", type(error).__name__, request.method, exc_info=error)
+        logger.error("unexpected %s", type(error).__name__, exc_info=error)
         known = ApiError(500, "InternalError", f"Internal error occurred: {type(error).__name__}; the log says more")
     headers = {"Retry-After": str(known.retry_after)} if known.retry_after is not None else {}
     return web.json_response(known.status(), status=known.code, headers=headers)

@@ -1,7 +1,5 @@
 """What is served, told in the two forms of discovery that Kubernetes has (API concepts, "Discovery API")."""
 
-import hashlib
-import json
 from typing import Any, Final
 
 from api.names import PACKAGE_REVISION_RESOURCES_KIND, PACKAGE_REVISION_RESOURCES_PLURAL, PORCH_GROUP
@@ -80,8 +78,3 @@ def wanted_version(accept: str) -> str:
         elif "as" not in given:
             return ""
     return ""
-
-
-def etag_of(document: dict[str, Any]) -> str:
-    """Return what a client names to be spared a document that it has."""
-    return f'"{hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest().upper()}"'

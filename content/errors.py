@@ -169,7 +169,7 @@ def _of_git(error: GitError, name: str) -> ApiError:
         case GitConflict():
             return conflict(name, text)
         case GitNotFound():
-            return not_found(name, text)
+            return not_found(name, text) if name else ApiError(404, "NotFound", text)
         case GitQuotaExceeded():
             return too_large(text)
         case GitHookDeclined():

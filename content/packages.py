@@ -1,6 +1,8 @@
 """From a PackageRevision to its content in Git."""
 
-from collections.abc import Mapping
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,7 @@ from content.encoding import Encoded, encode_files
 from content.errors import not_found
 from gitrepo.packages import GitStore
 from gitrepo.refs import TAGS, InvalidName, PackageLocation, branch_ref
+from gitrepo.remote import Remote
 from gitrepo.trees import Files
 from kube.client import KubeClient
 from kube.errors import NotFound
@@ -110,6 +113,17 @@ class Packages:
             return await encode_files(await self._git.read_package(remote, found.commit, path))
 
         return await self._cache.get((*remote.identity, found.commit, path), load)
+
+    async def fetch(self, found: Sequence[Found]) -> None:
+        """Bring the content of several package revisions here, with one request per repository.
+
+        What is not there, or a server that does not answer, shows when the content is read.
+        """
+        commits: dict[Remote, list[str]] = defaultdict(list)
+        for each in found:
+            commits[each.repository.remote].append(each.commit)
+        requests = (self._git.fetch(remote, wanted) for remote, wanted in commits.items())
+        await asyncio.gather(*requests, return_exceptions=True)
 
     async def files(self, registered: Registered, commit: str) -> Files:
         """Read the content at a commit as Git has it."""

@@ -20,6 +20,7 @@ from content.bodies import (
 from content.encoding import encode_files
 from content.errors import Cause, bad_request, conflict, invalid, method_not_allowed, no_such_path
 from content.identity import User
+from content.listing import Lister
 from content.packages import Found, Packages
 from content.patches import BadPatch, json_patch, merge_patch
 from content.requests import Address, dry_run, flag
@@ -31,12 +32,17 @@ Handler = Callable[[web.Request, User, Address], Awaitable[web.StreamResponse]]
 class Resources:
     """Reads and writes package content."""
 
-    def __init__(self, packages: Packages, writer: Writer, bodies: BodyReader) -> None:
-        """Take who reads, who writes, and who reads bodies."""
+    def __init__(self, packages: Packages, lister: Lister, writer: Writer, bodies: BodyReader) -> None:
+        """Take who reads one, who reads many, who writes, and who reads bodies."""
         self._packages = packages
         self._writer = writer
         self._bodies = bodies
-        self._handlers: dict[str, Handler] = {"get": self._get, "update": self._update, "patch": self._patch}
+        self._handlers: dict[str, Handler] = {
+            "get": self._get,
+            "list": lister.send,
+            "update": self._update,
+            "patch": self._patch,
+        }
 
     def handler(self, verb: str, address: Address) -> Handler:
         """Find who answers.

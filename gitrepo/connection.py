@@ -127,6 +127,13 @@ class Connection:
             await self._fetches.submit(_Want(await self.refs(), (commit,)))
         return await self.local(read)
 
+    async def fetch(self, commits: Sequence[str]) -> None:
+        """Bring commits here that are not, in one request; the access rule is that of `commit`."""
+        if not self._known:
+            await self.refs()
+        if missing := await self.local(lambda repo: [commit for commit in commits if commit not in repo]):
+            await self._fetches.submit(_Want(await self.refs(), tuple(missing)))
+
     async def local(self, work: Callable[[pygit2.Repository], T]) -> T:
         """Do work on the local repository on a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pools.local, self.cache.run, work)

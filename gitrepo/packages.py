@@ -1,7 +1,7 @@
 """Packages in Git: what the activities call."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -245,6 +245,14 @@ class GitStore:
         files = await connection.commit(snapshot.commit, lambda repo: read_stored(repo, wanted))
         self._bytes_read += sum(map(len, files.values()))
         return files
+
+    async def fetch(self, remote: Remote, commits: Sequence[str]) -> None:
+        """Bring commits here before their packages are read: one request to the server instead of one for each.
+
+        Raises:
+            GitNotFound: There is no such commit; others may be here or not.
+        """
+        await self._connection(remote).fetch(commits)
 
     async def task_of(self, remote: Remote, commit: str, location: PackageLocation) -> str:
         """Tell which task made a commit of a draft: a `TaskType`; empty for a commit that somebody else made.
