@@ -126,7 +126,7 @@ async def test_a_repository_that_cannot_be_read_is_left_out_with_a_warning(
     await asyncio.to_thread(path.rename, path.with_name("away.git"))
     output = await control_plane.kubectl("get", PRR, "-n", three.namespace)
     assert "Warning: " in output
-    assert "2 package revisions are left out" in output
+    assert "3 package revisions are left out" in output
     assert "blueprints.web.v1 " in output, "what is published does not change, and was read before"
 
 
