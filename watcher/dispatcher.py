@@ -117,6 +117,12 @@ class Dispatcher:
         ):
             self._enqueue(entry)
 
+    def wake(self, key: Key) -> None:
+        """Signal an object again that waits for what just happened; nothing where it needs no work."""
+        entry = self._entries.get(key)
+        if entry is not None:
+            self.offer(entry.target, again=True)
+
     def forget(self, key: Key) -> None:
         """Drop an object that is converged or gone; a signal of it that waits is not sent."""
         entry = self._entries.pop(key, None)

@@ -17,6 +17,7 @@ from kube.watching import (
 )
 from watcher.dispatcher import Dispatcher
 from watcher.needs import Key, key_of, needs_reconcile, target_of
+from watcher.waiters import Waiters
 
 
 class PackageRevisionWatcher:
@@ -37,6 +38,7 @@ class PackageRevisionWatcher:
         self._namespace = namespace
         self._timings = timings
         self._state = state
+        self._waiters = Waiters()
         self._unlisted: set[Key] = set()
 
     async def run(self) -> None:
@@ -62,15 +64,22 @@ class PackageRevisionWatcher:
                 self._look_at(obj, listed=True)
             case ListEnd():
                 for key in self._unlisted:
-                    self._dispatcher.forget(key)
+                    self._forget(key)
                 self._unlisted = set()
             case Changed(_, obj):
                 self._look_at(obj, listed=False)
             case Deleted(obj):
-                self._dispatcher.forget(key_of(obj))
+                self._forget(key_of(obj))
 
     def _look_at(self, obj: dict[str, object], *, listed: bool) -> None:
         if needs_reconcile(obj):
+            self._waiters.note(obj)
             self._dispatcher.offer(target_of(obj), again=listed)
         else:
-            self._dispatcher.forget(key_of(obj))
+            self._forget(key_of(obj))
+        for waiting in self._waiters.of(obj):
+            self._dispatcher.wake(waiting)
+
+    def _forget(self, key: Key) -> None:
+        self._waiters.forget(key)
+        self._dispatcher.forget(key)

@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 import os
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -128,3 +129,18 @@ async def ready(served: Served, store: GitStore) -> Served:
     """The served repository, with its main branch."""
     await store.ensure_branch(served.remote, "main", create_branch=True)
     return served
+
+
+@pytest.fixture
+def new_repository(served: Served) -> Callable[[], Served]:
+    """Makes more repositories on the same server, each with a main branch."""
+    numbers = itertools.count(1)
+
+    def make() -> Served:
+        path = create_bare_repository(served.path.parent, f"more-{next(numbers)}", durable=False)
+        made = Served(path, served.server, served.faults)
+        tree = made.git("hash-object", "-t", "tree", "-w", "--stdin", stdin="")
+        made.git("update-ref", "refs/heads/main", made.git("commit-tree", tree, "-m", "first commit"))
+        return made
+
+    return make

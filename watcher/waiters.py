@@ -1,0 +1,55 @@
+"""Who waits for which PackageRevision to be published."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from watcher.needs import Key, key_of
+
+
+class Waiters:
+    """Objects whose source names others, by what they name. Kept only while they need work."""
+
+    def __init__(self) -> None:
+        """Know of nobody."""
+        self._named: dict[Key, tuple[Key, ...]] = {}
+        self._waiting: dict[Key, set[Key]] = {}
+
+    def note(self, obj: Mapping[str, Any]) -> None:
+        """Take a raw object that needs work."""
+        key = key_of(obj)
+        self.forget(key)
+        named = _named(obj)
+        if named:
+            self._named[key] = named
+        for other in named:
+            self._waiting.setdefault(other, set()).add(key)
+
+    def forget(self, key: Key) -> None:
+        """Drop an object that needs no work, or is gone."""
+        for other in self._named.pop(key, ()):
+            waiting = self._waiting[other]
+            waiting.discard(key)
+            if not waiting:
+                del self._waiting[other]
+
+    def of(self, obj: Mapping[str, Any]) -> Iterable[Key]:
+        """Return who may go on now that a raw object is as it is: nobody while it is not published."""
+        published = bool((obj.get("status") or {}).get("revision"))
+        return sorted(self._waiting.get(key_of(obj), ())) if published else ()
+
+
+def _named(obj: Mapping[str, Any]) -> tuple[Key, ...]:
+    source = (obj.get("spec") or {}).get("source")
+    if not source or (obj.get("status") or {}).get("creationSource"):
+        return ()
+    namespace, _ = key_of(obj)
+    named = _references(source)
+    return tuple(dict.fromkeys((namespace, name) for name in named))
+
+
+def _references(source: Mapping[str, Any]) -> Iterable[str]:
+    """Name what a raw source refers to: what no schema has checked must not end the watch."""
+    clone, upgrade = source.get("cloneFrom") or {}, source.get("upgrade") or {}
+    for reference in (clone.get("upstreamRef"), source.get("copyFrom"), *upgrade.values()):
+        if isinstance(reference, dict) and reference.get("name"):
+            yield reference["name"]
