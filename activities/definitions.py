@@ -120,3 +120,32 @@ class ReconcileActivities(ABC):
     @abstractmethod
     async def finalize(self, request: PhaseInput) -> PhaseResult:
         """Remove what a deleted object owns in Git, then let the object go."""
+
+
+class SyncRequest(BaseModel):
+    """Asks for one sync of one Repository."""
+
+    namespace: str
+    name: str
+
+
+class SyncResult(BaseModel):
+    """What a sync did."""
+
+    summary: str
+    """One line for people: shown in the Temporal UI."""
+    revisions: int = 0
+    """Package revisions in Git."""
+    written: int = 0
+    """Objects that were made or changed."""
+    unsettled: int = 0
+    """Objects that somebody worked on meanwhile: worth another look soon."""
+
+
+class SyncActivities(ABC):
+    """What is done for a Repository."""
+
+    @activity.defn(name="sync_repository")
+    @abstractmethod
+    async def sync_repository(self, request: SyncRequest) -> SyncResult:
+        """Compare Git with the objects and make them agree; of a deleted Repository, remove the objects."""

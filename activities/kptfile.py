@@ -37,7 +37,7 @@ class KptfileMirror:
         if text is None:
             return obj
         kptfile = parse(decode("Kptfile", text))
-        spec, status = _spec(kptfile), {"packageConditions": _conditions(kptfile)}
+        spec, status = mirrored_spec(kptfile), {"packageConditions": mirrored_conditions(kptfile)}
         if any(
             (obj.get("spec") or {}).get(name, empty) != spec.get(name, empty) for name, empty in _EMPTY_SPEC.items()
         ):
@@ -75,7 +75,8 @@ def is_rendered(files: Mapping[str, bytes]) -> bool:
 _EMPTY_SPEC: dict[str, Any] = {"readinessGates": [], "packageMetadata": {}}
 
 
-def _spec(kptfile: Kptfile) -> dict[str, Any]:
+def mirrored_spec(kptfile: Kptfile) -> dict[str, Any]:
+    """Return the fields of the spec that show what the Kptfile says."""
     gates = [{"conditionType": gate} for gate in kptfile.readiness_gates]
     metadata = {
         name: dict(values)
@@ -90,7 +91,8 @@ def _spec(kptfile: Kptfile) -> dict[str, Any]:
     return spec
 
 
-def _conditions(kptfile: Kptfile) -> list[dict[str, Any]]:
+def mirrored_conditions(kptfile: Kptfile) -> list[dict[str, Any]]:
+    """Return `status.packageConditions`."""
     return [
         {
             key: value

@@ -13,7 +13,7 @@ from activities.phase import Target, acknowledged, run_of, to_the_end
 from activities.rendered import condition
 from activities.reporting import Report, StatusReporter
 from api.conditions import Condition, ConditionStatus, ConditionType, Reason
-from api.names import RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
+from api.names import ACCEPT_COMMIT_ANNOTATION, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
 from api.packagerevision import NEXT_LIFECYCLES, Lifecycle, PackageRevision
 from gitrepo.annotations import TaskType
 from gitrepo.packages import GitStore
@@ -61,6 +61,7 @@ class LifecyclePhase:
                 Reason.INVALID_SPEC, "spec.lifecycle is empty; set it to Draft to start working on the package"
             )
         before = await self._state(target)
+        _check_tag(target, before)
         after = await self._move(target, before, desired)
         await self._report(target, before, after, desired)
         if desired.is_published:
@@ -200,6 +201,25 @@ def _told(revision: PackageRevision, before: PackageState, after: PackageState) 
     # What was said of the last move stays: saying less, because it was done before, would be news.
     ready = (each for each in revision.status.conditions if each.type == ConditionType.READY)
     return next((each.message for each in ready if each.status is ConditionStatus.TRUE), "")
+
+
+def _check_tag(target: Target, state: PackageState) -> None:
+    """Refuse to take other content for a published revision, unless a person did."""
+    status = target.revision.status
+    reported, lock = reported_commit(status), published_ref(status)
+    if not lock or not reported or state.lifecycle is None or not state.lifecycle.is_published:
+        return
+    if state.commit not in {reported, target.annotations.get(ACCEPT_COMMIT_ANNOTATION)}:
+        raise Stalled(Reason.TAG_MOVED, tag_moved(lock, reported, state.commit))
+
+
+def tag_moved(ref: str, reported: str, found: str) -> str:
+    """Return what to tell a person of a Published revision whose tag is somewhere else now."""
+    return (
+        f"the tag {ref} was at {reported} when the revision was published, and is at {found} now: put it back with"
+        f" git push --force origin {reported}:refs/tags/{ref}, or accept the other content with the annotation"
+        f" {ACCEPT_COMMIT_ANNOTATION}: {found}"
+    )
 
 
 def _published_fields(state: PackageState) -> dict[str, Any]:

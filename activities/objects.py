@@ -1,10 +1,12 @@
 """Writes to the object a phase works on, which others write to as well."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from activities.failures import Superseded
+from activities.repositories import RepositoryAccess
 from api.intent import intent_key
+from api.names import FINALIZER, LATEST_REVISION_LABEL, REPOSITORY_API_VERSION, REPOSITORY_KIND, REPOSITORY_LABEL
 from kube.client import KubeClient
 from kube.errors import Conflict
 from kube.resources import PACKAGEREVISIONS
@@ -40,3 +42,38 @@ async def change_object(
             if intent_key(current) != intent_key(obj):
                 raise Superseded from None
     return await write(current)
+
+
+def owner_of(repository: RepositoryAccess) -> dict[str, str]:
+    """Return the owner reference to a Repository."""
+    return {
+        "apiVersion": REPOSITORY_API_VERSION,
+        "kind": REPOSITORY_KIND,
+        "name": repository.name,
+        "uid": repository.uid,
+    }
+
+
+def owned_metadata(metadata: Mapping[str, Any], repository: RepositoryAccess) -> dict[str, Any]:
+    """Return the merge patch of an object's metadata that adds finalizer, owner and labels; empty where all are there.
+
+    Args:
+        metadata: Of a PackageRevision of the Repository.
+        repository: The Repository.
+    """
+    patch: dict[str, Any] = {}
+    finalizers, labels = metadata.get("finalizers") or [], metadata.get("labels") or {}
+    if FINALIZER not in finalizers:
+        patch["finalizers"] = [*finalizers, FINALIZER]
+    owners = metadata.get("ownerReferences") or []
+    if not any(owner["kind"] == REPOSITORY_KIND and owner["uid"] == repository.uid for owner in owners):
+        # One of the same name and another uid is a Repository that was deleted and made again: garbage collection
+        # would delete what it seems to have left behind.
+        others = [owner for owner in owners if (owner["kind"], owner["name"]) != (REPOSITORY_KIND, repository.name)]
+        patch["ownerReferences"] = [*others, owner_of(repository)]
+    missing = {LATEST_REVISION_LABEL: "false"} if LATEST_REVISION_LABEL not in labels else {}
+    if labels.get(REPOSITORY_LABEL) != repository.name:
+        missing[REPOSITORY_LABEL] = repository.name
+    if missing:
+        patch["labels"] = missing
+    return patch

@@ -11,17 +11,14 @@ from temporalio import activity
 from activities.attempts import FirstAttempts
 from activities.definitions import ErrorKind, Phase, PhaseInput, PhaseResult
 from activities.failures import PhaseError, Stalled, Superseded, classify, to_application_error
-from activities.objects import change_object
+from activities.objects import change_object, owned_metadata
 from activities.reporting import Report, StatusReporter
 from activities.repositories import Repositories, RepositoryAccess
 from api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from api.intent import intent_key
 from api.names import (
-    FINALIZER,
-    LATEST_REVISION_LABEL,
     RECONCILE_NOW_ANNOTATION,
     RENDER_REQUEST_ANNOTATION,
-    REPOSITORY_API_VERSION,
     object_name,
 )
 from api.packagerevision import PackageRevision
@@ -140,13 +137,15 @@ class PhaseRunner:
         return obj
 
     async def _names_nothing(self, obj: dict[str, Any]) -> bool:
-        """Whether nothing in Git can be the object's: its Repository is gone, or its name was never the right one."""
+        """Whether nothing in Git goes with the object: its Repository goes or is gone, or its name was never right."""
         metadata, spec = obj["metadata"], PackageRevision.model_validate(obj).spec
         try:
             _check_spec(metadata["name"], spec.repository, spec.package_name, spec.workspace_name)
         except Stalled:
             return True
-        return await self._repositories.raw(metadata["namespace"], spec.repository) is None
+        repository = await self._repositories.raw(metadata["namespace"], spec.repository)
+        # A Repository that is being deleted takes its objects along, and nothing of what Git holds.
+        return repository is None or "deletionTimestamp" in repository["metadata"]
 
     async def _target(self, obj: dict[str, Any]) -> Target:
         metadata, spec = obj["metadata"], PackageRevision.model_validate(obj).spec
@@ -164,7 +163,7 @@ class PhaseRunner:
 
         async def own(current: dict[str, Any]) -> dict[str, Any]:
             metadata = current["metadata"]
-            patch = _ownership_patch(metadata, repository)
+            patch = owned_metadata(metadata, repository)
             if not patch:
                 return current
             patch["resourceVersion"] = metadata["resourceVersion"]
@@ -212,28 +211,6 @@ def _check_spec(name: str, repository: str, package: str, workspace: str) -> Non
             f"the object's name must say what it is: {name!r} has to be {wanted!r} (repository.package.workspace);"
             " create it under that name and delete this one",
         )
-
-
-def _ownership_patch(metadata: dict[str, Any], repository: RepositoryAccess) -> dict[str, Any]:
-    patch: dict[str, Any] = {}
-    finalizers = metadata.get("finalizers") or []
-    if FINALIZER not in finalizers:
-        patch["finalizers"] = [*finalizers, FINALIZER]
-    owners = metadata.get("ownerReferences") or []
-    if not any(owner["kind"] == "Repository" and owner["uid"] == repository.uid for owner in owners):
-        # One of the same name and another uid is a Repository that was deleted and made again: garbage collection
-        # would delete what it seems to have left behind.
-        others = [owner for owner in owners if (owner["kind"], owner["name"]) != ("Repository", repository.name)]
-        owner = {
-            "apiVersion": REPOSITORY_API_VERSION,
-            "kind": "Repository",
-            "name": repository.name,
-            "uid": repository.uid,
-        }
-        patch["ownerReferences"] = [*others, owner]
-    if LATEST_REVISION_LABEL not in (metadata.get("labels") or {}):
-        patch["labels"] = {LATEST_REVISION_LABEL: "false"}
-    return patch
 
 
 def run_of(outcome: str) -> dict[str, str]:

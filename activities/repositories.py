@@ -8,7 +8,7 @@ from typing import Any
 from activities.credentials import SSH_AUTH, GitSecret, bundle_name, read_bundle, read_secret
 from activities.failures import Stalled, Waiting
 from activities.looks import Looks
-from api.conditions import Reason
+from api.conditions import ConditionType, Reason
 from api.repository import Repository
 from gitrepo.commits import Author
 from gitrepo.errors import sanitize
@@ -33,6 +33,7 @@ class RepositoryAccess:
     author: Author
     deleting: bool = False
     """Whether the Repository object is on its way out."""
+    deployment: bool = False
 
 
 class Repositories:
@@ -73,7 +74,7 @@ class Repositories:
         """Return what is needed to work in the repository's Git.
 
         Raises:
-            Waiting: The Repository or its Secret does not exist (yet).
+            Waiting: The Repository or its Secret does not exist (yet), or the Repository is not to be used.
             Stalled: The Repository is of a type that holds no packages in Git, or the Secret cannot be used.
         """
         raw = await self.raw(namespace, name)
@@ -83,6 +84,17 @@ class Repositories:
                 f"waiting for Repository {name!r}: there is none in namespace {namespace!r}; register it, or correct"
                 " spec.repository",
             )
+        _check_usable(raw)
+        return await self.opened(raw)
+
+    async def opened(self, raw: dict[str, Any]) -> RepositoryAccess:
+        """Return what is needed to work in the Git of a Repository, in whatever state that is.
+
+        Raises:
+            Waiting: Its Secret does not exist (yet).
+            Stalled: It is of a type that holds no packages in Git, or the Secret cannot be used.
+        """
+        namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
         repository = Repository.model_validate(raw)
         git = repository.spec.git
         if git is None:
@@ -98,6 +110,7 @@ class Repositories:
             create_branch=bool(git.create_branch),
             author=Author.of_repository(git.author, git.email),
             deleting="deletionTimestamp" in raw["metadata"],
+            deployment=repository.spec.deployment,
         )
 
     async def unregistered(self, namespace: str, url: str, secret: str, named_by: str) -> Remote:
@@ -147,3 +160,13 @@ class Repositories:
             logger.debug("Secret %s/%s may not be read; the system's authorities are trusted alone", namespace, name)
             return None
         return read_bundle(secret) if secret is not None else None
+
+
+def _check_usable(raw: dict[str, Any]) -> None:
+    """Let nobody work in a Repository that is on its way out, or that is another one's double."""
+    name = raw["metadata"]["name"]
+    if "deletionTimestamp" in raw["metadata"]:
+        raise Waiting(Reason.DELETING, f"Repository {name!r} is being deleted; its package revisions go with it")
+    for condition in (raw.get("status") or {}).get("conditions") or []:
+        if condition["type"] == ConditionType.STALLED and condition["reason"] == Reason.DUPLICATE_REPOSITORY:
+            raise Waiting(Reason.DUPLICATE_REPOSITORY, f"Repository {name!r} is not used: {condition['message']}")

@@ -22,12 +22,13 @@ MESSAGE_LIMIT: Final = 1024
 
 
 class ConditionType(StrEnum):
-    """The conditions of a PackageRevision."""
+    """The conditions of a PackageRevision and of a Repository."""
 
     READY = "Ready"
     RENDERED = "Rendered"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
+    PAUSED = "Paused"
 
 
 class ConditionStatus(StrEnum):
@@ -65,6 +66,13 @@ class Reason(StrEnum):
     CONTENT_CHANGED = "ContentChanged"
     ILLEGAL_TRANSITION = "IllegalTransition"
     DELETION_REFUSED = "DeletionRefused"
+    DELETING = "Deleting"
+    DUPLICATE_REPOSITORY = "DuplicateRepository"
+    INVALID_SCHEDULE = "InvalidSchedule"
+    PAUSED = "Paused"
+    TAG_MOVED = "TagMoved"
+    REMOVED_FROM_GIT = "RemovedFromGit"
+    REGISTERED_IN_PART = "RegisteredInPart"
     FUNCTION_RUNNER_UNAVAILABLE = "FunctionRunnerUnavailable"
     GIT_AUTH_FAILED = "GitAuthFailed"
     GIT_REJECTED = "GitRejected"

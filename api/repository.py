@@ -103,6 +103,8 @@ class RepositoryStatus(ApiModel):
     observed_run_once_at: datetime | None = Field(None, description="The last runOnceAt that was done.")
     package_count: int | None = Field(None, description="Number of package revisions found.")
     git_commit_hash: str = Field("", description="Newest commit of the branch.")
+    observed_reconcile_now: str = Field("", description="The reconcile-now token that was handled last.")
+    observed_refs: str = Field("", description="Digest of the branches and tags that the objects were made from.")
 
 
 class Repository(KubeObject):

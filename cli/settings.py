@@ -76,13 +76,29 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("DEFAULT_IMAGE_PREFIX", "default_image_prefix"),
         description="put before the name of a function image that has no registry",
     )
-    queues: Annotated[tuple[Literal["reconcile", "render"], ...], NoDecode] = Field(
-        ("reconcile", "render"),
+    queues: Annotated[tuple[Literal["reconcile", "render", "sync"], ...], NoDecode] = Field(
+        ("reconcile", "render", "sync"),
         min_length=1,
         description="Temporal task queues to serve, separated by commas",
     )
     reconcile_slots: int = Field(50, ge=1, le=1000, description="activities of the reconcile queue at once, per worker")
     render_slots: int = Field(20, ge=1, le=1000, description="renderings at once, per worker")
+    sync_slots: int = Field(4, ge=1, le=100, description="syncs of Repositories at once, per worker")
+    sync_writes: int = Field(16, ge=1, le=200, description="objects that one sync writes at once")
+    sync_seconds: float = Field(
+        300.0, ge=1, description="seconds between two looks at the refs of a Repository without a schedule of its own"
+    )
+    full_sync_seconds: float = Field(
+        3600.0, ge=1, description="seconds after which a sync compares all objects although no ref moved"
+    )
+    removed_grace_seconds: float = Field(
+        600.0, ge=0, description="seconds an object is kept whose branch or tag is gone from Git"
+    )
+    annotated_repositories_only: bool = Field(
+        default=False,
+        description="sync only Repositories with the annotation porch.kpt.dev/v1alpha2-migration: true, where Porch"
+        " runs besides",
+    )
     cached_workflows: int = Field(1000, ge=0, description="workflow runs a worker keeps in memory; 0 replays each task")
     git_threads: int = Field(8, ge=1, le=256, description="threads for Git work, per worker")
     git_timeout: float = Field(30.0, gt=0, description="seconds a Git server may stay silent")

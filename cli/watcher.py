@@ -6,6 +6,7 @@ from cli.connect import connect_kubernetes, connect_temporal
 from cli.health import serve_health
 from cli.settings import Settings
 from watcher.app import WatcherHealth, run_watcher
+from watcher.schedules import RepositorySchedules
 from watcher.starter import WorkflowStarter
 
 
@@ -22,8 +23,10 @@ async def run(settings: Settings) -> None:
         await run_watcher(
             kube,
             starter,
+            RepositorySchedules(client),
             namespaces=settings.namespaces,
             in_flight=settings.signals_in_flight,
+            sync_seconds=settings.sync_seconds,
             relist_seconds=settings.relist_seconds,
             health=health,
         )

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.reconcile import PhaseActivities
+from activities.sync import RepositorySync, SyncOptions
 from cli.connect import connect_kubernetes, connect_temporal
 from cli.health import serve_health
 from cli.settings import Settings
@@ -21,7 +23,8 @@ from kpt.evaluation import Evaluator
 from kube.client import KubeClient
 from kube.events import EventRecorder
 from workflows.packagerevision import PackageRevisionWorkflow
-from workflows.policies import RECONCILE_QUEUE, RENDER_QUEUE
+from workflows.policies import RECONCILE_QUEUE, RENDER_QUEUE, SYNC_QUEUE
+from workflows.repositorysync import RepositorySyncWorkflow
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +74,16 @@ class WorkerHealth:
         return True, {"queues": list(self._queues)}
 
 
+@dataclass(frozen=True)
+class Activities:
+    """Everything that a worker can be asked to do."""
+
+    phases: PhaseActivities
+    sync: RepositorySync
+
+
 @contextlib.asynccontextmanager
-async def open_activities(settings: Settings, kube: KubeClient) -> AsyncIterator[PhaseActivities]:
+async def open_activities(settings: Settings, kube: KubeClient) -> AsyncIterator[Activities]:
     """Make the activities with their clients, and close those afterwards."""
     async with contextlib.AsyncExitStack() as stack:
         git = await stack.enter_async_context(
@@ -83,9 +94,20 @@ async def open_activities(settings: Settings, kube: KubeClient) -> AsyncIterator
         events = EventRecorder(kube)
         stack.push_async_callback(events.aclose)
         evaluator = await _open_evaluator(settings, stack)
-        yield PhaseActivities(
+        phases = PhaseActivities(
             kube=kube, git=git, evaluator=evaluator, events=events, default_image_prefix=settings.default_image_prefix
         )
+        yield Activities(phases, RepositorySync(kube=kube, git=git, events=events, options=_sync_options(settings)))
+
+
+def _sync_options(settings: Settings) -> SyncOptions:
+    return SyncOptions(
+        namespaces=settings.namespaces,
+        full_sync=timedelta(seconds=settings.full_sync_seconds),
+        writes_at_once=settings.sync_writes,
+        grace=timedelta(seconds=settings.removed_grace_seconds),
+        annotated_only=settings.annotated_repositories_only,
+    )
 
 
 async def _open_evaluator(settings: Settings, stack: contextlib.AsyncExitStack) -> Evaluator:
@@ -99,13 +121,15 @@ async def _open_evaluator(settings: Settings, stack: contextlib.AsyncExitStack) 
     return await stack.enter_async_context(evaluator)
 
 
-def build_workers(settings: Settings, client: Client, activities: PhaseActivities) -> list[Worker]:
+def build_workers(settings: Settings, client: Client, activities: Activities) -> list[Worker]:
     """Return one Temporal worker per configured queue."""
     workers = []
     if "reconcile" in settings.queues:
-        workers.append(_reconcile_worker(settings, client, activities))
+        workers.append(_reconcile_worker(settings, client, activities.phases))
     if "render" in settings.queues:
-        workers.append(_render_worker(settings, client, activities))
+        workers.append(_render_worker(settings, client, activities.phases))
+    if "sync" in settings.queues:
+        workers.append(_sync_worker(settings, client, activities.sync))
     return workers
 
 
@@ -132,6 +156,20 @@ def _render_worker(settings: Settings, client: Client, activities: PhaseActiviti
         task_queue=RENDER_QUEUE,
         activities=[activities.render],
         max_concurrent_activities=settings.render_slots,
+        max_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
+        default_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
+        graceful_shutdown_timeout=_GRACE,
+    )
+
+
+def _sync_worker(settings: Settings, client: Client, activities: RepositorySync) -> Worker:
+    return Worker(
+        client,
+        task_queue=SYNC_QUEUE,
+        workflows=[RepositorySyncWorkflow],
+        activities=[activities.sync_repository],
+        max_concurrent_activities=settings.sync_slots,
+        max_cached_workflows=settings.cached_workflows,
         max_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
         default_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
         graceful_shutdown_timeout=_GRACE,

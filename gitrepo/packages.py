@@ -17,6 +17,7 @@ from gitrepo.cache import CacheFolder, RepositoryCache
 from gitrepo.carrying import missing
 from gitrepo.commits import COMMITTER, DEFAULT_AUTHOR, Author
 from gitrepo.connection import Connection, Pools
+from gitrepo.discovery import DiscoveryKnowledge, digest_of
 from gitrepo.drafts import CommitOnDraft, Content, CreateDraft, Draft, EnsureBranch, Move, draft_refs, made_by
 from gitrepo.errors import GitNotFound
 from gitrepo.host_key_types import keep_host_keys_in
@@ -26,6 +27,7 @@ from gitrepo.refs import HEADS, TAGS, UNNUMBERED, PackageLocation, branch_ref, s
 from gitrepo.remote import Remote
 from gitrepo.snapshots import Edit, Snapshot, Stored, edit_tree, read_stored, take_snapshot
 from gitrepo.state import Knowledge, PackageState, needed_refs, read_state
+from gitrepo.survey import Survey, read_kptfiles, same_content, survey
 from gitrepo.trees import DEFAULT_LIMITS, Files, Limits, commit_at, read_package, write_files
 from gitrepo.view import RefView
 
@@ -93,6 +95,7 @@ class GitStore:
         self._local = ThreadPoolExecutor(threads, "git-local")
         self._caches: dict[str, tuple[RepositoryCache, Knowledge]] = {}
         self._connections: dict[tuple[str, str], Connection] = {}
+        self._discovered: dict[str, DiscoveryKnowledge] = {}
         self._pushed = PushStats()
         self._bytes_read = 0
 
@@ -270,6 +273,31 @@ class GitStore:
             return next((a.task for a in parse_annotations(found.message) if (a.package, a.workspace) == ours), "")
 
         return await self._connection(remote).commit(commit, read)
+
+    # Whole repositories
+
+    async def refs_digest(self, remote: Remote, branch: str, directory: str) -> str:
+        """Return a digest of the refs that a survey looks at: equal where it would find nothing new."""
+        return digest_of(await self._connection(remote).refs(), branch, directory)
+
+    async def survey(self, remote: Remote, branch: str, directory: str) -> Survey:
+        """Find all package revisions below a directory; see `gitrepo.survey.survey`.
+
+        Args:
+            remote: The repository.
+            branch: The Repository's branch.
+            directory: The Repository's directory.
+        """
+        knowledge = self._discovered.setdefault(remote.address, DiscoveryKnowledge())
+        return await survey(self._connection(remote), knowledge, branch, directory)
+
+    async def read_kptfiles(self, remote: Remote, trees: Sequence[str]) -> list[bytes | None]:
+        """Read the Kptfiles of packages that a survey found, by the packages' trees."""
+        return await read_kptfiles(self._connection(remote), trees)
+
+    async def same_content(self, remote: Remote, places: Sequence[tuple[str, str, str]]) -> list[bool]:
+        """Tell for each commit, directory and tree whether the commit still holds that tree there."""
+        return await same_content(self._connection(remote), places)
 
     # Drafts and proposals
 

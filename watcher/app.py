@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import timedelta
 from typing import Any, Protocol
 
 from kube.backoff import Backoff
@@ -13,11 +14,14 @@ from kube.watching import WatchState, WatchTimings
 from watcher.dispatcher import Dispatcher, Signaller
 from watcher.packagerevisions import PackageRevisionWatcher
 from watcher.repositories import RepositoryWatcher
+from watcher.schedules import Schedules
+from watcher.scheduling import SyncScheduling
 from watcher.starter import TemporalUnavailable
 
 logger = logging.getLogger(__name__)
 
 RELIST_SECONDS = 600.0
+SYNC_SECONDS = 300.0
 
 
 class Starter(Signaller, Protocol):
@@ -58,9 +62,11 @@ class WatcherHealth:
 async def run_watcher(
     kube: KubeClient,
     starter: Starter,
+    schedules: Schedules,
     *,
     namespaces: Sequence[str] = (),
     in_flight: int = 32,
+    sync_seconds: float = SYNC_SECONDS,
     relist_seconds: float = RELIST_SECONDS,
     health: WatcherHealth | None = None,
     timings: WatchTimings | None = None,
@@ -73,8 +79,10 @@ async def run_watcher(
     Args:
         kube: The API server.
         starter: Signals and starts workflows.
+        schedules: Starts the syncs of Repositories.
         namespaces: What to watch; none means all namespaces.
         in_flight: Calls to Temporal at once.
+        sync_seconds: Time between two syncs of a Repository without a schedule of its own.
         relist_seconds: Time after which everything is listed again and what is not converged is signalled again.
         health: Told how the watcher stands.
         timings: How the watches keep time; its `relist` is `relist_seconds`.
@@ -83,26 +91,36 @@ async def run_watcher(
     timings = replace(timings or WatchTimings(), relist=relist_seconds)
     await _prepare(starter, health)
     dispatcher = Dispatcher(starter, in_flight=in_flight)
-    watchers, states = _watchers(kube, dispatcher, namespaces, timings)
+    scheduling = SyncScheduling(schedules, usual=timedelta(seconds=sync_seconds))
+    watchers, states = _watchers(kube, dispatcher, scheduling, namespaces, timings)
     health.runs(dispatcher, states)
     logger.info("watching %s", ", ".join(state.name for state in states))
     async with asyncio.TaskGroup() as group:
         group.create_task(dispatcher.run())
+        group.create_task(scheduling.run())
         for watcher in watchers:
             group.create_task(watcher.run())
 
 
 def _watchers(
-    kube: KubeClient, dispatcher: Dispatcher, namespaces: Sequence[str], timings: WatchTimings
+    kube: KubeClient,
+    dispatcher: Dispatcher,
+    scheduling: SyncScheduling,
+    namespaces: Sequence[str],
+    timings: WatchTimings,
 ) -> tuple[list[PackageRevisionWatcher | RepositoryWatcher], list[WatchState]]:
     watchers: list[PackageRevisionWatcher | RepositoryWatcher] = []
     states: list[WatchState] = []
     for namespace in dict.fromkeys(namespaces) or (None,):
         where = f"in namespace {namespace}" if namespace else "in all namespaces"
-        for kind, what in ((PackageRevisionWatcher, "PackageRevisions"), (RepositoryWatcher, "Repositories")):
-            state = WatchState(f"{what} {where}")
-            watchers.append(kind(kube, dispatcher, namespace=namespace, timings=timings, state=state))
-            states.append(state)
+        packages, repositories = WatchState(f"PackageRevisions {where}"), WatchState(f"Repositories {where}")
+        watchers += [
+            PackageRevisionWatcher(kube, dispatcher, namespace=namespace, timings=timings, state=packages),
+            RepositoryWatcher(
+                kube, dispatcher, namespace=namespace, timings=timings, state=repositories, scheduling=scheduling
+            ),
+        ]
+        states += [packages, repositories]
     return watchers, states
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.intent import intent_key
-from api.names import FINALIZER, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
+from api.names import DISCOVERED_ANNOTATION, FINALIZER, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
 from api.packagerevision import Lifecycle
 
 Key = tuple[str, str]
@@ -74,10 +74,11 @@ def needs_reconcile(obj: Mapping[str, Any]) -> bool:
     metadata = obj.get("metadata") or {}
     if "deletionTimestamp" in metadata:
         return FINALIZER in (metadata.get("finalizers") or [])
-    status = obj.get("status") or {}
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    annotations = metadata.get("annotations") or {}
     if metadata.get("generation", 0) != status.get("observedGeneration", 0):
-        return True
-    spec, annotations = obj.get("spec") or {}, metadata.get("annotations") or {}
+        # What a sync made gets its status from the sync, a moment later; unless somebody was quicker to ask for more.
+        return not (DISCOVERED_ANNOTATION in annotations and metadata.get("generation") == 1 and not status)
     return (
         _source_due(metadata, spec, status) or _render_due(spec, annotations, status) or _asked_now(annotations, status)
     )

@@ -1,4 +1,4 @@
-"""From the watch of Repositories to signals: what waits for a Repository goes on as soon as it is there."""
+"""From the watch of Repositories to signals and syncs: what waits for a Repository goes on as soon as it is there."""
 
 import asyncio
 import contextlib
@@ -22,6 +22,8 @@ from kube.watching import (
 )
 from watcher.dispatcher import Dispatcher
 from watcher.needs import Key, key_of, needs_reconcile, target_of
+from watcher.scheduling import SyncScheduling
+from watcher.starter import TemporalUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +32,10 @@ Version = tuple[str, int]
 
 
 class RepositoryWatcher:
-    """Signals the PackageRevisions of a Repository that appeared, changed or went, where they still need work."""
+    """Keeps each Repository's schedule of syncs, and wakes the PackageRevisions that wait for a Repository.
+
+    That is: those of a Repository that appeared, changed or went, where they still need work.
+    """
 
     def __init__(
         self,
@@ -40,9 +45,11 @@ class RepositoryWatcher:
         namespace: str | None,
         timings: WatchTimings,
         state: WatchState,
+        scheduling: SyncScheduling,
     ) -> None:
-        """Take the clients, what to watch (None is all namespaces), and who is told how the watch stands."""
+        """Take the clients, what to watch (None is all namespaces), who is told how the watch stands, and who syncs."""
         self._client = client
+        self._scheduling = scheduling
         self._dispatcher = dispatcher
         self._namespace = namespace
         self._timings = timings
@@ -50,6 +57,7 @@ class RepositoryWatcher:
         self._known: dict[Key, Version] = {}
         self._unlisted: set[Key] = set()
         self._listed = False
+        self._all_known = asyncio.Event()
         self._to_wake: dict[Key, None] = {}
         self._waking = asyncio.Event()
         self._backoff = Backoff(first=timings.first_delay, longest=timings.longest_delay)
@@ -59,6 +67,7 @@ class RepositoryWatcher:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch())
             group.create_task(self._wake_forever())
+            group.create_task(self._tidy())
 
     async def _watch(self) -> None:
         events = watch_objects(self._client, REPOSITORIES, self._namespace, timings=self._timings, state=self._state)
@@ -73,13 +82,16 @@ class RepositoryWatcher:
                 self._unlisted = set(self._known)
             case Listed(obj):
                 self._unlisted.discard(key_of(obj))
+                self._scheduling.seen(obj, listed=True)
                 self._look_at(obj)
             case ListEnd():
                 self._listed = True
+                self._all_known.set()
                 for key in self._unlisted:
                     self._gone(key)
                 self._unlisted = set()
             case Changed(_, obj):
+                self._scheduling.seen(obj, listed=False)
                 self._look_at(obj)
             case Deleted(obj):
                 self._gone(key_of(obj))
@@ -96,7 +108,18 @@ class RepositoryWatcher:
 
     def _gone(self, key: Key) -> None:
         if self._known.pop(key, None) is not None:
+            self._scheduling.gone(key)
             self._wake(key)
+
+    async def _tidy(self) -> None:
+        """Once all Repositories are known, remove the schedules of those that went while no watcher ran."""
+        await self._all_known.wait()
+        while True:
+            try:
+                return await self._scheduling.remove_others(self._namespace, self._known)
+            except TemporalUnavailable as error:
+                logger.warning("cannot list the schedules of Repositories, trying again: %s", error)
+                await asyncio.sleep(self._backoff.next())
 
     def _wake(self, key: Key) -> None:
         self._to_wake[key] = None

@@ -5,7 +5,7 @@ from typing import Final
 from pydantic import BaseModel
 from temporalio.common import SearchAttributeKey
 
-from workflows.policies import RECONCILE_QUEUE
+from workflows.policies import RECONCILE_QUEUE, SYNC_QUEUE
 
 __all__ = [
     "LIFECYCLE_ATTRIBUTE",
@@ -15,14 +15,19 @@ __all__ = [
     "RECONCILE_QUEUE",
     "REPOSITORY_ATTRIBUTE",
     "SEARCH_ATTRIBUTES",
+    "SYNC_QUEUE",
+    "SYNC_WORKFLOW_NAME",
     "WORKFLOW_NAME",
     "WORKSPACE_ATTRIBUTE",
     "PackageRevisionInput",
+    "RepositorySyncInput",
+    "sync_id",
     "workflow_id",
 ]
 
 WORKFLOW_NAME: Final = "PackageRevisionWorkflow"
 LOOK_AGAIN_SIGNAL: Final = "look_again"
+SYNC_WORKFLOW_NAME: Final = "RepositorySyncWorkflow"
 
 REPOSITORY_ATTRIBUTE = SearchAttributeKey.for_keyword("Repository")
 PACKAGE_ATTRIBUTE = SearchAttributeKey.for_keyword("Package")
@@ -45,6 +50,18 @@ class PackageRevisionInput(BaseModel):
     name: str
 
 
+class RepositorySyncInput(BaseModel):
+    """Names the Repository that a workflow syncs."""
+
+    namespace: str
+    name: str
+
+
 def workflow_id(namespace: str, name: str) -> str:
     """Return the id of the one workflow that reconciles the PackageRevision `name` in `namespace`."""
     return f"packagerevision/{namespace}/{name}"
+
+
+def sync_id(namespace: str, name: str) -> str:
+    """Return the id of the schedule that syncs a Repository; the ids of its runs start with it."""
+    return f"repository/{namespace}/{name}"

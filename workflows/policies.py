@@ -15,6 +15,9 @@ RECONCILE_QUEUE = "reconcile"
 RENDER_QUEUE = "render"
 """Renderings only: its activity slots bound how many run at once. Replaces Porch's `max-concurrent-renders`."""
 
+SYNC_QUEUE = "sync"
+"""Syncs of Repositories: their workflow tasks and activities, apart from what users wait for."""
+
 SIGNALS_PER_RUN = 1_000
 """A run continues as new after this many signals: the server does not suggest it for them, and ends a run at 10,000."""
 
@@ -93,3 +96,23 @@ FINALIZE = ActivityPolicy(
     retry=_FOREVER,
     first_locally=True,
 )
+
+SYNC = ActivityPolicy(
+    queue=SYNC_QUEUE,
+    # The first sync of a very large repository; a later attempt goes on where this one was.
+    start_to_close=timedelta(hours=1),
+    heartbeat=timedelta(seconds=30),
+    retry=RetryPolicy(
+        initial_interval=timedelta(seconds=1),
+        backoff_coefficient=2.0,
+        # A sync that is asked for waits for the one that is being retried: not for longer than this.
+        maximum_interval=timedelta(seconds=30),
+        maximum_attempts=0,
+    ),
+)
+
+SYNC_LOOKS = 5
+"""How often one run looks again at what somebody worked on while it looked; after that the next run does."""
+
+SYNC_LOOK_DELAY = timedelta(seconds=5)
+"""The wait before the first of these looks; it doubles."""

@@ -15,12 +15,13 @@ from cli.settings import load_settings, settings_options
     "kubeconfig",
     "namespaces",
     "signals_in_flight",
+    "sync_seconds",
     "relist_seconds",
     "health_address",
     "log_level",
 )
 def watcher(**flags: Any) -> None:  # noqa: ANN401 - the values of any setting
-    """Watch PackageRevisions and start a workflow for each that needs work."""
+    """Watch PackageRevisions and start a workflow for each that needs work; keep the sync schedules of Repositories."""
     settings = load_settings(flags)
     from cli.watcher import run  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
 

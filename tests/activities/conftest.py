@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.activities.syncing import CountingClient, Syncs
 from tests.activities.upstream import push_tree
 from tests.activities.world import Interrupted, World, entered
+from tests.gitrepo.porch_layout import PorchRepository
 from tests.servers.control_plane import ControlPlane
 from tests.servers.git import GitRepositories, GitRepository
 
@@ -32,3 +34,12 @@ async def deployments(world: World, git_server: GitRepositories) -> GitRepositor
     await push_tree(repository.url, "main", lambda clone: (clone / "README.md").write_text("live\n"), world.folder)
     await world.register("deployments", repository.url, directory="live")
     return repository
+
+
+@pytest.fixture
+async def syncs(world: World, control_plane: ControlPlane, git_server: GitRepositories) -> AsyncIterator[Syncs]:
+    """The world with an empty repository, registered as `porch`, to be written as Porch does."""
+    empty = git_server.create()
+    await world.register("porch", empty.url)
+    async with await CountingClient.connect(control_plane.kubeconfig) as kube:
+        yield Syncs(replace(world, git=empty), kube, PorchRepository())

@@ -13,7 +13,7 @@ COMMANDS = ["worker", "watcher", "function-runner", "content-api"]
 def test_everything_has_a_default() -> None:
     settings = load_settings()
     assert settings.temporal_address == "127.0.0.1:7233"
-    assert settings.queues == ("reconcile", "render")
+    assert settings.queues == ("reconcile", "render", "sync")
     assert settings.namespaces == ()
     assert settings.kubeconfig is None
 

@@ -2,8 +2,11 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 
 from watcher.needs import Key, Target
+from watcher.starter import TemporalUnavailable
+from watcher.syncs import SyncPlan
 
 
 class RecordingSignaller:
@@ -41,3 +44,33 @@ class RecordingSignaller:
     @property
     def counts(self) -> Counter[Key]:
         return Counter(target.key for target in self.sent)
+
+
+class RecordingSchedules:
+    """Keeps what schedules there would be, and which syncs were asked for; fails while it is told to."""
+
+    def __init__(self) -> None:
+        self.plans: dict[Key, SyncPlan] = {}
+        self.triggered: list[tuple[Key, bool]] = []
+        self.away = False
+
+    async def ensure(self, plan: SyncPlan) -> None:
+        self._check()
+        self.plans[plan.key] = plan
+
+    async def trigger(self, key: Key, *, instead: bool) -> None:
+        self._check()
+        self.triggered.append((key, instead))
+
+    async def remove(self, key: Key) -> None:
+        self._check()
+        self.plans.pop(key, None)
+
+    async def keys(self) -> AsyncIterator[Key]:
+        self._check()
+        for key in list(self.plans):
+            yield key
+
+    def _check(self) -> None:
+        if self.away:
+            raise TemporalUnavailable("away")

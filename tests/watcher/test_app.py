@@ -17,9 +17,10 @@ from tests.kube.proxy import tcp_proxy
 from tests.kube.scripted import listing, not_served, scripted_server, watching
 from tests.servers.waiting import eventually
 from tests.watcher.objects import converge, package_revision
-from tests.watcher.signallers import RecordingSignaller
+from tests.watcher.signallers import RecordingSchedules, RecordingSignaller
 from watcher.app import WatcherHealth, run_watcher
 from watcher.needs import key_of
+from watcher.schedules import RepositorySchedules
 from watcher.starter import TemporalUnavailable, WorkflowStarter
 from workflows.identity import workflow_id
 
@@ -44,7 +45,14 @@ async def test_temporal_away_for_a_while_loses_nothing(
         )
         health = WatcherHealth()
         running = asyncio.create_task(
-            run_watcher(kube, WorkflowStarter(client), namespaces=[namespace], health=health, timings=QUICK)
+            run_watcher(
+                kube,
+                WorkflowStarter(client),
+                RepositorySchedules(client),
+                namespaces=[namespace],
+                health=health,
+                timings=QUICK,
+            )
         )
         await eventually(lambda: health.readiness()[0], what="the watcher is ready")
         await proxy.stop()
@@ -80,7 +88,9 @@ async def test_waits_for_temporal_and_the_crds_and_says_so(tmp_path: Path, caplo
     async with scripted_server() as server:
         server.lists, server.watches = [not_served], [watching(stay=True)]
         async with await KubeClient.connect(kubeconfig_for(server.url, tmp_path)) as kube:
-            running = asyncio.create_task(run_watcher(kube, temporal, health=health, timings=QUICK))
+            running = asyncio.create_task(
+                run_watcher(kube, temporal, RecordingSchedules(), health=health, timings=QUICK)
+            )
             await eventually(lambda: temporal.attempts >= 2, what="attempts to reach Temporal")
             assert health.readiness() == (False, {"waitingFor": "Temporal: nobody listens at 127.0.0.1:7233"})
             here.set()
@@ -105,4 +115,4 @@ async def test_a_broken_part_ends_the_watcher_instead_of_standing_still(tmp_path
         server.watches = [watching(stay=True)]
         async with await KubeClient.connect(kubeconfig_for(server.url, tmp_path)) as kube:
             with pytest.raises(ExceptionGroup):
-                await asyncio.wait_for(run_watcher(kube, RecordingSignaller(), timings=QUICK), 30)
+                await asyncio.wait_for(run_watcher(kube, RecordingSignaller(), RecordingSchedules(), timings=QUICK), 30)

@@ -13,7 +13,7 @@ from kube.watching import Listed, ListEnd, ListStarted, WatchState
 from tests.kube.helpers import QUICK
 from tests.servers.waiting import eventually
 from tests.watcher.objects import converge, package_revision
-from tests.watcher.signallers import RecordingSignaller
+from tests.watcher.signallers import RecordingSchedules, RecordingSignaller
 from tests.watcher.test_dispatcher import make, target
 from watcher.app import WatcherHealth, run_watcher
 from watcher.needs import key_of
@@ -22,12 +22,18 @@ from watcher.packagerevisions import PackageRevisionWatcher
 
 @contextlib.asynccontextmanager
 async def watching(
-    kube: KubeClient, signaller: RecordingSignaller, namespace: str, **options: Any
+    kube: KubeClient,
+    signaller: RecordingSignaller,
+    namespace: str,
+    schedules: RecordingSchedules | None = None,
+    **options: Any,
 ) -> AsyncIterator[WatcherHealth]:
     """Run the watcher on one namespace; wait until it has listed all."""
     health = WatcherHealth()
     options.setdefault("timings", QUICK)
-    task = asyncio.create_task(run_watcher(kube, signaller, namespaces=[namespace], health=health, **options))
+    schedules = schedules or RecordingSchedules()
+    running = run_watcher(kube, signaller, schedules, namespaces=[namespace], health=health, **options)
+    task = asyncio.create_task(running)
     try:
         await eventually(lambda: health.readiness()[0] or task.done(), what="the watcher is ready")
         yield health

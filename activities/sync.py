@@ -1,0 +1,298 @@
+"""A sync: Git is asked where its refs are, and where they moved, the objects of the Repository are made to agree."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from temporalio import activity
+
+from activities.comparison import Work, compare
+from activities.definitions import SyncActivities, SyncRequest, SyncResult
+from activities.drift import GRACE, DriftCheck
+from activities.duplicates import check_alone
+from activities.failures import PhaseError, classify, to_application_error
+from activities.registration import Registration
+from activities.registry import Existing, existing_of
+from activities.removal import Removal
+from activities.reporting import StatusReporter
+from activities.repositories import Repositories, RepositoryAccess
+from activities.repository_status import (
+    RepositoryReport,
+    RepositoryReporter,
+    acknowledged,
+    condition,
+    failure_report,
+)
+from activities.sync_rules import check_places, conditions_of, is_due, next_full_sync, run_once_due, timestamp
+from activities.writing import Write, Writer
+from api.conditions import ConditionStatus, ConditionType, Reason
+from api.names import (
+    METADATA_FIELD_MANAGER,
+    REPOSITORY_FINALIZER,
+    SUSPEND_ANNOTATION,
+    V1ALPHA2_MIGRATION_ANNOTATION,
+)
+from gitrepo.discovery import Discovery
+from gitrepo.packages import GitStore
+from kube.client import KubeClient
+from kube.errors import NotFound
+from kube.events import EventRecorder
+from kube.resources import PACKAGEREVISIONS, REPOSITORIES
+
+_HEARTBEAT_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class SyncOptions:
+    """How syncs go about their work."""
+
+    namespaces: Sequence[str] = ()
+    """Where Repositories are; none means everywhere."""
+    full_sync: timedelta = timedelta(hours=1)
+    """After this time the objects are compared although nothing moved in Git: somebody may have changed them."""
+    writes_at_once: int = 16
+    grace: timedelta = GRACE
+    """How long an object is kept whose revision is gone from Git."""
+    annotated_only: bool = False
+    """Leave Repositories without the annotation of v1alpha2 to the Porch that runs besides."""
+
+
+@dataclass
+class Progress:
+    """How far a sync is; heartbeats carry it, so that the Temporal UI shows it."""
+
+    text: str = "looking at the refs"
+    total: int = 0
+    writer: Writer | None = None
+
+    def say(self, text: str) -> None:
+        """Set what is being done now."""
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"{self.text}: {self.writer.done} of {self.total}" if self.writer is not None else self.text
+
+
+@dataclass
+class _Run:
+    """One sync of one Repository."""
+
+    raw: dict[str, Any]
+    access: RepositoryAccess
+    progress: Progress
+    problems: list[str] = field(default_factory=list)
+    unsettled: int = 0
+    written: int = 0
+
+
+class RepositorySync(SyncActivities):
+    """What a worker registers."""
+
+    def __init__(
+        self, *, kube: KubeClient, git: GitStore, events: EventRecorder, options: SyncOptions | None = None
+    ) -> None:
+        """Take the clients; closing them is the caller's."""
+        self._kube = kube
+        self._git = git
+        self._events = events
+        self._options = options or SyncOptions()
+        self._repositories = Repositories(kube)
+        self._reporter = RepositoryReporter(kube, events)
+        self._objects = StatusReporter(kube, events)
+        self._removal = Removal(kube, self._reporter, at_once=self._options.writes_at_once)
+
+    @activity.defn(name="sync_repository")
+    async def sync_repository(self, request: SyncRequest) -> SyncResult:
+        """See `SyncActivities.sync_repository`."""
+        progress = Progress()
+        async with self._alive(progress):
+            raw: dict[str, Any] | None = None
+            try:
+                raw = await self._repositories.raw(request.namespace, request.name)
+                return await self._sync(raw, progress)
+            except Exception as error:  # noqa: BLE001 - every error is sorted, shown and given to Temporal
+                failure = classify(error)
+                if raw is not None:
+                    await self._show_failure(raw, failure)
+                raise to_application_error(failure) from None
+
+    async def _sync(self, raw: dict[str, Any] | None, progress: Progress) -> SyncResult:
+        if raw is None:
+            return SyncResult(summary="the Repository is gone")
+        if self._is_left_alone(raw):
+            return SyncResult(summary=f"left to Porch: it has no annotation {V1ALPHA2_MIGRATION_ANNOTATION}: true")
+        if "deletionTimestamp" in raw["metadata"]:
+            return await self._removal.run(raw, progress.say)
+        if why := (raw["metadata"].get("annotations") or {}).get(SUSPEND_ANNOTATION):
+            return await self._paused(raw, why)
+        check_places(raw)
+        due = is_due(raw)
+        if due:
+            await check_alone(self._kube, raw, self._options.namespaces)
+        access = await self._repositories.opened(raw)
+        await self._git.ensure_branch(access.remote, access.branch, create_branch=access.create_branch)
+        known = "" if due else raw["status"]["observedRefs"]
+        if known and await self._git.refs_digest(access.remote, access.branch, access.directory) == known:
+            return SyncResult(
+                summary="the refs have not moved", revisions=(raw.get("status") or {}).get("packageCount") or 0
+            )
+        return await self._compare(_Run(await self._hold(raw), access, progress))
+
+    def _is_left_alone(self, raw: dict[str, Any]) -> bool:
+        annotations = raw["metadata"].get("annotations") or {}
+        return self._options.annotated_only and annotations.get(V1ALPHA2_MIGRATION_ANNOTATION) != "true"
+
+    async def _paused(self, raw: dict[str, Any], why: str) -> SyncResult:
+        message = f"not synced while the annotation {SUSPEND_ANNOTATION} is there: {why}"
+        paused = condition(ConditionType.PAUSED, ConditionStatus.TRUE, Reason.PAUSED, message)
+        ready = condition(ConditionType.READY, ConditionStatus.UNKNOWN, Reason.PAUSED, message)
+        await self._reporter.report(raw, RepositoryReport(acknowledged(raw), (ready, paused)))
+        return SyncResult(summary="paused")
+
+    async def _hold(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """Keep the Repository until its objects are gone: not every cluster has a garbage collector."""
+        metadata = raw["metadata"]
+        finalizers = metadata.get("finalizers") or []
+        if REPOSITORY_FINALIZER in finalizers:
+            return raw
+        patch = {
+            "metadata": {
+                "finalizers": [*finalizers, REPOSITORY_FINALIZER],
+                "resourceVersion": metadata["resourceVersion"],
+            }
+        }
+        return await self._kube.merge_patch(
+            REPOSITORIES, metadata["namespace"], metadata["name"], patch, field_manager=METADATA_FIELD_MANAGER
+        )
+
+    async def _compare(self, run: _Run) -> SyncResult:
+        # The objects before Git: what a user deletes between the two looks is then not made again.
+        existing = await self._existing(run.access, run.raw["metadata"]["namespace"])
+        run.progress.say("reading the packages")
+        survey = await self._git.survey(run.access.remote, run.access.branch, run.access.directory)
+        discovery = survey.discovery
+        work = await asyncio.to_thread(compare, run.access, discovery.revisions, existing)
+        run.problems += [*discovery.problems, *work.problems]
+        await self._register(run, work)
+        await self._look_closely(run, work)
+        await self._report(run, discovery, survey.digest)
+        return SyncResult(
+            summary=_summary(run, len(work.names)),
+            revisions=len(work.names),
+            written=run.written,
+            unsettled=run.unsettled,
+        )
+
+    async def _existing(self, access: RepositoryAccess, namespace: str) -> dict[str, Existing]:
+        objects = self._kube.list_all(PACKAGEREVISIONS, namespace, field_selector=f"spec.repository={access.name}")
+        return {obj["metadata"]["name"]: existing_of(obj, access.uid) async for obj in objects}
+
+    async def _register(self, run: _Run, work: Work) -> None:
+        namespace = run.raw["metadata"]["namespace"]
+        registration = Registration(self._kube, self._git, namespace, run.access)
+        writer = Writer(self._options.writes_at_once)
+        run.progress.total = len(work.create) + len(work.finish) + len(work.own) + len(work.deployment)
+        run.progress.text, run.progress.writer = "writing objects", writer
+        await registration.run(work, writer)
+        run.written += writer.done
+        run.unsettled += registration.missed
+        run.problems += registration.problems
+
+    async def _look_closely(self, run: _Run, work: Work) -> None:
+        check = DriftCheck(
+            self._kube,
+            self._git,
+            self._objects,
+            self._events,
+            run.raw["metadata"]["namespace"],
+            run.access,
+            self._options.grace,
+        )
+
+        async def look(suspect: Existing) -> None:
+            result = await check.look(suspect)
+            run.unsettled += not result.settled
+            if result.told:
+                self._reporter.warn(run.raw, Reason.CONTENT_CHANGED, result.told)
+
+        async def looks() -> AsyncIterator[Write]:
+            for suspect in (*(pair.existing for pair in work.drifted), *work.gone):
+                yield partial(look, suspect)
+
+        writer = Writer(self._options.writes_at_once)
+        run.progress.total = len(work.drifted) + len(work.gone)
+        run.progress.text, run.progress.writer = "looking at what changed", writer
+        await writer.run(looks())
+
+    async def _report(self, run: _Run, discovery: Discovery, digest: str) -> None:
+        raw = await self._consume_run_once(run.raw)
+        now = datetime.now(UTC).replace(microsecond=0)
+        await self._reporter.report(
+            raw,
+            RepositoryReport(
+                {
+                    **acknowledged(raw),
+                    **({} if raw is run.raw else {"observedRunOnceAt": run.raw["spec"]["sync"]["runOnceAt"]}),
+                    "lastFullSyncTime": timestamp(now),
+                    "nextFullSyncTime": timestamp(next_full_sync(raw, now, self._options.full_sync)),
+                    "packageCount": len(discovery.revisions) or None,
+                    "gitCommitHash": discovery.branch_commit or None,
+                    # What somebody works on, or what is gone, is looked at again although no ref moves.
+                    "observedRefs": None if run.unsettled else digest,
+                },
+                conditions_of(raw, run.problems),
+            ),
+        )
+
+    async def _consume_run_once(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """Take a one-time sync that was done out of the spec, as Porch does (porch.md 3.2)."""
+        if not run_once_due(raw):
+            return raw
+        metadata = raw["metadata"]
+        patch = {
+            "metadata": {"resourceVersion": metadata["resourceVersion"]},
+            "spec": {"sync": {"runOnceAt": None}},
+        }
+        return await self._kube.merge_patch(
+            REPOSITORIES, metadata["namespace"], metadata["name"], patch, field_manager=METADATA_FIELD_MANAGER
+        )
+
+    async def _show_failure(self, raw: dict[str, Any], failure: PhaseError) -> None:
+        try:
+            metadata = raw["metadata"]
+            current = await self._kube.get(REPOSITORIES, metadata["namespace"], metadata["name"])
+            if current["metadata"]["uid"] == metadata["uid"]:
+                # Acknowledged is what was read at the start; what came since is for the next sync.
+                report = failure_report(raw, failure, activity.info().attempt)
+                await self._reporter.report(current, report)
+        except NotFound:
+            return
+        except Exception as error:  # noqa: BLE001 - the failure itself is what matters
+            activity.logger.warning("cannot report %r in the status: %s", failure.message, error)
+
+    @contextlib.asynccontextmanager
+    async def _alive(self, progress: Progress) -> AsyncIterator[None]:
+        async def beat() -> None:
+            while True:
+                await asyncio.sleep(_HEARTBEAT_SECONDS)
+                activity.heartbeat(str(progress))
+
+        task = asyncio.create_task(beat())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def _summary(run: _Run, count: int) -> str:
+    parts = [f"{count} package revisions", f"{run.written} objects written"]
+    if run.unsettled:
+        parts.append(f"{run.unsettled} to be looked at again")
+    if run.problems:
+        parts.append(f"{len(run.problems)} left out")
+    return ", ".join(parts)

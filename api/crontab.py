@@ -1,0 +1,79 @@
+"""Cron expressions of `spec.sync.schedule`: checked, and taken apart into what every scheduler reads alike."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from cronsim import CronSim, CronSimError
+
+_DESCRIPTORS: Final = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+_FIELD: Final = re.compile(r"[0-9a-zA-Z*/,?-]+")
+_EXTENSIONS: Final = re.compile(r"(?<![a-z])[lw](?![a-z])|#", re.IGNORECASE)
+_FIELDS: Final = 5
+_DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_SHORTEST: Final = timedelta(seconds=10)
+
+
+class InvalidSchedule(ValueError):  # noqa: N818 - named for what happened
+    """A cron expression that nobody can follow."""
+
+
+@dataclass(frozen=True)
+class Crontab:
+    """Times in UTC: cron expressions, any of which may match, or an interval."""
+
+    expressions: tuple[str, ...] = ()
+    """Each with five fields, of which day of month and day of week are never both restricted."""
+    every: timedelta | None = None
+
+    def next(self, after: datetime) -> datetime:
+        """Return the first time after another; of an interval, one interval later."""
+        if self.every is not None:
+            return after + self.every
+        return min(next(CronSim(expression, after)) for expression in self.expressions)
+
+
+def parse_crontab(text: str) -> Crontab:
+    """Read a cron expression with five fields, or a descriptor such as `@hourly` or `@every 90m` (porch.md 1.2).
+
+    Raises:
+        InvalidSchedule: It is none; says what would be.
+    """
+    text = text.strip()
+    if text.startswith("@every "):
+        return Crontab(every=_duration(text))
+    fields = _DESCRIPTORS.get(text, text).split()
+    if len(fields) != _FIELDS or not all(_FIELD.fullmatch(field) and not _EXTENSIONS.search(field) for field in fields):
+        raise _invalid(text, "it needs five fields: minute, hour, day of month, month, day of week")
+    fields = [field.replace("?", "*") for field in fields]
+    try:
+        CronSim(" ".join(fields), datetime(2000, 1, 1))  # noqa: DTZ001 - only parsed
+    except CronSimError as error:
+        raise _invalid(text, str(error)) from None
+    minute, hour, day, month, weekday = fields
+    if day.startswith("*") or weekday.startswith("*"):
+        return Crontab((" ".join(fields),))
+    # Cron takes a day that either field names; schedulers with calendars take one that both name.
+    return Crontab((f"{minute} {hour} {day} {month} *", f"{minute} {hour} * {month} {weekday}"))
+
+
+def _duration(text: str) -> timedelta:
+    match = _DURATION.fullmatch(text.removeprefix("@every ").strip())
+    hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    every = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    if every < _SHORTEST:
+        raise _invalid(text, "@every needs a duration of at least 10 seconds, such as 1h30m")
+    return every
+
+
+def _invalid(text: str, why: str) -> InvalidSchedule:
+    return InvalidSchedule(f"{text!r} is no cron expression: {why}; for example '*/10 * * * *' or '@hourly'")

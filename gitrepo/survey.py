@@ -1,0 +1,77 @@
+"""A look at a whole repository: what its packages are, and what their Kptfiles say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pygit2
+
+from gitrepo.connection import Connection
+from gitrepo.discovery import Discovery, DiscoveryKnowledge, digest_of, discover, relevant_refs
+from gitrepo.refs import branch_ref
+from gitrepo.trees import commit_at, subtree, tree_at
+from gitrepo.view import RefView
+
+_LARGEST_KPTFILE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a look at a repository found."""
+
+    digest: str
+    """Of the refs that matter: equal where there is nothing new."""
+    discovery: Discovery
+
+
+async def survey(connection: Connection, knowledge: DiscoveryKnowledge, branch: str, directory: str) -> Survey:
+    """Ask for the refs, fetch what is missing, and find all packages.
+
+    Raises:
+        GitError: Of the remote; GitQuotaExceeded where it holds too much.
+    """
+    # The branch brings what most tags mark; naming them all in a fetch costs time by the square of their number.
+    await connection.view(lambda _: [branch_ref(branch)], lambda *_: None)
+
+    def read(repo: pygit2.Repository, view: RefView) -> Survey:
+        found = discover(repo, view.remote_refs, knowledge, branch, directory)
+        return Survey(digest_of(view.remote_refs, branch, directory), found)
+
+    return await connection.view(lambda view: relevant_refs(view.remote_refs, branch, directory), read)
+
+
+async def read_kptfiles(connection: Connection, trees: Sequence[str]) -> list[bytes | None]:
+    """Read the Kptfiles of packages that a survey found; None for one that is too large to be meant."""
+
+    def read(repo: pygit2.Repository) -> list[bytes | None]:
+        return [_kptfile(repo, tree) for tree in trees]
+
+    return await connection.local(read)
+
+
+async def same_content(connection: Connection, places: Sequence[tuple[str, str, str]]) -> list[bool]:
+    """Tell for each commit, directory and tree whether the commit holds that tree there.
+
+    A commit that is not here any more, after the branch was rewritten, holds nothing.
+    """
+
+    def read(repo: pygit2.Repository) -> list[bool]:
+        roots: dict[str, pygit2.Oid | None] = {}
+        return [_holds(repo, roots, *place) for place in places]
+
+    return await connection.local(read)
+
+
+def _holds(repo: pygit2.Repository, roots: dict[str, pygit2.Oid | None], commit: str, path: str, tree: str) -> bool:
+    if commit not in roots:
+        roots[commit] = commit_at(repo, pygit2.Oid(hex=commit)).tree_id if commit and commit in repo else None
+    root = roots[commit]
+    found = subtree(repo, root, path) if root is not None else None
+    return found is not None and str(found) == tree
+
+
+def _kptfile(repo: pygit2.Repository, tree: str) -> bytes | None:
+    entry = tree_at(repo, pygit2.Oid(hex=tree))["Kptfile"]
+    blob = repo[entry.id]
+    if not isinstance(blob, pygit2.Blob) or blob.size > _LARGEST_KPTFILE:
+        return None
+    return blob.data

@@ -1,0 +1,76 @@
+"""Real syncs on a real API server and real Git."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from temporalio.testing import ActivityEnvironment
+
+from activities.definitions import SyncRequest, SyncResult
+from activities.sync import RepositorySync, SyncOptions
+from api.names import RECONCILE_NOW_ANNOTATION
+from kube.client import KubeClient, Object
+from kube.resources import PACKAGEREVISIONS, REPOSITORIES
+from tests.activities.world import World
+from tests.gitrepo.porch_layout import PorchRepository
+
+
+class CountingClient(KubeClient):
+    """Counts what is written, by kind of write."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.created: list[str] = []
+        self.patched: list[str] = []
+
+    @property
+    def writes(self) -> int:
+        return len(self.created) + len(self.patched)
+
+    def forget(self) -> None:
+        self.created.clear()
+        self.patched.clear()
+
+    async def create(self, resource: Any, body: Any, **kwargs: Any) -> Object:
+        self.created.append(body["metadata"]["name"])
+        return await super().create(resource, body, **kwargs)
+
+    async def _patch(self, resource: Any, namespace: Any, name: str, *args: Any, **kwargs: Any) -> Object:
+        self.patched.append(f"{resource.kind} {name}")
+        return await super()._patch(resource, namespace, name, *args, **kwargs)
+
+
+@dataclass
+class Syncs:
+    """A world with a repository that is written as Porch would."""
+
+    world: World
+    kube: CountingClient
+    porch: PorchRepository
+    packages = PACKAGEREVISIONS
+    repositories = REPOSITORIES
+    token = RECONCILE_NOW_ANNOTATION
+
+    async def sync(self, name: str = "porch", **options: Any) -> SyncResult:
+        self.kube.forget()
+        made = RepositorySync(
+            kube=self.kube,
+            git=self.world.store,
+            events=self.world.events,
+            options=SyncOptions(**{"grace": timedelta(0), **options}),
+        )
+        request = SyncRequest(namespace=self.world.namespace, name=name)
+        result: SyncResult = await ActivityEnvironment().run(made.sync_repository, request)
+        return result
+
+    async def written(self) -> None:
+        """Bring to Git what was collected."""
+        await asyncio.to_thread(self.porch.write, self.world.git.path)
+
+    async def repository(self, name: str = "porch") -> Object:
+        return await self.world.kube.get(REPOSITORIES, self.world.namespace, name)
+
+    async def objects(self) -> dict[str, Object]:
+        found = self.world.kube.list_all(PACKAGEREVISIONS, self.world.namespace)
+        return {obj["metadata"]["name"]: obj async for obj in found}

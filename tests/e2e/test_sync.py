@@ -1,0 +1,54 @@
+"""Repositories: what Git holds appears as objects, again when it is asked for, and goes with the Repository."""
+
+import asyncio
+
+from kube.errors import NotFound
+from kube.resources import PACKAGEREVISIONS, REPOSITORIES
+from tests.e2e.conftest import register
+from tests.e2e.system import System
+from tests.gitrepo.porch_layout import PorchRepository
+from tests.servers.git import GitRepositories
+from tests.servers.waiting import eventually
+
+
+async def test_a_repository_is_synced_when_it_appears_when_asked_and_goes_with_its_objects(
+    system: System, git_server: GitRepositories
+) -> None:
+    git, porch = git_server.create(), PorchRepository()
+    porch.publish("web", 1, "first")
+    porch.open("shop/cart", "rework")
+    await asyncio.to_thread(porch.write, git.path)
+    await register(system, "blueprints", git.url)
+
+    await _names(system, "blueprints.web.first", "blueprints.web.main", "blueprints.shop.cart.rework")
+    draft = await system.ready("blueprints.shop.cart.rework")
+    assert "lastRun" not in draft["status"], "no workflow ran for it"
+
+    porch.publish("web", 2, "second")
+    await asyncio.to_thread(porch.write, git.path)
+    await system.kubectl("annotate", "repository", "blueprints", "porchflow.dev/reconcile-now=one")
+    await system.ready("blueprints.web.second")
+    await eventually(lambda: _echo(system, "one"), what="the echo of the token")
+
+    before = await asyncio.to_thread(git.refs)
+    await system.kubectl("delete", "repository", "blueprints", "--timeout=60s")
+    await _names(system)
+    assert await asyncio.to_thread(git.refs) == before, "Git keeps what it holds"
+    try:
+        await system.kube.get(REPOSITORIES, system.namespace, "blueprints")
+    except NotFound:
+        return
+    raise AssertionError("kubectl waited for the Repository")
+
+
+async def _names(system: System, *wanted: str) -> None:
+    async def there() -> bool:
+        names = {obj["metadata"]["name"] async for obj in system.kube.list_all(PACKAGEREVISIONS, system.namespace)}
+        return names == set(wanted)
+
+    await eventually(there, what=f"exactly the objects {wanted}")
+
+
+async def _echo(system: System, token: str) -> bool:
+    found = await system.kube.get(REPOSITORIES, system.namespace, "blueprints")
+    return bool((found.get("status") or {}).get("observedReconcileNow") == token)

@@ -1,0 +1,136 @@
+"""Keeps the schedules of Repositories as the Repositories say, and syncs those that ask for it."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NoReturn
+
+from kube.backoff import Backoff
+from kube.client import Object
+from watcher.needs import Key
+from watcher.schedules import Schedules
+from watcher.starter import TemporalUnavailable
+from watcher.syncs import DELETING, SyncPlan, asks_for_sync, plan_of
+
+logger = logging.getLogger(__name__)
+
+_AT_ONCE = 8
+
+
+@dataclass(slots=True)
+class _Entry:
+    plan: SyncPlan | None
+    """None: the Repository is gone."""
+    asked: str
+    ensured: SyncPlan | None = None
+    triggered: str = ""
+    again: bool = False
+
+
+class SyncScheduling:
+    """Takes Repositories as they are seen; what has to be done in Temporal is done in the background until it works."""
+
+    def __init__(self, schedules: Schedules, *, usual: timedelta) -> None:
+        """Take what keeps the schedules, and the usual interval between syncs."""
+        self._schedules = schedules
+        self._usual = usual
+        self._entries: dict[Key, _Entry] = {}
+        self._due: dict[Key, None] = {}
+        self._busy: set[Key] = set()
+        self._available = asyncio.Event()
+        self._error = ""
+
+    def seen(self, repository: Object, *, listed: bool) -> None:
+        """Take a Repository as it is now. A list triggers again what still waits: its run may have been ended."""
+        plan, asked = plan_of(repository, self._usual), asks_for_sync(repository)
+        entry = self._entries.get(plan.key)
+        if entry is None:
+            entry = self._entries[plan.key] = _Entry(plan, asked)
+        entry.plan, entry.asked = plan, asked
+        entry.again |= listed and bool(asked)
+        if entry.ensured != plan or (asked and (asked != entry.triggered or entry.again)):
+            self._enqueue(plan.key)
+
+    def gone(self, key: Key) -> None:
+        """Take note that there is no such Repository."""
+        self._entries[key] = _Entry(None, "")
+        self._enqueue(key)
+
+    async def remove_others(self, namespace: str | None, present: Iterable[Key]) -> None:
+        """Remove the schedules of Repositories that went while nobody watched.
+
+        Args:
+            namespace: Where all Repositories are known; None for everywhere.
+            present: Those that are there.
+
+        Raises:
+            TemporalUnavailable: They cannot be listed now.
+        """
+        known = set(present)
+        async for key in self._schedules.keys():
+            if key not in known and (namespace is None or key[0] == namespace) and key not in self._entries:
+                self.gone(key)
+
+    async def run(self) -> NoReturn:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_AT_ONCE):
+                group.create_task(self._work())
+        raise AssertionError("the workers do not end")
+
+    def _enqueue(self, key: Key) -> None:
+        self._due[key] = None
+        self._available.set()
+
+    async def _work(self) -> NoReturn:
+        backoff = Backoff(first=0.5, longest=15.0)
+        while True:
+            key = await self._next()
+            try:
+                await self._settle(key)
+            except TemporalUnavailable as error:
+                if not self._error:
+                    logger.warning("cannot keep the schedules of Repositories, trying until it works: %s", error)
+                self._error = str(error)
+                self._enqueue(key)
+                await asyncio.sleep(backoff.next())
+            else:
+                self._error = ""
+                backoff = Backoff(first=0.5, longest=15.0)
+            finally:
+                self._busy.discard(key)
+                self._available.set()
+
+    async def _next(self) -> Key:
+        """Wait for a Repository that is due and that no other worker has in hand."""
+        while (key := next((each for each in self._due if each not in self._busy), None)) is None:
+            self._available.clear()
+            await self._available.wait()
+        del self._due[key]
+        self._busy.add(key)
+        return key
+
+    async def _settle(self, key: Key) -> None:
+        entry = self._entries[key]
+        if entry.plan is None:
+            await self._schedules.remove(key)
+            if self._entries.get(key) is entry:
+                del self._entries[key]
+            return
+        plan = entry.plan
+        if entry.ensured != plan:
+            await self._schedules.ensure(plan)
+            entry.ensured = plan
+        asked, again = entry.asked, entry.again
+        if asked and (asked != entry.triggered or again):
+            entry.again = False
+            try:
+                await self._schedules.trigger(key, instead=asked.endswith(DELETING) and asked != entry.triggered)
+            except TemporalUnavailable:
+                # Also where somebody removed the schedule by hand.
+                entry.ensured, entry.again = None, again
+                raise
+            entry.triggered = asked
+            logger.info("Repository %s/%s is synced now", *key)

@@ -1,0 +1,80 @@
+"""When is a Repository to be synced, and does it ask for a sync now? Pure functions of the object."""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from api.crontab import Crontab, InvalidSchedule, parse_crontab
+from api.names import RECONCILE_NOW_ANNOTATION, SUSPEND_ANNOTATION
+from watcher.needs import Key, key_of
+
+DELETING = "deleting"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPlan:
+    """When one Repository is synced.
+
+    Attributes:
+        key: Namespace and name.
+        times: Regular times.
+        once: One more time; None for none, or one that has passed.
+        paused: Why there are no regular syncs; empty where there are.
+    """
+
+    key: Key
+    times: Crontab
+    once: datetime | None
+    paused: str
+
+
+def plan_of(repository: Mapping[str, Any], usual: timedelta, now: datetime | None = None) -> SyncPlan:
+    """Return when a raw Repository is synced.
+
+    A schedule that cannot be read counts as none: the sync says so in a condition.
+
+    Args:
+        repository: The object.
+        usual: The interval where the Repository has no schedule of its own.
+        now: For tests.
+    """
+    sync, metadata = (repository.get("spec") or {}).get("sync") or {}, repository["metadata"]
+    times = Crontab(every=usual)
+    if sync.get("schedule"):
+        with contextlib.suppress(InvalidSchedule):
+            times = parse_crontab(sync["schedule"])
+    once = datetime.fromisoformat(sync["runOnceAt"]) if sync.get("runOnceAt") else None
+    return SyncPlan(
+        key=key_of(repository),
+        times=times,
+        once=once if once is not None and once > (now or datetime.now(UTC)) else None,
+        paused=(metadata.get("annotations") or {}).get(SUSPEND_ANNOTATION, ""),
+    )
+
+
+def asks_for_sync(repository: Mapping[str, Any], now: datetime | None = None) -> str:
+    """Return what a raw Repository asks of a sync now, as a text that differs for each request; empty for nothing.
+
+    That is: a spec or a token that no sync has handled, a one-time sync whose time has come, a pause that is not shown
+    or is over, or its deletion.
+    """
+    metadata, status = repository["metadata"], repository.get("status") or {}
+    if "deletionTimestamp" in metadata:
+        return f"{metadata.get('uid', '')} {DELETING}"
+    annotations = metadata.get("annotations") or {}
+    token, paused = annotations.get(RECONCILE_NOW_ANNOTATION, ""), annotations.get(SUSPEND_ANNOTATION, "")
+    shown = {each["type"]: each for each in status.get("conditions") or []}.get("Paused")
+    once = ((repository.get("spec") or {}).get("sync") or {}).get("runOnceAt", "")
+    due = bool(once) and datetime.fromisoformat(once) <= (now or datetime.now(UTC))
+    asked = (
+        metadata.get("generation", 0) != status.get("observedGeneration", 0)
+        or token != status.get("observedReconcileNow", "")
+        or (due and once != status.get("observedRunOnceAt", ""))
+        or bool(paused) != bool(shown)
+        or (shown is not None and paused not in shown.get("message", ""))
+    )
+    if not asked:
+        return ""
+    return f"{metadata.get('uid', '')} {metadata.get('generation', 0)} {token!r} {once if due else ''} {paused!r}"

@@ -1,0 +1,54 @@
+"""The durable sync of one Repository; a schedule starts it."""
+
+import asyncio
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    # In full, as the sandbox passes modules through by the name in the import statement.
+    import workflows.policies as policies  # noqa: PLR0402
+    from activities.definitions import ErrorKind, SyncActivities, SyncRequest, SyncResult
+    from workflows.identity import SYNC_WORKFLOW_NAME, RepositorySyncInput
+
+
+@workflow.defn(name=SYNC_WORKFLOW_NAME)
+class RepositorySyncWorkflow:
+    """Syncs once, and looks again soon where somebody worked on objects meanwhile."""
+
+    @workflow.run
+    async def run(self, target: RepositorySyncInput) -> SyncResult:
+        """Make the objects of a Repository agree with Git.
+
+        Returns:
+            What the last look came to.
+
+        Raises:
+            ApplicationError: of type Stalled, with the words of the condition, when a person must act.
+        """
+        delay = policies.SYNC_LOOK_DELAY
+        for _ in range(policies.SYNC_LOOKS):
+            result = await self._sync(target)
+            workflow.set_current_details(f"- {workflow.now():%H:%M:%S} {result.summary}")
+            if not result.unsettled:
+                break
+            await asyncio.sleep(delay.total_seconds())
+            delay *= 2
+        return result
+
+    async def _sync(self, target: RepositorySyncInput) -> SyncResult:
+        try:
+            return await workflow.execute_activity_method(
+                SyncActivities.sync_repository,
+                SyncRequest(namespace=target.namespace, name=target.name),
+                task_queue=policies.SYNC.queue,
+                start_to_close_timeout=policies.SYNC.start_to_close,
+                heartbeat_timeout=policies.SYNC.heartbeat,
+                retry_policy=policies.SYNC.retry,
+                summary=f"sync {target.name}",
+            )
+        except ActivityError as error:
+            cause = error.cause
+            if not isinstance(cause, ApplicationError):
+                raise
+            raise ApplicationError(cause.message, type=ErrorKind.STALLED, non_retryable=True) from error
