@@ -17,6 +17,9 @@ _CHUNK_BYTES = 64 * 1024
 STARTED: Final = web.RequestKey("started", bool)
 """Set on a request whose answer has begun: an error can only end the connection then."""
 
+COMMIT: Final = web.RequestKey("commit", str)
+"""The commit of the object that was answered, for the log."""
+
 
 class Answer:
     """What the client accepts, read before any work is done."""
@@ -38,6 +41,7 @@ class Answer:
 
     async def send_object(self, found: Found, content: Encoded) -> web.StreamResponse:
         """Send one object in the shape the client wants."""
+        self._request[COMMIT] = found.commit
         match self._accepted.shape:
             case "Table":
                 version = metadata_of(found)["resourceVersion"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,12 +12,12 @@ from typing import Final
 
 from aiohttp import web
 
-from content.answers import STARTED
+from content.answers import COMMIT, STARTED
 from content.authorization import Attributes, Authorizer
 from content.bodies import BodyReader
 from content.cache import ContentCache
 from content.errors import ApiError, method_not_allowed, of_failure
-from content.frontproxy import FrontProxyWatch
+from content.frontproxy import NAMESPACE, FrontProxyWatch
 from content.identity import NotTrusted, User
 from content.limits import RateLimit
 from content.listing import Lister
@@ -34,6 +35,9 @@ logger = logging.getLogger(__name__)
 audit = logging.getLogger("content.audit")
 
 MIB: Final = 1024 * 1024
+ADDRESS: Final = web.RequestKey("address", Address)
+VERB: Final = web.RequestKey("verb", str)
+
 _TLS_CHECK_SECONDS = 10.0
 _HANDSHAKE_SECONDS = 10.0
 _SHUTDOWN_SECONDS = 10.0
@@ -53,6 +57,7 @@ class ServerSettings:
         rate: Requests per second of one user.
         burst: Requests at once of one user.
         cache: Bytes of content that are kept.
+        front_proxy_namespace: Where the ConfigMap is that names the front proxy.
     """
 
     host: str
@@ -64,6 +69,7 @@ class ServerSettings:
     rate: float = 50.0
     burst: int = 200
     cache: int = 128 * MIB
+    front_proxy_namespace: str = NAMESPACE
 
 
 class ContentServer:
@@ -76,16 +82,16 @@ class ContentServer:
         self._authorizer = Authorizer(kube)
         self._rate = RateLimit(settings.rate, settings.burst)
         self.cache = ContentCache(settings.cache)
-        self._requests = RenderRequests(kube)
+        self.requests = RenderRequests(kube)
         packages = Packages(kube, git, self.cache)
-        self._writer = Writer(packages, git, self._requests)
-        self.healer = Healer(kube, git, self._requests)
+        self._writer = Writer(packages, git, self.requests)
+        self.healer = Healer(kube, git, self.requests)
         self._resources = Resources(packages, Lister(kube, packages), self._writer, BodyReader(settings.max_body))
 
     async def aclose(self) -> None:
         """Bring pushes to their end, and drop the rest."""
         await self._writer.aclose()
-        await self._requests.aclose()
+        await self.requests.aclose()
         await self.cache.aclose()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -129,6 +135,7 @@ class ContentServer:
             return document
         address = parse_address(path)
         verb = _verb(request, address)
+        request[ADDRESS], request[VERB] = address, verb
         self._rate.take(user.name)
         await self._authorizer.check(user, Attributes(verb, address.resource, address.namespace, address.name))
         handler = self._resources.handler(verb, address)
@@ -162,13 +169,19 @@ def _failure(error: Exception) -> web.Response:
 
 
 def _audit(request: web.Request, user: User | None, response: web.StreamResponse, seconds: float) -> None:
+    """Write who asked what and what came of it; never what the content is."""
+    address = request.get(ADDRESS)
+    what = f"{address.namespace}/{address.name}".strip("/") if address else ""
     audit.info(
-        "user=%r method=%s path=%r status=%d ms=%d",
-        user.name if user else "",
-        request.method,
-        request.rel_url.raw_path,
+        "user=%s verb=%s object=%s status=%d%s ms=%d groups=%s path=%s",
+        json.dumps(user.name if user else ""),
+        request.get(VERB, request.method),
+        what if what.isprintable() and " " not in what else json.dumps(what),
         response.status,
+        f" commit={request[COMMIT]}" if COMMIT in request else "",
         seconds * 1000,
+        json.dumps(user.groups if user else ()),
+        json.dumps(request.rel_url.raw_path),
     )
 
 
@@ -181,7 +194,7 @@ async def running_server(settings: ServerSettings, kube: KubeClient, git: GitSto
     """
     tls = ServingTls(settings.certificate, settings.key)
     async with contextlib.AsyncExitStack() as stack:
-        proxies = await stack.enter_async_context(FrontProxyWatch.following(kube, tls))
+        proxies = await stack.enter_async_context(FrontProxyWatch.following(kube, tls, settings.front_proxy_namespace))
         stack.push_async_callback(_ended, asyncio.create_task(_keep_fresh(tls)))
         server = ContentServer(settings, kube, proxies, git)
         stack.push_async_callback(server.aclose)

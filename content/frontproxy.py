@@ -14,16 +14,17 @@ from kube.watching import Changed, Listed, ListEnd, watch_objects
 
 logger = logging.getLogger(__name__)
 
-_NAMESPACE: Final = "kube-system"
+NAMESPACE: Final = "kube-system"
 _NAME: Final = "extension-apiserver-authentication"
 
 
 class FrontProxyWatch:
     """The newest configuration of the front proxy; TLS trusts its authority."""
 
-    def __init__(self, tls: ServingTls) -> None:
-        """Take what trusts the authority."""
+    def __init__(self, tls: ServingTls, namespace: str) -> None:
+        """Take what trusts the authority, and where the ConfigMap is."""
         self._tls = tls
+        self._namespace = namespace
         self._current: FrontProxy | None = None
         self._known = asyncio.Event()
 
@@ -35,9 +36,11 @@ class FrontProxyWatch:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def following(cls, kube: KubeClient, tls: ServingTls) -> AsyncIterator["FrontProxyWatch"]:
+    async def following(
+        cls, kube: KubeClient, tls: ServingTls, namespace: str = NAMESPACE
+    ) -> AsyncIterator["FrontProxyWatch"]:
         """Follow the ConfigMap while the context is open; waits until it says something usable first."""
-        watch = cls(tls)
+        watch = cls(tls, namespace)
         task = asyncio.create_task(watch._follow(kube))
         try:
             await watch._known.wait()
@@ -47,7 +50,7 @@ class FrontProxyWatch:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _follow(self, kube: KubeClient) -> None:
-        events = watch_objects(kube, CONFIGMAPS, _NAMESPACE, field_selector=f"metadata.name={_NAME}")
+        events = watch_objects(kube, CONFIGMAPS, self._namespace, field_selector=f"metadata.name={_NAME}")
         async with contextlib.aclosing(events):
             async for event in events:
                 match event:
@@ -56,7 +59,7 @@ class FrontProxyWatch:
                     case ListEnd() if self._current is None:
                         logger.warning(
                             "waiting for the ConfigMap %s/%s to name the front proxy; nobody can be let in before",
-                            _NAMESPACE,
+                            self._namespace,
                             _NAME,
                         )
 
@@ -66,7 +69,7 @@ class FrontProxyWatch:
             if proxy != self._current:
                 self._tls.trust(proxy.authorities)
         except (ValueError, OSError) as error:
-            logger.warning("cannot use the ConfigMap %s/%s: %s", _NAMESPACE, _NAME, error)
+            logger.warning("cannot use the ConfigMap %s/%s: %s", self._namespace, _NAME, error)
             return
         self._current = proxy
         self._known.set()

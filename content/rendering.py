@@ -37,9 +37,10 @@ _Key = tuple[str, str]
 class RenderRequests:
     """Writes render requests to PackageRevisions."""
 
-    def __init__(self, kube: KubeClient) -> None:
-        """Take the API server's client."""
+    def __init__(self, kube: KubeClient, patience: float = _PATIENCE_SECONDS) -> None:
+        """Take the API server's client, and the seconds that `ask` waits at most."""
         self._kube = kube
+        self._patience = patience
         self._wanted: dict[_Key, str] = {}
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
 
@@ -54,7 +55,7 @@ class RenderRequests:
         task = self._tasks.get(key)
         if task is None:
             task = self._tasks[key] = asyncio.create_task(self._write(key))
-        done, _ = await asyncio.wait({task}, timeout=_PATIENCE_SECONDS)
+        done, _ = await asyncio.wait({task}, timeout=self._patience)
         return bool(done)
 
     async def aclose(self) -> None:
@@ -107,23 +108,26 @@ class Healer:
                 logger.warning("cannot look for content that waits to be rendered: %s", error)
             await asyncio.sleep(_ROUND_SECONDS)
 
-    async def heal(self) -> int:
+    async def heal(self, namespace: str | None = None) -> int:
         """Look at every draft once; return for how many a rendering was asked.
+
+        Args:
+            namespace: Where to look; None means everywhere.
 
         Raises:
             KubeError: The API server does not answer.
         """
         drafts: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-        async for obj in self._kube.list_all(PACKAGEREVISIONS, field_selector="spec.lifecycle=Draft"):
+        async for obj in self._kube.list_all(PACKAGEREVISIONS, namespace, field_selector="spec.lifecycle=Draft"):
             repository = (obj.get("spec") or {}).get("repository")
             if repository and "deletionTimestamp" not in obj["metadata"]:
                 drafts[obj["metadata"]["namespace"], repository].append(_projected(obj))
         healed = 0
-        for (namespace, name), objects in drafts.items():
+        for key, objects in drafts.items():
             try:
-                healed += await self._heal_repository(namespace, name, objects)
+                healed += await self._heal_repository(*key, objects)
             except (PhaseError, GitError, InvalidName) as error:
-                logger.info("cannot look at the drafts of Repository %s/%s: %s", namespace, name, error)
+                logger.info("cannot look at the drafts of Repository %s/%s: %s", *key, error)
         return healed
 
     async def _heal_repository(self, namespace: str, name: str, objects: list[dict[str, Any]]) -> int:

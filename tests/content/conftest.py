@@ -1,10 +1,12 @@
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from cli.stack.processes import Process
 from kube.client import KubeClient
+from tests.content.direct import Direct, running_direct
 from tests.content.world import Packages
 from tests.servers.content import running_content_api
 from tests.servers.control_plane import ControlPlane
@@ -27,3 +29,10 @@ async def packages(kube: KubeClient, namespace: str, git_repository: GitReposito
     packages = Packages(kube, namespace, git_repository)
     await packages.register()
     return packages
+
+
+@pytest.fixture
+async def direct(packages: Packages, kube: KubeClient, tmp_path: Path) -> AsyncIterator[Direct]:
+    """A content API in this process; the test is its front proxy."""
+    async with running_direct(packages, tmp_path, kube) as running:
+        yield running

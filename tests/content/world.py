@@ -31,6 +31,9 @@ class Packages:
         }
         await self.kube.create(REPOSITORIES, manifest)
 
+    async def create_object(self, manifest: dict[str, Any]) -> None:
+        await self.kube.create(PACKAGEREVISIONS, manifest)
+
     async def commit(self, branch: str, files: dict[str, str], path: str = "web") -> str:
         """Commit files of a package, over what is there."""
         inside = {f"{path}/{name}": content for name, content in files.items()}
