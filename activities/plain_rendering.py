@@ -3,16 +3,16 @@
 from collections.abc import Iterable
 from posixpath import basename
 
+from activities.resources import resource_paths
 from activities.source_content import with_changes
 from gitrepo.packages import GitStore
 from gitrepo.snapshots import Edit, Stored
 from gitrepo.trees import File, Files, Mode
 from kpt.errors import PackageError
 from kpt.evaluation import Evaluation
-from kpt.files import KPTFILE, decode, is_krm
+from kpt.files import KPTFILE, decode
 from kpt.hydrate import render
 from kpt.kptfile import parse
-from kpt.krmignore import KRMIGNORE
 
 _MOST_BYTES = 256 * 1024
 """Of resources; more is the render queue's work, which is bounded."""
@@ -29,7 +29,7 @@ async def render_plain(git: GitStore, content: Files | Edit) -> tuple[Files | Ed
         The rendered content with its resource files; the content as it is and None where functions have to run.
     """
     files = content.files if isinstance(content, Edit) else content
-    resources = [path for path, file in files.items() if _is_resource(path, file)]
+    resources = resource_paths(files)
     if sum(map(_size, (files[path] for path in resources))) > _MOST_BYTES:
         return content, None
     kptfiles = await read(git, content, [path for path in resources if basename(path) == KPTFILE])
@@ -66,10 +66,6 @@ async def read(git: GitStore, content: Files | Edit, paths: Iterable[str]) -> di
             own = [path for path in stored if path not in texts and snapshot.files.get(path) == files[path]]
             texts |= await git.read_files(snapshot, own)
     return texts
-
-
-def _is_resource(path: str, file: File | Stored) -> bool:
-    return file.mode is not Mode.SYMLINK and (is_krm(path) or basename(path) == KRMIGNORE)
 
 
 def _size(file: File | Stored) -> int:

@@ -13,12 +13,13 @@ from activities.observe import facts_of
 from activities.phase import Target
 from activities.rendered import RenderedReport, condition
 from activities.reporting import Report, StatusReporter
+from activities.resources import edited, read_resources
 from api.conditions import ConditionStatus, ConditionType, Reason
 from api.names import PUSH_ON_RENDER_FAILURE_ANNOTATION, RENDER_REQUEST_ANNOTATION
 from api.packagerevision import Lifecycle
 from gitrepo.annotations import TaskType
 from gitrepo.packages import GitStore
-from gitrepo.trees import File
+from gitrepo.snapshots import Snapshot
 from kpt.evaluation import Evaluator
 from kpt.hydrate import RenderOutcome, render
 from kube.errors import KubeError
@@ -106,30 +107,28 @@ class RenderPhase:
             or await self._git.task_of(remote, tip, target.location) != TaskType.RENDER
         ):
             return None
-        files = {path: file.data for path, file in (await self._read(target, tip)).items()}
+        _, files = await self._read(target, tip)
         ok = is_rendered(files)
         return _Rendered(tip, RenderOutcome(files, ok=True)) if ok else None
 
-    async def _read(self, target: Target, commit: str) -> dict[str, File]:
-        return await self._git.read_package(target.repository.remote, commit, target.location.path)
+    async def _read(self, target: Target, commit: str) -> tuple[Snapshot, dict[str, bytes]]:
+        snapshot = await self._git.snapshot(target.repository.remote, commit, target.location.path)
+        return snapshot, await read_resources(self._git, snapshot)
 
     async def _render(self, target: Target, tip: str) -> _Rendered:
         remote, location = target.repository.remote, target.location
-        files = await self._read(target, tip)
-        outcome = await render(
-            {path: file.data for path, file in files.items()},
-            self._evaluator,
-            default_image_prefix=self._default_image_prefix,
-        )
+        snapshot, files = await self._read(target, tip)
+        outcome = await render(files, self._evaluator, default_image_prefix=self._default_image_prefix)
         saves = outcome.ok or target.annotations.get(PUSH_ON_RENDER_FAILURE_ANNOTATION) == "true"
         if not saves:
             return _Rendered(tip, outcome)
-        result = {
-            path: File(data=data, mode=files[path].mode) if path in files else File(data=data)
-            for path, data in outcome.files.items()
-        }
         commit = await self._git.commit_on_draft(
-            remote, location, result, expected_parent=tip, task=TaskType.RENDER, author=target.repository.author
+            remote,
+            location,
+            edited(snapshot, files, outcome.files),
+            expected_parent=tip,
+            task=TaskType.RENDER,
+            author=target.repository.author,
         )
         return _Rendered(commit, outcome)
 
