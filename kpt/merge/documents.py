@@ -56,9 +56,18 @@ def single(side: str, path: str, content: bytes) -> ParsedFile:
         InvalidPackage: it does not; with side and line.
     """
     parsed = parse_file(side, path, content)
+    check_single(side, path, parsed)
+    return parsed
+
+
+def check_single(side: str, path: str, parsed: ParsedFile) -> None:
+    """Refuse a file that does not hold exactly one mapping.
+
+    Raises:
+        InvalidPackage: with the side.
+    """
     if len(parsed.documents) != 1 or not isinstance(parsed.documents[0].value, dict):
         raise InvalidPackage(path, f"in the {side}: the file must hold exactly one mapping")
-    return parsed
 
 
 def replaced(path: str, content: bytes, parsed: ParsedFile, document: Document) -> bytes:

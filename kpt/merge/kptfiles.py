@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from kpt.errors import YamlError
 from kpt.kptfile import RENDERED
 from kpt.krm import map_of
 from kpt.merge.comments import merge_comments
@@ -55,7 +54,7 @@ def merge_kptfiles(
     """Merge the Kptfiles of one package.
 
     Args:
-        base: of the old upstream; None if it has none.
+        base: of the old upstream, a mapping like the others; None if it has none.
         upstream: of the new upstream.
         local: the one to update.
         take_upstream: whether `upstream` and `upstreamLock` come from the new upstream where it has them; else they
@@ -65,11 +64,8 @@ def merge_kptfiles(
         The local Kptfile with upstream's changes in it, and the conflicts.
 
     Raises:
-        YamlError: one of them is no mapping, or cannot be written.
+        YamlError: a merged value cannot be written as YAML.
     """
-    for side in (base, upstream, local):
-        if side is not None and not isinstance(side.value, dict):
-            raise YamlError("a Kptfile must be a mapping with apiVersion, kind and metadata")
     ours = without_rendering(local.value)
     theirs = _own_of(upstream.value, ours, take_upstream=take_upstream)
     old = _own_of(base.value, ours, take_upstream=False) if base is not None else ABSENT

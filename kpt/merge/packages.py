@@ -8,7 +8,8 @@ from kpt.errors import InvalidPackage
 from kpt.files import KPTFILE, Files, is_krm, join
 from kpt.krm import map_of
 from kpt.krmignore import KRMIGNORE, ignored
-from kpt.merge.documents import single, whole
+from kpt.merge.documents import merge_single, single, whole
+from kpt.merge.kptfiles import merge_kptfiles
 from kpt.merge.outcome import Conflict, Kept, UpdateOutcome, in_order
 from kpt.merge.replacing import change, differs
 from kpt.merge.resources import ResourceMerge
@@ -111,11 +112,13 @@ class _PackageMerge:
             base, upstream, local = self.sides.of(path)
             if local is not None and base == upstream:
                 self.files[path] = local
-            if is_krm(path) and not skip(path):
+            if path == KPTFILE:
+                self._own_kptfile(base, upstream, local)
+            elif is_krm(path) and not skip(path):
                 documents.append(path)
             elif base != upstream:
                 self._opaque(path, base, upstream, local)
-        merge = ResourceMerge(self.sides, self.schemas, is_root=not directory)
+        merge = ResourceMerge(self.sides, self.schemas)
         merge.run(documents)
         self.conflicts += merge.conflicts
         for path, content in merge.files.items():
@@ -132,6 +135,19 @@ class _PackageMerge:
             return lambda _: False
         matches = ignored(content.decode(errors="replace"))
         return lambda path: matches(path[len(directory) + 1 :] if directory else path)
+
+    def _own_kptfile(self, base: bytes | None, upstream: bytes | None, local: bytes | None) -> None:
+        """The Kptfile of the package itself: it never goes, and keeps what is its own."""
+        if local is None or upstream in (None, base, local):
+            content = upstream if local is None else local
+            if content is not None:
+                self.files[KPTFILE] = content
+            return
+        assert upstream is not None  # noqa: S101 - the line above says so
+        self.files[KPTFILE], conflicts = merge_single(
+            KPTFILE, base, upstream, local, lambda *three: merge_kptfiles(*three, take_upstream=False)
+        )
+        self.conflicts += conflicts
 
     def _opaque(self, path: str, base: bytes | None, upstream: bytes | None, local: bytes | None) -> None:
         """A file that is no resource, changed upstream: it is taken or left as a whole."""

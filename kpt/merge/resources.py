@@ -7,7 +7,7 @@ from posixpath import basename
 
 from kpt.errors import InvalidPackage
 from kpt.files import KPTFILE
-from kpt.merge.documents import ParsedFile, conflicts_of, parse_file, resource_name, whole
+from kpt.merge.documents import ParsedFile, check_single, conflicts_of, parse_file, resource_name, whole
 from kpt.merge.identity import unchanged
 from kpt.merge.kptfiles import merge_kptfiles
 from kpt.merge.matching import Item, Pairs, pair
@@ -56,7 +56,6 @@ class ResourceMerge:
 
     sides: Sides
     schemas: Schemas
-    is_root: bool
     files: dict[str, bytes | None] = field(default_factory=dict)
     conflicts: list[Conflict] = field(default_factory=list)
 
@@ -149,21 +148,17 @@ class ResourceMerge:
         return None
 
     def _deleted_upstream(self, base: Item, local: Item) -> _Placed | None:
-        is_kptfile = basename(local.path) == KPTFILE
-        if not (is_kptfile and self.is_root) and unchanged(base.document, local.document):
+        if unchanged(base.document, local.document):
             return None
-        if not unchanged(base.document, local.document):
-            name = resource_name(local.document)
-            self.conflicts.append(whole(local.path, "changed", "deleted", Kept.LOCAL, name))
+        name = resource_name(local.document)
+        self.conflicts.append(whole(local.path, "changed", "deleted", Kept.LOCAL, name))
         return _Placed(local.document, local, None)
 
     def _merged(self, base: Item | None, upstream: Item, local: Item) -> Document:
         old = base.document if base is not None else None
         with told(LOCAL, local.path):
             if basename(local.path) == KPTFILE:
-                document, clashes = merge_kptfiles(
-                    old, upstream.document, local.document, take_upstream=not self.is_root
-                )
+                document, clashes = merge_kptfiles(old, upstream.document, local.document, take_upstream=True)
             else:
                 shape = self.schemas.shape_of(local.document.value)
                 document, clashes = merge_documents(old, upstream.document, local.document, shape)
@@ -251,7 +246,9 @@ def _sides(versions: Sequence[_Versions]) -> tuple[_Side, _Side, _Side]:
 
 
 def _check(side: str, path: str, parsed: ParsedFile) -> None:
-    """Refuse a file that has a resource twice: which one a change belongs to could not be told."""
+    """Refuse a file that has a resource twice, as which one a change belongs to could not be told; or a bad Kptfile."""
+    if basename(path) == KPTFILE:
+        check_single(side, path, parsed)
     seen: dict[object, int] = {}
     for position, document in enumerate(parsed.documents):
         item = Item(path, 0, position, document)
