@@ -1,9 +1,24 @@
 """What every long-running process of porchflow does: logging, signals, one event loop."""
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Coroutine
+
+_YOUNG_OBJECTS = 50_000
+"""New objects after which the collector looks for cycles among them; Python's own default is 700."""
+
+
+def collect_seldom() -> None:
+    """Let the cyclic garbage collector run seldom, and leave alone what was made so far.
+
+    A parsed package is hundreds of thousands of objects without a cycle among them: with Python's default the collector
+    takes a third of the processor time of a large rendering to find nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS, 20, 20)
 
 
 def run_process(main: Coroutine[None, None, None], *, log_level: str) -> None:
@@ -14,6 +29,7 @@ def run_process(main: Coroutine[None, None, None], *, log_level: str) -> None:
         log_level: Least level that is logged.
     """
     logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    collect_seldom()
     asyncio.run(_until_stopped(main))
 
 
