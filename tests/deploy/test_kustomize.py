@@ -371,8 +371,12 @@ class TestCertManager:
     def test_all_else_is_the_base(self, overlay: Built, built: Built) -> None:
         for name in ("porchflow-worker", "porchflow-watcher", "porchflow-function-runner"):
             assert overlay.pods[name] == built.pods[name]
-        extra = {_identity(one) for one in overlay.manifests} - {_identity(one) for one in built.manifests}
-        assert {kind for kind, _, _ in extra} == {"Certificate", "Issuer"}
+        theirs, ours = ({_identity(one) for one in each.manifests} for each in (overlay, built))
+        assert {kind for kind, _, _ in theirs - ours} == {"Certificate", "Issuer"}
+        assert {name for _, _, name in ours - theirs} == {
+            "porchflow-content-api-certificate",
+            "porchflow-content-api-tls",
+        }
 
 
 def _identity(manifest: Manifest) -> tuple[str, str, str]:
