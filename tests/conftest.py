@@ -17,10 +17,12 @@ from kubernetes.aio.client.rest import RESTClientObject  # noqa: F401 - slow to 
 from api.names import ADMISSION_LABEL
 from cli.stack.executables import SERVERS
 from cli.stack.gitserver import Faults, GitServer
+from cli.stack.processes import Process
 from cli.stack.toolchain import ToolchainError, ensure_servers
 from kube.client import KubeClient
 from kube.resources import Resource
 from tests.kubectl import Kubectl, kubectl_with
+from tests.servers.content import running_content_api
 from tests.servers.control_plane import ControlPlane, running_control_plane
 from tests.servers.git import GitRepositories, GitRepository, isolate_git
 from tests.servers.temporal import TemporalServer, running_temporal
@@ -156,6 +158,15 @@ async def kube(control_plane: ControlPlane) -> AsyncIterator[KubeClient]:
 def kubectl(control_plane: ControlPlane) -> Kubectl:
     """Runs kubectl against the shared API server as the administrator."""
     return kubectl_with(control_plane.kubeconfig)
+
+
+@pytest.fixture(scope="session")
+async def content_api(
+    control_plane: ControlPlane, kube: KubeClient, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Process]:
+    """The content API behind the shared API server."""
+    async with running_content_api(control_plane, kube, tmp_path_factory.mktemp("content")) as process:
+        yield process
 
 
 @pytest.fixture(scope="session")

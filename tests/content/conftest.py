@@ -4,22 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.stack.processes import Process
 from kube.client import KubeClient
 from tests.content.direct import Direct, running_direct
 from tests.content.world import Packages
-from tests.servers.content import running_content_api
-from tests.servers.control_plane import ControlPlane
 from tests.servers.git import GitRepository, commit_files
-
-
-@pytest.fixture(scope="session")
-async def content_api(
-    control_plane: ControlPlane, kube: KubeClient, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Process]:
-    """The content API behind the shared API server."""
-    async with running_content_api(control_plane, kube, tmp_path_factory.mktemp("content")) as process:
-        yield process
 
 
 @pytest.fixture

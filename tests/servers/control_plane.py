@@ -1,6 +1,7 @@
 """A real etcd and kube-apiserver for tests."""
 
 import asyncio
+import ssl
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -48,6 +49,10 @@ class ControlPlane:
     @property
     def etcd_url(self) -> str:
         return self.etcd.address
+
+    def admin_tls(self) -> ssl.SSLContext:
+        """What a connection as the administrator needs, for requests that no client library sends."""
+        return self._certificates.admin_context()
 
     def kubeconfig_for(self, user: str, groups: Sequence[str] = ()) -> Path:
         """Write a kubeconfig of another user, who may do what RBAC says."""
