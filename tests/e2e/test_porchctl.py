@@ -66,7 +66,9 @@ class Replay:
             answer = await response.json(content_type=None)
         if request["method"] == "GET" and response.status == 200:
             self._keep(path, answer)
-        return _told(response.status, answer)
+        # What is deleted is answered with the object where a finalizer keeps it; porchctl looks at the code alone.
+        deleted = request["method"] == "DELETE" and response.status == 200
+        return _told(response.status, {} if deleted else answer)
 
     def _keep(self, path: str, answer: Recorded) -> None:
         for item in answer.get("items") or []:
