@@ -4,6 +4,7 @@ Everything that crosses Temporal is a reference: names, commit ids, short messag
 """
 
 from abc import ABC, abstractmethod
+from datetime import datetime
 from enum import StrEnum
 
 from pydantic import BaseModel
@@ -19,6 +20,8 @@ class Phase(StrEnum):
     RENDER = "Render"
     LIFECYCLE = "Lifecycle"
     FINALIZE = "Finalize"
+    SUSPEND = "Suspend"
+    """Instead of all others, while the object is suspended."""
 
 
 class ObjectKey(BaseModel):
@@ -49,6 +52,11 @@ class Facts(BaseModel):
     render_pending: bool = False
     report_pending: bool = False
     """The generation or a token was not acknowledged in the status yet."""
+    suspended: bool = False
+    """Nothing is to be done until `resume_at`, or until somebody ends it."""
+    suspension_told: bool = False
+    """The status says so already, in these words."""
+    resume_at: datetime | None = None
 
 
 class PhaseInput(BaseModel):
@@ -120,6 +128,11 @@ class ReconcileActivities(ABC):
     @abstractmethod
     async def finalize(self, request: PhaseInput) -> PhaseResult:
         """Remove what a deleted object owns in Git, then let the object go."""
+
+    @activity.defn(name="suspend")
+    @abstractmethod
+    async def suspend(self, request: PhaseInput) -> PhaseResult:
+        """Report that the object is suspended, and do nothing else."""
 
 
 class SyncRequest(BaseModel):

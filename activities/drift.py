@@ -73,6 +73,8 @@ class DriftCheck:
         try:
             obj = await self._kube.get(PACKAGEREVISIONS, self._namespace, suspect.name)
             facts = facts_of(obj, "")
+            if facts.suspended:
+                return Look(settled=True)
             if facts.deleting or facts.source_pending or facts.render_pending or facts.report_pending:
                 return Look(settled=False)
             state = await self._state(PackageRevision.model_validate(obj))

@@ -1,5 +1,6 @@
 """Reads the live object and says which phases may have work."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from activities.definitions import Facts, ObjectKey
@@ -9,6 +10,7 @@ from api.conditions import ConditionStatus, ConditionType
 from api.intent import intent_key
 from api.names import FINALIZER, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
 from api.packagerevision import Lifecycle, PackageRevision, PackageRevisionStatus
+from api.suspension import suspension_of, told_suspended
 from kube.client import KubeClient
 from kube.errors import NotFound
 from kube.resources import PACKAGEREVISIONS
@@ -69,8 +71,19 @@ def facts_of(obj: dict[str, Any], context: str) -> Facts:
         source_pending=spec.source is not None and not status.creation_source,
         render_pending=_render_pending(status, annotations.get(RENDER_REQUEST_ANNOTATION, ""), token, fresh=fresh),
         # What says that it is being worked on when a pass begins was left so by one that could not end.
-        report_pending=not fresh or _has(status, ConditionType.RECONCILING, ConditionStatus.TRUE),
+        report_pending=not fresh
+        or _has(status, ConditionType.RECONCILING, ConditionStatus.TRUE)
+        or _has(status, ConditionType.SUSPENDED, ConditionStatus.TRUE),
+        **_suspension(obj),
     )
+
+
+def _suspension(obj: dict[str, Any]) -> dict[str, Any]:
+    suspension = suspension_of(obj["metadata"].get("annotations") or {})
+    if suspension is None or not suspension.is_active(datetime.now(UTC)):
+        return {}
+    told = told_suspended(obj.get("status") or {}) == suspension.message
+    return {"suspended": True, "suspension_told": told, "resume_at": suspension.until}
 
 
 def lifecycle_in_git(status: PackageRevisionStatus) -> Lifecycle | None:

@@ -17,6 +17,7 @@ from activities.reporting import StatusReporter
 from activities.repositories import Repositories
 from activities.source import SourcePhase
 from activities.source_content import SourceContent
+from activities.suspend import SuspendPhase
 from activities.upstreams import Upstreams
 from gitrepo.packages import GitStore
 from kpt.evaluation import Evaluator
@@ -42,6 +43,7 @@ class PhaseActivities(ReconcileActivities):
         self._source = SourcePhase(git, content, Claims(kube, repositories), reporter, rendered)
         self._render = RenderPhase(git, evaluator, reporter, rendered, default_image_prefix)
         self._lifecycle = LifecyclePhase(git, reporter, latest, Approvals(kube))
+        self._suspend = SuspendPhase(kube, reporter)
         self._finalizer = Finalizer(kube, git, latest)
 
     @activity.defn(name="observe")
@@ -73,3 +75,11 @@ class PhaseActivities(ReconcileActivities):
         return await self._phases.run(
             Phase.FINALIZE, request, self._finalizer.run, without_repository=self._finalizer.release
         )
+
+    @activity.defn(name="suspend")
+    async def suspend(self, request: PhaseInput) -> PhaseResult:
+        """See `ReconcileActivities.suspend`."""
+        try:
+            return await self._suspend.run(request)
+        except Exception as error:  # noqa: BLE001 - every error is sorted and given to Temporal
+            raise to_application_error(classify(error)) from None

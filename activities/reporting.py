@@ -175,7 +175,7 @@ def _render_status(obj: dict[str, Any], report: Report) -> dict[str, Any] | None
     return wanted
 
 
-_EXPECTED_REASONS = frozenset({"Pending", "Progressing", "Waiting"})
+_EXPECTED_REASONS = frozenset({"Pending", "Progressing", "Waiting", "Suspended"})
 
 
 def _news(before: Mapping[str, Any], after: Mapping[str, Any]) -> Condition | None:

@@ -1,7 +1,7 @@
 """Conditions: types, reasons, and how a new set replaces an old one.
 
-The rules are kstatus' and Flux': `Ready` is always there; `Reconciling` and `Stalled` exist only while True;
-`lastTransitionTime` moves only when the status flips.
+The rules are kstatus' and Flux': `Ready` is always there; `Reconciling`, `Stalled` and `Suspended` exist only while
+True; `lastTransitionTime` moves only when the status flips.
 """
 
 from collections.abc import Iterable
@@ -29,6 +29,7 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     PAUSED = "Paused"
+    SUSPENDED = "Suspended"
 
 
 class ConditionStatus(StrEnum):
@@ -51,6 +52,8 @@ class Reason(StrEnum):
     PROGRESSING_WITH_RETRY = "ProgressingWithRetry"
     WAITING = "Waiting"
     SUPERSEDED = "Superseded"
+    SUSPENDED = "Suspended"
+    INVALID_SUSPENSION = "InvalidSuspension"
     INVALID_SPEC = "InvalidSpec"
     INVALID_PACKAGE = "InvalidPackage"
     INVALID_REPOSITORY = "InvalidRepository"

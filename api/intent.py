@@ -9,8 +9,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from api.names import RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
+from api.names import (
+    RECONCILE_NOW_ANNOTATION,
+    RENDER_REQUEST_ANNOTATION,
+    SUSPEND_ANNOTATION,
+    SUSPEND_UNTIL_ANNOTATION,
+)
 
+_SUSPENSION = (SUSPEND_ANNOTATION, SUSPEND_UNTIL_ANNOTATION)
 _MIRRORED_FROM_KPTFILE = frozenset({"readinessGates", "packageMetadata"})
 
 
@@ -35,6 +41,7 @@ def intent_key(obj: Mapping[str, Any]) -> str:
         "deletionTimestamp" in metadata,
         annotations.get(RENDER_REQUEST_ANNOTATION, ""),
         annotations.get(RECONCILE_NOW_ANNOTATION, ""),
+        *((key, annotations[key]) for key in _SUSPENSION if key in annotations),
     ]
     canonical = json.dumps(intent, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]

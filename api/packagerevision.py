@@ -53,6 +53,7 @@ class RunOutcome(StrEnum):
     RETRYING = "Retrying"
     WAITING = "Waiting"
     STALLED = "Stalled"
+    SUSPENDED = "Suspended"
 
 
 class ObjectReference(ApiModel):

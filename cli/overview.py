@@ -24,6 +24,8 @@ class Standing(StrEnum):
     WAITING = "waiting"
     """Something else must come first."""
     IN_PROGRESS = "in progress"
+    SUSPENDED = "suspended"
+    """Left alone, because somebody said so."""
     APPROVAL = "waiting for approval"
     CONVERGED = "converged"
 
@@ -91,6 +93,8 @@ def _standing(
         return Standing.STALLED, stalled
     if reconciling := _when_true(conditions, ConditionType.RECONCILING):
         return _RECONCILING.get(reconciling.get("reason", ""), Standing.IN_PROGRESS), reconciling
+    if suspended := _when_true(conditions, ConditionType.SUSPENDED):
+        return Standing.SUSPENDED, suspended
     if needs_reconcile(obj):
         return Standing.IN_PROGRESS, {}
     lifecycle = (obj.get("spec") or {}).get("lifecycle")

@@ -138,7 +138,13 @@ def _reconcile_worker(settings: Settings, client: Client, activities: PhaseActiv
         client,
         task_queue=RECONCILE_QUEUE,
         workflows=[PackageRevisionWorkflow],
-        activities=[activities.observe, activities.execute_source, activities.move_lifecycle, activities.finalize],
+        activities=[
+            activities.observe,
+            activities.execute_source,
+            activities.move_lifecycle,
+            activities.finalize,
+            activities.suspend,
+        ],
         max_concurrent_activities=settings.reconcile_slots,
         # A local activity holds the slot of its workflow task.
         max_concurrent_local_activities=settings.reconcile_slots,

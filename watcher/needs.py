@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from api.intent import intent_key
 from api.names import DISCOVERED_ANNOTATION, FINALIZER, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
 from api.packagerevision import Lifecycle
+from api.suspension import suspension_of, told_suspended
 
 Key = tuple[str, str]
 """Namespace and name of an object."""
@@ -66,22 +68,39 @@ def target_of(obj: Mapping[str, Any]) -> Target:
     )
 
 
-def needs_reconcile(obj: Mapping[str, Any]) -> bool:
+def needs_reconcile(obj: Mapping[str, Any], now: datetime | None = None) -> bool:
     """Say whether a raw PackageRevision asks for something that its status does not say was handled.
 
-    A stalled object needs nothing: a person must change it first, which moves the generation.
+    A stalled object needs nothing: a person must change it first, which moves the generation. A suspended one needs
+    that its status says so, and nothing more until that ends: its workflow is awake then.
+
+    Args:
+        obj: The object.
+        now: When; the present by default.
     """
     metadata = obj.get("metadata") or {}
-    if "deletionTimestamp" in metadata:
-        return FINALIZER in (metadata.get("finalizers") or [])
+    deleting = "deletionTimestamp" in metadata
+    if deleting and FINALIZER not in (metadata.get("finalizers") or []):
+        return False
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     annotations = metadata.get("annotations") or {}
+    suspension, told = suspension_of(annotations), told_suspended(status)
+    if suspension is not None and suspension.is_active(now or datetime.now(UTC)):
+        return told != suspension.message
+    if deleting or told:
+        return True
     if metadata.get("generation", 0) != status.get("observedGeneration", 0):
         # What a sync made gets its status from the sync, a moment later; unless somebody was quicker to ask for more.
         return not (DISCOVERED_ANNOTATION in annotations and metadata.get("generation") == 1 and not status)
     return (
         _source_due(metadata, spec, status) or _render_due(spec, annotations, status) or _asked_now(annotations, status)
     )
+
+
+def sleeps(obj: Mapping[str, Any]) -> bool:
+    """Say whether a raw PackageRevision is suspended until some time: a workflow has to be there then to go on."""
+    suspension = suspension_of((obj.get("metadata") or {}).get("annotations") or {})
+    return suspension is not None and suspension.until is not None and suspension.is_active(datetime.now(UTC))
 
 
 def _source_due(metadata: Mapping[str, Any], spec: Mapping[str, Any], status: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from kube.watching import (
     watch_objects,
 )
 from watcher.dispatcher import Dispatcher
-from watcher.needs import Key, key_of, needs_reconcile, target_of
+from watcher.needs import Key, key_of, needs_reconcile, sleeps, target_of
 from watcher.waiters import Waiters
 
 
@@ -72,7 +72,8 @@ class PackageRevisionWatcher:
                 self._forget(key_of(obj))
 
     def _look_at(self, obj: dict[str, object], *, listed: bool) -> None:
-        if needs_reconcile(obj):
+        # A Temporal that lost its runs has lost who waits for the end of a suspension, too.
+        if needs_reconcile(obj) or (listed and sleeps(obj)):
             self._waiters.note(obj)
             self._dispatcher.offer(target_of(obj), again=listed)
         else:

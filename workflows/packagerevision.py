@@ -1,7 +1,9 @@
 """The durable reconcile of one PackageRevision: what runs when, what supersedes what, what waits."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
@@ -39,6 +41,7 @@ _PHASES: dict[Phase, tuple[_PhaseActivity, policies.ActivityPolicy]] = {
     Phase.RENDER: (ReconcileActivities.render, policies.RENDER),
     Phase.LIFECYCLE: (ReconcileActivities.move_lifecycle, policies.LIFECYCLE),
     Phase.FINALIZE: (ReconcileActivities.finalize, policies.FINALIZE),
+    Phase.SUSPEND: (ReconcileActivities.suspend, policies.SUSPEND),
 }
 
 
@@ -60,6 +63,7 @@ class PackageRevisionWorkflow:
         self._look_again = True
         self._signals = 0
         self._log: list[str] = []
+        self._resume_at: datetime | None = None
         self._result = PackageRevisionResult(outcome=Outcome.CONVERGED)
 
     @workflow.signal(name=LOOK_AGAIN_SIGNAL)
@@ -85,6 +89,8 @@ class PackageRevisionWorkflow:
                 workflow.continue_as_new(target)
             self._look_again = False
             self._result = await self._pass()
+            if self._resume_at is not None and not self._look_again:
+                await self._sleep_until(self._resume_at)
         if self._result.outcome is Outcome.STALLED:
             raise ApplicationError(self._result.message, type=ErrorKind.STALLED, non_retryable=True)
         return self._result
@@ -92,8 +98,17 @@ class PackageRevisionWorkflow:
     def _is_long(self) -> bool:
         return self._signals >= policies.SIGNALS_PER_RUN or workflow.info().is_continue_as_new_suggested()
 
+    async def _sleep_until(self, moment: datetime) -> None:
+        """Wait for the end of a suspension, or for a signal: somebody may end it earlier."""
+        left = min(max(moment - workflow.now(), policies.SHORTEST_SLEEP), policies.LONGEST_SLEEP)
+        self._note(f"suspended until {moment.isoformat()}")
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(lambda: self._look_again, timeout=left)
+        self._look_again = True
+
     async def _pass(self) -> PackageRevisionResult:
         facts = await self._observe()
+        self._resume_at = facts.resume_at
         try:
             return await self._run_phases(facts)
         except _SupersededError:

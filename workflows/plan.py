@@ -11,6 +11,8 @@ def plan(facts: Facts) -> list[Phase]:
     """
     if not facts.exists:
         return []
+    if facts.suspended and (facts.finalizer or not facts.deleting):
+        return [] if facts.suspension_told else [Phase.SUSPEND]
     if facts.deleting:
         return [Phase.FINALIZE] if facts.finalizer else []
     if facts.desired is None:

@@ -55,6 +55,12 @@ FIRST_ATTEMPT_TIMEOUT = timedelta(minutes=2)
 """After this a local first attempt counts as lost. It gives up by itself long before (see `activities.attempts`),
 except while a push is out, which nobody can take back."""
 
+LONGEST_SLEEP = timedelta(days=30)
+"""A run that waits for the end of a suspension looks at the object at least this often."""
+
+SHORTEST_SLEEP = timedelta(seconds=1)
+"""Clocks differ: who is told that a suspension ends now may be a moment early, and must not look again in a loop."""
+
 OBSERVE_TIMEOUT = timedelta(seconds=10)
 """One attempt to read the object, as a local activity."""
 
@@ -93,6 +99,13 @@ FINALIZE = ActivityPolicy(
     queue=RECONCILE_QUEUE,
     start_to_close=timedelta(minutes=5),
     heartbeat=timedelta(seconds=10),
+    retry=_FOREVER,
+    first_locally=True,
+)
+SUSPEND = ActivityPolicy(
+    queue=RECONCILE_QUEUE,
+    start_to_close=timedelta(minutes=1),
+    heartbeat=timedelta(minutes=1),
     retry=_FOREVER,
     first_locally=True,
 )

@@ -23,6 +23,7 @@ _STYLES = {
     "retrying": "yellow",
     "waiting": "cyan",
     "in progress": "blue",
+    "suspended": "dim",
     "waiting for approval": "magenta",
     "converged": "green",
 }

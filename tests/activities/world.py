@@ -92,6 +92,7 @@ class World:
             Phase.RENDER: activities.render,
             Phase.LIFECYCLE: activities.move_lifecycle,
             Phase.FINALIZE: activities.finalize,
+            Phase.SUSPEND: activities.suspend,
         }[phase]
         request = PhaseInput(namespace=self.namespace, name=name, intent=intent_key(obj), commit=commit)
         return environment, asyncio.ensure_future(environment.run(body, request))
@@ -145,9 +146,9 @@ class World:
     async def ask(self, name: str, lifecycle: str) -> Object:
         return await self.patch(name, {"spec": {"lifecycle": lifecycle}})
 
-    async def annotate(self, name: str, **annotations: str) -> Object:
-        keys = {"render_request": "porch.kpt.dev/render-request", "reconcile_now": "porchflow.dev/reconcile-now"}
-        named = {keys[key]: value for key, value in annotations.items()}
+    async def annotate(self, name: str, **annotations: str | None) -> Object:
+        keys = {"render_request": "porch.kpt.dev/render-request"}
+        named = {keys.get(key, f"porchflow.dev/{key.replace('_', '-')}"): value for key, value in annotations.items()}
         return await self.patch(name, {"metadata": {"annotations": named}})
 
     async def push(self, files: dict[str, str | bytes], branch: str = "drafts/web/v1") -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-ABNORMAL_TRUE = ("Reconciling", "Stalled")
+ABNORMAL_TRUE = ("Reconciling", "Stalled", "Suspended")
 
 
 def check_rules(obj: dict[str, Any]) -> None:
@@ -17,7 +17,7 @@ def check_rules(obj: dict[str, Any]) -> None:
     assert "Ready" in by_type, f"{name}: Ready is missing"
     for kind in ABNORMAL_TRUE:
         assert by_type.get(kind, {"status": "True"})["status"] == "True", f"{name}: {kind} exists while not True"
-    assert not {*ABNORMAL_TRUE} <= {*kinds}, f"{name}: Reconciling and Stalled at once"
+    assert len({*ABNORMAL_TRUE} & {*kinds}) <= 1, f"{name}: {kinds} at once"
     if by_type["Ready"]["status"] == "True":
         assert not {*ABNORMAL_TRUE} & {*kinds}, f"{name}: Ready while {kinds}"
         assert by_type.get("Rendered", {"status": "True"})["status"] != "False", f"{name}: Ready but not Rendered"

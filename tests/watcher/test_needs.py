@@ -1,8 +1,16 @@
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from api.names import FINALIZER, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
+from api.names import (
+    FINALIZER,
+    RECONCILE_NOW_ANNOTATION,
+    RENDER_REQUEST_ANNOTATION,
+    SUSPEND_ANNOTATION,
+    SUSPEND_UNTIL_ANNOTATION,
+)
+from api.suspension import suspension_of
 from watcher.needs import needs_reconcile, target_of
 
 
@@ -47,12 +55,35 @@ def stalled(generation: int, status: str = "True") -> dict[str, Any]:
 
 _RENDER = {RENDER_REQUEST_ANNOTATION: "17"}
 _READY = {"conditions": [{"type": "Ready", "status": "True"}]}
+_NOW_UTC = datetime(2026, 1, 1, tzinfo=UTC)
+_SUSPENDED = {SUSPEND_ANNOTATION: "a freeze", SUSPEND_UNTIL_ANNOTATION: "2026-01-01T00:00:01Z"}
+_OVER = {**_SUSPENDED, SUSPEND_UNTIL_ANNOTATION: "2026-01-01T00:00:00Z"}
+
+
+def _told(annotations: dict[str, str]) -> dict[str, Any]:
+    suspension = suspension_of(annotations)
+    assert suspension is not None
+    return {"conditions": [{"type": "Suspended", "status": "True", "message": suspension.message}]}
+
+
 _NOW = {RECONCILE_NOW_ANNOTATION: "t2"}
 
 CASES = [
     ("converged", package(), False),
     ("never seen", package(observed=None), True),
     ("newer generation", package(generation=3), True),
+    ("suspended, which nobody told", package(annotations=_SUSPENDED), True),
+    ("suspended", package(annotations=_SUSPENDED, status=_told(_SUSPENDED)), False),
+    ("suspended and edited", package(annotations=_SUSPENDED, status=_told(_SUSPENDED), generation=3), False),
+    ("suspended in other words", package(annotations=_SUSPENDED, status=_told({SUSPEND_ANNOTATION: "x"})), True),
+    ("suspended no more", package(status=_told(_SUSPENDED)), True),
+    ("a suspension that is over, and still told", package(annotations=_OVER, status=_told(_OVER)), True),
+    ("a suspension that is over", package(annotations=_OVER), False),
+    (
+        "suspended and deleted",
+        package(annotations=_SUSPENDED, status=_told(_SUSPENDED), deletionTimestamp="2026-01-01T00:00:00Z"),
+        False,
+    ),
     ("no status at all", {**package(), "status": None}, True),
     ("deleted, ours to finish", package(deletionTimestamp="2026-01-01T00:00:00Z"), True),
     (
@@ -94,7 +125,7 @@ CASES = [
 
 @pytest.mark.parametrize(("obj", "wanted"), [row[1:] for row in CASES], ids=[row[0] for row in CASES])
 def test_needs_reconcile(obj: dict[str, Any], wanted: bool) -> None:
-    assert needs_reconcile(obj) is wanted
+    assert needs_reconcile(obj, _NOW_UTC) is wanted
 
 
 def test_target_says_what_the_workflow_is_searched_by() -> None:

@@ -54,6 +54,10 @@ class FakeActivities:
     async def finalize(self, request: PhaseInput) -> PhaseResult:
         return await self._phase(Phase.FINALIZE, request)
 
+    @activity.defn(name="suspend")
+    async def suspend(self, request: PhaseInput) -> PhaseResult:
+        return await self._phase(Phase.SUSPEND, request)
+
     async def _phase(self, phase: Phase, request: PhaseInput) -> PhaseResult:
         if activity.info().is_local:
             self.attempted_locally.append(phase)
@@ -93,4 +97,4 @@ class FakeActivities:
 
     @property
     def all(self) -> list[Callable[..., object]]:
-        return [self.observe, self.execute_source, self.render, self.move_lifecycle, self.finalize]
+        return [self.observe, self.execute_source, self.render, self.move_lifecycle, self.finalize, self.suspend]

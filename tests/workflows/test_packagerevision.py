@@ -5,7 +5,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
@@ -38,7 +38,7 @@ async def working(
     """Serve a queue of this test's own; every phase goes there, and retries come fast."""
     queue = f"test-{uuid.uuid4()}"
     retry = RetryPolicy(initial_interval=timedelta(milliseconds=20), maximum_interval=timedelta(milliseconds=200))
-    for name in ("SOURCE", "RENDER", "LIFECYCLE", "FINALIZE"):
+    for name in ("SOURCE", "RENDER", "LIFECYCLE", "FINALIZE", "SUSPEND"):
         monkeypatch.setattr(policies, name, replace(getattr(policies, name), queue=queue, retry=retry))
     async with Worker(
         client,
@@ -342,3 +342,38 @@ async def test_a_late_signal_does_not_make_a_stalled_run_look_well(
     assert isinstance(raised.value.cause, ApplicationError)
     assert raised.value.cause.message == "a gate is not met"
     assert fakes.calls["observe"] == 3
+
+
+async def test_a_suspension_takes_over_and_its_end_is_waited_for(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    monkeypatch.setattr(policies, "SHORTEST_SLEEP", timedelta(milliseconds=50))
+    fakes = FakeActivities(NEW_DRAFT)
+    fakes.held[Phase.RENDER] = asyncio.Event()
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        handle = await start(temporal_client, queue)
+        await fakes.entered[Phase.RENDER].wait()
+        fakes.facts = Facts(exists=True, intent="two", suspended=True, resume_at=datetime.now(UTC) + timedelta(hours=1))
+        await handle.signal(PackageRevisionWorkflow.look_again)
+        await fakes.entered[Phase.SUSPEND].wait()
+        await eventually(lambda: fakes.cancelled == [Phase.RENDER], what="the rendering is given up")
+        # Somebody makes it shorter; the clock of who looks is a moment behind.
+        fakes.facts = fakes.facts.model_copy(update={"suspension_told": True, "resume_at": datetime.now(UTC)})
+        looks = fakes.calls["observe"]
+        await handle.signal(PackageRevisionWorkflow.look_again)
+        await eventually(lambda: fakes.calls["observe"] > looks + 1, what="it wakes by itself and looks again")
+        del fakes.held[Phase.RENDER]
+        fakes.facts = NEW_DRAFT.model_copy(update={"intent": "two"})
+        result = await handle.result()
+    assert result.outcome is Outcome.CONVERGED
+    assert fakes.calls[Phase.SUSPEND] == 1
+    assert [phase for phase, _ in fakes.requests][-2:] == [Phase.SOURCE, Phase.RENDER]
+
+
+async def test_a_suspension_without_an_end_keeps_no_run_open(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(NEW_DRAFT.model_copy(update={"suspended": True}))
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        await (await start(temporal_client, queue)).result()
+    assert [phase for phase, _ in fakes.requests] == [Phase.SUSPEND]

@@ -25,6 +25,26 @@ DRAFT, PROPOSED, PUBLISHED, DELETION = (
             [Phase.FINALIZE],
         ),
         (
+            "a suspension is told, and nothing else is done",
+            Facts(exists=True, suspended=True, desired=DRAFT, source_pending=True, render_pending=True),
+            [Phase.SUSPEND],
+        ),
+        (
+            "a suspension that was told needs nothing",
+            Facts(exists=True, suspended=True, suspension_told=True, desired=DRAFT, report_pending=True),
+            [],
+        ),
+        (
+            "a deletion waits for the end of a suspension",
+            Facts(exists=True, suspended=True, deleting=True, finalizer=True, desired=DRAFT),
+            [Phase.SUSPEND],
+        ),
+        (
+            "who goes on was suspended as Published",
+            Facts(exists=True, desired=PUBLISHED, current=PUBLISHED, report_pending=True),
+            [Phase.LIFECYCLE],
+        ),
+        (
             "a new draft is made and rendered; the render reports Ready, so the lifecycle costs nothing",
             Facts(exists=True, desired=DRAFT, source_pending=True, report_pending=True),
             [Phase.SOURCE, Phase.RENDER],

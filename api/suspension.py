@@ -1,0 +1,92 @@
+"""Suspension: annotations that let porchflow keep its hands off a PackageRevision, with who, why and until when."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from api.conditions import ConditionType, Reason
+from api.names import SUSPEND_ANNOTATION, SUSPEND_UNTIL_ANNOTATION, SUSPENDED_BY_ANNOTATION
+
+_NOT_SUSPENDED = "false"
+_NO_WORDS = frozenset({"", "true"})
+"""Values that suspend without saying why."""
+
+
+@dataclass(frozen=True)
+class Suspension:
+    """What the annotations of an object say.
+
+    Attributes:
+        why: In the words of who suspended; may be empty.
+        by: Who; empty where nobody wrote it down.
+        until: When it ends by itself; None means that somebody has to end it.
+        problem: What is wrong with the annotations; the suspension then has no end.
+    """
+
+    why: str = ""
+    by: str = ""
+    until: datetime | None = None
+    problem: str = ""
+
+    def is_active(self, now: datetime) -> bool:
+        """Say whether it still holds."""
+        return self.until is None or now < self.until
+
+    @property
+    def reason(self) -> Reason:
+        """Reason of the condition."""
+        return Reason.INVALID_SUSPENSION if self.problem else Reason.SUSPENDED
+
+    @property
+    def message(self) -> str:
+        """Message of the condition."""
+        by = f" by {self.by}" if self.by else ""
+        until = f" until {self.until.isoformat()}" if self.until else ""
+        why = f": {self.why}" if self.why else ""
+        problem = f"; {self.problem}" if self.problem else ""
+        return (
+            f"suspended{by}{until}{why}{problem}; nothing is reconciled or deleted in Git meanwhile. To go on,"
+            f" remove the annotations {SUSPEND_ANNOTATION} and {SUSPEND_UNTIL_ANNOTATION}"
+        )
+
+
+def suspension_of(annotations: Mapping[str, str]) -> Suspension | None:
+    """Return what the annotations of an object say of a suspension; None where there is none.
+
+    Either annotation suspends. A time that cannot be read is told, and leaves the object suspended: going on by mistake
+    can do more harm.
+    """
+    words, time = annotations.get(SUSPEND_ANNOTATION), annotations.get(SUSPEND_UNTIL_ANNOTATION)
+    if words is None and time is None:
+        return None
+    why = (words or "").strip()
+    if why.lower() == _NOT_SUSPENDED:
+        return None
+    by = annotations.get(SUSPENDED_BY_ANNOTATION, "")
+    until, problem = _read(time)
+    return Suspension(why="" if why.lower() in _NO_WORDS else why, by=by, until=until, problem=problem)
+
+
+def _read(text: str | None) -> tuple[datetime | None, str]:
+    if text is None:
+        return None, ""
+    try:
+        until = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None, _told(text)
+    return (until, "") if until.tzinfo is not None else (None, _told(text))
+
+
+def _told(text: str) -> str:
+    return (
+        f"{SUSPEND_UNTIL_ANNOTATION} must be a time such as 2030-01-31T18:00:00Z, not {text[:100]!r}, so it has no end"
+    )
+
+
+def told_suspended(status: Mapping[str, object]) -> str:
+    """Return what a raw status says of a suspension: the message of its condition, or nothing."""
+    conditions = status.get("conditions")
+    for each in conditions if isinstance(conditions, list) else []:
+        if each.get("type") == ConditionType.SUSPENDED and each.get("status") == "True":
+            return str(each.get("message") or "")
+    return ""
