@@ -5,7 +5,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +17,9 @@ from temporalio.client import Client
 from bench.conditions import Conditions
 from bench.follow import BenchError, following
 from bench.results import Result, print_results
-from bench.runs import run_costs
+from bench.runs import run_costs, until_quiet
 from bench.usage import usage_of, used_since
-from bench.workloads import NAMESPACE, REPOSITORY, Bench, object_name
+from bench.workloads import NAMESPACE, REPOSITORY, UPGRADED, WORKSPACE, Bench, Timing, object_name
 from cli.demo.repository import GitFailed
 from cli.stack.gitserver import STATISTICS_PATH
 from cli.stack.logs import Say, console
@@ -28,7 +28,9 @@ from cli.stack.settings import StackSettings, load_stack_settings
 from cli.stack.state import StackRecord, StateFolder
 from kube.client import KubeClient
 
-WORKLOADS = ("init", "publish")
+WORKLOADS = ("init", "publish", "clone", "upgrade")
+_NEEDS = {"publish": "init", "upgrade": "clone"}
+"""What a workload works on is what another one made."""
 
 _CLIENT_CONNECTIONS = 20
 
@@ -51,20 +53,32 @@ class Measurement:
         await self._bench.prepare()
         results = []
         for size in sizes:
-            packages = [f"burst-{size}-{number}" for number in range(1, size + 1)]
-            for workload in WORKLOADS[: 1 + max(WORKLOADS.index(name) for name in workloads)]:
+            for workload in _with_needs(workloads):
+                kind = "clone" if workload in {"clone", "upgrade"} else "burst"
+                packages = [f"{kind}-{size}-{number}" for number in range(1, size + 1)]
+                await self._prepare(workload, packages)
                 say("bench", f"{workload} of {size} objects")
                 result = await self._measure(workload, packages)
                 if workload in workloads:
                     results.append(result)
         return results
 
+    async def _prepare(self, workload: str, packages: list[str]) -> None:
+        """Make what a workload starts from and does not measure."""
+        if workload == "clone":
+            await self._bench.prepare_upstream()
+        if workload == "upgrade":
+            await self._bench.publish(packages)
+            await until_quiet(self._temporal)
+
     async def _measure(self, workload: str, packages: list[str]) -> Result:
         since = datetime.now(UTC)
         pushes, before = await self._pushes(), usage_of(self._stack)
-        timing = await (self._bench.init(packages) if workload == "init" else self._bench.publish(packages))
+        run: Callable[[list[str]], Awaitable[Timing]] = getattr(self._bench, workload)
+        timing = await run(packages)
         parts, pushed = used_since(before, usage_of(self._stack)), await self._pushes() - pushes
-        names = [object_name(package) for package in packages]
+        workspace = UPGRADED if workload == "upgrade" else WORKSPACE
+        names = [object_name(package, workspace) for package in packages]
         costs = await run_costs(self._temporal, NAMESPACE, names, since)
         return Result(workload, len(packages), timing, pushed, costs, parts)
 
@@ -73,6 +87,11 @@ class Measurement:
             answer = await session.get(self._stack.git + STATISTICS_PATH, raise_for_status=True)
             pushes: dict[str, int] = (await answer.json())["pushes"]
             return pushes.get(f"{REPOSITORY}.git", 0)
+
+
+def _with_needs(workloads: Sequence[str]) -> list[str]:
+    wanted = {*workloads, *(_NEEDS[name] for name in workloads if name in _NEEDS)}
+    return [name for name in WORKLOADS if name in wanted]
 
 
 async def measure(
@@ -120,7 +139,7 @@ def _names(_: click.Context, parameter: click.Parameter, value: str) -> list[str
 
 @click.command()
 @click.option("--objects", default="50,200", callback=_numbers, help="Objects of each burst [default 50,200]")
-@click.option("--workloads", default=",".join(WORKLOADS), callback=_names, help="What to run [default init,publish]")
+@click.option("--workloads", default=",".join(WORKLOADS), callback=_names, help="What to run [default: all]")
 @click.option("--workers", type=click.IntRange(1, 64), help="Worker processes [default: as porchflow up]")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def main(*, objects: list[int], workloads: list[str], workers: int | None, as_json: bool) -> None:

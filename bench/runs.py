@@ -36,7 +36,7 @@ async def run_costs(client: Client, namespace: str, names: Sequence[str], since:
     Raises:
         BenchError: They do not end.
     """
-    await _until_quiet(client)
+    await until_quiet(client)
     sample = names[:: max(1, len(names) // SAMPLE)][:SAMPLE]
     counted = await asyncio.gather(*(_count(client, workflow_id(namespace, name), since) for name in sample))
     total = sum(counted, Counter())
@@ -47,7 +47,12 @@ async def run_costs(client: Client, namespace: str, names: Sequence[str], since:
     return RunCosts(runs=mean("runs"), workflow_tasks=mean("workflow_tasks"), activities=mean("activities"))
 
 
-async def _until_quiet(client: Client) -> None:
+async def until_quiet(client: Client) -> None:
+    """Wait until no workflow runs.
+
+    Raises:
+        BenchError: They do not end.
+    """
     try:
         async with asyncio.timeout(_QUIET_SECONDS):
             while (await client.count_workflows(_RUNNING)).count:  # noqa: ASYNC110 - Temporal tells nobody

@@ -4,10 +4,18 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from api.names import PACKAGE_REVISION_API_VERSION, PACKAGE_REVISION_KIND, REPOSITORY_API_VERSION
+from api.names import (
+    PACKAGE_REVISION_API_VERSION,
+    PACKAGE_REVISION_KIND,
+    RENDER_REQUEST_ANNOTATION,
+    REPOSITORY_API_VERSION,
+)
 from bench.follow import BenchError, Follower, Object, is_ready, is_rendered
+from bench.upstream import PACKAGE as UPSTREAM
+from bench.upstream import push_revision
 from cli.demo.repository import ensure_repository, git
 from kube.client import KubeClient
 from kube.resources import PACKAGEREVISIONS, REPOSITORIES
@@ -15,6 +23,8 @@ from kube.resources import PACKAGEREVISIONS, REPOSITORIES
 NAMESPACE = "default"
 REPOSITORY = "bench"
 WORKSPACE = "v1"
+UPGRADED = "v2"
+"""Workspace of what is upgraded, and of the upstream's second revision."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +46,36 @@ class Bench:
         self._git_root = git_root
         self._git_url = git_url
         self._bare = git_root / f"{REPOSITORY}.git"
+        self._url = f"{git_url}/{REPOSITORY}.git"
+        self._upstream = False
 
     async def prepare(self) -> None:
         """Register a fresh repository of one commit, and make one package so that every part has worked once."""
         await asyncio.to_thread(ensure_repository, self._git_root, self._git_url, REPOSITORY)
-        spec = {"type": "git", "git": {"repo": f"{self._git_url}/{REPOSITORY}.git", "branch": "main"}}
+        spec = {"type": "git", "git": {"repo": self._url, "branch": "main"}}
         metadata = {"name": REPOSITORY, "namespace": NAMESPACE}
         manifest = {"apiVersion": REPOSITORY_API_VERSION, "kind": "Repository", "metadata": metadata, "spec": spec}
         await self._client.create(REPOSITORIES, manifest)
         await self.init(["warm-up"])
         await self.publish(["warm-up"])
+
+    async def prepare_upstream(self) -> None:
+        """Publish two revisions of the package that is cloned and upgraded to."""
+        if self._upstream:
+            return
+        self._upstream = True
+        for version in (1, 2):
+            workspace = f"v{version}"
+            source = {"copyFrom": {"name": object_name(UPSTREAM)}} if version > 1 else {"init": {}}
+            await self._create([UPSTREAM], source, workspace)
+            branch = f"drafts/{UPSTREAM}/{workspace}"
+            pushed = await asyncio.to_thread(push_revision, self._url, branch, version)
+            name = object_name(UPSTREAM, workspace)
+            annotation = {"metadata": {"annotations": {RENDER_REQUEST_ANNOTATION: pushed}}}
+            await self._client.merge_patch(PACKAGEREVISIONS, NAMESPACE, name, annotation)
+            await self._follower.until([name], "rendered as pushed", partial(_has_rendered, pushed))
+            for lifecycle in ("Proposed", "Published"):
+                await self._move([UPSTREAM], lifecycle, workspace)
 
     async def init(self, packages: list[str]) -> Timing:
         """Create drafts by init, all at once; done when the last is Ready and Rendered.
@@ -53,12 +83,37 @@ class Bench:
         Raises:
             BenchError: One of them did not get there.
         """
+        return await self._create(packages, {"init": {"description": "a package of the benchmark"}}, WORKSPACE)
+
+    async def clone(self, packages: list[str]) -> Timing:
+        """Create clones of one published revision, all at once; done when the last is Ready and Rendered.
+
+        Raises:
+            BenchError: One of them did not get there.
+        """
+        return await self._create(packages, {"cloneFrom": {"upstreamRef": {"name": object_name(UPSTREAM)}}}, WORKSPACE)
+
+    async def upgrade(self, packages: list[str]) -> Timing:
+        """Bring published clones to their upstream's next revision, all at once; done as for `clone`.
+
+        Raises:
+            BenchError: One of them did not get there.
+        """
+        upstreams = {"oldUpstream": object_name(UPSTREAM), "newUpstream": object_name(UPSTREAM, UPGRADED)}
+        named = {field: {"name": name} for field, name in upstreams.items()}
+        sources = [{"upgrade": {**named, "currentPackage": {"name": object_name(package)}}} for package in packages]
+        return await self._create(packages, sources, UPGRADED)
+
+    async def _create(self, packages: list[str], source: Object | list[Object], workspace: str) -> Timing:
+        sources = source if isinstance(source, list) else [source] * len(packages)
+        drafts = [_draft(package, one, workspace) for package, one in zip(packages, sources, strict=True)]
         started = time.monotonic()
-        await asyncio.gather(*(self._client.create(PACKAGEREVISIONS, _draft(package)) for package in packages))
+        await asyncio.gather(*(self._client.create(PACKAGEREVISIONS, draft) for draft in drafts))
         created = time.monotonic()
-        await self._follower.until(map(object_name, packages), "Ready and Rendered", is_rendered)
+        names = [object_name(package, workspace) for package in packages]
+        await self._follower.until(names, "Ready and Rendered", is_rendered)
         ended = time.monotonic()
-        await self._check_refs({f"refs/heads/drafts/{package}/{WORKSPACE}" for package in packages})
+        await self._check_refs({f"refs/heads/drafts/{package}/{workspace}" for package in packages})
         return Timing(ended - started, {"created": created - started, "rendered": ended - created})
 
     async def publish(self, packages: list[str]) -> Timing:
@@ -75,13 +130,13 @@ class Bench:
         await self._check_refs({f"refs/tags/{package}/v1" for package in packages})
         return Timing(ended - started, {"proposed": proposed - started, "published": ended - proposed})
 
-    async def _move(self, packages: list[str], lifecycle: str) -> None:
+    async def _move(self, packages: list[str], lifecycle: str, workspace: str = WORKSPACE) -> None:
         patch = {"spec": {"lifecycle": lifecycle}}
-        names = [object_name(package) for package in packages]
+        names = [object_name(package, workspace) for package in packages]
         await asyncio.gather(*(self._client.merge_patch(PACKAGEREVISIONS, NAMESPACE, name, patch) for name in names))
 
         def moved(obj: Object) -> bool:
-            numbered = lifecycle != "Published" or obj["status"].get("revision") == 1
+            numbered = lifecycle != "Published" or bool(obj["status"].get("revision"))
             return obj["spec"]["lifecycle"] == lifecycle and is_ready(obj) and numbered
 
         await self._follower.until(names, lifecycle, moved)
@@ -94,21 +149,25 @@ class Bench:
             raise BenchError(f"{len(missing)} refs are missing in Git although the objects are Ready: {missing[0]}")
 
 
-def object_name(package: str) -> str:
-    """Return the name of a package's only PackageRevision."""
-    return f"{REPOSITORY}.{package}.{WORKSPACE}"
+def _has_rendered(pushed: str, obj: Object) -> bool:
+    return is_rendered(obj) and obj["status"].get("observedPrrResourceVersion") == pushed
 
 
-def _draft(package: str) -> Object:
+def object_name(package: str, workspace: str = WORKSPACE) -> str:
+    """Return the name of a PackageRevision."""
+    return f"{REPOSITORY}.{package}.{workspace}"
+
+
+def _draft(package: str, source: Object, workspace: str) -> Object:
     return {
         "apiVersion": PACKAGE_REVISION_API_VERSION,
         "kind": PACKAGE_REVISION_KIND,
-        "metadata": {"name": object_name(package), "namespace": NAMESPACE},
+        "metadata": {"name": object_name(package, workspace), "namespace": NAMESPACE},
         "spec": {
             "packageName": package,
             "repository": REPOSITORY,
-            "workspaceName": WORKSPACE,
+            "workspaceName": workspace,
             "lifecycle": "Draft",
-            "source": {"init": {"description": f"the {package} package"}},
+            "source": source,
         },
     }

@@ -20,7 +20,7 @@ from kube.resources import PACKAGEREVISIONS
 from tests.e2e.system import PR, ROOT
 
 N = 3
-PARTS = {"etcd", "kube-apiserver", "temporal", "git-server", "function-runner", "watcher", "worker-1"}
+PARTS = {"etcd", "kube-apiserver", "temporal", "git-server", "function-runner", "watcher", "content-api", "worker-1"}
 
 
 def bench(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -32,13 +32,14 @@ def test_a_small_burst_has_consistent_figures(server_binaries: dict[str, Path]) 
     done = bench("--objects", str(N), "--workers", "1", "--json")
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    init, publish = report["results"]
-    assert [init["workload"], publish["workload"]] == ["init", "publish"]
-    for result in (init, publish):
+    init, publish, clone, upgrade = report["results"]
+    assert [result["workload"] for result in report["results"]] == ["init", "publish", "clone", "upgrade"]
+    for result in report["results"]:
         assert result["objects"] == N
         assert result["rate"] == pytest.approx(N / result["timing"]["seconds"])
         assert sum(result["timing"]["split"].values()) == pytest.approx(result["timing"]["seconds"])
-        assert result["ratio"] == pytest.approx(result["rate"] / PORCH_RATES[result["workload"]])
+        porch = PORCH_RATES.get(result["workload"])
+        assert result["ratio"] == (pytest.approx(result["rate"] / porch) if porch else None)
         assert result["pushes_per_object"] == result["pushes"] / N
         assert set(result["parts"]) == PARTS
         assert all(part["cpu_seconds"] >= 0 and part["peak_mib"] > 0 for part in result["parts"].values())
@@ -47,10 +48,14 @@ def test_a_small_burst_has_consistent_figures(server_binaries: dict[str, Path]) 
     assert 1 <= init["pushes"] <= 2 * N
     assert 2 <= publish["pushes"] <= 2 * N
     assert init["costs"]["runs"] == 1
-    assert 1 <= init["costs"]["activities"] <= 2
+    # What goes well at the first attempt needs no activity of its own, but for a rendering.
+    assert init["costs"]["activities"] <= 2
     # A run that has not quite ended takes the next step along.
     assert 1 <= publish["costs"]["runs"] <= 2
-    assert publish["costs"]["activities"] == 2
+    assert publish["costs"]["activities"] <= 2
+    for result in (clone, upgrade):
+        assert 2 <= result["pushes"] <= 2 * N, "the draft, and its rendering"
+        assert result["costs"]["runs"] == 1
     conditions = report["conditions"]
     assert conditions["workers"] == 1
     assert set(conditions["versions"]) == {"Python", "temporalio", "git", "etcd", "kube-apiserver", "temporal"}
