@@ -28,11 +28,6 @@ class GitSecret:
     ca_bundle: str | None = field(default=None, repr=False)
 
 
-def bundle_name(namespace: str) -> str:
-    """Return the name of the Secret with certificates for all Repositories of a namespace (porch.md 4.7)."""
-    return f"{namespace}-ca-bundle"
-
-
 def read_secret(secret: dict[str, Any], url: str) -> GitSecret:
     """Read a Secret (porch.md 4.7; SSH, passphrases and `ca.crt` besides are ours).
 

@@ -6,7 +6,7 @@ from typing import Any
 from activities.definitions import Facts, ObjectKey
 from activities.repositories import Repositories
 from activities.upstreams import Upstreams
-from api.conditions import ConditionStatus, ConditionType
+from api.conditions import ACCESS_REASONS, ConditionStatus, ConditionType
 from api.intent import intent_key
 from api.names import FINALIZER, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
 from api.packagerevision import Lifecycle, PackageRevision, PackageRevisionStatus
@@ -108,8 +108,11 @@ def _render_pending(status: PackageRevisionStatus, request: str, token: str, *, 
         return True
     if token != (status.observed_reconcile_now or ""):
         return True
-    rendered = next((c.status for c in status.conditions if c.type == ConditionType.RENDERED), None)
-    if rendered is ConditionStatus.TRUE or not status.creation_source:
-        return False
-    # A render that failed for good is tried again when something else is asked, not by itself.
-    return rendered is not ConditionStatus.FALSE or not fresh
+    rendered = next((c for c in status.conditions if c.type == ConditionType.RENDERED), None)
+    if rendered is None or not status.creation_source:
+        return bool(status.creation_source)
+    if rendered.status is ConditionStatus.FALSE:
+        # A render that failed for good is tried again when something else is asked, not by itself. Where it did not
+        # come to a render, who asks for a look has a reason: a Secret or a Repository changed.
+        return not fresh or rendered.reason in ACCESS_REASONS
+    return rendered.status is not ConditionStatus.TRUE

@@ -5,10 +5,11 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from activities.credentials import SSH_AUTH, GitSecret, bundle_name, read_bundle, read_secret
+from activities.credentials import SSH_AUTH, GitSecret, read_bundle, read_secret
 from activities.failures import Stalled, Waiting
 from activities.looks import Looks
 from api.conditions import ConditionType, Reason
+from api.names import ca_bundle_name
 from api.repository import Repository
 from gitrepo.commits import Author
 from gitrepo.errors import sanitize
@@ -152,7 +153,7 @@ class Repositories:
         return secret
 
     async def _bundle(self, namespace: str) -> str | None:
-        name = bundle_name(namespace)
+        name = ca_bundle_name(namespace)
         try:
             secret = await self._secrets.get(namespace, name)
         except Forbidden:

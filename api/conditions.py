@@ -92,6 +92,21 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "InternalError"
 
 
+ACCESS_REASONS: Final = frozenset(
+    {
+        Reason.INVALID_REPOSITORY,
+        Reason.INVALID_SECRET,
+        Reason.REPOSITORY_NOT_FOUND,
+        Reason.SECRET_NOT_FOUND,
+        Reason.GIT_AUTH_FAILED,
+        Reason.GIT_NOT_FOUND,
+        Reason.GIT_CERTIFICATE_INVALID,
+        Reason.GIT_HOST_KEY_UNTRUSTED,
+    }
+)
+"""What a change of a Repository or of its Secret may mend."""
+
+
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _TYPE_SCHEMA: Final[JsonDict] = {
     "maxLength": 316,

@@ -76,6 +76,11 @@ CONTENT_FIELD_MANAGER: Final = "porch-server"
 """Of the render request that follows a push of content."""
 
 
+def ca_bundle_name(namespace: str) -> str:
+    """Return the name of the Secret with certificates for all Repositories of a namespace (porch.md 4.7)."""
+    return f"{namespace}-ca-bundle"
+
+
 def object_name(repository: str, package: str, workspace: str) -> str:
     """Return the only name a PackageRevision of this identity can have.
 

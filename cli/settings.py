@@ -110,6 +110,11 @@ class Settings(BaseSettings):
     function_processes: int = Field(
         2, ge=1, le=256, description="processes of the function runner for builtin functions"
     )
+    watch_secrets: bool = Field(
+        default=True,
+        description="whether a changed Secret wakes what stalled on it; needs the right to list and watch Secrets, of"
+        " which the metadata alone is read",
+    )
     signals_in_flight: int = Field(32, ge=1, le=1000, description="calls of the watcher to Temporal at once")
     relist_seconds: float = Field(
         600.0,

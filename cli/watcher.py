@@ -25,6 +25,7 @@ async def run(settings: Settings) -> None:
             starter,
             RepositorySchedules(client),
             namespaces=settings.namespaces,
+            watch_secrets=settings.watch_secrets,
             in_flight=settings.signals_in_flight,
             sync_seconds=settings.sync_seconds,
             relist_seconds=settings.relist_seconds,

@@ -12,7 +12,16 @@ import aiohttp
 from kube.connection import Connection, credentials_loader
 from kube.errors import Expired
 from kube.resources import Resource
-from kube.transport import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, Request, Transport
+from kube.transport import (
+    APPLY_PATCH,
+    JSON,
+    JSON_PATCH,
+    MERGE_PATCH,
+    METADATA,
+    METADATA_LIST,
+    Request,
+    Transport,
+)
 
 Object = dict[str, Any]
 """A Kubernetes object as parsed JSON."""
@@ -100,7 +109,8 @@ class KubeClient:
             NotFound: There is none.
         """
         path = resource.path(namespace, name, subresource)
-        return await self._transport.request(Request("GET", resource, path, name=_show(namespace, name)))
+        accept = METADATA if resource.metadata_only else JSON
+        return await self._transport.request(Request("GET", resource, path, name=_show(namespace, name), accept=accept))
 
     async def list_page(
         self,
@@ -136,8 +146,9 @@ class KubeClient:
         )
         if continue_token:
             query["continue"] = continue_token
+        accept = METADATA_LIST if resource.metadata_only else JSON
         answer = await self._transport.request(
-            Request("GET", resource, resource.path(namespace), namespace or "", query)
+            Request("GET", resource, resource.path(namespace), namespace or "", query, accept=accept)
         )
         return _page(answer, resource)
 
@@ -344,7 +355,10 @@ class KubeClient:
             Expired: The resource version is too old.
             KubeUnavailable: Also from inside the context, when the connection is lost.
         """
-        request = Request("GET", resource, resource.path(namespace), namespace or "", {**query, "watch": "true"})
+        accept = METADATA if resource.metadata_only else JSON
+        request = Request(
+            "GET", resource, resource.path(namespace), namespace or "", {**query, "watch": "true"}, accept=accept
+        )
         return self._transport.stream(request, inactivity_timeout=inactivity_timeout)
 
     async def _patch(

@@ -17,6 +17,7 @@ class Resource:
         plural: The resource's name in paths, such as `packagerevisions`.
         kind: The name in manifests, such as `PackageRevision`.
         namespaced: Whether objects live in a namespace.
+        metadata_only: Whether the API server is to leave out all but the metadata of what is read.
     """
 
     group: str
@@ -24,6 +25,7 @@ class Resource:
     plural: str
     kind: str
     namespaced: bool = True
+    metadata_only: bool = False
 
     @property
     def api_version(self) -> str:
@@ -75,6 +77,8 @@ FUNCTIONCONFIGS: Final = Resource(
     names.CONFIG_GROUP, names.CONFIG_VERSION, names.FUNCTION_CONFIG_PLURAL, names.FUNCTION_CONFIG_KIND
 )
 SECRETS: Final = Resource("", "v1", "secrets", "Secret")
+SECRET_METADATA: Final = Resource("", "v1", "secrets", "Secret", metadata_only=True)
+"""Secrets without what they hold."""
 CONFIGMAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
 EVENTS: Final = Resource("", "v1", "events", "Event")
 PODS: Final = Resource("", "v1", "pods", "Pod")

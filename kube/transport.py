@@ -19,6 +19,9 @@ APPLY_PATCH: Final = "application/apply-patch+yaml"
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 
+METADATA: Final = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST: Final = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
 _CONNECT_TIMEOUT = 10.0
 
 
@@ -34,6 +37,7 @@ class Request:
         query: URL parameters.
         body: JSON value to send; None sends no body.
         content_type: Of the body; says which kind of patch it is.
+        accept: Form of the answer.
     """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
@@ -43,6 +47,7 @@ class Request:
     query: Mapping[str, str] | None = None
     body: Any = None
     content_type: str = JSON
+    accept: str = JSON
 
     @property
     def target(self) -> str:
@@ -143,7 +148,7 @@ class Transport:
 
     async def _headers(self, request: Request) -> dict[str, str]:
         headers = {
-            "Accept": JSON,
+            "Accept": request.accept,
             # The API server is near, and compressing a list costs it more than sending it.
             "Accept-Encoding": "identity",
             "Content-Type": request.content_type,

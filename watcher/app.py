@@ -1,6 +1,7 @@
 """The watcher: Kubernetes objects in, signals to workflows out."""
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -12,16 +13,20 @@ from kube.backoff import Backoff
 from kube.client import KubeClient
 from kube.watching import WatchState, WatchTimings
 from watcher.dispatcher import Dispatcher, Signaller
+from watcher.needs import Key
 from watcher.packagerevisions import PackageRevisionWatcher
 from watcher.repositories import RepositoryWatcher
 from watcher.schedules import Schedules
 from watcher.scheduling import SyncScheduling
+from watcher.secrets import SecretWatcher
 from watcher.starter import TemporalUnavailable
 
 logger = logging.getLogger(__name__)
 
 RELIST_SECONDS = 600.0
 SYNC_SECONDS = 300.0
+
+_Watcher = PackageRevisionWatcher | RepositoryWatcher | SecretWatcher
 
 
 class Starter(Signaller, Protocol):
@@ -65,6 +70,7 @@ async def run_watcher(
     schedules: Schedules,
     *,
     namespaces: Sequence[str] = (),
+    watch_secrets: bool = True,
     in_flight: int = 32,
     sync_seconds: float = SYNC_SECONDS,
     relist_seconds: float = RELIST_SECONDS,
@@ -81,6 +87,7 @@ async def run_watcher(
         starter: Signals and starts workflows.
         schedules: Starts the syncs of Repositories.
         namespaces: What to watch; none means all namespaces.
+        watch_secrets: Whether changed Secrets wake who stalled on them; needs the right to list and watch Secrets.
         in_flight: Calls to Temporal at once.
         sync_seconds: Time between two syncs of a Repository without a schedule of its own.
         relist_seconds: Time after which everything is listed again and what is not converged is signalled again.
@@ -92,7 +99,7 @@ async def run_watcher(
     await _prepare(starter, health)
     dispatcher = Dispatcher(starter, in_flight=in_flight)
     scheduling = SyncScheduling(schedules, usual=timedelta(seconds=sync_seconds))
-    watchers, states = _watchers(kube, dispatcher, scheduling, namespaces, timings)
+    watchers, states = _watchers(kube, dispatcher, scheduling, namespaces, timings, watch_secrets=watch_secrets)
     health.runs(dispatcher, states)
     logger.info("watching %s", ", ".join(state.name for state in states))
     async with asyncio.TaskGroup() as group:
@@ -108,20 +115,50 @@ def _watchers(
     scheduling: SyncScheduling,
     namespaces: Sequence[str],
     timings: WatchTimings,
-) -> tuple[list[PackageRevisionWatcher | RepositoryWatcher], list[WatchState]]:
-    watchers: list[PackageRevisionWatcher | RepositoryWatcher] = []
+    *,
+    watch_secrets: bool,
+) -> tuple[list[_Watcher], list[WatchState]]:
+    watchers: list[_Watcher] = []
     states: list[WatchState] = []
-    for namespace in dict.fromkeys(namespaces) or (None,):
+
+    def state(what: str, namespace: str | None) -> WatchState:
         where = f"in namespace {namespace}" if namespace else "in all namespaces"
-        packages, repositories = WatchState(f"PackageRevisions {where}"), WatchState(f"Repositories {where}")
-        watchers += [
-            PackageRevisionWatcher(kube, dispatcher, namespace=namespace, timings=timings, state=packages),
-            RepositoryWatcher(
-                kube, dispatcher, namespace=namespace, timings=timings, state=repositories, scheduling=scheduling
-            ),
-        ]
-        states += [packages, repositories]
+        states.append(WatchState(f"{what} {where}"))
+        return states[-1]
+
+    for scope in dict.fromkeys(namespaces) or (None,):
+        packages = PackageRevisionWatcher(
+            kube, dispatcher, namespace=scope, timings=timings, state=state("PackageRevisions", scope)
+        )
+        repositories = RepositoryWatcher(
+            kube,
+            dispatcher,
+            namespace=scope,
+            timings=timings,
+            state=state("Repositories", scope),
+            scheduling=scheduling,
+        )
+        watchers += [packages, repositories]
+        if watch_secrets:
+            changed = functools.partial(_secret_changed, dispatcher, scheduling, packages, repositories)
+            watchers.append(
+                SecretWatcher(kube, changed, namespace=scope, timings=timings, state=state("Secrets", scope))
+            )
     return watchers, states
+
+
+def _secret_changed(
+    dispatcher: Dispatcher,
+    scheduling: SyncScheduling,
+    packages: PackageRevisionWatcher,
+    repositories: RepositoryWatcher,
+    secret: Key,
+) -> None:
+    for repository in repositories.secrets.owners(secret):
+        scheduling.sync(repository)
+        repositories.wake(repository)
+    for target in packages.clones.owners(secret):
+        dispatcher.insist(target)
 
 
 async def _prepare(starter: Starter, health: WatcherHealth) -> None:

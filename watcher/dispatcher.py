@@ -38,6 +38,10 @@ class _Entry:
     target: Target
     state: _State
     since: float
+    woken: bool = False
+    """To be signalled whatever its status says: something that it names has changed."""
+    woken_again: bool = False
+    """The same, while a signal is on its way that may have been too early."""
     backoff: Backoff | None = None
     timer: asyncio.TimerHandle | None = None
 
@@ -98,6 +102,16 @@ class Dispatcher:
         self._busy = 0
         self._signalled = 0
 
+    def insist(self, target: Target) -> None:
+        """Take an object that is to look again because something that it names has changed.
+
+        It need not show that it needs work, so that `forget` does not take the signal back.
+        """
+        self.offer(target, again=True)
+        entry = self._entries[target.key]
+        entry.woken = True
+        entry.woken_again = entry.state is _State.IN_FLIGHT
+
     def offer(self, target: Target, *, again: bool = False) -> None:
         """Take an object that needs work. Returns at once.
 
@@ -123,11 +137,17 @@ class Dispatcher:
         if entry is not None:
             self.offer(entry.target, again=True)
 
-    def forget(self, key: Key) -> None:
-        """Drop an object that is converged or gone; a signal of it that waits is not sent."""
-        entry = self._entries.pop(key, None)
-        if entry is None:
+    def forget(self, key: Key, *, gone: bool = False) -> None:
+        """Drop an object that is converged or gone; a signal of it that waits is not sent.
+
+        Args:
+            key: The object.
+            gone: It does not exist any more. One that exists and was woken is still signalled.
+        """
+        entry = self._entries.get(key)
+        if entry is None or (entry.woken and not gone):
             return
+        del self._entries[key]
         self._ready.pop(key, None)
         if entry.timer is not None:
             entry.timer.cancel()
@@ -181,6 +201,7 @@ class Dispatcher:
 
     async def _signal(self, entry: _Entry) -> None:
         entry.state = _State.IN_FLIGHT
+        entry.woken_again = False
         sent = entry.target
         try:
             await self._signaller.signal(sent)
@@ -199,8 +220,9 @@ class Dispatcher:
         self._signalled += 1
         self._works()
         entry.backoff = None
+        entry.woken, entry.woken_again = entry.woken_again, False
         entry.state = _State.SIGNALLED
-        if entry.target.signature != sent.signature:
+        if entry.woken or entry.target.signature != sent.signature:
             self._enqueue(entry)
 
     def _enqueue(self, entry: _Entry, *, first: bool = False) -> None:

@@ -5,8 +5,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from api.conditions import ACCESS_REASONS
 from api.intent import intent_key
-from api.names import DISCOVERED_ANNOTATION, FINALIZER, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
+from api.names import (
+    DISCOVERED_ANNOTATION,
+    FINALIZER,
+    RECONCILE_NOW_ANNOTATION,
+    RENDER_REQUEST_ANNOTATION,
+    ca_bundle_name,
+)
 from api.packagerevision import Lifecycle
 from api.suspension import suspension_of, told_suspended
 
@@ -101,6 +108,30 @@ def sleeps(obj: Mapping[str, Any]) -> bool:
     """Say whether a raw PackageRevision is suspended until some time: a workflow has to be there then to go on."""
     suspension = suspension_of((obj.get("metadata") or {}).get("annotations") or {})
     return suspension is not None and suspension.until is not None and suspension.is_active(datetime.now(UTC))
+
+
+def stalled_on_access(obj: Mapping[str, Any]) -> bool:
+    """Say whether a raw PackageRevision stalled on what a change of its Repository or of a Secret may mend."""
+    conditions = (obj.get("status") or {}).get("conditions") or []
+    stalled = next((each for each in conditions if each["type"] == "Stalled" and each["status"] == "True"), None)
+    return stalled is not None and stalled["reason"] in ACCESS_REASONS
+
+
+def secrets_of(repository: Mapping[str, Any]) -> list[Key]:
+    """Return the Secrets that access to a raw Repository depends on, whether they exist or not."""
+    namespace, git = key_of(repository)[0], (repository.get("spec") or {}).get("git") or {}
+    named = (git.get("secretRef") or {}).get("name")
+    bundle = ca_bundle_name(namespace) if str(git.get("repo", "")).startswith("https:") else ""
+    return [(namespace, name) for name in (named, bundle) if name]
+
+
+def clone_secret(obj: Mapping[str, Any]) -> str:
+    """Return the Secret that a raw PackageRevision will fetch its first content with; empty for none."""
+    if (obj.get("status") or {}).get("creationSource"):
+        return ""
+    source = (obj.get("spec") or {}).get("source") or {}
+    git = (source.get("cloneFrom") or {}).get("git") or {}
+    return str((git.get("secretRef") or {}).get("name") or "")
 
 
 def _source_due(metadata: Mapping[str, Any], spec: Mapping[str, Any], status: Mapping[str, Any]) -> bool:

@@ -16,7 +16,17 @@ from kube.watching import (
     watch_objects,
 )
 from watcher.dispatcher import Dispatcher
-from watcher.needs import Key, key_of, needs_reconcile, sleeps, target_of
+from watcher.needs import (
+    Key,
+    Target,
+    clone_secret,
+    key_of,
+    needs_reconcile,
+    sleeps,
+    stalled_on_access,
+    target_of,
+)
+from watcher.references import References
 from watcher.waiters import Waiters
 
 
@@ -40,6 +50,13 @@ class PackageRevisionWatcher:
         self._state = state
         self._waiters = Waiters()
         self._unlisted: set[Key] = set()
+        self._listed = False
+        self._clones = References[Target]()
+
+    @property
+    def clones(self) -> "References[Target]":
+        """The package revisions that wait for content which they fetch with a Secret, by that Secret."""
+        return self._clones
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -64,23 +81,37 @@ class PackageRevisionWatcher:
                 self._look_at(obj, listed=True)
             case ListEnd():
                 for key in self._unlisted:
-                    self._forget(key)
+                    self._gone(key)
                 self._unlisted = set()
+                self._listed = True
             case Changed(_, obj):
                 self._look_at(obj, listed=False)
             case Deleted(obj):
-                self._forget(key_of(obj))
+                self._gone(key_of(obj))
 
     def _look_at(self, obj: dict[str, object], *, listed: bool) -> None:
+        self._note_secret(obj)
         # A Temporal that lost its runs has lost who waits for the end of a suspension, too.
         if needs_reconcile(obj) or (listed and sleeps(obj)):
             self._waiters.note(obj)
             self._dispatcher.offer(target_of(obj), again=listed)
+        elif not self._listed and stalled_on_access(obj):
+            # What it stalled on may have changed while nobody watched.
+            self._dispatcher.insist(target_of(obj))
         else:
-            self._forget(key_of(obj))
+            self._waiters.forget(key_of(obj))
+            self._dispatcher.forget(key_of(obj))
         for waiting in self._waiters.of(obj):
             self._dispatcher.wake(waiting)
 
-    def _forget(self, key: Key) -> None:
+    def _note_secret(self, obj: dict[str, object]) -> None:
+        key, secret = key_of(obj), clone_secret(obj)
+        if secret:
+            self._clones.note(key, [(key[0], secret)], target_of(obj))
+        else:
+            self._clones.forget(key)
+
+    def _gone(self, key: Key) -> None:
+        self._clones.forget(key)
         self._waiters.forget(key)
-        self._dispatcher.forget(key)
+        self._dispatcher.forget(key, gone=True)

@@ -21,7 +21,8 @@ from kube.watching import (
     watch_objects,
 )
 from watcher.dispatcher import Dispatcher
-from watcher.needs import Key, key_of, needs_reconcile, target_of
+from watcher.needs import Key, key_of, needs_reconcile, secrets_of, stalled_on_access, target_of
+from watcher.references import References
 from watcher.scheduling import SyncScheduling
 from watcher.starter import TemporalUnavailable
 
@@ -34,7 +35,7 @@ Version = tuple[str, int]
 class RepositoryWatcher:
     """Keeps each Repository's schedule of syncs, and wakes the PackageRevisions that wait for a Repository.
 
-    That is: those of a Repository that appeared, changed or went, where they still need work.
+    That is: those of a Repository that appeared, changed or went, where they still need work or stalled on it.
     """
 
     def __init__(
@@ -55,12 +56,18 @@ class RepositoryWatcher:
         self._timings = timings
         self._state = state
         self._known: dict[Key, Version] = {}
+        self._secrets = References[Key]()
         self._unlisted: set[Key] = set()
         self._listed = False
         self._all_known = asyncio.Event()
         self._to_wake: dict[Key, None] = {}
         self._waking = asyncio.Event()
         self._backoff = Backoff(first=timings.first_delay, longest=timings.longest_delay)
+
+    @property
+    def secrets(self) -> References[Key]:
+        """The Repositories, by the Secrets that they name."""
+        return self._secrets
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -98,18 +105,20 @@ class RepositoryWatcher:
 
     def _look_at(self, repository: Object) -> None:
         key, metadata = key_of(repository), repository["metadata"]
+        self._secrets.note(key, secrets_of(repository), key)
         version = (metadata.get("uid", ""), metadata.get("generation", 0))
         if self._known.get(key) == version:
             return
         self._known[key] = version
         # The first list of Repositories tells nothing new: the first list of PackageRevisions signals all in need.
         if self._listed:
-            self._wake(key)
+            self.wake(key)
 
     def _gone(self, key: Key) -> None:
+        self._secrets.forget(key)
         if self._known.pop(key, None) is not None:
             self._scheduling.gone(key)
-            self._wake(key)
+            self.wake(key)
 
     async def _tidy(self) -> None:
         """Once all Repositories are known, remove the schedules of those that went while no watcher ran."""
@@ -121,7 +130,8 @@ class RepositoryWatcher:
                 logger.warning("cannot list the schedules of Repositories, trying again: %s", error)
                 await asyncio.sleep(self._backoff.next())
 
-    def _wake(self, key: Key) -> None:
+    def wake(self, key: Key) -> None:
+        """Let the PackageRevisions of a Repository that wait for it, or stalled on it, look again."""
         self._to_wake[key] = None
         self._waking.set()
 
@@ -147,5 +157,9 @@ class RepositoryWatcher:
             async for obj in objects:
                 if needs_reconcile(obj):
                     self._dispatcher.offer(target_of(obj), again=True)
-                    count += 1
+                elif stalled_on_access(obj):
+                    self._dispatcher.insist(target_of(obj))
+                else:
+                    continue
+                count += 1
         logger.info("Repository %s/%s changed; %d of its PackageRevisions look again", namespace, name, count)

@@ -27,6 +27,7 @@ class _Entry:
     ensured: SyncPlan | None = None
     triggered: str = ""
     again: bool = False
+    forced: bool = False
 
 
 class SyncScheduling:
@@ -52,6 +53,16 @@ class SyncScheduling:
         entry.again |= listed and bool(asked)
         if entry.ensured != plan or (asked and (asked != entry.triggered or entry.again)):
             self._enqueue(plan.key)
+
+    def sync(self, key: Key) -> None:
+        """Sync a Repository now, though it does not ask for it: what it depends on has changed.
+
+        A sync that runs is replaced: it works with what was before. One that is paused or unknown is left alone.
+        """
+        entry = self._entries.get(key)
+        if entry is not None and entry.plan is not None and not entry.plan.paused:
+            entry.forced = True
+            self._enqueue(key)
 
     def gone(self, key: Key) -> None:
         """Take note that there is no such Repository."""
@@ -123,14 +134,16 @@ class SyncScheduling:
         if entry.ensured != plan:
             await self._schedules.ensure(plan)
             entry.ensured = plan
-        asked, again = entry.asked, entry.again
-        if asked and (asked != entry.triggered or again):
-            entry.again = False
-            try:
-                await self._schedules.trigger(key, instead=asked.endswith(DELETING) and asked != entry.triggered)
-            except TemporalUnavailable:
-                # Also where somebody removed the schedule by hand.
-                entry.ensured, entry.again = None, again
-                raise
-            entry.triggered = asked
-            logger.info("Repository %s/%s is synced now", *key)
+        asked, again, forced = entry.asked, entry.again, entry.forced
+        new = bool(asked) and asked != entry.triggered
+        if not (new or forced or (asked and again)):
+            return
+        entry.again = entry.forced = False
+        try:
+            await self._schedules.trigger(key, instead=forced or (new and asked.endswith(DELETING)))
+        except TemporalUnavailable:
+            # Also where somebody removed the schedule by hand.
+            entry.ensured, entry.again, entry.forced = None, again, forced
+            raise
+        entry.triggered = asked or entry.triggered
+        logger.info("Repository %s/%s is synced now", *key)

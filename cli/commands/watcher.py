@@ -14,6 +14,7 @@ from cli.settings import load_settings, settings_options
     "temporal_namespace",
     "kubeconfig",
     "namespaces",
+    "watch_secrets",
     "signals_in_flight",
     "sync_seconds",
     "relist_seconds",

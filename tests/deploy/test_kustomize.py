@@ -110,6 +110,7 @@ PERMISSIONS = {
     "porchflow-watcher": {
         (CLUSTER, "packagerevisions.porch.kpt.dev"): "list watch",
         (CLUSTER, "repositories.config.porch.kpt.dev"): "list watch",
+        (CLUSTER, "secrets"): "list watch",
     },
     "porchflow-worker": {
         (CLUSTER, "packagerevisions.porch.kpt.dev"): "get list create patch delete reconcile",

@@ -302,3 +302,44 @@ def test_whatever_happens_the_newest_intent_of_every_object_in_need_is_signalled
     steps: list[Any], failures: list[Exception | None], in_flight: int
 ) -> None:
     asyncio.run(_play(steps, failures, in_flight))
+
+
+async def test_a_woken_object_is_signalled_though_it_shows_no_need() -> None:
+    signaller = RecordingSignaller()
+    dispatcher = make(signaller)
+    dispatcher.insist(target("a"))
+    dispatcher.forget(("ns", "a"))
+    async with running(dispatcher):
+        await eventually(lambda: signaller.calls == 1, what="the signal")
+        dispatcher.forget(("ns", "a"))
+        assert not dispatcher.keys()
+        signaller.gate.clear()
+        dispatcher.insist(target("a"))
+        await eventually(lambda: signaller.in_flight == 1, what="the second is on its way")
+        dispatcher.insist(target("a"))
+        dispatcher.forget(("ns", "a"))
+        signaller.failures = [TemporalUnavailable("away")]
+        signaller.gate.set()
+        await eventually(
+            lambda: len(signaller.sent) == 2, what="it is tried until it works, however often it was woken"
+        )
+
+
+async def test_woken_while_a_signal_is_on_its_way(task_queue: str) -> None:
+    """The run that the first one starts may have looked before the change."""
+    signaller = RecordingSignaller()
+    dispatcher = make(signaller)
+    signaller.gate.clear()
+    async with running(dispatcher):
+        dispatcher.offer(target("a"))
+        await eventually(lambda: signaller.in_flight == 1, what="the signal is on its way")
+        dispatcher.insist(target("a"))
+        signaller.gate.set()
+        await eventually(lambda: len(signaller.sent) == 2, what="another signal")
+
+
+def test_who_is_gone_is_not_woken() -> None:
+    dispatcher = make(RecordingSignaller())
+    dispatcher.insist(target("a"))
+    dispatcher.forget(("ns", "a"), gone=True)
+    assert not dispatcher.keys()
