@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 from typing import NamedTuple
 
-from kpt.yaml_align import align, same
+from kpt.yaml_align import Pair, align, same
 from kpt.yaml_nodes import AliasNode, MappingNode, Node, ScalarNode, SequenceNode, Value
 from kpt.yaml_render import Style, block, check, child_column, entry, flow, inline, is_block, item_lines, render_key
 from kpt.yaml_scalars import literal_header, render_scalar
@@ -37,9 +37,10 @@ class Slot(NamedTuple):
 class Editor:
     """Collects the edits that turn the text of one document into that of another value."""
 
-    def __init__(self, text: str, root: Node) -> None:
+    def __init__(self, text: str, root: Node, *, by_position: bool = False) -> None:
         self.text = text
         self.root = root
+        self.by_position = by_position
         self.style = Style(wide_lists=_has_wide_lists(text, root), json_text=_is_json(root))
         self.edits: list[tuple[int, int, str]] = []
 
@@ -161,7 +162,7 @@ class Editor:
     # Lists
 
     def _sequence(self, node: SequenceNode, new: list[Value]) -> None:
-        pairs = align(node.value, new)
+        pairs = self._pairs(node.value, new)
         kept = [False] * len(node.items)
         added: dict[int, list[Value]] = {}
         seen = 0
@@ -184,6 +185,11 @@ class Editor:
             self._edit_flow(spans, kept, texts)
         else:
             self._edit_block_sequence(node, kept, added)
+
+    def _pairs(self, old: list[Value], new: list[Value]) -> list[Pair]:
+        if self.by_position and len(old) == len(new):
+            return [(index, index) for index in range(len(old))]
+        return align(old, new)
 
     def _edit_block_sequence(self, node: SequenceNode, kept: list[bool], added: dict[int, list[Value]]) -> None:
         spans = [(self._dash(node, item), item.end) for item in node.items]

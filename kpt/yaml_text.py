@@ -45,13 +45,15 @@ class Document:
             node = _child(node, step)
         return self.text.count("\n", 0, node.start) + 1 if node is not None else 0
 
-    def edit(self, new: Value) -> "Document":
+    def edit(self, new: Value, *, by_position: bool = False) -> "Document":
         """The document with another value.
 
         Comments, key order, quoting, indentation, line endings and every line that says the same stay as they are.
 
         Args:
             new: the wanted value. Keys new to a mapping come last, in the order given.
+            by_position: whether the elements of a list are those of an old list of the same length, one by one. Else it
+                is guessed from what they say which was removed, added and changed.
 
         Raises:
             YamlError: the value cannot be written as YAML.
@@ -60,7 +62,12 @@ class Document:
             return self
         if self._root is None:
             return Document(_append(self.text, dump(new)))
-        for attempt in (_edited, _edited_without_aliases, _rewritten, _written_anew):
+        for attempt in (_edited_by_position,) * by_position + (
+            _edited,
+            _edited_without_aliases,
+            _rewritten,
+            _written_anew,
+        ):
             candidate = attempt(self, new)
             if candidate is not None and same(candidate.value, new):
                 return candidate
@@ -113,6 +120,11 @@ def _edited(document: Document, new: Value) -> Document | None:
     return _parsed(text)
 
 
+def _edited_by_position(document: Document, new: Value) -> Document | None:
+    root = document.root
+    return _parsed(_edited_text(document.text, root, new, by_position=True) if root is not None else None)
+
+
 def _edited_without_aliases(document: Document, new: Value) -> Document | None:
     """Edit after writing each alias out: an anchored value may have to differ from its aliases now."""
     root = document.root
@@ -151,14 +163,14 @@ def _parsed(text: str | None) -> Document | None:
         return None
 
 
-def _edited_text(text: str, root: Node, new: Value) -> str | None:
+def _edited_text(text: str, root: Node, new: Value, *, by_position: bool = False) -> str | None:
     """The edited text; None when the edits do not fit together."""
     if "\r" in text and not _LONE_LF.search(text):
         unix = text.replace("\r\n", "\n")
-        edited = _edited_text(unix, compose(unix) or root, new) if "\r" not in unix else None
+        edited = _edited_text(unix, compose(unix) or root, new, by_position=by_position) if "\r" not in unix else None
         return edited.replace("\n", "\r\n") if edited is not None else None
     ended = text if text.endswith("\n") else text + "\n"
-    editor = Editor(ended, root)
+    editor = Editor(ended, root, by_position=by_position)
     try:
         editor.update(root, new, _ROOT)
         result = editor.result()

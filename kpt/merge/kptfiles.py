@@ -9,6 +9,7 @@ from kpt.merge.comments import merge_comments
 from kpt.merge.identity import with_own
 from kpt.merge.outcome import ABSENT
 from kpt.merge.shape import PLAIN, Key, Shape, by_fields, unique
+from kpt.merge.text import edited
 from kpt.merge.values import Clash, ValueMerge, equal
 from kpt.yaml_nodes import Value
 from kpt.yaml_text import Document
@@ -71,7 +72,7 @@ def merge_kptfiles(
     old = _own_of(base.value, ours, take_upstream=False) if base is not None else ABSENT
     work = ValueMerge()
     merged = work.merge(old, theirs, ours, SHAPE)
-    document = local.edit(_with_rendering(merged, ours, local.value))
+    document = edited(local, _with_rendering(merged, ours, local.value), SHAPE)
     return merge_comments(document, base, upstream, local, SHAPE), work.clashes
 
 

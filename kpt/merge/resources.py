@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from posixpath import basename
+from typing import Final
 
 from kpt.errors import InvalidPackage
 from kpt.files import KPTFILE
@@ -18,6 +19,9 @@ from kpt.merge.text import merge_documents
 from kpt.resources import Origin, Resource, write_files
 from kpt.yaml_text import Document
 
+_MOST_SEARCHED: Final = 20
+"""Names that are looked for in the bytes of a file; for more of them it is quicker to read it."""
+
 
 @dataclass(frozen=True)
 class _Side:
@@ -25,15 +29,18 @@ class _Side:
 
     files: dict[str, ParsedFile] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
+    by_path: dict[str, list[Item]] = field(default_factory=dict)
 
     def add(self, path: str, parsed: ParsedFile) -> None:
         self.files[path] = parsed
-        for position, document in enumerate(parsed.documents):
-            self.items.append(Item(path, parsed.source.documents[position], position, document))
+        parts = parsed.source.documents
+        items = [Item(path, parts[position], position, each) for position, each in enumerate(parsed.documents)]
+        self.by_path[path] = items
+        self.items.extend(items)
 
     def at(self, path: str) -> list[Item]:
         """Its documents in one file, in order."""
-        return [item for item in self.items if item.path == path]
+        return self.by_path.get(path, [])
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,8 @@ class ResourceMerge:
         if not parsed:
             return
         links = _Links(*_sides(parsed))
-        moved = [path for path in others if self._may_hold(path, links.missing_names())]
+        names = links.missing_names()
+        moved = [path for path in others if self._may_hold(path, names)]
         if moved:
             # What upstream changed may be in a file that only the local package changed.
             parsed += [files for path in moved if (files := self._read_leniently(path)) is not None]
@@ -121,7 +129,7 @@ class ResourceMerge:
 
     def _may_hold(self, path: str, names: set[bytes]) -> bool:
         content = self.sides.local.get(path, b"")
-        return any(name in content for name in names)
+        return len(names) > _MOST_SEARCHED or any(name in content for name in names)
 
     # Merging
 

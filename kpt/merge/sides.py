@@ -1,8 +1,10 @@
 """The three versions of a package that a merge compares, and errors that say in which of them something is wrong."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 from kpt.errors import InvalidPackage, YamlError
 from kpt.files import Files
@@ -22,7 +24,7 @@ class Sides:
 
     def paths(self) -> list[str]:
         """Every path of any side, sorted."""
-        return sorted({*self.base, *self.upstream, *self.local})
+        return list(self._sorted)
 
     def of(self, path: str) -> tuple[bytes | None, bytes | None, bytes | None]:
         """What base, upstream and local have at a path."""
@@ -30,13 +32,18 @@ class Sides:
 
     def below(self, directory: str) -> "Sides":
         """Only the files below a directory."""
-        prefix = directory + "/"
+        start = bisect_left(self._sorted, directory + "/")
+        end = bisect_left(self._sorted, directory + chr(ord("/") + 1), start)
         return Sides(
             *(
-                {path: content for path, content in side.items() if path.startswith(prefix)}
+                {path: side[path] for path in self._sorted[start:end] if path in side}
                 for side in (self.base, self.upstream, self.local)
             )
         )
+
+    @cached_property
+    def _sorted(self) -> list[str]:
+        return sorted({*self.base, *self.upstream, *self.local})
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from kpt.merge.comments import merge_comments
 from kpt.merge.identity import with_own
 from kpt.merge.outcome import ABSENT
-from kpt.merge.shape import Shape
+from kpt.merge.shape import Key, Shape
 from kpt.merge.values import Clash, ValueMerge
+from kpt.yaml_nodes import Value
 from kpt.yaml_text import Document
 
 
@@ -30,5 +31,44 @@ def merge_documents(
     theirs = with_own(upstream.value, ours)
     work = ValueMerge()
     merged = work.merge(old, theirs, ours, shape)
-    document = local.edit(None if merged is ABSENT else merged)
+    document = edited(local, None if merged is ABSENT else merged, shape)
     return merge_comments(document, base, upstream, local, shape), work.clashes
+
+
+def edited(local: Document, merged: Value, shape: Shape) -> Document:
+    """The local document with the merged value: elements are removed first, then changed, then added.
+
+    In one step an element that goes could be taken for one that comes, and its comments would stay at the wrong one.
+
+    Raises:
+        YamlError: the value cannot be written as YAML.
+    """
+    document = local.edit(_common(local.value, merged, shape, changed=False))
+    document = document.edit(_common(document.value, merged, shape, changed=True), by_position=True)
+    return document.edit(merged)
+
+
+def _common(old: Value, new: Value, shape: Shape, *, changed: bool) -> Value:
+    """A value with only those elements of keyed lists that the other one has too.
+
+    Args:
+        old: the value before.
+        new: the value after.
+        shape: of both.
+        changed: whether all but other lists is as in `new`, as opposed to as in `old`.
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        common = {key: _common(old[key], new[key], shape.child(key), changed=changed) for key in old if key in new}
+        return {**(new if changed else old), **common}
+    if isinstance(old, list) and isinstance(new, list) and shape.keying is not None:
+        key = shape.keying([old, new])
+        if key is not None:
+            return _common_elements(
+                {key(each): each for each in old}, {key(each): each for each in new}, shape, changed
+            )
+    return old if isinstance(old, list) or not changed else new
+
+
+def _common_elements(old: dict[Key, Value], new: dict[Key, Value], shape: Shape, changed: bool) -> list[Value]:  # noqa: FBT001
+    names = [name for name in (new if changed else old) if name in old and name in new]
+    return [_common(old[name], new[name], shape.element, changed=changed) for name in names]
