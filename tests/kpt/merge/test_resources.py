@@ -74,9 +74,7 @@ def test_a_resource_with_another_name_is_still_the_one(local: bytes, result: byt
 
 
 def test_a_merge_comment_tells_the_name_upstream_whatever_is_in_the_resource() -> None:
-    local = (
-        b"apiVersion: v1\nkind: ConfigMap\nmetadata: # kpt-merge: /a\n  name: other\ndata: {x: 'o', q: 'l'}\n"
-    )
+    local = b"apiVersion: v1\nkind: ConfigMap\nmetadata: # kpt-merge: /a\n  name: other\ndata: {x: 'o', q: 'l'}\n"
     outcome = update(package(a_yaml=B), package(a_yaml=U), package(b_yaml=local))
     result = outcome.files["b.yaml"]
     assert result == local.replace(b"'o'", b"'u'")
