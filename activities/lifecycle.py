@@ -1,6 +1,6 @@
 """Lifecycle phase: move the package revision in Git to the lifecycle the object asks for, and say where it is."""
 
-from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from activities.approval import Approvals
@@ -18,8 +18,24 @@ from api.packagerevision import NEXT_LIFECYCLES, Lifecycle, PackageRevision
 from gitrepo.annotations import TaskType
 from gitrepo.packages import GitStore
 from gitrepo.state import PackageState
+from gitrepo.transition import Step, TaskOf, Transitioned
 
-_Move = Callable[[Target, PackageState], Awaitable[PackageState]]
+_NEXT: dict[tuple[Lifecycle, Lifecycle], Step] = {
+    (Lifecycle.DRAFT, Lifecycle.PROPOSED): Step.PROPOSE,
+    (Lifecycle.PROPOSED, Lifecycle.DRAFT): Step.REJECT,
+    (Lifecycle.PROPOSED, Lifecycle.PUBLISHED): Step.PUBLISH,
+    (Lifecycle.PUBLISHED, Lifecycle.DELETION_PROPOSED): Step.PROPOSE_DELETION,
+    (Lifecycle.DELETION_PROPOSED, Lifecycle.PUBLISHED): Step.UNDO_DELETION,
+    # The ways of who went on before the step in between was made. The API server lets nobody skip one.
+    (Lifecycle.DRAFT, Lifecycle.PUBLISHED): Step.PUBLISH,
+    (Lifecycle.DRAFT, Lifecycle.DELETION_PROPOSED): Step.PUBLISH,
+    (Lifecycle.PROPOSED, Lifecycle.DELETION_PROPOSED): Step.PUBLISH,
+    # The ways to finish what an earlier attempt left half done.
+    (Lifecycle.PUBLISHED, Lifecycle.PUBLISHED): Step.PUBLISH,
+    (Lifecycle.PROPOSED, Lifecycle.PROPOSED): Step.PROPOSE,
+    (Lifecycle.DRAFT, Lifecycle.DRAFT): Step.REJECT,
+}
+"""The next step from where Git is to where it shall be; what is in between takes several."""
 
 
 class LifecyclePhase:
@@ -31,22 +47,6 @@ class LifecyclePhase:
         self._reporter = reporter
         self._latest = latest
         self._approvals = approvals
-        draft, proposed, published, deletion = Lifecycle
-        self._moves: dict[tuple[Lifecycle, Lifecycle], tuple[_Move, ...]] = {
-            (draft, proposed): (self._propose,),
-            (proposed, draft): (self._reject,),
-            (proposed, published): (self._publish,),
-            (published, deletion): (self._propose_deletion,),
-            (deletion, published): (self._undo_deletion,),
-            # The ways of who went on before the step in between was made. The API server lets nobody skip one.
-            (draft, published): (self._publish,),
-            (draft, deletion): (self._publish, self._propose_deletion),
-            (proposed, deletion): (self._publish, self._propose_deletion),
-            # The ways to finish what an earlier attempt left half done.
-            (published, published): (self._publish,),
-            (proposed, proposed): (self._propose,),
-            (draft, draft): (self._reject,),
-        }
 
     async def run(self, target: Target, request: PhaseInput) -> PhaseResult:  # noqa: ARG002 - the shape of every phase
         """Compare the lifecycle that is asked for with what Git says, and move Git where they differ.
@@ -60,9 +60,7 @@ class LifecyclePhase:
             raise Stalled(
                 Reason.INVALID_SPEC, "spec.lifecycle is empty; set it to Draft to start working on the package"
             )
-        before = await self._state(target)
-        _check_tag(target, before)
-        after = await self._move(target, before, desired)
+        before, after = await self._move(target, desired)
         await self._report(target, before, after, desired)
         if desired.is_published:
             await self._latest.refresh(target.obj)
@@ -71,6 +69,24 @@ class LifecyclePhase:
         if after.revision > 0:
             summary += f" as v{after.revision}"
         return PhaseResult(summary=summary, current=desired, commit=after.commit, revision=after.revision)
+
+    async def _move(self, target: Target, desired: Lifecycle) -> tuple[PackageState, PackageState]:
+        """Move Git to a lifecycle.
+
+        Returns:
+            Where it was and where it is.
+        """
+        if facts_of(target.obj, "").current in {None, desired}:
+            # Most likely nothing is to be moved, and to look needs no right to push.
+            state = await self._state(target)
+            _check_tag(target, state)
+            if state.lifecycle is desired and state.complete:
+                return state, state
+        done = await to_the_end(self._step(target))
+        before, after = done.before, done.after
+        while after.lifecycle is not desired:
+            after = (await to_the_end(self._step(target))).after
+        return before, after
 
     async def _state(self, target: Target) -> PackageState:
         repository, status = target.repository, target.revision.status
@@ -82,89 +98,19 @@ class LifecyclePhase:
             commit_hint=reported_commit(status) or None,
         )
 
-    async def _move(self, target: Target, before: PackageState, desired: Lifecycle) -> PackageState:
-        if before.lifecycle is None:
-            raise Stalled(
-                Reason.NOT_IN_GIT,
-                f"the repository holds no package revision {target.location.path} {target.location.workspace}; set"
-                " spec.source on a new object to create one, or restore its branch",
-            )
-        if before.lifecycle is desired and before.complete:
-            return before
-        moves = self._moves.get((before.lifecycle, desired))
-        if moves is None:
-            raise Stalled(
-                Reason.ILLEGAL_TRANSITION,
-                f"cannot go from {before.lifecycle} to {desired}: from {before.lifecycle} set spec.lifecycle to"
-                f" {' or '.join(NEXT_LIFECYCLES[before.lifecycle])}",
-            )
-        state = before
-        for move in moves:
-            state = await to_the_end(move(target, state))
-        return state
-
-    async def _propose(self, target: Target, before: PackageState) -> PackageState:
-        await self._check_reported(target, before)
-        _check_rendered(target.revision)
-        _check_readiness(target.revision)
-        repository = target.repository
-        return await self._git.propose(
-            repository.remote, repository.branch, target.location, expected_commit=before.commit
-        )
-
-    async def _check_reported(self, target: Target, state: PackageState) -> None:
-        """Refuse content that was pushed behind porchflow's back: nobody rendered it, and nobody approved it."""
-        reported = reported_commit(target.revision.status)
-        if not reported or state.commit == reported:
-            return
-        draft = state.lifecycle is Lifecycle.DRAFT
-        if (
-            draft
-            and await self._git.task_of(target.repository.remote, state.commit, target.location) == TaskType.RENDER
-        ):
-            # Our own rendering, pushed by an attempt that could tell but half of it.
-            return
-        mend = (
-            f"set the annotation {RENDER_REQUEST_ANNOTATION} to a new value to have it rendered"
-            if draft
-            else f"put the branch back to {reported}, and set the annotation {RECONCILE_NOW_ANNOTATION} to a new value"
-        )
-        raise Stalled(
-            Reason.CONTENT_CHANGED,
-            f"not moved to {target.revision.spec.lifecycle}: {state.ref} is at {state.commit[:12]}, which is not what"
-            f" porchflow knows of ({reported[:12]}); {mend}",
-        )
-
-    async def _reject(self, target: Target, _: PackageState) -> PackageState:
-        repository = target.repository
-        return await self._git.reject(repository.remote, repository.branch, target.location)
-
-    async def _publish(self, target: Target, before: PackageState) -> PackageState:
-        if before.lifecycle in {Lifecycle.DRAFT, Lifecycle.PROPOSED}:
-            await self._check_reported(target, before)
-            _check_rendered(target.revision)
-            _check_readiness(target.revision)
-        repository = target.repository
-        return await self._git.publish(
+    async def _step(self, target: Target) -> Transitioned:
+        repository, revision = target.repository, target.revision
+        # What a thread looks at must not be what a report replaces meanwhile.
+        asked = replace(target)
+        return await self._git.transition(
             repository.remote,
             repository.branch,
             target.location,
+            lambda state, task_of: _choose(asked, state, task_of),
             author=repository.author,
-            expected_commit=before.commit if before.lifecycle in {Lifecycle.DRAFT, Lifecycle.PROPOSED} else None,
-            tag_hint=published_ref(target.revision.status),
+            tag_hint=published_ref(revision.status),
+            commit_hint=reported_commit(revision.status) or None,
             create_branch=repository.create_branch,
-        )
-
-    async def _propose_deletion(self, target: Target, before: PackageState) -> PackageState:
-        repository = target.repository
-        return await self._git.propose_deletion(
-            repository.remote, repository.branch, target.location, revision=before.revision
-        )
-
-    async def _undo_deletion(self, target: Target, before: PackageState) -> PackageState:
-        repository = target.repository
-        return await self._git.undo_deletion(
-            repository.remote, repository.branch, target.location, revision=before.revision
         )
 
     async def _report(self, target: Target, before: PackageState, after: PackageState, desired: Lifecycle) -> None:
@@ -186,6 +132,59 @@ class LifecyclePhase:
         ready = condition(target.obj, ConditionType.READY, ConditionStatus.TRUE, Reason.READY, told)
         fields = {**acknowledged(target.obj), **target.fields, "lastRun": run_of("Succeeded")}
         return Report(fields=fields, conditions=(ready,))
+
+
+def _choose(target: Target, state: PackageState, task_of: TaskOf) -> Step | None:
+    """Say which step leads from where Git is to what is asked for; None where it is there.
+
+    Raises:
+        Stalled: There is no way, or something forbids it.
+    """
+    revision, location = target.revision, target.location
+    desired = revision.spec.lifecycle
+    assert desired is not None  # noqa: S101 - the phase has asked
+    if state.lifecycle is None:
+        raise Stalled(
+            Reason.NOT_IN_GIT,
+            f"the repository holds no package revision {location.path} {location.workspace}; set"
+            " spec.source on a new object to create one, or restore its branch",
+        )
+    _check_tag(target, state)
+    if state.lifecycle is desired and state.complete:
+        return None
+    step = _NEXT.get((state.lifecycle, desired))
+    if step is None:
+        raise Stalled(
+            Reason.ILLEGAL_TRANSITION,
+            f"cannot go from {state.lifecycle} to {desired}: from {state.lifecycle} set spec.lifecycle to"
+            f" {' or '.join(NEXT_LIFECYCLES[state.lifecycle])}",
+        )
+    if step is Step.PROPOSE or (step is Step.PUBLISH and not state.lifecycle.is_published):
+        _check_reported(revision, state, task_of)
+        _check_rendered(revision)
+        _check_readiness(revision)
+    return step
+
+
+def _check_reported(revision: PackageRevision, state: PackageState, task_of: TaskOf) -> None:
+    """Refuse content that was pushed behind porchflow's back: nobody rendered it, and nobody approved it."""
+    reported = reported_commit(revision.status)
+    if not reported or state.commit == reported:
+        return
+    draft = state.lifecycle is Lifecycle.DRAFT
+    if draft and task_of(state.commit) == TaskType.RENDER:
+        # Our own rendering, pushed by an attempt that could tell but half of it.
+        return
+    mend = (
+        f"set the annotation {RENDER_REQUEST_ANNOTATION} to a new value to have it rendered"
+        if draft
+        else f"put the branch back to {reported}, and set the annotation {RECONCILE_NOW_ANNOTATION} to a new value"
+    )
+    raise Stalled(
+        Reason.CONTENT_CHANGED,
+        f"not moved to {revision.spec.lifecycle}: {state.ref} is at {state.commit[:12]}, which is not what"
+        f" porchflow knows of ({reported[:12]}); {mend}",
+    )
 
 
 def _render_follows(obj: dict[str, Any]) -> tuple[Condition, ...]:

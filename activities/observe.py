@@ -5,6 +5,7 @@ from typing import Any
 
 from activities.definitions import Facts, ObjectKey
 from activities.repositories import Repositories
+from activities.seen import JustSeen
 from activities.upstreams import Upstreams
 from api.conditions import ACCESS_REASONS, ConditionStatus, ConditionType
 from api.intent import intent_key
@@ -19,11 +20,12 @@ from kube.resources import PACKAGEREVISIONS
 class Observer:
     """Turns a live object into the facts a pass decides on."""
 
-    def __init__(self, kube: KubeClient, repositories: Repositories, upstreams: Upstreams) -> None:
-        """Take the API client and the look-ups of what the object names."""
+    def __init__(self, kube: KubeClient, repositories: Repositories, upstreams: Upstreams, seen: JustSeen) -> None:
+        """Take the API client, the look-ups of what the object names, and where to leave it for the next phase."""
         self._kube = kube
         self._repositories = repositories
         self._upstreams = upstreams
+        self._seen = seen
 
     async def facts(self, key: ObjectKey) -> Facts:
         """Read one object.
@@ -43,6 +45,7 @@ class Observer:
             context = await self._repositories.context(key.namespace, spec.repository, secret)
         if source is not None:
             context += await self._upstreams.context(key.namespace, source.references)
+        self._seen.put(key, obj)
         return facts.model_copy(update={"context": context})
 
 

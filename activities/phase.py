@@ -14,6 +14,7 @@ from activities.failures import PhaseError, Stalled, Superseded, classify, to_ap
 from activities.objects import change_object, owned_metadata
 from activities.reporting import Report, StatusReporter
 from activities.repositories import Repositories, RepositoryAccess
+from activities.seen import JustSeen
 from api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from api.intent import intent_key
 from api.names import (
@@ -70,8 +71,9 @@ GoneBody = Callable[[dict[str, Any]], Awaitable[PhaseResult]]
 class PhaseRunner:
     """Runs the body of a phase with everything that phases share."""
 
-    def __init__(self, kube: KubeClient, repositories: Repositories, reporter: StatusReporter) -> None:
-        """Take the clients that phases share."""
+    def __init__(self, kube: KubeClient, repositories: Repositories, reporter: StatusReporter, seen: JustSeen) -> None:
+        """Take the clients that phases share, and what the look before a phase leaves for it."""
+        self._seen = seen
         self._kube = kube
         self._repositories = repositories
         self._reporter = reporter
@@ -128,8 +130,9 @@ class PhaseRunner:
                 raise
 
     async def _read(self, request: PhaseInput) -> dict[str, Any] | None:
+        obj = self._seen.take(request.namespace, request.name) if activity.info().is_local else None
         try:
-            obj = await self._kube.get(PACKAGEREVISIONS, request.namespace, request.name)
+            obj = obj or await self._kube.get(PACKAGEREVISIONS, request.namespace, request.name)
         except NotFound:
             return None
         if intent_key(obj) != request.intent:

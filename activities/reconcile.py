@@ -15,6 +15,7 @@ from activities.render import RenderPhase
 from activities.rendered import RenderedReport
 from activities.reporting import StatusReporter
 from activities.repositories import Repositories
+from activities.seen import JustSeen
 from activities.source import SourcePhase
 from activities.source_content import SourceContent
 from activities.suspend import SuspendPhase
@@ -35,10 +36,11 @@ class PhaseActivities(ReconcileActivities):
         repositories = Repositories(kube)
         reporter = StatusReporter(kube, events)
         latest = LatestLabel(kube)
-        self._phases = PhaseRunner(kube, repositories, reporter)
+        seen = JustSeen()
+        self._phases = PhaseRunner(kube, repositories, reporter, seen)
         rendered = RenderedReport(kube, reporter)
         upstreams = Upstreams(kube, repositories)
-        self._observer = Observer(kube, repositories, upstreams)
+        self._observer = Observer(kube, repositories, upstreams, seen)
         content = SourceContent(git, repositories, upstreams)
         self._source = SourcePhase(git, content, Claims(kube, repositories), reporter, rendered)
         self._render = RenderPhase(git, evaluator, reporter, rendered, default_image_prefix)

@@ -31,6 +31,7 @@ class RenderedReport:
             fields: More status fields to set.
         """
         obj = target.obj = await self.mirror(target.obj, files)
+        request = target.annotations.get(RENDER_REQUEST_ANNOTATION)
         final = target.revision.spec.lifecycle is Lifecycle.DRAFT
         done = {**acknowledged(obj), "lastRun": run_of("Succeeded")} if final else {"lastRun": run_of("Running")}
         target.obj = await self._reporter.report(
@@ -39,16 +40,19 @@ class RenderedReport:
                 fields={"selfLock": draft_lock(target, commit), **fields, **done},
                 conditions=_ready(obj) if final else _lifecycle_follows(obj),
                 rendered=condition(obj, ConditionType.RENDERED, ConditionStatus.TRUE, Reason.RENDERED),
-                render_fields={
-                    "renderingPrrResourceVersion": None,
-                    "observedPrrResourceVersion": target.annotations.get(RENDER_REQUEST_ANNOTATION),
-                },
+                render_fields=_answer(obj, request),
             ),
         )
 
     async def mirror(self, obj: dict[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
         """Show what the Kptfile says; see `KptfileMirror.reflect`."""
         return await self._mirror.reflect(obj, files)
+
+
+def _answer(obj: Mapping[str, Any], request: str | None) -> dict[str, Any]:
+    """Return the status fields that say which request was rendered; none where nobody ever requested anything."""
+    fields = {"renderingPrrResourceVersion": None, "observedPrrResourceVersion": request}
+    return fields if request or fields.keys() & (obj.get("status") or {}).keys() else {}
 
 
 def _ready(obj: dict[str, Any]) -> tuple[Condition, ...]:

@@ -45,7 +45,7 @@ class Report:
     """Of the main field manager."""
     render_fields: Mapping[str, Any] = field(default_factory=dict)
     rendered: Condition | None = None
-    """Of the render field manager. Until that one has applied something, the main one says that a render is awaited:
+    """Of the render field manager. Until that one has to say which request was rendered, the main one says this too:
     one write less for every new draft."""
 
 
@@ -129,8 +129,6 @@ def _owned(status: Mapping[str, Any], names: Iterable[str], changes: Mapping[str
 def _main_speaks_of_rendering(obj: Mapping[str, Any], report: Report) -> bool:
     """Whether `Rendered` is the main field manager's: nothing but an awaited render was reported so far."""
     if not report.conditions or report.render_fields:
-        return False
-    if report.rendered is not None and report.rendered.status is not ConditionStatus.UNKNOWN:
         return False
     managers = obj["metadata"].get("managedFields") or []
     return all(entry.get("manager") != RENDER_FIELD_MANAGER for entry in managers)

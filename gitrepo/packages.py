@@ -12,10 +12,10 @@ import pygit2
 from pygit2.enums import ConfigLevel, ObjectType
 
 from api.packagerevision import Lifecycle
-from gitrepo.annotations import TaskType, content_message, parse_annotations
+from gitrepo.annotations import TaskType, content_message
 from gitrepo.cache import CacheFolder, RepositoryCache
 from gitrepo.carrying import missing
-from gitrepo.commits import COMMITTER, DEFAULT_AUTHOR, Author
+from gitrepo.commits import DEFAULT_AUTHOR, Author
 from gitrepo.connection import Connection, Pools
 from gitrepo.discovery import DiscoveryKnowledge, digest_of
 from gitrepo.drafts import CommitOnDraft, Content, CreateDraft, Draft, EnsureBranch, Move, draft_refs, made_by
@@ -28,6 +28,7 @@ from gitrepo.remote import Remote
 from gitrepo.snapshots import Edit, Snapshot, Stored, edit_tree, read_stored, take_snapshot
 from gitrepo.state import Knowledge, PackageState, needed_refs, read_state
 from gitrepo.survey import Survey, read_kptfiles, same_content, survey
+from gitrepo.transition import Choose, Step, Transition, Transitioned, task_of
 from gitrepo.trees import DEFAULT_LIMITS, Files, Limits, commit_at, read_package, write_files
 from gitrepo.view import RefView
 
@@ -36,7 +37,7 @@ _OBJECT_CACHE_BYTES = 64 * _MIB
 _MAPPED_WINDOW_BYTES = 256 * _MIB
 
 
-__all__ = ["Draft", "GitStats", "GitStore", "PackageState"]
+__all__ = ["Draft", "GitStats", "GitStore", "PackageState", "Step", "Transitioned"]
 
 T = TypeVar("T")
 
@@ -263,16 +264,7 @@ class GitStore:
         Raises:
             GitNotFound: There is no such commit.
         """
-
-        def read(repo: pygit2.Repository) -> str:
-            found = commit_at(repo, pygit2.Oid(hex=commit))
-            if (found.committer.name, found.committer.email) != (COMMITTER.name, COMMITTER.email):
-                # Who amends a commit of ours keeps its message.
-                return ""
-            ours = (location.path, location.workspace)
-            return next((a.task for a in parse_annotations(found.message) if (a.package, a.workspace) == ours), "")
-
-        return await self._connection(remote).commit(commit, read)
+        return await self._connection(remote).commit(commit, lambda repo: task_of(repo, commit, location))
 
     # Whole repositories
 
@@ -398,6 +390,40 @@ class GitStore:
         """Move the proposal back to `drafts/`; arguments and errors are those of `propose`."""
         del branch
         change = Move(location.proposed_ref, location.draft_ref, Lifecycle.DRAFT, expected_commit)
+        await self._push(remote, change)
+        return _result(change.result)
+
+    async def transition(
+        self,
+        remote: Remote,
+        branch: str,
+        location: PackageLocation,
+        choose: Choose,
+        *,
+        author: Author = DEFAULT_AUTHOR,
+        tag_hint: str | None = None,
+        commit_hint: str | None = None,
+        create_branch: bool = False,
+    ) -> Transitioned:
+        """Find out where a revision is and make the step that this asks for, over one connection.
+
+        Args:
+            remote: The repository.
+            branch: The Repository's branch.
+            location: The package and its workspace.
+            choose: Says which step; what it raises is raised here, and nothing is changed then.
+            author: Author of a merge.
+            tag_hint: As for `state`.
+            commit_hint: As for `state`.
+            create_branch: Make the branch where it is missing.
+
+        Raises:
+            GitError: As the step does; see the methods of the same names.
+        """
+        knowledge = self._connection(remote).knowledge
+        change = Transition(
+            knowledge, location, branch, choose, author, create_branch, tag_hint=tag_hint, commit_hint=commit_hint
+        )
         await self._push(remote, change)
         return _result(change.result)
 
