@@ -8,21 +8,21 @@ from collections.abc import AsyncIterator
 
 from activities.failures import HandedOver
 
-DEADLINE_SECONDS = 4.0
+DEADLINE_SECONDS = 6.0
 """What a first attempt may take. Temporal hands out signals again only when the workflow's task ends or, at the latest,
 after 8 seconds; and the task holds one of its worker's slots."""
 
 _SLOW_SECONDS = 10.0
-"""How long nothing is attempted locally on a repository after it was slow or away."""
+"""How long nothing is attempted locally on a repository after it was slow or away; then one attempt finds out."""
 
 
 class FirstAttempts:
-    """Lets local attempts in and ends them in time, so that a repository that hangs does not take all slots."""
+    """Lets local attempts in and ends them in time, so that a repository that hangs does not keep a worker's slots."""
 
-    def __init__(self, limit: int, *, deadline: float = DEADLINE_SECONDS) -> None:
-        """Take how many local attempts one repository may have at once, and how many seconds each."""
-        self._limit = limit
+    def __init__(self, *, deadline: float = DEADLINE_SECONDS, slow: float = _SLOW_SECONDS) -> None:
+        """Take how many seconds an attempt may take, and for how long a repository counts as slow."""
         self._deadline = deadline
+        self._slow_seconds = slow
         self._running: Counter[str] = Counter()
         self._slow_until: dict[str, float] = {}
 
@@ -33,7 +33,8 @@ class FirstAttempts:
         Raises:
             HandedOver: The attempt is not begun, or takes too long.
         """
-        if self._running[repository] >= self._limit or self._slow_until.get(repository, 0.0) > time.monotonic():
+        slow_until = self._slow_until.get(repository)
+        if slow_until is not None and (self._running[repository] or slow_until > time.monotonic()):
             raise HandedOver
         self._running[repository] += 1
         try:
@@ -42,6 +43,8 @@ class FirstAttempts:
         except TimeoutError:
             self.slow(repository)
             raise HandedOver from None
+        else:
+            self._slow_until.pop(repository, None)
         finally:
             self._running[repository] -= 1
             if not self._running[repository]:
@@ -49,6 +52,4 @@ class FirstAttempts:
 
     def slow(self, repository: str) -> None:
         """Attempt nothing locally on a repository for a while."""
-        now = time.monotonic()
-        self._slow_until = {key: until for key, until in self._slow_until.items() if until > now}
-        self._slow_until[repository] = now + _SLOW_SECONDS
+        self._slow_until[repository] = time.monotonic() + self._slow_seconds

@@ -20,7 +20,8 @@ class LatestLabel:
         """Set the label to "true" on the highest published revision of the object's package, else to "false".
 
         Looks again after every change: of two workers that publish at the same time, the one that looks last sees both
-        revisions, and mends what the other did.
+        revisions, and mends what the other did. A package of one revision needs no second look: whatever appears now
+        looks for itself long after this.
 
         Args:
             obj: Any revision of the package.
@@ -35,6 +36,7 @@ class LatestLabel:
             latest = _latest([item for item in found if item["metadata"]["name"] != without])
             for item in found:
                 changed |= await self._label(item, "true" if item["metadata"]["name"] == latest else "false")
+            changed &= len(found) > 1
 
     async def _label(self, item: dict[str, Any], value: str) -> bool:
         metadata = item["metadata"]

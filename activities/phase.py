@@ -35,9 +35,6 @@ _HEARTBEAT_SECONDS = 1.0
 _REPORTED_BY_LOCAL_ATTEMPTS = frozenset({ErrorKind.STALLED, ErrorKind.SUPERSEDED})
 """After any other failure the phase goes on at once as an activity of its own, which reports how it fares."""
 
-_LOCAL_ATTEMPTS_PER_REPOSITORY = 64
-"""As many as fill a push; a repository that begins to hang takes no more of a worker's slots than these."""
-
 _Result = TypeVar("_Result")
 
 
@@ -77,7 +74,7 @@ class PhaseRunner:
         self._kube = kube
         self._repositories = repositories
         self._reporter = reporter
-        self._first = FirstAttempts(_LOCAL_ATTEMPTS_PER_REPOSITORY)
+        self._first = FirstAttempts()
 
     async def run(
         self, phase: Phase, request: PhaseInput, body: PhaseBody, without_repository: GoneBody | None = None

@@ -25,6 +25,7 @@ from kube.events import EventRecorder
 from workflows.packagerevision import PackageRevisionWorkflow
 from workflows.policies import RECONCILE_QUEUE, RENDER_QUEUE, SYNC_QUEUE
 from workflows.repositorysync import RepositorySyncWorkflow
+from workflows.runner import workflow_runner
 
 logger = logging.getLogger(__name__)
 
@@ -138,6 +139,7 @@ def _reconcile_worker(settings: Settings, client: Client, activities: PhaseActiv
         client,
         task_queue=RECONCILE_QUEUE,
         workflows=[PackageRevisionWorkflow],
+        workflow_runner=workflow_runner(),
         activities=[
             activities.observe,
             activities.execute_source,

@@ -36,12 +36,12 @@ _FINAL_KINDS = frozenset({ErrorKind.STALLED, ErrorKind.SUPERSEDED})
 _PhaseHandle = workflow.ActivityHandle[PhaseResult]
 _PhaseActivity = Callable[[ReconcileActivities, PhaseInput], Awaitable[PhaseResult]]
 
-_PHASES: dict[Phase, tuple[_PhaseActivity, policies.ActivityPolicy]] = {
-    Phase.SOURCE: (ReconcileActivities.execute_source, policies.SOURCE),
-    Phase.RENDER: (ReconcileActivities.render, policies.RENDER),
-    Phase.LIFECYCLE: (ReconcileActivities.move_lifecycle, policies.LIFECYCLE),
-    Phase.FINALIZE: (ReconcileActivities.finalize, policies.FINALIZE),
-    Phase.SUSPEND: (ReconcileActivities.suspend, policies.SUSPEND),
+_PHASES: dict[Phase, _PhaseActivity] = {
+    Phase.SOURCE: ReconcileActivities.execute_source,
+    Phase.RENDER: ReconcileActivities.render,
+    Phase.LIFECYCLE: ReconcileActivities.move_lifecycle,
+    Phase.FINALIZE: ReconcileActivities.finalize,
+    Phase.SUSPEND: ReconcileActivities.suspend,
 }
 
 
@@ -151,7 +151,8 @@ class PackageRevisionWorkflow:
         return PackageRevisionResult(outcome=Outcome.STALLED, message=cause.message)
 
     async def _run_phase(self, phase: Phase, facts: Facts, before: PhaseResult) -> PhaseResult:
-        activity, policy = _PHASES[phase]
+        activity = _PHASES[phase]
+        policy: policies.ActivityPolicy = getattr(policies, phase.name)
         request = PhaseInput(
             namespace=self._key.namespace, name=self._key.name, intent=facts.intent, commit=before.commit
         )

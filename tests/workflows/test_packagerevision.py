@@ -12,6 +12,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureEr
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.definitions import Facts, Phase, PhaseInput
 from api.packagerevision import Lifecycle
@@ -21,6 +22,7 @@ from workflows import policies
 from workflows.identity import LOOK_AGAIN_SIGNAL, PackageRevisionInput
 from workflows.packagerevision import PackageRevisionWorkflow
 from workflows.results import Outcome, PackageRevisionResult
+from workflows.runner import workflow_runner
 
 Handle = WorkflowHandle[PackageRevisionWorkflow, PackageRevisionResult]
 NEW_DRAFT = Facts(exists=True, intent="one", desired=Lifecycle.DRAFT, source_pending=True, report_pending=True)
@@ -44,6 +46,8 @@ async def working(
         client,
         task_queue=queue,
         workflows=[PackageRevisionWorkflow],
+        # As workers run it, and as the library does, which notices state that runs share.
+        workflow_runner=workflow_runner() if cached_workflows else SandboxedWorkflowRunner(),
         activities=fakes.all,
         max_cached_workflows=cached_workflows,
         max_heartbeat_throttle_interval=timedelta(milliseconds=200),

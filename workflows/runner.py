@@ -1,0 +1,52 @@
+"""How a worker runs workflows: in Temporal's sandbox, less what that costs and porchflow has no use for."""
+
+from typing import Any
+
+import temporalio.workflow
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
+from temporalio.converter import SerializationContext, StorageDriverStoreContext
+from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+_STORE_CONTEXT = StorageDriverStoreContext()
+
+
+class LeanSandboxRunner(SandboxedWorkflowRunner):
+    """The sandbox, entered for the workflow's own code only.
+
+    The library enters it, by compiling source text, for each payload as well: to ask for a serialization context that
+    only codecs and converters with a context need. And it reads the workflow's module anew for each run. Together that
+    was a third of a worker's time. What is shared now are the module's constants; the tests run the workflow in the
+    library's own sandbox, which notices state that is not.
+    """
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        """Make the instance for one run."""
+        return _Instance(super().create_instance(det))
+
+
+class _Instance(WorkflowInstance):
+    def __init__(self, sandboxed: WorkflowInstance) -> None:
+        self._sandboxed = sandboxed
+
+    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        return self._sandboxed.activate(act)
+
+    def get_serialization_context(self, command_info: Any) -> SerializationContext | None:  # noqa: ANN401, ARG002 - the library's type is private
+        return None
+
+    def get_external_store_context(self, command_info: Any) -> StorageDriverStoreContext:  # noqa: ANN401, ARG002 - see above
+        return _STORE_CONTEXT
+
+    def get_info(self) -> temporalio.workflow.Info:
+        return self._sandboxed.get_info()
+
+    def get_thread_id(self) -> int | None:
+        return self._sandboxed.get_thread_id()
+
+
+def workflow_runner() -> LeanSandboxRunner:
+    """Return the runner for workers."""
+    passed_through = SandboxRestrictions.default.with_passthrough_modules("workflows.packagerevision")
+    return LeanSandboxRunner(restrictions=passed_through)
