@@ -11,7 +11,7 @@ from api.names import CONTENT_VERSION, PORCH_GROUP
 from cli.connect import connect_kubernetes, persist
 from cli.health import serve_health
 from cli.settings import Settings, SettingsError
-from content.app import ServerSettings, serve
+from content.app import Clients, ServerSettings, serve
 from content.certificates import CertificateKeeper
 from gitrepo.packages import GitStore
 from kube.client import KubeClient
@@ -35,8 +35,11 @@ async def run(settings: Settings) -> None:
             settings.git_cache_dir.expanduser(), threads=settings.git_threads, server_timeout=settings.git_timeout
         )
         await stack.enter_async_context(git)
+        # One more for what follows the front proxy's configuration.
+        watching = await KubeClient.connect(settings.kubeconfig, max_connections=settings.content_watches + 1)
+        await stack.enter_async_context(watching)
         health.waits_for("the cluster to say who its front proxy is")
-        await serve(serving, kube, git, health.serves)
+        await serve(serving, Clients(kube, watching, git), health.serves)
 
 
 class _Health:
@@ -99,6 +102,7 @@ def _server_settings(settings: Settings, certificate: Path, key: Path) -> Server
         rate=settings.content_rate,
         burst=settings.content_burst,
         cache=settings.content_cache,
+        watches=settings.content_watches,
     )
 
 

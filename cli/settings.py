@@ -141,6 +141,7 @@ class Settings(BaseSettings):
     content_rate: float = Field(50.0, gt=0, description="requests per second of one user to the content API")
     content_burst: int = Field(200, ge=1, description="requests at once of one user to the content API")
     content_cache: int = Field(134_217_728, ge=0, description="bytes of package content the content API keeps")
+    content_watches: int = Field(100, ge=0, le=10_000, description="watches of package content at once")
     health_address: Address = Field("", description="host:port for /healthz and /readyz; unset means none")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
 

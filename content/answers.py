@@ -1,14 +1,13 @@
 """How objects go out: in pieces that many answers share."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from aiohttp import web
 
 from api.names import CONTENT_API_VERSION, PACKAGE_REVISION_RESOURCES_KIND
 from content.encoding import Encoded, dumps
-from content.objects import metadata_of, object_pieces
-from content.packages import Found
+from content.objects import Shown, metadata_of, object_pieces
 from content.requests import Accepted, negotiate
 from content.tables import check_include, column_definitions, metadata_object, row_pieces
 
@@ -34,24 +33,24 @@ class Answer:
         self._accepted: Accepted = negotiate(request.headers.get("Accept", ""))
         self._include = check_include(request.query.get("includeObject", ""))
         self._warnings: list[str] = []
+        self._columns_sent = False
 
     def warn(self, text: str) -> None:
         """Tell the client something that is no error; kubectl and porchctl show it."""
         self._warnings.append(text)
 
-    async def send_object(self, found: Found, content: Encoded) -> web.StreamResponse:
+    async def send_object(self, found: Shown, content: Encoded) -> web.StreamResponse:
         """Send one object in the shape the client wants."""
         self._request[COMMIT] = found.commit
         match self._accepted.shape:
             case "Table":
                 version = metadata_of(found)["resourceVersion"]
-                tail = b'],"metadata":' + dumps({"resourceVersion": version}) + b"}"
-                pieces = [self.list_head(), *self.pieces(found, content), tail]
+                pieces = self._table(self.pieces(found, content), version)
             case _:
                 pieces = self.pieces(found, content)
         return await self._send(pieces)
 
-    def pieces(self, found: Found, content: Encoded) -> list[bytes]:
+    def pieces(self, found: Shown, content: Encoded) -> list[bytes]:
         """Return one object as JSON: itself, its metadata, or its row."""
         match self._accepted.shape:
             case "Table":
@@ -71,6 +70,34 @@ class Answer:
                 return dumps({"kind": "PartialObjectMetadataList", "apiVersion": version})[:-1] + b',"items":['
         head = {"kind": f"{PACKAGE_REVISION_RESOURCES_KIND}List", "apiVersion": CONTENT_API_VERSION}
         return dumps(head)[:-1] + b',"items":['
+
+    def framed(self, pieces: list[bytes]) -> list[bytes]:
+        """Return an object as an event of a watch holds it: a row is in a table of its own."""
+        if self._accepted.shape != "Table":
+            return pieces
+        framed = self._table(pieces, "", columns=not self._columns_sent)
+        self._columns_sent = True
+        return framed
+
+    def bookmark(self, metadata: Mapping[str, Any]) -> bytes:
+        """Return the object of a bookmark: nothing but metadata."""
+        version = f"meta.k8s.io/{self._accepted.version}"
+        match self._accepted.shape:
+            case "Table":
+                head = {"kind": "Table", "apiVersion": version, "columnDefinitions": [], "rows": []}
+                return dumps({**head, "metadata": metadata})
+            case "PartialObjectMetadata":
+                return dumps({"kind": "PartialObjectMetadata", "apiVersion": version, "metadata": metadata})
+        return dumps({"kind": PACKAGE_REVISION_RESOURCES_KIND, "apiVersion": CONTENT_API_VERSION, "metadata": metadata})
+
+    def _table(self, row: list[bytes], version: str, *, columns: bool = True) -> list[bytes]:
+        head = {
+            "kind": "Table",
+            "apiVersion": f"meta.k8s.io/{self._accepted.version}",
+            "metadata": {"resourceVersion": version},
+            "columnDefinitions": column_definitions() if columns else [],
+        }
+        return [dumps(head)[:-1] + b',"rows":[', *row, b"]}"]
 
     async def _send(self, pieces: Sequence[bytes]) -> web.StreamResponse:
         response = await self.begin(sum(map(len, pieces)))

@@ -5,7 +5,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,10 +23,11 @@ from content.limits import RateLimit
 from content.listing import Lister
 from content.packages import Packages
 from content.rendering import Healer, RenderRequests
-from content.requests import Address, parse_address
+from content.requests import Address, flag, parse_address
 from content.resources import Resources
 from content.static import static_document
 from content.tls import ServingTls
+from content.watching import Watches
 from content.writing import Writer
 from gitrepo.packages import GitStore
 from kube.client import KubeClient
@@ -38,6 +39,8 @@ MIB: Final = 1024 * 1024
 ADDRESS: Final = web.RequestKey("address", Address)
 VERB: Final = web.RequestKey("verb", str)
 
+_GONE: Final = 499
+"""What is logged where the client went away before there was an answer; no client ever sees it."""
 _TLS_CHECK_SECONDS = 10.0
 _HANDSHAKE_SECONDS = 10.0
 _SHUTDOWN_SECONDS = 10.0
@@ -57,6 +60,7 @@ class ServerSettings:
         rate: Requests per second of one user.
         burst: Requests at once of one user.
         cache: Bytes of content that are kept.
+        watches: How many may watch at once.
         front_proxy_namespace: Where the ConfigMap is that names the front proxy.
     """
 
@@ -69,14 +73,31 @@ class ServerSettings:
     rate: float = 50.0
     burst: int = 200
     cache: int = 128 * MIB
+    watches: int = 100
     front_proxy_namespace: str = NAMESPACE
+
+
+@dataclass(frozen=True)
+class Clients:
+    """Whom the server talks to.
+
+    Attributes:
+        kube: The API server.
+        watching: The API server, for watches: each keeps a connection, for which nobody else should have to wait.
+        git: The repositories.
+    """
+
+    kube: KubeClient
+    watching: KubeClient
+    git: GitStore
 
 
 class ContentServer:
     """Answers requests; knows the front proxy, the rights and the packages."""
 
-    def __init__(self, settings: ServerSettings, kube: KubeClient, proxies: FrontProxyWatch, git: GitStore) -> None:
+    def __init__(self, settings: ServerSettings, clients: Clients, proxies: FrontProxyWatch) -> None:
         """Take the settings and the parts that requests share."""
+        kube, git = clients.kube, clients.git
         self._settings = settings
         self._proxies = proxies
         self._authorizer = Authorizer(kube)
@@ -86,13 +107,19 @@ class ContentServer:
         packages = Packages(kube, git, self.cache)
         self._writer = Writer(packages, git, self.requests)
         self.healer = Healer(kube, git, self.requests)
-        self._resources = Resources(packages, Lister(kube, packages), self._writer, BodyReader(settings.max_body))
+        self.watches = Watches(clients.watching, packages, settings.watches)
+        bodies = BodyReader(settings.max_body)
+        self._resources = Resources(packages, Lister(kube, packages), self.watches, self._writer, bodies)
 
     async def aclose(self) -> None:
         """Bring pushes to their end, and drop the rest."""
         await self._writer.aclose()
         await self.requests.aclose()
         await self.cache.aclose()
+
+    async def on_shutdown(self, _: web.Application) -> None:
+        """End what would not end by itself."""
+        self.watches.close()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, and write who asked what, and what came of it."""
@@ -101,6 +128,9 @@ class ContentServer:
         try:
             user = self._user(request)
             response = await self._limited(request, user)
+        except asyncio.CancelledError:
+            _audit(request, user, _GONE, time.monotonic() - began)
+            raise
         except Exception as error:
             response = _failure(error)
             if STARTED in request:
@@ -109,7 +139,7 @@ class ContentServer:
                 if request.transport is not None:
                     request.transport.abort()
                 raise
-        _audit(request, user, response, time.monotonic() - began)
+        _audit(request, user, response.status, time.monotonic() - began)
         return response
 
     def _user(self, request: web.Request) -> User:
@@ -122,14 +152,14 @@ class ContentServer:
 
     async def _limited(self, request: web.Request, user: User) -> web.StreamResponse:
         try:
-            async with asyncio.timeout(self._settings.timeout):
-                return await self._route(request, user)
+            async with asyncio.timeout(self._settings.timeout) as limit:
+                return await self._route(request, user, limit)
         except TimeoutError:
             raise ApiError(
                 504, "Timeout", f"not done within {self._settings.timeout:g} s; try again", retry_after=1
             ) from None
 
-    async def _route(self, request: web.Request, user: User) -> web.StreamResponse:
+    async def _route(self, request: web.Request, user: User, limit: asyncio.Timeout) -> web.StreamResponse:
         path = request.rel_url.raw_path.rstrip("/") or "/"
         if document := static_document(path, request):
             return document
@@ -139,6 +169,8 @@ class ContentServer:
         self._rate.take(user.name)
         await self._authorizer.check(user, Attributes(verb, address.resource, address.namespace, address.name))
         handler = self._resources.handler(verb, address)
+        if verb == "watch":
+            limit.reschedule(None)
         return await handler(request, user, address)
 
 
@@ -147,7 +179,7 @@ def _verb(request: web.Request, address: Address) -> str:
         case "GET" | "HEAD" if address.name:
             return "get"
         case "GET" | "HEAD":
-            return "watch" if request.query.get("watch", "") in {"1", "true"} else "list"
+            return "watch" if flag(request.query, "watch") else "list"
         case "PUT":
             return "update"
         case "PATCH":
@@ -168,7 +200,7 @@ def _failure(error: Exception) -> web.Response:
     return web.json_response(known.status(), status=known.code, headers=headers)
 
 
-def _audit(request: web.Request, user: User | None, response: web.StreamResponse, seconds: float) -> None:
+def _audit(request: web.Request, user: User | None, status: int, seconds: float) -> None:
     """Write who asked what and what came of it; never what the content is."""
     address = request.get(ADDRESS)
     what = f"{address.namespace}/{address.name}".strip("/") if address else ""
@@ -177,7 +209,7 @@ def _audit(request: web.Request, user: User | None, response: web.StreamResponse
         json.dumps(user.name if user else ""),
         request.get(VERB, request.method),
         what if what.isprintable() and " " not in what else json.dumps(what),
-        response.status,
+        status,
         f" commit={request[COMMIT]}" if COMMIT in request else "",
         seconds * 1000,
         json.dumps(user.groups if user else ()),
@@ -186,7 +218,7 @@ def _audit(request: web.Request, user: User | None, response: web.StreamResponse
 
 
 @contextlib.asynccontextmanager
-async def running_server(settings: ServerSettings, kube: KubeClient, git: GitStore) -> AsyncIterator["Running"]:
+async def running_server(settings: ServerSettings, clients: Clients) -> AsyncIterator["Running"]:
     """Serve while the context is open; waits until the cluster says who its front proxy is.
 
     Yields:
@@ -194,12 +226,13 @@ async def running_server(settings: ServerSettings, kube: KubeClient, git: GitSto
     """
     tls = ServingTls(settings.certificate, settings.key)
     async with contextlib.AsyncExitStack() as stack:
-        proxies = await stack.enter_async_context(FrontProxyWatch.following(kube, tls, settings.front_proxy_namespace))
+        following = FrontProxyWatch.following(clients.watching, tls, settings.front_proxy_namespace)
+        proxies = await stack.enter_async_context(following)
         stack.push_async_callback(_ended, asyncio.create_task(_keep_fresh(tls)))
-        server = ContentServer(settings, kube, proxies, git)
+        server = ContentServer(settings, clients, proxies)
         stack.push_async_callback(server.aclose)
         stack.push_async_callback(_ended, asyncio.create_task(server.healer.run()))
-        runner = await _runner(server.handle, settings)
+        runner = await _runner(server, settings)
         stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, settings.host or None, settings.port, ssl_context=tls.context)
         await site.start()
@@ -216,19 +249,24 @@ class Running:
     port: int
 
 
-async def serve(settings: ServerSettings, kube: KubeClient, git: GitStore, ready: Callable[[], None]) -> None:
+async def serve(settings: ServerSettings, clients: Clients, ready: Callable[[], None]) -> None:
     """Serve until cancelled; `ready` is called when requests are answered."""
-    async with running_server(settings, kube, git):
+    async with running_server(settings, clients):
         ready()
         await asyncio.Event().wait()
 
 
-async def _runner(
-    handle: Callable[[web.Request], Awaitable[web.StreamResponse]], settings: ServerSettings
-) -> web.AppRunner:
+async def _runner(server: ContentServer, settings: ServerSettings) -> web.AppRunner:
     app = web.Application(client_max_size=settings.max_body)
-    app.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, handle_signals=False)
+    app.router.add_route("*", "/{path:.*}", server.handle)
+    app.on_shutdown.append(server.on_shutdown)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+        # Nobody reads for a client that has gone, and watches of those would stay open.
+        handler_cancellation=True,
+    )
     await runner.setup()
     return runner
 

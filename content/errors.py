@@ -121,6 +121,12 @@ def invalid(name: str, *causes: Cause) -> ApiError:
     return ApiError(422, "Invalid", message, name=name, kind=PACKAGE_REVISION_RESOURCES_KIND, causes=causes)
 
 
+def invalid_query(field: str, message: str) -> ApiError:
+    """The parameters are understood, and do not go together."""
+    cause = Cause(field, message, "FieldValueForbidden")
+    return ApiError(422, "Invalid", f'ListOptions.meta.k8s.io "" is invalid: {cause}', causes=(cause,))
+
+
 def unavailable(message: str) -> ApiError:
     """Something that is needed does not answer; the same request may work later."""
     return ApiError(503, "ServiceUnavailable", message, retry_after=1)

@@ -2,11 +2,11 @@
 
 import json
 import uuid
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from api.names import CONTENT_API_VERSION, PACKAGE_REVISION_RESOURCES_KIND
+from api.packagerevision import PackageRevision
 from content.encoding import Encoded, dumps
-from content.packages import Found
 
 HIDDEN_ANNOTATION: Final = "porchflow.dev/hidden-files"
 """Names, as a JSON list, the files that cannot be shown; a push leaves them as they are."""
@@ -17,7 +17,31 @@ RENDER_STATUS: Final = {"renderStatus": {"result": {"metadata": {}, "exitCode": 
 """Always there and always empty: rendering comes after the push, and the PackageRevision tells of it."""
 
 
-def metadata_of(found: Found, hidden: tuple[str, ...] = ()) -> dict[str, Any]:
+class Shown(Protocol):
+    """A package revision with a version of its content."""
+
+    @property
+    def obj(self) -> dict[str, Any]:
+        """The PackageRevision as the API server has it."""
+
+    @property
+    def revision(self) -> PackageRevision:
+        """The same, typed."""
+
+    @property
+    def name(self) -> str:
+        """Name of the object."""
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of the object."""
+
+    @property
+    def commit(self) -> str:
+        """The resource version of the content."""
+
+
+def metadata_of(found: Shown, hidden: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the metadata; the resource version is the commit that holds the content."""
     theirs = found.obj["metadata"]
     metadata = {
@@ -39,7 +63,7 @@ def uid_of(namespace: str, name: str) -> str:
     return str(uuid.uuid5(_UID_SPACE, f"packagerevision:{CONTENT_API_VERSION}/{namespace}/{name}".lower()))
 
 
-def spec_of(found: Found) -> dict[str, Any]:
+def spec_of(found: Shown) -> dict[str, Any]:
     """Return the spec without the content."""
     spec = found.revision.spec
     return {
@@ -50,7 +74,7 @@ def spec_of(found: Found) -> dict[str, Any]:
     }
 
 
-def object_pieces(found: Found, content: Encoded) -> list[bytes]:
+def object_pieces(found: Shown, content: Encoded) -> list[bytes]:
     """Return an object as JSON, in pieces that nobody copies."""
     head = {
         "kind": PACKAGE_REVISION_RESOURCES_KIND,

@@ -23,14 +23,12 @@ from kube.resources import PACKAGEREVISIONS
 
 
 @dataclass(frozen=True)
-class Registered:
-    """A package revision, and where its repository is."""
+class Revision:
+    """A package revision."""
 
     obj: dict[str, Any]
     """The PackageRevision as the API server has it."""
     revision: PackageRevision
-    repository: RepositoryAccess
-    location: PackageLocation
 
     @property
     def name(self) -> str:
@@ -41,6 +39,14 @@ class Registered:
     def namespace(self) -> str:
         """Namespace of the object."""
         return str(self.obj["metadata"]["namespace"])
+
+
+@dataclass(frozen=True)
+class Registered(Revision):
+    """A package revision, and where its repository is."""
+
+    repository: RepositoryAccess
+    location: PackageLocation
 
 
 @dataclass(frozen=True)

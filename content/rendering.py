@@ -106,6 +106,9 @@ class Healer:
                 await self.heal()
             except KubeError as error:
                 logger.warning("cannot look for content that waits to be rendered: %s", error)
+            except Exception:
+                # Whatever it is, the next round may do better, and pushes go on without.
+                logger.exception("cannot look for content that waits to be rendered")
             await asyncio.sleep(_ROUND_SECONDS)
 
     async def heal(self, namespace: str | None = None) -> int:

@@ -24,6 +24,7 @@ from content.listing import Lister
 from content.packages import Found, Packages
 from content.patches import BadPatch, json_patch, merge_patch
 from content.requests import Address, dry_run, flag
+from content.watching import Watches
 from content.writing import Patch, Writer, Written
 
 Handler = Callable[[web.Request, User, Address], Awaitable[web.StreamResponse]]
@@ -32,14 +33,17 @@ Handler = Callable[[web.Request, User, Address], Awaitable[web.StreamResponse]]
 class Resources:
     """Reads and writes package content."""
 
-    def __init__(self, packages: Packages, lister: Lister, writer: Writer, bodies: BodyReader) -> None:
-        """Take who reads one, who reads many, who writes, and who reads bodies."""
+    def __init__(
+        self, packages: Packages, lister: Lister, watches: Watches, writer: Writer, bodies: BodyReader
+    ) -> None:
+        """Take who reads one, who reads many, who watches, who writes, and who reads bodies."""
         self._packages = packages
         self._writer = writer
         self._bodies = bodies
         self._handlers: dict[str, Handler] = {
             "get": self._get,
             "list": lister.send,
+            "watch": watches.send,
             "update": self._update,
             "patch": self._patch,
         }

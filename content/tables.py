@@ -4,8 +4,7 @@ from typing import Any, Final
 
 from content.encoding import Encoded, dumps
 from content.errors import bad_request
-from content.objects import metadata_of, object_pieces, spec_of
-from content.packages import Found
+from content.objects import Shown, metadata_of, object_pieces, spec_of
 
 _COLUMNS: Final = (
     ("Name", "string", "name", "Name of the package revision."),
@@ -38,7 +37,7 @@ def column_definitions() -> list[dict[str, Any]]:
     ]
 
 
-def row_pieces(found: Found, content: Encoded, include: str, version: str) -> list[bytes]:
+def row_pieces(found: Shown, content: Encoded, include: str, version: str) -> list[bytes]:
     """Return one row as JSON."""
     spec = spec_of(found)
     cells = [
@@ -57,7 +56,7 @@ def row_pieces(found: Found, content: Encoded, include: str, version: str) -> li
     return [dumps(row)]
 
 
-def metadata_object(found: Found, content: Encoded, version: str = "v1") -> dict[str, Any]:
+def metadata_object(found: Shown, content: Encoded, version: str = "v1") -> dict[str, Any]:
     """Return an object's metadata alone."""
     return {
         "kind": "PartialObjectMetadata",

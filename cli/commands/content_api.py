@@ -23,6 +23,7 @@ from cli.settings import load_settings, settings_options
     "content_rate",
     "content_burst",
     "content_cache",
+    "content_watches",
     "health_address",
     "log_level",
 )

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 from multidict import CIMultiDict
 
-from content.app import ContentServer, ServerSettings, running_server
+from content.app import Clients, ContentServer, ServerSettings, running_server
 from gitrepo.packages import GitStore
 from kube.client import KubeClient
 from kube.resources import CONFIGMAPS
@@ -132,6 +132,6 @@ async def running_direct(packages: Packages, folder: Path, kube: KubeClient, **s
     wanted = ServerSettings(
         "127.0.0.1", 0, pair.certificate, pair.key, front_proxy_namespace=packages.namespace, **settings
     )
-    async with GitStore(folder / "git") as git, running_server(wanted, kube, git) as running:
+    async with GitStore(folder / "git") as git, running_server(wanted, Clients(kube, kube, git)) as running:
         proxy = front_proxy.issue(PROXY_NAME)
         yield Direct(running.server, running.port, front_proxy, serving, proxy, packages, git)
