@@ -121,15 +121,6 @@ async def control_plane(
         yield plane
 
 
-@pytest.fixture(scope="session")
-async def content_api(
-    control_plane: ControlPlane, kube: KubeClient, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Process]:
-    """The content API behind the shared API server."""
-    async with running_content_api(control_plane, kube, tmp_path_factory.mktemp("content")) as process:
-        yield process
-
-
 @pytest.fixture
 async def restartable_control_plane(server_binaries: dict[str, Path], tmp_path: Path) -> AsyncIterator[ControlPlane]:
     """An API server of the test's own, to stop, kill and restart."""
