@@ -1,5 +1,6 @@
 """Workers die at the worst moments; every time another one ends in the same state, with every effect there once."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ from functions.local import LocalEvaluator
 from functions.proto import evaluator_pb2, evaluator_pb2_grpc
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, RENDERED_DEPLOYMENT, messages, push_content, refs, show
 from tests.e2e.system import System, condition, is_ready
-from tests.servers.git import GitRepository
+from tests.servers.git import GitRepositories, GitRepository, commit_files
 from tests.servers.waiting import eventually
 
 
@@ -50,6 +51,28 @@ async def test_killed_between_the_push_of_the_source_and_its_report(
     ready = await idle_system.ready(name)
     assert ready["status"]["creationSource"] == "init"
     assert messages(git_repository.path, "main..drafts/web/v1") == ["Creating new empty revision"]
+
+
+async def test_killed_between_the_push_of_a_clone_and_its_report(
+    idle_system: System, repository: str, git_repository: GitRepository, git_server: GitRepositories
+) -> None:
+    catalog = git_server.create()
+    files = {"web/Kptfile": KPTFILE, "web/deployment.yaml": DEPLOYMENT}
+    commit = await asyncio.to_thread(commit_files, catalog, "main", files)
+    idle_system.start_watcher()
+    idle_system.start_worker("one")
+    kill_after_push(git_repository, idle_system, subject="Creating new revision by cloning")
+    place = {"repo": catalog.url, "ref": "main", "directory": "web"}
+    name = await idle_system.create_draft(repository, "web", source={"cloneFrom": {"git": place}})
+    victim = idle_system.processes["one"]
+    await eventually(lambda: victim.poll() is not None, what="the worker is killed")
+    await asyncio.to_thread(commit_files, catalog, "main", {"web/more.yaml": DEPLOYMENT})
+    await take_over(idle_system)
+    ready = await idle_system.ready(name)
+    subjects = messages(git_repository.path, "main..drafts/web/v1")
+    assert subjects == ["Rendering package", "Creating new revision by cloning"]
+    assert ready["status"]["upstreamLock"]["git"]["commit"] == commit, "what was made, not what upstream has now"
+    assert show(git_repository.path, "drafts/web/v1", "web/deployment.yaml") == RENDERED_DEPLOYMENT
 
 
 async def test_killed_between_the_push_of_a_rendering_and_its_report(
