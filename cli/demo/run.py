@@ -4,17 +4,17 @@ import asyncio
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import click
 
-from cli.demo.repository import ensure_repository, git, push_files
+from cli.demo.repository import ensure_repository, git
 from cli.stack.state import StackRecord, StateFolder
 from kube.client import KubeClient
-from kube.resources import PACKAGEREVISIONS
+from kube.resources import PACKAGEREVISIONRESOURCES, PACKAGEREVISIONS
 
 REPOSITORY = "demo"
 PACKAGE = "storefront"
@@ -41,6 +41,7 @@ class Demo:
         self._client = client
         self._began = time.monotonic()
         self._workspace = ""
+        self._rendered = ""
 
     @property
     def name(self) -> str:
@@ -57,6 +58,7 @@ class Demo:
         bare = await self._register()
         await self._create()
         await self._fill()
+        await self._change()
         for lifecycle in ("Proposed", "Published"):
             await self._move(lifecycle)
         await self._show(bare)
@@ -96,17 +98,35 @@ class Demo:
         self._say(f"it is a draft now, on branch {_lock(draft)['ref']} at {_lock(draft)['commit'][:12]}")
 
     async def _fill(self) -> None:
-        branch = f"drafts/{PACKAGE}/{self._workspace}"
-        url = f"{self._stack.git}/{REPOSITORY}.git"
-        commit = await asyncio.to_thread(push_files, url, branch, PACKAGE, CONTENT)
-        files = sum(path.is_file() for path in CONTENT.rglob("*"))
-        self._say(f"pushed its content, {files} files, to {branch} at {commit[:12]}")
-        await self._kubectl("annotate", "packagerevisions", self.name, f"porch.kpt.dev/render-request={commit}")
+        files = {str(path.relative_to(CONTENT)): path.read_text() for path in CONTENT.rglob("*") if path.is_file()}
+        made = await self._client.get(PACKAGEREVISIONRESOURCES, NAMESPACE, self.name)
+        others = dict.fromkeys(made["spec"]["resources"].keys() - files.keys())
+        commit = await self._push({**others, **files})
+        self._say(f"pushed its content, {len(files)} files, by kubectl patch packagerevisionresources: {commit[:12]}")
+        self._rendered = await self._until_rendered(commit)
+        self._say(f"apply-setters and set-namespace have rendered it: {self._rendered[:12]}")
+
+    async def _change(self) -> None:
+        before = (CONTENT / "setters.yaml").read_text()
+        began = time.monotonic()
+        commit = await self._push({"setters.yaml": before.replace('replicas: "3"', 'replicas: "5"')})
+        rendered = await self._until_rendered(commit)
+        seconds = time.monotonic() - began
+        self._say(f"changed one line of setters.yaml; {seconds:.2f} s later it is rendered: {rendered[:12]}")
+
+    async def _push(self, files: Mapping[str, str | None]) -> str:
+        """Change files of the package, None removes one; return the commit that has them."""
+        patch = json.dumps({"spec": {"resources": files}})
+        arguments = ("packagerevisionresources", self.name, "--type=merge", f"--patch={patch}")
+        return await self._kubectl("patch", *arguments, "--output=jsonpath={.metadata.resourceVersion}")
+
+    async def _until_rendered(self, commit: str) -> str:
+        """Wait until a pushed commit is rendered; return the draft's commit then."""
         rendered = await self._until(
             "the content is rendered",
             lambda obj: _is_ready(obj) and obj["status"].get("observedPrrResourceVersion") == commit,
         )
-        self._say(f"apply-setters and set-namespace have rendered it: {_lock(rendered)['commit'][:12]}")
+        return _lock(rendered)["commit"]
 
     async def _move(self, lifecycle: str) -> None:
         patch = json.dumps({"spec": {"lifecycle": lifecycle}})
@@ -121,7 +141,7 @@ class Demo:
         tags = await asyncio.to_thread(
             git, "for-each-ref", "--format=%(refname) %(objectname:short)", "refs/tags", cwd=bare
         )
-        changed = await asyncio.to_thread(git, "show", "--format=", f"{PACKAGE}/v{await self._revision()}^2", cwd=bare)
+        changed = await asyncio.to_thread(git, "show", "--format=", self._rendered, cwd=bare)
         _section("Objects (kubectl get packagerevisions)", await self._kubectl("get", "packagerevisions"))
         _section("What the functions changed (git show)", changed)
         _section("Git log of all branches", branch)
@@ -131,12 +151,9 @@ class Demo:
             "Look around",
             f"Temporal UI, the runs of this object:  {self._stack.ui}/namespaces/default/workflows?query={identity}\n"
             f"kubectl:  export KUBECONFIG={self._folder.kubeconfig}\n"
+            f"content:  kubectl edit packagerevisionresources (of a draft)\n"
             f"git:      git clone {self._stack.git}/{REPOSITORY}.git",
         )
-
-    async def _revision(self) -> int:
-        obj = await self._client.get(PACKAGEREVISIONS, NAMESPACE, self.name)
-        return int(obj["status"]["revision"])
 
     async def _next(self) -> int:
         prefix = f"{REPOSITORY}.{PACKAGE}.v"
