@@ -1,6 +1,7 @@
 """The demo's Git repository, used as a person would: with git."""
 
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -58,6 +59,23 @@ def ensure_repository(root: Path, url: str, name: str) -> Path:
             git("commit", "--quiet", "--message", "Start the repository", cwd=clone)
             git("push", "--quiet", "origin", "HEAD:refs/heads/main", cwd=clone)
     return bare
+
+
+def push_files(url: str, branch: str, package: str, files: Path) -> str:
+    """Replace a package on a branch by the files of a folder and push it.
+
+    Returns:
+        The new commit.
+    """
+    with _clone(url) as clone:
+        git("switch", "--quiet", branch, cwd=clone)
+        target = clone / package
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(files, target)
+        git("add", "--all", cwd=clone)
+        git("commit", "--quiet", "--message", f"Fill the package {package}", cwd=clone)
+        git("push", "--quiet", "origin", branch, cwd=clone)
+        return git("rev-parse", "HEAD", cwd=clone)
 
 
 @contextmanager
