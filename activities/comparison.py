@@ -1,7 +1,7 @@
 """What Git holds against which objects there are: a pure decision on what a sync has to do."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from activities.registry import Existing, name_of, path_of
 from activities.repositories import RepositoryAccess
@@ -54,8 +54,11 @@ def compare(repository: RepositoryAccess, found: Iterable[Discovered], existing:
         existing: The objects by name, read before Git was: what was deleted meanwhile is not made again.
     """
     work = Work()
+    by_tag = {each.lock_ref: each.workspace for each in existing.values() if each.revision > 0}
     for revision in found:
-        _name(work, repository.name, revision)
+        # A tag that was moved to another commit, which names another workspace or none, is still that object's tag.
+        workspace = by_tag.get(revision.ref, "") if revision.revision > 0 else ""
+        _name(work, repository.name, replace(revision, workspace=workspace) if workspace else revision)
     work.latest = _latest(work.names, existing)
     for name, revision in work.names.items():
         current = existing.get(name)

@@ -10,7 +10,7 @@ from typing import Any
 
 from activities.failures import Superseded
 from activities.lifecycle import tag_moved
-from activities.locks import reported_commit
+from activities.locks import published_ref, reported_commit
 from activities.observe import facts_of
 from activities.phase import acknowledged
 from activities.registry import Existing
@@ -75,6 +75,9 @@ class DriftCheck:
             facts = facts_of(obj, "")
             if facts.suspended:
                 return Look(settled=True)
+            if facts.suspended:
+                # Who resumes it has its workflow look; until then nobody may touch it.
+                return Look(settled=True)
             if facts.deleting or facts.source_pending or facts.render_pending or facts.report_pending:
                 return Look(settled=False)
             state = await self._state(PackageRevision.model_validate(obj))
@@ -89,7 +92,9 @@ class DriftCheck:
             location = PackageLocation(repository.directory, spec.package_name, spec.workspace_name)
         except InvalidName:
             return PackageState(None)
-        return await self._git.state(repository.remote, repository.branch, location)
+        # By its tag, whoever moved that: what a tag's commit says of its workspace is another thing.
+        hint = published_ref(revision.status)
+        return await self._git.state(repository.remote, repository.branch, location, tag_hint=hint)
 
     async def _judge(self, obj: dict[str, Any], state: PackageState) -> Look:
         revision = PackageRevision.model_validate(obj)

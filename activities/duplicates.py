@@ -61,5 +61,7 @@ def _normal(url: str) -> str:
     return f"{(parts.hostname or '').lower()}:{port}{path}" if parts.scheme else url
 
 
-def _age(raw: Mapping[str, Any]) -> tuple[str, str]:
-    return raw["metadata"]["creationTimestamp"], raw["metadata"]["uid"]
+def _age(raw: Mapping[str, Any]) -> tuple[str, bool, str]:
+    """Return what orders Repositories; of two that were made in one second the one that was synced is the older."""
+    unsynced = "lastFullSyncTime" not in (raw.get("status") or {})
+    return raw["metadata"]["creationTimestamp"], unsynced, raw["metadata"]["uid"]

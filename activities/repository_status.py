@@ -30,7 +30,8 @@ _FIELDS = (
     "observedRefs",
 )
 _ATTEMPTS = 5
-_QUIET = frozenset({Reason.PROGRESSING, Reason.PAUSED, Reason.WAITING})
+_LOUD = frozenset({Reason.REGISTERED_IN_PART, Reason.BRANCH_REWRITTEN})
+_QUIET = frozenset({Reason.PROGRESSING, Reason.SUSPENDED, Reason.WAITING})
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,12 @@ class RepositoryReporter:
 
     def _tell(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         old, new = _by_type(before), _by_type(after)
-        for kind in (ConditionType.STALLED, ConditionType.READY, ConditionType.PAUSED):
+        for kind in (ConditionType.STALLED, ConditionType.READY, ConditionType.SUSPENDED):
             condition = new.get(kind)
             if condition is None or _told(condition) == _told(old.get(kind)):
                 continue
             bad = kind == ConditionType.STALLED or condition.get("status") == "False"
-            warning = (bad or condition["reason"] == Reason.REGISTERED_IN_PART) and condition["reason"] not in _QUIET
+            warning = (bad or condition["reason"] in _LOUD) and condition["reason"] not in _QUIET
             message = condition.get("message") or condition["reason"]
             self._events.record(after, "Warning" if warning else "Normal", condition["reason"], message)
             return

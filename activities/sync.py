@@ -20,6 +20,7 @@ from activities.registry import Existing, existing_of
 from activities.removal import Removal
 from activities.reporting import StatusReporter
 from activities.repositories import Repositories, RepositoryAccess
+from activities.repository_changes import change_repository
 from activities.repository_status import (
     RepositoryReport,
     RepositoryReporter,
@@ -27,15 +28,22 @@ from activities.repository_status import (
     condition,
     failure_report,
 )
-from activities.sync_rules import check_places, conditions_of, is_due, next_full_sync, run_once_due, timestamp
+from activities.sync_rules import (
+    check_places,
+    conditions_of,
+    handled_by,
+    is_due,
+    next_full_sync,
+    run_once_due,
+    timestamp,
+)
 from activities.writing import Write, Writer
 from api.conditions import ConditionStatus, ConditionType, Reason
 from api.names import (
-    METADATA_FIELD_MANAGER,
     REPOSITORY_FINALIZER,
-    SUSPEND_ANNOTATION,
     V1ALPHA2_MIGRATION_ANNOTATION,
 )
+from api.suspension import Suspension, suspension_of
 from gitrepo.discovery import Discovery
 from gitrepo.packages import GitStore
 from kube.client import KubeClient
@@ -85,6 +93,7 @@ class _Run:
     access: RepositoryAccess
     progress: Progress
     problems: list[str] = field(default_factory=list)
+    rewritten: str = ""
     unsettled: int = 0
     written: int = 0
 
@@ -127,8 +136,9 @@ class RepositorySync(SyncActivities):
             return SyncResult(summary=f"left to Porch: it has no annotation {V1ALPHA2_MIGRATION_ANNOTATION}: true")
         if "deletionTimestamp" in raw["metadata"]:
             return await self._removal.run(raw, progress.say)
-        if why := (raw["metadata"].get("annotations") or {}).get(SUSPEND_ANNOTATION):
-            return await self._paused(raw, why)
+        suspension = suspension_of(raw["metadata"].get("annotations") or {})
+        if suspension is not None and suspension.is_active(datetime.now(UTC)):
+            return await self._suspended(raw, suspension)
         check_places(raw)
         due = is_due(raw)
         if due:
@@ -146,28 +156,23 @@ class RepositorySync(SyncActivities):
         annotations = raw["metadata"].get("annotations") or {}
         return self._options.annotated_only and annotations.get(V1ALPHA2_MIGRATION_ANNOTATION) != "true"
 
-    async def _paused(self, raw: dict[str, Any], why: str) -> SyncResult:
-        message = f"not synced while the annotation {SUSPEND_ANNOTATION} is there: {why}"
-        paused = condition(ConditionType.PAUSED, ConditionStatus.TRUE, Reason.PAUSED, message)
-        ready = condition(ConditionType.READY, ConditionStatus.UNKNOWN, Reason.PAUSED, message)
-        await self._reporter.report(raw, RepositoryReport(acknowledged(raw), (ready, paused)))
-        return SyncResult(summary="paused")
+    async def _suspended(self, raw: dict[str, Any], suspension: Suspension) -> SyncResult:
+        reason, message = suspension.reason, suspension.message
+        suspended = condition(ConditionType.SUSPENDED, ConditionStatus.TRUE, reason, message)
+        ready = condition(ConditionType.READY, ConditionStatus.FALSE, reason, message)
+        await self._reporter.report(raw, RepositoryReport(acknowledged(raw), (ready, suspended)))
+        return SyncResult(summary="suspended")
 
     async def _hold(self, raw: dict[str, Any]) -> dict[str, Any]:
         """Keep the Repository until its objects are gone: not every cluster has a garbage collector."""
-        metadata = raw["metadata"]
-        finalizers = metadata.get("finalizers") or []
-        if REPOSITORY_FINALIZER in finalizers:
-            return raw
-        patch = {
-            "metadata": {
-                "finalizers": [*finalizers, REPOSITORY_FINALIZER],
-                "resourceVersion": metadata["resourceVersion"],
-            }
-        }
-        return await self._kube.merge_patch(
-            REPOSITORIES, metadata["namespace"], metadata["name"], patch, field_manager=METADATA_FIELD_MANAGER
-        )
+
+        def patch(current: dict[str, Any]) -> dict[str, Any]:
+            finalizers = current["metadata"].get("finalizers") or []
+            if REPOSITORY_FINALIZER in finalizers:
+                return {}
+            return {"metadata": {"finalizers": [*finalizers, REPOSITORY_FINALIZER]}}
+
+        return await change_repository(self._kube, raw, patch)
 
     async def _compare(self, run: _Run) -> SyncResult:
         # The objects before Git: what a user deletes between the two looks is then not made again.
@@ -179,6 +184,7 @@ class RepositorySync(SyncActivities):
         run.problems += [*discovery.problems, *work.problems]
         await self._register(run, work)
         await self._look_closely(run, work)
+        run.rewritten = await self._rewritten(run, discovery)
         await self._report(run, discovery, survey.digest)
         return SyncResult(
             summary=_summary(run, len(work.names)),
@@ -228,6 +234,18 @@ class RepositorySync(SyncActivities):
         run.progress.text, run.progress.writer = "looking at what changed", writer
         await writer.run(looks())
 
+    async def _rewritten(self, run: _Run, discovery: Discovery) -> str:
+        """Return what to tell of a branch whose history somebody replaced; empty where it only went on."""
+        before: str = (run.raw.get("status") or {}).get("gitCommitHash", "")
+        after, branch = discovery.branch_commit, run.access.branch
+        if not before or before == after:
+            return ""
+        if not after:
+            return f"the branch {branch} is gone; it was at {before}"
+        if await self._git.holds_commit(run.access.remote, after, before):
+            return ""
+        return f"the branch {branch} was rewritten: {before} is not in its history any more; it is at {after}"
+
     async def _report(self, run: _Run, discovery: Discovery, digest: str) -> None:
         raw = await self._consume_run_once(run.raw)
         now = datetime.now(UTC).replace(microsecond=0)
@@ -235,8 +253,7 @@ class RepositorySync(SyncActivities):
             raw,
             RepositoryReport(
                 {
-                    **acknowledged(raw),
-                    **({} if raw is run.raw else {"observedRunOnceAt": run.raw["spec"]["sync"]["runOnceAt"]}),
+                    **handled_by(run.raw, raw),
                     "lastFullSyncTime": timestamp(now),
                     "nextFullSyncTime": timestamp(next_full_sync(raw, now, self._options.full_sync)),
                     "packageCount": len(discovery.revisions) or None,
@@ -244,21 +261,14 @@ class RepositorySync(SyncActivities):
                     # What somebody works on, or what is gone, is looked at again although no ref moves.
                     "observedRefs": None if run.unsettled else digest,
                 },
-                conditions_of(raw, run.problems),
+                conditions_of(raw, run.problems, run.rewritten),
             ),
         )
 
     async def _consume_run_once(self, raw: dict[str, Any]) -> dict[str, Any]:
         """Take a one-time sync that was done out of the spec, as Porch does (porch.md 3.2)."""
-        if not run_once_due(raw):
-            return raw
-        metadata = raw["metadata"]
-        patch = {
-            "metadata": {"resourceVersion": metadata["resourceVersion"]},
-            "spec": {"sync": {"runOnceAt": None}},
-        }
-        return await self._kube.merge_patch(
-            REPOSITORIES, metadata["namespace"], metadata["name"], patch, field_manager=METADATA_FIELD_MANAGER
+        return await change_repository(
+            self._kube, raw, lambda current: {"spec": {"sync": {"runOnceAt": None}}} if run_once_due(current) else {}
         )
 
     async def _show_failure(self, raw: dict[str, Any], failure: PhaseError) -> None:

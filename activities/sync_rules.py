@@ -41,7 +41,7 @@ def is_due(raw: Mapping[str, Any]) -> bool:
         or status.get("observedGeneration") != metadata["generation"]
         or (handled["observedReconcileNow"] or "") != status.get("observedReconcileNow", "")
         or run_once_due(raw)
-        or ready.get("reason") in {None, Reason.PAUSED}
+        or ready.get("reason") in {None, Reason.SUSPENDED}
         or (ready.get("status") != "True" and ready.get("reason") != Reason.INVALID_SCHEDULE)
         or not following
         or datetime.fromisoformat(following) <= datetime.now(UTC)
@@ -52,6 +52,19 @@ def run_once_due(raw: Mapping[str, Any]) -> bool:
     """Whether the time of a one-time sync has come."""
     once: str | None = ((raw.get("spec") or {}).get("sync") or {}).get("runOnceAt")
     return once is not None and datetime.fromisoformat(once) <= datetime.now(UTC)
+
+
+def handled_by(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the status fields that say what a sync handled: what was asked when it began, not what came since.
+
+    Args:
+        before: The Repository as the sync read it.
+        after: The Repository now; that its one-time sync was taken out of the spec is no news to the sync.
+    """
+    handled = acknowledged(before)
+    if run_once_due(before) and after["metadata"]["generation"] == before["metadata"]["generation"] + 1:
+        handled["observedGeneration"] = after["metadata"]["generation"]
+    return handled
 
 
 def next_full_sync(raw: Mapping[str, Any], now: datetime, usual: timedelta) -> datetime:
@@ -65,12 +78,13 @@ def next_full_sync(raw: Mapping[str, Any], now: datetime, usual: timedelta) -> d
     return now + usual
 
 
-def conditions_of(raw: Mapping[str, Any], problems: Sequence[str]) -> tuple[Condition, ...]:
+def conditions_of(raw: Mapping[str, Any], problems: Sequence[str], rewritten: str) -> tuple[Condition, ...]:
     """Return the conditions of a Repository that was synced.
 
     Args:
         raw: The Repository.
         problems: What was left out.
+        rewritten: What to tell of a branch that was rewritten; empty where none was.
     """
     sync = Repository.model_validate(raw).spec.sync
     try:
@@ -82,6 +96,8 @@ def conditions_of(raw: Mapping[str, Any], problems: Sequence[str]) -> tuple[Cond
             condition(ConditionType.READY, ConditionStatus.FALSE, Reason.INVALID_SCHEDULE, message),
             condition(ConditionType.STALLED, ConditionStatus.TRUE, Reason.INVALID_SCHEDULE, message),
         )
+    if rewritten:
+        return (condition(ConditionType.READY, ConditionStatus.TRUE, Reason.BRANCH_REWRITTEN, rewritten),)
     if not problems:
         return (condition(ConditionType.READY, ConditionStatus.TRUE, Reason.READY, "Repository Ready"),)
     more = f"; and {len(problems) - _NAMED_PROBLEMS} more" if len(problems) > _NAMED_PROBLEMS else ""

@@ -28,7 +28,6 @@ class ConditionType(StrEnum):
     RENDERED = "Rendered"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
-    PAUSED = "Paused"
     SUSPENDED = "Suspended"
 
 
@@ -72,9 +71,9 @@ class Reason(StrEnum):
     DELETING = "Deleting"
     DUPLICATE_REPOSITORY = "DuplicateRepository"
     INVALID_SCHEDULE = "InvalidSchedule"
-    PAUSED = "Paused"
     TAG_MOVED = "TagMoved"
     REMOVED_FROM_GIT = "RemovedFromGit"
+    BRANCH_REWRITTEN = "BranchRewritten"
     REGISTERED_IN_PART = "RegisteredInPart"
     FUNCTION_RUNNER_UNAVAILABLE = "FunctionRunnerUnavailable"
     GIT_AUTH_FAILED = "GitAuthFailed"

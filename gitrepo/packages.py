@@ -27,7 +27,7 @@ from gitrepo.refs import HEADS, TAGS, UNNUMBERED, PackageLocation, branch_ref, s
 from gitrepo.remote import Remote
 from gitrepo.snapshots import Edit, Snapshot, Stored, edit_tree, read_stored, take_snapshot
 from gitrepo.state import Knowledge, PackageState, needed_refs, read_state
-from gitrepo.survey import Survey, read_kptfiles, same_content, survey
+from gitrepo.survey import Survey, holds_commit, read_kptfiles, same_content, survey
 from gitrepo.transition import Choose, Step, Transition, Transitioned, task_of
 from gitrepo.trees import DEFAULT_LIMITS, Files, Limits, commit_at, read_package, write_files
 from gitrepo.view import RefView
@@ -286,6 +286,10 @@ class GitStore:
     async def read_kptfiles(self, remote: Remote, trees: Sequence[str]) -> list[bytes | None]:
         """Read the Kptfiles of packages that a survey found, by the packages' trees."""
         return await read_kptfiles(self._connection(remote), trees)
+
+    async def holds_commit(self, remote: Remote, tip: str, commit: str) -> bool:
+        """Tell whether the branch that a survey found at `tip` still holds a commit."""
+        return await holds_commit(self._connection(remote), tip, commit)
 
     async def same_content(self, remote: Remote, places: Sequence[tuple[str, str, str]]) -> list[bool]:
         """Tell for each commit, directory and tree whether the commit still holds that tree there."""

@@ -8,6 +8,7 @@ import pygit2
 from gitrepo.connection import Connection
 from gitrepo.discovery import Discovery, DiscoveryKnowledge, digest_of, discover, relevant_refs
 from gitrepo.refs import branch_ref
+from gitrepo.state import contains
 from gitrepo.trees import commit_at, subtree, tree_at
 from gitrepo.view import RefView
 
@@ -37,6 +38,15 @@ async def survey(connection: Connection, knowledge: DiscoveryKnowledge, branch: 
         return Survey(digest_of(view.remote_refs, branch, directory), found)
 
     return await connection.view(lambda view: relevant_refs(view.remote_refs, branch, directory), read)
+
+
+async def holds_commit(connection: Connection, tip: str, commit: str) -> bool:
+    """Tell whether a branch whose history is here still holds a commit."""
+
+    def read(repo: pygit2.Repository) -> bool:
+        return commit in repo and contains(repo, pygit2.Oid(hex=tip), pygit2.Oid(hex=commit))
+
+    return await connection.local(read)
 
 
 async def read_kptfiles(connection: Connection, trees: Sequence[str]) -> list[bytes | None]:

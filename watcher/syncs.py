@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from api.crontab import Crontab, InvalidSchedule, parse_crontab
-from api.names import RECONCILE_NOW_ANNOTATION, SUSPEND_ANNOTATION
+from api.names import RECONCILE_NOW_ANNOTATION
+from api.suspension import suspension_of, told_suspended
 from watcher.needs import Key, key_of
 
 DELETING = "deleting"
@@ -40,7 +41,7 @@ def plan_of(repository: Mapping[str, Any], usual: timedelta, now: datetime | Non
         usual: The interval where the Repository has no schedule of its own.
         now: For tests.
     """
-    sync, metadata = (repository.get("spec") or {}).get("sync") or {}, repository["metadata"]
+    sync = (repository.get("spec") or {}).get("sync") or {}
     times = Crontab(every=usual)
     if sync.get("schedule"):
         with contextlib.suppress(InvalidSchedule):
@@ -50,7 +51,7 @@ def plan_of(repository: Mapping[str, Any], usual: timedelta, now: datetime | Non
         key=key_of(repository),
         times=times,
         once=once if once is not None and once > (now or datetime.now(UTC)) else None,
-        paused=(metadata.get("annotations") or {}).get(SUSPEND_ANNOTATION, ""),
+        paused=_suspended(repository, now),
     )
 
 
@@ -64,17 +65,20 @@ def asks_for_sync(repository: Mapping[str, Any], now: datetime | None = None) ->
     if "deletionTimestamp" in metadata:
         return f"{metadata.get('uid', '')} {DELETING}"
     annotations = metadata.get("annotations") or {}
-    token, paused = annotations.get(RECONCILE_NOW_ANNOTATION, ""), annotations.get(SUSPEND_ANNOTATION, "")
-    shown = {each["type"]: each for each in status.get("conditions") or []}.get("Paused")
+    token, paused = annotations.get(RECONCILE_NOW_ANNOTATION, ""), _suspended(repository, now)
     once = ((repository.get("spec") or {}).get("sync") or {}).get("runOnceAt", "")
     due = bool(once) and datetime.fromisoformat(once) <= (now or datetime.now(UTC))
     asked = (
         metadata.get("generation", 0) != status.get("observedGeneration", 0)
         or token != status.get("observedReconcileNow", "")
         or (due and once != status.get("observedRunOnceAt", ""))
-        or bool(paused) != bool(shown)
-        or (shown is not None and paused not in shown.get("message", ""))
+        or paused != told_suspended(status)
     )
     if not asked:
         return ""
     return f"{metadata.get('uid', '')} {metadata.get('generation', 0)} {token!r} {once if due else ''} {paused!r}"
+
+
+def _suspended(repository: Mapping[str, Any], now: datetime | None) -> str:
+    suspension = suspension_of(repository["metadata"].get("annotations") or {})
+    return suspension.message if suspension is not None and suspension.is_active(now or datetime.now(UTC)) else ""

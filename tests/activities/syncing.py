@@ -1,7 +1,7 @@
 """Real syncs on a real API server and real Git."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from activities.definitions import SyncRequest, SyncResult
 from activities.sync import RepositorySync, SyncOptions
 from api.names import RECONCILE_NOW_ANNOTATION
 from kube.client import KubeClient, Object
-from kube.resources import PACKAGEREVISIONS, REPOSITORIES
+from kube.resources import EVENTS, PACKAGEREVISIONS, REPOSITORIES
 from tests.activities.world import World
 from tests.gitrepo.porch_layout import PorchRepository
 
@@ -64,9 +64,24 @@ class Syncs:
         result: SyncResult = await ActivityEnvironment().run(made.sync_repository, request)
         return result
 
+    def another(self) -> "Syncs":
+        """The same, with counts of its own."""
+        return replace(self)
+
     async def written(self) -> None:
         """Bring to Git what was collected."""
         await asyncio.to_thread(self.porch.write, self.world.git.path)
+
+    async def ask_now(self, token: str) -> None:
+        """Ask for a full sync."""
+        patch = {"metadata": {"annotations": {RECONCILE_NOW_ANNOTATION: token}}}
+        await self.world.kube.merge_patch(REPOSITORIES, self.world.namespace, "porch", patch)
+
+    async def told(self, name: str) -> list[str]:
+        """The messages of the Events on an object."""
+        await self.world.events.aclose()
+        events = self.world.kube.list_all(EVENTS, self.world.namespace, field_selector=f"involvedObject.name={name}")
+        return [event["message"] async for event in events]
 
     async def repository(self, name: str = "porch") -> Object:
         return await self.world.kube.get(REPOSITORIES, self.world.namespace, name)

@@ -41,7 +41,7 @@ class PorchRepository:
         return self._commit(ref, content_message(path, workspace), path, content, [self._tip])
 
     def commit(self, message: str, files: dict[str, str], author: str = "Ann <ann@example.com>") -> int:
-        """Commit files on the branch as a person would."""
+        """Commit files on the branch as a person would; the text `D` deletes one, or a directory."""
         self._tip = self._commit(self.main, message, "", files, [self._tip], author)
         return self._tip
 
@@ -75,6 +75,9 @@ class PorchRepository:
             self._stream += f"D {path}\n".encode()
         for name, text in files.items():
             where = f"{path}/{name}" if path else name
+            if text == "D":
+                self._stream += f"D {where}\n".encode()
+                continue
             mode, content = text.split(" ", 1) if text[:6] in {"120000", "160000"} else ("100644", text)
             if mode == "160000":
                 self._stream += f"M 160000 {content} {where}\n".encode()

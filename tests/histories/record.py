@@ -15,11 +15,14 @@ from typing import Any
 import pytest
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError
 
-from activities.definitions import Facts, Phase
+from activities.definitions import Facts, Phase, SyncResult
 from api.packagerevision import Lifecycle
 from tests.workflows.fakes import FakeActivities
 from tests.workflows.test_packagerevision import NEW_DRAFT, Handle, failure, start, working
+from tests.workflows.test_repositorysync import FakeSync, serving
+from tests.workflows.test_repositorysync import start as start_sync
 from workflows.packagerevision import PackageRevisionWorkflow
 
 FOLDER = Path(__file__).parent
@@ -78,6 +81,13 @@ async def retried(client: Client, fakes: FakeActivities, queue: str) -> Handle:
 
 SCENARIOS: tuple[Scenario, ...] = (new_draft, propose, stalled, refused, handed_over, superseded, retried)
 
+SYNCS: dict[str, tuple[SyncResult | ApplicationError, ...]] = {
+    "sync_settled": (SyncResult(summary="2 package revisions, 2 objects written", revisions=2, written=2),),
+    "sync_looked_again": (SyncResult(summary="busy", unsettled=1), SyncResult(summary="settled", revisions=1)),
+    "sync_stalled": (ApplicationError("the server refuses the credentials", type="Stalled", non_retryable=True),),
+}
+"""What the activity of a sync answers, one after another."""
+
 
 def _portable(history: str) -> str:
     """Leave out what tells of the machine it was recorded on, and replay does not read."""
@@ -104,6 +114,16 @@ async def main(address: str) -> None:
                 with suppress(WorkflowFailureError):
                     await handle.result()
                 path.write_text(_portable((await handle.fetch_history()).to_json()))
+    for name, answers in SYNCS.items():
+        path = FOLDER / f"{name}.json"
+        if path.exists():
+            continue
+        with pytest.MonkeyPatch.context() as patch:
+            async with serving(client, FakeSync(*answers), patch) as queue:
+                synced = await start_sync(client, queue)
+                with suppress(WorkflowFailureError):
+                    await synced.result()
+                path.write_text(_portable((await synced.fetch_history()).to_json()))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from workflows.packagerevision import PackageRevisionWorkflow
+from workflows.repositorysync import RepositorySyncWorkflow
 
 HISTORIES = Path(__file__).parents[1] / "histories"
 
@@ -19,7 +20,7 @@ def history(name: str) -> WorkflowHistory:
 
 
 def replayer() -> Replayer:
-    return Replayer(workflows=[PackageRevisionWorkflow], data_converter=pydantic_data_converter)
+    return Replayer(workflows=[PackageRevisionWorkflow, RepositorySyncWorkflow], data_converter=pydantic_data_converter)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in HISTORIES.glob("*.json")))

@@ -1,0 +1,290 @@
+"""What a Repository says of its syncs: schedules, places, doubles, suspension, deletion."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from activities.definitions import ErrorKind, Phase
+from api.names import REPOSITORY_FINALIZER
+from kube.client import Object
+from kube.errors import NotFound
+from kube.resources import REPOSITORIES
+from tests.activities.syncing import Syncs
+from tests.activities.world import condition, reason
+from watcher.needs import needs_reconcile
+from watcher.syncs import asks_for_sync
+
+
+async def change(syncs: Syncs, patch: Object, name: str = "porch") -> Object:
+    return await syncs.world.kube.merge_patch(REPOSITORIES, syncs.world.namespace, name, patch)
+
+
+async def refuses(syncs: Syncs, kind: ErrorKind, name: str = "porch") -> str:
+    with pytest.raises(ApplicationError) as raised:
+        await syncs.sync(name)
+    assert raised.value.type == kind
+    return raised.value.message
+
+
+async def test_a_sync_answers_what_was_asked(syncs: Syncs) -> None:
+    syncs.porch.publish("web", 1, "first")
+    await syncs.written()
+    assert asks_for_sync(await syncs.repository())
+    await syncs.sync()
+    repository = await syncs.repository()
+    status = repository["status"]
+    assert reason(repository, "Ready") == "True/Ready"
+    assert status["packageCount"] == 2
+    assert status["gitCommitHash"] == syncs.world.git.refs()["refs/heads/main"]
+    assert repository["metadata"]["finalizers"] == [REPOSITORY_FINALIZER]
+    last, following = (datetime.fromisoformat(status[name]) for name in ("lastFullSyncTime", "nextFullSyncTime"))
+    assert following - last == timedelta(hours=1)
+    assert not asks_for_sync(repository)
+
+    await syncs.ask_now("token")
+    assert asks_for_sync(await syncs.repository())
+    await syncs.sync()
+    assert (await syncs.repository())["status"]["observedReconcileNow"] == "token"
+    assert not asks_for_sync(await syncs.repository())
+
+
+async def test_objects_are_compared_after_a_while_though_no_ref_moved(syncs: Syncs) -> None:
+    syncs.porch.publish("web", 1, "first")
+    await syncs.written()
+    await syncs.sync(full_sync=timedelta(0))
+    await syncs.world.delete_whatever_it_takes("porch.web.first")
+    assert (await syncs.sync(full_sync=timedelta(0))).written == 1
+    assert not needs_reconcile(await syncs.world.get("porch.web.first"))
+
+
+async def test_a_cron_schedule_says_when_objects_are_compared_next(syncs: Syncs) -> None:
+    await change(syncs, {"spec": {"sync": {"schedule": "0 3 * * *"}}})
+    await syncs.sync()
+    following = datetime.fromisoformat((await syncs.repository())["status"]["nextFullSyncTime"])
+    assert (following.hour, following.minute) == (3, 0)
+
+
+async def test_a_bad_cron_schedule_is_told_and_the_repository_is_synced_all_the_same(syncs: Syncs) -> None:
+    syncs.porch.publish("web", 1, "first")
+    await syncs.written()
+    await change(syncs, {"spec": {"sync": {"schedule": "every now and then"}}})
+    result = await syncs.sync()
+    repository = await syncs.repository()
+    assert result.written == 2
+    assert reason(repository, "Stalled") == "True/InvalidSchedule"
+    told = condition(repository, "Ready")
+    assert told is not None
+    assert "'every now and then' is no cron expression" in told.message
+    await change(syncs, {"spec": {"sync": {"schedule": "@hourly"}}})
+    await syncs.sync()
+    repository = await syncs.repository()
+    assert (reason(repository, "Ready"), reason(repository, "Stalled")) == ("True/Ready", "")
+
+
+async def test_a_sync_at_a_time_happens_once_and_leaves_the_spec(syncs: Syncs) -> None:
+    await syncs.sync()
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert asks_for_sync(await change(syncs, {"spec": {"sync": {"runOnceAt": now}}}))
+    await syncs.sync()
+    repository = await syncs.repository()
+    assert "runOnceAt" not in repository["spec"].get("sync", {})
+    assert repository["status"]["observedRunOnceAt"] == now
+    assert not asks_for_sync(repository)
+
+
+async def test_a_sync_at_a_later_time_waits(syncs: Syncs) -> None:
+    later = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    await change(syncs, {"spec": {"sync": {"runOnceAt": later}}})
+    await syncs.sync()
+    repository = await syncs.repository()
+    assert repository["spec"]["sync"]["runOnceAt"] == later
+    assert "observedRunOnceAt" not in repository["status"]
+    assert not asks_for_sync(repository)
+
+
+async def test_a_suspended_repository_is_left_alone_and_says_why(syncs: Syncs) -> None:
+    syncs.porch.publish("web", 1, "first")
+    await syncs.written()
+    suspended = await change(syncs, {"metadata": {"annotations": {"porchflow.dev/suspend": "the audit"}}})
+    assert asks_for_sync(suspended)
+    assert (await syncs.sync()).summary == "suspended"
+    repository = await syncs.repository()
+    assert await syncs.objects() == {}
+    assert (reason(repository, "Ready"), reason(repository, "Suspended")) == ("False/Suspended", "True/Suspended")
+    assert not asks_for_sync(repository)
+
+    resumed = await change(syncs, {"metadata": {"annotations": {"porchflow.dev/suspend": None}}})
+    assert asks_for_sync(resumed)
+    await syncs.sync()
+    repository = await syncs.repository()
+    assert (reason(repository, "Ready"), reason(repository, "Suspended")) == ("True/Ready", "")
+    assert len(await syncs.objects()) == 2
+
+
+async def test_the_younger_of_two_repositories_for_one_place_is_refused(syncs: Syncs) -> None:
+    syncs.porch.publish("web", 1, "first")
+    await syncs.written()
+    await syncs.sync()
+    first, second = "porch", "double"
+    await syncs.world.register(second, syncs.world.git.url.removesuffix(".git") + "/", directory="/")
+    message = await refuses(syncs, ErrorKind.STALLED, second)
+    assert f"Repository {syncs.world.namespace}/{first}" in message
+    assert reason(await syncs.repository(second), "Stalled") == "True/DuplicateRepository"
+
+    other = await syncs.world.register("elsewhere", syncs.world.git.url, directory="live")
+    assert (await syncs.sync(other["metadata"]["name"])).revisions == 0
+
+    await change(syncs, {"metadata": {"finalizers": []}}, first)
+    await syncs.world.kube.delete(REPOSITORIES, syncs.world.namespace, first)
+    await syncs.sync(second)
+    assert reason(await syncs.repository(second), "Ready") == "True/Ready"
+
+
+async def test_packages_of_a_refused_repository_wait(syncs: Syncs) -> None:
+    stalled = {"type": "Stalled", "status": "True", "reason": "DuplicateRepository", "message": "m"}
+    stalled |= {"lastTransitionTime": "2026-01-01T00:00:00Z"}
+    status = {"status": {"conditions": [stalled]}}
+    await syncs.world.kube.merge_patch(REPOSITORIES, syncs.world.namespace, "blueprints", status, subresource="status")
+    name = await syncs.world.create()
+    assert "is not used" in await syncs.world.fails(Phase.SOURCE, name, ErrorKind.WAITING)
+
+
+@pytest.mark.parametrize(
+    ("git", "told"),
+    [
+        ({"branch": "../main"}, "'../main'"),
+        ({"branch": "missing"}, "missing"),
+        ({"directory": "a/../../etc"}, "a/../../etc"),
+    ],
+)
+async def test_a_place_that_cannot_be_is_told(syncs: Syncs, git: dict[str, Any], told: str) -> None:
+    syncs.porch.publish("web", 1, "first")
+    await syncs.written()
+    await syncs.world.register("odd", syncs.world.git.url, **git)
+    assert told in await refuses(syncs, ErrorKind.STALLED, "odd")
+    repository = await syncs.repository("odd")
+    assert repository["status"]["observedGeneration"] == repository["metadata"]["generation"]
+    assert not asks_for_sync(repository)
+    before = repository["metadata"]["resourceVersion"]
+    await refuses(syncs, ErrorKind.STALLED, "odd")
+    assert (await syncs.repository("odd"))["metadata"]["resourceVersion"] == before, "said once"
+
+
+async def test_an_empty_repository_gets_its_branch_when_asked(syncs: Syncs) -> None:
+    await syncs.sync()
+    assert reason(await syncs.repository(), "Ready") == "True/Ready"
+    assert syncs.world.git.refs() == {}
+    await syncs.world.register("initialised", syncs.world.git.url, branch="trunk", createBranch=True)
+    await syncs.sync("initialised")
+    assert list(syncs.world.git.refs()) == ["refs/heads/trunk"]
+
+
+async def test_a_deployment_repository_shows_in_its_objects(syncs: Syncs) -> None:
+    syncs.porch.publish("web", 1, "first")
+    await syncs.written()
+    await change(syncs, {"spec": {"deployment": True}})
+    await syncs.sync()
+    assert [obj["status"]["deployment"] for obj in (await syncs.objects()).values()] == [True, True]
+    await change(syncs, {"spec": {"deployment": False}})
+    await syncs.sync()
+    objects = await syncs.objects()
+    assert [obj["status"].get("deployment", False) for obj in objects.values()] == [False, False]
+    assert all(obj["status"]["selfLock"]["git"]["commit"] for obj in objects.values())
+    await syncs.ask_now("again")
+    assert (await syncs.sync()).written == 0
+
+
+async def test_what_cannot_be_an_object_is_told_and_the_rest_appears(syncs: Syncs) -> None:
+    syncs.porch.publish("web", 1, "first")
+    syncs.porch.publish("Big_Name", 1, "first")
+    syncs.porch.publish("a/b.c", 1, "v1")
+    syncs.porch.publish("a/b/c", 1, "v1")
+    syncs.porch.publish("broken", 1, "first", {"Kptfile": "metadata: [\n"})
+    await syncs.written()
+    await syncs.sync()
+    assert {"porch.web.first", "porch.web.main", "porch.broken.first", "porch.broken.main"} < set(await syncs.objects())
+    repository = await syncs.repository()
+    assert reason(repository, "Ready") == "True/RegisteredInPart"
+    told = condition(repository, "Ready")
+    assert told is not None
+    assert "Big_Name" in told.message
+    before = repository["metadata"]["resourceVersion"]
+    await syncs.sync()
+    assert (await syncs.repository())["metadata"]["resourceVersion"] == before, "nothing moved: nothing is written"
+
+
+async def test_packages_on_a_branch_with_a_slash_are_told(syncs: Syncs) -> None:
+    syncs.porch.branch = "release/v2"
+    syncs.porch.publish("web", 1, "first")
+    await syncs.written()
+    await syncs.world.register("release", syncs.world.git.url, branch="release/v2")
+    await syncs.sync("release")
+    assert set(await syncs.objects()) == {"release.web.first"}
+    told = condition(await syncs.repository("release"), "Ready")
+    assert told is not None
+    assert "holds a slash" in told.message
+
+
+async def test_a_deleted_repository_takes_its_objects_along_and_leaves_git(syncs: Syncs) -> None:
+    syncs.porch.publish("web", 1, "first")
+    syncs.porch.open("web", "draft")
+    syncs.porch.open("web", "next", "proposed")
+    await syncs.written()
+    await syncs.sync()
+    refs = syncs.world.git.refs()
+    await syncs.world.kube.delete(REPOSITORIES, syncs.world.namespace, "porch")
+    assert asks_for_sync(await syncs.repository()).endswith("deleting")
+
+    name = "porch.web.draft"
+    await syncs.world.patch(name, {"metadata": {"finalizers": ["porch.kpt.dev/packagerevisions", "example.com/keep"]}})
+    message = await refuses(syncs, ErrorKind.WAITING)
+    assert "porch.web.draft by example.com/keep" in message
+    assert reason(await syncs.repository(), "Ready") == "False/Deleting"
+
+    await syncs.world.patch(name, {"metadata": {"finalizers": []}})
+    result = await syncs.sync()
+    assert "Git keeps what it holds" in result.summary
+    assert await syncs.objects() == {}
+    assert syncs.world.git.refs() == refs
+    with pytest.raises(NotFound):
+        await syncs.repository()
+    assert (await syncs.sync()).summary == "the Repository is gone"
+
+
+async def test_an_object_of_a_repository_that_goes_takes_nothing_from_git(syncs: Syncs) -> None:
+    syncs.porch.publish("web", 1, "first")
+    syncs.porch.open("web", "draft")
+    await syncs.written()
+    await syncs.sync()
+    refs = syncs.world.git.refs()
+    await syncs.world.kube.delete(REPOSITORIES, syncs.world.namespace, "porch")
+    for name in ("porch.web.draft", "porch.web.first"):
+        await syncs.world.delete(await syncs.world.get(name))
+        await syncs.world.run(Phase.FINALIZE, name)
+    assert syncs.world.git.refs() == refs
+    assert set(await syncs.objects()) == {"porch.web.main"}
+
+
+async def test_a_repository_of_porch_is_left_to_it(syncs: Syncs) -> None:
+    syncs.porch.publish("web", 1, "first")
+    await syncs.written()
+    assert "left to Porch" in (await syncs.sync(annotated_only=True)).summary
+    assert (await syncs.objects(), (await syncs.repository()).get("status")) == ({}, None)
+    await change(syncs, {"metadata": {"annotations": {"porch.kpt.dev/v1alpha2-migration": "true"}}})
+    assert (await syncs.sync(annotated_only=True)).written == 2
+
+
+async def test_several_workers_that_sync_at_once_make_each_object_once(syncs: Syncs) -> None:
+    for number in range(20):
+        syncs.porch.publish(f"app-{number}", 1, "v1")
+    await syncs.written()
+    results = await asyncio.gather(*(syncs.another().sync() for _ in range(3)))
+    objects = await syncs.objects()
+    assert len(objects) == 40
+    assert not any(map(needs_reconcile, objects.values()))
+    assert {result.revisions for result in results} == {40}
+    await syncs.ask_now("again")
+    assert (await syncs.sync()).written == 0
