@@ -74,8 +74,6 @@ class DriftCheck:
             obj = await self._kube.get(PACKAGEREVISIONS, self._namespace, suspect.name)
             facts = facts_of(obj, "")
             if facts.suspended:
-                return Look(settled=True)
-            if facts.suspended:
                 # Who resumes it has its workflow look; until then nobody may touch it.
                 return Look(settled=True)
             if facts.deleting or facts.source_pending or facts.render_pending or facts.report_pending:
