@@ -72,6 +72,7 @@ REPOSITORY_SEED_FIELD_MANAGER: Final = "repository-controller-seed"
 """Of what a sync finds and others own from then on; applied without force."""
 METADATA_FIELD_MANAGER: Final = "porch-controllers"
 """Of the finalizer, the owner reference and the label of the latest revision."""
+FUNCTION_RUNNER_FIELD_MANAGER: Final = "function-runner"
 CONTENT_FIELD_MANAGER: Final = "porch-server"
 """Of the render request that follows a push of content."""
 

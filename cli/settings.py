@@ -115,6 +115,28 @@ class Settings(BaseSettings):
         description="whether a changed Secret wakes what stalled on it; needs the right to list and watch Secrets, of"
         " which the metadata alone is read",
     )
+    function_runner_tls_cert: Path | None = Field(
+        None, description="PEM file with the function runner's certificate; unset means no encryption"
+    )
+    function_runner_tls_key: Path | None = Field(None, description="PEM file with the key of that certificate")
+    function_runner_client_ca: Path | None = Field(
+        None,
+        description="PEM file with the CA that certificates of the function runner's clients need; unset asks for none",
+    )
+    function_runner_ca: Path | None = Field(
+        None, description="PEM file with the CA of the function runner's certificate; for workers"
+    )
+    function_runner_client_cert: Path | None = Field(
+        None, description="PEM file with the certificate that workers show to the function runner"
+    )
+    function_runner_client_key: Path | None = Field(None, description="PEM file with the key of that certificate")
+    functions_dir: Path | None = Field(
+        None, description="folder of executables that FunctionConfigs may name as functions; unset means none run"
+    )
+    function_config_namespace: str = Field(
+        "", description="Kubernetes namespace whose FunctionConfigs the function runner follows; unset means none"
+    )
+    metrics_address: Address = Field("", description="host:port for Prometheus metrics at /metrics; unset means none")
     signals_in_flight: int = Field(32, ge=1, le=1000, description="calls of the watcher to Temporal at once")
     relist_seconds: float = Field(
         600.0,

@@ -15,8 +15,8 @@ from activities.reconcile import PhaseActivities
 from activities.sync import RepositorySync, SyncOptions
 from cli.connect import connect_kubernetes, connect_temporal
 from cli.health import serve_health
+from cli.runner.client import open_runner_client
 from cli.settings import Settings
-from functions.client import GrpcEvaluator
 from functions.local import LocalEvaluator
 from gitrepo.packages import GitStore
 from kpt.evaluation import Evaluator
@@ -114,12 +114,7 @@ def _sync_options(settings: Settings) -> SyncOptions:
 async def _open_evaluator(settings: Settings, stack: contextlib.AsyncExitStack) -> Evaluator:
     if not settings.function_runner_address:
         return LocalEvaluator(settings.default_image_prefix)
-    evaluator = GrpcEvaluator(
-        settings.function_runner_address,
-        max_message_size=settings.max_grpc_message_size,
-        deadline=settings.function_timeout,
-    )
-    return await stack.enter_async_context(evaluator)
+    return await stack.enter_async_context(open_runner_client(settings))
 
 
 def build_workers(settings: Settings, client: Client, activities: Activities) -> list[Worker]:

@@ -6,6 +6,7 @@ import grpc
 from functions import failure_details
 from functions.errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
 from functions.proto import evaluator_pb2, evaluator_pb2_grpc
+from functions.tls import PLAINTEXT, Identity, channel_credentials
 from kpt.errors import FunctionFailed
 from kpt.evaluation import Evaluation
 
@@ -30,13 +31,18 @@ _OPTIONS = [
 class GrpcEvaluator:
     """Runs functions through a function runner, ours or Porch's. Make and use it in one event loop."""
 
-    def __init__(self, address: str, *, max_message_size: int, deadline: float) -> None:
+    def __init__(self, address: str, *, max_message_size: int, deadline: float, identity: Identity = PLAINTEXT) -> None:
         """Prepare; the connection is made when first needed.
 
         Args:
             address: `host:port` of the runner, or any name gRPC resolves.
             max_message_size: bytes of a request or an answer; the runner has the same setting.
             deadline: seconds for one function, waiting for the connection included.
+            identity: CA of the runner's certificate, and a certificate of our own where the runner asks for one;
+                without any, connections are not encrypted.
+
+        Raises:
+            CertificateError: a certificate cannot be read.
         """
         self._address = address
         self._max_message_size = max_message_size
@@ -46,7 +52,10 @@ class GrpcEvaluator:
             ("grpc.max_receive_message_length", max_message_size),
             ("grpc.max_send_message_length", max_message_size),
         ]
-        self._channel = grpc.aio.insecure_channel(address, options=options)
+        if identity.is_secure:
+            self._channel = grpc.aio.secure_channel(address, channel_credentials(identity), options=options)
+        else:
+            self._channel = grpc.aio.insecure_channel(address, options=options)
         self._stub = evaluator_pb2_grpc.FunctionEvaluatorStub(self._channel)  # type: ignore[no-untyped-call]  # generated
 
     async def __aenter__(self) -> Self:
@@ -85,7 +94,7 @@ class GrpcEvaluator:
     def _translated(self, image: str, error: grpc.aio.AioRpcError) -> Exception:
         code, text = error.code(), error.details() or ""
         if code == grpc.StatusCode.NOT_FOUND:
-            return FunctionNotFound(image)
+            return FunctionNotFound(image, text.partition("not found; ")[2])
         if code == grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in text.lower():
             what = "answer" if "sent message" in text.lower() or text.startswith("CLIENT") else "request"
             return MessageTooLarge(image, what, detail=text)

@@ -7,6 +7,7 @@ class FunctionNotFound(FunctionFailed):
     def __init__(self, image: str, hint: str = "") -> None:
         message = f'function "{image}" not found'
         super().__init__(image, f"{message}; {hint}" if hint else message, ran=False)
+        self.hint = hint
 
 
 class MessageTooLarge(FunctionFailed):

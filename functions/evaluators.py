@@ -33,9 +33,10 @@ class Chain:
 
     async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
         """Run one function; see `FunctionRuntime.evaluate`. FunctionNotFound if no runtime knows the image."""
+        hint = ""
         for runtime in self._runtimes:
             try:
                 return await runtime.evaluate(image, resource_list, time_limit)
-            except FunctionNotFound:
-                continue
-        raise FunctionNotFound(image)
+            except FunctionNotFound as error:
+                hint = hint or error.hint
+        raise FunctionNotFound(image, hint)

@@ -13,9 +13,12 @@ from grpc_reflection.v1alpha import reflection
 
 from functions import failure_details
 from functions.builtin.pool import DEFAULT_MEMORY_LIMIT, BuiltinRuntime, WorkerPool
+from functions.configs import FunctionConfigs
 from functions.errors import FunctionNotFound
 from functions.evaluators import Chain, FunctionRuntime
+from functions.metrics import RunnerMetrics
 from functions.proto import evaluator_pb2, evaluator_pb2_grpc
+from functions.tls import PLAINTEXT, Identity, server_credentials
 from kpt.errors import FunctionFailed
 
 DEFAULT_MAX_MESSAGE_SIZE = 6 * 1024 * 1024
@@ -34,8 +37,18 @@ _log = logging.getLogger(__name__)
 class EvaluatorService(evaluator_pb2_grpc.FunctionEvaluatorServicer):
     """Answers `EvaluateFunction` through a chain of runtimes."""
 
-    def __init__(self, runtime: FunctionRuntime, *, max_message_size: int, time_limit: float) -> None:
+    def __init__(
+        self,
+        runtime: FunctionRuntime,
+        *,
+        max_message_size: int,
+        time_limit: float,
+        configs: FunctionConfigs,
+        metrics: RunnerMetrics,
+    ) -> None:
         self._runtime = runtime
+        self._configs = configs
+        self._metrics = metrics
         self._max_message_size = max_message_size
         self._time_limit = time_limit
 
@@ -48,11 +61,14 @@ class EvaluatorService(evaluator_pb2_grpc.FunctionEvaluatorServicer):
     ) -> evaluator_pb2.EvaluateFunctionResponse:
         """Run one function. If the caller goes away or its deadline passes, gRPC cancels this and the function dies."""
         try:
-            evaluation = await self._runtime.evaluate(
-                request.image, request.resource_list, self._limit(context.time_remaining())
-            )
+            with self._metrics.call(request.image):
+                evaluation = await self._runtime.evaluate(
+                    request.image, request.resource_list, self._limit(context.time_remaining())
+                )
         except FunctionNotFound as error:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f'function "{error.image}" not found')
+            if not self._configs.complete:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "the FunctionConfigs are not listed yet")
+            await context.abort(grpc.StatusCode.NOT_FOUND, error.message)
         except FunctionFailed as failure:
             _log.info("function %s failed: %s", failure.image, failure.message)
             details = ((failure_details.METADATA_KEY, failure_details.encode(failure)),)
@@ -77,7 +93,10 @@ async def serve(
     time_limit: float = DEFAULT_TIME_LIMIT,
     grace: float = DEFAULT_GRACE,
     default_image_prefix: str = "",
+    configs: FunctionConfigs | None = None,
     runtimes: Sequence[FunctionRuntime] = (),
+    identity: Identity = PLAINTEXT,
+    metrics: RunnerMetrics | None = None,
     stop: asyncio.Event | None = None,
     ready: Callable[[int], None] | None = None,
 ) -> None:
@@ -93,25 +112,36 @@ async def serve(
         time_limit: seconds after which a function is killed.
         grace: seconds for calls under way when stopping.
         default_image_prefix: a registry besides the catalog's own whose images the builtins stand for.
+        configs: which more images the builtin functions stand for.
         runtimes: tried after the builtin functions, in order.
+        identity: certificate of the runner, and the CA of its clients' certificates; without any, connections are
+            neither encrypted nor authenticated.
+        metrics: counts the calls.
         stop: stops the runner when set.
         ready: called with the port once calls are answered.
 
     Raises:
         OSError: the address cannot be bound.
+        CertificateError: a certificate cannot be read.
     """
-    stop = stop or asyncio.Event()
+    stop, configs = stop or asyncio.Event(), configs or FunctionConfigs()
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(WorkerPool(processes or os.cpu_count() or 1, memory_limit=memory_limit))
         prefixes = (default_image_prefix,) if default_image_prefix else ()
-        chain = Chain([BuiltinRuntime(pool, prefixes), *runtimes])
+        chain = Chain([BuiltinRuntime(pool, prefixes, configs), *runtimes])
         server = grpc.aio.server(options=_options(max_message_size))
-        service = EvaluatorService(chain, max_message_size=max_message_size, time_limit=time_limit)
+        service = EvaluatorService(
+            chain,
+            max_message_size=max_message_size,
+            time_limit=time_limit,
+            configs=configs,
+            metrics=metrics or RunnerMetrics(),
+        )
         evaluator_pb2_grpc.add_FunctionEvaluatorServicer_to_server(service, server)  # type: ignore[no-untyped-call]  # generated
         report_stopping = await _add_health(server)
         names = (_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
-        port = _bind(server, address)
+        port = _bind(server, address, server_credentials(identity) if identity.is_secure else None)
         await server.start()
         _stop_on_signals(stop)
         _log.info("function runner answers on port %d", port)
@@ -136,9 +166,12 @@ async def _add_health(server: grpc.aio.Server) -> Callable[[], Awaitable[None]]:
     return checker.enter_graceful_shutdown  # type: ignore[no-any-return]  # a coroutine function
 
 
-def _bind(server: grpc.aio.Server, address: str) -> int:
+def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
     try:
-        port = server.add_insecure_port(address)
+        if credentials is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, credentials)
     except RuntimeError as error:
         raise OSError(f"function runner: cannot listen on {address}: {error}") from None
     if port == 0:

@@ -15,20 +15,22 @@ from cli.settings import load_settings, settings_options
     "function_timeout",
     "max_grpc_message_size",
     "default_image_prefix",
+    "functions_dir",
+    "function_config_namespace",
+    "kubeconfig",
+    "function_runner_tls_cert",
+    "function_runner_tls_key",
+    "function_runner_client_ca",
+    "metrics_address",
     "log_level",
 )
 def function_runner(**flags: Any) -> None:  # noqa: ANN401 - the values of any setting
-    """Evaluate KRM functions over gRPC (evaluator.FunctionEvaluator)."""
-    settings = load_settings(flags)
-    from functions.server import serve  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
+    """Evaluate KRM functions over gRPC (evaluator.FunctionEvaluator).
 
-    run_process(
-        serve(
-            settings.function_runner_listen,
-            max_message_size=settings.max_grpc_message_size,
-            processes=settings.function_processes,
-            time_limit=settings.function_timeout,
-            default_image_prefix=settings.default_image_prefix,
-        ),
-        log_level=settings.log_level,
-    )
+    Builtin functions need nothing else. Executables in the functions folder run for the images that FunctionConfigs
+    name, which are followed live in one namespace.
+    """
+    settings = load_settings(flags)
+    from cli.runner.process import run_function_runner  # noqa: PLC0415 - help and bad settings must not wait
+
+    run_process(run_function_runner(settings), log_level=settings.log_level)

@@ -44,7 +44,15 @@ class _Trouble(click.ClickException):
     default="auto",
     help="Use colour [default: auto, on a terminal unless NO_COLOR is set].",
 )
-@settings_options("function_runner_address", "default_image_prefix", "function_timeout", "max_grpc_message_size")
+@settings_options(
+    "function_runner_address",
+    "function_runner_ca",
+    "function_runner_client_cert",
+    "function_runner_client_key",
+    "default_image_prefix",
+    "function_timeout",
+    "max_grpc_message_size",
+)
 def render(
     *,
     folder: Path,

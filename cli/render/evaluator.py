@@ -4,9 +4,9 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 
+from cli.runner.client import open_runner_client
 from cli.settings import Settings
 from functions.builtin.pool import BuiltinRuntime, WorkerPool
-from functions.client import GrpcEvaluator
 from functions.errors import FunctionNotFound
 from kpt.evaluation import Evaluation, Evaluator
 
@@ -32,11 +32,7 @@ class _Builtins:
 async def open_evaluator(settings: Settings) -> AsyncIterator[Evaluator]:
     """The function runner of the settings; without one, the builtin functions."""
     if settings.function_runner_address:
-        async with GrpcEvaluator(
-            settings.function_runner_address,
-            max_message_size=settings.max_grpc_message_size,
-            deadline=settings.function_timeout,
-        ) as evaluator:
+        async with open_runner_client(settings) as evaluator:
             yield evaluator
         return
     async with WorkerPool(min(_MOST_PROCESSES, os.cpu_count() or 1)) as pool:

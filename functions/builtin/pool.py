@@ -8,9 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from functions.builtin.registry import find
+from functions.builtin.registry import configured, find
 from functions.builtin.sdk import Reply
 from functions.builtin.worker import ANSWER, REQUEST
+from functions.configs import FunctionConfigs
 from functions.errors import FunctionNotFound
 from kpt.errors import FunctionFailed
 from kpt.evaluation import Evaluation
@@ -129,13 +130,16 @@ def _death(code: int) -> str:
 class BuiltinRuntime:
     """Runs builtin functions in a pool of processes."""
 
-    def __init__(self, pool: WorkerPool, prefixes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, pool: WorkerPool, prefixes: tuple[str, ...] = (), configs: FunctionConfigs | None = None
+    ) -> None:
         self._pool = pool
         self._prefixes = prefixes
+        self._configs = configs or FunctionConfigs()
 
     async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
         """Run one function; see `functions.evaluators.FunctionRuntime`."""
-        builtin = find(image, self._prefixes)
+        builtin = configured(image, self._configs) or find(image, self._prefixes)
         if builtin is None:
             raise FunctionNotFound(image)
         try:

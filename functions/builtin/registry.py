@@ -5,6 +5,8 @@ from functools import cached_property
 from importlib import import_module
 
 from functions.builtin.sdk import Function
+from functions.configs import FunctionConfigs
+from functions.images import parse_image
 
 CATALOGS = ("ghcr.io/kptdev/krm-functions-catalog", "gcr.io/kpt-fn")
 """Where the catalog's images live today and where they lived before; a builtin stands for those of both."""
@@ -59,10 +61,19 @@ def find(image: str, prefixes: Iterable[str] = ()) -> Builtin | None:
         image: full name with a tag; one with a digest is never a builtin, since it names exact content.
         prefixes: registries besides the catalog's own whose images of these names are the catalog's.
     """
-    repository, _, tag = image.rpartition(":")
-    registry, _, name = repository.rpartition("/")
-    builtin = BUILTINS.get(name)
+    name = parse_image(image)
+    builtin = BUILTINS.get(name.name)
     known = {*CATALOGS, *(prefix.rstrip("/") for prefix in prefixes)}
-    if builtin is None or registry not in known or not builtin.tags.fullmatch(tag):
+    if builtin is None or name.digest or name.repository not in known or not builtin.tags.fullmatch(name.tag):
         return None
     return builtin
+
+
+def configured(image: str, configs: FunctionConfigs) -> Builtin | None:
+    """The builtin that a FunctionConfig's `goExecutor` says an image is."""
+    name = parse_image(image)
+    for spec in configs.matching(name):
+        executor = spec.go_executor
+        if executor is not None and not name.digest and name.tag in executor.tags:
+            return BUILTINS.get(executor.id or spec.image)
+    return None

@@ -131,7 +131,10 @@ PERMISSIONS = {
         ("--namespace=porch-system", "secrets:porchflow-content-api-tls"): "get patch",
         ("--namespace=kube-system", "configmaps:extension-apiserver-authentication"): "get list watch",
     },
-    "porchflow-function-runner": {},
+    "porchflow-function-runner": {
+        ("--namespace=porch-fn-system", "functionconfigs.config.porch.kpt.dev"): "list watch",
+        ("--namespace=porch-fn-system", "functionconfigs.config.porch.kpt.dev/status"): "patch",
+    },
 }
 """All that each process may do; the README of the rules, so to say."""
 
@@ -171,12 +174,8 @@ class TestPermissions:
             ("porchflow-content-api", "patch", "packagerevisions.porch.kpt.dev/status", CLUSTER),
             ("porchflow-content-api", "create", "tokenreviews.authentication.k8s.io", CLUSTER),
             ("porchflow-function-runner", "get", "secrets", "--namespace=porch-fn-system"),
-            (
-                "porchflow-function-runner",
-                "list",
-                "functionconfigs.config.porch.kpt.dev",
-                "--namespace=porch-fn-system",
-            ),
+            ("porchflow-function-runner", "list", "functionconfigs.config.porch.kpt.dev", CLUSTER),
+            ("porchflow-function-runner", "create", "pods", "--namespace=porch-fn-system"),
         ],
     )
     def test_the_server_says_no(self, kubectl: Kubectl, account: str, verb: str, resource: str, scope: str) -> None:

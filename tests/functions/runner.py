@@ -13,10 +13,14 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 _PROGRAM = """
 import json, sys
+from pathlib import Path
+from functions.tls import Identity
 from functions.server import main
 from tests.functions import runtimes
 settings = json.loads(sys.argv[1])
 extra = [getattr(runtimes, name)() for name in settings.pop("runtimes", [])]
+if "identity" in settings:
+    settings["identity"] = Identity(**{name: Path(file) for name, file in settings["identity"].items()})
 main("127.0.0.1:0", runtimes=extra, ready=lambda port: print(port, flush=True), **settings)
 """
 

@@ -1,0 +1,47 @@
+"""What FunctionConfig objects say: which images are which function, and how each is run (`reference/porch.md` 6.6)."""
+
+from collections.abc import Iterator
+
+from api.functionconfig import FunctionConfig, FunctionConfigSpec
+from functions.images import ImageName
+
+ConfigKey = tuple[str, str]
+"""Namespace and name of a FunctionConfig."""
+
+
+class FunctionConfigs:
+    """The FunctionConfigs there are now; changes count from the next call of a function on."""
+
+    def __init__(self, default_image_prefix: str = "") -> None:
+        """Begin without any.
+
+        Args:
+            default_image_prefix: what an empty prefix in a FunctionConfig stands for.
+        """
+        self._default_image_prefix = default_image_prefix
+        self._by_key: dict[ConfigKey, FunctionConfigSpec] = {}
+        self.complete = True
+        """Whether all there are were taken up. Until then an image that is not found may well be one of theirs."""
+
+    def put(self, key: ConfigKey, config: FunctionConfig) -> None:
+        """Take up an object, or its new version."""
+        self._by_key[key] = config.spec
+
+    def remove(self, key: ConfigKey) -> None:
+        """Forget an object that is gone or cannot be used."""
+        self._by_key.pop(key, None)
+
+    def keys(self) -> set[ConfigKey]:
+        """The objects taken up."""
+        return set(self._by_key)
+
+    def matching(self, image: ImageName) -> Iterator[FunctionConfigSpec]:
+        """What is said of an image, by name of the objects; what says nothing of the registry comes last."""
+        found = [spec for _, spec in sorted(self._by_key.items()) if self._means(spec, image)]
+        yield from sorted(found, key=lambda spec: not spec.prefixes)
+
+    def _means(self, spec: FunctionConfigSpec, image: ImageName) -> bool:
+        if spec.image != image.name:
+            return False
+        prefixes = [prefix or self._default_image_prefix for prefix in spec.prefixes]
+        return not prefixes or any(image.is_below(prefix) for prefix in prefixes)

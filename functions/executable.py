@@ -1,0 +1,188 @@
+"""Functions that are executables in a folder of the runner (`reference/porch.md` 6.4)."""
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import tempfile
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+from functions.builtin.pool import DEFAULT_MEMORY_LIMIT
+from functions.configs import FunctionConfigs
+from functions.errors import FunctionNotFound
+from functions.images import parse_image
+from kpt.errors import FunctionFailed, YamlError
+from kpt.evaluation import Evaluation
+from kpt.resource_list import split_list
+
+_CHUNK = 64 * 1024
+_MAX_LOG = 64 * 1024
+"""Bytes of standard error that are kept."""
+
+
+class ExecutableRuntime:
+    """Runs the executables that FunctionConfigs name, each in a process group that ends with its call.
+
+    An executable gets the ResourceList on standard input, an empty temporary folder to work in, and nothing of the
+    runner's environment but PATH. Only executables inside the folder run, whatever a FunctionConfig says.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        configs: FunctionConfigs,
+        *,
+        slots: int,
+        max_output: int,
+        memory_limit: int = DEFAULT_MEMORY_LIMIT,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            folder: of the executables.
+            configs: which image is which executable.
+            slots: executables at a time.
+            max_output: bytes of an answer; a function that writes more is killed.
+            memory_limit: bytes of address space of one executable; 0 for none.
+        """
+        self._folder = folder.resolve()
+        self._configs = configs
+        self._slots = asyncio.Semaphore(slots)
+        self._max_output = max_output
+        self._memory_limit = memory_limit
+
+    async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
+        """Run one function; see `functions.evaluators.FunctionRuntime`."""
+        path = self._find(image)
+        try:
+            async with asyncio.timeout(time_limit), self._slots:
+                with tempfile.TemporaryDirectory(prefix="function-") as folder:
+                    return await self._run(image, path, resource_list, folder)
+        except TimeoutError:
+            raise FunctionFailed(image, f"function {image!r} was killed after {time_limit:g} s") from None
+
+    def problem(self, path: str) -> str:
+        """Why an executable that a FunctionConfig names cannot run; empty if it can."""
+        target = (self._folder / path).resolve()
+        if not target.is_relative_to(self._folder):
+            return f"the executable {path!r} is outside of the runner's folder of functions: put it there"
+        if not target.is_file():
+            return f"there is no executable {path!r} in the runner's folder of functions"
+        return "" if os.access(target, os.X_OK) else f"the file {path!r} is not executable: set its mode"
+
+    def _find(self, image: str) -> Path:
+        name = parse_image(image)
+        for spec in self._configs.matching(name):
+            executable = spec.binary_executor
+            if executable is not None and not name.digest and name.tag in executable.tags:
+                problem = self.problem(executable.path)
+                if problem:
+                    raise FunctionNotFound(image, problem)
+                return (self._folder / executable.path).resolve()
+        raise FunctionNotFound(image)
+
+    async def _run(self, image: str, path: Path, resource_list: bytes, folder: str) -> Evaluation:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                path,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                cwd=folder,
+                env={"PATH": os.environ.get("PATH", os.defpath), "HOME": folder, "TMPDIR": folder},
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise FunctionFailed(
+                image, f"Failed to execute function {image!r}: {path.name}: {error.strerror}", ran=False
+            ) from None
+        try:
+            self._limit(process)
+            output, log = await self._communicate(process, resource_list)
+        finally:
+            await _end(process)
+        if len(output) > self._max_output:
+            raise FunctionFailed(
+                image, f"function {image!r} was killed: its answer is larger than {self._max_output} bytes"
+            )
+        return _evaluation(image, process.returncode or 0, output, log)
+
+    def _limit(self, process: Process) -> None:
+        if not self._memory_limit:
+            return
+        try:
+            resource.prlimit(process.pid, resource.RLIMIT_AS, (self._memory_limit, self._memory_limit))
+        except ProcessLookupError:
+            # It has ended already.
+            return
+
+    async def _communicate(self, process: Process, resource_list: bytes) -> tuple[bytes, bytes]:
+        if process.stdin is None or process.stdout is None or process.stderr is None:
+            raise ChildProcessError("the process has no pipes")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_write(process.stdin, resource_list))
+            output = group.create_task(self._read_answer(process, process.stdout))
+            log = group.create_task(_read_log(process.stderr))
+            group.create_task(process.wait())
+        return output.result(), log.result()
+
+    async def _read_answer(self, process: Process, stream: asyncio.StreamReader) -> bytes:
+        """Read until the end; what writes too much is killed, and some of the excess returned."""
+        answer = bytearray()
+        while chunk := await stream.read(_CHUNK):
+            answer += chunk
+            if len(answer) > self._max_output:
+                _kill(process)
+                break
+        return bytes(answer)
+
+
+async def _write(stream: asyncio.StreamWriter, data: bytes) -> None:
+    try:
+        stream.write(data)
+        await stream.drain()
+        stream.close()
+        await stream.wait_closed()
+    except ConnectionError:
+        # A function need not read its input.
+        return
+
+
+async def _read_log(stream: asyncio.StreamReader) -> bytes:
+    log = bytearray()
+    while chunk := await stream.read(_CHUNK):
+        log += chunk[: _MAX_LOG - len(log)]
+    return bytes(log)
+
+
+async def _end(process: Process) -> None:
+    """Kill what is left of the process and of those it started."""
+    _kill(process)
+    await process.wait()
+
+
+def _kill(process: Process) -> None:
+    # Mostly nobody is left in the group.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _evaluation(image: str, exit_code: int, output: bytes, log: bytes) -> Evaluation:
+    stderr = log.decode(errors="replace").strip()
+    if exit_code:
+        what = f"signal {-exit_code}" if exit_code < 0 else f"exit status {exit_code}"
+        message = f"Failed to execute function {image!r}: {what}" + (f" ({stderr})" if stderr else "")
+        raise FunctionFailed(image, message, stderr, exit_code, output if _is_list(output) else None)
+    if not _is_list(output):
+        raise FunctionFailed(image, f"failed to parse the output of function {image!r}: it is no ResourceList", stderr)
+    return Evaluation(output, log)
+
+
+def _is_list(output: bytes) -> bool:
+    try:
+        split_list(output)
+    except YamlError:
+        return False
+    return True

@@ -1,0 +1,181 @@
+"""The function runner as a process that follows FunctionConfigs of a real API server."""
+
+import asyncio
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import grpc
+import pytest
+from click.testing import CliRunner
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from cli.main import main
+from cli.stack.processes import free_port
+from functions.client import GrpcEvaluator
+from functions.errors import FunctionNotFound
+from kpt.errors import FunctionFailed
+from kpt.resource_list import compose_list
+from kube.client import KubeClient
+from kube.resources import FUNCTIONCONFIGS
+from tests.functions.lists import config
+from tests.servers.control_plane import ControlPlane
+from tests.servers.waiting import eventually
+
+ROOT = Path(__file__).parents[3]
+LIST = compose_list(["kind: X\nmetadata:\n  name: x\n"], function_config=config({"a": "b"}))
+
+
+@asynccontextmanager
+async def runner(*flags: object) -> AsyncIterator[tuple[GrpcEvaluator, asyncio.subprocess.Process]]:
+    """Start the command with these flags."""
+    address = f"127.0.0.1:{free_port()}"
+    command = (sys.executable, "-m", "cli.main", "function-runner", "--function-runner-listen", address)
+    process = await asyncio.create_subprocess_exec(
+        *command, "--function-processes", "1", *map(str, flags), cwd=ROOT, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with grpc.aio.insecure_channel(address) as channel:
+            await asyncio.wait_for(channel.channel_ready(), 60)
+            health = health_pb2_grpc.HealthStub(channel)  # type: ignore[no-untyped-call]
+            answer = await health.Check(health_pb2.HealthCheckRequest())
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        async with GrpcEvaluator(address, max_message_size=1_000_000, deadline=30) as client:
+            yield client, process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        await process.communicate()
+
+
+def function_config(namespace: str, name: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": FUNCTIONCONFIGS.api_version,
+        "kind": FUNCTIONCONFIGS.kind,
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {"image": name, **spec},
+    }
+
+
+async def status(kube: KubeClient, namespace: str, name: str) -> dict[str, Any]:
+    return dict((await kube.get(FUNCTIONCONFIGS, namespace, name)).get("status") or {})
+
+
+async def test_function_configs_are_followed_live(
+    kube: KubeClient, namespace: str, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    (tmp_path / "tool").write_text("#!/bin/sh\nsed s/name:.x/name:\\ from-tool/\n")
+    (tmp_path / "tool").chmod(0o755)
+    metrics = f"127.0.0.1:{free_port()}"
+    labels = function_config(namespace, "labels", goExecutor={"tags": ["v1"], "id": "set-labels"})
+    await kube.create(FUNCTIONCONFIGS, labels)
+    flags = ("--function-config-namespace", namespace, "--kubeconfig", control_plane.kubeconfig)
+    async with runner(*flags, "--functions-dir", tmp_path, "--metrics-address", metrics) as (evaluate, _):
+        answer = await eventually(lambda: _evaluated(evaluate, "r.io/labels:v1"))
+        assert b"labels:" in answer
+        assert (await _settled(kube, namespace, "labels")) == {"functionRunnerObservedGeneration": 1}
+
+        tool = function_config(namespace, "tool", binaryExecutor={"tags": ["v1"], "path": "tool"})
+        created = await kube.create(FUNCTIONCONFIGS, tool)
+        assert b"from-tool" in await eventually(lambda: _evaluated(evaluate, "r.io/tool:v1"))
+
+        changed = {"spec": {"binaryExecutor": {"tags": ["v2"], "path": "absent"}}}
+        await kube.merge_patch(FUNCTIONCONFIGS, namespace, "tool", changed)
+        said = await eventually(lambda: _at_generation(kube, namespace, "tool", 2))
+        assert said["error"].startswith("binaryExecutor: there is no executable 'absent'")
+        with pytest.raises(FunctionNotFound, match="there is no executable 'absent'"):
+            await evaluate("r.io/tool:v2", LIST)
+        with pytest.raises(FunctionNotFound):
+            await evaluate("r.io/tool:v1", LIST)
+
+        wrong = {"spec": {"binaryExecutor": None, "goExecutor": {"tags": ["v1"], "id": "nope"}}}
+        await kube.merge_patch(FUNCTIONCONFIGS, namespace, "tool", wrong)
+        said = await eventually(lambda: _at_generation(kube, namespace, "tool", 3))
+        assert said["error"].startswith("goExecutor: there is no builtin function 'nope'; those there are: apply-")
+
+        await kube.delete(FUNCTIONCONFIGS, namespace, "labels")
+        await eventually(lambda: _not_found(evaluate, "r.io/labels:v1"))
+        assert created["metadata"]["name"] == "tool"
+
+        counted = await _metrics(metrics)
+        assert counted['porchflow_function_calls_total{function="labels",outcome="succeeded"}'] >= 1
+        assert counted['porchflow_function_calls_total{function="tool",outcome="succeeded"}'] == 1
+        assert counted['porchflow_function_calls_total{function="other",outcome="not_found"}'] >= 2
+        assert counted["porchflow_function_calls_under_way"] == 0
+        assert counted['porchflow_function_seconds_count{function="tool"}'] == 1
+
+
+async def test_without_the_api_server_builtins_run_and_the_rest_is_tried_again(tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    port = free_port()
+    kubeconfig.write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
+        "contexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\n"
+        f"clusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:{port}'}}}}]\n"
+    )
+    async with runner("--function-config-namespace", "n", "--kubeconfig", kubeconfig) as (evaluate, _):
+        answer = await evaluate("ghcr.io/kptdev/krm-functions-catalog/set-labels:v0.2", LIST)
+        assert b"labels:" in answer.resource_list
+        with pytest.raises(Exception, match="the FunctionConfigs are not listed yet") as raised:
+            await evaluate("r.io/tool:v1", LIST)
+        assert not isinstance(raised.value, FunctionFailed)
+
+
+async def test_a_call_under_way_ends_when_the_runner_stops(tmp_path: Path) -> None:
+    source = "x = [n for n in range(3000000)]\nctx.resource_list['items'][0]['n'] = len(x)\n"
+    request = compose_list(["kind: X\nmetadata:\n  name: x\n"], function_config=config({"source": source}))
+    async with runner() as (evaluate, process):
+        calls = [
+            asyncio.create_task(evaluate("ghcr.io/kptdev/krm-functions-catalog/starlark:v0.5", request))
+            for _ in range(2)
+        ]
+        await evaluate("ghcr.io/kptdev/krm-functions-catalog/set-labels:v0.2", LIST)
+        process.send_signal(signal.SIGTERM)
+        for answer in await asyncio.gather(*calls):
+            assert b'"n": 3000000' in answer.resource_list
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--functions-dir", "/nowhere"], "(--functions-dir): /nowhere is no folder"),
+        (["--function-runner-tls-cert", "/x"], "the function runner's TLS: give both a certificate and its key"),
+        (["--function-runner-tls-cert", "/x", "--function-runner-tls-key", "/y"], "cannot read /y: No such file"),
+    ],
+)
+def test_wrong_settings_end_the_start(flags: list[str], message: str) -> None:
+    result = CliRunner().invoke(main, ["function-runner", "--function-runner-listen", "127.0.0.1:1", *flags])
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+async def _evaluated(evaluate: GrpcEvaluator, image: str) -> bytes | None:
+    try:
+        return (await evaluate(image, LIST)).resource_list
+    except FunctionNotFound:
+        return None
+
+
+async def _not_found(evaluate: GrpcEvaluator, image: str) -> bool:
+    return await _evaluated(evaluate, image) is None
+
+
+async def _at_generation(kube: KubeClient, namespace: str, name: str, generation: int) -> dict[str, Any] | None:
+    found = await status(kube, namespace, name)
+    return found if found.get("functionRunnerObservedGeneration") == generation else None
+
+
+async def _settled(kube: KubeClient, namespace: str, name: str) -> dict[str, Any]:
+    return await eventually(lambda: _at_generation(kube, namespace, name, 1))
+
+
+async def _metrics(address: str) -> dict[str, float]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://{address}/metrics") as response:
+        text = await response.text()
+    return {match[1]: float(match[2]) for match in re.finditer(r"^([^#\s]\S*) (\S+)$", text, re.MULTILINE)}

@@ -1,0 +1,109 @@
+import datetime as dt
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.client import GrpcEvaluator
+from functions.errors import RunnerUnavailable
+from functions.tls import CertificateError, Identity, channel_credentials, server_credentials
+from kpt.evaluation import Evaluation
+from kpt.resource_list import compose_list
+from tests.functions.lists import config
+from tests.functions.runner import Runner, running
+from tests.servers.pki import Authority, Pair
+
+LABELS = "ghcr.io/kptdev/krm-functions-catalog/set-labels:v0.2.0"
+LIST = compose_list(["kind: X\nmetadata:\n  name: x\n"], function_config=config({"a": "b"}))
+SIZE = 1_000_000
+
+
+class World:
+    """An authority, another one that nobody trusts, and a runner's certificate."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ours = Authority(folder / "ours")
+        self.theirs = Authority(folder / "theirs", "another-authority")
+        self.ca, self.other_ca = folder / "ca.crt", folder / "other.crt"
+        self.ca.write_text(self.ours.pem)
+        self.other_ca.write_text(self.theirs.pem)
+        self.server = self.ours.issue("runner", "localhost")
+
+    @asynccontextmanager
+    async def runner(self, *, clients: Path | None = None) -> AsyncIterator[Runner]:
+        files = {"certificate": str(self.server.certificate), "key": str(self.server.key)}
+        if clients:
+            files["ca"] = str(clients)
+        async with running(identity=files) as runner:
+            yield runner
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+async def ask(runner: Runner, identity: Identity, deadline: float = 20) -> Evaluation:
+    client = GrpcEvaluator(runner.address, max_message_size=SIZE, deadline=deadline, identity=identity)
+    async with client as evaluate:
+        return await evaluate(LABELS, LIST)
+
+
+def client(pair: Pair | None, ca: Path | None) -> Identity:
+    return Identity(pair.certificate, pair.key, ca) if pair else Identity(ca=ca)
+
+
+async def test_a_client_that_trusts_the_runner_is_served(world: World) -> None:
+    async with world.runner() as runner:
+        assert b"labels" in (await ask(runner, client(None, world.ca))).resource_list
+
+
+async def test_a_client_believes_no_other_certificate(world: World) -> None:
+    async with world.runner() as runner:
+        with pytest.raises(RunnerUnavailable):
+            await ask(runner, client(None, world.other_ca), deadline=2)
+        with pytest.raises(RunnerUnavailable):
+            await ask(runner, Identity(), deadline=2)
+
+
+async def test_a_runner_that_asks_for_certificates_serves_only_its_clients(world: World) -> None:
+    async with world.runner(clients=world.ca) as runner:
+        good = world.ours.issue("worker")
+        assert b"labels" in (await ask(runner, client(good, world.ca))).resource_list
+        for pair in (None, world.theirs.issue("stranger"), world.ours.issue("late", valid=-dt.timedelta(minutes=1))):
+            with pytest.raises(RunnerUnavailable):
+                await ask(runner, client(pair, world.ca), deadline=2)
+
+
+async def test_a_new_certificate_is_taken_without_a_restart(world: World) -> None:
+    async with world.runner() as runner:
+        assert await ask(runner, client(None, world.ca))
+        new = world.theirs.issue("new-runner", "localhost")
+        shutil.copy(new.key, world.server.key)
+        shutil.copy(new.certificate, world.server.certificate)
+        assert b"labels" in (await ask(runner, client(None, world.other_ca))).resource_list
+        with pytest.raises(RunnerUnavailable):
+            await ask(runner, client(None, world.ca), deadline=2)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"certificate": "c"}, "give both a certificate and its key, or neither"),
+        ({"certificate": "absent", "key": "absent"}, "cannot read absent: No such file or directory"),
+        ({"ca": "ca"}, "a function runner that asks for client certificates needs a certificate of its own"),
+    ],
+)
+def test_what_is_missing_is_named(world: World, files: dict[str, Any], message: str) -> None:
+    paths = {name: world.ca if value == "ca" else Path(value) for name, value in files.items()}
+    with pytest.raises(CertificateError, match=message):
+        server_credentials(Identity(**paths))
+
+
+def test_a_file_without_certificate_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").write_text("hello")
+    with pytest.raises(CertificateError, match=r"empty\.pem holds no PEM block"):
+        channel_credentials(Identity(ca=tmp_path / "empty.pem"))
