@@ -42,7 +42,7 @@ def _functions(lists: Sequence[list[Value]]) -> Callable[[Value], Key] | None:
     return _image if all(unique(_image, functions) for functions in lists) else None
 
 
-_FUNCTIONS: Final = Shape(keying=_functions)
+_FUNCTIONS: Final = Shape(keying=_functions, stays_removed=True)
 SHAPE: Final = Shape(
     fields={"pipeline": Shape(fields={"mutators": _FUNCTIONS, "validators": _FUNCTIONS}), "metadata": PLAIN}
 )

@@ -21,11 +21,14 @@ class Shape:
         keying: for a list that is merged by element.
         fields: of a mapping, by name.
         items: of a list, or of the values of a mapping with free keys.
+        stays_removed: whether an element that was removed locally stays away when upstream changes it. Else what
+            upstream changed comes back.
     """
 
     keying: Keying | None = None
     fields: Mapping[str, "Shape"] = field(default_factory=dict)
     items: "Shape | None" = None
+    stays_removed: bool = False
 
     def child(self, name: str) -> "Shape":
         """The shape of a field."""

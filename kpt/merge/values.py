@@ -90,7 +90,7 @@ class ValueMerge:
         merged: dict[Key, Value] = {}
         for name in (*ours, *(name for name in theirs if name not in ours)):
             elements = tuple(side.get(name, ABSENT) for side in (old, theirs, ours))
-            element = self._element(elements, name, shape.element, (*path, _shown_key(name)))
+            element = self._element(elements, name, shape, (*path, _shown_key(name)))
             if element is not ABSENT:
                 merged[name] = element
         result = [merged[name] for name in _ordered(list(ours), list(theirs)) if name in merged]
@@ -102,9 +102,11 @@ class ValueMerge:
             if upstream is ABSENT and local is not ABSENT:
                 return self._choose(path, local, upstream, Kept.UPSTREAM, ABSENT)
             if local is ABSENT and upstream is not ABSENT:
-                changed = ValueMerge().merge(base, upstream, local, shape, path)
+                if shape.stays_removed:
+                    return self._choose(path, local, upstream, Kept.LOCAL, ABSENT)
+                changed = ValueMerge().merge(base, upstream, local, shape.element, path)
                 return self._choose(path, local, upstream, Kept.UPSTREAM, _with_key(changed, upstream, key))
-        return self.merge(base, upstream, local, shape, path)
+        return self.merge(base, upstream, local, shape.element, path)
 
 
 def equal(one: Maybe, other: Maybe) -> bool:

@@ -155,3 +155,16 @@ def test_a_large_package_is_read_only_where_upstream_changed_it(monkeypatch: pyt
     assert outcome.files == {**local, **merged}
     assert set(read) == set(merged)
     assert all(outcome.files[path] is content for path, content in local.items() if path not in merged)
+
+
+def test_the_deepest_document_that_is_read_is_merged() -> None:
+    def deep(value: int) -> bytes:
+        return b"a: " + b'{"a": [' * 98 + str(value).encode() + b"]}" * 98 + b"\n"
+
+    def deep_map(value: int, more: str) -> bytes:
+        return b"".join(b" " * level + b"a:\n" for level in range(195)) + b" " * 195 + f"b: {value}{more}\n".encode()
+
+    assert update(*(package(x_yaml=deep(each)) for each in range(3))).files["x.yaml"] == deep(1)
+    local = deep_map(0, "\n" + " " * 195 + "c: 1")
+    result = update(package(x_yaml=deep_map(0, "")), package(x_yaml=deep_map(1, " # why")), package(x_yaml=local))
+    assert result.files["x.yaml"] == local.replace(b"b: 0", b"b: 1 # why")
