@@ -238,7 +238,7 @@ async def running_server(settings: ServerSettings, clients: Clients) -> AsyncIte
         await site.start()
         port = int(runner.addresses[0][1])
         logger.info("serving package content on port %d", port)
-        yield Running(server, port)
+        yield Running(server, tls, port)
 
 
 @dataclass(frozen=True)
@@ -246,6 +246,7 @@ class Running:
     """A server that listens."""
 
     server: ContentServer
+    tls: ServingTls
     port: int
 
 

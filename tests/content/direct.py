@@ -12,6 +12,7 @@ import aiohttp
 from multidict import CIMultiDict
 
 from content.app import Clients, ContentServer, ServerSettings, running_server
+from content.tls import ServingTls
 from gitrepo.packages import GitStore
 from kube.client import KubeClient
 from kube.resources import CONFIGMAPS
@@ -42,6 +43,7 @@ class Direct:
     """Asks a server as the front proxy does, or as somebody who is not."""
 
     server: ContentServer
+    tls: ServingTls
     port: int
     front_proxy: Authority
     serving: Authority
@@ -134,4 +136,4 @@ async def running_direct(packages: Packages, folder: Path, kube: KubeClient, **s
     )
     async with GitStore(folder / "git") as git, running_server(wanted, Clients(kube, kube, git)) as running:
         proxy = front_proxy.issue(PROXY_NAME)
-        yield Direct(running.server, running.port, front_proxy, serving, proxy, packages, git)
+        yield Direct(running.server, running.tls, running.port, front_proxy, serving, proxy, packages, git)
