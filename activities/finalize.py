@@ -2,28 +2,35 @@
 
 from typing import Any
 
-from activities.definitions import PhaseInput, PhaseResult
-from activities.failures import Stalled
+from activities.definitions import ErrorKind, PhaseInput, PhaseResult
+from activities.failures import PhaseError, Stalled, Transient
 from activities.labels import LatestLabel
 from activities.objects import change_object
-from activities.phase import Target, to_the_end
+from activities.phase import Target, check_spec, to_the_end
+from activities.repositories import Repositories
 from api.conditions import Reason
-from api.names import FINALIZER
-from api.packagerevision import Lifecycle
+from api.names import FINALIZER, ORPHAN_ANNOTATION
+from api.packagerevision import Lifecycle, PackageRevision
+from gitrepo.errors import sanitize
 from gitrepo.packages import GitStore
 from kube.client import KubeClient
 from kube.errors import NotFound
+from kube.events import EventRecorder
 from kube.resources import PACKAGEREVISIONS
 
 
 class Finalizer:
     """Lets a deleted object go once Git holds nothing of it that must not stay."""
 
-    def __init__(self, kube: KubeClient, git: GitStore, latest: LatestLabel) -> None:
+    def __init__(
+        self, kube: KubeClient, git: GitStore, repositories: Repositories, latest: LatestLabel, events: EventRecorder
+    ) -> None:
         """Take what the phase works with."""
         self._kube = kube
         self._git = git
+        self._repositories = repositories
         self._latest = latest
+        self._events = events
 
     async def run(self, target: Target, request: PhaseInput) -> PhaseResult:  # noqa: ARG002 - the shape of every phase
         """Delete the package revision in Git and remove the finalizer.
@@ -37,20 +44,50 @@ class Finalizer:
                 "a Published package revision is not deleted: set spec.lifecycle to DeletionProposed to agree to its"
                 " deletion, which then goes on by itself",
             )
-        repository = target.repository
+        repository, revision = target.repository, target.revision
         await to_the_end(
             self._git.delete(
                 repository.remote,
                 repository.branch,
                 target.location,
                 author=repository.author,
-                revision=target.revision.status.revision,
+                revision=revision.status.revision,
+                published=revision.spec.lifecycle is Lifecycle.DELETION_PROPOSED or bool(revision.status.revision),
             )
         )
         await self._latest.refresh(target.obj, without=target.obj["metadata"]["name"])
-        return await self.release(target.obj)
+        return await self._release(target.obj, "nothing of it is left in Git; the object may go")
 
-    async def release(self, obj: dict[str, Any]) -> PhaseResult:
+    async def leave_git(self, obj: dict[str, Any]) -> PhaseResult | None:
+        """Let the object go without a look at Git, where nothing there is to be deleted with it.
+
+        Returns:
+            None where Git has to be asked.
+        """
+        if await self._names_nothing(obj):
+            return await self._release(obj, "nothing in Git goes with it; the object may go")
+        if (obj["metadata"].get("annotations") or {}).get(ORPHAN_ANNOTATION) != "true":
+            return None
+        revision = PackageRevision.model_validate(obj)
+        if revision.spec.lifecycle is Lifecycle.PUBLISHED:
+            return None
+        await self._latest.refresh(obj, without=obj["metadata"]["name"])
+        result = await self._release(obj, "orphaned what Git holds of it; the object may go")
+        self._events.record(obj, "Warning", Reason.GIT_CONTENT_ORPHANED, _what_stays(revision))
+        return result
+
+    async def _names_nothing(self, obj: dict[str, Any]) -> bool:
+        """Whether nothing in Git goes with the object: its Repository goes or is gone, or its name was never right."""
+        metadata, spec = obj["metadata"], PackageRevision.model_validate(obj).spec
+        try:
+            check_spec(metadata["name"], spec.repository, spec.package_name, spec.workspace_name)
+        except Stalled:
+            return True
+        repository = await self._repositories.raw(metadata["namespace"], spec.repository)
+        # A Repository that is being deleted takes its objects along, and nothing of what Git holds.
+        return repository is None or "deletionTimestamp" in repository["metadata"]
+
+    async def _release(self, obj: dict[str, Any], summary: str) -> PhaseResult:
         """Remove our finalizer and nothing else."""
 
         async def let_go(current: dict[str, Any]) -> dict[str, Any]:
@@ -63,4 +100,21 @@ class Finalizer:
             await change_object(self._kube, obj, let_go)
         except NotFound:
             return PhaseResult(summary="the object is gone")
-        return PhaseResult(summary="nothing of it is left in Git; the object may go")
+        return PhaseResult(summary=summary)
+
+
+def blocked(failure: PhaseError) -> PhaseError:
+    """Put what hinders a deletion: it is tried again whatever it is, because nobody edits what is being deleted."""
+    if failure.kind in {ErrorKind.SUPERSEDED, ErrorKind.HANDED_OVER} or failure.reason == Reason.DELETION_REFUSED:
+        return failure
+    return Transient(
+        failure.reason,
+        f"not deleted yet: {failure.message}; to let the object go and leave Git alone, set the annotation"
+        f" {ORPHAN_ANNOTATION}=true",
+    )
+
+
+def _what_stays(revision: PackageRevision) -> str:
+    lock = revision.status.self_lock
+    where = f"{lock.git.ref} of {sanitize(lock.git.repo)}" if lock and lock.git else "what was made in Git for it"
+    return f"deleted as {ORPHAN_ANNOTATION} asks; {where} stays"

@@ -62,7 +62,7 @@ class Target:
 
 
 PhaseBody = Callable[[Target, PhaseInput], Awaitable[PhaseResult]]
-GoneBody = Callable[[dict[str, Any]], Awaitable[PhaseResult]]
+InsteadBody = Callable[[dict[str, Any]], Awaitable[PhaseResult | None]]
 
 
 class PhaseRunner:
@@ -77,7 +77,13 @@ class PhaseRunner:
         self._first = FirstAttempts()
 
     async def run(
-        self, phase: Phase, request: PhaseInput, body: PhaseBody, without_repository: GoneBody | None = None
+        self,
+        phase: Phase,
+        request: PhaseInput,
+        body: PhaseBody,
+        *,
+        instead: InsteadBody | None = None,
+        sort: Callable[[PhaseError], PhaseError] = lambda failure: failure,
     ) -> PhaseResult:
         """Run a phase on the live object.
 
@@ -85,7 +91,8 @@ class PhaseRunner:
             phase: Which phase, for what is shown.
             request: Names the object and the intent the pass works on.
             body: The work.
-            without_repository: Runs instead of `body` where the object's Repository does not exist.
+            instead: Runs first, on the object alone; what it returns is the result, None lets `body` run.
+            sort: Puts a failure as the phase has to see it.
 
         Returns:
             What the body returned; a note when the object is gone.
@@ -100,12 +107,12 @@ class PhaseRunner:
                 obj = await self._read(request)
                 if obj is None:
                     return PhaseResult(summary="the object is gone")
-                if without_repository and await self._names_nothing(obj):
-                    return await without_repository(obj)
+                if instead and (done := await instead(obj)):
+                    return done
                 target = await self._target(obj)
                 return await self._attempt(target, request, body)
             except Exception as error:  # noqa: BLE001 - every error is sorted, shown and given to Temporal
-                failure = classify(error)
+                failure = sort(classify(error))
                 if activity.info().is_local and failure.kind not in _REPORTED_BY_LOCAL_ATTEMPTS:
                     pass
                 elif target is not None:
@@ -136,20 +143,9 @@ class PhaseRunner:
             raise Superseded
         return obj
 
-    async def _names_nothing(self, obj: dict[str, Any]) -> bool:
-        """Whether nothing in Git goes with the object: its Repository goes or is gone, or its name was never right."""
-        metadata, spec = obj["metadata"], PackageRevision.model_validate(obj).spec
-        try:
-            _check_spec(metadata["name"], spec.repository, spec.package_name, spec.workspace_name)
-        except Stalled:
-            return True
-        repository = await self._repositories.raw(metadata["namespace"], spec.repository)
-        # A Repository that is being deleted takes its objects along, and nothing of what Git holds.
-        return repository is None or "deletionTimestamp" in repository["metadata"]
-
     async def _target(self, obj: dict[str, Any]) -> Target:
         metadata, spec = obj["metadata"], PackageRevision.model_validate(obj).spec
-        _check_spec(metadata["name"], spec.repository, spec.package_name, spec.workspace_name)
+        check_spec(metadata["name"], spec.repository, spec.package_name, spec.workspace_name)
         repository = await self._repositories.access(metadata["namespace"], spec.repository)
         location = PackageLocation(
             directory=repository.directory, package=spec.package_name, workspace=spec.workspace_name
@@ -196,7 +192,12 @@ class PhaseRunner:
         return failure
 
 
-def _check_spec(name: str, repository: str, package: str, workspace: str) -> None:
+def check_spec(name: str, repository: str, package: str, workspace: str) -> None:
+    """Refuse an object whose name does not say what it is.
+
+    Raises:
+        Stalled: A part of the identity is empty, or the name is another.
+    """
     missing = [
         field
         for field, value in (("repository", repository), ("packageName", package), ("workspaceName", workspace))

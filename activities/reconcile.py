@@ -6,7 +6,7 @@ from activities.approval import Approvals
 from activities.claims import Claims
 from activities.definitions import Facts, ObjectKey, Phase, PhaseInput, PhaseResult, ReconcileActivities
 from activities.failures import classify, to_application_error
-from activities.finalize import Finalizer
+from activities.finalize import Finalizer, blocked
 from activities.labels import LatestLabel
 from activities.lifecycle import LifecyclePhase
 from activities.observe import Observer
@@ -46,7 +46,7 @@ class PhaseActivities(ReconcileActivities):
         self._render = RenderPhase(git, evaluator, reporter, rendered, default_image_prefix)
         self._lifecycle = LifecyclePhase(git, reporter, latest, Approvals(kube))
         self._suspend = SuspendPhase(kube, reporter)
-        self._finalizer = Finalizer(kube, git, latest)
+        self._finalizer = Finalizer(kube, git, repositories, latest, events)
 
     @activity.defn(name="observe")
     async def observe(self, key: ObjectKey) -> Facts:
@@ -75,7 +75,7 @@ class PhaseActivities(ReconcileActivities):
     async def finalize(self, request: PhaseInput) -> PhaseResult:
         """See `ReconcileActivities.finalize`."""
         return await self._phases.run(
-            Phase.FINALIZE, request, self._finalizer.run, without_repository=self._finalizer.release
+            Phase.FINALIZE, request, self._finalizer.run, instead=self._finalizer.leave_git, sort=blocked
         )
 
     @activity.defn(name="suspend")

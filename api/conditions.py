@@ -69,6 +69,7 @@ class Reason(StrEnum):
     ILLEGAL_TRANSITION = "IllegalTransition"
     DELETION_REFUSED = "DeletionRefused"
     DELETING = "Deleting"
+    GIT_CONTENT_ORPHANED = "GitContentOrphaned"
     DUPLICATE_REPOSITORY = "DuplicateRepository"
     INVALID_SCHEDULE = "InvalidSchedule"
     TAG_MOVED = "TagMoved"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.names import (
+    ORPHAN_ANNOTATION,
     RECONCILE_NOW_ANNOTATION,
     RENDER_REQUEST_ANNOTATION,
     SUSPEND_ANNOTATION,
@@ -41,6 +42,7 @@ def intent_key(obj: Mapping[str, Any]) -> str:
         "deletionTimestamp" in metadata,
         annotations.get(RENDER_REQUEST_ANNOTATION, ""),
         annotations.get(RECONCILE_NOW_ANNOTATION, ""),
+        *([ORPHAN_ANNOTATION] if annotations.get(ORPHAN_ANNOTATION) == "true" else []),
         *((key, annotations[key]) for key in _SUSPENSION if key in annotations),
     ]
     canonical = json.dumps(intent, sort_keys=True, separators=(",", ":"))

@@ -56,6 +56,8 @@ DISCOVERED_ANNOTATION: Final = "porchflow.dev/discovered"
 """Ours: on objects that a sync made for what it found in Git. Their status follows at once; no workflow has to run."""
 ACCEPT_COMMIT_ANNOTATION: Final = "porchflow.dev/accept-commit"
 """Ours: on a Published revision whose tag was moved: the commit that a person takes for the revision from now on."""
+ORPHAN_ANNOTATION: Final = "porchflow.dev/orphan-git-content"
+"""Ours: with the value `true` an object that is being deleted goes without its content in Git, which stays."""
 
 APPROVAL_SUBRESOURCE: Final = "approval"
 """Who may update or patch `packagerevisions/approval` may publish, as in Porch's v1alpha1."""

@@ -500,6 +500,7 @@ class GitStore:
         *,
         author: Author = DEFAULT_AUTHOR,
         revision: int | None = None,
+        published: bool = True,
     ) -> bool:
         """Delete what a workspace has: draft, proposal, tag, deletion mark. What the branch holds stays.
 
@@ -512,6 +513,8 @@ class GitStore:
                 is removed there. Never guessed from the names, because a repeated deletion of a draft called like the
                 branch would take the package with it.
 
+            published: Whether the workspace was ever published; else a tag that seems to be its own is left alone.
+
         Returns:
             Whether there was anything to delete.
         """
@@ -519,7 +522,7 @@ class GitStore:
             removal = DeleteFromBranch(location, branch, author)
             await self._push(remote, removal)
             return removal.changed
-        change = Delete(self._connection(remote).knowledge, location, _tag_hint(location, revision))
+        change = Delete(self._connection(remote).knowledge, location, _tag_hint(location, revision), published)
         await self._push(remote, change)
         return change.changed
 

@@ -195,10 +195,14 @@ class Delete:
     knowledge: Knowledge
     location: PackageLocation
     tag_hint: str | None = None
+    published: bool = True
+    """Whether a tag may be the workspace's. One beside a draft was made by somebody else, and stays."""
     changed: bool = False
 
     def needs(self, refs: RefView) -> Iterable[str]:
         """The tags that could be the workspace's."""
+        if not self.published:
+            return []
         hinted = self.tag_hint and refs.get(TAGS + self.tag_hint)
         return [] if hinted else [tag.ref for tag in tags_of(refs, self.location)]
 
@@ -206,7 +210,9 @@ class Delete:
         """Delete the refs that exist."""
         location = self.location
         names = [location.draft_ref, location.proposed_ref, location.deletion_proposed_ref()]
-        if tag := self.knowledge.tag_of(refs, location, self.tag_hint):
+        if not self.published:
+            names = [location.draft_ref, location.proposed_ref]
+        elif tag := self.knowledge.tag_of(refs, location, self.tag_hint):
             names += [tag.ref, location.deletion_proposed_ref(tag.revision)]
         elif self.tag_hint:
             # The tag went in an interrupted attempt; its mark may still be there.
