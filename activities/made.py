@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from activities.upstreams import PublishedRevision
 from gitrepo.snapshots import Edit
 from gitrepo.trees import Files
 
@@ -13,3 +14,5 @@ class Made:
     content: Files | Edit
     conflicts: tuple[str, ...] = ()
     """What a merge decided that a person should look at; one line each."""
+    upstream: PublishedRevision | None = None
+    """The package revision that it was made from, where it is one, and upgrades may need again."""

@@ -42,7 +42,14 @@ class PhaseActivities(ReconcileActivities):
         upstreams = Upstreams(kube, repositories)
         self._observer = Observer(kube, repositories, upstreams, seen)
         content = SourceContent(git, repositories, upstreams)
-        self._source = SourcePhase(git, content, Claims(kube, repositories), reporter, rendered)
+        self._source = SourcePhase(
+            git,
+            content=content,
+            upstreams=upstreams,
+            claims=Claims(kube, repositories),
+            reporter=reporter,
+            rendered=rendered,
+        )
         self._render = RenderPhase(git, evaluator, reporter, rendered, default_image_prefix)
         self._lifecycle = LifecyclePhase(git, reporter, latest, Approvals(kube))
         self._suspend = SuspendPhase(kube, reporter)

@@ -173,7 +173,7 @@ def _render_status(obj: dict[str, Any], report: Report) -> dict[str, Any] | None
     return wanted
 
 
-_EXPECTED_REASONS = frozenset({"Pending", "Progressing", "Waiting", "Suspended"})
+_EXPECTED_REASONS = frozenset({"Pending", "Progressing", "Waiting", "Suspended", "SourceNotPublished"})
 
 
 def _news(before: Mapping[str, Any], after: Mapping[str, Any]) -> Condition | None:

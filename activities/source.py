@@ -12,6 +12,7 @@ from activities.plain_rendering import read, render_plain
 from activities.rendered import RenderedReport
 from activities.reporting import Report, StatusReporter
 from activities.source_content import CREATION_SOURCES, SourceContent, task_of
+from activities.upstreams import Upstreams
 from api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from api.packagerevision import Lifecycle
 from gitrepo.annotations import TaskType
@@ -35,7 +36,9 @@ class SourcePhase:
     def __init__(
         self,
         git: GitStore,
+        *,
         content: SourceContent,
+        upstreams: Upstreams,
         claims: Claims,
         reporter: StatusReporter,
         rendered: RenderedReport,
@@ -43,6 +46,7 @@ class SourcePhase:
         """Take what the phase works with."""
         self._git = git
         self._content = content
+        self._upstreams = upstreams
         self._claims = claims
         self._reporter = reporter
         self._rendered = rendered
@@ -102,6 +106,9 @@ class SourcePhase:
             report = self._pending(target, task, {"selfLock": draft_lock(target, draft.commit), **fields})
             target.obj = await self._reporter.report(target.obj, report)
         self._tell_conflicts(target, made.conflicts)
+        if made.upstream is not None:
+            metadata = target.obj["metadata"]
+            await self._upstreams.mark(made.upstream, metadata["namespace"], metadata["name"])
         count = len(made.conflicts)
         met = f", {count} conflict{'s' if count > 1 else ''}" if count else ""
         return PhaseResult(

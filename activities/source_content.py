@@ -52,7 +52,7 @@ class SourceContent:
         if source.copy_from is not None:
             return Made(await self._copy(target, source.copy_from))
         if source.clone_from is not None:
-            return Made(await self._clone(target, source.clone_from))
+            return await self._clone(target, source.clone_from)
         if source.upgrade is not None:
             return await self._upgrade(target, source.upgrade)
         raise Stalled(Reason.INVALID_SPEC, "spec.source names no source: set init, cloneFrom, copyFrom or upgrade")
@@ -62,7 +62,8 @@ class SourceContent:
         check_same_package(target, origin, "copyFrom", "to take a package from elsewhere use cloneFrom")
         return Edit(await snapshot_of(self._git, origin))
 
-    async def _clone(self, target: Target, clone: CloneSource) -> Edit:
+    async def _clone(self, target: Target, clone: CloneSource) -> Made:
+        origin: PublishedRevision | None = None
         if clone.upstream_ref is not None:
             origin = await self.revision(target, clone.upstream_ref, "cloneFrom.upstreamRef")
             snapshot, upstream = await snapshot_of(self._git, origin), origin.upstream
@@ -75,7 +76,7 @@ class SourceContent:
                 " (a PackageRevision) or git (a repository)",
             )
         check_package(snapshot)
-        return Edit(snapshot, await self.downstream(target, snapshot, upstream))
+        return Made(Edit(snapshot, await self.downstream(target, snapshot, upstream)), upstream=origin)
 
     async def _upgrade(self, target: Target, upgrade: UpgradeSource) -> Made:
         old = await self.revision(target, upgrade.old_upstream, "upgrade.oldUpstream")
@@ -94,7 +95,8 @@ class SourceContent:
             check_package(side)
         strategy = upgrade.strategy or UpdateStrategy.RESOURCE_MERGE
         name = target.revision.spec.package_name
-        return await upgrade_package(self._git, Upgrade(strategy, (sides[0], sides[1], sides[2]), name, new.upstream))
+        upgrade_to = Upgrade(strategy, (sides[0], sides[1], sides[2]), name, new.upstream)
+        return replace(await upgrade_package(self._git, upgrade_to), upstream=new)
 
     async def _from_git(self, target: Target, source: GitSource) -> tuple[Snapshot, GitUpstream]:
         field = "spec.source.cloneFrom.git"

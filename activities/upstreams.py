@@ -1,6 +1,7 @@
 """Other PackageRevisions as the source of content: found, and published, or waited for."""
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +9,19 @@ from activities.failures import Waiting
 from activities.looks import Looks
 from activities.repositories import Repositories, RepositoryAccess
 from api.conditions import Reason
+from api.names import UPSTREAM_OF_ANNOTATION
 from api.packagerevision import PackageRevision
 from gitrepo.packages import GitStore
 from gitrepo.refs import PackageLocation
 from gitrepo.snapshots import Snapshot
 from kpt.upstream import GitUpstream
 from kube.client import KubeClient
+from kube.errors import KubeError
 from kube.resources import PACKAGEREVISIONS
+
+logger = logging.getLogger(__name__)
+
+_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True)
@@ -22,10 +29,13 @@ class PublishedRevision:
     """A published package revision, with the way to its content."""
 
     name: str
+    uid: str
     repository: RepositoryAccess
     location: PackageLocation
     upstream: GitUpstream
     """Where it is, as a package made from it says."""
+    marked: bool = False
+    """Whether it is marked as an upstream already."""
 
     @property
     def package(self) -> tuple[str, str]:
@@ -38,7 +48,10 @@ class Upstreams:
 
     def __init__(self, kube: KubeClient, repositories: Repositories) -> None:
         """Take the API client and the look-up of Repositories."""
+        self._kube = kube
         self._looks = Looks(kube, PACKAGEREVISIONS)
+        self._marked: set[str] = set()
+        """Uids: what was read before a mark still seems to lack it."""
         self._repositories = repositories
 
     async def published(self, namespace: str, name: str, field: str) -> PublishedRevision:
@@ -72,7 +85,25 @@ class Upstreams:
         # Not the lock's directory: those that Porch wrote leave out the Repository's own.
         location = PackageLocation(repository.directory, revision.spec.package_name, revision.spec.workspace_name)
         upstream = GitUpstream(repository.remote.address, location.path, lock.ref, lock.commit)
-        return PublishedRevision(name, repository, location, upstream)
+        marked = UPSTREAM_OF_ANNOTATION in (obj["metadata"].get("annotations") or {})
+        return PublishedRevision(name, obj["metadata"]["uid"], repository, location, upstream, marked)
+
+    async def mark(self, revision: PublishedRevision, namespace: str, downstream: str) -> None:
+        """Note on a package revision that another was made from it: who deletes it is then warned.
+
+        Once for each, however many are made from it. Only a courtesy: a failure is logged.
+        """
+        if revision.marked or revision.uid in self._marked:
+            return
+        if len(self._marked) > _REMEMBERED:
+            self._marked.clear()
+        self._marked.add(revision.uid)
+        try:
+            patch = {"metadata": {"annotations": {UPSTREAM_OF_ANNOTATION: downstream}}}
+            await self._kube.merge_patch(PACKAGEREVISIONS, namespace, revision.name, patch)
+        except KubeError as error:
+            self._marked.discard(revision.uid)
+            logger.info("cannot mark %s as the upstream of %s: %s", revision.name, downstream, error)
 
     async def context(self, namespace: str, names: list[str]) -> str:
         """Return a digest that changes when one of the PackageRevisions appears, goes or is published."""

@@ -103,6 +103,13 @@ async def test_a_clone_of_a_package_revision(world: World, deployments: GitRepos
     assert "# What a web app needs." in text
     assert "name: shop/web   # upstream's name\n" in text
 
+    marked = (await world.get(upstream))["metadata"]["annotations"]["porchflow.dev/upstream-of"]
+    assert marked == name
+    second = await create_clone(world, clone_of(upstream), workspace="v2")
+    before = await world.get(upstream)
+    await world.run(Phase.SOURCE, second)
+    assert await world.get(upstream) == before, "marked once"
+
     new, old = tree(deployments.path, f"{branch}:live/shop/web"), tree(world.git.path, "web/v1:web")
     changed = {"Kptfile", "package-context.yaml"}
     assert {path for path in new if new[path] != old[path]} == changed
