@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import click
-from pydantic import AfterValidator, AliasChoices, Field, ValidationError, field_validator
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -137,6 +137,14 @@ class Settings(BaseSettings):
         "", description="Kubernetes namespace whose FunctionConfigs the function runner follows; unset means none"
     )
     metrics_address: Address = Field("", description="host:port for Prometheus metrics at /metrics; unset means none")
+    webhook_address: Address = Field(
+        "",
+        description="host:port where the watcher takes push webhooks of GitHub, GitLab and Gitea; unset means none;"
+        " their secret is read from PORCHFLOW_WEBHOOK_SECRET",
+    )
+    webhook_secret: SecretStr = Field(
+        SecretStr(""), description="secret of these webhooks; several, separated by commas, while they are changed"
+    )
     signals_in_flight: int = Field(32, ge=1, le=1000, description="calls of the watcher to Temporal at once")
     relist_seconds: float = Field(
         600.0,

@@ -4,14 +4,18 @@ import contextlib
 
 from cli.connect import connect_kubernetes, connect_temporal
 from cli.health import serve_health
-from cli.settings import Settings
+from cli.settings import Settings, SettingsError
 from watcher.app import WatcherHealth, run_watcher
 from watcher.schedules import RepositorySchedules
 from watcher.starter import WorkflowStarter
+from watcher.webhooks import WebhookOptions
+
+_SHORTEST_SECRET = 16
 
 
 async def run(settings: Settings) -> None:
     """Watch until cancelled; waits for Kubernetes and Temporal when they are away."""
+    webhooks = webhook_options(settings)
     health = WatcherHealth()
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(serve_health(settings.health_address, health.readiness))
@@ -29,5 +33,24 @@ async def run(settings: Settings) -> None:
             in_flight=settings.signals_in_flight,
             sync_seconds=settings.sync_seconds,
             relist_seconds=settings.relist_seconds,
+            webhooks=webhooks,
             health=health,
         )
+
+
+def webhook_options(settings: Settings) -> WebhookOptions | None:
+    """Return where webhooks are taken; None where they are off.
+
+    Raises:
+        SettingsError: There is an address, and no secret or a short one.
+    """
+    if not settings.webhook_address:
+        return None
+    words = settings.webhook_secret.get_secret_value().replace("\n", ",").split(",")
+    secrets = [word.strip() for word in words if word.strip()]
+    if not secrets or min(map(len, secrets)) < _SHORTEST_SECRET:
+        raise SettingsError(
+            f"PORCHFLOW_WEBHOOK_SECRET: webhooks need a secret of at least {_SHORTEST_SECRET} characters, such as what"
+            " openssl rand -hex 32 prints; several are separated by commas"
+        )
+    return WebhookOptions(settings.webhook_address, secrets)

@@ -15,11 +15,13 @@ from kube.watching import WatchState, WatchTimings
 from watcher.dispatcher import Dispatcher, Signaller
 from watcher.needs import Key
 from watcher.packagerevisions import PackageRevisionWatcher
+from watcher.places import Places
 from watcher.repositories import RepositoryWatcher
 from watcher.schedules import Schedules
 from watcher.scheduling import SyncScheduling
 from watcher.secrets import SecretWatcher
 from watcher.starter import TemporalUnavailable
+from watcher.webhooks import WebhookOptions, serve_webhooks
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ async def run_watcher(
     in_flight: int = 32,
     sync_seconds: float = SYNC_SECONDS,
     relist_seconds: float = RELIST_SECONDS,
+    webhooks: WebhookOptions | None = None,
     health: WatcherHealth | None = None,
     timings: WatchTimings | None = None,
 ) -> None:
@@ -91,6 +94,7 @@ async def run_watcher(
         in_flight: Calls to Temporal at once.
         sync_seconds: Time between two syncs of a Repository without a schedule of its own.
         relist_seconds: Time after which everything is listed again and what is not converged is signalled again.
+        webhooks: Where forges tell about pushes; None for nowhere.
         health: Told how the watcher stands.
         timings: How the watches keep time; its `relist` is `relist_seconds`.
     """
@@ -99,10 +103,13 @@ async def run_watcher(
     await _prepare(starter, health)
     dispatcher = Dispatcher(starter, in_flight=in_flight)
     scheduling = SyncScheduling(schedules, usual=timedelta(seconds=sync_seconds))
-    watchers, states = _watchers(kube, dispatcher, scheduling, namespaces, timings, watch_secrets=watch_secrets)
+    places = Places()
+    watchers, states = _watchers(
+        kube, dispatcher, scheduling, namespaces, timings, places=places, watch_secrets=watch_secrets
+    )
     health.runs(dispatcher, states)
     logger.info("watching %s", ", ".join(state.name for state in states))
-    async with asyncio.TaskGroup() as group:
+    async with serve_webhooks(webhooks, places, scheduling.sync), asyncio.TaskGroup() as group:
         group.create_task(dispatcher.run())
         group.create_task(scheduling.run())
         for watcher in watchers:
@@ -116,6 +123,7 @@ def _watchers(
     namespaces: Sequence[str],
     timings: WatchTimings,
     *,
+    places: Places,
     watch_secrets: bool,
 ) -> tuple[list[_Watcher], list[WatchState]]:
     watchers: list[_Watcher] = []
@@ -137,6 +145,7 @@ def _watchers(
             timings=timings,
             state=state("Repositories", scope),
             scheduling=scheduling,
+            places=places,
         )
         watchers += [packages, repositories]
         if watch_secrets:
@@ -155,7 +164,7 @@ def _secret_changed(
     secret: Key,
 ) -> None:
     for repository in repositories.secrets.owners(secret):
-        scheduling.sync(repository)
+        scheduling.sync(repository, instead=True)
         repositories.wake(repository)
     for target in packages.clones.owners(secret):
         dispatcher.insist(target)

@@ -22,6 +22,7 @@ from kube.watching import (
 )
 from watcher.dispatcher import Dispatcher
 from watcher.needs import Key, key_of, needs_reconcile, secrets_of, stalled_on_access, target_of
+from watcher.places import Places
 from watcher.references import References
 from watcher.scheduling import SyncScheduling
 from watcher.starter import TemporalUnavailable
@@ -47,8 +48,13 @@ class RepositoryWatcher:
         timings: WatchTimings,
         state: WatchState,
         scheduling: SyncScheduling,
+        places: Places,
     ) -> None:
-        """Take the clients, what to watch (None is all namespaces), who is told how the watch stands, and who syncs."""
+        """Take the clients, what to watch (None is all namespaces), who is told how the watch stands, and who syncs.
+
+        `places` is kept up to date with where the Repositories are.
+        """
+        self._places = places
         self._client = client
         self._scheduling = scheduling
         self._dispatcher = dispatcher
@@ -106,6 +112,7 @@ class RepositoryWatcher:
     def _look_at(self, repository: Object) -> None:
         key, metadata = key_of(repository), repository["metadata"]
         self._secrets.note(key, secrets_of(repository), key)
+        self._places.note(repository)
         version = (metadata.get("uid", ""), metadata.get("generation", 0))
         if self._known.get(key) == version:
             return
@@ -116,6 +123,7 @@ class RepositoryWatcher:
 
     def _gone(self, key: Key) -> None:
         self._secrets.forget(key)
+        self._places.forget(key)
         if self._known.pop(key, None) is not None:
             self._scheduling.gone(key)
             self.wake(key)

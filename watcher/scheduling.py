@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from kube.backoff import Backoff
 from kube.client import Object
@@ -27,7 +27,7 @@ class _Entry:
     ensured: SyncPlan | None = None
     triggered: str = ""
     again: bool = False
-    forced: bool = False
+    forced: Literal["", "after", "instead"] = ""
 
 
 class SyncScheduling:
@@ -54,14 +54,16 @@ class SyncScheduling:
         if entry.ensured != plan or (asked and (asked != entry.triggered or entry.again)):
             self._enqueue(plan.key)
 
-    def sync(self, key: Key) -> None:
-        """Sync a Repository now, though it does not ask for it: what it depends on has changed.
+    def sync(self, key: Key, *, instead: bool = False) -> None:
+        """Sync a Repository now, though it does not ask for it; one that is paused or unknown is left alone.
 
-        A sync that runs is replaced: it works with what was before. One that is paused or unknown is left alone.
+        Args:
+            key: The Repository.
+            instead: Replace a sync that runs, because it works with what was before; else one more follows it.
         """
         entry = self._entries.get(key)
         if entry is not None and entry.plan is not None and not entry.plan.paused:
-            entry.forced = True
+            entry.forced = "instead" if instead or entry.forced == "instead" else "after"
             self._enqueue(key)
 
     def gone(self, key: Key) -> None:
@@ -138,9 +140,9 @@ class SyncScheduling:
         new = bool(asked) and asked != entry.triggered
         if not (new or forced or (asked and again)):
             return
-        entry.again = entry.forced = False
+        entry.again, entry.forced = False, ""
         try:
-            await self._schedules.trigger(key, instead=forced or (new and asked.endswith(DELETING)))
+            await self._schedules.trigger(key, instead=forced == "instead" or (new and asked.endswith(DELETING)))
         except TemporalUnavailable:
             # Also where somebody removed the schedule by hand.
             entry.ensured, entry.again, entry.forced = None, again, forced

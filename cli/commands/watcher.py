@@ -15,6 +15,7 @@ from cli.settings import load_settings, settings_options
     "kubeconfig",
     "namespaces",
     "watch_secrets",
+    "webhook_address",
     "signals_in_flight",
     "sync_seconds",
     "relist_seconds",

@@ -2,10 +2,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from pydantic import SecretStr
 
 from cli.content_api import check_certificate
 from cli.main import main
 from cli.settings import Settings, SettingsError, load_settings, variable_of
+from cli.watcher import webhook_options
 
 COMMANDS = ["worker", "watcher", "function-runner", "content-api"]
 
@@ -134,7 +136,12 @@ def test_a_command_with_a_bad_setting_ends_with_two_and_one_message(command: str
 
 def test_every_setting_is_a_flag_of_some_command() -> None:
     help_texts = [CliRunner().invoke(main, [command, "--help"], terminal_width=200).output for command in COMMANDS]
-    assert [name for name in Settings.model_fields if not any(_flag(name) in text for text in help_texts)] == []
+    # Whoever sees the processes of a machine sees their flags.
+    secrets = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
+    assert {name for name in Settings.model_fields if not any(_flag(name) in text for text in help_texts)} == secrets
+    for name in secrets:
+        variable = variable_of(name, Settings.model_fields[name])
+        assert any(variable in " ".join(text.split()) for text in help_texts), f"{variable} is told of"
 
 
 def test_the_content_api_needs_one_way_to_a_certificate(tmp_path: Path) -> None:
@@ -154,3 +161,23 @@ def test_the_content_api_needs_one_way_to_a_certificate(tmp_path: Path) -> None:
         check_certificate(load_settings({**files, "content_service": "porch-system/api"}))
     with pytest.raises(SettingsError, match="PORCHFLOW_CONTENT_SERVICE"):
         load_settings({"content_service": "api"})
+
+
+@pytest.mark.parametrize("secret", [None, "", "short", "a-secret-that-is-long-enough,short"])
+def test_webhooks_need_a_secret(monkeypatch: pytest.MonkeyPatch, secret: str | None) -> None:
+    monkeypatch.setenv("PORCHFLOW_WEBHOOK_ADDRESS", "127.0.0.1:8082")
+    if secret is not None:
+        monkeypatch.setenv("PORCHFLOW_WEBHOOK_SECRET", secret)
+    with pytest.raises(SettingsError, match="PORCHFLOW_WEBHOOK_SECRET: webhooks need a secret of at least") as caught:
+        webhook_options(load_settings())
+    assert not secret or secret not in str(caught.value)
+
+
+def test_secrets_of_webhooks_are_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert webhook_options(load_settings()) is None
+    monkeypatch.setenv("PORCHFLOW_WEBHOOK_ADDRESS", "127.0.0.1:8082")
+    monkeypatch.setenv("PORCHFLOW_WEBHOOK_SECRET", "the-first-secret-word, the-second-secret-word\n")
+    options = webhook_options(load_settings())
+    assert options is not None
+    assert list(options.secrets) == ["the-first-secret-word", "the-second-secret-word"]
+    assert "secret-word" not in f"{options!r} {load_settings()!r} {load_settings()}"

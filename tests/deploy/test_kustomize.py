@@ -9,11 +9,12 @@ import pytest
 import yaml
 
 from cli.main import main
-from cli.settings import load_settings
+from cli.settings import Settings, load_settings, variable_of
 from tests.kubectl import Kubectl, KubectlError
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BASE, MANY_WORKERS = DEPLOY, DEPLOY / "overlays" / "many-workers"
+WEBHOOKS = DEPLOY / "overlays" / "webhooks"
 CERT_MANAGER = DEPLOY / "overlays" / "cert-manager"
 
 Manifest = dict[str, Any]
@@ -57,7 +58,7 @@ def applied(kubectl: Kubectl, built: Built) -> Built:
 
 class TestServer:
     @pytest.mark.usefixtures("applied")
-    @pytest.mark.parametrize("folder", [BASE, MANY_WORKERS], ids=["base", "many-workers"])
+    @pytest.mark.parametrize("folder", [BASE, MANY_WORKERS, WEBHOOKS], ids=["base", "many-workers", "webhooks"])
     @pytest.mark.parametrize("side", [["--server-side", "--force-conflicts"], []], ids=["server", "client"])
     def test_everything_is_accepted(self, kubectl: Kubectl, folder: Path, side: list[str]) -> None:
         told = kubectl("apply", "-k", str(folder), *side, "--validate=strict", "--dry-run=server")
@@ -382,3 +383,19 @@ class TestCertManager:
 def _identity(manifest: Manifest) -> tuple[str, str, str]:
     metadata = manifest["metadata"]
     return manifest["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
+class TestWebhooks:
+    def test_the_service_leads_to_where_the_watcher_listens(self, kubectl: Kubectl, built: Built) -> None:
+        webhooks = Built(kubectl("kustomize", str(WEBHOOKS)))
+        [container] = webhooks.pods["porchflow-watcher"]["spec"]["containers"]
+        service = webhooks.of("Service")["porchflow-webhooks"]["spec"]
+        assert service["selector"].items() <= webhooks.pods["porchflow-watcher"]["metadata"]["labels"].items()
+        [port] = [each for each in container["ports"] if each["name"] == service["ports"][0]["targetPort"]]
+        variables = {each["name"]: each for each in container["env"]}
+        assert variables["PORCHFLOW_WEBHOOK_ADDRESS"]["value"] == f":{port['containerPort']}"
+        named = variables["PORCHFLOW_WEBHOOK_SECRET"]["valueFrom"]["secretKeyRef"]
+        assert named == {"name": "porchflow-webhooks", "key": "secret"}
+        assert set(variables) <= {variable_of(name, field) for name, field in Settings.model_fields.items()}
+        theirs, ours = ({_identity(one) for one in each.manifests} for each in (webhooks, built))
+        assert {name for _, _, name in theirs ^ ours} == {"porchflow-webhooks"}

@@ -1,0 +1,134 @@
+"""What GitHub, GitLab and Gitea send when somebody pushed: whether it comes from there, and what it says.
+
+GitHub and Gitea sign the body (HMAC-SHA256 with the secret), GitLab sends the secret itself. Sources: "Validating
+webhook deliveries" of GitHub's documentation, "Webhooks" of GitLab's and Gitea's.
+"""
+
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_FORGES = ("X-Forgejo", "X-Gitea", "X-GitHub", "X-Gitlab")
+"""Gitea and Forgejo send GitHub's headers, too; so theirs are looked for first."""
+
+_PUSHES = {"push", "create", "delete", "push hook", "tag push hook"}
+_PINGS = {"ping"}
+_SYSTEM = "system hook"
+_ADDRESSES = (
+    "clone_url",
+    "ssh_url",
+    "git_url",
+    "html_url",
+    "git_http_url",
+    "git_ssh_url",
+    "http_url",
+    "web_url",
+    "url",
+)
+
+
+class Refused(Exception):  # noqa: N818 - named for what happened
+    """A request that is not answered with what it asks for; the message says why."""
+
+    def __init__(self, status: int, message: str) -> None:
+        """Take the HTTP status and the words for who set the webhook up."""
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Push:
+    """A ref that moved.
+
+    Attributes:
+        addresses: What the repository can be reached at, as the forge knows it.
+        ref: Full name of the ref, such as `refs/heads/main`.
+    """
+
+    addresses: tuple[str, ...]
+    ref: str
+
+
+def authenticate(headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> None:
+    """Accept a request that was made with one of the secrets; all comparisons take constant time.
+
+    Raises:
+        Refused: It was not.
+    """
+    token, signature = headers.get("X-Gitlab-Token"), _signature(headers)
+    if token is None and not signature:
+        raise Refused(
+            401, "no signature and no token: set the secret of the webhook, as PORCHFLOW_WEBHOOK_SECRET has it"
+        )
+    for secret in secrets:
+        wanted = hmac.digest(secret.encode(), body, "sha256").hex()
+        if signature and _equal(signature, wanted):
+            return
+        if token is not None and _equal(token, secret):
+            return
+    raise Refused(401, "the secret of the webhook is not that of porchflow's watcher (PORCHFLOW_WEBHOOK_SECRET)")
+
+
+def read_push(headers: Mapping[str, str], body: bytes) -> Push | None:
+    """Read the payload of an authenticated request; None for an event that is about no push.
+
+    Raises:
+        Refused: It is no event, or says not what was pushed.
+    """
+    event = _event(headers)
+    if event in _PINGS:
+        return None
+    payload = _payload(headers, body)
+    if event == _SYSTEM:
+        event = str(payload.get("object_kind") or payload.get("event_name") or "").replace("tag_push", "push")
+    if event not in _PUSHES:
+        return None
+    ref, kind = payload.get("ref"), payload.get("ref_type")
+    if not isinstance(ref, str) or not ref:
+        raise Refused(400, f"a {event} event without ref")
+    if not ref.startswith("refs/"):
+        # What was created or deleted is named in short.
+        ref = f"refs/tags/{ref}" if kind == "tag" else f"refs/heads/{ref}"
+    addresses = tuple(dict.fromkeys(_addresses(payload)))
+    if not addresses:
+        raise Refused(400, f"a {event} event without the repository's addresses")
+    return Push(addresses, ref)
+
+
+def _equal(given: str, wanted: str) -> bool:
+    # A header may hold bytes that are no text.
+    return hmac.compare_digest(given.encode(errors="surrogateescape"), wanted.encode())
+
+
+def _signature(headers: Mapping[str, str]) -> str:
+    for name in ("X-Forgejo-Signature", "X-Gitea-Signature"):
+        if name in headers:
+            return headers[name]
+    return headers.get("X-Hub-Signature-256", "").removeprefix("sha256=")
+
+
+def _event(headers: Mapping[str, str]) -> str:
+    for forge in _FORGES:
+        if event := headers.get(f"{forge}-Event"):
+            return event.lower()
+    raise Refused(400, "no X-GitHub-Event, X-Gitlab-Event or X-Gitea-Event header: only their webhooks are understood")
+
+
+def _payload(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    if headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
+        raise Refused(415, "set the content type of the webhook to application/json")
+    try:
+        payload = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refused(400, "the body is no JSON") from None
+    if not isinstance(payload, dict):
+        raise Refused(400, "the body is no JSON object")
+    return payload
+
+
+def _addresses(payload: Mapping[str, Any]) -> list[str]:
+    places = [payload.get("repository"), payload.get("project")]
+    found = [place.get(name) for place in places if isinstance(place, dict) for name in _ADDRESSES]
+    return [address for address in found if isinstance(address, str) and address]
