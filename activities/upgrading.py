@@ -9,8 +9,7 @@ from api.packagerevision import UpdateStrategy
 from gitrepo.packages import GitStore
 from gitrepo.snapshots import Edit, Snapshot, Stored
 from gitrepo.trees import File, Mode
-from kpt.files import is_krm
-from kpt.update import update_package
+from kpt.update import reads, update_package
 from kpt.upstream import GitUpstream, downstream_files
 
 Sides = tuple[Snapshot, Snapshot, Snapshot]
@@ -52,12 +51,12 @@ async def upgrade_package(git: GitStore, upgrade: Upgrade) -> Made:
 
 
 def _links(sides: Sides) -> set[str]:
-    """Return the paths that look like resources and are symbolic links somewhere."""
-    return {path for side in sides for path, file in side.files.items() if file.mode is Mode.SYMLINK and is_krm(path)}
+    """Return the paths that a merge would look into and that are symbolic links somewhere."""
+    return {path for side in sides for path, file in side.files.items() if file.mode is Mode.SYMLINK and reads(path)}
 
 
 async def _content(git: GitStore, side: Snapshot, links: set[str], read: dict[str, bytes]) -> dict[str, bytes]:
-    """Return a side as a merge takes it: resources with their content, everything else by what Git calls it.
+    """Return a side as a merge takes it: what it reads with its content, everything else by what Git calls it.
 
     Args:
         git: Reads.
@@ -65,11 +64,11 @@ async def _content(git: GitStore, side: Snapshot, links: set[str], read: dict[st
         links: Paths to leave out.
         read: Content by blob, of the sides before; what they share is held once.
     """
-    resources = {path: file for path, file in side.files.items() if is_krm(path) and path not in links}
+    resources = {path: file for path, file in side.files.items() if reads(path) and path not in links}
     unread = {file.id: path for path, file in resources.items() if file.id not in read}
     texts = await git.read_files(side, unread.values())
     read |= {blob: texts[path] for blob, path in unread.items()}
-    opaque = {path: _stand_in(file) for path, file in side.files.items() if not is_krm(path)}
+    opaque = {path: _stand_in(file) for path, file in side.files.items() if not reads(path)}
     return {**opaque, **{path: read[file.id] for path, file in resources.items()}}
 
 
@@ -80,11 +79,11 @@ def _stand_in(file: Stored) -> bytes:
 
 def _changes(sides: Sides, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> dict[str, File | Stored | None]:
     """Return what the merge changed in the package."""
-    stored = {_stand_in(file): file for side in sides for path, file in side.files.items() if not is_krm(path)}
+    stored = {_stand_in(file): file for side in sides for path, file in side.files.items() if not reads(path)}
     changes: dict[str, File | Stored | None] = dict.fromkeys(before.keys() - after.keys())
     for path, content in after.items():
         if before.get(path) != content:
-            changes[path] = stored[content] if not is_krm(path) else File(content, _mode(sides, path))
+            changes[path] = stored[content] if not reads(path) else File(content, _mode(sides, path))
     return changes
 
 

@@ -1,16 +1,18 @@
 """Updating a package: the changes between two versions of its upstream brought into the local version."""
 
 from collections.abc import Callable
+from posixpath import basename
 from typing import Final
 
 from api.packagerevision import UpdateStrategy
-from kpt.files import Files
+from kpt.files import Files, is_krm
+from kpt.krmignore import KRMIGNORE
 from kpt.merge.outcome import Conflict, Kept, UpdateOutcome
 from kpt.merge.packages import resource_merge
 from kpt.merge.replacing import copy_merge, fast_forward, force_delete_replace
 from kpt.merge.sides import Sides
 
-__all__ = ["Conflict", "Kept", "UpdateOutcome", "update_package"]
+__all__ = ["Conflict", "Kept", "UpdateOutcome", "reads", "update_package"]
 
 _STRATEGIES: Final[dict[UpdateStrategy, Callable[[Sides], UpdateOutcome]]] = {
     UpdateStrategy.RESOURCE_MERGE: resource_merge,
@@ -18,6 +20,11 @@ _STRATEGIES: Final[dict[UpdateStrategy, Callable[[Sides], UpdateOutcome]]] = {
     UpdateStrategy.FORCE_DELETE_REPLACE: force_delete_replace,
     UpdateStrategy.COPY_MERGE: copy_merge,
 }
+
+
+def reads(path: str) -> bool:
+    """Whether an update looks into a file. Of any other it only asks whether it is the same on two sides."""
+    return is_krm(path) or basename(path) == KRMIGNORE
 
 
 def update_package(strategy: UpdateStrategy, *, base: Files, upstream: Files, local: Files) -> UpdateOutcome:

@@ -1,6 +1,7 @@
 """Upgrades on a real API server and real Git: a clone of `blueprints.web.v1` brought to `v2` of its upstream."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,13 @@ def second(folder: Path) -> None:
 @pytest.fixture
 async def clone(world: World, deployments: GitRepository) -> GitRepository:
     """`blueprints.web` v1 and v2, and a clone of v1 that its owner changed, all published."""
+    await publish_all(world, deployments, first, ours, second)
+    return deployments
+
+
+async def publish_all(world: World, deployments: GitRepository, *fill: Callable[[Path], None]) -> None:
+    """Publish three packages, each filled or changed by a function: upstream v1, a clone of it, upstream v2."""
+    first, ours, second = fill
     upstream = await publish_upstream(world, fill=first)
     name = await create_clone(world, clone_of(upstream))
     await world.run(Phase.SOURCE, name)
@@ -68,7 +76,6 @@ async def clone(world: World, deployments: GitRepository) -> GitRepository:
     await world.create("v2", source={"copyFrom": {"name": upstream}})
     await world.run(Phase.SOURCE, "blueprints.web.v2")
     await publish(world, "blueprints.web.v2", world.git.url, "drafts/web/v2", lambda folder: second(folder / "web"))
-    return deployments
 
 
 async def test_an_upgrade_brings_upstreams_changes_and_keeps_ours(world: World, clone: GitRepository) -> None:
@@ -114,6 +121,24 @@ async def test_a_conflict_is_told_in_an_event_and_in_the_result(world: World, cl
         assert word in note
     assert ("Warning", "MergeConflict", 1) in await world.told(name)
     assert reason(await world.get(name), "Ready") == "True/Ready"
+
+
+async def test_what_a_krmignore_names_need_not_be_yaml(world: World, deployments: GitRepository) -> None:
+    def first(folder: Path) -> None:
+        fill(folder)
+        (folder / ".krmignore").write_text("*.tpl.yaml\n")
+
+    def template(text: str) -> Callable[[Path], None]:
+        def write(folder: Path) -> None:
+            (folder / "app.tpl.yaml").write_text(text)
+
+        return write
+
+    await publish_all(world, deployments, first, template("{{ ours }\n"), template("{{ new }\n"))
+    name = await create_clone(world, upgrade(), workspace="v2")
+    result = await world.run(Phase.SOURCE, name)
+    assert result.notes == ["conflict: app.tpl.yaml: local is added, upstream is added; kept local"]
+    assert show(deployments.path, BRANCH, f"{ROOT}/app.tpl.yaml") == "{{ ours }\n"
 
 
 async def test_many_conflicts_are_counted_and_the_first_told(world: World, clone: GitRepository) -> None:

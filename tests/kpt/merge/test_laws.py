@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from api.packagerevision import UpdateStrategy
@@ -15,6 +15,8 @@ from kpt.merge.outcome import Kept
 from kpt.yaml_text import Document, dump, load
 from tests.kpt.merge.packages import kptfile, update
 from tests.kpt.yaml_documents import documents
+
+relaxed = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 NAMES = "abcdef"
 FILES = ("x.yaml", "y.yaml", "sub/z.yaml", "sub/deep/w.yml")
@@ -96,6 +98,7 @@ def names_in(contents: Mapping[str, bytes]) -> Counter[str]:
     return found
 
 
+@relaxed
 @given(triples(), opaque, opaque)
 def test_what_only_the_local_package_changed_stays(
     made: tuple[dict[str, Made], ...], old: dict[str, bytes], mine: dict[str, bytes]
@@ -106,6 +109,7 @@ def test_what_only_the_local_package_changed_stays(
     assert outcome.conflicts == ()
 
 
+@relaxed
 @given(triples(), opaque, opaque)
 def test_what_only_upstream_changed_is_taken(
     made: tuple[dict[str, Made], ...], old: dict[str, bytes], new: dict[str, bytes]
@@ -116,6 +120,7 @@ def test_what_only_upstream_changed_is_taken(
     assert outcome.conflicts == ()
 
 
+@relaxed
 @given(triples(), opaque, opaque)
 def test_the_same_change_on_both_sides_is_that_change(
     made: tuple[dict[str, Made], ...], old: dict[str, bytes], new: dict[str, bytes]
@@ -126,6 +131,7 @@ def test_the_same_change_on_both_sides_is_that_change(
     assert outcome.conflicts == ()
 
 
+@relaxed
 @given(triples(), st.randoms(use_true_random=False))
 def test_the_order_of_files_does_not_matter(made: tuple[dict[str, Made], ...], chance: random.Random) -> None:
     sides = [files(side) for side in made]
@@ -138,6 +144,7 @@ def test_the_order_of_files_does_not_matter(made: tuple[dict[str, Made], ...], c
     assert one == other
 
 
+@relaxed
 @given(triples())
 def test_no_resource_is_lost_or_doubled(made: tuple[dict[str, Made], ...]) -> None:
     base, upstream, local = made
@@ -157,6 +164,7 @@ def _same(one: Made, other: Made) -> bool:
     return load(one.content) == load(other.content) and comments[0] == comments[1]
 
 
+@relaxed
 @given(triples())
 def test_a_resource_that_upstream_left_alone_keeps_every_byte(made: tuple[dict[str, Made], ...]) -> None:
     base, upstream, local = made
@@ -166,6 +174,7 @@ def test_a_resource_that_upstream_left_alone_keeps_every_byte(made: tuple[dict[s
             assert local[name].content.encode() in outcome.files[local[name].file]
 
 
+@relaxed
 @given(triples())
 def test_every_conflict_is_one(made: tuple[dict[str, Made], ...]) -> None:
     """What a conflict says of the sides is so, and nothing that only one side changed is one."""
@@ -178,6 +187,7 @@ def test_every_conflict_is_one(made: tuple[dict[str, Made], ...]) -> None:
 
 
 @pytest.mark.parametrize("strategy", [each for each in UpdateStrategy if each is not UpdateStrategy.FAST_FORWARD])
+@relaxed
 @given(made=triples())
 def test_a_second_update_changes_nothing(strategy: UpdateStrategy, made: tuple[dict[str, Made], ...]) -> None:
     base, upstream, local = map(files, made)
@@ -187,6 +197,7 @@ def test_a_second_update_changes_nothing(strategy: UpdateStrategy, made: tuple[d
     )
 
 
+@relaxed
 @given(documents(), documents(), documents())
 def test_no_document_is_too_strange(base: str, upstream: str, local: str) -> None:
     """Documents that are no resources, in any layout, merge to a document that can be read."""
@@ -195,6 +206,7 @@ def test_no_document_is_too_strange(base: str, upstream: str, local: str) -> Non
     assert Document(outcome.files["a.yaml"].decode()).value is not None
 
 
+@relaxed
 @given(documents())
 def test_a_field_of_its_own_changes_no_other_line(document: str) -> None:
     """Upstream adds a field at the end; every line of the local document stays, in any layout."""
