@@ -87,8 +87,8 @@ class StatusReporter:
         self._events.record(obj, "Warning", reason, message)
 
     async def _apply(self, obj: dict[str, Any], report: Report) -> dict[str, Any]:
-        if _main_speaks_of_rendering(obj, report):
-            report = replace(report, conditions=(*report.conditions, *_awaited(obj, report)), rendered=None)
+        if report.rendered is not None and _main_speaks_of_rendering(obj, report):
+            report = replace(report, conditions=(*report.conditions, report.rendered), rendered=None)
         render = _render_status(obj, report)
         if render is not None:
             obj = await self._apply_status(obj, render, RENDER_FIELD_MANAGER)
@@ -134,12 +134,17 @@ def _main_speaks_of_rendering(obj: Mapping[str, Any], report: Report) -> bool:
     return all(entry.get("manager") != RENDER_FIELD_MANAGER for entry in managers)
 
 
-def _awaited(obj: Mapping[str, Any], report: Report) -> list[Condition]:
-    """Return the `Rendered` condition that the main field manager says or keeps: an apply without it removes it."""
-    if report.rendered is not None:
-        return [report.rendered]
-    existing = [Condition.model_validate(condition) for condition in (obj.get("status") or {}).get("conditions", [])]
-    return [condition for condition in existing if condition.type == ConditionType.RENDERED]
+def _kept_rendering(obj: Mapping[str, Any], report: Report) -> list[dict[str, Any]]:
+    """Return the `Rendered` condition that the main field manager keeps: an apply without it could remove it.
+
+    Of a Ready object it is said of the same generation, or who waits for it would wait for ever after a step of the
+    lifecycle.
+    """
+    if any(condition.type == ConditionType.RENDERED for condition in report.conditions):
+        return []
+    ready = any(c.type == ConditionType.READY and c.status is ConditionStatus.TRUE for c in report.conditions)
+    found = [c for c in (obj.get("status") or {}).get("conditions", []) if c["type"] == ConditionType.RENDERED]
+    return [{**c, "observedGeneration": obj["metadata"]["generation"]} if ready else c for c in found]
 
 
 def _conditions(obj: Mapping[str, Any], wanted: Iterable[Condition]) -> list[dict[str, Any]]:
@@ -159,7 +164,7 @@ def _main_status(obj: dict[str, Any], report: Report) -> dict[str, Any] | None:
     if "observedGeneration" in report.fields:
         # An object that was read again asks for the same: its generation is handled as much as the one before.
         wanted["observedGeneration"] = obj["metadata"]["generation"]
-    wanted["conditions"] = _conditions(obj, report.conditions)
+    wanted["conditions"] = _conditions(obj, report.conditions) + _kept_rendering(obj, report)
     return wanted
 
 

@@ -21,6 +21,7 @@ from cli.stack.processes import Process
 from cli.stack.toolchain import ToolchainError, ensure_servers
 from kube.client import KubeClient
 from kube.resources import Resource
+from tests.e2e.rules import Recorder
 from tests.kubectl import Kubectl, kubectl_with
 from tests.servers.content import running_content_api
 from tests.servers.control_plane import ControlPlane, running_control_plane
@@ -138,6 +139,23 @@ async def namespace(kube: KubeClient) -> str:
 async def guarded_namespace(kube: KubeClient) -> str:
     """A fresh Kubernetes namespace under the admission policies, as users have them."""
     return await create_namespace(kube, {})
+
+
+@pytest.fixture
+async def recorder(kube: KubeClient, namespace: str) -> AsyncIterator[Recorder]:
+    """Sees every version of every PackageRevision of the test's namespace, and holds them to the rules at the end."""
+    recorder = Recorder(kube, namespace)
+    async with recorder.recording():
+        yield recorder
+    recorder.check()
+
+
+@pytest.fixture(autouse=True)
+def all_objects_keep_the_rules(request: pytest.FixtureRequest) -> None:
+    """Where porchflow drives objects; before what the test starts, so that it ends after that."""
+    drives = request.path.parent.name in {"e2e", "activities"}
+    if drives and "namespace" in request.fixturenames and not request.node.get_closest_marker("writes_statuses"):
+        request.getfixturevalue("recorder")
 
 
 async def create_namespace(kube: KubeClient, labels: dict[str, str]) -> str:

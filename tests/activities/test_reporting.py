@@ -13,6 +13,8 @@ from tests.activities.world import World, condition, reason
 
 LONG_AGO = "2020-01-01T00:00:00Z"
 
+pytestmark = pytest.mark.writes_statuses
+
 
 def said(kind: ConditionType, status: str, why: str, message: str = "told") -> Condition:
     return Condition(type=kind, status=ConditionStatus(status), reason=why, message=message)
@@ -197,3 +199,23 @@ async def test_the_half_of_a_report_that_was_written_before_a_conflict_is_told_t
     world.worker.writes, world.worker.before_write = 0, label
     await reporter.report(obj, RENDERED)
     assert ("Normal", "Rendered", 1) in await world.told(name)
+
+
+async def test_rendered_is_of_the_generation_that_is_ready(world: World, reporter: StatusReporter, obj: Object) -> None:
+    """Else `kubectl wait --for=condition=Rendered` would wait for ever after a step of the lifecycle."""
+    obj = await reporter.report(obj, RENDERED)
+    obj = await world.ask("blueprints.web.v1", "Proposed")
+    obj = await reporter.report(obj, RETRYING)
+    assert _generation_of_rendered(obj) == 1
+    for _ in range(2):
+        done = Report(fields={"observedGeneration": 2}, conditions=(said(ConditionType.READY, "True", "Ready"),))
+        obj = await reporter.report(obj, done)
+        assert _generation_of_rendered(obj) == 2
+    obj = await reporter.report(obj, RENDER_FAILED)
+    assert reason(obj, "Rendered") == "False/RenderFailed"
+
+
+def _generation_of_rendered(obj: Object) -> int | None:
+    rendered = condition(obj, "Rendered")
+    assert rendered is not None
+    return rendered.observed_generation

@@ -20,7 +20,6 @@ from cli.stack.gitserver import GitServer, create_bare_repository
 from kube.client import KubeClient
 from kube.resources import REPOSITORIES
 from tests.e2e.packages import git
-from tests.e2e.rules import Recorder
 from tests.e2e.system import System
 from tests.servers.control_plane import ControlPlane
 from tests.servers.git import GitRepositories, GitRepository, commit_files
@@ -32,22 +31,6 @@ from tests.servers.waiting import eventually
 def namespace(guarded_namespace: str) -> str:
     """Everything here runs under the admission policies."""
     return guarded_namespace
-
-
-@pytest.fixture
-async def recorder(kube: KubeClient, namespace: str) -> AsyncIterator[Recorder]:
-    """Sees every version of every object of the test's namespace, and holds them to the rules at the end."""
-    recorder = Recorder(kube, namespace)
-    async with recorder.recording():
-        yield recorder
-    recorder.check()
-
-
-@pytest.fixture(autouse=True)
-def all_objects_keep_the_rules(request: pytest.FixtureRequest) -> None:
-    """Before what the test starts, so that it ends after that."""
-    if "namespace" in request.fixturenames:
-        request.getfixturevalue("recorder")
 
 
 @pytest.fixture
