@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeUpdate
+from temporalio.common import Priority, SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ActivityCancellationType
 
@@ -164,7 +164,8 @@ class PackageRevisionWorkflow:
                 if cause is not None and cause.type in _FINAL_KINDS:
                     raise
         self._show_phase(phase, facts)
-        return await self._follow(self._start(activity, policy, request, phase), facts)
+        priority = policies.fairness(self._key.namespace, facts.repository)
+        return await self._follow(self._start(activity, policy, request, phase, priority), facts)
 
     def _start_locally(self, activity: _PhaseActivity, request: PhaseInput, phase: Phase) -> _PhaseHandle:
         return workflow.start_local_activity_method(
@@ -177,7 +178,12 @@ class PackageRevisionWorkflow:
         )
 
     def _start(
-        self, activity: _PhaseActivity, policy: policies.ActivityPolicy, request: PhaseInput, phase: Phase
+        self,
+        activity: _PhaseActivity,
+        policy: policies.ActivityPolicy,
+        request: PhaseInput,
+        phase: Phase,
+        priority: Priority,
     ) -> _PhaseHandle:
         return workflow.start_activity_method(
             activity,
@@ -192,6 +198,7 @@ class PackageRevisionWorkflow:
                 else ActivityCancellationType.TRY_CANCEL
             ),
             summary=f"{phase} {self._key.name}",
+            priority=priority,
         )
 
     async def _follow(self, handle: _PhaseHandle, facts: Facts) -> PhaseResult:

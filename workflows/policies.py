@@ -4,10 +4,11 @@ Transient errors are retried without limit; an activity decides by the kind of e
 `activities.failures`) whether Temporal tries again and after what delay.
 """
 
+import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
 
 RECONCILE_QUEUE = "reconcile"
 """Workflow tasks and every activity but rendering. Replaces Porch's `max-concurrent-reconciles`."""
@@ -129,3 +130,22 @@ SYNC_LOOKS = 5
 
 SYNC_LOOK_DELAY = timedelta(seconds=5)
 """The wait before the first of these looks; it doubles."""
+
+_LONGEST_KEY = 64
+"""Bytes of a fairness key that the server takes."""
+
+
+def fairness(namespace: str, repository: str) -> Priority:
+    """Who an activity takes turns with while its queue has a backlog: each Repository gets the same share of the slots.
+
+    So one edit does not wait for a thousand renderings of another repository. A Temporal server that does not know
+    fairness keys takes the tasks in their order.
+
+    Args:
+        namespace: of the Repository.
+        repository: its name; empty where an object names none.
+    """
+    key = f"{namespace}/{repository}"
+    if len(key.encode()) > _LONGEST_KEY:
+        key = hashlib.sha256(key.encode()).hexdigest()[:_LONGEST_KEY]
+    return Priority(fairness_key=key)

@@ -128,6 +128,11 @@ def temporal(
         *(f"--search-attribute={key.name}=Keyword" for key in SEARCH_ATTRIBUTES),
         # The worker that schedules an activity of its own queue gets it with the answer, not by another poll.
         "--dynamic-config-value=system.enableActivityEagerExecution=true",
+        # Repositories take turns while a queue has a backlog (`workflows.policies.fairness`).
+        "--dynamic-config-value=matching.enableFairness=true",
+        # Turns are taken within a partition of a queue; one server on one machine needs no more than one.
+        "--dynamic-config-value=matching.numTaskqueueReadPartitions=1",
+        "--dynamic-config-value=matching.numTaskqueueWritePartitions=1",
     ]
     if database is not None:
         synchronous = "NORMAL" if durable else "OFF"
