@@ -124,17 +124,18 @@ async def test_a_clone_of_a_package_revision(world: World, deployments: GitRepos
 REFS = {"branch": "main", "tag": "apps/web/v1", "tag below the directory": "v1", "commit": ""}
 
 
-@pytest.mark.parametrize("ref", REFS)
-async def test_a_clone_from_git(world: World, deployments: GitRepository, catalog: GitRepository, ref: str) -> None:
+async def test_a_clone_from_git(world: World, deployments: GitRepository, catalog: GitRepository) -> None:
     commit = catalog.refs()["refs/heads/main"]
-    wanted = REFS[ref] or commit
-    name = await create_clone(world, clone_from_git(catalog.url.removesuffix(".git"), wanted, "/apps/web/"))
-    await world.run(Phase.SOURCE, name)
-    lock = git_of(await world.get(name), "upstreamLock")
-    assert lock == {"repo": catalog.url, "directory": "apps/web", "ref": wanted, "commit": commit}
-    new = tree(deployments.path, "drafts/live/shop/web/v1:live/shop/web")
-    old = tree(catalog.path, "main:apps/web")
-    assert {path for path in new if new[path] != old[path]} == {"Kptfile", "package-context.yaml"}
+    for number, (kind, ref) in enumerate(REFS.items()):
+        wanted, workspace = ref or commit, f"v{number}"
+        source = clone_from_git(catalog.url.removesuffix(".git"), wanted, "/apps/web/")
+        name = await create_clone(world, source, workspace=workspace)
+        await world.run(Phase.SOURCE, name)
+        lock = git_of(await world.get(name), "upstreamLock")
+        assert lock == {"repo": catalog.url, "directory": "apps/web", "ref": wanted, "commit": commit}, kind
+        new = tree(deployments.path, f"drafts/live/shop/web/{workspace}:live/shop/web")
+        old = tree(catalog.path, "main:apps/web")
+        assert {path for path in new if new[path] != old[path]} == {"Kptfile", "package-context.yaml"}, kind
 
 
 async def test_a_package_at_the_root_of_a_repository_is_cloned(
@@ -281,26 +282,25 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG)
 async def test_a_wrong_source_stalls_with_a_reason_of_its_own(
-    world: World, deployments: GitRepository, catalog: GitRepository, wrong: str
+    world: World, deployments: GitRepository, catalog: GitRepository
 ) -> None:
-    source, expected, words = WRONG[wrong]
-    if wrong.startswith("copy"):
-        await world.published()
-    git = source.get("cloneFrom", {}).get("git")
-    if git:
-        ref = git["ref"].replace("TREE", catalog.git("rev-parse", "main^{tree}"))
-        source = clone_from_git(git["repo"].replace("URL", catalog.url.removesuffix(".git")), ref, git["directory"])
-    name = await create_clone(world, source)
-    fetches = world.store.stats.fetches
-    assert words in await world.fails(Phase.SOURCE, name, ErrorKind.STALLED)
-    obj = await world.get(name)
-    assert reason(obj, "Stalled") == f"True/{expected}"
-    check_rules(obj)
-    assert list(deployments.refs()) == ["refs/heads/main"]
-    if wrong == "not a commit":
+    await world.published()
+    for number, (wrong, (source, expected, words)) in enumerate(WRONG.items()):
+        git = source.get("cloneFrom", {}).get("git")
+        asked = source
+        if git:
+            ref = git["ref"].replace("TREE", catalog.git("rev-parse", "main^{tree}"))
+            url = git["repo"].replace("URL", catalog.url.removesuffix(".git"))
+            asked = clone_from_git(url, ref, git["directory"])
+        name = await create_clone(world, asked, workspace=f"v{number}")
+        fetches = world.store.stats.fetches
+        assert words in await world.fails(Phase.SOURCE, name, ErrorKind.STALLED), wrong
+        obj = await world.get(name)
+        assert reason(obj, "Stalled") == f"True/{expected}", wrong
+        check_rules(obj)
         assert world.store.stats.fetches - fetches <= 2, "the cache is not taken for damaged"
+    assert list(deployments.refs()) == ["refs/heads/main"]
 
 
 async def test_a_submodule_is_refused_and_a_link_that_leads_out_is_never_followed(
