@@ -59,7 +59,11 @@ class Answer:
                 return [dumps(metadata_object(found, content, self._accepted.version))]
         return object_pieces(found, content)
 
-    def list_head(self) -> bytes:
+    async def send_nothing(self, kind: str) -> web.StreamResponse:
+        """Send a list, of a kind of another API, that holds nothing."""
+        return await self._send([self.list_head(kind), b'],"metadata":{"resourceVersion":"0"}}'])
+
+    def list_head(self, kind: str = f"{PACKAGE_REVISION_RESOURCES_KIND}List") -> bytes:
         """Return the JSON of a list or table up to its first item; the metadata follow the last one."""
         version = f"meta.k8s.io/{self._accepted.version}"
         match self._accepted.shape:
@@ -68,7 +72,7 @@ class Answer:
                 return dumps(head)[:-1] + b',"rows":['
             case "PartialObjectMetadata":
                 return dumps({"kind": "PartialObjectMetadataList", "apiVersion": version})[:-1] + b',"items":['
-        head = {"kind": f"{PACKAGE_REVISION_RESOURCES_KIND}List", "apiVersion": CONTENT_API_VERSION}
+        head = {"kind": kind, "apiVersion": CONTENT_API_VERSION}
         return dumps(head)[:-1] + b',"items":['
 
     def framed(self, pieces: list[bytes]) -> list[bytes]:

@@ -121,6 +121,11 @@ def invalid(name: str, *causes: Cause) -> ApiError:
     return ApiError(422, "Invalid", message, name=name, kind=PACKAGE_REVISION_RESOURCES_KIND, causes=causes)
 
 
+def gone(message: str) -> ApiError:
+    """It is served elsewhere now."""
+    return ApiError(410, "Gone", message)
+
+
 def invalid_query(field: str, message: str) -> ApiError:
     """The parameters are understood, and do not go together."""
     cause = Cause(field, message, "FieldValueForbidden")

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from api.names import PACKAGE_REVISION_RESOURCES_PLURAL
+from api.names import PACKAGE_REVISION_KIND, PACKAGE_REVISION_PLURAL, PACKAGE_REVISION_RESOURCES_PLURAL
 from content.answers import Answer
 from content.bodies import (
     APPLY_PATCH,
@@ -18,7 +18,7 @@ from content.bodies import (
     unknown_fields,
 )
 from content.encoding import encode_files
-from content.errors import Cause, bad_request, conflict, invalid, method_not_allowed, no_such_path
+from content.errors import Cause, bad_request, conflict, gone, invalid, method_not_allowed, no_such_path, not_found
 from content.identity import User
 from content.listing import Lister
 from content.packages import Found, Packages
@@ -54,6 +54,8 @@ class Resources:
         Raises:
             ApiError: Nobody does.
         """
+        if address.resource == PACKAGE_REVISION_PLURAL:
+            return _older_api(verb, address)
         if address.resource != PACKAGE_REVISION_RESOURCES_PLURAL or address.subresource:
             raise no_such_path()
         handler = self._handlers.get(verb)
@@ -82,6 +84,25 @@ class Resources:
             _check_fields(request, answer, body)
         written = await self._writer.patch(address.namespace, address.name, patch, user, dry_run=dry)
         return await _send(answer, written, None)
+
+
+def _older_api(verb: str, address: Address) -> Handler:
+    """Answer for PackageRevisions of v1alpha1 as Porch does where v1alpha2 manages them (porch.md 1.5).
+
+    Clients of that version, such as porchctl without `--api-version`, learn what to do.
+    """
+    told = "PackageRevisions are managed by v1alpha2; use the v1alpha2 API (porchctl rpkg --api-version=v1alpha2)"
+    if verb in {"get", "delete"}:
+        raise not_found(address.name, told, kind=PACKAGE_REVISION_PLURAL)
+    if verb != "list":
+        raise gone(told)
+
+    async def nothing(request: web.Request, _: User, __: Address) -> web.StreamResponse:
+        answer = Answer(request)
+        answer.warn(told)
+        return await answer.send_nothing(f"{PACKAGE_REVISION_KIND}List")
+
+    return nothing
 
 
 async def _send(answer: Answer, written: Written, wanted: Wanted | None) -> web.StreamResponse:

@@ -46,3 +46,21 @@ async def test_what_does_not_exist_is_not_found(
     assert told.strip() == (
         'Error from server (NotFound): packagerevisionresources.porch.kpt.dev "blueprints.web.v9" not found'
     )
+
+
+async def test_clients_of_v1alpha1_are_told_where_to_go(packages: Packages, control_plane: ControlPlane) -> None:
+    name, _ = await packages.draft()
+    path = f"/apis/porch.kpt.dev/v1alpha1/namespaces/{packages.namespace}/packagerevisions"
+    warning, _, answer = (await control_plane.kubectl("get", "--raw", path)).partition("\n")
+    assert "use the v1alpha2 API" in warning
+    listed = json.loads(answer)
+    assert (listed["kind"], listed["apiVersion"], listed["items"]) == (
+        "PackageRevisionList",
+        "porch.kpt.dev/v1alpha1",
+        [],
+    )
+    told = await control_plane.kubectl("get", "--raw", f"{path}/{name}", check=False)
+    assert "NotFound" in told
+    for arguments in (("create", "--raw", path), ("replace", "--raw", f"{path}/{name}")):
+        told = await control_plane.kubectl(*arguments, "-f", "-", stdin="{}", check=False)
+        assert "(Gone): PackageRevisions are managed by v1alpha2; use the v1alpha2 API" in told
