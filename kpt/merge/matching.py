@@ -9,6 +9,7 @@ from typing import Final
 
 from kpt.files import KPTFILE
 from kpt.krm import text_of
+from kpt.merge.documents import ParsedFile
 from kpt.merge.identity import Identity, identity_of
 from kpt.yaml_nodes import Value
 from kpt.yaml_text import Document
@@ -29,20 +30,14 @@ class Item:
         part: which part of the file it is.
         position: its place among the documents of the file.
         document: what it says.
+        identity: what names it.
     """
 
     path: str
     part: int
     position: int
     document: Document
-
-    @cached_property
-    def identity(self) -> Identity:
-        """What names it; a document that is no resource is named by its place in the file."""
-        if basename(self.path) == KPTFILE:
-            return Identity("", KPTFILE, "", "")
-        known = identity_of(self.document)
-        return known if known.kind and known.name else Identity("", "", "", f"#{self.position}")
+    identity: Identity
 
     @property
     def is_resource(self) -> bool:
@@ -57,6 +52,19 @@ class Item:
 
 Pairs = dict[Item, Item]
 """From an item of the older side to the item it became."""
+
+
+def items_of(path: str, parsed: ParsedFile) -> list[Item]:
+    """The documents of a file. One without a kind or name is named by its place among others of that sort."""
+    items: list[Item] = []
+    nameless = 0
+    for position, document in enumerate(parsed.documents):
+        known = Identity("", KPTFILE, "", "") if basename(path) == KPTFILE else identity_of(document)
+        if basename(path) != KPTFILE and not (known.kind and known.name):
+            known = Identity("", "", "", f"#{nameless}")
+            nameless += 1
+        items.append(Item(path, parsed.source.documents[position], position, document, known))
+    return items
 
 
 def pair(olds: Sequence[Item], news: Sequence[Item], *, guess: bool = True) -> Pairs:

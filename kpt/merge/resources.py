@@ -11,7 +11,7 @@ from kpt.files import KPTFILE
 from kpt.merge.documents import ParsedFile, check_single, conflicts_of, parse_file, resource_name, whole
 from kpt.merge.identity import unchanged
 from kpt.merge.kptfiles import merge_kptfiles
-from kpt.merge.matching import Item, Pairs, pair
+from kpt.merge.matching import Item, Pairs, items_of, pair
 from kpt.merge.outcome import Conflict, Kept
 from kpt.merge.schema import Schemas
 from kpt.merge.sides import LOCAL, NEW_UPSTREAM, OLD_UPSTREAM, Sides, told
@@ -33,10 +33,8 @@ class _Side:
 
     def add(self, path: str, parsed: ParsedFile) -> None:
         self.files[path] = parsed
-        parts = parsed.source.documents
-        items = [Item(path, parts[position], position, each) for position, each in enumerate(parsed.documents)]
-        self.by_path[path] = items
-        self.items.extend(items)
+        self.by_path[path] = items_of(path, parsed)
+        self.items.extend(self.by_path[path])
 
     def at(self, path: str) -> list[Item]:
         """Its documents in one file, in order."""
@@ -258,13 +256,11 @@ def _check(side: str, path: str, parsed: ParsedFile) -> None:
     if basename(path) == KPTFILE:
         check_single(side, path, parsed)
     seen: dict[object, int] = {}
-    for position, document in enumerate(parsed.documents):
-        item = Item(path, 0, position, document)
-        line = parsed.source.parts[parsed.source.documents[position]].line + 1
+    for item in items_of(path, parsed):
+        line = parsed.source.parts[item.part].line + 1
         if item.identity in seen:
-            reason = (
-                f"in the {side}: {resource_name(document)} is there twice, from line {seen[item.identity]} and {line}"
-            )
+            name = resource_name(item.document)
+            reason = f"in the {side}: {name} is there twice, from line {seen[item.identity]} and {line}"
             hint = "remove or rename one of them; a `kpt-merge` comment counts as the name"
             raise InvalidPackage(path, reason, hint)
         seen[item.identity] = line

@@ -146,6 +146,16 @@ def test_a_second_version_of_a_resource_is_the_same_one() -> None:
     assert result == upstream.replace(b"b: 1", b"b: 2")
 
 
+def test_documents_without_a_name_are_told_apart_by_their_order() -> None:
+    values = b"a: 1\nb: 1\n"
+    base = config("a") + b"---\n" + values
+    upstream = config("a") + b"---\n" + config("new") + b"---\n" + values.replace(b"a: 1", b"a: 2")
+    local = base.replace(b"b: 1", b"b: 2")
+    outcome = update(*(package(a_yaml=side) for side in (base, upstream, local)))
+    assert outcome.files == package(a_yaml=upstream.replace(b"b: 1", b"b: 2"))
+    assert outcome.conflicts == ()
+
+
 # Subpackages
 
 SUB = {"sub/Kptfile": kptfile("sub"), "sub/a.yaml": B, "sub/deep/Kptfile": kptfile("deep"), "sub/deep/t.txt": b"1"}
