@@ -248,9 +248,8 @@ CLONES: Final = Policy(
     checks=(
         Check(
             "false",
-            "oldObject.metadata.name + ' is the upstream of ' + "
-            f"{_annotation('oldObject', UPSTREAM_OF_ANNOTATION)}"
-            " + ': once it is gone, what was made from it keeps its content, but cannot be upgraded from it'",
+            f"{_annotation('oldObject', UPSTREAM_OF_ANNOTATION)} + ' was made from ' + oldObject.metadata.name + ':"
+            " what was made from it keeps its content when it is gone, but cannot be upgraded from it any more'",
         ),
     ),
 )

@@ -420,7 +420,7 @@ async def test_what_others_were_made_from_is_let_go_with_a_warning(team: Team, k
     command = ("patch", *where, "--type=merge", "-p", patch) if how == "demoted" else ("delete", *where, "--wait=false")
     verb, *rest = command
     # Warnings go to stderr, and are an error for who asks for that.
-    with pytest.raises(KubectlError, match=r"blueprints.web.v1 is the upstream of shop.web.v1: once it is gone"):
+    with pytest.raises(KubectlError, match=r"shop.web.v1 was made from blueprints.web.v1: "):
         kubectl(verb, "packagerevisions", *rest, "--warnings-as-errors")
 
 

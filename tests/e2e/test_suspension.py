@@ -29,6 +29,24 @@ async def test_work_that_retries_is_left_and_taken_up_again_at_the_time_that_was
     assert UNTIL in ready["metadata"]["annotations"]
 
 
+async def test_a_script_waits_for_its_own_request(system: System, repository: str) -> None:
+    """Word for word as docs/approval.md says."""
+    name = await system.create_draft(repository, "web")
+    for token in ("1", "2"):
+        await system.kubectl(
+            "annotate", "packagerevisions", name, "--overwrite", f"porchflow.dev/reconcile-now={token}"
+        )
+        echoed = f"--for=jsonpath={{.status.observedReconcileNow}}={token}"
+        await system.kubectl("wait", "packagerevisions", name, echoed, "--timeout=60s")
+        await system.kubectl("wait", "packagerevisions", name, "--for=condition=Ready", "--timeout=60s")
+    await system.lifecycle(name, "Proposed")
+    for condition_type in ("Ready", "Rendered"):
+        await system.kubectl("wait", "packagerevisions", name, f"--for=condition={condition_type}", "--timeout=60s")
+    proposed = await system.get(name)
+    assert proposed is not None
+    assert proposed["status"]["selfLock"]["git"]["ref"] == "proposed/web/v1"
+
+
 async def test_a_deletion_waits_for_the_end_of_a_suspension(
     system: System, repository: str, git_repository: GitRepository
 ) -> None:
