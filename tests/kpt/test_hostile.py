@@ -13,23 +13,9 @@ from kpt.files import path_problem
 from kpt.resource_list import split_list
 from kpt.yaml_text import load
 from tests.kpt.rendering import Functions, config_map, kptfile, run
-from tests.kpt.yaml_documents import documents
+from tests.kpt.yaml_documents import contents
 
 relaxed = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-
-fragments = st.lists(
-    st.sampled_from(
-        [
-            "apiVersion: v1", "kind: K", "metadata:", "  name: n", "items:", "- ", "---", "...", "a: &a", "*a",
-            "<<: *a", "|", ">+", "{", "}", "[", "]", ",", "? ", ": ", "\t", "\r\n", "\n", "  ", "# c", "'", '"',
-            "!!str ", "!x", "%YAML 1.2", "\ufeff", "\u2028", "\x85", "results:", "functionConfig:",
-            "    annotations:", "config.kubernetes.io/path: ../x", "      internal.config.kubernetes.io/id: '1'",
-            "\x00", "é",
-        ]
-    ),
-    max_size=25,
-).map("".join)  # fmt: skip
-contents = st.one_of(fragments.map(str.encode), st.binary(max_size=60), documents().map(str.encode))
 
 
 @relaxed

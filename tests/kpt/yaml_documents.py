@@ -144,3 +144,21 @@ def _collections(value: Any) -> Any:
         yield value
         for item in value.values() if isinstance(value, dict) else value:
             yield from _collections(item)
+
+
+fragments = st.lists(
+    st.sampled_from(
+        [
+            "apiVersion: v1", "kind: K", "metadata:", "  name: n", "items:", "- ", "---", "...", "a: &a", "*a",
+            "<<: *a", "|", ">+", "{", "}", "[", "]", ",", "? ", ": ", "\t", "\r\n", "\n", "  ", "# c", "'", '"',
+            "!!str ", "!x", "%YAML 1.2", "\ufeff", "\u2028", "\x85", "results:", "functionConfig:",
+            "    annotations:", "config.kubernetes.io/path: ../x", "      internal.config.kubernetes.io/id: '1'",
+            "\x00", "é",
+        ]
+    ),
+    max_size=25,
+).map("".join)  # fmt: skip
+contents: st.SearchStrategy[bytes] = st.one_of(
+    fragments.map(str.encode), st.binary(max_size=60), documents().map(str.encode)
+)
+"""Anything that may be in a file: pieces of YAML in any order, any bytes, and documents."""

@@ -1,13 +1,18 @@
 """Laws that hold for every function that changes resources, on any package."""
 
+import textwrap
+
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.builtin import BUILTINS
+from functions.builtin.sdk import execute
+from kpt.resource_list import split_list
 from tests.functions.lists import config, items, run
 from tests.functions.packages import resources
+from tests.kpt.yaml_documents import contents
 
 
 def custom(kind: str, **fields: object) -> str:
@@ -70,3 +75,17 @@ def test_lines_that_mean_the_same_stay(name: str, package: list[str]) -> None:
     for item in items(reply):
         value = yaml.safe_load(item)
         assert value not in before.values() or item in before
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGS))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(content=contents, good=resources())
+def test_whatever_an_item_is_there_is_an_answer(name: str, content: bytes, good: str) -> None:
+    config = b"functionConfig:\n" + textwrap.indent(CONFIGS[name], "  ").encode()
+    listed = textwrap.indent(good, "  ").encode()[2:]
+    request = b"kind: ResourceList\nitems:\n- " + listed + b"- " + content.replace(b"\n", b"\n  ") + b"\n" + config
+    reply = execute(BUILTINS[name].run, request)
+    assert reply.exit_code in (0, 1)
+    assert reply.exit_code == 0 or reply.log
+    if reply.exit_code == 0:
+        assert split_list(reply.resource_list).items
