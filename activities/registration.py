@@ -1,5 +1,6 @@
 """Makes and mends the objects of a Repository, as a comparison with Git says."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -81,8 +82,8 @@ class Registration:
         for start in range(0, len(revisions), _CHUNK):
             chunk = revisions[start : start + _CHUNK]
             files = await self._git.read_kptfiles(self._repository.remote, [each.tree for each in chunk])
-            for revision, data in zip(chunk, files, strict=True):
-                kptfile = parse_kptfile(data)
+            kptfiles = await asyncio.to_thread(_parse_all, files)
+            for revision, kptfile in zip(chunk, kptfiles, strict=True):
                 if kptfile is None:
                     self.problems.append(f"{revision.ref}: the Kptfile of {revision.package} cannot be read")
                 yield revision, kptfile
@@ -153,3 +154,7 @@ class Registration:
             "status": status,
         }
         await self._kube.apply(PACKAGEREVISIONS, body, field_manager=manager, force=force, subresource="status")
+
+
+def _parse_all(files: Sequence[bytes | None]) -> list[Kptfile | None]:
+    return [parse_kptfile(data) for data in files]

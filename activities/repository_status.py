@@ -137,6 +137,18 @@ def failure_report(raw: Mapping[str, Any], failure: PhaseError, attempt: int) ->
     return RepositoryReport({}, (ready, reconciling))
 
 
+def progress_report(raw: Mapping[str, Any], progress: str) -> RepositoryReport:
+    """Return how a sync under way shows: a Repository that was Ready stays so, a new one is not yet."""
+    before = [Condition.model_validate(each) for each in (raw.get("status") or {}).get("conditions") or []]
+    kept = [each for each in before if each.type != ConditionType.RECONCILING]
+    if not kept:
+        # In Porch's words.
+        message = "Repository reconciliation in progress"
+        kept = [condition(ConditionType.READY, ConditionStatus.FALSE, Reason.PROGRESSING, message)]
+    reconciling = condition(ConditionType.RECONCILING, ConditionStatus.TRUE, Reason.PROGRESSING, progress)
+    return RepositoryReport({}, (*kept, reconciling))
+
+
 def condition(kind: ConditionType, status: ConditionStatus, reason: str, message: str) -> Condition:
     """Make a condition; the generation is filled in when it is applied."""
     return Condition(type=kind, status=status, reason=reason, message=message)

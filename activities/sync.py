@@ -27,6 +27,7 @@ from activities.repository_status import (
     acknowledged,
     condition,
     failure_report,
+    progress_report,
 )
 from activities.sync_rules import (
     check_places,
@@ -47,11 +48,12 @@ from api.suspension import Suspension, suspension_of
 from gitrepo.discovery import Discovery
 from gitrepo.packages import GitStore
 from kube.client import KubeClient
-from kube.errors import NotFound
+from kube.errors import KubeError, NotFound
 from kube.events import EventRecorder
 from kube.resources import PACKAGEREVISIONS, REPOSITORIES
 
 _HEARTBEAT_SECONDS = 1.0
+_SHOW_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class Progress:
 class _Run:
     """One sync of one Repository."""
 
+    asked: dict[str, Any]
+    """The Repository as it was when the sync began: what came since is for the next one."""
     raw: dict[str, Any]
     access: RepositoryAccess
     progress: Progress
@@ -135,7 +139,9 @@ class RepositorySync(SyncActivities):
         if self._is_left_alone(raw):
             return SyncResult(summary=f"left to Porch: it has no annotation {V1ALPHA2_MIGRATION_ANNOTATION}: true")
         if "deletionTimestamp" in raw["metadata"]:
-            return await self._removal.run(raw, progress.say)
+            removed = await self._removal.run(raw, progress.say)
+            await self._git.forget(raw["spec"]["git"]["repo"])
+            return removed
         suspension = suspension_of(raw["metadata"].get("annotations") or {})
         if suspension is not None and suspension.is_active(datetime.now(UTC)):
             return await self._suspended(raw, suspension)
@@ -150,7 +156,7 @@ class RepositorySync(SyncActivities):
             return SyncResult(
                 summary="the refs have not moved", revisions=(raw.get("status") or {}).get("packageCount") or 0
             )
-        return await self._compare(_Run(await self._hold(raw), access, progress))
+        return await self._compare(_Run(raw, await self._hold(raw), access, progress))
 
     def _is_left_alone(self, raw: dict[str, Any]) -> bool:
         annotations = raw["metadata"].get("annotations") or {}
@@ -182,8 +188,9 @@ class RepositorySync(SyncActivities):
         discovery = survey.discovery
         work = await asyncio.to_thread(compare, run.access, discovery.revisions, existing)
         run.problems += [*discovery.problems, *work.problems]
-        await self._register(run, work)
-        await self._look_closely(run, work)
+        async with self._shown(run):
+            await self._register(run, work)
+            await self._look_closely(run, work)
         run.rewritten = await self._rewritten(run, discovery)
         await self._report(run, discovery, survey.digest)
         return SyncResult(
@@ -192,6 +199,29 @@ class RepositorySync(SyncActivities):
             written=run.written,
             unsettled=run.unsettled,
         )
+
+    @contextlib.asynccontextmanager
+    async def _shown(self, run: _Run) -> AsyncIterator[None]:
+        """Say in the Repository's status how far the sync is: of the first one at once, of others that take long."""
+        first = not (run.raw.get("status") or {}).get("conditions")
+
+        async def show() -> None:
+            if not first:
+                await asyncio.sleep(_SHOW_SECONDS)
+            while True:
+                try:
+                    run.raw = await self._reporter.report(run.raw, progress_report(run.raw, str(run.progress)))
+                except KubeError as error:
+                    # It is a courtesy: what matters is reported at the end, or fails there.
+                    activity.logger.info("cannot say how far the sync is: %s", error)
+                await asyncio.sleep(_SHOW_SECONDS)
+
+        task = asyncio.create_task(show())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _existing(self, access: RepositoryAccess, namespace: str) -> dict[str, Existing]:
         objects = self._kube.list_all(PACKAGEREVISIONS, namespace, field_selector=f"spec.repository={access.name}")
@@ -253,7 +283,7 @@ class RepositorySync(SyncActivities):
             raw,
             RepositoryReport(
                 {
-                    **handled_by(run.raw, raw),
+                    **handled_by(run.asked, raw),
                     "lastFullSyncTime": timestamp(now),
                     "nextFullSyncTime": timestamp(next_full_sync(raw, now, self._options.full_sync)),
                     "packageCount": len(discovery.revisions) or None,

@@ -104,6 +104,16 @@ class RepositoryCache:
         except _DAMAGE as error:
             raise GitUnavailable(f"the local Git cache does not work: {error}; see GIT_CACHE_DIR") from error
 
+    def discard(self) -> bool:
+        """Delete the repository unless somebody uses it now; at its next use it is made again."""
+        with self._lock:
+            if self._lent:
+                return False
+            self._generation += 1
+            self._idle.clear()
+            shutil.rmtree(self._path, ignore_errors=True)
+            return True
+
     def list_refs(self, repo: pygit2.Repository, remote: Remote) -> Refs:
         """Ask the remote for its branches and tags."""
         self.listings += 1

@@ -1,6 +1,7 @@
 """Packages in Git: what the activities call."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from gitrepo.errors import GitNotFound
 from gitrepo.host_key_types import keep_host_keys_in
 from gitrepo.publishing import Delete, DeleteFromBranch, ProposeDeletion, Publish
 from gitrepo.push import Change, PushResult, PushStats
-from gitrepo.refs import HEADS, TAGS, UNNUMBERED, PackageLocation, branch_ref, short_ref
+from gitrepo.refs import HEADS, TAGS, UNNUMBERED, InvalidName, PackageLocation, branch_ref, short_ref
 from gitrepo.remote import Remote
 from gitrepo.snapshots import Edit, Snapshot, Stored, edit_tree, read_stored, take_snapshot
 from gitrepo.state import Knowledge, PackageState, needed_refs, read_state
@@ -286,6 +287,15 @@ class GitStore:
     async def read_kptfiles(self, remote: Remote, trees: Sequence[str]) -> list[bytes | None]:
         """Read the Kptfiles of packages that a survey found, by the packages' trees."""
         return await read_kptfiles(self._connection(remote), trees)
+
+    async def forget(self, url: str) -> None:
+        """Delete what is kept of a repository that nobody seems to need any more; what is used now stays."""
+        with contextlib.suppress(InvalidName):
+            address = Remote(url).address
+            self._discovered.pop(address, None)
+            if address in self._caches:
+                cache, _ = self._caches[address]
+                await asyncio.to_thread(cache.discard)
 
     async def holds_commit(self, remote: Remote, tip: str, commit: str) -> bool:
         """Tell whether the branch that a survey found at `tip` still holds a commit."""

@@ -68,6 +68,10 @@ class Syncs:
         """The same, with counts of its own."""
         return replace(self)
 
+    def cached(self) -> list[str]:
+        """The Git caches on the disk."""
+        return [path.name for path in self.world.folder.glob("git-cache/*/*.git")]
+
     async def written(self) -> None:
         """Bring to Git what was collected."""
         await asyncio.to_thread(self.porch.write, self.world.git.path)

@@ -245,8 +245,10 @@ async def test_a_deleted_repository_takes_its_objects_along_and_leaves_git(syncs
     assert reason(await syncs.repository(), "Ready") == "False/Deleting"
 
     await syncs.world.patch(name, {"metadata": {"finalizers": []}})
+    assert syncs.cached()
     result = await syncs.sync()
     assert "Git keeps what it holds" in result.summary
+    assert not syncs.cached(), "its cache is gone"
     assert await syncs.objects() == {}
     assert syncs.world.git.refs() == refs
     with pytest.raises(NotFound):

@@ -52,6 +52,28 @@ async def test_what_porch_wrote_appears_with_full_status_and_needs_no_workflow(s
     assert second["metadata"]["ownerReferences"][0]["uid"] == (await syncs.repository())["metadata"]["uid"]
 
 
+async def test_what_porchflow_wrote_reads_back_as_the_same_objects(syncs: Syncs) -> None:
+    world = syncs.world
+    first = await world.published("v1")
+    draft = await world.draft("v2")
+    before = {name: await world.get(name) for name in (first, draft)}
+    for name in before:
+        await world.delete_whatever_it_takes(name)
+
+    await syncs.sync("blueprints")
+
+    for name, obj in before.items():
+        again = await world.get(name)
+        spec = {key: value for key, value in obj["spec"].items() if key != "source"}
+        assert again["spec"] == spec
+        for field in ("selfLock", "revision", "publishedAt"):
+            assert again["status"].get(field) == obj["status"].get(field), field
+        for field in ("labels", "finalizers", "ownerReferences"):
+            assert again["metadata"][field] == obj["metadata"][field], field
+        assert not needs_reconcile(again)
+    assert latest(await syncs.objects()) == [first]
+
+
 async def test_a_second_sync_writes_nothing_and_a_third_what_changed(syncs: Syncs) -> None:
     for number in range(5):
         syncs.porch.publish(f"app-{number}", 1, "v1")
