@@ -1,4 +1,4 @@
-"""What the PackageRevisions of a cluster say about themselves, for one screen."""
+"""What the PackageRevisions and Repositories of a cluster say about themselves, for one screen."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,8 +10,9 @@ from pydantic import BaseModel, Field
 from api.conditions import ConditionType, Reason
 from api.packagerevision import Lifecycle
 from kube.client import KubeClient
-from kube.resources import PACKAGEREVISIONS
+from kube.resources import PACKAGEREVISIONS, REPOSITORIES
 from watcher.needs import needs_reconcile
+from watcher.syncs import asks_for_sync
 
 
 class Standing(StrEnum):
@@ -41,6 +42,22 @@ class Item(BaseModel):
     message: str = ""
 
 
+class RepositoryItem(BaseModel):
+    """One Repository and its syncs."""
+
+    namespace: str
+    name: str
+    standing: Standing
+    revisions: int = 0
+    """Package revisions that its last sync found."""
+    last_sync: str = ""
+    """When its objects were compared with Git last."""
+    next_sync: str = ""
+    """When they are compared next, whether or not anything moves in Git."""
+    reason: str = ""
+    message: str = ""
+
+
 class Overview(BaseModel):
     """All objects of a cluster."""
 
@@ -48,10 +65,12 @@ class Overview(BaseModel):
     lifecycles: dict[str, int] = Field(default_factory=dict)
     items: list[Item] = Field(default_factory=list)
     """Those that are not converged, in the order in which people should look at them."""
+    repositories: list[RepositoryItem] = Field(default_factory=list)
+    """All, in the same order."""
 
 
 async def read_overview(client: KubeClient) -> Overview:
-    """Read all PackageRevisions.
+    """Read all PackageRevisions and Repositories.
 
     Raises:
         KubeError: The API server does not answer, or does not serve them.
@@ -65,9 +84,39 @@ async def read_overview(client: KubeClient) -> Overview:
         lifecycles[item.lifecycle] += 1
         if item.standing is not Standing.CONVERGED:
             items.append(item)
-    order = list(Standing)
-    items.sort(key=lambda item: (order.index(item.standing), item.namespace, item.name))
-    return Overview(counts=dict(standings), lifecycles=dict(lifecycles), items=items)
+    repositories = [describe_repository(obj) async for obj in client.list_all(REPOSITORIES)]
+    return Overview(
+        counts=dict(standings),
+        lifecycles=dict(lifecycles),
+        items=sorted(items, key=_order),
+        repositories=sorted(repositories, key=_order),
+    )
+
+
+def _order(item: Item | RepositoryItem) -> tuple[int, str, str]:
+    return list(Standing).index(item.standing), item.namespace, item.name
+
+
+def describe_repository(obj: Mapping[str, Any]) -> RepositoryItem:
+    """Say how a raw Repository and its syncs stand."""
+    metadata, status = obj["metadata"], obj.get("status") or {}
+    conditions = {condition["type"]: condition for condition in status.get("conditions") or []}
+    standing, condition = _troubled(conditions)
+    if standing is None:
+        standing = Standing.IN_PROGRESS if asks_for_sync(obj) else Standing.CONVERGED
+        ready = conditions.get(ConditionType.READY, {})
+        # What was left out of a sync is told by the condition that says that all is well.
+        condition = {} if ready.get("reason") == Reason.READY else ready
+    return RepositoryItem(
+        namespace=metadata.get("namespace", ""),
+        name=metadata["name"],
+        standing=standing,
+        revisions=status.get("packageCount") or 0,
+        last_sync=status.get("lastFullSyncTime", ""),
+        next_sync=status.get("nextFullSyncTime", ""),
+        reason=condition.get("reason", ""),
+        message=condition.get("message", ""),
+    )
 
 
 def describe(obj: Mapping[str, Any]) -> Item:
@@ -89,18 +138,26 @@ def _standing(
     obj: Mapping[str, Any], conditions: Mapping[str, Mapping[str, str]]
 ) -> tuple[Standing, Mapping[str, str]]:
     """Return how an object stands and the condition that says so, which may be empty."""
-    if stalled := _when_true(conditions, ConditionType.STALLED):
-        return Standing.STALLED, stalled
-    if reconciling := _when_true(conditions, ConditionType.RECONCILING):
-        return _RECONCILING.get(reconciling.get("reason", ""), Standing.IN_PROGRESS), reconciling
-    if suspended := _when_true(conditions, ConditionType.SUSPENDED):
-        return Standing.SUSPENDED, suspended
+    standing, condition = _troubled(conditions)
+    if standing is not None:
+        return standing, condition
     if needs_reconcile(obj):
         return Standing.IN_PROGRESS, {}
     lifecycle = (obj.get("spec") or {}).get("lifecycle")
     if lifecycle in {Lifecycle.PROPOSED, Lifecycle.DELETION_PROPOSED}:
         return Standing.APPROVAL, {"message": _APPROVALS[lifecycle]}
     return Standing.CONVERGED, {}
+
+
+def _troubled(conditions: Mapping[str, Mapping[str, str]]) -> tuple[Standing | None, Mapping[str, str]]:
+    """Return what a condition says of trouble or work, if one does, and that condition."""
+    if stalled := _when_true(conditions, ConditionType.STALLED):
+        return Standing.STALLED, stalled
+    if reconciling := _when_true(conditions, ConditionType.RECONCILING):
+        return _RECONCILING.get(reconciling.get("reason", ""), Standing.IN_PROGRESS), reconciling
+    if suspended := _when_true(conditions, ConditionType.SUSPENDED):
+        return Standing.SUSPENDED, suspended
+    return None, {}
 
 
 def _when_true(conditions: Mapping[str, Mapping[str, str]], kind: ConditionType) -> Mapping[str, str]:

@@ -48,7 +48,7 @@ class PartStatus(BaseModel):
 )
 @click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", help="How to print.")
 def status(*, kubeconfig: Path | None, output: Literal["text", "json"], **flags: Any) -> None:  # noqa: ANN401 - any setting
-    """Show what runs, and which objects are in progress, retrying, stalled or waiting for approval.
+    """Show what runs, how Repositories are synced, and which objects need work or somebody's attention.
 
     The exit code is 1 when something that should run is down.
     """
@@ -143,6 +143,9 @@ def _print(
         console.print(problem, style="red", markup=False)
     if objects:
         console.print()
+        if objects.repositories:
+            console.print(_repositories_table(objects))
+            console.print()
         console.print(_counts(objects))
         if objects.items:
             console.print(_items_table(objects))
@@ -157,6 +160,26 @@ def _parts_table(parts: list[PartStatus]) -> "RenderableType":
     for part in parts:
         state = "[green]up[/]" if part.up else "[bold red]down[/]"
         table.add_row(part.name, state, str(part.pid), part.address, str(part.restarts or ""))
+    return table
+
+
+def _repositories_table(objects: "Overview") -> "RenderableType":
+    from rich.markup import escape  # noqa: PLC0415 - see above
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("REPOSITORY", "NAMESPACE", "SYNC", "REVISIONS", "LAST", "NEXT"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("REASON AND MESSAGE", overflow="fold")
+    for item in objects.repositories[:_ROWS]:
+        said = ": ".join(part for part in (item.reason, item.message) if part)
+        standing = f"[{_STYLES[item.standing]}]{item.standing}[/]"
+        row = (item.name, item.namespace, standing, str(item.revisions), item.last_sync, item.next_sync)
+        table.add_row(*row, escape(said))
+    if len(objects.repositories) > _ROWS:
+        table.add_row(
+            f"and {len(objects.repositories) - _ROWS} more", "", "", "", "", "", "kubectl get repositories -A"
+        )
     return table
 
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from cli.overview import Standing, describe, read_overview
+from cli.overview import Standing, describe, describe_repository, read_overview
 from kube.client import KubeClient
 from kube.resources import PACKAGEREVISIONS
 from tests.servers.control_plane import ControlPlane
@@ -70,6 +70,29 @@ def test_an_object_that_is_being_deleted_says_so() -> None:
         "Published", READY, deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["porch.kpt.dev/packagerevisions"]
     )
     assert (describe(obj).lifecycle, describe(obj).standing) == ("Deleting", Standing.IN_PROGRESS)
+
+
+def repository(*conditions: tuple[str, str, str, str], **metadata: Any) -> dict[str, Any]:
+    made = revision("", *conditions, **metadata)
+    made["status"] |= {"packageCount": 7, "lastFullSyncTime": "2026-01-01T00:00:00Z"}
+    return made | {"spec": {"type": "git"}}
+
+
+@pytest.mark.parametrize(
+    ("obj", "standing", "said"),
+    [
+        (repository(("Ready", "True", "Ready", "Repository Ready")), Standing.CONVERGED, ""),
+        (repository(("Ready", "True", "RegisteredInPart", "1 left out")), Standing.CONVERGED, "1 left out"),
+        (repository(("Ready", "True", "Ready", "Repository Ready"), generation=3), Standing.IN_PROGRESS, ""),
+        (repository(NOT_READY, ("Stalled", "True", "GitAuthFailed", "refused")), Standing.STALLED, "refused"),
+        (repository(NOT_READY, ("Reconciling", "True", "Waiting", "for a Secret")), Standing.WAITING, "for a Secret"),
+        (repository(NOT_READY, ("Suspended", "True", "Suspended", "the audit")), Standing.SUSPENDED, "the audit"),
+    ],
+)
+def test_how_a_repository_is_synced(obj: dict[str, Any], standing: Standing, said: str) -> None:
+    item = describe_repository(obj)
+    assert (item.standing, item.message, item.revisions) == (standing, said, 7)
+    assert item.last_sync == "2026-01-01T00:00:00Z"
 
 
 async def test_the_objects_of_a_cluster_are_counted(control_plane: ControlPlane, namespace: str) -> None:
