@@ -12,7 +12,7 @@ from bench.runs import RunCosts
 from bench.usage import Usage
 from bench.workloads import Timing
 
-PORCH_RATES = {"init": 5.9, "publish": 3.4, "clone": 3.6}
+PORCH_RATES = {"init": 5.9, "publish": 3.4, "clone": 3.6, "register": 6.7}
 """Objects per second of Porch, 50 objects, 4 cores, Git over HTTP on loopback: section 8 of the design.
 
 Its upgrades were not measured.

@@ -28,7 +28,7 @@ from cli.stack.settings import StackSettings, load_stack_settings
 from cli.stack.state import StackRecord, StateFolder
 from kube.client import KubeClient
 
-WORKLOADS = ("init", "publish", "clone", "upgrade")
+WORKLOADS = ("init", "publish", "clone", "upgrade", "register")
 _NEEDS = {"publish": "init", "upgrade": "clone"}
 """What a workload works on is what another one made."""
 
@@ -54,7 +54,7 @@ class Measurement:
         results = []
         for size in sizes:
             for workload in _with_needs(workloads):
-                kind = "clone" if workload in {"clone", "upgrade"} else "burst"
+                kind = {"clone": "clone", "upgrade": "clone", "register": "package"}.get(workload, "burst")
                 packages = [f"{kind}-{size}-{number}" for number in range(1, size + 1)]
                 await self._prepare(workload, packages)
                 say("bench", f"{workload} of {size} objects")
@@ -67,6 +67,8 @@ class Measurement:
         """Make what a workload starts from and does not measure."""
         if workload == "clone":
             await self._bench.prepare_upstream()
+        if workload == "register":
+            await self._bench.prepare_published(packages)
         if workload == "upgrade":
             await self._bench.publish(packages)
             await until_quiet(self._temporal)
@@ -79,8 +81,10 @@ class Measurement:
         parts, pushed = used_since(before, usage_of(self._stack)), await self._pushes() - pushes
         workspace = UPGRADED if workload == "upgrade" else WORKSPACE
         names = [object_name(package, workspace) for package in packages]
+        if workload == "register":
+            names = self._bench.registered(packages)
         costs = await run_costs(self._temporal, NAMESPACE, names, since)
-        return Result(workload, len(packages), timing, pushed, costs, parts)
+        return Result(workload, len(names), timing, pushed, costs, parts)
 
     async def _pushes(self) -> int:
         async with aiohttp.ClientSession(trust_env=False) as session:

@@ -14,6 +14,8 @@ from api.names import (
     REPOSITORY_API_VERSION,
 )
 from bench.follow import BenchError, Follower, Object, is_ready, is_rendered
+from bench.published import WORKSPACE as PUBLISHED
+from bench.published import write_published
 from bench.upstream import PACKAGE as UPSTREAM
 from bench.upstream import push_revision
 from cli.demo.repository import ensure_repository, git
@@ -52,12 +54,19 @@ class Bench:
     async def prepare(self) -> None:
         """Register a fresh repository of one commit, and make one package so that every part has worked once."""
         await asyncio.to_thread(ensure_repository, self._git_root, self._git_url, REPOSITORY)
-        spec = {"type": "git", "git": {"repo": self._url, "branch": "main"}}
-        metadata = {"name": REPOSITORY, "namespace": NAMESPACE}
-        manifest = {"apiVersion": REPOSITORY_API_VERSION, "kind": "Repository", "metadata": metadata, "spec": spec}
-        await self._client.create(REPOSITORIES, manifest)
+        await self._register(REPOSITORY)
         await self.init(["warm-up"])
         await self.publish(["warm-up"])
+
+    async def _register(self, name: str) -> None:
+        spec = {"type": "git", "git": {"repo": f"{self._git_url}/{name}.git", "branch": "main"}}
+        metadata = {"name": name, "namespace": NAMESPACE}
+        manifest = {"apiVersion": REPOSITORY_API_VERSION, "kind": "Repository", "metadata": metadata, "spec": spec}
+        await self._client.create(REPOSITORIES, manifest)
+
+    async def prepare_published(self, packages: list[str]) -> None:
+        """Make a repository in which the packages are published already."""
+        await asyncio.to_thread(write_published, self._git_root, _registered_as(packages), packages)
 
     async def prepare_upstream(self) -> None:
         """Publish two revisions of the package that is cloned and upgraded to."""
@@ -104,6 +113,24 @@ class Bench:
         sources = [{"upgrade": {**named, "currentPackage": {"name": object_name(package)}}} for package in packages]
         return await self._create(packages, sources, UPGRADED)
 
+    async def register(self, packages: list[str]) -> Timing:
+        """Register a repository of published packages; done when the last of its objects is Ready.
+
+        Raises:
+            BenchError: One of them did not appear.
+        """
+        started = time.monotonic()
+        await self._register(_registered_as(packages))
+        await self._follower.until(self.registered(packages), "Ready", is_ready)
+        seconds = time.monotonic() - started
+        return Timing(seconds, {"registered": seconds})
+
+    @staticmethod
+    def registered(packages: list[str]) -> list[str]:
+        """Return the names of the objects of a registered repository: the revisions, and the packages on its branch."""
+        name = _registered_as(packages)
+        return [f"{name}.{package}.{workspace}" for package in packages for workspace in (PUBLISHED, "main")]
+
     async def _create(self, packages: list[str], source: Object | list[Object], workspace: str) -> Timing:
         sources = source if isinstance(source, list) else [source] * len(packages)
         drafts = [_draft(package, one, workspace) for package, one in zip(packages, sources, strict=True)]
@@ -147,6 +174,10 @@ class Bench:
         missing = sorted(set(wanted) - set(existing.splitlines()))
         if missing:
             raise BenchError(f"{len(missing)} refs are missing in Git although the objects are Ready: {missing[0]}")
+
+
+def _registered_as(packages: list[str]) -> str:
+    return f"registered-{len(packages)}"
 
 
 def _has_rendered(pushed: str, obj: Object) -> bool:

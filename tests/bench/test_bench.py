@@ -32,15 +32,16 @@ def test_a_small_burst_has_consistent_figures(server_binaries: dict[str, Path]) 
     done = bench("--objects", str(N), "--workers", "1", "--json")
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    init, publish, clone, upgrade = report["results"]
-    assert [result["workload"] for result in report["results"]] == ["init", "publish", "clone", "upgrade"]
+    init, publish, clone, upgrade, register = report["results"]
+    assert [result["workload"] for result in report["results"]] == ["init", "publish", "clone", "upgrade", "register"]
     for result in report["results"]:
-        assert result["objects"] == N
-        assert result["rate"] == pytest.approx(N / result["timing"]["seconds"])
+        objects = 2 * N if result is register else N
+        assert result["objects"] == objects
+        assert result["rate"] == pytest.approx(objects / result["timing"]["seconds"])
         assert sum(result["timing"]["split"].values()) == pytest.approx(result["timing"]["seconds"])
         porch = PORCH_RATES.get(result["workload"])
         assert result["ratio"] == (pytest.approx(result["rate"] / porch) if porch else None)
-        assert result["pushes_per_object"] == result["pushes"] / N
+        assert result["pushes_per_object"] == result["pushes"] / objects
         assert set(result["parts"]) == PARTS
         assert all(part["cpu_seconds"] >= 0 and part["peak_mib"] > 0 for part in result["parts"].values())
         assert result["parts"]["worker-1"]["cpu_seconds"] > 0
@@ -56,6 +57,7 @@ def test_a_small_burst_has_consistent_figures(server_binaries: dict[str, Path]) 
     for result in (clone, upgrade):
         assert 2 <= result["pushes"] <= 2 * N, "the draft, and its rendering"
         assert result["costs"]["runs"] == 1
+    assert (register["pushes"], register["costs"]["runs"]) == (0, 0), "what is found in Git needs no workflow"
     conditions = report["conditions"]
     assert conditions["workers"] == 1
     assert set(conditions["versions"]) == {"Python", "temporalio", "git", "etcd", "kube-apiserver", "temporal"}
