@@ -23,6 +23,7 @@ class CountingClient(KubeClient):
         super().__init__(*args, **kwargs)
         self.created: list[str] = []
         self.patched: list[str] = []
+        self.ends_after = 0
 
     @property
     def writes(self) -> int:
@@ -32,11 +33,18 @@ class CountingClient(KubeClient):
         self.created.clear()
         self.patched.clear()
 
+    def _live(self) -> None:
+        """End who writes as if the process had ended, once it has written as often as it may."""
+        if self.ends_after and self.writes >= self.ends_after:
+            raise asyncio.CancelledError
+
     async def create(self, resource: Any, body: Any, **kwargs: Any) -> Object:
+        self._live()
         self.created.append(body["metadata"]["name"])
         return await super().create(resource, body, **kwargs)
 
     async def _patch(self, resource: Any, namespace: Any, name: str, *args: Any, **kwargs: Any) -> Object:
+        self._live()
         self.patched.append(f"{resource.kind} {name}")
         return await super()._patch(resource, namespace, name, *args, **kwargs)
 

@@ -1,5 +1,9 @@
 """Syncs on a real API server and real Git."""
 
+import asyncio
+
+import pytest
+
 from kube.client import Object
 from tests.activities.syncing import Syncs
 from tests.gitrepo.porch_layout import kptfile
@@ -88,6 +92,26 @@ async def test_a_second_sync_writes_nothing_and_a_third_what_changed(syncs: Sync
     changed = await syncs.sync()
     assert changed.written == 1
     assert syncs.kube.patched == ["PackageRevision porch.app-3.main", "Repository porch"]
+
+
+@pytest.mark.parametrize("writes", [1, 2, 5, 9])
+async def test_a_sync_that_was_killed_is_finished_by_the_next(syncs: Syncs, writes: int) -> None:
+    for number in range(3):
+        syncs.porch.publish(f"app-{number}", 1, "v1")
+    await syncs.written()
+    syncs.kube.ends_after = writes
+    with pytest.raises(asyncio.CancelledError):
+        await syncs.sync(writes_at_once=2)
+    made = len(await syncs.objects())
+    syncs.kube.ends_after = 0
+
+    await syncs.sync()
+
+    assert len(syncs.kube.created) == 6 - made, "what was made is found again"
+    objects = await syncs.objects()
+    assert len(objects) == 6
+    assert not any(map(needs_reconcile, objects.values()))
+    assert latest(objects) == [f"porch.app-{number}.v1" for number in range(3)]
 
 
 async def test_what_a_sync_left_half_done_is_finished_by_the_next(syncs: Syncs) -> None:

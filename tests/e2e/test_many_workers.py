@@ -43,8 +43,8 @@ async def test_three_workers_sync_and_publish_and_one_is_killed(
         assert sorted(ref for ref in refs if ref.startswith("refs/tags/new/")) == [
             f"refs/tags/new/v{number}" for number in (1, 2, 3)
         ]
-        approvals = [each for each in await asyncio.to_thread(git.log, "main") if "new/" in each]
-        assert sorted(approvals) == [f"Approving package revision new/{number}" for number in (1, 2, 3)]
+        messages = [await asyncio.to_thread(git.git, "log", "-1", "--format=%B", f"new/v{n}") for n in (1, 2, 3)]
+        assert sorted(each.split('"workspaceName":"')[1][:2] for each in messages) == ["w0", "w1", "w2"]
     for name in ("one", "two"):
         await system.kubectl("annotate", "repository", name, "porchflow.dev/reconcile-now=last")
     await eventually(lambda: _synced(system, "last"), what="the last syncs", timeout=60)
