@@ -85,7 +85,9 @@ class Finalizer:
             return True
         repository = await self._repositories.raw(metadata["namespace"], spec.repository)
         # A Repository that is being deleted takes its objects along, and nothing of what Git holds.
-        return repository is None or "deletionTimestamp" in repository["metadata"]
+        if repository is None or "deletionTimestamp" in repository["metadata"]:
+            return True
+        return self._repositories.is_left_to_porch(repository)
 
     async def _release(self, obj: dict[str, Any], summary: str) -> PhaseResult:
         """Remove our finalizer and nothing else."""

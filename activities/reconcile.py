@@ -30,10 +30,20 @@ class PhaseActivities(ReconcileActivities):
     """What a worker registers. Holds clients and short-lived caches only: any worker can run any phase."""
 
     def __init__(
-        self, *, kube: KubeClient, git: GitStore, evaluator: Evaluator, events: EventRecorder, default_image_prefix: str
+        self,
+        *,
+        kube: KubeClient,
+        git: GitStore,
+        evaluator: Evaluator,
+        events: EventRecorder,
+        default_image_prefix: str,
+        annotated_only: bool = False,
     ) -> None:
-        """Take the clients; closing them is the caller's."""
-        repositories = Repositories(kube)
+        """Take the clients; closing them is the caller's.
+
+        With `annotated_only`, Repositories without the annotation of v1alpha2 are left to the Porch that runs besides.
+        """
+        repositories = Repositories(kube, annotated_only=annotated_only)
         reporter = StatusReporter(kube, events)
         latest = LatestLabel(kube)
         seen = JustSeen()

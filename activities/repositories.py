@@ -9,7 +9,7 @@ from activities.credentials import SSH_AUTH, GitSecret, read_bundle, read_secret
 from activities.failures import Stalled, Waiting
 from activities.looks import Looks
 from api.conditions import ConditionType, Reason
-from api.names import ca_bundle_name
+from api.names import V1ALPHA2_MIGRATION_ANNOTATION, ca_bundle_name
 from api.repository import Repository
 from gitrepo.commits import Author
 from gitrepo.errors import sanitize
@@ -40,8 +40,9 @@ class RepositoryAccess:
 class Repositories:
     """Looks up Repository objects and Secrets, as they are at the time of the question."""
 
-    def __init__(self, kube: KubeClient) -> None:
-        """Take the API client."""
+    def __init__(self, kube: KubeClient, *, annotated_only: bool = False) -> None:
+        """Take the API client, and whether Repositories without the annotation of v1alpha2 are left to Porch."""
+        self._annotated_only = annotated_only
         self._looks = Looks(kube, REPOSITORIES)
         self._secrets = Looks(kube, SECRETS)
 
@@ -52,6 +53,11 @@ class Repositories:
             KubeError: The API server cannot be reached or refuses.
         """
         return await self._looks.get(namespace, name)
+
+    def is_left_to_porch(self, raw: dict[str, Any]) -> bool:
+        """Whether a raw Repository is none of ours: neither its objects nor its Git are touched."""
+        annotations = raw["metadata"].get("annotations") or {}
+        return self._annotated_only and annotations.get(V1ALPHA2_MIGRATION_ANNOTATION) != "true"
 
     async def context(self, namespace: str, name: str, *secrets: str) -> str:
         """Return a digest that changes when the Repository appears, goes or gets another spec, and with its Secret.
@@ -66,6 +72,8 @@ class Repositories:
             return ""
         metadata, git = raw["metadata"], raw["spec"].get("git") or {}
         versions = [f"{metadata['uid']}/{metadata.get('generation', 0)}"]
+        if self.is_left_to_porch(raw):
+            versions.append("left to Porch")
         for secret in filter(None, ((git.get("secretRef") or {}).get("name"), *secrets)):
             found = await self._secrets.get(namespace, secret)
             versions.append(found["metadata"]["resourceVersion"] if found else "")
@@ -84,6 +92,12 @@ class Repositories:
                 Reason.REPOSITORY_NOT_FOUND,
                 f"waiting for Repository {name!r}: there is none in namespace {namespace!r}; register it, or correct"
                 " spec.repository",
+            )
+        if self.is_left_to_porch(raw):
+            raise Waiting(
+                Reason.REPOSITORY_NOT_MIGRATED,
+                f"waiting for Repository {name!r} to be migrated: it is left to Porch until it has the annotation"
+                f" {V1ALPHA2_MIGRATION_ANNOTATION}: true (porchflow migrate apply sets it)",
             )
         _check_usable(raw)
         return await self.opened(raw)

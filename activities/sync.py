@@ -113,7 +113,7 @@ class RepositorySync(SyncActivities):
         self._git = git
         self._events = events
         self._options = options or SyncOptions()
-        self._repositories = Repositories(kube)
+        self._repositories = Repositories(kube, annotated_only=self._options.annotated_only)
         self._reporter = RepositoryReporter(kube, events)
         self._objects = StatusReporter(kube, events)
         self._removal = Removal(kube, self._reporter, at_once=self._options.writes_at_once)
@@ -136,7 +136,7 @@ class RepositorySync(SyncActivities):
     async def _sync(self, raw: dict[str, Any] | None, progress: Progress) -> SyncResult:
         if raw is None:
             return SyncResult(summary="the Repository is gone")
-        if self._is_left_alone(raw):
+        if self._repositories.is_left_to_porch(raw):
             return SyncResult(summary=f"left to Porch: it has no annotation {V1ALPHA2_MIGRATION_ANNOTATION}: true")
         if "deletionTimestamp" in raw["metadata"]:
             removed = await self._removal.run(raw, progress.say)
@@ -157,10 +157,6 @@ class RepositorySync(SyncActivities):
                 summary="the refs have not moved", revisions=(raw.get("status") or {}).get("packageCount") or 0
             )
         return await self._compare(_Run(raw, await self._hold(raw), access, progress))
-
-    def _is_left_alone(self, raw: dict[str, Any]) -> bool:
-        annotations = raw["metadata"].get("annotations") or {}
-        return self._options.annotated_only and annotations.get(V1ALPHA2_MIGRATION_ANNOTATION) != "true"
 
     async def _suspended(self, raw: dict[str, Any], suspension: Suspension) -> SyncResult:
         reason, message = suspension.reason, suspension.message

@@ -58,6 +58,7 @@ class Reason(StrEnum):
     INVALID_REPOSITORY = "InvalidRepository"
     INVALID_SECRET = "InvalidSecret"  # noqa: S105 - a reason, not a secret
     REPOSITORY_NOT_FOUND = "RepositoryNotFound"
+    REPOSITORY_NOT_MIGRATED = "RepositoryNotMigrated"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret
     SOURCE_NOT_FOUND = "SourceNotFound"
     SOURCE_NOT_PUBLISHED = "SourceNotPublished"

@@ -12,6 +12,7 @@ _COMMANDS = {
     "status": "cli.commands.status:status",
     "diff": "cli.commands.diff:diff",
     "render": "cli.commands.render:render",
+    "migrate": "cli.commands.migrate:migrate",
     "worker": "cli.commands.worker:worker",
     "watcher": "cli.commands.watcher:watcher",
     "function-runner": "cli.commands.function_runner:function_runner",

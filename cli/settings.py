@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     )
     annotated_repositories_only: bool = Field(
         default=False,
-        description="sync only Repositories with the annotation porch.kpt.dev/v1alpha2-migration: true, where Porch"
+        description="touch only Repositories with the annotation porch.kpt.dev/v1alpha2-migration: true, where Porch"
         " runs besides",
     )
     cached_workflows: int = Field(1000, ge=0, description="workflow runs a worker keeps in memory; 0 replays each task")

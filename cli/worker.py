@@ -96,7 +96,12 @@ async def open_activities(settings: Settings, kube: KubeClient) -> AsyncIterator
         stack.push_async_callback(events.aclose)
         evaluator = await _open_evaluator(settings, stack)
         phases = PhaseActivities(
-            kube=kube, git=git, evaluator=evaluator, events=events, default_image_prefix=settings.default_image_prefix
+            kube=kube,
+            git=git,
+            evaluator=evaluator,
+            events=events,
+            default_image_prefix=settings.default_image_prefix,
+            annotated_only=settings.annotated_repositories_only,
         )
         yield Activities(phases, RepositorySync(kube=kube, git=git, events=events, options=_sync_options(settings)))
 

@@ -65,6 +65,8 @@ class World:
     store: GitStore
     events: EventRecorder
     folder: Path
+    beside_porch: bool = False
+    """Whether Repositories without the annotation of v1alpha2 are left to a Porch."""
 
     def activities(self, evaluator: Evaluator | None = None) -> PhaseActivities:
         return PhaseActivities(
@@ -73,6 +75,7 @@ class World:
             evaluator=evaluator or LocalEvaluator(),
             events=self.events,
             default_image_prefix="ghcr.io/kptdev/krm-functions-catalog/",
+            annotated_only=self.beside_porch,
         )
 
     async def run(

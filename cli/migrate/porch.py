@@ -1,0 +1,61 @@
+"""What Porch's v1alpha1 API serves (porch.md 1.4, 1.5)."""
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from api.names import CONTENT_API_VERSION, PACKAGE_REVISION_KIND, PACKAGE_REVISION_PLURAL, PORCH_GROUP
+from cli.migrate.models import Revision
+from kube.client import KubeClient
+from kube.resources import Resource
+
+_VERSION: Final = CONTENT_API_VERSION.partition("/")[2]
+V1ALPHA1_REVISIONS: Final = Resource(PORCH_GROUP, _VERSION, PACKAGE_REVISION_PLURAL, PACKAGE_REVISION_KIND)
+V1ALPHA1_RESOURCES: Final = Resource(PORCH_GROUP, _VERSION, "packagerevisionresources", "PackageRevisionResources")
+
+_OWN = ("kpt.dev/", "porch.kpt.dev/", "internal.kpt.dev/", "kubectl.kubernetes.io/")
+"""Labels and annotations with these are Porch's and kubectl's, not a user's."""
+
+
+async def revisions_of(porch: KubeClient, namespace: str, repository: str) -> AsyncIterator[tuple[str, Revision]]:
+    """Read the package revisions of a Repository, by name.
+
+    Raises:
+        KubeError: Porch cannot be reached or refuses; `NotServed` where there is none.
+    """
+    # Its field selectors differ from version to version; labels it has none. So the namespace is read.
+    async for obj in porch.list_all(V1ALPHA1_REVISIONS, namespace):
+        if (obj.get("spec") or {}).get("repository") == repository:
+            yield obj["metadata"]["name"], revision_of(obj)
+
+
+def revision_of(obj: dict[str, Any]) -> Revision:
+    """Return what counts of a raw v1alpha1 PackageRevision."""
+    spec, metadata = obj["spec"], obj["metadata"]
+    return Revision(
+        package=spec.get("packageName", ""),
+        workspace=spec.get("workspaceName", ""),
+        lifecycle=spec.get("lifecycle") or "Draft",
+        revision=_number(spec.get("revision")),
+        labels=_of_users(metadata.get("labels")),
+        annotations=_of_users(metadata.get("annotations")),
+    )
+
+
+async def content_of(porch: KubeClient, namespace: str, name: str) -> dict[str, str]:
+    """Read the files of a package revision.
+
+    Raises:
+        KubeError: Porch cannot be reached or refuses.
+    """
+    obj = await porch.get(V1ALPHA1_RESOURCES, namespace, name)
+    return dict((obj.get("spec") or {}).get("resources") or {})
+
+
+def _number(value: object) -> int:
+    """Read a revision: a number, and in older versions a text such as `v1`."""
+    text = str(value or "").removeprefix("v")
+    return int(text) if text.removeprefix("-").isdigit() else 0
+
+
+def _of_users(values: dict[str, str] | None) -> dict[str, str]:
+    return {key: value for key, value in (values or {}).items() if not key.startswith(_OWN)}

@@ -1,0 +1,178 @@
+"""What a migration does: hand a Repository over, look whether all came along, and hand it back."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from activities.repositories import Repositories
+from api.names import FINALIZER, RECONCILE_NOW_ANNOTATION, V1ALPHA2_MIGRATION_ANNOTATION
+from cli.migrate.models import Comparison, RepositoryPlan, Revision, Row
+from cli.migrate.planning import Clients
+from cli.migrate.porch import content_of
+from gitrepo.annotations import TaskType
+from gitrepo.refs import PackageLocation
+from gitrepo.trees import File
+from kube.client import Object
+from kube.errors import Conflict, NotFound
+from kube.resources import PACKAGEREVISIONS, REPOSITORIES
+
+Say = Callable[[str], None]
+"""Told what is done, a line at a time."""
+
+_LOOK_SECONDS = 0.5
+_QUIET_SECONDS = 3.0
+
+
+class MigrationError(Exception):
+    """A step could not be done; says which and what to do."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A package revision that is not as it should be."""
+
+    name: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.what}"
+
+
+async def export_drafts(clients: Clients, raw: Object, plan: RepositoryPlan, say: Say) -> None:
+    """Bring drafts and proposals that only Porch has to Git; done again it finds them there.
+
+    Raises:
+        GitError: Git refuses.
+        KubeError: Porch cannot be reached or refuses.
+    """
+    access = await Repositories(clients.kube).opened(raw)
+    for row in [row for row in plan.rows if row.is_open]:
+        revision = row.porch or Revision(package="", workspace="", lifecycle="")
+        content = await content_of(clients.porch, plan.namespace, row.name)
+        place = PackageLocation(access.directory, revision.package, revision.workspace)
+        files = {path: File(text.encode()) for path, text in content.items()}
+        draft = await clients.git.create_draft(
+            access.remote, access.branch, place, files, task=TaskType.PUSH, author=access.author
+        )
+        ref = draft.ref
+        if revision.lifecycle == "Proposed":
+            ref = (await clients.git.propose(access.remote, access.branch, place)).ref
+        row.git, row.exported = revision.model_copy(update={"ref": ref}), True
+        say(f"{row.name}: brought to Git as {ref}")
+
+
+async def hand_over(clients: Clients, plan: RepositoryPlan, *, within: float) -> None:
+    """Annotate a Repository and wait until porchflow has synced it.
+
+    Raises:
+        MigrationError: It was not synced in time; the Repository's conditions say why.
+    """
+    token = f"migrate-{uuid.uuid4().hex[:12]}"
+    annotations = {V1ALPHA2_MIGRATION_ANNOTATION: "true", RECONCILE_NOW_ANNOTATION: token}
+    await clients.kube.merge_patch(REPOSITORIES, plan.namespace, plan.name, {"metadata": {"annotations": annotations}})
+    deadline = time.monotonic() + within
+    while True:
+        raw = await clients.kube.get(REPOSITORIES, plan.namespace, plan.name)
+        status = raw.get("status") or {}
+        if status.get("observedReconcileNow") == token and _condition(status, "Ready").get("status") == "True":
+            return
+        if time.monotonic() > deadline:
+            said = _condition(status, "Ready").get("message") or "nobody has synced it: do watcher and workers run?"
+            raise MigrationError(f"Repository {plan.name!r} was not synced within {within:g} s: {said}")
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def copy_metadata(clients: Clients, plan: RepositoryPlan) -> int:
+    """Give the new objects the labels and annotations that users gave the old ones; return to how many."""
+    copied = 0
+    for row in plan.rows:
+        if row.porch is None or not (row.porch.labels or row.porch.annotations):
+            continue
+        metadata = {"labels": row.porch.labels, "annotations": row.porch.annotations}
+        try:
+            await clients.kube.merge_patch(PACKAGEREVISIONS, plan.namespace, row.name, {"metadata": metadata})
+            copied += 1
+        except NotFound:
+            continue
+    return copied
+
+
+async def differences(clients: Clients, plan: RepositoryPlan) -> list[Difference]:
+    """Compare the objects that there are with what was planned."""
+    objects = {obj["metadata"]["name"]: obj async for obj in _objects(clients, plan)}
+    return [found for row in plan.rows for found in _compared(row, objects.get(row.name))]
+
+
+async def hand_back(clients: Clients, plan: RepositoryPlan, *, within: float) -> int:
+    """Take the annotation away and remove the objects; Git stays as it is. Return how many were removed.
+
+    Raises:
+        MigrationError: Objects are kept by others, or made again.
+    """
+    annotations = {V1ALPHA2_MIGRATION_ANNOTATION: None, RECONCILE_NOW_ANNOTATION: None}
+    await clients.kube.merge_patch(REPOSITORIES, plan.namespace, plan.name, {"metadata": {"annotations": annotations}})
+    removed: set[str] = set()
+    deadline, quiet_since = time.monotonic() + within, time.monotonic()
+    while time.monotonic() - quiet_since < _QUIET_SECONDS:
+        # A sync that was under way may make some more.
+        async for obj in _objects(clients, plan):
+            quiet_since = time.monotonic()
+            await _remove(clients, obj)
+            removed.add(obj["metadata"]["uid"])
+        if time.monotonic() > deadline:
+            raise MigrationError(
+                f"package revisions of Repository {plan.name!r} are still there after {within:g} s: where they are"
+                " made again, the workers need PORCHFLOW_ANNOTATED_REPOSITORIES_ONLY=true; where they stay, kubectl get"
+                " packagerevisions -o yaml shows whose finalizers keep them"
+            )
+        await asyncio.sleep(_LOOK_SECONDS)
+    return len(removed)
+
+
+async def _remove(clients: Clients, obj: Object) -> None:
+    """Without our finalizer first: nobody must come to delete in Git."""
+    metadata = obj["metadata"]
+    namespace, name = metadata["namespace"], metadata["name"]
+    finalizers = [each for each in metadata.get("finalizers") or [] if each != FINALIZER]
+    try:
+        patch = {"metadata": {"finalizers": finalizers, "resourceVersion": metadata["resourceVersion"]}}
+        await clients.kube.merge_patch(PACKAGEREVISIONS, namespace, name, patch)
+        await clients.kube.delete(PACKAGEREVISIONS, namespace, name, uid=metadata["uid"])
+    except (Conflict, NotFound):
+        # Somebody wrote it meanwhile, or it is gone: the next look tells.
+        return
+
+
+async def _objects(clients: Clients, plan: RepositoryPlan) -> AsyncIterator[Object]:
+    selector = f"spec.repository={plan.name}"
+    async for obj in clients.kube.list_all(PACKAGEREVISIONS, plan.namespace, field_selector=selector):
+        yield obj
+
+
+def _compared(row: Row, obj: Object | None) -> list[Difference]:
+    if row.git is None:
+        return [Difference(row.name, f"only Porch had it ({row.porch}); Git does not")]
+    if obj is None:
+        return [Difference(row.name, f"no object was made for {row.git.ref}")]
+    status, lifecycle = obj.get("status") or {}, obj["spec"].get("lifecycle")
+    found = Revision(
+        package=row.git.package,
+        workspace=row.git.workspace,
+        lifecycle=lifecycle or "",
+        revision=status.get("revision") or 0,
+    )
+    if (found.lifecycle, found.revision) != (row.git.lifecycle, row.git.revision):
+        return [Difference(row.name, f"is {found}; planned was {row.git}")]
+    stalled = _condition(status, "Stalled")
+    if stalled.get("status") == "True":
+        return [Difference(row.name, f"stalled: {stalled.get('message', '')}")]
+    if row.comparison is Comparison.DIFFERS:
+        return [Difference(row.name, f"is {found} as in Git; Porch had it as {row.porch}")]
+    return []
+
+
+def _condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
+    return next((each for each in status.get("conditions") or [] if each.get("type") == kind), {})
