@@ -6,7 +6,7 @@ from activities.definitions import ErrorKind, PhaseInput, PhaseResult
 from activities.failures import PhaseError, Stalled, Transient
 from activities.labels import LatestLabel
 from activities.objects import change_object
-from activities.phase import Target, check_spec, to_the_end
+from activities.phase import Target, check_spec
 from activities.repositories import Repositories
 from api.conditions import Reason
 from api.names import FINALIZER, ORPHAN_ANNOTATION
@@ -45,15 +45,13 @@ class Finalizer:
                 " deletion, which then goes on by itself",
             )
         repository, revision = target.repository, target.revision
-        await to_the_end(
-            self._git.delete(
-                repository.remote,
-                repository.branch,
-                target.location,
-                author=repository.author,
-                revision=revision.status.revision,
-                published=revision.spec.lifecycle is Lifecycle.DELETION_PROPOSED or bool(revision.status.revision),
-            )
+        await self._git.delete(
+            repository.remote,
+            repository.branch,
+            target.location,
+            author=repository.author,
+            revision=revision.status.revision,
+            published=revision.spec.lifecycle is Lifecycle.DELETION_PROPOSED or bool(revision.status.revision),
         )
         await self._latest.refresh(target.obj, without=target.obj["metadata"]["name"])
         return await self._release(target.obj, "nothing of it is left in Git; the object may go")

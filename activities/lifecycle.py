@@ -9,7 +9,7 @@ from activities.failures import Stalled
 from activities.labels import LatestLabel
 from activities.locks import published_ref, reported_commit, self_lock
 from activities.observe import facts_of
-from activities.phase import Target, acknowledged, run_of, to_the_end
+from activities.phase import Target, acknowledged, run_of
 from activities.rendered import condition
 from activities.reporting import Report, StatusReporter
 from api.conditions import Condition, ConditionStatus, ConditionType, Reason
@@ -82,10 +82,10 @@ class LifecyclePhase:
             _check_tag(target, state)
             if state.lifecycle is desired and state.complete:
                 return state, state
-        done = await to_the_end(self._step(target))
+        done = await self._step(target)
         before, after = done.before, done.after
         while after.lifecycle is not desired:
-            after = (await to_the_end(self._step(target))).after
+            after = (await self._step(target)).after
         return before, after
 
     async def _state(self, target: Target) -> PackageState:

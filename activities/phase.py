@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from temporalio import activity
 
@@ -34,8 +34,6 @@ _HEARTBEAT_SECONDS = 1.0
 
 _REPORTED_BY_LOCAL_ATTEMPTS = frozenset({ErrorKind.STALLED, ErrorKind.SUPERSEDED})
 """After any other failure the phase goes on at once as an activity of its own, which reports how it fares."""
-
-_Result = TypeVar("_Result")
 
 
 @dataclass
@@ -291,16 +289,3 @@ async def _heartbeat_forever() -> None:
     while True:
         await asyncio.sleep(_HEARTBEAT_SECONDS)
         activity.heartbeat()
-
-
-async def to_the_end(work: Awaitable[_Result]) -> _Result:
-    """Wait for a change of Git even where the phase is cancelled meanwhile: a push that is out cannot be taken back.
-
-    What a superseded phase does to Git is then done when the next pass looks at Git, not after.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.gather(task, return_exceptions=True)
-        raise

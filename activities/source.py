@@ -7,7 +7,7 @@ from activities.definitions import PhaseInput, PhaseResult
 from activities.failures import PhaseError, Stalled
 from activities.locks import draft_lock, self_lock
 from activities.made import Made
-from activities.phase import Target, run_of, to_the_end
+from activities.phase import Target, run_of
 from activities.plain_rendering import read, render_plain
 from activities.rendered import RenderedReport
 from activities.reporting import Report, StatusReporter
@@ -81,16 +81,14 @@ class SourcePhase:
 
     async def _create(self, target: Target, task: TaskType, content: Files | Edit) -> Draft:
         repository = target.repository
-        return await to_the_end(
-            self._git.create_draft(
-                repository.remote,
-                repository.branch,
-                target.location,
-                content,
-                task=task,
-                author=repository.author,
-                create_branch=repository.create_branch,
-            )
+        return await self._git.create_draft(
+            repository.remote,
+            repository.branch,
+            target.location,
+            content,
+            task=task,
+            author=repository.author,
+            create_branch=repository.create_branch,
         )
 
     async def _report(

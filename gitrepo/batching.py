@@ -13,6 +13,11 @@ logger = logging.getLogger(__name__)
 _LONGEST_GATHERING = 0.3
 """Seconds that a batch waits for more items at most, while there is no end of them."""
 
+
+class QueueFullError(Exception):
+    """More wait than can be served in any useful time."""
+
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -26,22 +31,58 @@ class Batcher(Generic[Item, Result]):
     """
 
     def __init__(
-        self, handle: Callable[[Sequence[Item]], Sequence[Result | Exception]], pool: Executor, *, limit: int = 100
+        self,
+        handle: Callable[[Sequence[Item]], Sequence[Result | Exception]],
+        pool: Executor,
+        *,
+        limit: int = 100,
+        gathering: float = 0.0,
+        most_waiting: int = 10_000,
+        irrevocable: bool = False,
     ) -> None:
-        """Take the handler, which gives one result or error per item, the threads it runs on, and a batch's limit."""
+        """Take the handler and the threads it runs on.
+
+        Args:
+            handle: Gives one result or error per item.
+            pool: The threads.
+            limit: Items of a batch at most.
+            gathering: Seconds that the first batch waits for more items.
+            most_waiting: Items that may wait.
+            irrevocable: Whether who is cancelled waits for the batch that took the item: nobody can take it back.
+        """
         self._handle = handle
         self._pool = pool
         self._limit = limit
+        self._gathering = gathering
+        self._most_waiting = most_waiting
+        self._irrevocable = irrevocable
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._taken: set[asyncio.Future[Result]] = set()
         self._runner: asyncio.Task[None] | None = None
 
     async def submit(self, item: Item) -> Result:
-        """Wait for an item's result. A cancelled item that no batch took yet is never handled."""
+        """Wait for an item's result.
+
+        A cancelled item that no batch took yet is never handled.
+
+        Raises:
+            QueueFullError: Too many items wait; nothing was done.
+        """
+        if len(self._waiting) >= self._most_waiting:
+            raise QueueFullError(f"{len(self._waiting)} changes wait already")
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
-        return await future
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if self._irrevocable and future in self._taken:
+                await asyncio.wait([future])
+                # What became of it interests nobody any more, but has to be asked for.
+                _ = future.cancelled() or future.exception()
+            future.cancel()
+            raise
 
     async def close(self) -> None:
         """Drop what waits and wait for the batch under way."""
@@ -53,7 +94,7 @@ class Batcher(Generic[Item, Result]):
     async def _run(self) -> None:
         try:
             # Whoever submits in the same turn of the event loop shares the first batch.
-            await asyncio.sleep(0)
+            await asyncio.sleep(self._gathering)
             while batch := self._take():
                 started = time.monotonic()
                 await self._serve(batch)
@@ -69,6 +110,7 @@ class Batcher(Generic[Item, Result]):
         return waiting[: self._limit]
 
     async def _serve(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        self._taken = {future for _, future in batch}
         results: Sequence[Result | Exception]
         try:
             results = await asyncio.get_running_loop().run_in_executor(

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pygit2
 
-from gitrepo.batching import Batcher
+from gitrepo.batching import Batcher, QueueFullError
 from gitrepo.cache import RepositoryCache, missing_refs
 from gitrepo.carrying import Carried, carry
 from gitrepo.errors import GitError, GitUnavailable
@@ -20,6 +20,11 @@ from gitrepo.transport import Refs
 from gitrepo.view import RefView
 
 T = TypeVar("T")
+
+_GATHERING_SECONDS = 0.005
+"""What a push that is alone waits for others: little beside what a push takes."""
+_MOST_WAITING = 2_000
+"""Changes that wait for one remote; at a hundred in a push that is twenty pushes."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +49,30 @@ class PushQueue:
     def __init__(self, cache: RepositoryCache, remote: Remote, stats: PushStats, pool: Executor, *, limit: int) -> None:
         """Take where to push, where to count, the threads, and the largest group."""
         pusher = Pusher(cache, remote, stats)
-        self._batcher: Batcher[Change, PushResult] = Batcher(pusher.push_group, pool, limit=limit)
+        self._display = remote.display
+        self._batcher: Batcher[Change, PushResult] = Batcher(
+            pusher.push_group,
+            pool,
+            limit=limit,
+            gathering=_GATHERING_SECONDS,
+            most_waiting=_MOST_WAITING,
+            irrevocable=True,
+        )
 
     async def submit(self, change: Change) -> PushResult:
         """Bring a change to the remote.
 
-        Cancelled before its group goes out, the change is dropped; after that the push ends without its waiter.
+        Cancelled before its group goes out, the change is dropped; after that its end is waited for, because what
+        comes next has to see what became of it.
 
         Raises:
             GitError: Of this change alone, or what kept the whole group from the server.
+            GitUnavailable: Also where so many changes wait that this one would not come up in any useful time.
         """
-        return await self._batcher.submit(change)
+        try:
+            return await self._batcher.submit(change)
+        except QueueFullError as error:
+            raise GitUnavailable(f"{self._display} takes changes more slowly than they come: {error}") from error
 
     async def close(self) -> None:
         """Drop what waits and wait for the push in flight."""

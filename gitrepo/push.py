@@ -232,10 +232,13 @@ class Pusher:
         first = self._push(repo, session, moves.values())
         losers = [pending for pending in built if any(update.ref in first.refused for update in pending.updates)]
         held = {update.ref for pending in losers for update in pending.updates if update.ref in rest}
+        session = transport.open_push(repo, self._remote)
+        # A draft that somebody moved meanwhile must not keep the tag of what the branch has now from being made.
+        held |= {ref for ref, update in rest.items() if session.refs.get(ref) != update.old}
         going = [update for ref, update in rest.items() if ref not in held]
         if not going:
             return PushReport({**first.refused, **dict.fromkeys(held, _NOT_SENT)}, first.words)
-        second = self._push(repo, transport.open_push(repo, self._remote), going)
+        second = self._push(repo, session, going)
         refused = {**first.refused, **second.refused, **dict.fromkeys(held, _NOT_SENT)}
         return PushReport(refused, f"{first.words}\n{second.words}".strip())
 
@@ -320,7 +323,7 @@ def _to_undo(pending: _Pending, accepted: set[str], users: Counter[str], *, fina
     """What to take back of a change that did not go through as a whole.
 
     After a refusal everything that Git lets us take back; after a lost race, where the change is tried again at once,
-    deletions unless a new ref still leads to the same content.
+    deletions unless a new ref still leads to the same content. A tag stays then: others may have counted on from it.
     """
     own = [update for update in pending.updates if update.ref in accepted and users[update.ref] == 1]
     created = [update for update in own if update.new and not update.old]

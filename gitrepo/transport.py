@@ -180,7 +180,7 @@ class PushSession:
         try:
             self._connection.push([_refspec(update) for update in callbacks.expected.values()], callbacks=callbacks)
         except (pygit2.GitError, ValueError, OSError) as error:
-            if is_local(error):
+            if is_local(error) and not _is_race(error):
                 raise
             raise _push_error(error, self.remote, callbacks.said) from None
         refused = {
@@ -277,10 +277,14 @@ def _advertised(heads: Iterable[pygit2.remotes.RemoteHead]) -> Refs:
     )
 
 
+def _is_race(error: Exception) -> bool:
+    """Whether a ref moved since we looked. libgit2 has no type for it, and finds it before anything is sent."""
+    return any(words in str(error) for words in ("non-fastforwardable", "not present locally"))
+
+
 def _push_error(error: Exception, remote: Remote, said: str) -> GitError:
-    # libgit2 has no type for these. The first two it finds on our side, before anything is sent.
     text = str(error)
-    if "non-fastforwardable" in text or "not present locally" in text:
+    if _is_race(error):
         return GitConflict(f"cannot push to {remote.display}: {text}")
     if "unpacking the sent packfile failed" in text:
         message = f"{remote.display} cannot store what was pushed; the server says: {said or text}"

@@ -1,9 +1,11 @@
 import threading
-from asyncio import create_task, to_thread
+from asyncio import create_task, gather, sleep, to_thread, wait
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from gitrepo.batching import Batcher
+import pytest
+
+from gitrepo.batching import Batcher, QueueFullError
 
 
 async def test_under_load_a_batch_takes_along_who_comes_after_the_one_before_has_ended() -> None:
@@ -27,3 +29,51 @@ async def test_under_load_a_batch_takes_along_who_comes_after_the_one_before_has
         assert await second == "second"
         await batcher.close()
     assert batches == [["first"], ["second", "third"]]
+
+
+async def test_who_comes_when_too_many_wait_is_told_so_at_once() -> None:
+    go_on = threading.Event()
+
+    def handle(items: Sequence[int]) -> list[int | Exception]:
+        go_on.wait()
+        return list(items)
+
+    with ThreadPoolExecutor(1) as pool:
+        batcher: Batcher[int, int] = Batcher(handle, pool, limit=1, most_waiting=2)
+        waiting = [create_task(batcher.submit(number)) for number in range(2)]
+        await sleep(0)
+        with pytest.raises(QueueFullError, match="2 changes wait"):
+            await batcher.submit(2)
+        go_on.set()
+        assert await gather(*waiting) == [0, 1]
+        assert await batcher.submit(3) == 3, "there is room again"
+        await batcher.close()
+
+
+@pytest.mark.parametrize("irrevocable", [False, True])
+async def test_who_is_cancelled_waits_only_for_what_cannot_be_taken_back(irrevocable: bool) -> None:
+    began, go_on = threading.Event(), threading.Event()
+    handled: list[str] = []
+
+    def handle(items: Sequence[str]) -> list[str | Exception]:
+        began.set()
+        go_on.wait()
+        handled.extend(items)
+        return list(items)
+
+    with ThreadPoolExecutor(1) as pool:
+        batcher: Batcher[str, str] = Batcher(handle, pool, irrevocable=irrevocable)
+        taken = create_task(batcher.submit("taken"))
+        await to_thread(began.wait)
+        waiting = create_task(batcher.submit("waiting"))
+        await sleep(0)
+        for task in (taken, waiting):
+            task.cancel()
+        done, _ = await wait([waiting], timeout=10)
+        assert done == {waiting}, "what no batch took is given up at once"
+        assert taken.done() is not irrevocable
+        go_on.set()
+        done, _ = await wait([taken], timeout=10)
+        assert taken.cancelled()
+        await batcher.close()
+    assert handled == ["taken"]
