@@ -18,6 +18,7 @@ from kube.resources import PACKAGEREVISIONRESOURCES, PACKAGEREVISIONS
 
 REPOSITORY = "demo"
 PACKAGE = "storefront"
+CLONE = "storefront-eu"
 NAMESPACE = "default"
 CONTENT = Path(__file__).parent / PACKAGE
 
@@ -61,6 +62,7 @@ class Demo:
         await self._change()
         for lifecycle in ("Proposed", "Published"):
             await self._move(lifecycle)
+        await self._clone()
         await self._show(bare)
 
     async def _register(self) -> Path:
@@ -79,20 +81,8 @@ class Demo:
 
     async def _create(self) -> None:
         self._workspace = f"v{await self._next()}"
-        await self._apply(
-            {
-                "apiVersion": "porch.kpt.dev/v1alpha2",
-                "kind": "PackageRevision",
-                "metadata": {"name": self.name, "namespace": NAMESPACE},
-                "spec": {
-                    "packageName": PACKAGE,
-                    "repository": REPOSITORY,
-                    "workspaceName": self._workspace,
-                    "lifecycle": "Draft",
-                    "source": {"init": {"description": "A web shop front end", "keywords": ["shop", "web"]}},
-                },
-            }
-        )
+        source = {"init": {"description": "A web shop front end", "keywords": ["shop", "web"]}}
+        await self._apply(_package_revision(PACKAGE, self._workspace, source))
         self._say(f"created PackageRevision {self.name}: an empty package, to be made by init")
         draft = await self._until("the draft is made and rendered", _is_ready)
         self._say(f"it is a draft now, on branch {_lock(draft)['ref']} at {_lock(draft)['commit'][:12]}")
@@ -136,6 +126,14 @@ class Demo:
         number = f" as revision {revision}" if revision else ""
         self._say(f"it is {lifecycle}{number}: {_lock(moved)['ref']} at {_lock(moved)['commit'][:12]}")
 
+    async def _clone(self) -> None:
+        clone = _package_revision(CLONE, self._workspace, {"cloneFrom": {"upstreamRef": {"name": self.name}}})
+        await self._apply(clone)
+        name = clone["metadata"]["name"]
+        made = await self._until("the clone is made and rendered", _is_ready, name)
+        upstream = made["status"]["upstreamLock"]["git"]["ref"]
+        self._say(f"cloned it as {name}: a package of its own that knows its upstream, {upstream}")
+
     async def _show(self, bare: Path) -> None:
         branch = await asyncio.to_thread(git, "log", "--graph", "--oneline", "--decorate", "-12", "--all", cwd=bare)
         tags = await asyncio.to_thread(
@@ -164,10 +162,10 @@ class Demo:
         ]
         return max(taken, default=0) + 1
 
-    async def _until(self, what: str, holds: Callable[[Object], bool]) -> Object:
+    async def _until(self, what: str, holds: Callable[[Object], bool], name: str = "") -> Object:
         deadline = time.monotonic() + _STEP_SECONDS
         while True:
-            obj = await self._client.get(PACKAGEREVISIONS, NAMESPACE, self.name)
+            obj = await self._client.get(PACKAGEREVISIONS, NAMESPACE, name or self.name)
             if holds(obj):
                 return obj
             stalled = _condition(obj, "Stalled")
@@ -194,6 +192,21 @@ class Demo:
 
     def _say(self, line: str) -> None:
         click.echo(f"{time.monotonic() - self._began:7.2f} s  {line}")
+
+
+def _package_revision(package: str, workspace: str, source: Object) -> Object:
+    return {
+        "apiVersion": "porch.kpt.dev/v1alpha2",
+        "kind": "PackageRevision",
+        "metadata": {"name": f"{REPOSITORY}.{package}.{workspace}", "namespace": NAMESPACE},
+        "spec": {
+            "packageName": package,
+            "repository": REPOSITORY,
+            "workspaceName": workspace,
+            "lifecycle": "Draft",
+            "source": source,
+        },
+    }
 
 
 def _section(title: str, text: str) -> None:

@@ -41,6 +41,7 @@ def test_the_demo_publishes_its_package_each_time_and_state_survives(
         "changed one line of setters.yaml; it is rendered",
         "it is Proposed",
         "it is Published as revision 1",
+        "cloned it as demo.storefront-eu.v1",
     ]
     assert "+  replicas: 3 # kpt-set: ${replicas}" in first.stdout
     assert "refs/tags/storefront/v1" in first.stdout
