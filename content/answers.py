@@ -105,9 +105,8 @@ class Answer:
 
     async def _send(self, pieces: Sequence[bytes]) -> web.StreamResponse:
         response = await self.begin(sum(map(len, pieces)))
-        if self._request.method != "HEAD":
-            for piece in pieces:
-                await write(response, piece)
+        for piece in pieces:
+            await write(response, piece)
         await response.write_eof()
         return response
 

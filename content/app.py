@@ -61,6 +61,7 @@ class ServerSettings:
         burst: Requests at once of one user.
         cache: Bytes of content that are kept.
         watches: How many may watch at once.
+        silence: Seconds until a new connection must have sent its first request.
         front_proxy_namespace: Where the ConfigMap is that names the front proxy.
     """
 
@@ -74,6 +75,7 @@ class ServerSettings:
     burst: int = 200
     cache: int = 128 * MIB
     watches: int = 100
+    silence: float = 30.0
     front_proxy_namespace: str = NAMESPACE
 
 
@@ -99,6 +101,7 @@ class ContentServer:
         """Take the settings and the parts that requests share."""
         kube, git = clients.kube, clients.git
         self._settings = settings
+        self._silent: dict[web.RequestHandler, asyncio.TimerHandle] = {}
         self._proxies = proxies
         self._authorizer = Authorizer(kube)
         self._rate = RateLimit(settings.rate, settings.burst)
@@ -113,9 +116,23 @@ class ContentServer:
 
     async def aclose(self) -> None:
         """Bring pushes to their end, and drop the rest."""
+        for timer in self._silent.values():
+            timer.cancel()
         await self._writer.aclose()
         await self.requests.aclose()
         await self.cache.aclose()
+
+    def connected(self, runner: web.AppRunner) -> web.RequestHandler:
+        """Make what serves a new connection; it is closed where no request comes."""
+        assert runner.server is not None  # noqa: S101 - it is set up before anything connects
+        connection = runner.server()
+
+        def close() -> None:
+            del self._silent[connection]
+            connection.force_close()
+
+        self._silent[connection] = asyncio.get_running_loop().call_later(self._settings.silence, close)
+        return connection
 
     async def on_shutdown(self, _: web.Application) -> None:
         """End what would not end by itself."""
@@ -123,6 +140,8 @@ class ContentServer:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, and write who asked what, and what came of it."""
+        if timer := self._silent.pop(request.protocol, None):
+            timer.cancel()
         began = time.monotonic()
         user: User | None = None
         try:
@@ -176,9 +195,9 @@ class ContentServer:
 
 def _verb(request: web.Request, address: Address) -> str:
     match request.method:
-        case "GET" | "HEAD" if address.name:
+        case "GET" if address.name:
             return "get"
-        case "GET" | "HEAD":
+        case "GET":
             return "watch" if flag(request.query, "watch") else "list"
         case "PUT":
             return "update"
@@ -234,9 +253,15 @@ async def running_server(settings: ServerSettings, clients: Clients) -> AsyncIte
         stack.push_async_callback(_ended, asyncio.create_task(server.healer.run()))
         runner = await _runner(server, settings)
         stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, settings.host or None, settings.port, ssl_context=tls.context)
-        await site.start()
-        port = int(runner.addresses[0][1])
+        listener = await asyncio.get_running_loop().create_server(
+            lambda: server.connected(runner),
+            settings.host or None,
+            settings.port,
+            ssl=tls.context,
+            ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+        )
+        stack.callback(listener.close)
+        port = int(listener.sockets[0].getsockname()[1])
         logger.info("serving package content on port %d", port)
         yield Running(server, tls, port)
 

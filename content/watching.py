@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 _LONGEST_SECONDS: Final = 3600
 _SILENCE_SECONDS: Final = 300.0
+_END_SECONDS: Final = 10.0
 _READ_ATTEMPTS: Final = 4
 _NOTHING: Final = Encoded((b"{}",), 0)
 _INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
@@ -81,7 +82,9 @@ class Watches:
             results = await asyncio.gather(following, closing, return_exceptions=True)
         if isinstance(results[0], Exception):
             raise results[0]
-        return await watch.end()
+        # Who does not read any more must not keep the connection open.
+        async with asyncio.timeout(_END_SECONDS):
+            return await watch.end()
 
 
 @dataclass(frozen=True)

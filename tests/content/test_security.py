@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import gzip
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -216,3 +217,22 @@ async def test_requests_that_take_too_long_end(packages: Packages, kube: KubeCli
 
         answer: Any = await direct.ask("PUT", f"{direct.path}/{name}", data=slow(), headers=JSON)
         assert (answer.status, answer.json["reason"]) == (504, "Timeout")
+
+
+async def test_a_connection_without_a_request_is_closed(packages: Packages, kube: KubeClient, tmp_path: Path) -> None:
+    async with running_direct(packages, tmp_path, kube, silence=0.2) as direct:
+        trust = ssl.create_default_context(cadata=direct.serving.pem)
+        reader, writer = await asyncio.open_connection("localhost", direct.port, ssl=trust)
+        writer.write(b"GET /apis HTTP/1.1\r\nX-Slow: ")
+        assert await asyncio.wait_for(reader.read(), 30) == b""
+        writer.close()
+        await asyncio.gather(writer.wait_closed(), return_exceptions=True)
+
+
+async def test_methods_that_objects_do_not_have(direct: Direct) -> None:
+    assert (await direct.ask("HEAD", "/apis")).status == 200
+    for method in ("HEAD", "OPTIONS", "TRACE", "POST", "DELETE"):
+        answer = await direct.ask(method, f"{direct.path}/blueprints.web.v1")
+        assert answer.status == 405, method
+    for method in ("PUT", "PATCH", "DELETE"):
+        assert (await direct.ask(method, direct.path)).status == 405, method

@@ -97,8 +97,8 @@ async def test_what_is_there_comes_first_where_no_version_is_given(direct: Direc
 
 async def test_a_watch_ends_with_a_bookmark_from_which_another_goes_on(direct: Direct, packages: Packages) -> None:
     name, commit = await packages.draft()
-    async with watching(direct, "allowWatchBookmarks=true&timeoutSeconds=1") as events:
-        assert (await events.next())[0] == "ADDED"
+    query = f"allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion={await _list_version(direct)}"
+    async with watching(direct, query) as events:
         kind, obj = await events.next()
         assert kind == "BOOKMARK"
         assert await events.ended()
