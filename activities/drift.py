@@ -4,7 +4,7 @@ A look from afar cannot tell these apart. So every suspicion is looked at again:
 with work in hand is left to its workflow, and what is written carries the version of the object that was read.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,7 +36,9 @@ class Look:
     """What a close look came to."""
 
     settled: bool
-    """False: the next sync has to look again."""
+    """False: somebody works on it; worth another look soon."""
+    waits: bool = False
+    """The next sync has to look again, though no ref moves until then."""
     told: str = ""
     """What happened, for the Repository's Events; empty where nothing did."""
 
@@ -157,7 +159,7 @@ class DriftCheck:
             await self._let_go(obj)
             return Look(settled=True, told=f"{name} is deleted: {ref} is gone from Git")
         if known:
-            return Look(settled=False)
+            return Look(settled=True, waits=True)
         kind = "tag" if revision.status.revision else "branch"
         where = f"refs/tags/{ref}" if revision.status.revision else f"refs/heads/{ref}"
         message = (
@@ -165,7 +167,7 @@ class DriftCheck:
             f" this object is deleted by a sync after {self._grace.total_seconds() / 60:g} minutes"
         )
         look = await self._stall(obj, Reason.REMOVED_FROM_GIT, message)
-        return Look(settled=False, told=look.told)
+        return replace(look, waits=True)
 
     async def _stall(self, obj: dict[str, Any], reason: Reason, message: str) -> Look:
         generation = obj["metadata"]["generation"]

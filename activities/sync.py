@@ -99,6 +99,7 @@ class _Run:
     problems: list[str] = field(default_factory=list)
     rewritten: str = ""
     unsettled: int = 0
+    waits: bool = False
     written: int = 0
 
 
@@ -248,6 +249,7 @@ class RepositorySync(SyncActivities):
         async def look(suspect: Existing) -> None:
             result = await check.look(suspect)
             run.unsettled += not result.settled
+            run.waits |= result.waits
             if result.told:
                 self._reporter.warn(run.raw, Reason.CONTENT_CHANGED, result.told)
 
@@ -285,7 +287,7 @@ class RepositorySync(SyncActivities):
                     "packageCount": len(discovery.revisions) or None,
                     "gitCommitHash": discovery.branch_commit or None,
                     # What somebody works on, or what is gone, is looked at again although no ref moves.
-                    "observedRefs": None if run.unsettled else digest,
+                    "observedRefs": None if run.unsettled or run.waits else digest,
                 },
                 conditions_of(raw, run.problems, run.rewritten),
             ),

@@ -125,10 +125,13 @@ SYNC = ActivityPolicy(
     ),
 )
 
-SYNC_LOOKS = 5
-"""How often one run looks again at what somebody worked on while it looked; after that the next run does."""
+SYNC_LOOKS = 4
+"""How often one run looks at what somebody works on meanwhile; after that the next run does.
 
-SYNC_LOOK_DELAY = timedelta(seconds=5)
+A sync that is asked for waits for the run in hand, so all looks together must not take long.
+"""
+
+SYNC_LOOK_DELAY = timedelta(seconds=2)
 """The wait before the first of these looks; it doubles."""
 
 _LONGEST_KEY = 64
