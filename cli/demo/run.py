@@ -42,6 +42,7 @@ class Demo:
         self._client = client
         self._began = time.monotonic()
         self._workspace = ""
+        self._draft = ""
         self._rendered = ""
 
     @property
@@ -85,6 +86,7 @@ class Demo:
         await self._apply(_package_revision(PACKAGE, self._workspace, source))
         self._say(f"created PackageRevision {self.name}: an empty package, to be made by init")
         draft = await self._until("the draft is made and rendered", _is_ready)
+        self._draft = _lock(draft)["commit"]
         self._say(f"it is a draft now, on branch {_lock(draft)['ref']} at {_lock(draft)['commit'][:12]}")
 
     async def _fill(self) -> None:
@@ -112,11 +114,17 @@ class Demo:
 
     async def _until_rendered(self, commit: str) -> str:
         """Wait until a pushed commit is rendered; return the draft's commit then."""
-        rendered = await self._until(
-            "the content is rendered",
-            lambda obj: _is_ready(obj) and obj["status"].get("observedPrrResourceVersion") == commit,
-        )
-        return _lock(rendered)["commit"]
+        before, self._draft = self._draft, ""
+
+        def rendered(obj: Object) -> bool:
+            # The lock is told a moment after the rendering.
+            self._draft = _lock(obj)["commit"]
+            return (
+                _is_ready(obj) and obj["status"].get("observedPrrResourceVersion") == commit and self._draft != before
+            )
+
+        await self._until("the content is rendered", rendered)
+        return self._draft
 
     async def _move(self, lifecycle: str) -> None:
         patch = json.dumps({"spec": {"lifecycle": lifecycle}})
