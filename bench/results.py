@@ -18,6 +18,9 @@ PORCH_RATES = {"init": 5.9, "publish": 3.4, "clone": 3.6, "register": 6.7}
 Its upgrades were not measured.
 """
 
+PORCH_ROUND_TRIPS = {"push": 0.36}
+"""Seconds from a push until it is rendered, half of them less; Porch's drafts never reach Git."""
+
 _WIDTH = 100
 
 
@@ -52,7 +55,8 @@ class Result:
     def as_json(self) -> dict[str, Any]:
         """Return all figures."""
         figures = ("rate", "ratio", "pushes_per_object")
-        return asdict(self) | {name: getattr(self, name) for name in figures}
+        percentiles = {f"p{percent}": self.timing.percentile(percent) for percent in (50, 95)}
+        return asdict(self) | {name: getattr(self, name) for name in figures} | percentiles
 
 
 def print_results(conditions: Conditions, results: Sequence[Result]) -> None:
@@ -82,6 +86,10 @@ def results_table(results: Sequence[Result]) -> Table:
     return table
 
 
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1000:.0f}"
+
+
 def _cpu(result: Result) -> float:
     return sum(usage.cpu_seconds for usage in result.parts.values())
 
@@ -100,6 +108,9 @@ _ROWS: tuple[tuple[str, Callable[[Result], str]], ...] = (
     ("objects/s", lambda result: _number(result.rate, 1)),
     ("Porch, objects/s", lambda result: _number(PORCH_RATES.get(result.workload), 1)),
     ("times Porch", lambda result: _number(result.ratio, 1)),
+    ("one after another, p50 ms", lambda result: _milliseconds(result.timing.percentile(50))),
+    ("one after another, p95 ms", lambda result: _milliseconds(result.timing.percentile(95))),
+    ("Porch, p50 ms", lambda result: _milliseconds(PORCH_ROUND_TRIPS.get(result.workload))),
     ("cores busy with the stack", lambda result: _number(_cpu(result) / result.timing.seconds, 1)),
     ("pushes", lambda result: str(result.pushes)),
     ("pushes per object", lambda result: _number(result.pushes_per_object)),

@@ -19,7 +19,7 @@ from bench.follow import BenchError, following
 from bench.results import Result, print_results
 from bench.runs import run_costs, until_quiet
 from bench.usage import usage_of, used_since
-from bench.workloads import NAMESPACE, REPOSITORY, UPGRADED, WORKSPACE, Bench, Timing, object_name
+from bench.workloads import NAMESPACE, PUSHED, REPOSITORY, UPGRADED, WORKSPACE, Bench, Timing, object_name
 from cli.demo.repository import GitFailed
 from cli.stack.gitserver import STATISTICS_PATH
 from cli.stack.logs import Say, console
@@ -28,7 +28,7 @@ from cli.stack.settings import StackSettings, load_stack_settings
 from cli.stack.state import StackRecord, StateFolder
 from kube.client import KubeClient
 
-WORKLOADS = ("init", "publish", "clone", "upgrade", "register")
+WORKLOADS = ("init", "publish", "clone", "upgrade", "push", "register")
 _NEEDS = {"publish": "init", "upgrade": "clone"}
 """What a workload works on is what another one made."""
 
@@ -79,12 +79,18 @@ class Measurement:
         run: Callable[[list[str]], Awaitable[Timing]] = getattr(self._bench, workload)
         timing = await run(packages)
         parts, pushed = used_since(before, usage_of(self._stack)), await self._pushes() - pushes
-        workspace = UPGRADED if workload == "upgrade" else WORKSPACE
-        names = [object_name(package, workspace) for package in packages]
-        if workload == "register":
-            names = self._bench.registered(packages)
+        names = self._worked_on(workload, packages)
         costs = await run_costs(self._temporal, NAMESPACE, names, since)
-        return Result(workload, len(names), timing, pushed, costs, parts)
+        return Result(workload, len(packages if workload == "push" else names), timing, pushed, costs, parts)
+
+    def _worked_on(self, workload: str, packages: list[str]) -> list[str]:
+        """Return the objects that a workload works on; a push is one of many to the same."""
+        match workload:
+            case "push":
+                return [object_name(PUSHED)]
+            case "register":
+                return self._bench.registered(packages)
+        return [object_name(package, UPGRADED if workload == "upgrade" else WORKSPACE) for package in packages]
 
     async def _pushes(self) -> int:
         async with aiohttp.ClientSession(trust_env=False) as session:

@@ -1,4 +1,4 @@
-"""The upstream that is cloned: ten resources and one function, in two revisions."""
+"""The package that is cloned, upgraded and pushed: ten resources and one function."""
 
 import tempfile
 from pathlib import Path
@@ -12,7 +12,7 @@ _KPTFILE = """\
 apiVersion: kpt.dev/v1
 kind: Kptfile
 metadata:
-  name: catalog
+  name: {name}
   annotations:
     config.kubernetes.io/local-config: "true"
 info:
@@ -54,8 +54,25 @@ def push_revision(url: str, branch: str, version: int) -> str:
     """
     with tempfile.TemporaryDirectory(prefix="porchflow-bench-") as name:
         folder = Path(name)
-        (folder / "Kptfile").write_text(_KPTFILE)
-        for number in range(RESOURCES):
-            text = _DEPLOYMENT.format(number=number, replicas=number + version, version=version)
-            (folder / f"deployment-{number}.yaml").write_text(text)
+        for file, text in package_files(PACKAGE, version).items():
+            (folder / file).write_text(text)
         return push_files(url, branch, PACKAGE, folder)
+
+
+def package_files(name: str, version: int = 1) -> dict[str, str]:
+    """Return the files of a package.
+
+    Args:
+        name: Of the package.
+        version: Revisions differ in every resource.
+    """
+    resources = range(RESOURCES)
+    return {
+        "Kptfile": _KPTFILE.format(name=name),
+        **{f"deployment-{number}.yaml": deployment(number, str(version), number + version) for number in resources},
+    }
+
+
+def deployment(number: int, version: str, replicas: int = 1) -> str:
+    """Return the text of one resource."""
+    return _DEPLOYMENT.format(number=number, replicas=replicas, version=version)

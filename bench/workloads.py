@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,14 +17,16 @@ from bench.follow import BenchError, Follower, Object, is_ready, is_rendered
 from bench.published import WORKSPACE as PUBLISHED
 from bench.published import write_published
 from bench.upstream import PACKAGE as UPSTREAM
-from bench.upstream import push_revision
+from bench.upstream import deployment, package_files, push_revision
 from cli.demo.repository import ensure_repository, git
 from kube.client import KubeClient
-from kube.resources import PACKAGEREVISIONS, REPOSITORIES
+from kube.resources import PACKAGEREVISIONRESOURCES, PACKAGEREVISIONS, REPOSITORIES
 
 NAMESPACE = "default"
 REPOSITORY = "bench"
 WORKSPACE = "v1"
+PUSHED = "pushed"
+"""The package that small changes are pushed to."""
 UPGRADED = "v2"
 """Workspace of what is upgraded, and of the upstream's second revision."""
 
@@ -36,6 +38,13 @@ class Timing:
     seconds: float
     split: Mapping[str, float]
     """Its steps, one after another."""
+    round_trips: Sequence[float] = ()
+    """Of what was done one after another: how long each took."""
+
+    def percentile(self, percent: int) -> float | None:
+        """Return the time that so many percent of the round trips stayed below; None where there are none."""
+        ordered = sorted(self.round_trips)
+        return ordered[min(len(ordered) * percent // 100, len(ordered) - 1)] if ordered else None
 
 
 class Bench:
@@ -50,6 +59,7 @@ class Bench:
         self._bare = git_root / f"{REPOSITORY}.git"
         self._url = f"{git_url}/{REPOSITORY}.git"
         self._upstream = False
+        self._pushed = False
 
     async def prepare(self) -> None:
         """Register a fresh repository of one commit, and make one package so that every part has worked once."""
@@ -156,6 +166,40 @@ class Bench:
         ended = time.monotonic()
         await self._check_refs({f"refs/tags/{package}/v1" for package in packages})
         return Timing(ended - started, {"proposed": proposed - started, "published": ended - proposed})
+
+    async def push(self, packages: list[str]) -> Timing:
+        """Push a small change to one package and wait until that is rendered, again and again: once for each name.
+
+        Raises:
+            BenchError: A push was not rendered.
+        """
+        name = await self._pushed_package()
+        answered, trips = 0.0, []
+        started = time.monotonic()
+        for package in packages:
+            began = time.monotonic()
+            commit = await self._push(name, {"deployment-1.yaml": deployment(1, package)})
+            answered += time.monotonic() - began
+            await self._follower.until([name], "rendered as pushed", partial(_has_rendered, commit))
+            trips.append(time.monotonic() - began)
+        seconds = time.monotonic() - started
+        return Timing(seconds, {"answered": answered, "rendered": seconds - answered}, trips)
+
+    async def _pushed_package(self) -> str:
+        """Make the package that is pushed to, with ten resources and a function, unless it is there."""
+        name = object_name(PUSHED)
+        if self._pushed:
+            return name
+        self._pushed = True
+        await self.init([PUSHED])
+        commit = await self._push(name, package_files(PUSHED))
+        await self._follower.until([name], "rendered as pushed", partial(_has_rendered, commit))
+        return name
+
+    async def _push(self, name: str, files: Mapping[str, str]) -> str:
+        patch = {"spec": {"resources": files}}
+        answer = await self._client.merge_patch(PACKAGEREVISIONRESOURCES, NAMESPACE, name, patch)
+        return str(answer["metadata"]["resourceVersion"])
 
     async def _move(self, packages: list[str], lifecycle: str, workspace: str = WORKSPACE) -> None:
         patch = {"spec": {"lifecycle": lifecycle}}
