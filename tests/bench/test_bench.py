@@ -32,8 +32,9 @@ def test_a_small_burst_has_consistent_figures(server_binaries: dict[str, Path]) 
     done = bench("--objects", str(N), "--workers", "1", "--json")
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    init, publish, clone, upgrade, register = report["results"]
-    assert [result["workload"] for result in report["results"]] == ["init", "publish", "clone", "upgrade", "register"]
+    init, publish, clone, upgrade, push, register = report["results"]
+    workloads = ["init", "publish", "clone", "upgrade", "push", "register"]
+    assert [result["workload"] for result in report["results"]] == workloads
     for result in report["results"]:
         objects = 2 * N if result is register else N
         assert result["objects"] == objects
@@ -58,6 +59,10 @@ def test_a_small_burst_has_consistent_figures(server_binaries: dict[str, Path]) 
         assert 2 <= result["pushes"] <= 2 * N, "the draft, and its rendering"
         assert result["costs"]["runs"] == 1
     assert (register["pushes"], register["costs"]["runs"]) == (0, 0), "what is found in Git needs no workflow"
+    assert len(push["timing"]["round_trips"]) == N
+    assert sum(push["timing"]["round_trips"]) == pytest.approx(push["timing"]["seconds"], rel=0.1)
+    assert min(push["timing"]["round_trips"]) <= push["p50"] <= push["p95"] <= max(push["timing"]["round_trips"])
+    assert push["pushes"] >= 2 * N, "what is pushed, and its rendering"
     conditions = report["conditions"]
     assert conditions["workers"] == 1
     assert set(conditions["versions"]) == {"Python", "temporalio", "git", "etcd", "kube-apiserver", "temporal"}
@@ -88,6 +93,14 @@ def test_the_table_shows_each_workload(capsys: pytest.CaptureFixture[str]) -> No
     assert shown["cores busy with the stack"] == "2.0"
     assert shown["peak MiB of temporal"] == "200"
     assert shown["until rendered, s"] == "9.00"
+    assert shown["one after another, p50 ms"] == ""
+
+
+@pytest.mark.parametrize(
+    ("trips", "percent", "seconds"), [([], 50, None), ([3.0], 95, 3.0), ([4.0, 1.0, 3.0, 2.0], 50, 3.0)]
+)
+def test_percentiles(trips: list[float], percent: int, seconds: float | None) -> None:
+    assert Timing(1.0, {}, trips).percentile(percent) == seconds
 
 
 @pytest.fixture
