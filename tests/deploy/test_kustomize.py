@@ -14,6 +14,7 @@ from tests.kubectl import Kubectl, KubectlError
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BASE, MANY_WORKERS = DEPLOY, DEPLOY / "overlays" / "many-workers"
+BESIDE_PORCH = DEPLOY / "overlays" / "beside-porch"
 WEBHOOKS = DEPLOY / "overlays" / "webhooks"
 CERT_MANAGER = DEPLOY / "overlays" / "cert-manager"
 
@@ -58,7 +59,7 @@ def applied(kubectl: Kubectl, built: Built) -> Built:
 
 class TestServer:
     @pytest.mark.usefixtures("applied")
-    @pytest.mark.parametrize("folder", [BASE, MANY_WORKERS, WEBHOOKS], ids=["base", "many-workers", "webhooks"])
+    @pytest.mark.parametrize("folder", [BASE, MANY_WORKERS, WEBHOOKS, BESIDE_PORCH], ids=lambda folder: folder.name)
     @pytest.mark.parametrize("side", [["--server-side", "--force-conflicts"], []], ids=["server", "client"])
     def test_everything_is_accepted(self, kubectl: Kubectl, folder: Path, side: list[str]) -> None:
         told = kubectl("apply", "-k", str(folder), *side, "--validate=strict", "--dry-run=server")
@@ -399,3 +400,18 @@ class TestWebhooks:
         assert set(variables) <= {variable_of(name, field) for name, field in Settings.model_fields.items()}
         theirs, ours = ({_identity(one) for one in each.manifests} for each in (webhooks, built))
         assert {name for _, _, name in theirs ^ ours} == {"porchflow-webhooks"}
+
+
+class TestBesidePorch:
+    def test_nothing_of_porchs_is_touched(self, kubectl: Kubectl, built: Built) -> None:
+        beside = Built(kubectl("kustomize", str(BESIDE_PORCH)))
+        assert beside.settings["PORCHFLOW_ANNOTATED_REPOSITORIES_ONLY"] == "true"
+        assert not beside.of("APIService")
+        assert {name for _, _, name in map(_identity, beside.manifests) if "content-api" in name} == set()
+        # Porch's objects in these namespaces are called porch-..., function-runner and api.
+        shared = {"Namespace", "CustomResourceDefinition"}
+        ours = {name for kind, _, name in map(_identity, beside.manifests) if kind not in shared}
+        assert {name for name in ours if not name.startswith("porchflow-")} == set()
+        [service] = beside.of("Service")
+        assert beside.settings["FUNCTION_RUNNER_ADDRESS"] == f"{service}.porch-system:9445"
+        assert beside.pods.keys() == built.pods.keys() - {"porchflow-content-api"}
