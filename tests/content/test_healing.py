@@ -1,12 +1,10 @@
 """A push is two writes: what stops between them is mended."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
 from api.names import RENDER_REQUEST_ANNOTATION
-from cli.stack.processes import free_port
 from content.rendering import Healer, RenderRequests
 from gitrepo.annotations import TaskType
 from gitrepo.packages import GitStore
@@ -17,9 +15,6 @@ from kube.client import KubeClient
 from kube.errors import KubeUnavailable
 from tests.content.direct import Direct
 from tests.content.world import FILES, KPTFILE, Packages
-from tests.servers.content import content_process
-from tests.servers.control_plane import ControlPlane
-from tests.servers.pki import Authority
 from tests.servers.waiting import eventually
 
 
@@ -164,21 +159,3 @@ async def test_a_client_that_goes_away_does_not_stop_a_push_half_way(direct: Dir
         return await _request(packages, name) == tip
 
     await eventually(asked, what="its rendering is asked for")
-
-
-async def test_a_start_mends_what_a_killed_content_api_left(
-    direct: Direct, packages: Packages, control_plane: ControlPlane, tmp_path: Path
-) -> None:
-    name, before = await packages.draft()
-    pushed = await _push_without_asking(direct.git, packages, before)
-    authority = Authority(tmp_path / "pki")
-    process = content_process(control_plane, tmp_path / "another", free_port(), authority)
-    try:
-        await process.start()
-
-        async def asked() -> bool:
-            return await _request(packages, name) == pushed
-
-        await eventually(asked, what="its rendering is asked for")
-    finally:
-        await process.stop()
