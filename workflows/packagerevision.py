@@ -211,6 +211,8 @@ class PackageRevisionWorkflow:
             if self._is_long() or await self._superseded(facts):
                 handle.cancel()
                 await workflow.wait_condition(handle.done)
+                # How it ended interests nobody any more; not to ask would be logged as a mistake.
+                _ = handle.cancelled() or handle.exception()
                 raise _SupersededError
 
     async def _superseded(self, facts: Facts) -> bool:
