@@ -1,0 +1,218 @@
+"""What a `GitStore` reads: refs, the state of revisions, and the content of packages."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+
+import pygit2
+from pygit2.enums import ObjectType
+
+from gitrepo.annotations import TaskType
+from gitrepo.connection import Connection
+from gitrepo.discovery import DiscoveryKnowledge, digest_of
+from gitrepo.drafts import Draft, draft_refs, made_by
+from gitrepo.errors import GitNotFound
+from gitrepo.refs import HEADS, TAGS, PackageLocation, short_ref
+from gitrepo.remote import Remote
+from gitrepo.snapshots import Snapshot, read_stored, take_snapshot
+from gitrepo.state import PackageState, needed_refs, read_state
+from gitrepo.survey import Survey, holds_commit, read_kptfiles, same_content, survey
+from gitrepo.transition import task_of
+from gitrepo.trees import Files, Limits, commit_at, read_package
+from gitrepo.view import RefView
+
+
+class PackageReader(ABC):
+    """The half of a `GitStore` that changes nothing; errors are told there."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Take what one package may hold."""
+        self._limits = limits
+        self.bytes_read = 0
+        """Of package content, into this process's memory."""
+        self._discovered: dict[str, DiscoveryKnowledge] = {}
+
+    @abstractmethod
+    def _connection(self, remote: Remote) -> Connection:
+        """Return what the process keeps for a remote."""
+
+    async def list_refs(self, remote: Remote) -> dict[str, str]:
+        """List branches and tags: full ref name to commit id. Concurrent callers share one request."""
+        return {ref: str(oid) for ref, oid in (await self._connection(remote).refs()).items()}
+
+    async def state(
+        self,
+        remote: Remote,
+        branch: str,
+        location: PackageLocation,
+        *,
+        tag_hint: str | None = None,
+        commit_hint: str | None = None,
+    ) -> PackageState:
+        """Tell where a revision is in Git, from one listing of the refs.
+
+        Args:
+            remote: The repository.
+            branch: The Repository's branch.
+            location: The package and its workspace.
+            tag_hint: `status.selfLock.ref` of a published revision: spares reading the package's tags.
+            commit_hint: `status.selfLock.commit`: finds a revision whose publish stopped half way.
+        """
+        connection = self._connection(remote)
+        return await connection.view(
+            lambda view: needed_refs(view, location, branch, tag_hint),
+            lambda repo, view: read_state(
+                repo, view, connection.knowledge, location, branch, tag_hint=tag_hint, commit_hint=commit_hint
+            ),
+        )
+
+    async def package_tip(self, remote: Remote, location: PackageLocation) -> Draft | None:
+        """Find the commit of a draft, else of a proposal; None where there is neither."""
+        refs = await self._connection(remote).refs()
+        for ref in (location.draft_ref, location.proposed_ref):
+            if oid := refs.get(ref):
+                return Draft(str(oid), short_ref(ref), existing=True)
+        return None
+
+    async def draft_made_by(
+        self, remote: Remote, branch: str, location: PackageLocation, task: TaskType
+    ) -> Draft | None:
+        """Find the draft or proposal that a task made; None where there is none, or another origin made it."""
+
+        def read(repo: pygit2.Repository, view: RefView) -> Draft | None:
+            return made_by(repo, view, branch, location, task)
+
+        return await self._connection(remote).view(lambda _: draft_refs(location, branch), read)
+
+    async def resolve(self, remote: Remote, ref: str, directory: str = "") -> str:
+        """Find the commit that a ref of an upstream means (porch.md 2.3).
+
+        Args:
+            remote: The repository.
+            ref: Tag, branch or full commit id, in this order; with `directory` before it, or without.
+            directory: The upstream package's directory.
+
+        Raises:
+            GitNotFound: The repository has no such ref.
+        """
+        connection = self._connection(remote)
+        prefix = f"{directory.strip('/')}/" if directory.strip("/") else ""
+        candidates = [base + name for name in dict.fromkeys((prefix + ref, ref)) for base in (TAGS, HEADS)]
+
+        def read(_: pygit2.Repository, view: RefView) -> str | None:
+            found = next((commit for name in candidates if (commit := view.commit(name))), None)
+            return str(found.id) if found else None
+
+        found = await connection.view(lambda view: [name for name in candidates if view.get(name)][:1], read)
+        if found:
+            return found
+        if _is_commit_id(ref):
+            return await connection.commit(ref, lambda repo: str(_as_commit(repo, remote, ref).id))
+        raise GitNotFound(f"{remote.display} has no branch, tag or commit {ref!r}")
+
+    async def read_package(self, remote: Remote, commit: str, path: str) -> Files:
+        """Read the files of a package.
+
+        Args:
+            remote: The repository.
+            commit: Full commit id.
+            path: The package's directory in the repository.
+
+        Raises:
+            GitNotFound: There is no such commit or directory.
+            GitQuotaExceeded: The package is larger than the limits.
+            InvalidContent: It holds a submodule.
+        """
+        if not _is_commit_id(commit):
+            raise GitNotFound(f"{commit!r} is no commit id")
+        limits = self._limits
+        files = await self._connection(remote).commit(
+            commit, lambda repo: read_package(repo, pygit2.Oid(hex=commit), path, limits)
+        )
+        self.bytes_read += sum(len(file.data) for file in files.values())
+        return files
+
+    async def snapshot(self, remote: Remote, commit: str, path: str) -> Snapshot:
+        """List the files of a package without reading them; arguments and errors are those of `read_package`.
+
+        Args:
+            remote: The repository.
+            commit: Full commit id.
+            path: The package's directory; empty for the repository's root.
+        """
+        if not _is_commit_id(commit):
+            raise GitNotFound(f"{commit!r} is no commit id")
+        limits = self._limits
+        return await self._connection(remote).commit(
+            commit, lambda repo: take_snapshot(repo, remote, _as_commit(repo, remote, commit).id, path, limits)
+        )
+
+    async def read_files(self, snapshot: Snapshot, paths: Iterable[str]) -> dict[str, bytes]:
+        """Read some files of a package; of a symbolic link that is its target."""
+        wanted = {path: snapshot.files[path] for path in paths}
+        if not wanted:
+            return {}
+        connection = self._connection(snapshot.remote)
+        files = await connection.commit(snapshot.commit, lambda repo: read_stored(repo, wanted))
+        self.bytes_read += sum(map(len, files.values()))
+        return files
+
+    async def fetch(self, remote: Remote, commits: Sequence[str]) -> None:
+        """Bring commits here before their packages are read: one request to the server instead of one for each.
+
+        Raises:
+            GitNotFound: There is no such commit; others may be here or not.
+        """
+        await self._connection(remote).fetch(commits)
+
+    async def task_of(self, remote: Remote, commit: str, location: PackageLocation) -> str:
+        """Tell which task made a commit of a draft: a `TaskType`; empty for a commit that somebody else made.
+
+        Raises:
+            GitNotFound: There is no such commit.
+        """
+        return await self._connection(remote).commit(commit, lambda repo: task_of(repo, commit, location))
+
+    # Whole repositories
+
+    async def refs_digest(self, remote: Remote, branch: str, directory: str) -> str:
+        """Return a digest of the refs that a survey looks at: equal where it would find nothing new."""
+        return digest_of(await self._connection(remote).refs(), branch, directory)
+
+    async def survey(self, remote: Remote, branch: str, directory: str) -> Survey:
+        """Find all package revisions below a directory; see `gitrepo.survey.survey`.
+
+        Args:
+            remote: The repository.
+            branch: The Repository's branch.
+            directory: The Repository's directory.
+        """
+        knowledge = self._discovered.setdefault(remote.address, DiscoveryKnowledge())
+        return await survey(self._connection(remote), knowledge, branch, directory)
+
+    async def read_kptfiles(self, remote: Remote, trees: Sequence[str]) -> list[bytes | None]:
+        """Read the Kptfiles of packages that a survey found, by the packages' trees."""
+        return await read_kptfiles(self._connection(remote), trees)
+
+    async def holds_commit(self, remote: Remote, tip: str, commit: str) -> bool:
+        """Tell whether the branch that a survey found at `tip` still holds a commit."""
+        return await holds_commit(self._connection(remote), tip, commit)
+
+    async def same_content(self, remote: Remote, places: Sequence[tuple[str, str, str]]) -> list[bool]:
+        """Tell for each commit, directory and tree whether the commit still holds that tree there."""
+        return await same_content(self._connection(remote), places)
+
+
+def _is_commit_id(text: str) -> bool:
+    return len(text) == 40 and all(char in "0123456789abcdef" for char in text)  # noqa: PLR2004 - SHA-1 in hexadecimal
+
+
+def _as_commit(repo: pygit2.Repository, remote: Remote, commit: str) -> pygit2.Commit:
+    """Read a commit by an id that a person wrote: it may be anything's.
+
+    Raises:
+        GitNotFound: It is no commit's.
+    """
+    oid = pygit2.Oid(hex=commit)
+    if repo.odb.read_header(oid)[0] not in {ObjectType.COMMIT, ObjectType.TAG}:
+        raise GitNotFound(f"{commit} of {remote.display} is no commit")
+    return commit_at(repo, oid)
