@@ -8,6 +8,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.definitions import ErrorKind
 from api.conditions import MESSAGE_LIMIT, Reason
+from api.names import RECONCILE_NOW_ANNOTATION
 from functions.errors import RunnerUnavailable
 from gitrepo.errors import (
     GitAuthError,
@@ -94,36 +95,65 @@ class _Row:
     error: type[Exception]
     kind: type[PhaseError]
     reason: str
+    mend: str = ""
+    """What to do, where the library's words only say what happened."""
 
+
+_SECRET = "the Secret that the Repository, or spec.source, names"  # noqa: S105 - no secret
+_AGAIN = f"then set the annotation {RECONCILE_NOW_ANNOTATION} to a new value"
+_WAIT = "it is tried again until it works"
 
 _TABLE = (
-    _Row(GitAuthError, Stalled, Reason.GIT_AUTH_FAILED),
-    _Row(GitHookDeclined, Stalled, Reason.GIT_REJECTED),
-    _Row(GitQuotaExceeded, Stalled, Reason.GIT_QUOTA_EXCEEDED),
-    _Row(GitCertificateError, Stalled, Reason.GIT_CERTIFICATE_INVALID),
-    _Row(GitHostKeyError, Stalled, Reason.GIT_HOST_KEY_UNTRUSTED),
-    _Row(GitNotFound, Stalled, Reason.GIT_NOT_FOUND),
+    _Row(GitAuthError, Stalled, Reason.GIT_AUTH_FAILED, f"correct {_SECRET}, or what its account may do there"),
+    _Row(GitHookDeclined, Stalled, Reason.GIT_REJECTED, f"change what the server asks for, {_AGAIN}"),
+    _Row(
+        GitQuotaExceeded, Stalled, Reason.GIT_QUOTA_EXCEEDED, f"make the package smaller or the limit larger, {_AGAIN}"
+    ),
+    _Row(
+        GitCertificateError,
+        Stalled,
+        Reason.GIT_CERTIFICATE_INVALID,
+        f"put the certificate of its authority as ca.crt into {_SECRET}, or correct the server's",
+    ),
+    _Row(GitHostKeyError, Stalled, Reason.GIT_HOST_KEY_UNTRUSTED, f"correct known_hosts in {_SECRET}"),
+    _Row(
+        GitNotFound,
+        Stalled,
+        Reason.GIT_NOT_FOUND,
+        f"correct the Repository or spec.source, or make what is missing, {_AGAIN}",
+    ),
     _Row(GitConflict, Transient, Reason.GIT_CONFLICT),
-    _Row(GitUnavailable, Transient, Reason.GIT_UNAVAILABLE),
-    _Row(GitError, Transient, Reason.GIT_FAILED),
+    _Row(GitUnavailable, Transient, Reason.GIT_UNAVAILABLE, f"{_WAIT}: look at the Git server"),
+    _Row(GitError, Transient, Reason.GIT_FAILED, f"{_WAIT}: look at the Git server"),
     _Row(InvalidContent, Stalled, Reason.INVALID_PACKAGE),
     _Row(InvalidName, Stalled, Reason.INVALID_SPEC),
     _Row(LocalChanges, Stalled, Reason.LOCAL_CHANGES),
-    _Row(PackageError, Stalled, Reason.INVALID_PACKAGE),
+    _Row(PackageError, Stalled, Reason.INVALID_PACKAGE, f"mend the package that it is made from, {_AGAIN}"),
     _Row(FunctionFailed, Stalled, Reason.RENDER_FAILED),
-    _Row(RunnerUnavailable, Transient, Reason.FUNCTION_RUNNER_UNAVAILABLE),
+    _Row(RunnerUnavailable, Transient, Reason.FUNCTION_RUNNER_UNAVAILABLE, f"{_WAIT}: look at the function runner"),
     # Who runs the cluster mends these: RBAC, a token that expired, a CRD that is not installed yet. Nobody has to touch
     # the object afterwards, so it is tried until then.
-    _Row(Forbidden, Transient, Reason.KUBERNETES_FORBIDDEN),
-    _Row(Unauthorized, Transient, Reason.KUBERNETES_FORBIDDEN),
+    _Row(Forbidden, Transient, Reason.KUBERNETES_FORBIDDEN, f"{_WAIT}: give the worker its permissions, with deploy/"),
+    _Row(Unauthorized, Transient, Reason.KUBERNETES_FORBIDDEN, f"{_WAIT}: give the worker credentials"),
     _Row(KubeConfigError, Transient, Reason.KUBERNETES_FORBIDDEN),
     _Row(NotServed, Transient, Reason.KUBERNETES_UNAVAILABLE),
-    _Row(KubeUnavailable, Transient, Reason.KUBERNETES_UNAVAILABLE),
+    _Row(KubeUnavailable, Transient, Reason.KUBERNETES_UNAVAILABLE, f"{_WAIT}: look at the API server"),
     _Row(TooManyRequests, Transient, Reason.KUBERNETES_UNAVAILABLE),
     # The API server's word on content, such as what a Kptfile says of the package: the same again is refused again.
-    _Row(Invalid, Stalled, Reason.KUBERNETES_FAILED),
-    _Row(KubeError, Transient, Reason.KUBERNETES_FAILED),
+    _Row(Invalid, Stalled, Reason.KUBERNETES_FAILED, "mend what the Kptfile says of the package, and push it"),
+    _Row(KubeError, Transient, Reason.KUBERNETES_FAILED, f"{_WAIT}: look at the API server"),
 )
+
+
+MEND_PACKAGE = "; mend the package and push it again"
+
+
+def with_mend(message: str) -> str:
+    """Return what a failed rendering says, with what to do about it: also where it is too long to be shown whole."""
+    if message.endswith(MEND_PACKAGE):
+        return message
+    room = MESSAGE_LIMIT - len(MEND_PACKAGE)
+    return (message if len(message) <= room else message[: room - 1] + "…") + MEND_PACKAGE
 
 
 def classify(error: Exception) -> PhaseError:
@@ -132,9 +162,12 @@ def classify(error: Exception) -> PhaseError:
         return error
     for row in _TABLE:
         if isinstance(error, row.error):
-            return row.kind(row.reason, str(error))
+            return row.kind(row.reason, f"{error}; {row.mend}" if row.mend else str(error))
     logger.error("unexpected %s", type(error).__name__, exc_info=error)
-    return Transient(Reason.INTERNAL_ERROR, sanitize(f"unexpected {type(error).__name__}: {error}"))
+    return Transient(
+        Reason.INTERNAL_ERROR,
+        sanitize(f"unexpected {type(error).__name__}: {error}; {_WAIT}: report it, with the log of the worker"),
+    )
 
 
 def to_application_error(error: PhaseError) -> ApplicationError:

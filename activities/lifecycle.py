@@ -5,7 +5,7 @@ from typing import Any
 
 from activities.approval import Approvals
 from activities.definitions import PhaseInput, PhaseResult
-from activities.failures import Stalled
+from activities.failures import Stalled, with_mend
 from activities.labels import LatestLabel
 from activities.locks import published_ref, reported_commit, self_lock
 from activities.observe import facts_of
@@ -234,7 +234,7 @@ def _check_rendered(revision: PackageRevision) -> None:
             moved = "a Draft" if revision.spec.lifecycle is Lifecycle.DRAFT else f"not {revision.spec.lifecycle}"
             raise Stalled(
                 Reason.RENDER_FAILED,
-                f"{moved}: the last render failed ({each.message}); mend the package and push it again",
+                with_mend(f"{moved}: the last render failed: {each.message}"),
             )
 
 

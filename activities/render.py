@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from temporalio import activity
 
 from activities.definitions import PhaseInput, PhaseResult
-from activities.failures import PhaseError, Stalled
+from activities.failures import PhaseError, Stalled, with_mend
 from activities.kptfile import is_rendered
 from activities.locks import draft_lock, reported_commit
 from activities.observe import facts_of
@@ -79,7 +79,7 @@ class RenderPhase:
             if rendered.commit != tip:
                 target.obj = await self._report.mirror(target.obj, rendered.outcome.files)
                 target.fields["selfLock"] = draft_lock(target, rendered.commit)
-            raise Stalled(Reason.RENDER_FAILED, rendered.outcome.message)
+            raise Stalled(Reason.RENDER_FAILED, with_mend(rendered.outcome.message))
         await self._report.write(target, rendered.outcome.files, rendered.commit)
         steps = len(rendered.outcome.steps)
         return PhaseResult(

@@ -131,7 +131,7 @@ LIFECYCLE: Final = Policy(
             "!variables.goesOn || variables.renderDue || size(variables.unrendered) == 0",
             "'it cannot become ' + variables.lifecycle + ' while its content is not rendered (' +"
             " variables.unrendered[0].?reason.orValue('') + ': ' + variables.unrendered[0].?message.orValue('') +"
-            " '); mend the package, push it, and wait until it is Rendered'",
+            " '); wait until newer content is Rendered'",
         ),
         Check(
             "!variables.goesOn || variables.renderDue || size(variables.unmetGates) == 0",

@@ -342,7 +342,7 @@ async def test_what_did_not_render_goes_no_further(team: Team, start: str, step:
     for client in (team.approver, team.admin):
         words = await refused(team.ask(client, step))
         assert f"cannot become {step} while its content is not rendered (RenderFailed: set-namespace: no" in words
-        assert "mend the package, push it" in words
+        assert "wait until newer content is Rendered" in words
     if start == "Proposed":
         await team.ask(team.author, "Draft")
 
