@@ -255,7 +255,8 @@ ELSEWHERE = {
     *(Reason.READY, Reason.PENDING, Reason.RENDERED, Reason.PROGRESSING, Reason.PROGRESSING_WITH_RETRY),
     *(Reason.WAITING, Reason.SUPERSEDED, Reason.FAILED, Reason.GIT_CONTENT_ORPHANED),
     # Of Repositories, and of what a sync finds: tests/activities/test_sync.py and test_repositories.py.
-    *(Reason.INVALID_REPOSITORY, Reason.DELETING, Reason.DUPLICATE_REPOSITORY, Reason.INVALID_SCHEDULE),
+    *(Reason.REPOSITORY_NOT_MIGRATED, Reason.INVALID_REPOSITORY, Reason.DELETING),
+    *(Reason.DUPLICATE_REPOSITORY, Reason.INVALID_SCHEDULE),
     *(Reason.TAG_MOVED, Reason.REMOVED_FROM_GIT, Reason.BRANCH_REWRITTEN, Reason.REGISTERED_IN_PART),
     # Of upgrades and of a runner that is away: test_upgrades.py, tests/functions.
     *(Reason.MERGE_CONFLICT, Reason.LOCAL_CHANGES, Reason.FUNCTION_RUNNER_UNAVAILABLE),
