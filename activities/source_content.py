@@ -110,7 +110,7 @@ class SourceContent:
             snapshot = await self._git.snapshot(remote, commit, directory)
         except GitAuthError as error:
             mend = (
-                f"correct Secret {secret!r}, then annotate this object with porchflow.dev/reconcile-now"
+                f"correct Secret {secret!r}, and it goes on by itself"
                 if secret
                 else f"delete this object and create it again with {field}.secretRef"
             )
