@@ -122,7 +122,7 @@ async def test_rights_in_its_namespaces_are_all_a_process_needs(
     start: Starter, control_plane: ControlPlane, namespace: str, temporal_server: TemporalServer
 ) -> None:
     kubeconfig = control_plane.kubeconfig_for("namespaced-watcher")
-    resources = f"--resource={PACKAGEREVISIONS},{REPOSITORIES}"
+    resources = f"--resource={PACKAGEREVISIONS},{REPOSITORIES},secrets"
     verbs = "--verb=get,list,watch"
     await control_plane.kubectl("create", "role", "-n", namespace, "watching", resources, verbs)
     bind = ("create", "rolebinding", "-n", namespace, "watching", "--role=watching", "--user=namespaced-watcher")

@@ -42,7 +42,9 @@ async def test_pushed_content_is_rendered_and_published(
     assert messages(git_repository.path, "main..drafts/web/v1")[:2] == ["Rendering package", "Changing package content"]
 
     shown = await _content(system, name)
-    assert shown["metadata"]["resourceVersion"] == draft["status"]["selfLock"]["git"]["commit"] != version
+    rendering = shown["metadata"]["resourceVersion"]
+    assert rendering != version
+    await system.until(name, "names the rendering", lambda obj: obj["status"]["selfLock"]["git"]["commit"] == rendering)
     assert shown["spec"]["resources"]["deployment.yaml"] == RENDERED_DEPLOYMENT
     refused = await system.control_plane.kubectl(
         "-n", system.namespace, "replace", "-f", "-", stdin=json.dumps(pushed), check=False
