@@ -79,7 +79,7 @@ class Resources:
     async def _patch(self, request: web.Request, user: User, address: Address) -> web.StreamResponse:
         answer, dry = Answer(request), dry_run(request.query)
         body = await self._bodies.read(request, PATCH_TYPES)
-        patch = _patch_of(request, body, address.name)
+        patch = _patch_of(request, body, address)
         if request.content_type != JSON_PATCH:
             _check_fields(request, answer, body)
         written = await self._writer.patch(address.namespace, address.name, patch, user, dry_run=dry)
@@ -131,32 +131,33 @@ def _check_fields(request: web.Request, answer: Answer, body: Any) -> None:  # n
             answer.warn(each)
 
 
-def _patch_of(request: web.Request, body: Any, name: str) -> Patch:  # noqa: ANN401 - JSON
+def _patch_of(request: web.Request, body: Any, address: Address) -> Patch:  # noqa: ANN401 - JSON
     if request.content_type == APPLY_PATCH:
-        return _apply_of(request, body, name)
+        return _apply_of(request, body, address)
     apply = json_patch if request.content_type == JSON_PATCH else merge_patch
 
     def patch(obj: Any) -> Any:  # noqa: ANN401 - JSON
         try:
             return apply(obj, body)
-        except BadPatch as error:
-            raise invalid(name, Cause("patch", str(error))) from None
+        except (BadPatch, RecursionError) as error:
+            raise invalid(address.name, Cause("patch", str(error))) from None
 
     return patch
 
 
-def _apply_of(request: web.Request, body: Any, name: str) -> Patch:  # noqa: ANN401 - JSON
+def _apply_of(request: web.Request, body: Any, address: Address) -> Patch:  # noqa: ANN401 - JSON
     """Make a patch of an apply: given files are set, others stay.
 
     Nobody records which manager owns which file, so that a file of other content belongs to somebody else unless the
     client forces.
     """
+    name = address.name
     if not request.query.get("fieldManager"):
         raise invalid(name, Cause("fieldManager", "is required for apply patch", "FieldValueRequired"))
     if not isinstance(body, dict) or not (body.get("apiVersion") and body.get("kind")):
         raise bad_request("an apply patch is an object with apiVersion and kind")
     force = flag(request.query, "force")
-    given = read_wanted(body, (body.get("metadata") or {}).get("namespace") or "", name)
+    given = read_wanted(body, address.namespace, name)
 
     def patch(obj: Any) -> Any:  # noqa: ANN401 - JSON
         current = obj["spec"]["resources"]
