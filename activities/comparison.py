@@ -11,6 +11,8 @@ from gitrepo.discovery import Discovered
 from gitrepo.refs import UNNUMBERED
 
 _NAME_LENGTH = 253
+_TOLD_BY_SYNCS = frozenset({Reason.REMOVED_FROM_GIT, Reason.TAG_MOVED, Reason.CONTENT_CHANGED})
+"""What a sync said of an object it has to take back, once Git is where it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ def _compare(work: Work, repository: RepositoryAccess, pair: Pair) -> None:
             work.relock.append(pair)
         if found.lifecycle.value != current.lifecycle:
             work.drifted.append(pair)
-    elif _differs(pair) or current.stalled in {Reason.REMOVED_FROM_GIT, Reason.TAG_MOVED}:
+    elif _differs(pair) or current.stalled in _TOLD_BY_SYNCS:
         work.drifted.append(pair)
 
 

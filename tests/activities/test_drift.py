@@ -176,6 +176,13 @@ async def test_a_proposal_that_was_changed_is_told(syncs: Syncs) -> None:
     assert reason(proposal, "Stalled") == "True/ContentChanged"
     assert not needs_reconcile(proposal)
 
+    proposed = proposal["status"]["selfLock"]["git"]["commit"]
+    syncs.world.git.git("update-ref", "refs/heads/proposed/web/next", proposed)
+    await syncs.sync()
+    await syncs.world.run(Phase.LIFECYCLE, "porch.web.next")
+    proposal = await syncs.world.get("porch.web.next")
+    assert (reason(proposal, "Ready"), reason(proposal, "Stalled")) == ("True/Ready", "")
+
 
 async def test_a_lifecycle_that_was_changed_in_git_is_put_right(known: Syncs) -> None:
     tip = known.world.git.refs()["refs/heads/drafts/web/draft"]

@@ -73,6 +73,25 @@ async def test_a_schedule_is_made_changed_and_removed(temporal: Client, key: Key
     await schedules.remove(key)
 
 
+@pytest.mark.parametrize(
+    "times", ["0 0 * * 7", "5 0 1 jan sun", "*/7 1-5,8 * * MON-FRI", "@yearly", "@every 10s", "0 0 29 2 ?"]
+)
+async def test_temporal_takes_every_schedule_that_is_one(temporal: Client, key: Key, times: str) -> None:
+    schedules = RepositorySchedules(temporal)
+
+    async def made() -> bool:
+        try:
+            await schedules.ensure(plan(key, times))
+        except TemporalUnavailable as error:
+            if "search attribute" in str(error).lower():
+                return False
+            raise
+        return True
+
+    await eventually(made, what="the schedule")
+    assert (await described(temporal, key)).info.next_action_times
+
+
 async def _times(temporal: Client, key: Key, at: datetime) -> list[datetime]:
     """Return the times of a schedule around a time."""
     start, end = Timestamp(), Timestamp()
