@@ -183,6 +183,7 @@ IDENTITY: Final = Policy(
         ),
     },
     checks=(
+        *(_stays(rule) for rule in (SPEC_STAYS, *SPEC_RULES) if rule.field != ".lifecycle"),
         Check(
             f"!({_NEW}) || variables.complete",
             "'spec.repository, spec.packageName and spec.workspaceName must say which package revision this is'",
@@ -192,7 +193,6 @@ IDENTITY: Final = Policy(
             "'the name of a package revision says what it is: ' + object.metadata.name + ' has to be '"
             f" + {_NAME} + ' (repository.package.workspace)'",
         ),
-        *(_stays(rule) for rule in (SPEC_STAYS, *SPEC_RULES) if rule.field != ".lifecycle"),
         Check(
             f"!variables.published || {_frozen('source')}",
             "'the content of a published revision is final, so spec.source cannot be set any more: create a new"

@@ -370,6 +370,43 @@ async def test_unmet_readiness_gates_are_named(team: Team, start: str, step: str
     await team.ask(team.approver, step)
 
 
+# Porch's CRDs
+
+
+async def test_the_policies_hold_without_the_rules_of_our_crds(
+    restartable_control_plane: ControlPlane,
+) -> None:
+    """Where Porch's CRD is installed, which lets every change through."""
+    plane = restartable_control_plane
+    crd = yaml.safe_load((DEPLOY / "crds" / "porch.kpt.dev_packagerevisions.yaml").read_text())
+    await plane.kubectl(
+        "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump(_without_rules(crd))
+    )
+    async with await KubeClient.connect(plane.kubeconfig) as admin:
+        team = Team("default", admin, {"ada@example.com": admin})
+        await team.create(source={"init": {}})
+
+        async def by_the_policy(patch: Object, words: str) -> bool:
+            told = await refused(team.patch(admin, patch))
+            return words in told and "ValidatingAdmissionPolicy" in told
+
+        jump = {"spec": {"lifecycle": "Published"}}
+        await eventually(
+            lambda: by_the_policy(jump, "lifecycle cannot go from Draft to Published; from"), what="no CRD rules"
+        )
+        for field, value in IDENTITY.items():
+            assert await by_the_policy(
+                {"spec": {"source": None, field: value}}, f"{field} cannot be changed once it is set"
+            )
+        assert await by_the_policy({"spec": None}, "cannot")
+
+
+def _without_rules(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        return {key: _without_rules(value) for key, value in schema.items() if key != "x-kubernetes-validations"}
+    return [_without_rules(value) for value in schema] if isinstance(schema, list) else schema
+
+
 # Deletion
 
 
