@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from activities.repositories import Repositories
-from api.names import FINALIZER, RECONCILE_NOW_ANNOTATION, V1ALPHA2_MIGRATION_ANNOTATION
+from api.names import (
+    FINALIZER,
+    RECONCILE_NOW_ANNOTATION,
+    UPSTREAM_OF_ANNOTATION,
+    V1ALPHA2_MIGRATION_ANNOTATION,
+)
 from cli.migrate.models import Comparison, RepositoryPlan, Revision, Row
 from cli.migrate.planning import Clients
 from cli.migrate.porch import content_of
@@ -138,7 +143,14 @@ async def _remove(clients: Clients, obj: Object) -> None:
     namespace, name = metadata["namespace"], metadata["name"]
     finalizers = [each for each in metadata.get("finalizers") or [] if each != FINALIZER]
     try:
-        patch = {"metadata": {"finalizers": finalizers, "resourceVersion": metadata["resourceVersion"]}}
+        patch = {
+            "metadata": {
+                "finalizers": finalizers,
+                # The warning that others were made from it is not meant for who lets it go to Porch.
+                "annotations": {UPSTREAM_OF_ANNOTATION: None},
+                "resourceVersion": metadata["resourceVersion"],
+            }
+        }
         await clients.kube.merge_patch(PACKAGEREVISIONS, namespace, name, patch)
         await clients.kube.delete(PACKAGEREVISIONS, namespace, name, uid=metadata["uid"])
     except (Conflict, NotFound):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from api.names import V1ALPHA2_MIGRATION_ANNOTATION
+from api.names import UPSTREAM_OF_ANNOTATION, V1ALPHA2_MIGRATION_ANNOTATION
 from cli.main import main
 from cli.migrate.models import Phase, Record
 from cli.migrate.porch import V1ALPHA1_RESOURCES, V1ALPHA1_REVISIONS, revision_of
@@ -143,11 +143,12 @@ class Migration:
 async def migration(
     control_plane: ControlPlane,
     porch_plane: ControlPlane,
-    namespace: str,
+    guarded_namespace: str,
     git_server: GitRepositories,
     tmp_path: Path,
 ) -> AsyncIterator[Migration]:
     """A Repository `porch` with a package `web` that Porch and Git know, and `db` that Porch has not noticed yet."""
+    namespace = guarded_namespace
     async with contextlib.AsyncExitStack() as stack:
         world = await stack.enter_async_context(entered(control_plane, namespace, git_server, tmp_path))
         await world.kube.delete(REPOSITORIES, namespace, "blueprints")
@@ -221,6 +222,8 @@ async def test_there_and_back(migration: Migration) -> None:
         assert (done.exit_code, done.output) == (0, "porch: 4 package revisions, 0 not as recorded\n")
         assert "migrated already" in (await migration.run("plan")).output
 
+        upstream_of = {"metadata": {"annotations": {UPSTREAM_OF_ANNOTATION: "porch.shop.v1"}}}
+        await migration.syncs.world.patch("porch.web.first", upstream_of)
         refs = migration.syncs.world.git.refs()
         done = await migration.run("rollback", "porch", "--timeout", "30")
         assert (done.exit_code, await migration.annotated()) == (0, False), done.output
