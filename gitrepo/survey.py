@@ -9,7 +9,7 @@ from gitrepo.connection import Connection
 from gitrepo.discovery import Discovery, DiscoveryKnowledge, digest_of, discover, relevant_refs
 from gitrepo.refs import branch_ref
 from gitrepo.state import contains
-from gitrepo.trees import commit_at, subtree, tree_at
+from gitrepo.trees import commit_at, tree_at
 from gitrepo.view import RefView
 
 _LARGEST_KPTFILE = 1024 * 1024
@@ -65,18 +65,19 @@ async def same_content(connection: Connection, places: Sequence[tuple[str, str, 
     """
 
     def read(repo: pygit2.Repository) -> list[bool]:
-        roots: dict[str, pygit2.Oid | None] = {}
+        # Read once for each commit: libgit2 keeps no large tree, and the root of many packages is one.
+        roots: dict[str, pygit2.Tree | None] = {}
         return [_holds(repo, roots, *place) for place in places]
 
     return await connection.local(read)
 
 
-def _holds(repo: pygit2.Repository, roots: dict[str, pygit2.Oid | None], commit: str, path: str, tree: str) -> bool:
+def _holds(repo: pygit2.Repository, roots: dict[str, pygit2.Tree | None], commit: str, path: str, tree: str) -> bool:
     if commit not in roots:
-        roots[commit] = commit_at(repo, pygit2.Oid(hex=commit)).tree_id if commit and commit in repo else None
+        known = commit and commit in repo
+        roots[commit] = commit_at(repo, pygit2.Oid(hex=commit)).tree if known else None
     root = roots[commit]
-    found = subtree(repo, root, path) if root is not None else None
-    return found is not None and str(found) == tree
+    return root is not None and path in root and str(root[path].id) == tree
 
 
 def _kptfile(repo: pygit2.Repository, tree: str) -> bytes | None:
