@@ -160,8 +160,8 @@ def _choose(target: Target, state: PackageState, task_of: TaskOf) -> Step | None
             f" {' or '.join(NEXT_LIFECYCLES[state.lifecycle])}",
         )
     if step is Step.PROPOSE or (step is Step.PUBLISH and not state.lifecycle.is_published):
-        _check_reported(revision, state, task_of)
         _check_rendered(revision)
+        _check_reported(revision, state, task_of)
         _check_readiness(revision)
     return step
 
