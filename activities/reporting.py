@@ -89,12 +89,14 @@ class StatusReporter:
     async def _apply(self, obj: dict[str, Any], report: Report) -> dict[str, Any]:
         if report.rendered is not None and _main_speaks_of_rendering(obj, report):
             report = replace(report, conditions=(*report.conditions, report.rendered), rendered=None)
-        render = _render_status(obj, report)
-        if render is not None:
-            obj = await self._apply_status(obj, render, RENDER_FIELD_MANAGER)
-        main = _main_status(obj, report)
-        if main is not None:
-            obj = await self._apply_status(obj, main, FIELD_MANAGER)
+        # Between the two writes the object may be Rendered and not Ready yet, but not Ready and not Rendered any more.
+        parts = [(_render_status, RENDER_FIELD_MANAGER), (_main_status, FIELD_MANAGER)]
+        if report.rendered is not None and report.rendered.status is not ConditionStatus.TRUE:
+            parts.reverse()
+        for status_of, manager in parts:
+            status = status_of(obj, report)
+            if status is not None:
+                obj = await self._apply_status(obj, status, manager)
         return obj
 
     async def _apply_status(self, obj: dict[str, Any], status: dict[str, Any], manager: str) -> dict[str, Any]:
