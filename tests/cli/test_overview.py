@@ -49,6 +49,11 @@ NOT_READY = ("Ready", "False", "GitUnavailable", "no answer")
             "line 3",
         ),
         (
+            revision("Proposed", NOT_READY, ("Suspended", "True", "Suspended", "suspended by ada"), generation=3),
+            Standing.SUSPENDED,
+            "suspended by ada",
+        ),
+        (
             revision("Proposed", READY),
             Standing.APPROVAL,
             "to publish: set spec.lifecycle to Published; to reject: to Draft",

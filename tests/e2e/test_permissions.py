@@ -71,6 +71,9 @@ async def test_every_phase_gets_by_with_them(
     assert rendered["metadata"]["finalizers"]
     assert rendered["metadata"]["ownerReferences"][0]["name"] == "private"
     await _publish(restricted, waiting)
+    published = await restricted.get(waiting)
+    assert published is not None
+    assert published["status"]["publishedBy"] == "porchflow-admin", "the worker may see that approvers are written down"
 
     second = await restricted.create_draft("private", "web", "v2")
     await _publish(restricted, second)
