@@ -56,7 +56,8 @@ def test_a_small_burst_has_consistent_figures(server_binaries: dict[str, Path]) 
     assert 1 <= publish["costs"]["runs"] <= 2
     assert publish["costs"]["activities"] <= 2
     for result in (clone, upgrade):
-        assert 2 <= result["pushes"] <= 2 * N, "the draft, and its rendering"
+        # The drafts may all share one push; a rendering that changes nothing takes none.
+        assert 1 <= result["pushes"] <= 2 * N
         assert result["costs"]["runs"] == 1
     assert (register["pushes"], register["costs"]["runs"]) == (0, 0), "what is found in Git needs no workflow"
     assert len(push["timing"]["round_trips"]) == N
