@@ -43,7 +43,7 @@ async def test_a_kptfile_that_does_not_parse_stalls_and_the_next_push_mends_it(
     pushed = await push_and_request(system, name, url, {"Kptfile": "apiVersion: [\n"}, tmp_path)
     stalled = await system.stalled(name, "RenderFailed")
     assert "Kptfile" in condition(stalled, "Ready")["message"]
-    assert condition(stalled, "Rendered")["status"] == "False"
+    await system.until(name, "is not rendered", lambda obj: condition(obj, "Rendered")["status"] == "False")
     assert refs(git_repository.path)["refs/heads/drafts/web/v1"] == pushed, "what was pushed stays"
     await push_and_request(system, name, url, {"Kptfile": KPTFILE}, tmp_path)
     await system.ready(name)
