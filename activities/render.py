@@ -32,6 +32,8 @@ _SHOW_AFTER_SECONDS = 1.0
 class _Rendered:
     commit: str
     outcome: RenderOutcome
+    saved: bool = True
+    """Whether the commit holds the outcome."""
 
 
 class RenderPhase:
@@ -62,8 +64,9 @@ class RenderPhase:
         tip, found = await self._draft(target, request)
         if found is not Lifecycle.DRAFT:
             return PhaseResult(summary="there is no draft to render", current=found)
-        if tip == reported_commit(target.revision.status) and not facts_of(target.obj, "").render_pending:
-            # Reported by an attempt whose end Temporal did not hear of.
+        reported = tip == reported_commit(target.revision.status) and not _is_stalled(target)
+        if reported and not facts_of(target.obj, "").render_pending:
+            # Reported by an attempt whose end Temporal did not hear of; the first half of a failure's report is not.
             return PhaseResult(summary=f"rendered before; draft at {tip[:12]}", current=Lifecycle.DRAFT, commit=tip)
         done = await self._unreported(target, tip)
         if done is not None:
@@ -76,7 +79,7 @@ class RenderPhase:
             announcing.cancel()
             await asyncio.gather(announcing, return_exceptions=True)
         if not rendered.outcome.ok:
-            if rendered.commit != tip:
+            if rendered.saved:
                 target.obj = await self._report.mirror(target.obj, rendered.outcome.files)
                 target.fields["selfLock"] = draft_lock(target, rendered.commit)
             raise Stalled(Reason.RENDER_FAILED, with_mend(rendered.outcome.message))
@@ -121,7 +124,7 @@ class RenderPhase:
         outcome = await render(files, self._evaluator, default_image_prefix=self._default_image_prefix)
         saves = outcome.ok or target.annotations.get(PUSH_ON_RENDER_FAILURE_ANNOTATION) == "true"
         if not saves:
-            return _Rendered(tip, outcome)
+            return _Rendered(tip, outcome, saved=False)
         commit = await self._git.commit_on_draft(
             remote,
             location,
@@ -142,3 +145,8 @@ class RenderPhase:
         except (PhaseError, KubeError) as error:
             # It is a courtesy: what matters is reported at the end, or fails there.
             activity.logger.info("cannot say that the rendering is under way: %s", error)
+
+
+def _is_stalled(target: Target) -> bool:
+    conditions = target.revision.status.conditions
+    return any(each.type == ConditionType.STALLED and each.status is ConditionStatus.TRUE for each in conditions)

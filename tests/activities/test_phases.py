@@ -206,6 +206,28 @@ async def test_what_a_person_must_do_is_told_even_if_the_first_try_to_tell_it_fa
     assert reason(await world.get(name), "Stalled") == "True/RenderFailed"
 
 
+async def test_half_a_report_of_a_failed_rendering_is_made_whole_by_the_next_attempt(world: World) -> None:
+    name = await world.draft()
+    pipeline = "pipeline: {mutators: [{image: no.io/such:v1}]}"
+    kptfile = f"apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata: {{name: web}}\n{pipeline}\n"
+    await world.push({"Kptfile": kptfile})
+    keep = {"porch.kpt.dev/push-on-render-failure": "true", "porchflow.dev/reconcile-now": "again"}
+    await world.patch(name, {"metadata": {"annotations": keep}})
+    for write in range(1, 10):
+        world.worker.stop_at(write)
+        try:
+            await world.fails(Phase.RENDER, name, ErrorKind.STALLED, attempt=write)
+        except asyncio.CancelledError:
+            continue
+        break
+    assert write > 2
+    world.worker.before_write = None
+    done = await world.get(name)
+    assert reason(done, "Stalled") == "True/RenderFailed"
+    assert reason(done, "Rendered") == "False/RenderFailed"
+    assert done["status"]["selfLock"]["git"]["commit"] == world.git.refs()["refs/heads/drafts/web/v1"]
+
+
 async def test_a_draft_that_was_proposed_and_published_in_one_go(world: World) -> None:
     name = await world.draft()
     await world.ask(name, "Proposed")
