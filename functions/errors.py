@@ -10,6 +10,19 @@ class FunctionNotFound(FunctionFailed):
         self.hint = hint
 
 
+class ImageNotFound(FunctionNotFound):
+    """The registry has no such image, or its name is none; asking again gives the same answer until somebody mends it.
+
+    Args:
+        image: as it was asked for.
+        why: what the registry said, and what to do; a clause without a capital at its beginning.
+    """
+
+    def __init__(self, image: str, why: str) -> None:
+        super().__init__(image, why)
+        self.why = why
+
+
 class MessageTooLarge(FunctionFailed):
     """A request or answer is larger than the function runner passes on; trying again never helps.
 
@@ -35,3 +48,21 @@ class RunnerUnavailable(Exception):  # noqa: N818 - says what is the matter, lik
         self.address = address
         self.image = image
         self.reason = reason
+
+
+class FunctionUnavailable(Exception):  # noqa: N818 - says what is the matter, like the names of the other kinds
+    """A function could not be run now, for reasons that are not its own; worth another try.
+
+    Args:
+        image: of the function.
+        reason: what is in the way; a clause without a capital at its beginning.
+    """
+
+    def __init__(self, image: str, reason: str) -> None:
+        super().__init__(f"function {image!r} cannot be run now: {reason}")
+        self.image = image
+        self.reason = reason
+
+
+class RegistryUnavailable(FunctionUnavailable):
+    """The registry of an image cannot be asked now: no connection, an error of its own, or too many requests."""

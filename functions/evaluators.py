@@ -21,6 +21,7 @@ class FunctionRuntime(Protocol):
         Raises:
             FunctionNotFound: this runtime does not know the image; another may.
             FunctionFailed: the function ran and failed.
+            FunctionUnavailable: it could not be run now; worth another try.
         """
         ...
 
@@ -33,10 +34,10 @@ class Chain:
 
     async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
         """Run one function; see `FunctionRuntime.evaluate`. FunctionNotFound if no runtime knows the image."""
-        hint = ""
+        hints = []
         for runtime in self._runtimes:
             try:
                 return await runtime.evaluate(image, resource_list, time_limit)
             except FunctionNotFound as error:
-                hint = hint or error.hint
-        raise FunctionNotFound(image, hint)
+                hints.append(error.hint)
+        raise FunctionNotFound(image, "; ".join(filter(None, hints)))

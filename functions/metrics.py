@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from functions.errors import FunctionNotFound
+from functions.errors import FunctionNotFound, FunctionUnavailable
 from functions.images import parse_image
 from kpt.errors import FunctionFailed
 
@@ -35,7 +35,7 @@ class RunnerMetrics:
 
     @contextmanager
     def call(self, image: str) -> Iterator[None]:
-        """Count one call: `succeeded`, `failed`, `not_found`, or `cancelled` by its caller."""
+        """Count one call: `succeeded`, `failed`, `not_found`, `unavailable`, or `cancelled` by its caller."""
         name, began, outcome = self._name(image), time.monotonic(), "cancelled"
         try:
             with self._running.track_inprogress():
@@ -47,6 +47,9 @@ class RunnerMetrics:
             raise
         except FunctionFailed:
             outcome = "failed"
+            raise
+        except FunctionUnavailable:
+            outcome = "unavailable"
             raise
         finally:
             self._calls.labels(name, outcome).inc()

@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from functions import failure_details
 from functions.builtin.pool import DEFAULT_MEMORY_LIMIT, BuiltinRuntime, WorkerPool
 from functions.configs import FunctionConfigs
-from functions.errors import FunctionNotFound
+from functions.errors import FunctionNotFound, FunctionUnavailable
 from functions.evaluators import Chain, FunctionRuntime
 from functions.metrics import RunnerMetrics
 from functions.proto import evaluator_pb2, evaluator_pb2_grpc
@@ -69,6 +69,9 @@ class EvaluatorService(evaluator_pb2_grpc.FunctionEvaluatorServicer):
             if not self._configs.complete:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "the FunctionConfigs are not listed yet")
             await context.abort(grpc.StatusCode.NOT_FOUND, error.message)
+        except FunctionUnavailable as error:
+            _log.warning("%s", error)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, error.reason)
         except FunctionFailed as failure:
             _log.info("function %s failed: %s", failure.image, failure.message)
             details = ((failure_details.METADATA_KEY, failure_details.encode(failure)),)

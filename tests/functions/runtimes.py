@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from functions.errors import FunctionNotFound
+from functions.errors import FunctionNotFound, ImageNotFound, RegistryUnavailable
 from kpt.errors import FunctionFailed
 from kpt.evaluation import Evaluation
 
@@ -39,3 +39,14 @@ class Large:
 
     async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
         return Evaluation(b"x" * int(resource_list))
+
+
+class Absent:
+    """Looks images up in a registry that cannot be asked, or has none."""
+
+    async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
+        if image.startswith("down"):
+            raise RegistryUnavailable(image, "registry down.io: connection refused")
+        if image.startswith("absent"):
+            raise ImageNotFound(image, "registry absent.io has no such image")
+        raise FunctionNotFound(image)

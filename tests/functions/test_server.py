@@ -28,7 +28,7 @@ LIMIT = 64 * 1024
 
 @pytest.fixture(scope="module")
 async def runner() -> AsyncIterator[Runner]:
-    async with running(max_message_size=LIMIT, processes=2, runtimes=["Slow", "Failing"]) as started:
+    async with running(max_message_size=LIMIT, processes=2, runtimes=["Slow", "Failing", "Absent"]) as started:
         yield started
 
 
@@ -78,6 +78,17 @@ async def test_an_unknown_image_is_not_found(evaluate: GrpcEvaluator, runner: Ru
             await call(evaluator_pb2.EvaluateFunctionRequest(image="example.com/x:v1"))
     assert raised.value.code() == grpc.StatusCode.NOT_FOUND
     assert raised.value.details() == 'function "example.com/x:v1" not found'
+
+
+async def test_what_is_in_the_way_is_worth_another_try(evaluate: GrpcEvaluator) -> None:
+    with pytest.raises(RunnerUnavailable, match="UNAVAILABLE: registry down.io: connection refused"):
+        await evaluate("down.io/x:v1", LIST)
+
+
+async def test_an_image_that_the_registry_does_not_have_is_final(evaluate: GrpcEvaluator) -> None:
+    with pytest.raises(FunctionNotFound, match="not found; registry absent.io has no such image") as raised:
+        await evaluate("absent.io/x:v1", LIST)
+    assert raised.value.hint == "registry absent.io has no such image"
 
 
 async def test_a_failed_function_comes_with_exit_code_log_and_results(evaluate: GrpcEvaluator) -> None:
