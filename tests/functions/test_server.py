@@ -81,12 +81,12 @@ async def test_an_unknown_image_is_not_found(evaluate: GrpcEvaluator, runner: Ru
 
 
 async def test_what_is_in_the_way_is_worth_another_try(evaluate: GrpcEvaluator) -> None:
-    with pytest.raises(RunnerUnavailable, match="UNAVAILABLE: registry down.io: connection refused"):
+    with pytest.raises(RunnerUnavailable, match=r"UNAVAILABLE: registry down\.io: connection refused"):
         await evaluate("down.io/x:v1", LIST)
 
 
 async def test_an_image_that_the_registry_does_not_have_is_final(evaluate: GrpcEvaluator) -> None:
-    with pytest.raises(FunctionNotFound, match="not found; registry absent.io has no such image") as raised:
+    with pytest.raises(FunctionNotFound, match=r"not found; registry absent\.io has no such image") as raised:
         await evaluate("absent.io/x:v1", LIST)
     assert raised.value.hint == "registry absent.io has no such image"
 
