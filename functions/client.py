@@ -100,14 +100,15 @@ class GrpcEvaluator:
             return MessageTooLarge(image, what, detail=text)
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
             return RunnerUnavailable(self._address, image, f"no answer within {self._deadline:g} s")
-        failure = _failure(image, text, error)
+        failure = failure_of(image, error)
         if failure is not None:
             return failure
         return RunnerUnavailable(self._address, image, f"{code.name}: {text}" if text else code.name)
 
 
-def _failure(image: str, text: str, error: grpc.aio.AioRpcError) -> FunctionFailed | None:
+def failure_of(image: str, error: grpc.aio.AioRpcError) -> FunctionFailed | None:
     """The function's failure, if that is what the status tells."""
+    text = error.details() or ""
     if error.code() == grpc.StatusCode.INVALID_ARGUMENT:
         return FunctionFailed(image, text, ran=False)
     if error.code() != grpc.StatusCode.INTERNAL:

@@ -1,6 +1,6 @@
 """What FunctionConfig objects say: which images are which function, and how each is run (`reference/porch.md` 6.6)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from api.functionconfig import FunctionConfig, FunctionConfigSpec
 from functions.images import ImageName
@@ -20,24 +20,45 @@ class FunctionConfigs:
         """
         self._default_image_prefix = default_image_prefix
         self._by_key: dict[ConfigKey, FunctionConfigSpec] = {}
-        self.complete = True
+        self._complete = True
+        self._listeners: list[Callable[[], None]] = []
+
+    @property
+    def complete(self) -> bool:
         """Whether all there are were taken up. Until then an image that is not found may well be one of theirs."""
+        return self._complete
+
+    @complete.setter
+    def complete(self, complete: bool) -> None:
+        self._complete = complete
+        self._tell()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Have a function called after each change."""
+        self._listeners.append(listener)
 
     def put(self, key: ConfigKey, config: FunctionConfig) -> None:
         """Take up an object, or its new version."""
-        self._by_key[key] = config.spec
+        if self._by_key.get(key) != config.spec:
+            self._by_key[key] = config.spec
+            self._tell()
 
     def remove(self, key: ConfigKey) -> None:
         """Forget an object that is gone or cannot be used."""
-        self._by_key.pop(key, None)
+        if self._by_key.pop(key, None) is not None:
+            self._tell()
 
     def keys(self) -> set[ConfigKey]:
         """The objects taken up."""
         return set(self._by_key)
 
+    def specs(self) -> list[FunctionConfigSpec]:
+        """What the objects say, by their names."""
+        return [spec for _, spec in sorted(self._by_key.items(), key=lambda item: item[0])]
+
     def matching(self, image: ImageName) -> Iterator[FunctionConfigSpec]:
         """What is said of an image, by name of the objects; what says nothing of the registry comes last."""
-        found = [spec for _, spec in sorted(self._by_key.items()) if self._means(spec, image)]
+        found = [spec for spec in self.specs() if self._means(spec, image)]
         yield from sorted(found, key=lambda spec: not spec.prefixes)
 
     def _means(self, spec: FunctionConfigSpec, image: ImageName) -> bool:
@@ -45,3 +66,7 @@ class FunctionConfigs:
             return False
         prefixes = [prefix or self._default_image_prefix for prefix in spec.prefixes]
         return not prefixes or any(image.is_below(prefix) for prefix in prefixes)
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()

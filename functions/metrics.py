@@ -36,7 +36,7 @@ class RunnerMetrics:
     @contextmanager
     def call(self, image: str) -> Iterator[None]:
         """Count one call: `succeeded`, `failed`, `not_found`, `unavailable`, or `cancelled` by its caller."""
-        name, began, outcome = self._name(image), time.monotonic(), "cancelled"
+        name, began, outcome = self.name(image), time.monotonic(), "cancelled"
         try:
             with self._running.track_inprogress():
                 yield
@@ -55,7 +55,8 @@ class RunnerMetrics:
             self._calls.labels(name, outcome).inc()
             self._durations.labels(name).observe(time.monotonic() - began)
 
-    def _name(self, image: str) -> str:
+    def name(self, image: str) -> str:
+        """The label of an image: its base name, or `other` where there are too many."""
         name = parse_image(image).name
         if name in self._names or len(self._names) < _MOST_FUNCTIONS:
             self._names.add(name)

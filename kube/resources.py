@@ -82,6 +82,7 @@ SECRET_METADATA: Final = Resource("", "v1", "secrets", "Secret", metadata_only=T
 CONFIGMAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
 EVENTS: Final = Resource("", "v1", "events", "Event")
 PODS: Final = Resource("", "v1", "pods", "Pod")
+PODTEMPLATES: Final = Resource("", "v1", "podtemplates", "PodTemplate")
 NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 CUSTOMRESOURCEDEFINITIONS: Final = Resource(

@@ -1,0 +1,141 @@
+"""What a pod's status says: whether it can be called, and what is in the way in the kubelet's words."""
+
+import re
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any, NamedTuple
+
+from functions.pods.cluster import Manifest
+from functions.pods.template import FUNCTION_CONTAINER
+
+_OF_THE_IMAGE = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
+)
+_OF_THE_PROGRAM = frozenset({"CrashLoopBackOff", "RunContainerError", "CreateContainerError"})
+_OF_THE_CLUSTER = frozenset({"CreateContainerConfigError", "RegistryUnavailable", "SignatureValidationFailed"})
+_HOPELESS = _OF_THE_IMAGE | _OF_THE_PROGRAM | _OF_THE_CLUSTER
+_PASSING = re.compile(
+    r"time-?out|timed out|deadline exceeded|connection (?:refused|reset)|no such host|no route to host|\bEOF\b"
+    r"|too many requests|toomanyrequests|\b(?:429|500|502|503|504)\b|service unavailable|pull QPS exceeded",
+    re.IGNORECASE,
+)
+"""In the kubelet's words about a pull that another try may mend."""
+
+
+class PodPhase(Enum):
+    """How far a pod is."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    """The function's container runs, and the pod has an address; whether it answers is another question."""
+    BROKEN = "broken"
+    """It will not get ready, or not again."""
+    LEAVING = "leaving"
+    """It is being deleted; calls under way may end."""
+
+
+class Diagnosis(NamedTuple):
+    """What is the matter with a pod.
+
+    Attributes:
+        phase: how far it is.
+        words: what is in the way, for people; empty while nothing is.
+        by_function: whether the function's image is to blame, so that another pod would not help.
+        stuck: whether it waits for something that may never come, such as room on a node.
+    """
+
+    phase: PodPhase
+    words: str = ""
+    by_function: bool = False
+    stuck: bool = False
+
+
+def diagnose(pod: Manifest) -> Diagnosis:
+    """Read the status of a pod."""
+    status = pod.get("status") or {}
+    if pod["metadata"].get("deletionTimestamp"):
+        return Diagnosis(PodPhase.LEAVING, "it is being deleted")
+    if status.get("phase") in {"Failed", "Succeeded"}:
+        return Diagnosis(PodPhase.BROKEN, _ended(status))
+    for name, waiting in _waiting(status):
+        if waiting.get("reason") in _HOPELESS:
+            words = _words(f"container {name}: {waiting['reason']}", waiting.get("message", ""))
+            return Diagnosis(PodPhase.BROKEN, words, by_function=_blames_function(name, waiting))
+    if _runs(status) and status.get("podIP"):
+        return Diagnosis(PodPhase.RUNNING)
+    return _starting(status)
+
+
+def address_of(pod: Manifest) -> str:
+    """The address of a pod that runs; IPv6 is not in brackets."""
+    return str((pod.get("status") or {}).get("podIP") or "")
+
+
+def is_ready(pod: Manifest) -> bool:
+    """Whether the kubelet says so."""
+    return any(
+        each.get("type") == "Ready" and each.get("status") == "True"
+        for each in (pod.get("status") or {}).get("conditions") or []
+    )
+
+
+def restarts(pod: Manifest) -> int:
+    """How often the function's container was started again."""
+    return int(_function_status(pod.get("status") or {}).get("restartCount") or 0)
+
+
+def killed_for_memory(pod: Manifest, restarts_before: int) -> bool:
+    """Whether the function's container ran out of memory since it had been started again so many times."""
+    status = _function_status(pod.get("status") or {})
+    ends = [(status.get("state") or {}).get("terminated")]
+    if int(status.get("restartCount") or 0) > restarts_before:
+        ends.append((status.get("lastState") or {}).get("terminated"))
+    return any(end and end.get("reason") == "OOMKilled" for end in ends)
+
+
+def _function_status(status: dict[str, Any]) -> dict[str, Any]:
+    for container in status.get("containerStatuses") or []:
+        if container.get("name") == FUNCTION_CONTAINER:
+            return dict(container)
+    return {}
+
+
+def _runs(status: dict[str, Any]) -> bool:
+    return "running" in (_function_status(status).get("state") or {})
+
+
+def _waiting(status: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(kind) or []:
+            waiting = (container.get("state") or {}).get("waiting")
+            if waiting:
+                yield container["name"], waiting
+
+
+def _blames_function(container: str, waiting: dict[str, Any]) -> bool:
+    if container != FUNCTION_CONTAINER or waiting["reason"] in _OF_THE_CLUSTER:
+        return False
+    return waiting["reason"] in _OF_THE_PROGRAM or not _PASSING.search(waiting.get("message", ""))
+
+
+def _ended(status: dict[str, Any]) -> str:
+    said = _words(status.get("reason", ""), status.get("message", ""))
+    terminated = (_function_status(status).get("state") or {}).get("terminated") or {}
+    code = f"its container ended with exit code {terminated['exitCode']}" if "exitCode" in terminated else ""
+    return said or _words(code, terminated.get("message", "")) or f"it is {status['phase']}"
+
+
+def _starting(status: dict[str, Any]) -> Diagnosis:
+    for condition in status.get("conditions") or []:
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            words = _words(condition.get("reason", ""), condition.get("message", ""))
+            return Diagnosis(PodPhase.STARTING, words, stuck=True)
+    waiting = [
+        _words(f"container {name}: {each.get('reason', 'waiting')}", each.get("message", ""))
+        for name, each in _waiting(status)
+    ]
+    return Diagnosis(PodPhase.STARTING, "; ".join(waiting))
+
+
+def _words(what: str, more: str) -> str:
+    return ": ".join(part for part in (what.strip(), more.strip()) if part)

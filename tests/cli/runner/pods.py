@@ -1,0 +1,127 @@
+"""A pod evaluator on the real API server, with a stand-in for the kubelet that starts real wrapper servers."""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from api.functionconfig import FunctionConfig
+from cli.runner.pods import KubeCluster, PodFollower
+from functions.configs import FunctionConfigs
+from functions.errors import ImageNotFound
+from functions.pods.images import ImageInfo
+from functions.pods.limits import PodSettings
+from functions.pods.pool import PodPool
+from functions.pods.runtime import PodRuntime
+from kube.client import KubeClient, Object
+from kube.resources import PODS
+from tests.servers.kubelet import Kubelet
+from tests.servers.waiting import eventually
+
+IMAGE = "example.com/fn/tool:v1.0"
+
+
+class Images:
+    """The images there are: shell scripts."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.known: dict[str, ImageInfo] = {}
+
+    def add(self, image: str, script: str) -> None:
+        """Make an image of a script; another script makes another digest."""
+        digest = hashlib.sha256(script.encode()).hexdigest()
+        path = self._folder / digest
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        self.known[image] = ImageInfo(f"sha256:{digest}", (str(path),))
+
+    async def describe(self, image: str) -> ImageInfo:
+        if image not in self.known:
+            raise ImageNotFound(image, "the registry example.com has no such image")
+        return self.known[image]
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def __call__(self) -> float:
+        import time
+
+        return time.time() + self.passed
+
+
+class Evaluator:
+    """One runner's part that runs functions in pods."""
+
+    def __init__(self, pool: PodPool, runtime: PodRuntime, configs: FunctionConfigs, clock: Clock) -> None:
+        self.pool = pool
+        self.runtime = runtime
+        self.configs = configs
+        self.clock = clock
+
+    async def __call__(self, image: str = IMAGE, text: bytes = b"", *, time_limit: float = 60.0) -> bytes:
+        return (await self.runtime.evaluate(image, text or LIST, time_limit)).resource_list
+
+    def configure(self, image: str = "tool", **executor: Any) -> None:
+        """Say something of an image, as a FunctionConfig does."""
+        spec = {"image": image, "prefixes": ["example.com/fn"], "podExecutor": executor}
+        self.configs.put(("n", image), FunctionConfig.model_validate({"metadata": {"name": image}, "spec": spec}))
+
+
+LIST = b"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n- kind: X\n  metadata:\n    name: x\n"
+
+
+class Cluster:
+    """A namespace with a kubelet, images, and any number of evaluators."""
+
+    def __init__(self, kube: KubeClient, namespace: str, kubelet: Kubelet, images: Images) -> None:
+        self.kube = kube
+        self.namespace = namespace
+        self.kubelet = kubelet
+        self.images = images
+
+    async def pods(self) -> list[Object]:
+        """The pods that are not being deleted."""
+        found = [pod async for pod in self.kube.list_all(PODS, self.namespace)]
+        return [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
+
+    async def names(self) -> list[str]:
+        return sorted(pod["metadata"]["name"] for pod in await self.pods())
+
+    async def until(self, condition: Callable[[list[Object]], Any], what: str = "") -> list[Object]:
+        """Wait until the pods are so."""
+
+        async def check() -> list[Object] | None:
+            pods = await self.pods()
+            return [*pods, {}] if condition(pods) else None
+
+        return list((await eventually(check, 30, what))[:-1])
+
+    @asynccontextmanager
+    async def evaluator(self, **settings: Any) -> AsyncIterator[Evaluator]:
+        """Start what a function runner has to run functions in pods."""
+        configs, clock = FunctionConfigs(), Clock()
+        async with AsyncExitStack() as stack:
+            pool = await stack.enter_async_context(
+                PodPool(
+                    KubeCluster(self.kube, self.namespace),
+                    self.images,
+                    configs,
+                    PodSettings(**{"wrapper_image": "example.com/wrapper:v1", "start_timeout": 30, **settings}),
+                    clock=clock,
+                )
+            )
+            follower = asyncio.create_task(PodFollower(self.kube, self.namespace, pool).run())
+            try:
+                yield Evaluator(pool, PodRuntime(pool, configs), configs, clock)
+            finally:
+                follower.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await follower
