@@ -117,8 +117,11 @@ class Group:
         best = self.least()
         if best is None or best.calls < self.limits.max_queue:
             return best
-        grows = self._may_grow(now) and self.live < self.limits.max_pods
-        return None if grows or self.waiting <= self.coming * self.limits.max_queue else best
+        if self._may_grow(now) and self.live < self.limits.max_pods:
+            return None
+        # As many wait for each pod to come as there are calls in the best one; the first of them find it free.
+        waits = max(self.limits.max_queue, best.calls) * self.coming
+        return None if self.waiting <= waits else best
 
     @property
     def coming(self) -> int:

@@ -27,6 +27,7 @@ class FunctionPod:
         current: whether it is made of what the settings, the PodTemplate and its FunctionConfig say now.
         was_current: whether it ever was; what never was may be another runner's, with other settings.
         doomed: whether it is to be deleted; it gets no more calls.
+        gone: whether it is deleted.
         first_seen: seconds since 1970.
         ready_at: when it could be called for the first time; None before.
         touched_at: when we last wrote that it is used; seconds since 1970.
@@ -41,6 +42,7 @@ class FunctionPod:
         self.current = False
         self.was_current = False
         self.doomed = False
+        self.gone = False
         self.touched_at = 0.0
         self.ready_at: float | None = None
         self.first_seen = now
@@ -136,7 +138,9 @@ class FunctionPod:
         self._used_at = max(self._used_at, now)
 
     async def next_seen(self, seconds: float) -> None:
-        """Wait until the API server says something new of it, at most so long."""
+        """Wait until the API server says something new of it, at most so long; not at all when it is gone."""
+        if self.gone:
+            return
         self._seen.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):

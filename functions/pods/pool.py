@@ -119,7 +119,7 @@ class PodPool:
         pod = self._find(manifest["metadata"]["name"])
         if pod is None or pod.uid != manifest["metadata"]["uid"]:
             return
-        pod.doomed = True
+        pod.doomed = pod.gone = True
         del self._group(pod.image).pods[pod.name]
         pod.see(manifest)
         self._disconnect(pod)

@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import psutil
+
 from cli.stack.processes import free_port
 from kube.client import KubeClient, Object
 from kube.errors import KubeError, NotFound
@@ -75,7 +77,8 @@ class RunningPod:
     async def _serve(self) -> None:
         port, address = free_port(), random_address()
         self.process = await self._launch(port)
-        server = await asyncio.start_server(lambda r, w: _forward(r, w, port), address, PORT)
+        entry = random_address() if self.kubelet.unreachable else address
+        server = await asyncio.start_server(lambda r, w: _forward(r, w, port), entry, PORT)
         try:
             await self._or_leave(eventually(lambda: _answers(port), 30, f"wrapper server of {self.name}"))
             state = {"state": {"running": {}}, "ready": True}
@@ -129,6 +132,15 @@ class RunningPod:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
 
+    def children(self) -> list[psutil.Process]:
+        """The functions that run in it."""
+        return psutil.Process(self.process.pid).children(recursive=True) if self.process else []
+
+    def freeze(self) -> None:
+        """Let it live, but not answer any more."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGSTOP)
+
     async def report(self, phase: str, state: dict[str, Any], *, address: str = "") -> None:
         """Write its status."""
         ready = "True" if state.get("ready") else "False"
@@ -164,6 +176,8 @@ class Kubelet:
         problems: reason and message for images that cannot be pulled or run.
         no_room: whether pods find no node.
         stopped: whether new pods are ignored, as when the node is gone.
+        unreachable: whether nobody answers at the addresses of new pods, as behind a NetworkPolicy.
+        most: pods there were at once.
     """
 
     def __init__(self, client: KubeClient, namespace: str, wrapper: Sequence[str] = WRAPPER) -> None:
@@ -172,6 +186,7 @@ class Kubelet:
         self.problems: dict[str, tuple[str, str]] = {}
         self.no_room = False
         self.stopped = False
+        self.unreachable = False
         self.most = 0
         self.wrapper = wrapper
         self._client = client

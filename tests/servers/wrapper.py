@@ -16,7 +16,13 @@ class Service(evaluator_pb2_grpc.FunctionEvaluatorServicer):
     def __init__(self, command: list[str]) -> None:
         self._command = command
 
-    async def EvaluateFunction(self, request, context):  # type: ignore[no-untyped-def]  # noqa: N802
+    async def EvaluateFunction(  # noqa: N802
+        self,
+        request: evaluator_pb2.EvaluateFunctionRequest,
+        context: grpc.aio.ServicerContext[
+            evaluator_pb2.EvaluateFunctionRequest, evaluator_pb2.EvaluateFunctionResponse
+        ],
+    ) -> evaluator_pb2.EvaluateFunctionResponse:
         process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
         try:
             output, log = await process.communicate(request.resource_list)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -52,8 +53,6 @@ class Clock:
         self.passed = 0.0
 
     def __call__(self) -> float:
-        import time
-
         return time.time() + self.passed
 
 
@@ -68,6 +67,10 @@ class Evaluator:
 
     async def __call__(self, image: str = IMAGE, text: bytes = b"", *, time_limit: float = 60.0) -> bytes:
         return (await self.runtime.evaluate(image, text or LIST, time_limit)).resource_list
+
+    def call(self, image: str = IMAGE, text: bytes = b"", *, time_limit: float = 60.0) -> "asyncio.Task[bytes]":
+        """Begin a call."""
+        return asyncio.create_task(self(image, text, time_limit=time_limit))
 
     def configure(self, image: str = "tool", **executor: Any) -> None:
         """Say something of an image, as a FunctionConfig does."""
