@@ -107,6 +107,15 @@ class Cluster:
 
         return list((await eventually(check, 30, what))[:-1])
 
+    async def collected(self, evaluator: Evaluator, condition: Callable[[list[Object]], Any], what: str = "") -> None:
+        """Collect pods, again where one was just written, until the pods are so."""
+
+        def check(pods: list[Object]) -> Any:
+            evaluator.pool.collect()
+            return condition(pods)
+
+        await self.until(check, what)
+
     @asynccontextmanager
     async def evaluator(self, **settings: Any) -> AsyncIterator[Evaluator]:
         """Start what a function runner has to run functions in pods."""

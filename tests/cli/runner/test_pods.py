@@ -128,8 +128,7 @@ class TestScale:
             evaluate.configure(maxParallelExecutions=2, preferredMaxQueueLength=1)
             slow.go()
             await asyncio.gather(*calls)
-            evaluate.pool.collect()
-            await cluster.until(lambda pods: len(pods) == 2, "the surplus pod is deleted")
+            await cluster.collected(evaluate, lambda pods: len(pods) == 2, "the surplus pod is deleted")
 
     async def test_who_waits_for_another_pod_takes_what_is_free_sooner(self, cluster: Cluster, slow: Slow) -> None:
         async with cluster.evaluator(max_pods=2) as evaluate:
@@ -187,8 +186,7 @@ class TestLifetime:
             assert await evaluate() == ANSWER
             assert len(cluster.kubelet.started) == 1
             evaluate.clock.passed = 1800
-            evaluate.pool.collect()
-            await cluster.until(lambda pods: not pods)
+            await cluster.collected(evaluate, lambda pods: not pods)
             assert await evaluate() == ANSWER
             assert len(cluster.kubelet.started) == 2
 
@@ -201,8 +199,7 @@ class TestLifetime:
             await evaluate()
             assert len(cluster.kubelet.started) == 1
             evaluate.clock.passed = 11000
-            evaluate.pool.collect()
-            await cluster.until(lambda pods: not pods)
+            await cluster.collected(evaluate, lambda pods: not pods)
 
     async def test_a_pod_in_use_is_not_deleted_however_long(self, cluster: Cluster, slow: Slow) -> None:
         async with cluster.evaluator(time_to_live=600) as evaluate:
@@ -225,8 +222,7 @@ class TestLifetime:
             await asyncio.gather(*(evaluate() for _ in range(10)))
             await eventually(lambda: all(group.usable and not group.coming for group in evaluate.pool.groups()))
             evaluate.clock.passed = 10_000
-            evaluate.pool.collect()
-            await cluster.until(lambda pods: len(pods) == 2)
+            await cluster.collected(evaluate, lambda pods: len(pods) == 2)
             assert {name[:9] for name in await cluster.names()} == {"tool-v10-", "tool-v2-1"}
 
     async def test_no_pod_is_started_ahead_for_what_runs_elsewhere(self, cluster: Cluster) -> None:
@@ -414,8 +410,7 @@ class TestRestart:
             await asyncio.gather(*(evaluate() for _ in range(9)))
         async with cluster.evaluator(max_pods=1) as evaluate:
             await evaluate()
-            evaluate.pool.collect()
-            await cluster.until(lambda pods: len(pods) == 1)
+            await cluster.collected(evaluate, lambda pods: len(pods) == 1)
 
     async def test_two_runners_share_the_pods(self, cluster: Cluster, slow: Slow) -> None:
         async with cluster.evaluator(max_pods=2) as one, cluster.evaluator(max_pods=2) as other:
@@ -451,8 +446,7 @@ class TestRestart:
                 other.pool.collect()
             assert len(cluster.kubelet.started) == 2
             one.clock.passed = 10_000
-            one.pool.collect()
-            await cluster.until(lambda pods: not pods, "long unused, anybody's pods are deleted")
+            await cluster.collected(one, lambda pods: not pods, "long unused, anybody's pods are deleted")
 
 
 class TestChanges:
