@@ -31,6 +31,7 @@ _STACK_VARIABLES = frozenset(
         "RUNNER_PORT",
         "CONTENT_PORT",
         "WORKERS",
+        "FUNCTION_RUNNER",
     )
 )
 """Read by the embedded stack (`porchflow up`), not by the processes it starts."""

@@ -19,8 +19,11 @@ _WORKER_STOP_SECONDS = 40.0
 class Parts:
     """Describes every part, for one state folder and its ports."""
 
-    def __init__(self, folder: StateFolder, ports: Mapping[str, int], binaries: Mapping[str, Path]) -> None:
+    def __init__(
+        self, folder: StateFolder, ports: Mapping[str, int], binaries: Mapping[str, Path], *, has_runner: bool = True
+    ) -> None:
         """Take where state is kept, the port of each part, and the servers' executables; starts nothing."""
+        self._has_runner = has_runner
         self._folder = folder
         self._ports = ports
         self._binaries = binaries
@@ -33,7 +36,7 @@ class Parts:
     def groups(self, workers: int) -> list[tuple[Process, ...]]:
         """Return all parts in the order in which they start; those of one group do not need one another."""
         return [
-            (self._etcd(), self._temporal(), self._git_server(), self._function_runner()),
+            (self._etcd(), self._temporal(), self._git_server(), *self._runners()),
             (self.apiserver,),
             (
                 self.content_api,
@@ -64,8 +67,8 @@ class Parts:
 
     @property
     def runner_address(self) -> str:
-        """host:port of the function runner."""
-        return f"{HOST}:{self._ports['runner_port']}"
+        """host:port of the function runner; empty where there is none."""
+        return f"{HOST}:{self._ports['runner_port']}" if self._has_runner else ""
 
     def _etcd(self) -> Process:
         return etcd(self._binaries["etcd"], self._folder.etcd, log=self._log("etcd"), port=self._ports["etcd_port"])
@@ -96,6 +99,9 @@ class Parts:
         return self._python(
             "git-server", "cli.stack.gitserver", *arguments, ready=_listening(port), address=self.git_url
         )
+
+    def _runners(self) -> tuple[Process, ...]:
+        return (self._function_runner(),) if self._has_runner else ()
 
     def _function_runner(self) -> Process:
         environment = {"PORCHFLOW_FUNCTION_RUNNER_LISTEN": self.runner_address}

@@ -61,7 +61,7 @@ class StackRecord(BaseModel):
     temporal: str = ""
     """host:port of Temporal's frontend."""
     function_runner: str = ""
-    """host:port of the function runner."""
+    """host:port of the function runner; empty where there is none."""
     kubeconfig: str = ""
     """Path of the administrator's kubeconfig."""
     parts: dict[str, PartRecord] = Field(default_factory=dict)
