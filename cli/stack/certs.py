@@ -52,7 +52,7 @@ class Certificates:
 
     @classmethod
     def ensure(cls, folder: Path) -> "Certificates":
-        """Make what is missing in a folder; makes all anew when it would expire within a month."""
+        """Make what is missing in a folder; makes all anew when it would expire in a month or has an older form."""
         certificates = cls(folder)
         if not certificates._usable():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -76,13 +76,13 @@ class Certificates:
         if not complete.exists():
             return False
         serving = x509.load_pem_x509_certificate(self.certificate("apiserver").read_bytes())
-        return serving.not_valid_after_utc - dt.datetime.now(dt.UTC) > _RENEW_BEFORE
+        return _is_strict(serving) and serving.not_valid_after_utc - dt.datetime.now(dt.UTC) > _RENEW_BEFORE
 
     def _make(self) -> None:
         self.key("service-account").unlink(missing_ok=True)
         for authority in ("ca", "front-proxy-ca"):
             key = ec.generate_private_key(ec.SECP256R1())
-            self._write(authority, key, _authority(f"porchflow-{authority}", key))
+            self._write(authority, key, _authority(authority, key))
         self._issue("apiserver", "ca", "kube-apiserver", serves=_SERVER_NAMES)
         self._issue("front-proxy-client", "front-proxy-ca", FRONT_PROXY_NAME)
         self._issue("admin", "ca", ADMIN_USER, groups=ADMIN_GROUPS)
@@ -113,7 +113,7 @@ class Certificates:
             raise TypeError(f"{self.key(authority)} is not an elliptic-curve key; delete {self.folder} to make it anew")
         purpose = ExtendedKeyUsageOID.SERVER_AUTH if serves else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = (
-            _builder(_name(common_name, groups), issuer.subject, key)
+            _builder(_name(common_name, groups), issuer.subject, key, signer)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         )
@@ -162,8 +162,10 @@ class Certificates:
         return path
 
 
-def _authority(common_name: str, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    name = _name(common_name)
+def _authority(role: str, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    # Named after its key: the API server goes on publishing the authority before, and signers are looked for by name.
+    digest = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest
+    name = _name(f"porchflow-{role}-{digest.hex()[:12]}")
     usage = x509.KeyUsage(
         digital_signature=True,
         key_cert_sign=True,
@@ -175,12 +177,17 @@ def _authority(common_name: str, key: ec.EllipticCurvePrivateKey) -> x509.Certif
         encipher_only=False,
         decipher_only=False,
     )
-    builder = _builder(name, name, key).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = _builder(name, name, key, key).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     return builder.add_extension(usage, critical=True).sign(key, hashes.SHA256())
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
+    # RFC 5280 asks for both identifiers; Python trusts no certificate without them from 3.13 on.
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -189,7 +196,17 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivate
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATED)
         .not_valid_after(now + _VALID)
+        .add_extension(identifier, critical=False)
+        .add_extension(signed_by, critical=False)
     )
+
+
+def _is_strict(certificate: x509.Certificate) -> bool:
+    try:
+        certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+    except x509.ExtensionNotFound:
+        return False
+    return True
 
 
 def _name(common_name: str, groups: Sequence[str] = ()) -> x509.Name:

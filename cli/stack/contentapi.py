@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from api.names import CONTENT_VERSION, PORCH_GROUP
+from cli.stack.waiting import until
 from kube.client import KubeClient
 from kube.errors import KubeError, NotFound
 from kube.resources import APISERVICES, NAMESPACES, PACKAGEREVISIONRESOURCES, SERVICES, Resource
@@ -16,8 +17,6 @@ SERVICE = "porchflow-content-api"
 SERVED_AS = f"{SERVICE}.{NAMESPACE}.svc"
 """The name in the certificate that the API server asks for."""
 FIELD_MANAGER = "porchflow-up"
-
-_POLL_SECONDS = 0.05
 
 
 async def register(client: KubeClient, port: int, authority: Path, *, seconds: float = 60.0) -> None:
@@ -34,11 +33,10 @@ async def register(client: KubeClient, port: int, authority: Path, *, seconds: f
         TimeoutError: It is not served in time.
     """
     manifests = _manifests(port, await asyncio.to_thread(authority.read_bytes))
-    async with asyncio.timeout(seconds):
-        for resource, manifest in manifests:
-            await client.apply(resource, manifest, field_manager=FIELD_MANAGER)
-        while not await _is_served(client):  # noqa: ASYNC110 - the server tells nobody
-            await asyncio.sleep(_POLL_SECONDS)
+    for resource, manifest in manifests:
+        await client.apply(resource, manifest, field_manager=FIELD_MANAGER)
+    what = "the API server serves package content; the logs of content-api and kube-apiserver say why not"
+    await until(lambda: _is_served(client), seconds=seconds, what=what)
 
 
 def _manifests(port: int, authority: bytes) -> list[tuple[Resource, dict[str, Any]]]:

@@ -1,19 +1,17 @@
 """Installs porchflow's CustomResourceDefinitions."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from cli.stack.waiting import until
 from kube.client import KubeClient
 from kube.errors import NotFound, NotServed
 from kube.resources import CUSTOMRESOURCEDEFINITIONS, Resource
 
 MANIFESTS = Path(__file__).parents[2] / "deploy" / "crds"
 FIELD_MANAGER = "porchflow-up"
-
-_POLL_SECONDS = 0.05
 
 
 async def install_crds(client: KubeClient, *, seconds: float = 30.0) -> list[str]:
@@ -31,12 +29,13 @@ async def install_crds(client: KubeClient, *, seconds: float = 30.0) -> list[str
         TimeoutError: They are not served in time.
     """
     manifests = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(MANIFESTS.glob("*_*.yaml"))]
-    async with asyncio.timeout(seconds):
-        for manifest in manifests:
-            await client.apply(CUSTOMRESOURCEDEFINITIONS, manifest, field_manager=FIELD_MANAGER, force=True)
-        for manifest in manifests:
-            while not await _is_served(client, _resource(manifest)):  # noqa: ASYNC110 - the server tells nobody
-                await asyncio.sleep(_POLL_SECONDS)
+    for manifest in manifests:
+        await client.apply(CUSTOMRESOURCEDEFINITIONS, manifest, field_manager=FIELD_MANAGER, force=True)
+
+    async def served() -> bool:
+        return all([await _is_served(client, _resource(manifest)) for manifest in manifests])
+
+    await until(served, seconds=seconds, what="the API server serves the CustomResourceDefinitions")
     return [str(manifest["metadata"]["name"]) for manifest in manifests]
 
 

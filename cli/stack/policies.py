@@ -1,6 +1,5 @@
 """Installs porchflow's admission policies."""
 
-import asyncio
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from api.names import (
     SUSPEND_UNTIL_ANNOTATION,
     SUSPENDED_BY_ANNOTATION,
 )
+from cli.stack.waiting import until
 from kube.client import KubeClient
 from kube.errors import Invalid, KubeUnavailable
 from kube.resources import (
@@ -28,7 +28,6 @@ from kube.resources import (
 MANIFESTS = Path(__file__).parents[2] / "deploy" / "admission"
 FIELD_MANAGER = "porchflow-up"
 
-_POLL_SECONDS = 0.05
 _KINDS: Final = {
     resource.kind: resource
     for resource in (
@@ -55,11 +54,9 @@ async def install_policies(client: KubeClient, *, seconds: float = 30.0) -> list
         TimeoutError: They do not act in time.
     """
     manifests = _manifests()
-    async with asyncio.timeout(seconds):
-        for resource, manifest in manifests:
-            await client.apply(resource, manifest, field_manager=FIELD_MANAGER, force=True)
-        while not await _act(client):  # noqa: ASYNC110 - the server tells nobody
-            await asyncio.sleep(_POLL_SECONDS)
+    for resource, manifest in manifests:
+        await client.apply(resource, manifest, field_manager=FIELD_MANAGER, force=True)
+    await until(lambda: _act(client), seconds=seconds, what="the API server applies the admission policies")
     return sorted({str(manifest["metadata"]["name"]) for _, manifest in manifests})
 
 

@@ -1,4 +1,5 @@
 import base64
+from pathlib import Path
 from typing import Any
 
 import asyncssh
@@ -39,8 +40,8 @@ def test_credentials(found: dict[str, Any], url: str, credentials: object) -> No
     assert read_secret(found, url).credentials == credentials
 
 
-def test_a_bundle_with_and_without_credentials() -> None:
-    bundle = Authority().pem
+def test_a_bundle_with_and_without_credentials(tmp_path: Path) -> None:
+    bundle = Authority(tmp_path).pem
     alone = secret(OPAQUE)
     alone["data"]["ca.crt"] = base64.b64encode(bundle.encode()).decode()
     assert (read_secret(alone, HTTPS).credentials, read_secret(alone, HTTPS).ca_bundle) == (None, bundle)

@@ -131,7 +131,7 @@ async def refused_size(server: Server) -> None:
 
 
 async def unknown_authority(server: Server) -> None:
-    tls = Authority().serves(server.folder, "127.0.0.1")
+    tls = Authority(server.folder / "tls").serves("127.0.0.1")
     other = GitServer(server.folder / "git", username=USER, password=PASSWORD, tls=tls)
     url = (await server.stack.enter_async_context(other)).repository_url("repo")
     await server.propose(Remote(url.replace("://", f"://{USER}:{PASSWORD}@")))

@@ -1,5 +1,6 @@
 import asyncio
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,11 +77,13 @@ async def test_a_secret_that_cannot_be_used(world: World, repositories: Reposito
     assert "s3cret" not in raised.value.message
 
 
-async def test_the_bundle_of_a_namespace_is_for_those_without_one(world: World, repositories: Repositories) -> None:
+async def test_the_bundle_of_a_namespace_is_for_those_without_one(
+    world: World, repositories: Repositories, tmp_path: Path
+) -> None:
     await world.register("open", "https://git.example.com/x.git")
     await world.register("plain", "http://git.example.com/x.git")
     await private(world)
-    mine, shared = Authority("mine").pem, Authority("shared").pem
+    mine, shared = (Authority(tmp_path, name).pem for name in ("mine", "shared"))
     await secret(world, "Opaque", encode(bearerToken="t0ken", **{"ca.crt": mine}))
     await secret(world, "Opaque", encode(**{"ca.crt": shared}), f"{world.namespace}-ca-bundle")
     found = [(await repositories.access(world.namespace, name)).remote for name in ("open", "plain", "private")]

@@ -1,8 +1,13 @@
 import datetime as dt
+import ssl
 import stat
 from pathlib import Path
 
+import aiohttp
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from cli.stack import certs
 from cli.stack.certs import Certificates
@@ -50,3 +55,44 @@ async def test_the_front_proxy_authority_is_published_for_aggregated_apis(contro
         "get", "configmap", "-n", "kube-system", "extension-apiserver-authentication", "-o", "json"
     )
     assert "requestheader-client-ca-file" in published
+
+
+async def test_the_control_plane_satisfies_strict_clients(control_plane: ControlPlane) -> None:
+    """Python from 3.13 on checks the certificates of servers as RFC 5280 says, by default."""
+    context = control_plane.admin_tls()
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    async with (
+        aiohttp.ClientSession(trust_env=False) as session,
+        session.get(f"{control_plane.url}/readyz", ssl=context) as answer,
+    ):
+        assert answer.status == 200
+
+
+def test_certificates_without_key_identifiers_are_made_anew(tmp_path: Path) -> None:
+    made = Certificates.ensure(tmp_path)
+    before = made.certificate("ca").read_bytes()
+    older(made.certificate("apiserver"))
+    assert Certificates.ensure(tmp_path).certificate("ca").read_bytes() != before
+
+
+@pytest.mark.parametrize("authority", ["ca", "front-proxy-ca"])
+def test_authorities_that_are_made_anew_have_other_names(tmp_path: Path, authority: str) -> None:
+    """The API server publishes the front proxy's old one too, and who holds both looks for the signer by name."""
+    first, second = (Certificates.ensure(tmp_path / each).certificate(authority) for each in ("first", "second"))
+    names = {x509.load_pem_x509_certificate(path.read_bytes()).subject for path in (first, second)}
+    assert len(names) == 2
+
+
+def older(path: Path) -> None:
+    """Write a certificate again as porchflow once made them, but for who signed it."""
+    found = x509.load_pem_x509_certificate(path.read_bytes())
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = x509.CertificateBuilder(
+        issuer_name=found.issuer,
+        subject_name=found.subject,
+        public_key=key.public_key(),
+        serial_number=found.serial_number,
+        not_valid_before=found.not_valid_before_utc,
+        not_valid_after=found.not_valid_after_utc,
+    )
+    path.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))

@@ -17,7 +17,7 @@ from gitrepo.packages import GitStore
 from kube.client import KubeClient
 from kube.resources import CONFIGMAPS
 from tests.content.world import Packages
-from tests.servers.pki import Authority, Pair
+from tests.servers.authority import Authority, Pair
 
 PROXY_NAME = "the-front-proxy"
 ADMIN = {"X-Remote-User": "ada", "X-Remote-Group": "system:masters"}

@@ -10,10 +10,10 @@ from api.names import RENDER_REQUEST_ANNOTATION
 from cli.stack.processes import free_port
 from tests.content.direct import ADMIN, Direct
 from tests.content.world import KPTFILE, Packages
+from tests.servers.authority import Authority
 from tests.servers.content import content_process
 from tests.servers.control_plane import ControlPlane
 from tests.servers.git import GitRepositories
-from tests.servers.pki import Authority
 from tests.servers.waiting import eventually
 
 

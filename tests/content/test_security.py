@@ -17,8 +17,8 @@ from kube.client import KubeClient
 from kube.resources import Resource
 from tests.content.direct import ADMIN, PROXY_NAME, Direct, announce, front_proxy_data, running_direct
 from tests.content.world import KPTFILE, Packages
+from tests.servers.authority import Authority, Pair
 from tests.servers.control_plane import ControlPlane
-from tests.servers.pki import Authority, Pair
 from tests.servers.waiting import eventually
 
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")

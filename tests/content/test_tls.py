@@ -8,7 +8,7 @@ import pytest
 
 from content.tls import ServingTls
 from tests.content.direct import Direct
-from tests.servers.pki import Authority
+from tests.servers.authority import Authority
 
 
 def test_only_a_pair_is_taken(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ DOCKERFILE = (IMAGES / "Dockerfile").read_text()
 
 def test_every_room_is_in_the_build() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    rooms = {pattern.rstrip("*") for pattern in project["tool"]["setuptools"]["packages"]["find"]["include"]}
+    packages = project["tool"]["setuptools"]["packages"]["find"]["include"]
+    rooms = {pattern.rstrip(".*").replace(".", "/") for pattern in packages}
     taken = {line[1:] for line in (IMAGES / "Dockerfile.dockerignore").read_text().splitlines() if line[0] == "!"}
     assert rooms <= taken
     assert {"pyproject.toml", project["project"]["readme"], "requirements.lock", "requirements-dev.lock"} <= taken

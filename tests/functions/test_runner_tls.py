@@ -14,7 +14,7 @@ from kpt.evaluation import Evaluation
 from kpt.resource_list import compose_list
 from tests.functions.lists import config
 from tests.functions.runner import Runner, running
-from tests.servers.pki import Authority, Pair
+from tests.servers.authority import Authority, Pair
 
 LABELS = "ghcr.io/kptdev/krm-functions-catalog/set-labels:v0.2.0"
 LIST = compose_list(["kind: X\nmetadata:\n  name: x\n"], function_config=config({"a": "b"}))
@@ -30,7 +30,7 @@ class World:
         self.ca, self.other_ca = folder / "ca.crt", folder / "other.crt"
         self.ca.write_text(self.ours.pem)
         self.other_ca.write_text(self.theirs.pem)
-        self.server = self.ours.issue("runner", "localhost")
+        self.server = self.ours.issue("runner", "127.0.0.1")
 
     @asynccontextmanager
     async def runner(self, *, clients: Path | None = None) -> AsyncIterator[Runner]:
@@ -81,7 +81,7 @@ async def test_a_runner_that_asks_for_certificates_serves_only_its_clients(world
 async def test_a_new_certificate_is_taken_without_a_restart(world: World) -> None:
     async with world.runner() as runner:
         assert await ask(runner, client(None, world.ca))
-        new = world.theirs.issue("new-runner", "localhost")
+        new = world.theirs.issue("new-runner", "127.0.0.1")
         shutil.copy(new.key, world.server.key)
         shutil.copy(new.certificate, world.server.certificate)
         assert b"labels" in (await ask(runner, client(None, world.other_ca))).resource_list

@@ -34,8 +34,8 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
 
 
 @pytest.fixture(scope="module")
-def authority() -> Authority:
-    return Authority()
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 async def refusal(store: GitStore, remote: Remote) -> str:
@@ -48,8 +48,8 @@ async def refusal(store: GitStore, remote: Remote) -> str:
 async def test_a_bundle_of_ones_own(
     serve: Serve, store: GitStore, authority: Authority, tmp_path: Path, credentials: BasicAuth | BearerToken
 ) -> None:
-    url = await serve(authority.serves(tmp_path, "127.0.0.1"))
-    remote = Remote(url, credentials, ca_bundle=Authority("another").pem + authority.pem)
+    url = await serve(authority.serves("127.0.0.1"))
+    remote = Remote(url, credentials, ca_bundle=Authority(tmp_path, "another").pem + authority.pem)
     await store.ensure_branch(remote, "main", create_branch=True)
     draft = await init(store, remote, location())
     assert "Kptfile" in await store.read_package(remote, draft.commit, "app")
@@ -60,24 +60,24 @@ async def test_a_bundle_of_ones_own(
 async def test_a_bundle_is_trusted_for_its_own_remote_alone(
     serve: Serve, store: GitStore, authority: Authority, tmp_path: Path
 ) -> None:
-    url = await serve(authority.serves(tmp_path, "127.0.0.1"))
+    url = await serve(authority.serves("127.0.0.1"))
     trusting = Remote(url, BearerToken("t0ken"), ca_bundle=authority.pem)
     for _ in range(2):
         assert await store.list_refs(trusting) == {}
         told = await refusal(store, Remote(url, BearerToken("t0ken")))
         assert "put the authority's certificate as ca.crt into the Secret" in told
-        told = await refusal(store, Remote(url, BearerToken("t0ken"), ca_bundle=Authority("another").pem))
+        told = await refusal(store, Remote(url, BearerToken("t0ken"), ca_bundle=Authority(tmp_path, "another").pem))
         assert "none of the certificates in ca.crt signed it" in told
 
 
 async def test_what_is_wrong_with_a_certificate_is_said(
     serve: Serve, store: GitStore, authority: Authority, tmp_path: Path
 ) -> None:
-    expired = authority.serves(tmp_path, "127.0.0.1", valid_for=-dt.timedelta(hours=1))
+    expired = authority.serves("127.0.0.1", valid=-dt.timedelta(hours=1))
     for tls, told in (
         (expired, "expired; who runs the server has to renew it"),
-        (authority.serves(tmp_path, "git.example.com"), "use a name that the certificate is for"),
-        (Authority("self").serves(tmp_path, "127.0.0.1"), "none of the certificates in ca.crt signed it"),
+        (authority.serves("git.example.com"), "use a name that the certificate is for"),
+        (Authority(tmp_path, "self").serves("127.0.0.1"), "none of the certificates in ca.crt signed it"),
     ):
         url = await serve(tls)
         assert told in await refusal(store, Remote(url, BearerToken("t0ken"), ca_bundle=authority.pem))
@@ -85,8 +85,8 @@ async def test_what_is_wrong_with_a_certificate_is_said(
 
 async def test_an_intermediate_authority(serve: Serve, store: GitStore, authority: Authority, tmp_path: Path) -> None:
     """The server sends its chain; a bundle may hold the root, or the intermediate alone."""
-    intermediate = Authority("intermediate", parent=authority)
-    url = await serve(intermediate.serves(tmp_path, "127.0.0.1"))
+    intermediate = Authority(tmp_path, "intermediate", parent=authority)
+    url = await serve(intermediate.serves("127.0.0.1"))
     for bundle in (authority.pem, intermediate.pem):
         assert await store.list_refs(Remote(url, BearerToken("t0ken"), ca_bundle=bundle)) == {}
 
@@ -95,11 +95,12 @@ async def test_a_server_that_changes_its_certificate(
     serve: Serve, store: GitStore, authority: Authority, tmp_path: Path
 ) -> None:
     """Trust in the old one is none in the new one."""
-    context = authority.serves(tmp_path, "127.0.0.1")
+    context = authority.serves("127.0.0.1")
     url = await serve(context)
     remote = Remote(url, BearerToken("t0ken"), ca_bundle=authority.pem)
     assert await store.list_refs(remote) == {}
-    context.load_cert_chain(Authority("strange").issue(tmp_path, "127.0.0.1"))
+    strange = Authority(tmp_path, "strange").issue("server", "127.0.0.1")
+    context.load_cert_chain(strange.certificate, strange.key)
     assert "none of the certificates in ca.crt signed it" in await refusal(store, remote)
 
 

@@ -12,8 +12,8 @@ from cli.stack.servers import answers
 from kube.client import KubeClient
 from kube.errors import NotFound
 from kube.resources import APISERVICES, NAMESPACES, SERVICES
+from tests.servers.authority import Authority
 from tests.servers.control_plane import ControlPlane
-from tests.servers.pki import Authority
 from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[2]

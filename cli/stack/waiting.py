@@ -1,0 +1,25 @@
+"""Waits for what a server tells nobody about."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+_POLL_SECONDS = 0.05
+
+
+async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float, what: str) -> None:
+    """Ask again and again until a condition holds.
+
+    Args:
+        condition: Asked some twenty times a second.
+        seconds: How long it may take.
+        what: What is waited for, in the words of the error: "the CRDs are served".
+
+    Raises:
+        TimeoutError: It does not hold in time; says for what this waited.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            while not await condition():  # noqa: ASYNC110 - nobody tells when to look
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        raise TimeoutError(f"waited {seconds:g} s in vain until {what}") from None

@@ -1,0 +1,34 @@
+"""The wheel: who installs it without a checkout finds all that the commands read."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+READ = [
+    "*/py.typed",
+    "cli/demo/storefront/*",
+    "deploy/admission/*.yaml",
+    "deploy/crds/*.yaml",
+    "deploy/toolchain/*/go.*",
+]
+
+
+def test_the_wheel_holds_every_file_that_is_read(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    run("git", "clone", "--quiet", "--no-local", str(ROOT), str(source))
+    flags = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(tmp_path)]
+    run(sys.executable, "-m", "pip", "wheel", *flags, str(source))
+    [wheel] = tmp_path.glob("*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    for pattern in READ:
+        wanted = {path.relative_to(source).as_posix() for path in source.glob(pattern)}
+        assert wanted, pattern
+        assert wanted <= held
+    assert not [name for name in held if name.startswith(("tests/", "bench/"))]
+
+
+def run(*command: str) -> None:
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
