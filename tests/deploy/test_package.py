@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 READ = [
-    "*/py.typed",
+    "[!b]*/py.typed",
     "cli/demo/storefront/*",
     "deploy/admission/*.yaml",
     "deploy/crds/*.yaml",
