@@ -28,8 +28,6 @@ class Conditions:
     """Mean of the last minute before the first workload; the stack's own start is in it."""
     system: str
     workers: int
-    functions: str
-    """Where they run."""
     versions: dict[str, str]
 
     @classmethod
@@ -40,13 +38,11 @@ class Conditions:
         for part, pattern in _SERVERS.items():
             versions[part] = _said([psutil.Process(stack.parts[part].pid).exe(), "--version"], pattern)
         system = f"{platform.system()} {platform.machine()}"
-        functions = "functions in the function runner" if stack.function_runner else "functions in the workers"
-        return cls(os.cpu_count() or 0, os.getloadavg()[0], system, workers, functions, versions)
+        return cls(os.cpu_count() or 0, os.getloadavg()[0], system, workers, versions)
 
     def __str__(self) -> str:
         versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
-        parts = f"{self.workers} workers, {self.functions}"
-        return f"{self.cores} cores, load {self.load:.1f} before, {parts}, {self.system}; {versions}"
+        return f"{self.cores} cores, load {self.load:.1f} before, {self.workers} workers, {self.system}; {versions}"
 
 
 def _said(command: list[str], pattern: str) -> str:

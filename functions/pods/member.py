@@ -21,6 +21,7 @@ class FunctionPod:
 
     Attributes:
         manifest: as the API server had it last.
+        diagnosis: what its status says.
         connection: open; None while the pod cannot be called.
         calls: of ours that are under way in it, or about to begin.
         picked: grows with each call that is given to it, so that pods take turns.
@@ -36,6 +37,7 @@ class FunctionPod:
     def __init__(self, manifest: Manifest, now: float) -> None:
         """Take the pod as first seen, and the time in seconds since 1970."""
         self.manifest = manifest
+        self.diagnosis: Diagnosis = diagnose(manifest)
         self.connection: PodConnection | None = None
         self.calls = 0
         self.picked = 0
@@ -98,11 +100,6 @@ class FunctionPod:
         return max(self._used_at, written, self.created_at)
 
     @property
-    def diagnosis(self) -> Diagnosis:
-        """What its status says."""
-        return diagnose(self.manifest)
-
-    @property
     def words(self) -> str:
         """Why it cannot be called, for people."""
         diagnosis = self.diagnosis
@@ -130,6 +127,7 @@ class FunctionPod:
     def see(self, manifest: Manifest) -> None:
         """Take up what the API server says now."""
         self.manifest = manifest
+        self.diagnosis = diagnose(manifest)
         self._was_ready = self._was_ready or is_ready(manifest)
         self._seen.set()
 

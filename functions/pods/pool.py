@@ -17,14 +17,15 @@ from typing import Any, NoReturn, Self
 
 from functions.configs import FunctionConfigs
 from functions.errors import FunctionNotFound, FunctionUnavailable
-from functions.pods.cluster import Cluster, ClusterError, Manifest, PodExists
+from functions.pods.cluster import Cluster, ClusterError, Manifest
 from functions.pods.diagnosis import Diagnosis, PodPhase
 from functions.pods.group import Group
 from functions.pods.images import ImageInfo, ImageLookup
 from functions.pods.limits import PodSettings, limits_of, warm_images
 from functions.pods.member import FunctionPod
 from functions.pods.metrics import PodMetrics
-from functions.pods.template import USED_ANNOTATION, compose, default_template, fingerprint, pod_name
+from functions.pods.starting import PodStarter
+from functions.pods.template import USED_ANNOTATION, default_template
 from kpt.errors import FunctionFailed
 
 _log = logging.getLogger(__name__)
@@ -35,7 +36,6 @@ _FIRST_BLOCK, _LONGEST_BLOCK = 10.0, 300.0
 """Seconds without another attempt to start a pod that nobody waits for."""
 _TOUCHES = 4
 """How often within its time to live the use of a pod is written down."""
-_MOST_NUMBERS = 50
 
 
 class PodPool:
@@ -65,17 +65,15 @@ class PodPool:
             clock: seconds since 1970.
         """
         self._cluster = cluster
-        self._images = images
+        self._starter = PodStarter(cluster, images, settings)
         self._configs = configs
         self._settings = settings
         self._metrics = metrics or PodMetrics()
         self._clock = clock
         self._groups: dict[str, Group] = {}
-        self._template: Manifest = {}
         self._known = asyncio.Event()
         self._listed = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._created: set[str] = set()
         self._connecting: dict[str, asyncio.Task[None]] = {}
         configs.listen(self._review)
         self._metrics.watch(self.groups)
@@ -123,7 +121,7 @@ class PodPool:
         del self._group(pod.image).pods[pod.name]
         pod.see(manifest)
         self._disconnect(pod)
-        self._created.discard(pod.uid)
+        self._starter.created.discard(pod.uid)
         self._advance(self._group(pod.image))
 
     def names(self) -> set[str]:
@@ -146,12 +144,12 @@ class PodPool:
             except ClusterError as error:
                 _log.warning("cannot create the pod template: %s", error)
             return
-        self._template = template
+        self._starter.template = template
         self._begin_if_known()
         self._review()
 
     def _begin_if_known(self) -> None:
-        if self._listed and self._template and not self._known.is_set():
+        if self._listed and self._starter.template and not self._known.is_set():
             self._known.set()
             self._review()
 
@@ -226,8 +224,7 @@ class PodPool:
 
     async def _start(self, group: Group) -> None:
         try:
-            info = await self._images.describe(group.image)
-            manifest = await self._create(group, info)
+            manifest, info = await self._starter.start(group, lambda name: self._find(name) is not None)
         except (FunctionFailed, FunctionUnavailable) as error:
             group.creating -= 1
             self._fail(group, error)
@@ -245,33 +242,6 @@ class PodPool:
             if self._find(manifest["metadata"]["name"]) is None:
                 # Else the watch was quicker, and knows more by now.
                 self.observe(manifest)
-
-    async def _create(self, group: Group, info: ImageInfo) -> Manifest:
-        number = 0
-        while number < _MOST_NUMBERS:
-            number += 1
-            name = pod_name(group.image, info.digest, number)
-            if self._find(name) is not None:
-                continue
-            pod = compose(
-                self._template, group.limits.overrides, self._settings, image=group.image, info=info, number=number
-            )
-            try:
-                created = await self._cluster.create_pod(pod)
-            except PodExists:
-                found = await self._cluster.read_pod(name)
-                if found is not None and self._is_ours(found, group):
-                    return found
-                continue
-            _log.info("started pod %s for %s", name, group.image)
-            self._created.add(created["metadata"]["uid"])
-            return created
-        raise ClusterError(f"all names of its pods up to number {number} are taken")
-
-    def _is_ours(self, manifest: Manifest, group: Group) -> bool:
-        pod = FunctionPod(manifest, self._clock())
-        is_leaving = pod.diagnosis.phase is PodPhase.LEAVING
-        return pod.image == group.image and pod.fingerprint == self._fingerprint(group) and not is_leaving
 
     def _retire_other_digests(self, group: Group, info: ImageInfo) -> None:
         """The tag was moved: what was pulled before is not the image any more."""
@@ -333,7 +303,7 @@ class PodPool:
         if pod.ready_at is None:
             pod.ready_at = self._clock()
             pod.use(pod.ready_at)
-            if pod.uid in self._created:
+            if pod.uid in self._starter.created:
                 self._metrics.started(pod.image, pod.ready_at - pod.first_seen)
         group.failures, group.blocked_until = 0, 0.0
         self._advance(group)
@@ -428,15 +398,13 @@ class PodPool:
         self._warm(warm_images(self._configs, self._settings))
 
     def _judge(self, pod: FunctionPod) -> None:
-        if not self._template or not self._configs.complete:
+        if not self._starter.template or not self._configs.complete:
             return
-        pod.current = pod.fingerprint == self._fingerprint(self._group(pod.image))
+        pod.current = pod.fingerprint == self._starter.fingerprint(self._group(pod.image))
+        pod.was_current = pod.was_current or pod.uid in self._starter.created
         if pod.was_current and not pod.current and not pod.calls:
             self.doom(pod)
         pod.was_current = pod.was_current or pod.current
-
-    def _fingerprint(self, group: Group) -> str:
-        return fingerprint(self._template, group.limits.overrides, self._settings)
 
     def _group(self, image: str) -> Group:
         if image not in self._groups:

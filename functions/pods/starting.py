@@ -1,0 +1,85 @@
+"""Starting a pod of an image: from its name to an object that the API server has taken."""
+
+import logging
+from collections.abc import Callable
+
+from functions.pods.cluster import Cluster, ClusterError, Manifest, PodExists
+from functions.pods.group import Group
+from functions.pods.images import ImageInfo, ImageLookup
+from functions.pods.limits import PodSettings
+from functions.pods.member import FunctionPod
+from functions.pods.template import compose, fingerprint, pod_name
+
+_log = logging.getLogger(__name__)
+
+_MOST_NUMBERS = 100
+"""Names that are tried: those of pods that take long to leave are not free."""
+
+
+class PodStarter:
+    """Makes pods from the PodTemplate.
+
+    Attributes:
+        template: the PodTemplate; empty until it is known.
+        created: uids of the pods that were made here.
+    """
+
+    def __init__(self, cluster: Cluster, images: ImageLookup, settings: PodSettings) -> None:
+        """Take where pods are created, what tells their commands, and the settings."""
+        self._cluster = cluster
+        self._images = images
+        self._settings = settings
+        self._names: set[str] = set()
+        self.template: Manifest = {}
+        self.created: set[str] = set()
+
+    def fingerprint(self, group: Group) -> str:
+        """What a pod of an image is made of now."""
+        return fingerprint(self.template, group.limits.overrides, self._settings)
+
+    async def start(self, group: Group, is_taken: Callable[[str], bool]) -> tuple[Manifest, ImageInfo]:
+        """Create a pod, or find the one that another runner created meanwhile.
+
+        Args:
+            group: the image.
+            is_taken: whether there is a pod of a name.
+
+        Returns:
+            The pod, and what the registry says of the image.
+
+        Raises:
+            FunctionNotFound: there is no such image.
+            FunctionUnavailable: the registry cannot be asked.
+            ClusterError: the pod cannot be made.
+        """
+        info = await self._images.describe(group.image)
+        for number in range(1, _MOST_NUMBERS):
+            name = pod_name(group.image, info.digest, number)
+            if name in self._names or is_taken(name):
+                continue
+            self._names.add(name)
+            try:
+                pod = await self._create(group, info, number)
+            finally:
+                self._names.discard(name)
+            if pod is not None:
+                return pod, info
+        raise ClusterError(f"all names of its pods up to number {_MOST_NUMBERS} are taken")
+
+    async def _create(self, group: Group, info: ImageInfo, number: int) -> Manifest | None:
+        """Create the n-th pod; None if that one is not to be used."""
+        overrides = group.limits.overrides
+        pod = compose(self.template, overrides, self._settings, image=group.image, info=info, number=number)
+        try:
+            created = await self._cluster.create_pod(pod)
+        except PodExists:
+            found = await self._cluster.read_pod(pod["metadata"]["name"])
+            return found if found is not None and self._is_ours(found, group) else None
+        _log.info("started pod %s for %s", created["metadata"]["name"], group.image)
+        self.created.add(created["metadata"]["uid"])
+        return created
+
+    def _is_ours(self, manifest: Manifest, group: Group) -> bool:
+        pod = FunctionPod(manifest, 0)
+        pod.current = pod.fingerprint == self.fingerprint(group)
+        return pod.image == group.image and pod.is_live
