@@ -28,6 +28,8 @@ class Conditions:
     """Mean of the last minute before the first workload; the stack's own start is in it."""
     system: str
     workers: int
+    functions: str
+    """Where they run."""
     versions: dict[str, str]
 
     @classmethod
@@ -38,11 +40,13 @@ class Conditions:
         for part, pattern in _SERVERS.items():
             versions[part] = _said([psutil.Process(stack.parts[part].pid).exe(), "--version"], pattern)
         system = f"{platform.system()} {platform.machine()}"
-        return cls(os.cpu_count() or 0, os.getloadavg()[0], system, workers, versions)
+        functions = "functions in the function runner" if stack.function_runner else "functions in the workers"
+        return cls(os.cpu_count() or 0, os.getloadavg()[0], system, workers, functions, versions)
 
     def __str__(self) -> str:
         versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
-        return f"{self.cores} cores, load {self.load:.1f} before, {self.workers} workers, {self.system}; {versions}"
+        parts = f"{self.workers} workers, {self.functions}"
+        return f"{self.cores} cores, load {self.load:.1f} before, {parts}, {self.system}; {versions}"
 
 
 def _said(command: list[str], pattern: str) -> str:

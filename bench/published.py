@@ -47,10 +47,11 @@ def _commit(ref: str, mark: int, message: str, parents: Sequence[int], package: 
     head = f"commit {ref}\nmark :{mark}\nauthor {when}\ncommitter {when}\n"
     lines = "".join(f"{'merge' if number else 'from'} :{parent}\n" for number, parent in enumerate(parents))
     kptfile = f"apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata:\n  name: {package}\ninfo:\n  description: a package\n"
-    file = f"M 100644 inline {package}/Kptfile\n".encode() + _data(kptfile)
-    return head.encode() + _data(message) + lines.encode() + file + b"\n"
+    file = f"M 100644 inline {package}/Kptfile\n".encode() + data_of(kptfile)
+    return head.encode() + data_of(message) + lines.encode() + file + b"\n"
 
 
-def _data(text: str) -> bytes:
+def data_of(text: str) -> bytes:
+    """Write text as `git fast-import` reads it."""
     encoded = text.encode()
     return b"data %d\n%s\n" % (len(encoded), encoded)

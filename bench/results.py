@@ -34,7 +34,7 @@ class Result:
     pushes: int
     costs: RunCosts
     parts: dict[str, Usage]
-    """What each part of the stack used meanwhile; the peak of memory is since its start."""
+    """What each part of the stack used meanwhile."""
 
     @property
     def rate(self) -> float:
@@ -52,9 +52,14 @@ class Result:
         """Pushes that the Git server took for each object."""
         return self.pushes / self.objects
 
+    @property
+    def cpu_per_object(self) -> float:
+        """Seconds of processor time of all parts for each object."""
+        return _cpu(self) / self.objects
+
     def as_json(self) -> dict[str, Any]:
         """Return all figures."""
-        figures = ("rate", "ratio", "pushes_per_object")
+        figures = ("rate", "ratio", "pushes_per_object", "cpu_per_object")
         percentiles = {f"p{percent}": self.timing.percentile(percent) for percent in (50, 95)}
         return asdict(self) | {name: getattr(self, name) for name in figures} | percentiles
 
@@ -111,6 +116,7 @@ _ROWS: tuple[tuple[str, Callable[[Result], str]], ...] = (
     ("one after another, p50 ms", lambda result: _milliseconds(result.timing.percentile(50))),
     ("one after another, p95 ms", lambda result: _milliseconds(result.timing.percentile(95))),
     ("Porch, p50 ms", lambda result: _milliseconds(PORCH_ROUND_TRIPS.get(result.workload))),
+    ("CPU ms per object, all parts", lambda result: _number(result.cpu_per_object * 1000, 1)),
     ("cores busy with the stack", lambda result: _number(_cpu(result) / result.timing.seconds, 1)),
     ("pushes", lambda result: str(result.pushes)),
     ("pushes per object", lambda result: _number(result.pushes_per_object)),

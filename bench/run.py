@@ -18,8 +18,9 @@ from bench.conditions import Conditions
 from bench.follow import BenchError, following
 from bench.results import Result, print_results
 from bench.runs import run_costs, until_quiet
-from bench.usage import usage_of, used_since
-from bench.workloads import NAMESPACE, PUSHED, REPOSITORY, UPGRADED, WORKSPACE, Bench, Timing, object_name
+from bench.upstream import RESOURCES
+from bench.usage import forget_peaks, usage_of, used_since
+from bench.workloads import NAMESPACE, PUSHED, REPOSITORY, UPGRADED, WORKSPACE, Bench, Timing, large_of, object_name
 from cli.demo.repository import GitFailed
 from cli.stack.gitserver import STATISTICS_PATH
 from cli.stack.logs import Say, console
@@ -28,9 +29,11 @@ from cli.stack.settings import StackSettings, load_stack_settings
 from cli.stack.state import StackRecord, StateFolder
 from kube.client import KubeClient
 
-WORKLOADS = ("init", "publish", "clone", "upgrade", "push", "register")
+WORKLOADS = ("init", "publish", "clone", "upgrade", "push", "render", "large", "register")
 _NEEDS = {"publish": "init", "upgrade": "clone"}
 """What a workload works on is what another one made."""
+_KINDS = {"clone": "clone", "upgrade": "clone", "register": "package", "render": "render", "large": "resource"}
+"""How the packages of a workload are called."""
 
 _CLIENT_CONNECTIONS = 20
 
@@ -54,7 +57,7 @@ class Measurement:
         results = []
         for size in sizes:
             for workload in _with_needs(workloads):
-                kind = {"clone": "clone", "upgrade": "clone", "register": "package"}.get(workload, "burst")
+                kind = _KINDS.get(workload, "burst")
                 packages = [f"{kind}-{size}-{number}" for number in range(1, size + 1)]
                 await self._prepare(workload, packages)
                 say("bench", f"{workload} of {size} objects")
@@ -69,25 +72,41 @@ class Measurement:
             await self._bench.prepare_upstream()
         if workload == "register":
             await self._bench.prepare_published(packages)
+        if workload in ("render", "large"):
+            await (self._bench.prepare_render if workload == "render" else self._bench.prepare_large)(packages)
+            await until_quiet(self._temporal)
         if workload == "upgrade":
             await self._bench.publish(packages)
             await until_quiet(self._temporal)
 
     async def _measure(self, workload: str, packages: list[str]) -> Result:
         since = datetime.now(UTC)
+        forget_peaks(self._stack)
         pushes, before = await self._pushes(), usage_of(self._stack)
         run: Callable[[list[str]], Awaitable[Timing]] = getattr(self._bench, workload)
         timing = await run(packages)
         parts, pushed = used_since(before, usage_of(self._stack)), await self._pushes() - pushes
         names = self._worked_on(workload, packages)
         costs = await run_costs(self._temporal, NAMESPACE, names, since)
-        return Result(workload, len(packages if workload == "push" else names), timing, pushed, costs, parts)
+        return Result(workload, self._objects(workload, packages, names), timing, pushed, costs, parts)
+
+    @staticmethod
+    def _objects(workload: str, packages: list[str], names: list[str]) -> int:
+        """Count what figures are per: objects, pushes of the one that is pushed to, resources of the large one."""
+        match workload:
+            case "push":
+                return len(packages)
+            case "large":
+                return len(packages) * RESOURCES
+        return len(names)
 
     def _worked_on(self, workload: str, packages: list[str]) -> list[str]:
         """Return the objects that a workload works on; a push is one of many to the same."""
         match workload:
             case "push":
                 return [object_name(PUSHED)]
+            case "large":
+                return [object_name(large_of(packages))]
             case "register":
                 return self._bench.registered(packages)
         return [object_name(package, UPGRADED if workload == "upgrade" else WORKSPACE) for package in packages]
@@ -151,12 +170,13 @@ def _names(_: click.Context, parameter: click.Parameter, value: str) -> list[str
 @click.option("--objects", default="50,200", callback=_numbers, help="Objects of each burst [default 50,200]")
 @click.option("--workloads", default=",".join(WORKLOADS), callback=_names, help="What to run [default: all]")
 @click.option("--workers", type=click.IntRange(1, 64), help="Worker processes [default: as porchflow up]")
+@click.option("--in-process", is_flag=True, help="No function runner: the workers run the functions.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def main(*, objects: list[int], workloads: list[str], workers: int | None, as_json: bool) -> None:
+def main(*, objects: list[int], workloads: list[str], workers: int | None, in_process: bool, as_json: bool) -> None:
     """Measure bursts of PackageRevisions against a stack of its own; ends with 1 when an object is lost or Stalled."""
     state = Path(tempfile.mkdtemp(prefix="porchflow-bench-"))
     ports = dict.fromkeys((name for name in StackSettings.model_fields if name.endswith("_port")), 0)
-    settings = load_stack_settings({"state_dir": state, "workers": workers, **ports})
+    settings = load_stack_settings({"state_dir": state, "workers": workers, "function_runner": not in_process, **ports})
     try:
         conditions, results = asyncio.run(measure(settings, objects, workloads, console(only_stack=True)))
     except (BenchError, GitFailed, *STACK_ERRORS) as error:

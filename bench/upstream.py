@@ -1,4 +1,4 @@
-"""The package that is cloned, upgraded and pushed: ten resources and one function."""
+"""The packages that are cloned, upgraded, pushed and rendered: resources and functions."""
 
 import tempfile
 from pathlib import Path
@@ -22,6 +22,15 @@ pipeline:
     - image: set-namespace:v0.4.5
       configMap:
         namespace: bench
+"""
+
+_MORE_FUNCTIONS = """\
+    - image: set-labels:v0.2.0
+      configMap:
+        team: bench
+    - image: set-annotations:v0.1.4
+      configMap:
+        owner: bench
 """
 
 _DEPLOYMENT = """\
@@ -66,10 +75,22 @@ def package_files(name: str, version: int = 1) -> dict[str, str]:
         name: Of the package.
         version: Revisions differ in every resource.
     """
-    resources = range(RESOURCES)
+    return {"Kptfile": _KPTFILE.format(name=name), **_deployments(RESOURCES, version)}
+
+
+def large_files(name: str, resources: int) -> dict[str, str]:
+    """Return the files of a package with three functions, each of which changes every resource.
+
+    Args:
+        name: Of the package.
+        resources: How many there are, each in a file of its own.
+    """
+    return {"Kptfile": _KPTFILE.format(name=name) + _MORE_FUNCTIONS, **_deployments(resources, 1)}
+
+
+def _deployments(resources: int, version: int) -> dict[str, str]:
     return {
-        "Kptfile": _KPTFILE.format(name=name),
-        **{f"deployment-{number}.yaml": deployment(number, str(version), number + version) for number in resources},
+        f"deployment-{number}.yaml": deployment(number, str(version), number + version) for number in range(resources)
     }
 
 

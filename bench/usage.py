@@ -10,6 +10,8 @@ import psutil
 from cli.stack.state import StackRecord
 
 _MIB = 1024 * 1024
+_PEAK = "5"
+"""What `clear_refs` calls the peak of memory, in proc(5)."""
 
 
 @dataclass(frozen=True)
@@ -19,16 +21,24 @@ class Usage:
     cpu_seconds: float
     """Of the part and all its children, those that ended included."""
     peak_mib: float
-    """Most memory that was resident at once; of the part and the children that it has now."""
+    """Most memory that was resident at once since `forget_peaks`; of the part and the children that it has now."""
 
     def since(self, before: "Usage") -> "Usage":
-        """Return what was used meanwhile; a peak has no beginning and stays."""
+        """Return what was used meanwhile; the peak stays."""
         return Usage(self.cpu_seconds - before.cpu_seconds, self.peak_mib)
 
 
 def usage_of(record: StackRecord) -> dict[str, Usage]:
     """Return the usage of each part of a running stack."""
     return {name: _usage(_family(part.pid)) for name, part in record.parts.items()}
+
+
+def forget_peaks(record: StackRecord) -> None:
+    """Let the peak of memory of each part begin anew, where the system can (Linux)."""
+    for part in record.parts.values():
+        for process in _family(part.pid):
+            with contextlib.suppress(OSError):
+                Path(f"/proc/{process.pid}/clear_refs").write_text(_PEAK, encoding="ascii")
 
 
 def used_since(before: Mapping[str, Usage], after: Mapping[str, Usage]) -> dict[str, Usage]:

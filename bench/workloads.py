@@ -13,11 +13,12 @@ from api.names import (
     RENDER_REQUEST_ANNOTATION,
     REPOSITORY_API_VERSION,
 )
+from bench.contents import write_contents
 from bench.follow import BenchError, Follower, Object, is_ready, is_rendered
 from bench.published import WORKSPACE as PUBLISHED
 from bench.published import write_published
 from bench.upstream import PACKAGE as UPSTREAM
-from bench.upstream import deployment, package_files, push_revision
+from bench.upstream import RESOURCES, deployment, large_files, package_files, push_revision
 from cli.demo.repository import ensure_repository, git
 from kube.client import KubeClient
 from kube.resources import PACKAGEREVISIONRESOURCES, PACKAGEREVISIONS, REPOSITORIES
@@ -60,6 +61,7 @@ class Bench:
         self._url = f"{git_url}/{REPOSITORY}.git"
         self._upstream = False
         self._pushed = False
+        self._unrendered: dict[str, str] = {}
 
     async def prepare(self) -> None:
         """Register a fresh repository of one commit, and make one package so that every part has worked once."""
@@ -90,8 +92,7 @@ class Bench:
             branch = f"drafts/{UPSTREAM}/{workspace}"
             pushed = await asyncio.to_thread(push_revision, self._url, branch, version)
             name = object_name(UPSTREAM, workspace)
-            annotation = {"metadata": {"annotations": {RENDER_REQUEST_ANNOTATION: pushed}}}
-            await self._client.merge_patch(PACKAGEREVISIONS, NAMESPACE, name, annotation)
+            await self._request_render(name, pushed)
             await self._follower.until([name], "rendered as pushed", partial(_has_rendered, pushed))
             for lifecycle in ("Proposed", "Published"):
                 await self._move([UPSTREAM], lifecycle, workspace)
@@ -201,6 +202,53 @@ class Bench:
         answer = await self._client.merge_patch(PACKAGEREVISIONRESOURCES, NAMESPACE, name, patch)
         return str(answer["metadata"]["resourceVersion"])
 
+    async def prepare_render(self, packages: list[str]) -> None:
+        """Make drafts whose newest content, ten resources and a function, is still to be rendered."""
+        await self.init(packages)
+        await self._write({package: package_files(package) for package in packages})
+
+    async def prepare_large(self, packages: list[str]) -> None:
+        """Make a draft whose newest content, ten resources for each name and three functions, is to be rendered."""
+        await self.init([large_of(packages)])
+        name = large_of(packages)
+        await self._write({name: large_files(name, RESOURCES * len(packages))})
+
+    async def _write(self, contents: Mapping[str, Mapping[str, str]]) -> None:
+        branches = {f"refs/heads/drafts/{package}/{WORKSPACE}": package for package in contents}
+        drafts = {branch: (package, contents[package]) for branch, package in branches.items()}
+        commits = await asyncio.to_thread(write_contents, self._bare, drafts)
+        self._unrendered = {package: commits[branch] for branch, package in branches.items()}
+
+    async def render(self, packages: list[str]) -> Timing:
+        """Request the rendering of all drafts, all at once; done when the last says that this very content is rendered.
+
+        Raises:
+            BenchError: One of them did not get there.
+        """
+        return await self._render(packages)
+
+    async def large(self, packages: list[str]) -> Timing:
+        """Request the rendering of one large draft; done as for `render`.
+
+        Raises:
+            BenchError: It did not get there.
+        """
+        return await self._render([large_of(packages)])
+
+    async def _render(self, packages: list[str]) -> Timing:
+        pushed = {object_name(package): self._unrendered[package] for package in packages}
+        started = time.monotonic()
+        await asyncio.gather(*(self._request_render(name, commit) for name, commit in pushed.items()))
+        asked = time.monotonic()
+        for name, commit in pushed.items():
+            await self._follower.until([name], "rendered as pushed", partial(_has_rendered, commit))
+        ended = time.monotonic()
+        return Timing(ended - started, {"asked": asked - started, "rendered": ended - asked})
+
+    async def _request_render(self, name: str, commit: str) -> None:
+        annotation = {"metadata": {"annotations": {RENDER_REQUEST_ANNOTATION: commit}}}
+        await self._client.merge_patch(PACKAGEREVISIONS, NAMESPACE, name, annotation)
+
     async def _move(self, packages: list[str], lifecycle: str, workspace: str = WORKSPACE) -> None:
         patch = {"spec": {"lifecycle": lifecycle}}
         names = [object_name(package, workspace) for package in packages]
@@ -218,6 +266,11 @@ class Bench:
         missing = sorted(set(wanted) - set(existing.splitlines()))
         if missing:
             raise BenchError(f"{len(missing)} refs are missing in Git although the objects are Ready: {missing[0]}")
+
+
+def large_of(packages: list[str]) -> str:
+    """Return the name of the one package that has ten resources for each of the names."""
+    return f"large-{len(packages)}"
 
 
 def _registered_as(packages: list[str]) -> str:

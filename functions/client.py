@@ -118,5 +118,5 @@ def failure_of(image: str, error: grpc.aio.AioRpcError) -> FunctionFailed | None
         stderr = details.stderr.decode(errors="replace")
         return FunctionFailed(image, text, stderr, details.exit_code, details.resource_list or None)
     if text.lower().startswith(_FAILURES) or "panicked with" in text:
-        return FunctionFailed(image, text, stderr=text.partition("stderr: ")[2])
+        return FunctionFailed(image, text, stderr=text.partition("stderr: ")[2].strip())
     return None

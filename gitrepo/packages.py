@@ -300,8 +300,8 @@ class GitStore(PackageReader):
         Raises:
             GitConflict: The proposal is not at `expected_commit`, or differs from a draft besides it.
             GitNotFound: There is nothing to publish, or no branch.
-            GitHookDeclined: The server refused. What it did of the push was taken back, but for a branch that moved:
-                publishing again then makes the tag only.
+            GitHookDeclined: The server refused. What one that cannot take a push as a whole did of it was taken back,
+                but for a branch that moved: publishing again then makes the tag only.
         """
         knowledge = self._connection(remote).knowledge
         change = Publish(knowledge, location, branch, author, expected_commit, tag_hint, create_branch)

@@ -33,11 +33,12 @@ logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 12
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 1.0
-_CONTENTION_SECONDS = 30.0
 _STALE_SECONDS = 1.0
 
 # The server's own reasons (git's receive-pack) for a ref that another push had locked or moved; all else is a refusal.
 _RACE_WORDS = ("cannot lock", "failed to lock", "failed to update ref", "fetch first", "incorrect old value")
+# What servers (git's receive-pack, JGit) say of refs that only share a push with one that is refused.
+_COLLATERAL_WORDS = ("atomic", "transaction")
 _NOT_SENT = "not sent, because another ref of the change was not updated"
 _FOR_EVERYBODY = (GitAuthError, GitCertificateError, GitUnavailable, GitNotFound)
 """Errors of a whole push that would meet each change alone, too."""
@@ -115,7 +116,6 @@ class Pusher:
         self._cache = cache
         self._remote = remote
         self._stats = stats
-        self._contended_until = 0.0
 
     def push_group(self, changes: Sequence[Change]) -> list[PushResult | Exception]:
         """Bring all changes to the remote; one result or error for each."""
@@ -170,7 +170,6 @@ class Pusher:
         try:
             report = self._send(repo, session, folded, built)
         except GitConflict as error:
-            self._contended_until = time.monotonic() + _CONTENTION_SECONDS
             _retry_all(built, str(error), outcome)
         except _FOR_EVERYBODY as error:
             _fail_all(built, error)
@@ -220,14 +219,40 @@ class Pusher:
     def _send(
         self, repo: pygit2.Repository, session: PushSession, folded: dict[str, RefUpdate], built: list[_Pending]
     ) -> PushReport:
-        """Push; where other processes push to the same branches, in two steps.
+        """Push all updates as a whole, where the server can do that; it may make none of them then.
 
-        A server updates refs one by one. While others compete for a branch, its update goes first and alone, so that
-        losing the race leaves no tag behind and removes no draft. Without competition one push does it all.
+        A push that comes late, because its server was slow or its worker died, does nothing then once another went
+        first. Where one change of several is refused, the others go out as on a server that cannot do it.
+
+        Raises:
+            GitConflict: A ref moved meanwhile; nothing was done.
+        """
+        if not session.takes_whole or len(folded) == 1:
+            return self._send_in_steps(repo, session, folded, built)
+        report = self._push(repo, session, folded.values(), whole=True)
+        if len(report.refused) < len(folded):
+            return report
+        session = transport.open_push(repo, self._remote)
+        if moved := [ref for ref, update in folded.items() if session.refs.get(ref) != update.old]:
+            raise GitConflict(f"{short_ref(moved[0])} moved meanwhile")
+        blamed = {ref: why for ref, why in report.refused.items() if not _is_collateral(why)}
+        if len(blamed) == len(folded):
+            return report
+        if blamed and len(built) == 1:
+            return PushReport({**dict.fromkeys(report.refused, _NOT_SENT), **blamed}, report.words)
+        return self._send_in_steps(repo, session, folded, built)
+
+    def _send_in_steps(
+        self, repo: pygit2.Repository, session: PushSession, folded: dict[str, RefUpdate], built: list[_Pending]
+    ) -> PushReport:
+        """Push what moves a branch first and alone.
+
+        The server updates refs one by one. Who loses the race for the branch so leaves no tag behind and removes no
+        draft; a number is taken by who moved the branch.
         """
         moves = {ref: update for ref, update in folded.items() if update.old and update.new}
         rest = {ref: update for ref, update in folded.items() if ref not in moves}
-        if not moves or not rest or time.monotonic() > self._contended_until:
+        if not moves or not rest:
             return self._push(repo, session, folded.values())
         first = self._push(repo, session, moves.values())
         losers = [pending for pending in built if any(update.ref in first.refused for update in pending.updates)]
@@ -242,11 +267,13 @@ class Pusher:
         refused = {**first.refused, **second.refused, **dict.fromkeys(held, _NOT_SENT)}
         return PushReport(refused, f"{first.words}\n{second.words}".strip())
 
-    def _push(self, repo: pygit2.Repository, session: PushSession, updates: Iterable[RefUpdate]) -> PushReport:
+    def _push(
+        self, repo: pygit2.Repository, session: PushSession, updates: Iterable[RefUpdate], *, whole: bool = False
+    ) -> PushReport:
         updates = list(updates)
         self._stats.pushes += 1
         self._stats.refs += len(updates)
-        report = session.push(updates)
+        report = session.push(updates, whole=whole)
         self._cache.track(repo, [update for update in updates if update.ref not in report.refused])
         return report
 
@@ -264,8 +291,6 @@ class Pusher:
             return
         now = self._cache.list_refs(repo, self._remote)
         races, refusals = _causes(folded, report, now)
-        if races:
-            self._contended_until = time.monotonic() + _CONTENTION_SECONDS
         users = Counter(ref for pending in built for ref in {update.ref for update in pending.updates})
         whole = len(built) > 1 and len(refusals) == len(folded)
         through: list[_Pending] = []
@@ -307,6 +332,10 @@ class Pusher:
                     logger.error("cannot put %s of %s back: %s", ref, self._remote.display, reason)
         except GitError:
             logger.exception("cannot put back: %s", ", ".join(map(str, updates)))
+
+
+def _is_collateral(reason: str) -> bool:
+    return any(word in reason.lower() for word in _COLLATERAL_WORDS)
 
 
 def _fold(built: Iterable[_Pending]) -> dict[str, RefUpdate]:

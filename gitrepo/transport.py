@@ -10,7 +10,7 @@ from pygit2.enums import CredentialType, FetchPrune
 from pygit2.ffi import C
 from pygit2.remotes import PushUpdate
 
-from gitrepo import certificates
+from gitrepo import atomic, certificates
 from gitrepo.errors import (
     GitAuthError,
     GitCertificateError,
@@ -167,9 +167,15 @@ class PushSession:
     remote: Remote
     refs: Refs
     _connection: pygit2.remotes.Remote = field(repr=False)
+    takes_whole: bool = False
+    """Whether the server can be asked to make either all updates of a push or none."""
 
-    def push(self, updates: Iterable[RefUpdate]) -> PushReport:
+    def push(self, updates: Iterable[RefUpdate], *, whole: bool = False) -> PushReport:
         """Send updates in one push.
+
+        Args:
+            updates: One for each ref.
+            whole: Ask the server to make all of them or none; only where it offers that.
 
         Raises:
             GitConflict: A ref is not where its update expects it, or an update is no fast-forward; nothing was sent.
@@ -177,8 +183,10 @@ class PushSession:
         """
         callbacks = _Callbacks(self.remote)
         callbacks.expected = {update.ref: update for update in updates}
+        specs = [_refspec(update) for update in callbacks.expected.values()]
         try:
-            self._connection.push([_refspec(update) for update in callbacks.expected.values()], callbacks=callbacks)
+            with atomic.asking() if whole else contextlib.nullcontext():
+                self._connection.push(specs, callbacks=callbacks)
         except (pygit2.GitError, ValueError, OSError) as error:
             if is_local(error) and not _is_race(error):
                 raise
@@ -200,11 +208,12 @@ def list_refs(repo: pygit2.Repository, remote: Remote) -> Refs:
 
 def open_push(repo: pygit2.Repository, remote: Remote) -> PushSession:
     """Connect for a push; the session's refs are the remote's at this moment."""
-    with _asking(remote, "open a push"):
+    with _asking(remote, "open a push"), atomic.listening() as offers:
         connection = _connect(repo, remote)
         connection.connect(_Callbacks(remote), direction=C.GIT_DIRECTION_PUSH)
         heads = connection.list_heads(connect=False)
-    return PushSession(remote, _advertised(heads), connection)
+        takes_whole = offers()
+    return PushSession(remote, _advertised(heads), connection, takes_whole)
 
 
 def fetch(repo: pygit2.Repository, remote: Remote, wanted: Iterable[str]) -> None:

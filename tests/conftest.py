@@ -7,7 +7,7 @@ import asyncio
 import os
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -15,7 +15,7 @@ import pytest
 from kubernetes.aio.client.rest import RESTClientObject  # noqa: F401 - slow to import: not within a test's time
 
 from api.names import ADMISSION_LABEL
-from cli.stack.executables import SERVERS
+from cli.stack.executables import SERVERS, Server
 from cli.stack.gitserver import Faults, GitServer
 from cli.stack.processes import Process
 from cli.stack.toolchain import ToolchainError, ensure_servers
@@ -27,12 +27,13 @@ from tests.servers.content import running_content_api
 from tests.servers.control_plane import ControlPlane, running_control_plane
 from tests.servers.git import GitRepositories, GitRepository, isolate_git
 from tests.servers.temporal import TemporalServer, running_temporal
+from tests.servers.tools import REGISTRY, TOOLS, WRAPPER_SERVER
 
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 
 _SETTINGS = ("PORCHFLOW_", "FUNCTION_RUNNER_ADDRESS", "GIT_CACHE_DIR", "DEFAULT_IMAGE_PREFIX")
 _CLUSTERS = ("KUBECONFIG", "KUBERNETES_", "TEMPORAL_")
-_SERVERS = {"PORCHFLOW_CACHE_DIR", *(server.variable for server in SERVERS)}
+_SERVERS = {"PORCHFLOW_CACHE_DIR", *(server.variable for server in (*SERVERS, *TOOLS.values()))}
 
 
 def forget_environment() -> None:
@@ -51,8 +52,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build missing servers before the first test: it may take longer than a test's time."""
-    if any("server_binaries" in getattr(item, "fixturenames", ()) for item in session.items):
-        session.config.stash[_BINARIES] = _servers(session.config)
+    used = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    wanted = [*(SERVERS if "server_binaries" in used else ()), *(TOOLS[name] for name in TOOLS if name in used)]
+    session.config.stash[_BINARIES] = _ensure(session.config, wanted)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -67,10 +69,12 @@ _BEFORE = pytest.StashKey[set[psutil.Process]]()
 _BINARIES = pytest.StashKey[dict[str, Path]]()
 
 
-def _servers(config: pytest.Config) -> dict[str, Path]:
+def _ensure(config: pytest.Config, servers: Sequence[Server]) -> dict[str, Path]:
+    if not servers:
+        return {}
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     try:
-        return ensure_servers(lambda line: terminal.write_line(line) if terminal else None)
+        return ensure_servers(lambda line: terminal.write_line(line) if terminal else None, servers=servers)
     except ToolchainError as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
 
@@ -110,7 +114,27 @@ async def no_tasks_left() -> AsyncIterator[None]:
 @pytest.fixture(scope="session")
 def server_binaries(request: pytest.FixtureRequest) -> dict[str, Path]:
     """Executables of etcd, kube-apiserver and temporal; built when they are nowhere."""
-    return request.config.stash.get(_BINARIES, None) or _servers(request.config)
+    return _binaries(request, SERVERS)
+
+
+@pytest.fixture(scope="session")
+def wrapper_binary(request: pytest.FixtureRequest) -> Path:
+    """Executable of Porch's wrapper server: what runs a function in its pod."""
+    return _binaries(request, [WRAPPER_SERVER])[WRAPPER_SERVER.name]
+
+
+@pytest.fixture(scope="session")
+def registry_binary(request: pytest.FixtureRequest) -> Path:
+    """Executable of a registry of container images."""
+    return _binaries(request, [REGISTRY])[REGISTRY.name]
+
+
+def _binaries(request: pytest.FixtureRequest, servers: Sequence[Server]) -> dict[str, Path]:
+    """Return executables by name; built now only where a fixture is asked for by name within a test."""
+    built = request.config.stash.get(_BINARIES, {})
+    if any(server.name not in built for server in servers):
+        built |= _ensure(request.config, servers)
+    return {server.name: built[server.name] for server in servers}
 
 
 @pytest.fixture(scope="session")

@@ -32,17 +32,19 @@ def test_a_small_burst_has_consistent_figures(server_binaries: dict[str, Path]) 
     done = bench("--objects", str(N), "--workers", "1", "--json")
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    init, publish, clone, upgrade, push, register = report["results"]
-    workloads = ["init", "publish", "clone", "upgrade", "push", "register"]
+    init, publish, clone, upgrade, push, render, large, register = report["results"]
+    workloads = ["init", "publish", "clone", "upgrade", "push", "render", "large", "register"]
     assert [result["workload"] for result in report["results"]] == workloads
     for result in report["results"]:
-        objects = 2 * N if result is register else N
+        objects = {"register": 2 * N, "large": 10 * N}.get(result["workload"], N)
         assert result["objects"] == objects
         assert result["rate"] == pytest.approx(objects / result["timing"]["seconds"])
         assert sum(result["timing"]["split"].values()) == pytest.approx(result["timing"]["seconds"])
         porch = PORCH_RATES.get(result["workload"])
         assert result["ratio"] == (pytest.approx(result["rate"] / porch) if porch else None)
         assert result["pushes_per_object"] == result["pushes"] / objects
+        cpu = sum(part["cpu_seconds"] for part in result["parts"].values())
+        assert result["cpu_per_object"] == pytest.approx(cpu / objects)
         assert set(result["parts"]) == PARTS
         assert all(part["cpu_seconds"] >= 0 and part["peak_mib"] > 0 for part in result["parts"].values())
         assert result["parts"]["worker-1"]["cpu_seconds"] > 0
@@ -64,10 +66,25 @@ def test_a_small_burst_has_consistent_figures(server_binaries: dict[str, Path]) 
     assert sum(push["timing"]["round_trips"]) == pytest.approx(push["timing"]["seconds"], rel=0.1)
     assert min(push["timing"]["round_trips"]) <= push["p50"] <= push["p95"] <= max(push["timing"]["round_trips"])
     assert push["pushes"] >= 2 * N, "what is pushed, and its rendering"
+    # Every one has new content, which no other phase renders.
+    assert 1 <= render["pushes"] <= N
+    assert large["pushes"] == 1
+    assert (render["costs"]["activities"], large["costs"]["activities"]) == (1, 1)
     conditions = report["conditions"]
+    assert conditions["functions"] == "functions in the function runner"
     assert conditions["workers"] == 1
     assert set(conditions["versions"]) == {"Python", "temporalio", "git", "etcd", "kube-apiserver", "temporal"}
     assert "unknown" not in conditions["versions"].values()
+
+
+def test_functions_may_run_in_the_workers(server_binaries: dict[str, Path]) -> None:
+    done = bench("--objects", "2", "--workers", "1", "--workloads", "large", "--in-process", "--json")
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    (large,) = report["results"]
+    assert large["objects"] == 20
+    assert set(large["parts"]) == PARTS - {"function-runner"}
+    assert report["conditions"]["functions"] == "functions in the workers"
 
 
 @pytest.mark.parametrize("arguments", [("--objects", "0"), ("--objects", "x"), ("--workloads", "init,dance")])
@@ -81,9 +98,9 @@ def test_the_table_shows_each_workload(capsys: pytest.CaptureFixture[str]) -> No
     timing = Timing(10.0, {"created": 1.0, "rendered": 9.0})
     costs = RunCosts(runs=1.0, workflow_tasks=2.0, activities=1.0)
     result = Result("init", 590, timing, 59, costs, {"temporal": Usage(15.0, 200.4), "worker-1": Usage(5.0, 99.5)})
-    print_results(Conditions(4, 0.25, "Linux", 1, {"git": "2.39"}), [result])
+    print_results(Conditions(4, 0.25, "Linux", 1, "functions in the workers", {"git": "2.39"}), [result])
     printed = capsys.readouterr().out
-    assert "4 cores, load 0.2 before, 1 workers, Linux; git 2.39" in printed
+    assert "4 cores, load 0.2 before, 1 workers, functions in the workers, Linux; git 2.39" in printed
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if "│" in line]
     shown = dict(line for line in lines if len(line) == 2)
     assert shown["objects"] == "590"
@@ -91,6 +108,7 @@ def test_the_table_shows_each_workload(capsys: pytest.CaptureFixture[str]) -> No
     assert shown["times Porch"] == "10.0"
     assert shown["pushes per object"] == "0.10"
     assert shown["CPU seconds of all"] == "20.00"
+    assert shown["CPU ms per object, all parts"] == "33.9"
     assert shown["cores busy with the stack"] == "2.0"
     assert shown["peak MiB of temporal"] == "200"
     assert shown["until rendered, s"] == "9.00"

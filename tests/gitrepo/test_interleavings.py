@@ -1,7 +1,7 @@
 """Whatever happens at once on one remote: nothing foreign is lost, nothing is forced, and answers are the truth.
 
 Two workers walk packages through their lifecycles, in any order and one package at both at times, while somebody else
-pushes with git to the branches they work on, and a hook refuses some refs.
+pushes with git to the branches they work on, a hook refuses some refs, and the server takes a push whole or cannot.
 """
 
 import asyncio
@@ -103,13 +103,13 @@ def pushes() -> st.SearchStrategy[list[Push]]:
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-@given(walks(), pushes(), st.sampled_from(("", *REFUSED)))
-def test_any_interleaving(walks: list[Walk], pushes: list[Push], refused: str) -> None:
+@given(walks(), pushes(), st.sampled_from(("", *REFUSED)), st.booleans())
+def test_any_interleaving(walks: list[Walk], pushes: list[Push], refused: str, whole: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(race(Path(folder), walks, pushes, refused))
+        asyncio.run(race(Path(folder), walks, pushes, refused, whole=whole))
 
 
-async def race(folder: Path, walks: list[Walk], pushes: list[Push], refused: str) -> None:
+async def race(folder: Path, walks: list[Walk], pushes: list[Push], refused: str, *, whole: bool) -> None:
     path = await asyncio.to_thread(create_bare_repository, folder / "git", "repo", durable=False)
     async with (
         GitServer(folder / "git", username="porch", password="s3cret-word") as server,
@@ -118,6 +118,7 @@ async def race(folder: Path, walks: list[Walk], pushes: list[Push], refused: str
     ):
         served = Served(path, server, Faults())
         served.git("config", REFLOG, "always")
+        served.git("config", "receive.advertiseAtomic", str(whole).lower())
         await one.ensure_branch(served.remote, "main", create_branch=True)
         if refused:
             served.hook("update", f'case "$1" in {refused}*) echo "not here" >&2; exit 1;; esac')

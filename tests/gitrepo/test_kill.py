@@ -44,8 +44,10 @@ async def _killed(served: Served, cache: Path, call: str, updates: int) -> None:
     await eventually(lambda: not list(served.path.glob("refs/**/*.lock")))
 
 
-@pytest.mark.parametrize("updates", [1, 2, 4, 6, 8])
-async def test_killed_in_the_publish(ready: Served, store: GitStore, tmp_path: Path, updates: int) -> None:
+@pytest.mark.parametrize("whole", ["true", "false"])
+@pytest.mark.parametrize("updates", [1, 2, 4, 8])
+async def test_killed_in_the_publish(ready: Served, store: GitStore, tmp_path: Path, updates: int, whole: str) -> None:
+    ready.git("config", "receive.advertiseAtomic", whole)
     places = [location(f"p{number}") for number in range(4)]
     commits = [await proposed(store, ready.remote, place) for place in places]
     await _killed(ready, tmp_path / "killed", "publish", updates)
@@ -59,8 +61,10 @@ async def test_killed_in_the_publish(ready: Served, store: GitStore, tmp_path: P
         assert (await store.state(ready.remote, "main", place)).complete
 
 
+@pytest.mark.parametrize("whole", ["true", "false"])
 @pytest.mark.parametrize("updates", [1, 3, 5])
-async def test_killed_in_the_propose(ready: Served, store: GitStore, tmp_path: Path, updates: int) -> None:
+async def test_killed_in_the_propose(ready: Served, store: GitStore, tmp_path: Path, updates: int, whole: str) -> None:
+    ready.git("config", "receive.advertiseAtomic", whole)
     places = [location(f"p{number}") for number in range(4)]
     drafts = [await init(store, ready.remote, place) for place in places]
     await _killed(ready, tmp_path / "killed", "propose", updates)

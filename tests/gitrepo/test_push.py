@@ -165,6 +165,17 @@ async def test_a_refused_tag_does_not_lose_the_proposal(ready: Served, store: Gi
     assert ready.parents(state.commit)[1] == commit
 
 
+async def test_a_publish_whose_tag_is_refused_moves_nothing(ready: Served, store: GitStore) -> None:
+    await proposed(store, ready.remote, location())
+    before = ready.refs()
+    ready.hook("update", 'case "$1" in refs/tags/*) echo "no tags today" >&2; exit 1;; esac')
+    with pytest.raises(GitHookDeclined, match=r"refused to update app/v1: hook declined; .*no tags today") as refused:
+        await store.publish(ready.remote, "main", location())
+    assert "main" not in str(refused.value), "what only shared the push is not blamed"
+    assert ready.refs() == before
+    assert store.stats.restores == 0
+
+
 async def test_a_change_that_only_a_bad_neighbour_hindered_is_tried_again(ready: Served, store: GitStore) -> None:
     """The second change sees the first one's draft; the server refuses it, so the second makes its own."""
     ready.hook("update", f'[ "$1" != {location().draft_ref} ] || exit 1')

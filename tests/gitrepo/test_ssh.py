@@ -8,10 +8,10 @@ import asyncssh
 import pytest
 
 from cli.stack.gitserver import create_bare_repository
-from gitrepo.errors import GitAuthError, GitHostKeyError, GitNotFound, GitUnavailable
+from gitrepo.errors import GitAuthError, GitHookDeclined, GitHostKeyError, GitNotFound, GitUnavailable
 from gitrepo.packages import GitStore
 from gitrepo.remote import Remote, SshKey
-from tests.gitrepo.conftest import files, init, location
+from tests.gitrepo.conftest import files, init, location, proposed
 from tests.servers.ssh import SshGitServer, running_ssh_server
 from tests.servers.waiting import eventually
 
@@ -63,6 +63,23 @@ async def test_a_package_from_draft_to_published(
     async with GitStore(tmp_path / "other") as other:
         assert await other.read_package(there, state.commit, "app") == files()
     assert set(server.users) == {"git"}
+
+
+async def test_a_refused_push_is_refused_as_a_whole(
+    server: SshGitServer, store: GitStore, client_key: asyncssh.SSHKey, tmp_path: Path
+) -> None:
+    there = remote(server, client_key)
+    await store.ensure_branch(there, "main", create_branch=True)
+    await proposed(store, there, location())
+    before = await store.list_refs(there)
+    hook = tmp_path / "git" / "repo.git" / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text('#!/bin/sh\ncase "$1" in refs/tags/*) exit 1;; esac\n')
+    hook.chmod(0o755)
+    with pytest.raises(GitHookDeclined):
+        await store.publish(there, "main", location())
+    assert await store.list_refs(there) == before
+    assert store.stats.restores == 0
 
 
 @pytest.mark.parametrize(

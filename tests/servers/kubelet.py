@@ -1,4 +1,4 @@
-"""A stand-in for the kubelet and the network of pods: starts a real wrapper server for each pod of a namespace.
+"""A stand-in for the kubelet and the network of pods: starts Porch's wrapper server for each pod of a namespace.
 
 Each pod has a loopback address of its own, where the port of the pod leads to the one its process listens on; the
 process is told another port than the manifest says, since all of them share this machine. Images are not pulled: their
@@ -11,8 +11,9 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -25,7 +26,6 @@ from kube.transport import Request
 from kube.watching import Changed, Deleted, Listed, watch_objects
 from tests.servers.waiting import eventually
 
-WRAPPER = (sys.executable, "-m", "tests.servers.wrapper")
 PORT = 9446
 
 
@@ -110,7 +110,7 @@ class RunningPod:
         arguments[arguments.index("--port") + 1] = str(port)
         given = {each["name"]: each["value"] for each in self.container.get("env", []) if "value" in each}
         return await asyncio.create_subprocess_exec(
-            *self.kubelet.wrapper, *arguments, env={**os.environ, **given}, start_new_session=True
+            self.kubelet.wrapper, *arguments, env={**os.environ, **given}, start_new_session=True
         )
 
     async def _end(self) -> None:
@@ -180,7 +180,7 @@ class Kubelet:
         most: pods there were at once.
     """
 
-    def __init__(self, client: KubeClient, namespace: str, wrapper: Sequence[str] = WRAPPER) -> None:
+    def __init__(self, client: KubeClient, namespace: str, wrapper: Path) -> None:
         self.pods: dict[str, RunningPod] = {}
         self.started: list[str] = []
         self.problems: dict[str, tuple[str, str]] = {}

@@ -1,4 +1,4 @@
-"""A pod evaluator on the real API server, with a stand-in for the kubelet that starts real wrapper servers."""
+"""A pod evaluator on the real API server, with a stand-in for the kubelet that starts Porch's wrapper servers."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Functions in pods: the evaluator on the real API server, the pods' wrapper servers real processes."""
+"""Functions in pods: the evaluator on the real API server, each pod Porch's own wrapper server."""
 
 import asyncio
 import logging
@@ -22,8 +22,8 @@ HANGS = "cat > {0}/in.$$; mv {0}/in.$$ {0}/began.$$; while [ ! -e {0}/go ]; do s
 
 
 @pytest.fixture
-async def cluster(kube: KubeClient, namespace: str, tmp_path: Path) -> AsyncIterator[Cluster]:
-    async with Kubelet(kube, namespace).running() as kubelet:
+async def cluster(kube: KubeClient, namespace: str, wrapper_binary: Path, tmp_path: Path) -> AsyncIterator[Cluster]:
+    async with Kubelet(kube, namespace, wrapper_binary).running() as kubelet:
         images = Images(tmp_path)
         images.add(IMAGE, "sed s/x/y/")
         yield Cluster(kube, namespace, kubelet, images)
@@ -352,14 +352,15 @@ class TestLostPods:
             assert await call == LIST
         await cluster.until(lambda pods: [each["metadata"]["name"] for each in pods] != [pod.name])
 
-    async def test_a_deleted_pod_finishes_its_call(self, cluster: Cluster, slow: Slow) -> None:
-        async with cluster.evaluator() as evaluate:
+    async def test_a_deleted_pod_gives_its_call_to_another(self, cluster: Cluster, slow: Slow) -> None:
+        """Porch's wrapper server ends at once when it is told to."""
+        async with cluster.evaluator(max_pods=1) as evaluate:
             call = evaluate.call()
             await eventually(lambda: slow.begun() == 1)
             [name] = await cluster.names()
             await cluster.kube.delete(PODS, cluster.namespace, name)
             other = evaluate.call()
-            await eventually(lambda: slow.begun() == 2)
+            await eventually(lambda: slow.begun() == 3)
             slow.go()
             assert await call == await other == LIST
             assert len(cluster.kubelet.started) == 2
