@@ -38,7 +38,7 @@ class Finalizer:
         Raises:
             Stalled: The revision is Published: its deletion has to be proposed first.
         """
-        if target.revision.spec.lifecycle is Lifecycle.PUBLISHED:
+        if target.revision.spec.lifecycle is Lifecycle.PUBLISHED and await self._is_published(target):
             raise Stalled(
                 Reason.DELETION_REFUSED,
                 "a Published package revision is not deleted: set spec.lifecycle to DeletionProposed to agree to its"
@@ -56,6 +56,13 @@ class Finalizer:
         await self._latest.refresh(target.obj, without=target.obj["metadata"]["name"])
         return await self._release(target.obj, "nothing of it is left in Git; the object may go")
 
+    async def _is_published(self, target: Target) -> bool:
+        """Tell whether a revision that asks to be Published is: one that was refused may go as a draft may."""
+        if target.revision.status.revision:
+            return True
+        state = await self._git.state(target.repository.remote, target.repository.branch, target.location)
+        return state.lifecycle is not None and state.lifecycle.is_published
+
     async def leave_git(self, obj: dict[str, Any]) -> PhaseResult | None:
         """Let the object go without a look at Git, where nothing there is to be deleted with it.
 
@@ -67,7 +74,7 @@ class Finalizer:
         if (obj["metadata"].get("annotations") or {}).get(ORPHAN_ANNOTATION) != "true":
             return None
         revision = PackageRevision.model_validate(obj)
-        if revision.spec.lifecycle is Lifecycle.PUBLISHED:
+        if revision.spec.lifecycle is Lifecycle.PUBLISHED and revision.status.revision:
             return None
         await self._latest.refresh(obj, without=obj["metadata"]["name"])
         result = await self._release(obj, "orphaned what Git holds of it; the object may go")

@@ -10,6 +10,7 @@ from activities.labels import LatestLabel
 from activities.locks import published_ref, reported_commit, self_lock
 from activities.observe import facts_of
 from activities.phase import Target, acknowledged, run_of
+from activities.proposals import Proposals
 from activities.rendered import condition
 from activities.reporting import Report, StatusReporter
 from api.conditions import Condition, ConditionStatus, ConditionType, Reason
@@ -41,18 +42,27 @@ _NEXT: dict[tuple[Lifecycle, Lifecycle], Step] = {
 class LifecyclePhase:
     """Draft <-> Proposed -> Published <-> DeletionProposed, as Git has it."""
 
-    def __init__(self, git: GitStore, reporter: StatusReporter, latest: LatestLabel, approvals: Approvals) -> None:
+    def __init__(
+        self,
+        git: GitStore,
+        reporter: StatusReporter,
+        latest: LatestLabel,
+        approvals: Approvals,
+        proposals: Proposals,
+    ) -> None:
         """Take what the phase works with."""
         self._git = git
         self._reporter = reporter
         self._latest = latest
         self._approvals = approvals
+        self._proposals = proposals
 
     async def run(self, target: Target, request: PhaseInput) -> PhaseResult:  # noqa: ARG002 - the shape of every phase
         """Compare the lifecycle that is asked for with what Git says, and move Git where they differ.
 
         Raises:
-            Stalled: Git holds no such package revision, or there is no way from one lifecycle to the other.
+            Stalled: Git holds no such package revision, there is no way from one lifecycle to the other, or what is to
+                be published was never proposed.
         """
         revision = target.revision
         desired = revision.spec.lifecycle
@@ -60,6 +70,7 @@ class LifecyclePhase:
             raise Stalled(
                 Reason.INVALID_SPEC, "spec.lifecycle is empty; set it to Draft to start working on the package"
             )
+        await self._proposals.check(target)
         before, after = await self._move(target, desired)
         await self._report(target, before, after, desired)
         if desired.is_published:
@@ -82,11 +93,15 @@ class LifecyclePhase:
             _check_tag(target, state)
             if state.lifecycle is desired and state.complete:
                 return state, state
+        await self._proposals.check_new(target, lambda: self._found(target))
         done = await self._step(target)
         before, after = done.before, done.after
         while after.lifecycle is not desired:
             after = (await self._step(target)).after
         return before, after
+
+    async def _found(self, target: Target) -> Lifecycle | None:
+        return (await self._state(target)).lifecycle
 
     async def _state(self, target: Target) -> PackageState:
         repository, status = target.repository, target.revision.status

@@ -11,6 +11,7 @@ from activities.labels import LatestLabel
 from activities.lifecycle import LifecyclePhase
 from activities.observe import Observer
 from activities.phase import PhaseRunner
+from activities.proposals import Proposals
 from activities.render import RenderPhase
 from activities.rendered import RenderedReport
 from activities.reporting import StatusReporter
@@ -50,6 +51,8 @@ class PhaseActivities(ReconcileActivities):
         self._phases = PhaseRunner(kube, repositories, reporter, seen)
         rendered = RenderedReport(kube, reporter)
         upstreams = Upstreams(kube, repositories)
+        approvals = Approvals(kube)
+        proposals = Proposals(approvals)
         self._observer = Observer(kube, repositories, upstreams, seen)
         content = SourceContent(git, repositories, upstreams)
         self._source = SourcePhase(
@@ -59,9 +62,17 @@ class PhaseActivities(ReconcileActivities):
             claims=Claims(kube, repositories),
             reporter=reporter,
             rendered=rendered,
+            proposals=proposals,
         )
-        self._render = RenderPhase(git, evaluator, reporter, rendered, default_image_prefix)
-        self._lifecycle = LifecyclePhase(git, reporter, latest, Approvals(kube))
+        self._render = RenderPhase(
+            git,
+            evaluator,
+            reporter=reporter,
+            report=rendered,
+            proposals=proposals,
+            default_image_prefix=default_image_prefix,
+        )
+        self._lifecycle = LifecyclePhase(git, reporter, latest, approvals, proposals)
         self._suspend = SuspendPhase(kube, reporter)
         self._finalizer = Finalizer(kube, git, repositories, latest, events)
 

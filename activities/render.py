@@ -11,6 +11,7 @@ from activities.kptfile import is_rendered
 from activities.locks import draft_lock, reported_commit
 from activities.observe import facts_of
 from activities.phase import Target
+from activities.proposals import Proposals
 from activities.rendered import RenderedReport, condition
 from activities.reporting import Report, StatusReporter
 from activities.resources import edited, read_resources
@@ -43,8 +44,10 @@ class RenderPhase:
         self,
         git: GitStore,
         evaluator: Evaluator,
+        *,
         reporter: StatusReporter,
         report: RenderedReport,
+        proposals: Proposals,
         default_image_prefix: str,
     ) -> None:
         """Take what the phase works with."""
@@ -52,15 +55,18 @@ class RenderPhase:
         self._evaluator = evaluator
         self._reporter = reporter
         self._report = report
+        self._proposals = proposals
         self._default_image_prefix = default_image_prefix
 
     async def run(self, target: Target, request: PhaseInput) -> PhaseResult:
         """Render the newest content of the draft.
 
         Raises:
-            Stalled: A function failed or the package is malformed; what was pushed stays as it is.
+            Stalled: A function failed or the package is malformed; what was pushed stays as it is. Or the object asks
+                to be published and was never proposed.
             GitConflict: Newer content was pushed meanwhile: the next attempt renders that.
         """
+        await self._proposals.check(target)
         tip, found = await self._draft(target, request)
         if found is not Lifecycle.DRAFT:
             return PhaseResult(summary="there is no draft to render", current=found)

@@ -9,6 +9,7 @@ from activities.locks import draft_lock, self_lock
 from activities.made import Made
 from activities.phase import Target, run_of
 from activities.plain_rendering import read, render_plain
+from activities.proposals import Proposals
 from activities.rendered import RenderedReport
 from activities.reporting import Report, StatusReporter
 from activities.source_content import CREATION_SOURCES, SourceContent, task_of
@@ -42,6 +43,7 @@ class SourcePhase:
         claims: Claims,
         reporter: StatusReporter,
         rendered: RenderedReport,
+        proposals: Proposals,
     ) -> None:
         """Take what the phase works with."""
         self._git = git
@@ -50,16 +52,21 @@ class SourcePhase:
         self._claims = claims
         self._reporter = reporter
         self._rendered = rendered
+        self._proposals = proposals
 
     async def run(self, target: Target, request: PhaseInput) -> PhaseResult:  # noqa: ARG002 - the shape of every phase
         """Execute the source unless an earlier run did.
 
         A repeated run finds the draft that an interrupted one pushed, and only reports it.
+
+        Raises:
+            Stalled: The object was created as Published and Git has no such revision.
         """
         revision = target.revision
         source = revision.spec.source
         if revision.status.creation_source or source is None:
             return PhaseResult(summary="the source was executed before", current=Lifecycle.DRAFT)
+        await self._proposals.check_new(target, lambda: self._found(target))
         task = task_of(source)
         try:
             made = await self._content.make(target, source)
@@ -78,6 +85,10 @@ class SourcePhase:
             return await self._taken(target, task, conflict)
         # A draft that was there already may hold more than this source made.
         return await self._report(target, task, draft, made, None if draft.existing else files)
+
+    async def _found(self, target: Target) -> Lifecycle | None:
+        repository = target.repository
+        return (await self._git.state(repository.remote, repository.branch, target.location)).lifecycle
 
     async def _create(self, target: Target, task: TaskType, content: Files | Edit) -> Draft:
         repository = target.repository

@@ -66,6 +66,7 @@ class Reason(StrEnum):
     LOCAL_CHANGES = "LocalChanges"
     NOT_IN_GIT = "NotInGit"
     NOT_READY = "NotReady"
+    NOT_PROPOSED = "NotProposed"
     CONTENT_CHANGED = "ContentChanged"
     ILLEGAL_TRANSITION = "IllegalTransition"
     DELETION_REFUSED = "DeletionRefused"

@@ -67,6 +67,10 @@ async def content_changed(world: World) -> str:
     return await _fails(world, Phase.LIFECYCLE, ErrorKind.STALLED, name)
 
 
+async def not_proposed(world: World) -> str:
+    return await _fails(world, Phase.SOURCE, ErrorKind.STALLED, await world.create(lifecycle="Published"))
+
+
 async def not_in_git(world: World) -> str:
     return await _fails(world, Phase.LIFECYCLE, ErrorKind.STALLED, await world.create(source=None))
 
@@ -181,6 +185,7 @@ TABLE: list[tuple[Reason, Provoke, str, str]] = [
     (Reason.INVALID_PACKAGE, invalid_package, "Kptfile.*line 2", "mend the package that it is made from"),
     (Reason.NOT_READY, not_ready, r"readiness gate 'tested'", r"status\.conditions must hold it with status True"),
     (Reason.CONTENT_CHANGED, content_changed, r"drafts/web/v1 is at [0-9a-f]{12}", "render-request to a new value"),
+    (Reason.NOT_PROPOSED, not_proposed, "not made Published: it was never Proposed", "again with spec.lifecycle Draft"),
     (Reason.NOT_IN_GIT, not_in_git, r"no package revision web v1", r"set spec\.source on a new object"),
     (Reason.ILLEGAL_TRANSITION, illegal_transition, "from Published to Draft", r"set spec\.lifecycle to DeletionProp"),
     (Reason.DELETION_REFUSED, deletion_refused, "Published package revision", r"set spec\.lifecycle to DeletionProp"),
