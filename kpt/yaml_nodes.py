@@ -1,8 +1,8 @@
 """YAML text to a tree that knows where each value stands in the text and what it means.
 
-Built from libyaml's events in one loop without recursion: a hostile document can neither exhaust the stack nor,
-through aliases, the memory. Aliases are nodes of their own, because editing text needs the place of the alias
-and not of its anchor.
+Built from libyaml's events in one loop without recursion, unless the document is of the plain kind that needs no
+events: a hostile document can neither exhaust the stack nor, through aliases, the memory. Aliases are nodes of their
+own, because editing text needs the place of the alias and not of its anchor.
 """
 
 from typing import Any
@@ -11,60 +11,14 @@ import yaml
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs leave out the base class of its loaders
 
 from kpt.errors import YamlError
-from kpt.yaml_scalars import Scalar, resolve_plain, resolve_tagged
+from kpt.yaml_plain import compose_plain
+from kpt.yaml_scalars import resolve_plain, resolve_tagged
+from kpt.yaml_tree import MAX_DEPTH, AliasNode, MappingNode, Node, ScalarNode, SequenceNode, Value
 
-Value = Any
-"""What a document means: dict with string keys, list, or scalar. Shared between readers, so never changed in place."""
-
-MAX_DEPTH = 200
-"""Deepest nesting that is read or written. Kubernetes schemas stay below 60."""
+__all__ = ["MAX_DEPTH", "AliasNode", "MappingNode", "Node", "ScalarNode", "SequenceNode", "Value", "compose"]
 
 MAX_EXPANDED_NODES = 100_000
 """Nodes that aliases may add to one document: a few nested anchors can otherwise stand for billions."""
-
-
-class ScalarNode:
-    """A scalar; `style` is the quote or block indicator, empty when plain."""
-
-    __slots__ = ("end", "raw", "start", "style", "value")
-
-    def __init__(self, start: int, end: int, raw: str, style: str, value: Scalar) -> None:
-        self.start, self.end, self.raw, self.style, self.value = start, end, raw, style, value
-
-
-class AliasNode:
-    """A `*name`; its value is that of the anchored node."""
-
-    __slots__ = ("end", "start", "target", "value")
-
-    def __init__(self, start: int, end: int, target: "Node") -> None:
-        self.start, self.end, self.target = start, end, target
-        self.value: Value = target.value
-
-
-class MappingNode:
-    """A mapping; `column` is that of its keys, `merged` says that `<<` contributes to its value."""
-
-    __slots__ = ("column", "end", "entries", "flow", "merged", "start", "value")
-
-    def __init__(self, start: int, *, flow: bool) -> None:
-        self.start, self.end, self.flow, self.merged, self.column = start, start, flow, False, 0
-        self.entries: list[tuple[ScalarNode, Node]] = []
-        self.value: dict[str, Value] = {}
-
-
-class SequenceNode:
-    """A list; `column` is that of its dashes."""
-
-    __slots__ = ("column", "end", "flow", "items", "start", "value")
-
-    def __init__(self, start: int, column: int, *, flow: bool) -> None:
-        self.start, self.end, self.flow, self.column = start, start, flow, column
-        self.items: list[Node] = []
-        self.value: list[Value] = []
-
-
-Node = ScalarNode | AliasNode | MappingNode | SequenceNode
 
 
 def compose(text: str) -> Node | None:
@@ -77,6 +31,12 @@ def compose(text: str) -> Node | None:
         YamlError: not YAML, several documents, a duplicate key, a key that is not a scalar, too deep, or aliases that
             expand beyond `MAX_EXPANDED_NODES`.
     """
+    plain = compose_plain(text)
+    return compose_events(text) if plain is None else plain
+
+
+def compose_events(text: str) -> Node | None:
+    """Parse one document of any kind; see `compose`."""
     builder = _Builder(text)
     try:
         parser = CParser(text)
