@@ -6,6 +6,7 @@ An edit that the text cannot take in place (an explicit `? key`, a merge key, a 
 
 import re
 from dataclasses import replace
+from functools import cached_property
 from typing import NamedTuple
 
 from kpt.yaml_align import Pair, align, same
@@ -41,8 +42,17 @@ class Editor:
         self.text = text
         self.root = root
         self.by_position = by_position
-        self.style = Style(wide_lists=_has_wide_lists(text, root), json_text=_is_json(root))
         self.edits: list[tuple[int, int, str]] = []
+
+    @cached_property
+    def style(self) -> Style:
+        """How the document is written."""
+        return Style(wide_lists=_has_wide_lists(self.text, self.root), json_text=self.json_text)
+
+    @cached_property
+    def json_text(self) -> bool:
+        """Whether the document is JSON."""
+        return _is_json(self.root)
 
     def result(self) -> str:
         """The text with all edits made.
@@ -101,11 +111,11 @@ class Editor:
 
     def _scalar(self, node: ScalarNode, new: Value, slot: Slot) -> None:
         check(new)
-        literal = isinstance(new, str) and slot.kind != "flow" and not self.style.json_text and literal_header(new)
+        literal = isinstance(new, str) and slot.kind != "flow" and not self.json_text and literal_header(new)
         if literal or isinstance(new, dict | list) or self.text[node.start] in "!&":
             raise InexpressibleError
         in_flow = slot.kind == "flow"
-        rendered = render_scalar(new, style=node.style, flow=in_flow, json_text=self.style.json_text)
+        rendered = render_scalar(new, style=node.style, flow=in_flow, json_text=self.json_text)
         self.edits.append((node.start, node.end, rendered))
 
     # Mappings
@@ -120,6 +130,8 @@ class Editor:
             if keep and not same(value.value, new[key.raw]):
                 self._update(value, new[key.raw], self._value_slot(node, key))
         added = [key for key in new if key not in node.value]
+        if not added and all(kept):
+            return
         for name in added:
             check({name: new[name]})
         spans = [(key.start, value.end) for key, value in node.entries]
@@ -132,8 +144,6 @@ class Editor:
     def _edit_block_mapping(
         self, node: MappingNode, spans: list[tuple[int, int]], kept: list[bool], added: dict[str, Value]
     ) -> None:
-        if all(kept) and not added:
-            return
         if any(self._column(key.start) != node.column or self._is_explicit(key) for key, _ in node.entries):
             raise InexpressibleError
         self._cut_lines(spans, kept, node.column, keep_head=node is self.root)
