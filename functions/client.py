@@ -14,8 +14,12 @@ _TOO_LARGE = "larger than max"
 _FAILURES = ("failed to evaluate function", "failed to execute function", "failed to parse the output", "panicked")
 """How Porch's runner begins the message of a function that failed, as opposed to a runner that did."""
 
+_PING_MS = 20_000
+_SELDOM_PING_MS = 330_000
+"""For runners that disconnect who pings more often than every five minutes, as Porch's and all of Go's do."""
+_TOO_MANY_PINGS = "too_many_pings"
+
 _OPTIONS = [
-    ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
@@ -47,16 +51,10 @@ class GrpcEvaluator:
         self._address = address
         self._max_message_size = max_message_size
         self._deadline = deadline
-        options = [
-            *_OPTIONS,
-            ("grpc.max_receive_message_length", max_message_size),
-            ("grpc.max_send_message_length", max_message_size),
-        ]
-        if identity.is_secure:
-            self._channel = grpc.aio.secure_channel(address, channel_credentials(identity), options=options)
-        else:
-            self._channel = grpc.aio.insecure_channel(address, options=options)
-        self._stub = evaluator_pb2_grpc.FunctionEvaluatorStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+        self._credentials = channel_credentials(identity) if identity.is_secure else None
+        self._channels: list[grpc.aio.Channel] = []
+        self._pings = _PING_MS
+        self._stub = self._connect()
 
     async def __aenter__(self) -> Self:
         """Nothing to do: the connection is made when first needed."""
@@ -70,7 +68,8 @@ class GrpcEvaluator:
 
     async def close(self) -> None:
         """Close the connection; calls under way are cancelled."""
-        await self._channel.close(None)
+        for channel in self._channels:
+            await channel.close(None)
 
     async def __call__(self, image: str, resource_list: bytes) -> Evaluation:
         """Run one function; see `kpt.evaluation.Evaluator`. Cancelling the call kills the function in the runner.
@@ -91,6 +90,26 @@ class GrpcEvaluator:
             raise self._translated(image, error) from None
         return Evaluation(answer.resource_list, answer.log)
 
+    def _connect(self) -> evaluator_pb2_grpc.FunctionEvaluatorStub:
+        options = [
+            *_OPTIONS,
+            ("grpc.keepalive_time_ms", self._pings),
+            ("grpc.max_receive_message_length", self._max_message_size),
+            ("grpc.max_send_message_length", self._max_message_size),
+        ]
+        if self._credentials is None:
+            channel = grpc.aio.insecure_channel(self._address, options=options)
+        else:
+            channel = grpc.aio.secure_channel(self._address, self._credentials, options=options)
+        self._channels.append(channel)
+        return evaluator_pb2_grpc.FunctionEvaluatorStub(channel)  # type: ignore[no-untyped-call]  # generated
+
+    def _ping_seldom(self) -> None:
+        """Connect anew; the connection there was is left to the calls that may still be under way in it."""
+        if self._pings != _SELDOM_PING_MS:
+            self._pings = _SELDOM_PING_MS
+            self._stub = self._connect()
+
     def _translated(self, image: str, error: grpc.aio.AioRpcError) -> Exception:
         code, text = error.code(), error.details() or ""
         if code == grpc.StatusCode.NOT_FOUND:
@@ -103,6 +122,8 @@ class GrpcEvaluator:
         failure = failure_of(image, error)
         if failure is not None:
             return failure
+        if _TOO_MANY_PINGS in text:
+            self._ping_seldom()
         return RunnerUnavailable(self._address, image, f"{code.name}: {text}" if text else code.name)
 
 

@@ -1,15 +1,22 @@
 """The client against a runner that answers as Porch's does."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+from cli.stack.processes import free_port
 from functions.client import GrpcEvaluator
 from functions.errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
 from functions.proto import evaluator_pb2, evaluator_pb2_grpc
 from kpt.errors import FunctionFailed
+from kpt.resource_list import compose_list
+from tests.servers.waiting import eventually
+
+LIST = compose_list(["kind: X\nmetadata:\n  name: x\n"])
 
 ANSWERS = {
     "not-found": (grpc.StatusCode.NOT_FOUND, 'function "x" not found'),
@@ -75,3 +82,32 @@ async def test_the_log_is_found_in_the_message(evaluate: GrpcEvaluator) -> None:
     with pytest.raises(FunctionFailed) as raised:
         await evaluate("wrapper", b"")
     assert raised.value.stderr == "the log"
+
+
+async def test_a_runner_that_is_pinged_too_often_is_pinged_less(
+    wrapper_binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Porch's runner and its wrapper server are gRPC servers of the same making."""
+    monkeypatch.setattr("functions.client._PING_MS", 100)
+    script, go = tmp_path / "function", tmp_path / "go"
+    script.write_text(f"#!/bin/sh\ncat > {tmp_path}/in\nwhile [ ! -e {go} ]; do sleep 0.05; done\ncat {tmp_path}/in\n")
+    script.chmod(0o755)
+    port = free_port()
+    server = await asyncio.create_subprocess_exec(wrapper_binary, "--port", str(port), "--", script)
+    try:
+        async with GrpcEvaluator(f"127.0.0.1:{port}", max_message_size=1000, deadline=60) as evaluate:
+            await eventually(lambda: _is_disconnected(evaluate))
+            call = asyncio.create_task(evaluate("slow", LIST))
+            # Many times as long as what it did not bear before.
+            await asyncio.wait({call}, timeout=2)
+            go.touch()
+            assert (await call).resource_list == LIST
+    finally:
+        server.kill()
+        await server.wait()
+
+
+async def _is_disconnected(evaluate: GrpcEvaluator) -> bool:
+    with pytest.raises(RunnerUnavailable) as raised:
+        await evaluate("slow", LIST)
+    return "too_many_pings" in str(raised.value)
