@@ -1,0 +1,164 @@
+"""What registries say of images: digest, command and tags."""
+
+import asyncio
+import json
+import platform
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+from functions.errors import ImageNotFound
+from functions.pods.images import ImageInfo
+from functions.registry.references import DIGEST, Reference, parse_reference
+from functions.registry.session import Answer, RegistrySession
+
+_INDEXES: Final = frozenset(
+    {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
+)
+_MANIFESTS: Final = frozenset(
+    {"application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"}
+)
+_ACCEPT: Final = ", ".join(sorted(_INDEXES | _MANIFESTS))
+_MANIFEST_SIZE: Final = 4 * 1024 * 1024
+_CONFIG_SIZE: Final = 8 * 1024 * 1024
+_KEPT: Final = 1000
+_TAG_SECONDS: Final = 300.0
+_MOST_TAGS: Final = 20_000
+_MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def own_platform() -> str:
+    """The platform of this machine, as images name it."""
+    machine = platform.machine().lower()
+    return f"linux/{_MACHINES.get(machine, machine)}"
+
+
+class RegistryLookup:
+    """Asks registries for images; see `functions.pods.images.ImageLookup`.
+
+    What a digest stands for is kept for good, what a tag stands for for five minutes.
+    """
+
+    def __init__(self, session: RegistrySession, *, platform: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Take the connections and the platform that images are run on.
+
+        Args:
+            session: connections to registries.
+            platform: operating system and architecture, such as `linux/amd64`.
+            clock: seconds that pass.
+        """
+        self._session = session
+        self._platform = platform
+        self._clock = clock
+        self._known: OrderedDict[Reference, tuple[ImageInfo, float]] = OrderedDict()
+        self._asking: WeakValueDictionary[Reference, asyncio.Lock] = WeakValueDictionary()
+
+    async def describe(self, image: str) -> ImageInfo:
+        """Look an image up; many who ask for one image at once are answered by one look.
+
+        Raises:
+            ImageNotFound: there is no such image, it may not be read, or it has no command.
+            RegistryUnavailable: the registry cannot be asked now.
+        """
+        reference = parse_reference(image)
+        lock = self._asking.setdefault(reference, asyncio.Lock())
+        async with lock:
+            info, until = self._known.get(reference, (None, 0.0))
+            if info is None or (not reference.by_digest and until <= self._clock()):
+                info = await self._look(image, reference)
+                self._known[reference] = (info, self._clock() + _TAG_SECONDS)
+                if len(self._known) > _KEPT:
+                    self._known.popitem(last=False)
+            return info
+
+    async def tags(self, image: str) -> list[str]:
+        """List the tags of an image's repository, in the registry's order.
+
+        Args:
+            image: full name; its own tag or digest does not count.
+
+        Raises:
+            ImageNotFound: there is no such repository, or it may not be read.
+            RegistryUnavailable: the registry cannot be asked now.
+        """
+        reference = parse_reference(image)
+        tags: list[str] = []
+        url = self._session.url(reference, "tags/list")
+        while True:
+            answer = await self._session.get(image, reference, url, limit=_MANIFEST_SIZE)
+            tags += [tag for tag in _parse(image, answer).get("tags") or [] if isinstance(tag, str)]
+            if answer.next is None or len(tags) >= _MOST_TAGS:
+                return tags
+            if answer.next.origin() != url.origin():
+                raise ImageNotFound(image, f"the registry {reference.registry} lists its tags in another place")
+            url = answer.next
+
+    async def _look(self, image: str, reference: Reference) -> ImageInfo:
+        answer = await self._manifest(image, reference, reference.version)
+        manifest = _parse(image, answer)
+        if _type(answer, manifest) in _INDEXES:
+            answer = await self._manifest(image, reference, self._choose(image, manifest))
+            manifest = _parse(image, answer)
+        if (kind := _type(answer, manifest)) not in _MANIFESTS:
+            raise ImageNotFound(image, f"its manifest has the type {kind!r}, which stands for no image to run")
+        described = manifest.get("config")
+        digest = str(described.get("digest")) if isinstance(described, dict) else ""
+        if not DIGEST.fullmatch(digest):
+            raise ImageNotFound(image, "its manifest names no configuration")
+        blob = await self._session.get(
+            image, reference, self._session.url(reference, f"blobs/{digest}"), limit=_CONFIG_SIZE
+        )
+        _check_digest(image, digest, blob)
+        return ImageInfo(answer.digest, _command(image, _parse(image, blob)))
+
+    async def _manifest(self, image: str, reference: Reference, version: str) -> Answer:
+        url = self._session.url(reference, f"manifests/{version}")
+        answer = await self._session.get(image, reference, url, accept=_ACCEPT, limit=_MANIFEST_SIZE)
+        if version.startswith("sha256:"):
+            _check_digest(image, version, answer)
+        return answer
+
+    def _choose(self, image: str, index: dict[str, Any]) -> str:
+        """Return the digest of the manifest for the platform."""
+        there: dict[str, str] = {}
+        for entry in index.get("manifests") or []:
+            about = entry.get("platform") if isinstance(entry, dict) else None
+            if isinstance(about, dict) and isinstance(entry.get("digest"), str):
+                there.setdefault(f"{about.get('os')}/{about.get('architecture')}", entry["digest"])
+        if self._platform not in there:
+            # What is of no platform is a statement about the image, not the image.
+            others = ", ".join(sorted(name for name in there if "unknown" not in name)) or "none"
+            raise ImageNotFound(image, f"it is not made for {self._platform}; it is for: {others}")
+        return there[self._platform]
+
+
+def _type(answer: Answer, manifest: dict[str, Any]) -> str:
+    """The type of a manifest, which some registries say in the manifest only."""
+    stated = manifest.get("mediaType")
+    return stated if isinstance(stated, str) else answer.content_type
+
+
+def _parse(image: str, answer: Answer) -> dict[str, Any]:
+    try:
+        parsed = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise ImageNotFound(image, "the registry describes it with something that is no JSON object")
+    return parsed
+
+
+def _check_digest(image: str, wanted: str, answer: Answer) -> None:
+    if wanted != answer.digest:
+        raise ImageNotFound(image, f"the registry gives other content than {wanted}")
+
+
+def _command(image: str, config: dict[str, Any]) -> tuple[str, ...]:
+    container = config.get("config")
+    parts = [(container or {}).get(key) or [] for key in ("Entrypoint", "Cmd")] if isinstance(container, dict) else []
+    command = tuple(str(word) for part in parts if isinstance(part, list) for word in part)
+    if not command:
+        raise ImageNotFound(image, "it has neither an entrypoint nor a command; a function's image needs one")
+    return command

@@ -1,0 +1,72 @@
+"""Where an image is: its registry, repository, and tag or digest, as Docker and the OCI read a name."""
+
+import re
+from typing import Final, NamedTuple
+
+from functions.errors import ImageNotFound
+
+DOCKER_HUB: Final = "docker.io"
+
+_HUB_HOST: Final = "registry-1.docker.io"
+_HUB_NAMES: Final = frozenset({DOCKER_HUB, "index.docker.io", _HUB_HOST})
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::\d{1,5})?")
+_COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY: Final = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_TAG: Final = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_LONGEST: Final = 255
+
+
+class Reference(NamedTuple):
+    """An image in a registry.
+
+    Attributes:
+        registry: host and port as people name it, `docker.io` for Docker Hub.
+        repository: path of the image there.
+        version: the digest if the name has one, else the tag, `latest` if it has neither.
+    """
+
+    registry: str
+    repository: str
+    version: str
+
+    @property
+    def host(self) -> str:
+        """Host and port to connect to."""
+        return _HUB_HOST if self.registry == DOCKER_HUB else self.registry
+
+    @property
+    def by_digest(self) -> bool:
+        """Whether it names exact content."""
+        return self.version.startswith("sha256:")
+
+
+def parse_reference(image: str) -> Reference:
+    """Take an image name apart.
+
+    Args:
+        image: such as `ghcr.io/kptdev/krm-functions-catalog/set-labels:v0.2`. Without a registry it is Docker Hub's.
+
+    Raises:
+        ImageNotFound: no registry can have an image of that name.
+    """
+    name, at, digest = image.partition("@")
+    head, slash, rest = name.rpartition("/")
+    last, colon, tag = rest.partition(":")
+    registry, repository = _split_registry(f"{head}{slash}{last}")
+    if not _HOST.fullmatch(registry) or not _REPOSITORY.fullmatch(repository) or len(repository) > _LONGEST:
+        raise ImageNotFound(image, "that is no name of an image; it has the form registry/folder/name:tag")
+    if (colon and not _TAG.fullmatch(tag)) or (at and not DIGEST.fullmatch(digest)):
+        raise ImageNotFound(image, "what follows the name is neither a tag nor a sha256 digest")
+    return Reference(registry, repository, digest or tag or "latest")
+
+
+def _split_registry(name: str) -> tuple[str, str]:
+    first, slash, rest = name.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        registry, repository = first, rest
+    else:
+        registry, repository = DOCKER_HUB, name
+    if registry not in _HUB_NAMES:
+        return registry, repository
+    return DOCKER_HUB, repository if "/" in repository else f"library/{repository}"
