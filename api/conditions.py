@@ -44,7 +44,6 @@ class Reason(StrEnum):
 
     READY = "Ready"
     PENDING = "Pending"
-    FAILED = "Failed"
     RENDERED = "Rendered"
     RENDER_FAILED = "RenderFailed"
     PROGRESSING = "Progressing"

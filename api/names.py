@@ -26,13 +26,8 @@ FUNCTION_CONFIG_PLURAL: Final = "functionconfigs"
 
 FINALIZER: Final = "porch.kpt.dev/packagerevisions"
 REPOSITORY_FINALIZER: Final = "config.porch.kpt.dev/repository"
-FUNCTION_CONFIG_SERVER_FINALIZER: Final = "config.porch.kpt.dev/functionconfig-porch-server"
-FUNCTION_CONFIG_RUNNER_FINALIZER: Final = "config.porch.kpt.dev/functionconfig-function-runner"
-FUNCTION_CONFIG_CONTROLLER_FINALIZER: Final = "config.porch.kpt.dev/functionconfig-controller"
 
 LATEST_REVISION_LABEL: Final = "porch.kpt.dev/latest-revision"
-V1ALPHA1_LATEST_REVISION_LABEL: Final = "kpt.dev/latest-revision"
-"""What v1alpha1 called it: objects that were migrated may still have it."""
 REPOSITORY_LABEL: Final = "porch.kpt.dev/repository"
 
 RENDER_REQUEST_ANNOTATION: Final = "porch.kpt.dev/render-request"
@@ -75,8 +70,6 @@ REPOSITORY_SEED_FIELD_MANAGER: Final = "repository-controller-seed"
 METADATA_FIELD_MANAGER: Final = "porch-controllers"
 """Of the finalizer, the owner reference and the label of the latest revision."""
 FUNCTION_RUNNER_FIELD_MANAGER: Final = "function-runner"
-CONTENT_FIELD_MANAGER: Final = "porch-server"
-"""Of the render request that follows a push of content."""
 
 
 def ca_bundle_name(namespace: str) -> str:

@@ -18,8 +18,6 @@ from gitrepo.errors import GitCertificateError, GitUnavailable
 
 logger = logging.getLogger(__name__)
 
-HTTPS_PORT = 443
-
 _TRUSTED_SECONDS = 600.0
 _MOST_TRUSTED = 1000
 _TRIES = 3

@@ -11,7 +11,7 @@ from gitrepo.connection import Connection
 from gitrepo.discovery import DiscoveryKnowledge, digest_of
 from gitrepo.drafts import Draft, draft_refs, made_by
 from gitrepo.errors import GitNotFound
-from gitrepo.refs import HEADS, TAGS, PackageLocation, short_ref
+from gitrepo.refs import HEADS, TAGS, PackageLocation
 from gitrepo.remote import Remote
 from gitrepo.snapshots import Snapshot, read_stored, take_snapshot
 from gitrepo.state import PackageState, needed_refs, read_state
@@ -64,14 +64,6 @@ class PackageReader(ABC):
                 repo, view, connection.knowledge, location, branch, tag_hint=tag_hint, commit_hint=commit_hint
             ),
         )
-
-    async def package_tip(self, remote: Remote, location: PackageLocation) -> Draft | None:
-        """Find the commit of a draft, else of a proposal; None where there is neither."""
-        refs = await self._connection(remote).refs()
-        for ref in (location.draft_ref, location.proposed_ref):
-            if oid := refs.get(ref):
-                return Draft(str(oid), short_ref(ref), existing=True)
-        return None
 
     async def draft_made_by(
         self, remote: Remote, branch: str, location: PackageLocation, task: TaskType

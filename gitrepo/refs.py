@@ -122,12 +122,6 @@ def parse_proposed_ref(ref: str) -> ParsedRef | None:
     return _parse(ref, PROPOSED)
 
 
-def parse_deletion_proposed_ref(ref: str) -> ParsedRef | None:
-    """Take a deletion proposal's branch apart, with the revision that its suffix says; None for another ref."""
-    parsed = _parse(ref, DELETION_PROPOSED)
-    return ParsedRef(parsed.path, parsed.suffix, revision_of(parsed.suffix)) if parsed else None
-
-
 def parse_tag_ref(ref: str) -> ParsedRef | None:
     """Take a tag apart; None for another ref, and for a tag without a slash, which is no package's."""
     parsed = _parse(ref, TAGS)

@@ -4,9 +4,6 @@ import re
 
 from kpt.kptfile import Function
 
-DEFAULT_IMAGE_PREFIX = "ghcr.io/kptdev/krm-functions-catalog/"
-"""Put before an image name without a `/` (Porch's DEFAULT_IMAGE_PREFIX)."""
-
 _SEMVER = re.compile(r"v?\d+(?:\.\d+){0,2}(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
 _CONSTRAINT = re.compile(r"[<>=~^!*|, ]|\d+\.[xX]|(?:^|\.)[xX](?:$|\.)")
 

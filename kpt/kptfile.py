@@ -216,11 +216,6 @@ class Kptfile(_Model):
         """Whether a failed rendering keeps what was done before the failure (meaningful in the top Kptfile)."""
         return self.metadata.annotations.get(SAVE_ON_RENDER_FAILURE, "").lower() == "true"
 
-    def unmet_gates(self) -> list[str]:
-        """The readiness gates whose condition is not True."""
-        met = {condition.type for condition in self.conditions if condition.truth == "True"}
-        return [gate for gate in self.readiness_gates if gate not in met]
-
 
 def decode(document: Document, path: str) -> Kptfile:
     """Decode a parsed Kptfile strictly.

@@ -220,11 +220,6 @@ def _part(old: Part | None, resource: Resource) -> Part:
     return Part(old.separator if old is not None else "", resource.document.text, 0)
 
 
-def sort_key(resource: Resource) -> tuple[str, int]:
-    """Files by path, documents in order."""
-    return resource.full_path, resource.index
-
-
 def is_kptfile(resource: Resource) -> bool:
     """Whether the resource is the Kptfile of a package."""
     return basename(resource.path) == "Kptfile"

@@ -84,7 +84,6 @@ EVENTS: Final = Resource("", "v1", "events", "Event")
 PODS: Final = Resource("", "v1", "pods", "Pod")
 PODTEMPLATES: Final = Resource("", "v1", "podtemplates", "PodTemplate")
 NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
-LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 CUSTOMRESOURCEDEFINITIONS: Final = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
 )

@@ -258,7 +258,7 @@ STALLING = (GitQuotaExceeded, GitCertificateError, GitHostKeyError, Invalid)
 ELSEWHERE = {
     # No failures.
     *(Reason.READY, Reason.PENDING, Reason.RENDERED, Reason.PROGRESSING, Reason.PROGRESSING_WITH_RETRY),
-    *(Reason.WAITING, Reason.SUPERSEDED, Reason.FAILED, Reason.GIT_CONTENT_ORPHANED),
+    *(Reason.WAITING, Reason.SUPERSEDED, Reason.GIT_CONTENT_ORPHANED),
     # Of Repositories, and of what a sync finds: tests/activities/test_sync.py and test_repositories.py.
     *(Reason.REPOSITORY_NOT_MIGRATED, Reason.INVALID_REPOSITORY, Reason.DELETING),
     *(Reason.DUPLICATE_REPOSITORY, Reason.INVALID_SCHEDULE),

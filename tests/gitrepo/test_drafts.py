@@ -205,14 +205,6 @@ async def test_a_branch_in_the_way_is_named(ready: Served, store: GitStore) -> N
         await init(store, ready.remote, location("app/sub", "v1"))
 
 
-async def test_the_tip_of_a_package(ready: Served, store: GitStore) -> None:
-    assert await store.package_tip(ready.remote, PLACE) is None
-    draft = await init(store, ready.remote, PLACE)
-    tip = await store.package_tip(ready.remote, PLACE)
-    assert tip is not None
-    assert (tip.commit, tip.ref) == (draft.commit, draft.ref)
-
-
 async def test_only_our_own_commits_have_a_task(ready: Served, store: GitStore) -> None:
     draft = await init(store, ready.remote, PLACE)
     assert await store.task_of(ready.remote, draft.commit, PLACE) == TaskType.INIT

@@ -9,7 +9,7 @@ from urllib.parse import urlparse
 import yaml
 
 from kube.client import KubeClient, Object
-from kube.errors import KubeError, NotFound
+from kube.errors import KubeError
 from kube.resources import CUSTOMRESOURCEDEFINITIONS, Resource
 from kube.watching import Changed, Deleted, Listed, ListEnd, ListStarted, WatchTimings, watch_objects
 from tests.servers.waiting import eventually
@@ -106,17 +106,6 @@ def _plain_kubeconfig(token: str) -> Object:
         "users": [{"name": "test", "user": {"token": token} if token else {}}],
         "clusters": [{"name": "test", "cluster": {}}],
     }
-
-
-async def expect_gone(client: KubeClient, resource: Resource, namespace: str, name: str) -> None:
-    async def gone() -> bool:
-        try:
-            await client.get(resource, namespace, name)
-        except NotFound:
-            return True
-        return False
-
-    await eventually(gone, what=f"{resource} {namespace}/{name} is gone")
 
 
 class Follower:
