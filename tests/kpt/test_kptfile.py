@@ -65,7 +65,7 @@ def test_everything_a_kptfile_may_say() -> None:
     assert kptfile.bfs_rendering
     assert kptfile.save_on_render_failure
     assert kptfile.readiness_gates == ["Ready", "Other"]
-    assert [condition.truth for condition in kptfile.conditions] == ["True", "False"]
+    assert [condition.truth for condition in kptfile.conditions] == ["True", "Unknown"]
     assert kptfile.upstream_lock is not None
     assert kptfile.upstream_lock.generic is not None
     assert kptfile.upstream_lock.generic.resource_version == "1"
