@@ -9,7 +9,6 @@ import base64
 import binascii
 import datetime as dt
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,9 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from kube.certificates import SIGNS_CERTIFICATES, authority_name, certificate_builder, common_name, write_private
 from kube.client import KubeClient
 from kube.errors import Conflict, KubeError
 from kube.resources import APISERVICES, SECRETS
@@ -30,8 +30,6 @@ logger = logging.getLogger(__name__)
 VALID = dt.timedelta(days=90)
 RENEW_BEFORE = dt.timedelta(days=30)
 """So long before the end the certificate is replaced; both authorities are trusted from then on."""
-_BACKDATED = dt.timedelta(hours=1)
-"""For clocks that differ a little."""
 _CHECK_SECONDS = 60.0
 _CERTIFICATE, _KEY, _AUTHORITIES = "tls.crt", "tls.key", "ca.crt"
 
@@ -55,21 +53,18 @@ class Pair:
             before: Authorities to go on trusting, as long as they are valid.
         """
         authority, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-        # Named after its key: a client may hold several authorities, and looks for the signer by name.
-        identifier = x509.SubjectKeyIdentifier.from_public_key(authority.public_key())
-        issuer = _name(f"porchflow content API {identifier.digest.hex()[:12]}")
+        public = authority.public_key()
+        issuer = authority_name("porchflow content API", public)
         signer = (
-            _builder(issuer, issuer, authority, now)
+            certificate_builder(issuer, issuer, public, public, now=now, valid=VALID)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_SIGNS, critical=True)
-            .add_extension(identifier, critical=False)
+            .add_extension(SIGNS_CERTIFICATES, critical=True)
         )
         serving = (
-            _builder(_name(names[0][:64]), issuer, key, now)
+            certificate_builder(common_name(names[0][:64]), issuer, key.public_key(), public, now=now, valid=VALID)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         )
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -203,25 +198,9 @@ class CertificateKeeper:
     def _store(self, pair: Pair) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path, text in ((self.key, pair.key), (self.certificate, pair.certificate)):
-            partial = path.with_suffix(".new")
-            partial.unlink(missing_ok=True)
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            partial.replace(path)
+            write_private(path, text.encode())
 
 
-_SIGNS = x509.KeyUsage(
-    digital_signature=False,
-    key_cert_sign=True,
-    crl_sign=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    encipher_only=False,
-    decipher_only=False,
-)
 _NOTHING = Pair("", "", "")
 
 
@@ -232,24 +211,6 @@ def _still_valid(authorities: str, now: dt.datetime) -> str:
     except ValueError:
         return ""
     return _pem(newest) if newest.not_valid_after_utc > now else ""
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: dt.datetime
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + VALID)
-    )
-
-
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
 def _pem(certificate: x509.Certificate) -> str:

@@ -3,7 +3,6 @@
 import base64
 import datetime as dt
 import ipaddress
-import os
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +14,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from kube.certificates import SIGNS_CERTIFICATES, authority_name, certificate_builder, write_private
+
 _VALID = dt.timedelta(days=3650)
 _RENEW_BEFORE = dt.timedelta(days=30)
-_BACKDATED = dt.timedelta(hours=1)
-"""For clocks that differ a little."""
-
 _SERVER_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
 ADMIN_USER = "porchflow-admin"
 ADMIN_GROUPS = ("system:masters",)
@@ -86,7 +84,7 @@ class Certificates:
         self._issue("apiserver", "ca", "kube-apiserver", serves=_SERVER_NAMES)
         self._issue("front-proxy-client", "front-proxy-ca", FRONT_PROXY_NAME)
         self._issue("admin", "ca", ADMIN_USER, groups=ADMIN_GROUPS)
-        _write_private(self.key("service-account"), _key_pem(ec.generate_private_key(ec.SECP256R1())))
+        write_private(self.key("service-account"), _key_pem(ec.generate_private_key(ec.SECP256R1())))
 
     def _issue(
         self, name: str, authority: str, common_name: str, *, groups: Sequence[str] = (), serves: Sequence[str] = ()
@@ -95,7 +93,7 @@ class Certificates:
         self._write(name, key, self._sign(authority, key, common_name, groups=groups, serves=serves))
 
     def _write(self, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
-        _write_private(self.key(name), _key_pem(key))
+        write_private(self.key(name), _key_pem(key))
         self.certificate(name).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def _sign(
@@ -158,47 +156,22 @@ class Certificates:
             "clusters": [{"name": "porchflow", "cluster": {"server": server, "certificate-authority-data": authority}}],
             "users": [{"name": user, "user": credentials}],
         }
-        _write_private(path, yaml.safe_dump(config, sort_keys=False).encode())
+        write_private(path, yaml.safe_dump(config, sort_keys=False).encode())
         return path
 
 
 def _authority(role: str, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    # Named after its key: the API server goes on publishing the authority before, and signers are looked for by name.
-    digest = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest
-    name = _name(f"porchflow-{role}-{digest.hex()[:12]}")
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=True,
-        crl_sign=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    # The API server goes on publishing the authority before this one.
+    name = authority_name(f"porchflow {role}", key.public_key())
     builder = _builder(name, name, key, key).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    return builder.add_extension(usage, critical=True).sign(key, hashes.SHA256())
+    return builder.add_extension(SIGNS_CERTIFICATES, critical=True).sign(key, hashes.SHA256())
 
 
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
-    # RFC 5280 asks for both identifiers; Python trusts no certificate without them from 3.13 on.
-    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + _VALID)
-        .add_extension(identifier, critical=False)
-        .add_extension(signed_by, critical=False)
-    )
+    return certificate_builder(subject, issuer, key.public_key(), signer.public_key(), now=now, valid=_VALID)
 
 
 def _is_strict(certificate: x509.Certificate) -> bool:
@@ -220,13 +193,3 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Write a file that nobody else can read, in one step."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    partial.replace(path)
