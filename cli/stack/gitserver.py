@@ -1,14 +1,11 @@
 """A small Git server: bare repositories below a folder, over smart HTTP.
 
-aiohttp speaks HTTP; the Git side is git's own CGI program `git-http-backend`, so hooks, access rules and protocol are
-the real ones. See gitprotocol-http(5) and git-http-backend(1).
+aiohttp speaks HTTP; the Git side is git itself (`cli.stack.gitservice`), so hooks and protocol are the real ones.
 """
 
 import argparse
 import asyncio
 import base64
-import contextlib
-import functools
 import logging
 import os
 import ssl
@@ -22,23 +19,26 @@ from typing import Self
 from aiohttp import web
 
 from cli.process import run_process
+from cli.stack import gitservice
+from cli.stack.gitupkeep import Upkeep
 
 logger = logging.getLogger(__name__)
 
 STATISTICS_PATH = "/-/statistics"
 """Answers with the pushes and fetches of each repository so far, as JSON; no repository's requests have this path."""
 
-_CHUNK = 64 * 1024
-_PUSHES_PER_PACKING = 20
-_SERVICES = ("/info/refs", "/git-upload-pack", "/git-receive-pack")
-_GIT_ENVIRONMENT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
+_ADVERTISEMENT = "info/refs"
 _BARE_CONFIGURATION = {
-    "http.receivepack": "true",
     # Garbage collection in the middle of a burst of pushes costs seconds and frees little.
     "receive.autogc": "false",
     "gc.auto": "0",
     # A commit stays fetchable by its id after its draft branch has gone.
     "uploadpack.allowAnySHA1InWant": "true",
+    # A push is unpacked beside the repository and sees that as one it borrows from: all of its refs, read once more.
+    "core.alternateRefsCommand": "true",
+    # The upkeep and a push wait for one another's locks.
+    "core.filesRefLockTimeout": "2000",
+    "core.packedRefsTimeout": "5000",
 }
 
 
@@ -123,7 +123,7 @@ class GitServer:
         self._runner: web.AppRunner | None = None
         self._pushes: Counter[str] = Counter()
         self._fetches: Counter[str] = Counter()
-        self._packing: dict[str, asyncio.Task[None]] = {}
+        self._upkeep = Upkeep()
 
     @property
     def url(self) -> str:
@@ -143,8 +143,7 @@ class GitServer:
         """
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._serve)
-        # Bodies go to git as they came: it unpacks gzip itself, told by HTTP_CONTENT_ENCODING.
-        runner = web.AppRunner(app, auto_decompress=False, access_log=None, shutdown_timeout=2)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
         await runner.setup()
         try:
             await web.TCPSite(runner, self.host, self.port, ssl_context=self._tls).start()
@@ -161,7 +160,7 @@ class GitServer:
         if self._runner:
             await self._runner.cleanup()
             self._runner = None
-        await asyncio.gather(*self._packing.values())
+        await self._upkeep.finished()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -179,29 +178,16 @@ class GitServer:
         if request.path == STATISTICS_PATH:
             return web.json_response({"pushes": self._pushes, "fetches": self._fetches})
         repository, service = self._locate(request.path)
-        environment = self._environment(request, repository, service)
-        process = await asyncio.create_subprocess_exec(
-            _http_backend(),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=_CHUNK,
-            env=environment,
-        )
-        response = await _relay(request, process)
-        if request.method == "POST" and service == "/git-receive-pack":
-            self._count_push(repository)
-        if request.method == "POST" and service == "/git-upload-pack":
+        folder = self._root / repository
+        if service == _ADVERTISEMENT:
+            return await gitservice.advertise(request, folder)
+        response = await gitservice.serve(request, folder, service)
+        if service == "git-receive-pack":
+            self._pushes[repository] += 1
+            self._upkeep.pushed(folder)
+        else:
             self._fetches[repository] += 1
         return response
-
-    def _count_push(self, repository: str) -> None:
-        """Pack tags now and then: with a thousand of them in files of their own, every request takes 50 ms longer."""
-        self._pushes[repository] += 1
-        if self._pushes[repository] % _PUSHES_PER_PACKING == 0 and repository not in self._packing:
-            task = asyncio.create_task(_pack_tags(self._root / repository))
-            self._packing[repository] = task
-            task.add_done_callback(lambda _: self._packing.pop(repository))
 
     def _authenticate(self, request: web.Request) -> None:
         refused = self.faults is not None and self.faults.refuse_auth
@@ -212,8 +198,8 @@ class GitServer:
 
     def _locate(self, path: str) -> tuple[str, str]:
         """Split a request's path into the repository's folder below root and the Git service."""
-        for service in _SERVICES:
-            if path.endswith(service):
+        for service in (_ADVERTISEMENT, *gitservice.SERVICES):
+            if path.endswith(f"/{service}"):
                 name = path.removesuffix(service).strip("/").removesuffix(".git")
                 for candidate in (f"{name}.git", name):
                     if self._is_repository(candidate):
@@ -225,29 +211,6 @@ class GitServer:
         if not name or any(part in {"", ".", ".."} for part in name.split("/")) or "\0" in name:
             return False
         return (self._root / name / "HEAD").is_file()
-
-    def _environment(self, request: web.Request, repository: str, service: str) -> dict[str, str]:
-        environment = {
-            **_GIT_ENVIRONMENT,
-            "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": str(self._root),
-            "GIT_PROJECT_ROOT": str(self._root),
-            "GIT_HTTP_EXPORT_ALL": "1",
-            "GIT_HTTP_MAX_REQUEST_BUFFER": "100M",
-            "REQUEST_METHOD": request.method,
-            "PATH_INFO": f"/{repository}{service}",
-            "QUERY_STRING": request.query_string,
-            "CONTENT_TYPE": request.headers.get("Content-Type", ""),
-            "REMOTE_ADDR": request.remote or "",
-            # receive-pack is allowed only to a named user.
-            "REMOTE_USER": "porchflow",
-        }
-        optional = {
-            "CONTENT_LENGTH": "Content-Length",
-            "HTTP_CONTENT_ENCODING": "Content-Encoding",
-            "GIT_PROTOCOL": "Git-Protocol",
-        }
-        return environment | {key: request.headers[name] for key, name in optional.items() if name in request.headers}
 
 
 def create_bare_repository(root: Path, name: str, default_branch: str = "main", *, durable: bool = True) -> Path:
@@ -272,25 +235,9 @@ def create_bare_repository(root: Path, name: str, default_branch: str = "main", 
 
 
 def _git(*arguments: str) -> str:
-    environment = {**os.environ, **_GIT_ENVIRONMENT}
+    environment = {**os.environ, **gitservice.GIT_ENVIRONMENT}
     done = subprocess.run(["git", *arguments], check=True, capture_output=True, text=True, env=environment)
     return done.stdout.strip()
-
-
-async def _pack_tags(path: Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        "git", "-C", str(path), "pack-refs", env={**os.environ, **_GIT_ENVIRONMENT}, stderr=asyncio.subprocess.PIPE
-    )
-    _, said = await process.communicate()
-    if process.returncode:
-        # A push held the lock; the next packing takes these tags along.
-        logger.debug("cannot pack the tags of %s: %s", path, said.decode(errors="replace").strip())
-
-
-@functools.cache
-def _http_backend() -> str:
-    # Started directly: the `git` front command would cost one more exec for each request.
-    return str(Path(_git("--exec-path")) / "git-http-backend")
 
 
 def _basic(username: str, password: str) -> str:
@@ -301,61 +248,6 @@ def _http_error(status: int) -> web.HTTPException:
     error = web.HTTPInternalServerError(text="a fault that a test asked for\n")
     error.set_status(status)
     return error
-
-
-async def _relay(request: web.Request, process: asyncio.subprocess.Process) -> web.StreamResponse:
-    """Feed the request to the CGI process and stream its answer back; the process never outlives the request."""
-    assert process.stdin is not None  # noqa: S101 - for the type checker: all three are pipes
-    assert process.stdout is not None  # noqa: S101
-    assert process.stderr is not None  # noqa: S101
-    feed = asyncio.create_task(_feed(request, process.stdin))
-    errors = asyncio.create_task(process.stderr.read())
-    try:
-        response = await _headers(process.stdout)
-        await _stream(request, response, process.stdout)
-        if said := (await errors).decode(errors="replace").strip():
-            logger.info("%s %s: %s", request.method, request.path, said)
-        return response
-    finally:
-        feed.cancel()
-        errors.cancel()
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                if not process.stdout.at_eof():
-                    process.kill()
-        await asyncio.shield(process.wait())
-
-
-async def _stream(request: web.Request, response: web.StreamResponse, stdout: asyncio.StreamReader) -> None:
-    with contextlib.suppress(ConnectionError):  # the client has gone; nobody waits for the rest
-        await response.prepare(request)
-        while chunk := await stdout.read(_CHUNK):
-            await response.write(chunk)
-        await response.write_eof()
-
-
-async def _feed(request: web.Request, stdin: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        async for chunk in request.content.iter_chunked(_CHUNK):
-            stdin.write(chunk)
-            await stdin.drain()
-    stdin.close()
-
-
-async def _headers(stdout: asyncio.StreamReader) -> web.StreamResponse:
-    """Read the CGI header block. An answer without one is a failed backend: 500."""
-    response = web.StreamResponse()
-    seen = False
-    while line := (await stdout.readline()).decode("latin-1").strip():
-        seen = True
-        name, _, value = line.partition(":")
-        if name.lower() == "status":
-            response.set_status(int(value.split()[0]))
-        else:
-            response.headers[name] = value.strip()
-    if not seen:
-        raise web.HTTPInternalServerError(text="git-http-backend gave no answer\n")
-    return response
 
 
 async def _serve_for_ever(root: Path, host: str, port: int, username: str | None) -> None:

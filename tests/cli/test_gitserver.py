@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from cli.stack.gitserver import STATISTICS_PATH, Faults, GitServer, create_bare_repository
+from cli.stack.gitupkeep import PUSHES
 
 ENVIRONMENT = {
     **os.environ,
@@ -89,7 +90,7 @@ async def test_large_bodies_stream_both_ways(root: Path, tmp_path: Path) -> None
     assert (tmp_path / "again" / "file").read_bytes() == data
 
 
-async def test_a_compressed_request_reaches_git_as_it_came(root: Path) -> None:
+async def test_a_compressed_request_reaches_git(root: Path) -> None:
     async with GitServer(root) as server, aiohttp.ClientSession() as session:
         body = gzip.compress(b"0014command=ls-refs\n0000")
         headers = {
@@ -102,13 +103,90 @@ async def test_a_compressed_request_reaches_git_as_it_came(root: Path) -> None:
             assert (answer.status, await answer.read()) == (200, b"0000")
 
 
-async def test_tags_get_packed(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [0, 1, 2])
+async def test_every_version_of_the_protocol(root: Path, tmp_path: Path, version: int) -> None:
+    protocol = ("-c", f"protocol.version={version}")
     async with GitServer(root) as server:
         clone = await clone_with_commit(server.repository_url("team/repo"), tmp_path)
-        for number in range(20):
-            await git("push", "-q", "origin", f"HEAD:refs/tags/t/v{number}", cwd=clone)
-    packed = (root / "team/repo.git/packed-refs").read_text()
-    assert packed.count("refs/tags/t/v") == 20
+        await git(*protocol, "push", "-q", "origin", "HEAD:main", "HEAD:refs/tags/one", cwd=clone)
+        await git("commit", "-q", "--allow-empty", "-m", "two", cwd=clone)
+        await git(*protocol, "push", "-q", "origin", "HEAD:main", cwd=clone)
+        await git(*protocol, "clone", "-q", "--depth=1", server.repository_url("team/repo"), "shallow", cwd=tmp_path)
+        shallow = tmp_path / "shallow"
+        assert (await git("log", "--format=%s", cwd=shallow)).stdout == "two\n"
+        await git(*protocol, "fetch", "-q", "--unshallow", "--tags", cwd=shallow)
+        assert (await git("log", "--format=%s", cwd=shallow)).stdout == "two\none\n"
+        assert (await git("log", "--format=%s", "one", cwd=shallow)).stdout == "one\n"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content_type", "status"),
+    [
+        ("GET", "info/refs", "", 403),
+        ("GET", "info/refs?service=git-upload-archive", "", 403),
+        ("POST", "info/refs?service=git-upload-pack", "", 405),
+        ("GET", "git-upload-pack", "", 405),
+        ("POST", "git-upload-pack", "text/plain", 415),
+        ("POST", "git-receive-pack", "application/x-git-upload-pack-request", 415),
+    ],
+)
+async def test_what_is_not_the_smart_protocol_is_refused(
+    root: Path, method: str, path: str, content_type: str, status: int
+) -> None:
+    async with GitServer(root) as server, aiohttp.ClientSession() as session:
+        headers = {"Content-Type": content_type} if content_type else {}
+        async with session.request(method, f"{server.url}/team/repo/{path}", headers=headers) as answer:
+            assert answer.status == status
+
+
+async def test_a_repository_that_git_cannot_read_is_an_error(root: Path) -> None:
+    (root / "team/repo.git/config").write_text("[core\n")
+    async with GitServer(root) as server, aiohttp.ClientSession() as session:
+        answer = await session.get(f"{server.url}/team/repo/info/refs?service=git-upload-pack")
+        assert answer.status == 500
+        assert "config" in await answer.text()
+
+
+async def test_nothing_is_done_for_a_push_that_does_not_arrive_whole(root: Path, tmp_path: Path) -> None:
+    async with GitServer(root) as server:
+        clone = await clone_with_commit(server.repository_url("team/repo"), tmp_path)
+        await git("push", "-q", "origin", "HEAD:main", "HEAD:gone", cwd=clone)
+        commit = (await git("rev-parse", "HEAD", cwd=clone)).stdout.strip()
+        order = f"{commit} {'0' * 40} refs/heads/gone\0report-status"
+        # A deletion, whole to its last byte; only the end of the compressed body is missing.
+        body = gzip.compress(f"{len(order) + 4:04x}{order}0000".encode())[:-4]
+        head = (
+            "POST /team/repo/git-receive-pack HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\n"
+            f"Content-Type: application/x-git-receive-pack-request\r\nContent-Length: {len(body) + 4}\r\n\r\n"
+        )
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(head.encode() + body)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+    assert "refs/heads/gone" in (await git("for-each-ref", cwd=root / "team/repo.git")).stdout
+    assert "git" not in await asyncio.to_thread(children)
+
+
+async def test_tags_and_objects_get_packed_and_nothing_is_lost(root: Path, tmp_path: Path) -> None:
+    bare = root / "team/repo.git"
+    async with GitServer(root) as server:
+        clone = await clone_with_commit(server.repository_url("team/repo"), tmp_path)
+        await git("push", "-q", "origin", "HEAD:main", "HEAD:refs/tags/t/v0", cwd=clone)
+        await git("commit", "-q", "--allow-empty", "-m", "of a draft", cwd=clone)
+        draft = (await git("rev-parse", "HEAD", cwd=clone)).stdout.strip()
+        await git("push", "-q", "origin", "HEAD:drafts/a/v1", cwd=clone)
+        await git("push", "-q", "origin", ":drafts/a/v1", cwd=clone)
+        for number in range(3, PUSHES):
+            await git("push", "-q", "origin", f"HEAD~:refs/tags/t/v{number}", cwd=clone)
+    assert not [file for file in (bare / "refs/tags").rglob("*") if file.is_file()]
+    assert "count: 0\n" in (await git("count-objects", "-v", cwd=bare)).stdout
+    async with GitServer(root) as server:
+        await git("init", "-q", "other", cwd=tmp_path)
+        await git("fetch", "-q", server.repository_url("team/repo"), draft, cwd=tmp_path / "other")
+        heads = (await git("ls-remote", server.repository_url("team/repo"), cwd=tmp_path)).stdout
+    assert heads.count("refs/tags/t/v") == PUSHES - 2
+    assert "refs/heads/main" in heads
 
 
 async def test_hooks_run_and_their_words_arrive(root: Path, tmp_path: Path) -> None:
@@ -188,11 +266,12 @@ async def test_a_port_in_use_is_said(root: Path) -> None:
 async def test_a_client_that_goes_leaves_no_process(root: Path) -> None:
     async with GitServer(root) as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(b"POST /team/repo/git-upload-pack HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n0014")
+        head = "POST /team/repo/git-upload-pack HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+        writer.write(f"{head}Content-Type: application/x-git-upload-pack-request\r\n\r\n0014".encode())
         await writer.drain()
         writer.close()
         await writer.wait_closed()
-    assert "git-http-backend" not in await asyncio.to_thread(children)
+    assert "git" not in await asyncio.to_thread(children)
 
 
 def test_making_a_repository_again_keeps_it(root: Path) -> None:

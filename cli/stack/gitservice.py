@@ -1,0 +1,169 @@
+"""Answers requests of Git's smart HTTP protocol with git itself, so hooks and protocol are the real ones.
+
+One process of git for each request, without `git-http-backend` between: it costs as much as what it starts. See
+gitprotocol-http(5).
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from aiohttp import web
+
+logger = logging.getLogger(__name__)
+
+GIT_ENVIRONMENT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
+"""Neither the user's configuration nor the system's is seen by git."""
+
+SERVICES = ("git-upload-pack", "git-receive-pack")
+"""Fetch and push."""
+
+_CHUNK = 64 * 1024
+_UNCACHED = {"Cache-Control": "no-cache, max-age=0, must-revalidate", "Pragma": "no-cache"}
+
+
+async def advertise(request: web.Request, repository: Path) -> web.StreamResponse:
+    """Answer with what a repository has: the first request of every fetch and push.
+
+    Args:
+        request: `GET <repository>/info/refs?service=<one of SERVICES>`.
+        repository: Its folder.
+
+    Raises:
+        web.HTTPException: It is no request of the smart protocol, or git failed.
+    """
+    service = request.query.get("service", "")
+    if service not in SERVICES:
+        raise web.HTTPForbidden(text="only Git's smart HTTP protocol is served here\n")
+    if request.method != "GET":
+        raise web.HTTPMethodNotAllowed(request.method, ["GET"])
+    # Version 2 is for fetches alone, and has no service line.
+    newest = service == "git-upload-pack" and "version=2" in request.headers.get("Git-Protocol", "").split(":")
+    process = await _git(request, service, "--advertise-refs", str(repository))
+    return await _relay(
+        request, process, f"application/x-{service}-advertisement", b"" if newest else _service_line(service)
+    )
+
+
+async def serve(request: web.Request, repository: Path, service: str) -> web.StreamResponse:
+    """Answer the second request of a fetch or push.
+
+    Args:
+        request: `POST <repository>/<service>`; its body goes to git as it arrives.
+        repository: Its folder.
+        service: One of `SERVICES`.
+
+    Raises:
+        web.HTTPException: It is no request of the smart protocol, or git failed.
+    """
+    if request.method != "POST":
+        raise web.HTTPMethodNotAllowed(request.method, ["POST"])
+    if request.content_type != f"application/x-{service}-request":
+        raise web.HTTPUnsupportedMediaType(text=f"a {service} request must say so in its Content-Type\n")
+    process = await _git(request, service, str(repository))
+    return await _relay(request, process, f"application/x-{service}-result")
+
+
+def _service_line(service: str) -> bytes:
+    line = f"# service={service}\n"
+    return f"{len(line) + 4:04x}{line}0000".encode()
+
+
+async def _git(request: web.Request, service: str, *arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *("git", service.removeprefix("git-"), "--stateless-rpc", *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=_CHUNK,
+        env=_environment(request),
+    )
+
+
+def _environment(request: web.Request) -> dict[str, str]:
+    client = request.remote or ""
+    environment = {
+        **GIT_ENVIRONMENT,
+        "PATH": os.environ.get("PATH", os.defpath),
+        "REMOTE_ADDR": client,
+        "REMOTE_USER": "porchflow",
+        # For the reflog, where a repository keeps one.
+        "GIT_COMMITTER_NAME": "porchflow",
+        "GIT_COMMITTER_EMAIL": f"porchflow@http.{client}",
+    }
+    protocol = request.headers.get("Git-Protocol")
+    return environment | ({"GIT_PROTOCOL": protocol} if protocol else {})
+
+
+async def _relay(
+    request: web.Request, process: asyncio.subprocess.Process, content_type: str, head: bytes = b""
+) -> web.StreamResponse:
+    """Feed the request to git and stream its answer back; the process never outlives the request."""
+    assert process.stdin is not None  # noqa: S101 - for the type checker: all three are pipes
+    assert process.stdout is not None  # noqa: S101
+    assert process.stderr is not None  # noqa: S101
+    feed = asyncio.create_task(_feed(request, process))
+    errors = asyncio.create_task(process.stderr.read())
+    try:
+        first = await process.stdout.read(_CHUNK)
+        if not first and await process.wait():
+            raise web.HTTPInternalServerError(text=f"git failed: {_text(await errors)}\n")
+        response = web.StreamResponse(headers={**_UNCACHED, "Content-Type": content_type})
+        await _stream(request, response, (head, first), process.stdout)
+        if said := _text(await errors):
+            logger.info("%s %s: %s", request.method, request.path, said)
+        return response
+    finally:
+        feed.cancel()
+        errors.cancel()
+        if not process.stdout.at_eof():
+            _kill(process)
+        await asyncio.shield(asyncio.gather(process.wait(), feed, errors, return_exceptions=True))
+
+
+async def _stream(
+    request: web.Request, response: web.StreamResponse, first: Sequence[bytes], stdout: asyncio.StreamReader
+) -> None:
+    with contextlib.suppress(ConnectionError):  # the client has gone; nobody waits for the rest
+        await response.prepare(request)
+        await response.write(b"".join(first))
+        while chunk := await stdout.read(_CHUNK):
+            await response.write(chunk)
+        await response.write_eof()
+
+
+async def _feed(request: web.Request, process: asyncio.subprocess.Process) -> None:
+    assert process.stdin is not None  # noqa: S101 - for the type checker
+    whole = False
+    try:
+        async for chunk in request.content.iter_chunked(_CHUNK):
+            if not await _write(process.stdin, chunk):
+                break
+        whole = True
+    finally:
+        if not whole:
+            # What did not arrive whole must not look as if it had ended.
+            _kill(process)
+        process.stdin.close()
+
+
+async def _write(stdin: asyncio.StreamWriter, chunk: bytes) -> bool:
+    """Write to git; returns False when it reads no more: it has enough, or has refused and says so."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        stdin.write(chunk)
+        await stdin.drain()
+        return True
+    return False
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+
+
+def _text(said: bytes) -> str:
+    return said.decode(errors="replace").strip()
