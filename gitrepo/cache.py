@@ -52,8 +52,8 @@ class CacheFolder:
     """
 
     def __init__(self, root: Path) -> None:
-        """Take a sub-folder of `root`, which is made if it does not exist."""
-        root.mkdir(parents=True, exist_ok=True)
+        """Take a sub-folder of `root`, which is made, for this user alone, if it does not exist."""
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
         for number in itertools.count():
             lock = _try_lock(root / f"worker-{number}.lock")
             if lock is not None:

@@ -11,6 +11,10 @@ from content.errors import ApiError
 from tests.content.direct import ADMIN, Direct
 from tests.content.world import FILES, KPTFILE, Packages
 
+BOMB = "a0: &a0 {k: v}\n" + "".join(
+    f"a{level}: &a{level}\n  <<: [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 12)
+)
+"""Merge keys of merge keys: less than a kilobyte that stands for 10^11 pairs."""
 OBJECT = {
     "apiVersion": "porch.kpt.dev/v1alpha1",
     "kind": "PackageRevisionResources",
@@ -72,6 +76,7 @@ async def test_yaml_is_read_and_json_that_is_none_refused(direct: Direct, packag
         ("application/json", b"[" * 100_000),
         ("application/yaml", b"a: ]"),
         ("application/yaml", b"!!python/object/apply:os.getcwd []"),
+        ("application/yaml", BOMB.encode()),
         ("application/json", b"null"),
     ):
         answer = await direct.ask("PUT", path, data=data, headers={**ADMIN, "Content-Type": content_type})

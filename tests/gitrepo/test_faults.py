@@ -1,5 +1,6 @@
 import asyncio
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -251,6 +252,12 @@ def test_processes_share_a_cache_directory_without_meeting(tmp_path: Path) -> No
     assert third.path == first.path
     second.close()
     third.close()
+
+
+def test_a_cache_is_nobody_elses(tmp_path: Path) -> None:
+    """It holds what private repositories hold."""
+    CacheFolder(tmp_path / "cache").close()
+    assert stat.S_IMODE((tmp_path / "cache").stat().st_mode) == 0o700
 
 
 async def test_an_unusable_ca_bundle_is_said(ready: Served, store: GitStore) -> None:
