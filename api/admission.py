@@ -167,10 +167,16 @@ def _frozen(field: str) -> str:
     return f"object.?spec.?{field} == oldObject.?spec.?{field}"
 
 
+# All of the spec but the lifecycle, which has a policy of its own and changes most often.
+_ASKED: Final = (*_IDENTITY, "source", *_MIRRORED)
+
 IDENTITY: Final = Policy(
     name="porchflow-identity",
     operations=("CREATE", "UPDATE"),
-    only_if={"asks-for-something-else": f"{_NEW} || object.?spec != oldObject.?spec"},
+    only_if={
+        "asks-for-something-else": f"{_NEW} || has(object.spec) != has(oldObject.spec) || "
+        + " || ".join(f"!({_frozen(field)})" for field in _ASKED)
+    },
     variables={
         "complete": " && ".join(f"object.?spec.?{field}.orValue('') != ''" for field in _IDENTITY),
         "renamed": f"{_NEW} || " + " || ".join(f"!({_frozen(field)})" for field in _IDENTITY),
@@ -260,12 +266,27 @@ _SUSPENDED_BY: Final = _annotation("object", SUSPENDED_BY_ANNOTATION)
 _OLD_SUSPENDED_BY: Final = _before(_annotation("oldObject", SUSPENDED_BY_ANNOTATION))
 _UNTIL: Final = _annotation("object", SUSPEND_UNTIL_ANNOTATION)
 _OLD_UNTIL: Final = _before(_annotation("oldObject", SUSPEND_UNTIL_ANNOTATION))
+_SUSPENSION: Final = (SUSPEND_ANNOTATION, SUSPEND_UNTIL_ANNOTATION)
+_RECORDED: Final = (APPROVED_BY_ANNOTATION, SUSPENDED_BY_ANNOTATION, *_SUSPENSION)
 _RFC3339: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$"
+
+
+def _optional(holder: str, key: str) -> str:
+    return f"{holder}.?metadata.?annotations['{key}']"
+
+
+def _becomes(key: str) -> str:
+    """Return an expression that is true where the request gives an annotation another value, or removes it."""
+    return f"{_optional('object', key)} != {_before(_optional('oldObject', key), 'optional.none()')}"
+
+
+_TOUCHES_RECORDS: Final = " || ".join(_becomes(key) for key in _RECORDED)
 
 RECORDS: Final = Policy(
     name=RECORDS_POLICY,
     operations=("CREATE", "UPDATE"),
     everywhere=True,
+    only_if={"touches-records": _TOUCHES_RECORDS},
     variables={"lifecycle": _LIFECYCLE, "oldLifecycle": _OLD_LIFECYCLE, "mayReconcile": _MAY_RECONCILE},
     checks=(
         Check(
@@ -289,28 +310,30 @@ RECORDS: Final = Policy(
 
 
 def _record(key: str, variable: str) -> str:
-    """Return the patch that lets an annotation be what a variable says; an empty one is none."""
+    """Return the patches that let an annotation be what a variable says; an empty one is none."""
     value, path = f"variables.{variable}", f"'/metadata/annotations/' + jsonpatch.escapeKey('{key}')"
     found = _annotation("object", key)
     there = f"object.?metadata.?annotations['{key}'].hasValue()"
     return (
-        f"({value} != '' && !has(object.metadata.annotations)"
-        " ? [JSONPatch{op: 'add', path: '/metadata/annotations', value: {}}] : [])"
-        f" + ({value} != '' && {found} != {value} ? [JSONPatch{{op: 'add', path: {path}, value: {value}}}] : [])"
+        f"({value} != '' && {found} != {value} ? [JSONPatch{{op: 'add', path: {path}, value: {value}}}] : [])"
         f" + ({value} == '' && {there} ? [JSONPatch{{op: 'remove', path: {path}}}] : [])"
     )
 
 
-_SUSPENSION: Final = (SUSPEND_ANNOTATION, SUSPEND_UNTIL_ANNOTATION)
+# Who suspends brings annotations along; who approves may not.
+_ANNOTATIONS: Final = (
+    "(variables.approvedBy != '' && !has(object.metadata.annotations)"
+    " ? [JSONPatch{op: 'add', path: '/metadata/annotations', value: {}}] : [])"
+)
 
-
-def _optional(holder: str, key: str) -> str:
-    return f"{holder}.?metadata.?annotations['{key}']"
-
+# Written out, because conditions come before variables.
+_PUBLISHES_NOW: Final = f"({_LIFECYCLE} == 'Published' && {_OLD_LIFECYCLE} in ['Draft', 'Proposed'])"
 
 MUTATION: Final = Mutation(
     name=RECORDS_POLICY,
     operations=("CREATE", "UPDATE"),
+    # To look at a request is cheap, to patch it is not: the object is taken apart and put together again.
+    only_if={"has-to-be-recorded": f"{_PUBLISHES_NOW} || {_TOUCHES_RECORDS}"},
     variables={
         "lifecycle": _LIFECYCLE,
         "oldLifecycle": _OLD_LIFECYCLE,
@@ -325,7 +348,13 @@ MUTATION: Final = Mutation(
         "suspendedBy": "!variables.suspended ? '' : variables.suspendedAnew ? request.userInfo.username"
         f" : {_OLD_SUSPENDED_BY}",
     },
-    patches=(_record(APPROVED_BY_ANNOTATION, "approvedBy"), _record(SUSPENDED_BY_ANNOTATION, "suspendedBy")),
+    patch=" + ".join(
+        (
+            _ANNOTATIONS,
+            _record(APPROVED_BY_ANNOTATION, "approvedBy"),
+            _record(SUSPENDED_BY_ANNOTATION, "suspendedBy"),
+        )
+    ),
 )
 
 POLICIES: Final = (LIFECYCLE, IDENTITY, DELETION, CLONES, RECORDS)

@@ -55,14 +55,16 @@ class Mutation:
     Attributes:
         name: Of the policy and of its binding.
         operations: What it looks at.
+        only_if: As of a `Policy`.
         variables: As of a `Policy`.
-        patches: CEL expressions, each a list of JSONPatch; one after the other.
+        patch: A CEL expression: a list of JSONPatch.
     """
 
     name: str
     operations: tuple[Operation, ...]
+    only_if: Mapping[str, str]
     variables: Mapping[str, str]
-    patches: tuple[str, ...]
+    patch: str
 
 
 def policy_manifests(policy: Policy) -> list[Manifest]:
@@ -84,10 +86,10 @@ def policy_manifests(policy: Policy) -> list[Manifest]:
 
 def mutation_manifests(mutation: Mutation) -> list[Manifest]:
     """Return the MutatingAdmissionPolicy and its binding."""
-    spec = _spec(mutation.operations, mutation.variables, {})
+    spec = _spec(mutation.operations, mutation.variables, mutation.only_if)
     # Whoever else changes the object on its way in, this has the last word.
     spec["reinvocationPolicy"] = "IfNeeded"
-    spec["mutations"] = [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}} for patch in mutation.patches]
+    spec["mutations"] = [{"patchType": "JSONPatch", "jsonPatch": {"expression": mutation.patch}}]
     return [
         _manifest("MutatingAdmissionPolicy", mutation.name, spec),
         _manifest("MutatingAdmissionPolicyBinding", mutation.name, {"policyName": mutation.name}),

@@ -1,6 +1,7 @@
 """The admission policies on the real API server: who may do what, and with which words the rest is refused."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from api.admission import CLEANERS, main, manifests, stale, write
+from api.admission import CLEANERS, POLICIES, main, manifests, stale, write
 from api.names import FINALIZER, object_name
+from api.packagerevision import PackageRevisionSpec
 from kube.client import KubeClient, Object
 from kube.errors import Forbidden, Invalid, KubeError
 from kube.resources import NAMESPACES, PACKAGEREVISIONS, Resource
@@ -232,6 +234,12 @@ IDENTITY = {
     "workspaceName": "other",
     "source": {"copyFrom": {"name": "x"}},
 }
+
+
+def test_the_policy_of_the_spec_looks_at_all_of_it_but_the_lifecycle() -> None:
+    (condition,) = (cel for policy in POLICIES for cel in policy.only_if.values() if "oldObject.?spec.?source" in cel)
+    fields = {str(field.alias) for field in PackageRevisionSpec.model_fields.values()}
+    assert set(re.findall(r"oldObject\.\?spec\.\?(\w+)", condition)) == fields - {"lifecycle"}
 
 
 @pytest.mark.parametrize("field", IDENTITY)
@@ -512,6 +520,16 @@ async def test_an_applied_object_cannot_forge_either(team: Team) -> None:
     for _ in range(2):
         applied = await team.author.apply(PACKAGEREVISIONS, body, field_manager="eve")
         assert not applied["metadata"].get("annotations")
+
+
+async def test_who_suspends_with_the_approval_is_both(team: Team) -> None:
+    await team.at("Proposed")
+    annotations = {"porchflow.dev/suspend": "a freeze", APPROVED_BY: "eve@example.com"}
+    both = await team.patch(
+        team.approver, {"spec": {"lifecycle": "Published"}, "metadata": {"annotations": annotations}}
+    )
+    written = both["metadata"]["annotations"]
+    assert (written[APPROVED_BY], written[SUSPENDED_BY]) == ("bea@example.com", "bea@example.com")
 
 
 async def test_who_suspends_is_written_down(team: Team) -> None:
