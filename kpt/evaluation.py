@@ -1,5 +1,8 @@
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from kpt.versions import Constraint
 
 
 @dataclass(frozen=True)
@@ -13,6 +16,22 @@ class Evaluation:
 
     resource_list: bytes
     log: bytes = b""
+
+
+class TagSource(Protocol):
+    """Knows which tags an image has."""
+
+    async def tags(self, image: str, wanted: Constraint) -> Sequence[str]:
+        """List tags of an image: those that are known without asking far when one of them is wanted, else all.
+
+        Args:
+            image: full name without tag and digest.
+            wanted: what the tags are looked through for.
+
+        Raises:
+            Exception: they cannot be listed now: the caller of the rendering tries again.
+        """
+        ...
 
 
 class Evaluator(Protocol):

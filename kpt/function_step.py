@@ -7,7 +7,7 @@ from typing import Any
 
 from kpt.errors import FunctionFailed, YamlError
 from kpt.evaluation import Evaluation, Evaluator
-from kpt.images import UnresolvedImageError, resolve_image
+from kpt.images import ImageResolver, UnresolvedImageError
 from kpt.kptfile import Function
 from kpt.render_status import Step
 from kpt.resource_list import split_list
@@ -53,30 +53,35 @@ async def compute_inline(function: Callable[..., Any], *arguments: Any) -> Any: 
 class StepRunner:
     """Runs functions of one rendering, one after another."""
 
-    def __init__(self, top: str, evaluate: Evaluator, prefix: str, steps: list[Step], compute: Compute) -> None:
+    def __init__(
+        self, top: str, evaluate: Evaluator, images: ImageResolver, steps: list[Step], compute: Compute
+    ) -> None:
         """Prepare.
 
         Args:
             top: directory of the top package.
             evaluate: runs a function.
-            prefix: put before image names without a `/`.
+            images: tells which image a function is.
             steps: gets an entry for every function run or refused.
             compute: for work that takes CPU time.
         """
         self._top = top
         self._evaluate = evaluate
-        self._prefix = prefix
+        self._images = images
         self._steps = steps
         self._compute = compute
 
-    def resolve(self, call: FunctionCall) -> str:
+    async def resolve(self, call: FunctionCall) -> str:
         """The full image name of a function.
 
         Raises:
             PipelineError: it names none that can be run.
+            Exception: the tags of its image cannot be listed now.
         """
         try:
-            return resolve_image(call.function, self._prefix)
+            return await self._images.resolve(call.function)
+        except FunctionFailed as failure:
+            raise self._function_failed(call, call.function.image, failure, 0.0) from None
         except UnresolvedImageError as error:
             raise self._failed(call, call.function.image, str(error), execution_error=str(error)) from None
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from posixpath import normpath, relpath
 
 from kpt.errors import InvalidPackage, YamlError
-from kpt.evaluation import Evaluator
+from kpt.evaluation import Evaluator, TagSource
 from kpt.files import Files, PackageDir, check_paths, package_tree
 from kpt.function_step import FunctionCall, PipelineError, StepRunner, compute_inline
+from kpt.images import ImageResolver
 from kpt.kptfile import Function, Kptfile, decode
 from kpt.pipeline_rules import check_pipeline
 from kpt.render_status import Step, with_status
@@ -42,23 +43,26 @@ class RenderOutcome:
     steps: list[Step] = field(default_factory=list)
 
 
-async def render(files: Mapping[str, bytes], evaluate: Evaluator, *, default_image_prefix: str) -> RenderOutcome:
+async def render(
+    files: Mapping[str, bytes], evaluate: Evaluator, *, default_image_prefix: str, tags: TagSource | None = None
+) -> RenderOutcome:
     """Render the top-most package of a file map (`reference/kpt.md` 2).
 
     Args:
         files: content by path. Without a Kptfile nothing is rendered.
         evaluate: runs one function.
         default_image_prefix: put before image names without a `/`.
+        tags: what constraints on the versions of functions are resolved with; None knows of no tags.
 
     Raises:
-        Exception: whatever `evaluate` raises but FunctionFailed: the function could not be run, try again later.
+        Exception: whatever `evaluate` raises but FunctionFailed, and whatever `tags` raises: try again later.
     """
     try:
         check_paths(files)
         top = package_tree(files)
         if top is None:
             return RenderOutcome(dict(files), ok=True)
-        rendering = _Rendering(files, top, evaluate, default_image_prefix)
+        rendering = _Rendering(files, top, evaluate, ImageResolver(default_image_prefix, tags))
         await rendering.load()
     except InvalidPackage as error:
         return _refused(files, str(error))
@@ -105,13 +109,13 @@ class _Node:
 class _Rendering:
     """One run of `render`."""
 
-    def __init__(self, files: Files, top: PackageDir, evaluate: Evaluator, prefix: str) -> None:
+    def __init__(self, files: Files, top: PackageDir, evaluate: Evaluator, images: ImageResolver) -> None:
         self.files = files
         self.top = top
         self.sources: dict[str, SourceFile] = {}
         self.steps: list[Step] = []
         self.compute = compute_inline if sum(map(len, files.values())) < _SMALL else asyncio.to_thread
-        self.runner = StepRunner(top.path, evaluate, prefix, self.steps, self.compute)
+        self.runner = StepRunner(top.path, evaluate, images, self.steps, self.compute)
         self.root: _Node
 
     # Reading
@@ -197,7 +201,7 @@ class _Rendering:
         pipeline = node.kptfile.pipeline
         for kind, functions in (("mutator", pipeline.mutators), ("validator", pipeline.validators)):
             calls = [FunctionCall(function, kind, node.directory.path, relative, label) for function in functions]
-            images = [self.runner.resolve(call) for call in calls]
+            images = [await self.runner.resolve(call) for call in calls]
             for call, image in zip(calls, images, strict=True):
                 result = await self.runner.run(call, image, node.current or [], _config(node, call.function))
                 if kind == "mutator":

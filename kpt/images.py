@@ -1,44 +1,66 @@
 """Which image a function of a pipeline runs."""
 
-import re
-
+from kpt.evaluation import TagSource
 from kpt.kptfile import Function
+from kpt.versions import Constraint, ConstraintError, parse_version
 
-_SEMVER = re.compile(r"v?\d+(?:\.\d+){0,2}(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
-_CONSTRAINT = re.compile(r"[<>=~^!*|, ]|\d+\.[xX]|(?:^|\.)[xX](?:$|\.)")
+_SHOWN_TAGS = 20
 
 
 class UnresolvedImageError(Exception):
     """A function names no image that can be run here."""
 
 
-def resolve_image(function: Function, default_image_prefix: str) -> str:
-    """The full image name of a function, with a tag or digest.
+class ImageResolver:
+    """Tells the full image name of a function, with a tag or digest."""
 
-    Args:
-        function: of a pipeline that passed `check_pipeline`.
-        default_image_prefix: for short names; a missing `/` at its end is added.
+    def __init__(self, default_image_prefix: str, tags: TagSource | None = None) -> None:
+        """Take what names are completed with.
 
-    Raises:
-        UnresolvedImageError: an `exec` function, or a version constraint, which only a registry could resolve.
-    """
-    if function.exec:
-        raise UnresolvedImageError("must run with `--allow-exec` option to allow running function binaries")
-    image = function.image
-    if "/" not in image:
-        image = f"{default_image_prefix.rstrip('/')}/{image}" if default_image_prefix else image
-    if function.tag:
-        return f"{without_version(image)}:{_literal_tag(function.tag)}"
-    return image if has_version(image) else f"{image}:latest"
+        Args:
+            default_image_prefix: for short names; a missing `/` at its end is added.
+            tags: asked where a `tag` is a constraint on versions; None knows of no tags.
+        """
+        self._prefix = f"{default_image_prefix.rstrip('/')}/" if default_image_prefix else ""
+        self._tags = tags
+
+    async def resolve(self, function: Function) -> str:
+        """Return the image of a function of a pipeline that passed `check_pipeline`.
+
+        Raises:
+            UnresolvedImageError: an `exec` function, or a constraint that no tag fulfils.
+            FunctionFailed: the registry has no such image.
+            Exception: the tags cannot be listed now, try again later.
+        """
+        if function.exec:
+            raise UnresolvedImageError("must run with `--allow-exec` option to allow running function binaries")
+        image = function.image if "/" in function.image else f"{self._prefix}{function.image}"
+        if function.tag:
+            image = without_version(image)
+            return f"{image}:{await self._chosen(image, function.tag)}"
+        return image if has_version(image) else f"{image}:latest"
+
+    async def _chosen(self, image: str, tag: str) -> str:
+        """The tag that is meant: an exact version stands for itself, and so does what is no constraint either."""
+        if parse_version(tag) is not None:
+            return tag
+        try:
+            constraint = Constraint(tag)
+        except ConstraintError:
+            return tag
+        known = await self._tags.tags(image, constraint) if self._tags is not None else []
+        chosen = constraint.highest(known)
+        if chosen is None:
+            there = ", ".join(sorted(known, key=_by_version)[-_SHOWN_TAGS:]) or "none"
+            raise UnresolvedImageError(
+                f'no tag could be found matching the version constraint "{tag}"; known tags of {image}: {there}'
+            )
+        return chosen
 
 
-def _literal_tag(tag: str) -> str:
-    if not _SEMVER.fullmatch(tag) and _CONSTRAINT.search(tag):
-        raise UnresolvedImageError(
-            f'no tag could be found matching the version constraint "{tag}": registries are not asked here, '
-            "give an exact version"
-        )
-    return tag
+def _by_version(tag: str) -> tuple[object, ...]:
+    version = parse_version(tag)
+    return (True, version.order, tag) if version is not None else (False, (), tag)
 
 
 def has_version(image: str) -> bool:

@@ -6,7 +6,7 @@ from importlib import import_module
 
 from functions.builtin.sdk import Function
 from functions.configs import FunctionConfigs
-from functions.images import parse_image
+from functions.images import ImageName, parse_image
 
 CATALOGS = ("ghcr.io/kptdev/krm-functions-catalog", "gcr.io/kpt-fn")
 """Where the catalog's images live today and where they lived before; a builtin stands for those of both."""
@@ -19,10 +19,12 @@ class Builtin:
     Attributes:
         name: base name of the image.
         tags: matches the tags whose behaviour it has.
+        versions: those tags, without their patch versions.
     """
 
     name: str
     tags: re.Pattern[str]
+    versions: tuple[str, ...]
 
     @cached_property
     def run(self) -> Function:
@@ -32,24 +34,29 @@ class Builtin:
 
 
 _VERSIONS = {
-    "apply-replacements": r"0\.1",
-    "apply-setters": r"0\.2",
-    "create-setters": r"0\.1",
-    "ensure-name-substring": r"0\.[12]",
-    "kubeconform": r"0\.1",
-    "list-setters": r"0\.1",
-    "remove-local-config-resources": r"0\.1",
-    "search-replace": r"0\.2",
-    "set-annotations": r"0\.1",
-    "set-image": r"0\.1",
-    "set-labels": r"0\.2",
-    "set-namespace": r"0\.4",
-    "starlark": r"0\.5",
-    "upsert-resource": r"0\.2",
+    "apply-replacements": ("0.1",),
+    "apply-setters": ("0.2",),
+    "create-setters": ("0.1",),
+    "ensure-name-substring": ("0.1", "0.2"),
+    "kubeconform": ("0.1",),
+    "list-setters": ("0.1",),
+    "remove-local-config-resources": ("0.1",),
+    "search-replace": ("0.2",),
+    "set-annotations": ("0.1",),
+    "set-image": ("0.1",),
+    "set-labels": ("0.2",),
+    "set-namespace": ("0.4",),
+    "starlark": ("0.5",),
+    "upsert-resource": ("0.2",),
 }
 
 BUILTINS: dict[str, Builtin] = {
-    name: Builtin(name, re.compile(rf"v?{version}(?:\.\d+)?|latest")) for name, version in _VERSIONS.items()
+    name: Builtin(
+        name,
+        re.compile(rf"v?(?:{'|'.join(map(re.escape, versions))})(?:\.\d+)?|latest"),
+        tuple(f"v{version}" for version in versions),
+    )
+    for name, versions in _VERSIONS.items()
 }
 """The builtin functions by base name of their image."""
 
@@ -62,11 +69,14 @@ def find(image: str, prefixes: Iterable[str] = ()) -> Builtin | None:
         prefixes: registries besides the catalog's own whose images of these names are the catalog's.
     """
     name = parse_image(image)
-    builtin = BUILTINS.get(name.name)
+    builtin = of_catalog(name, prefixes)
+    return builtin if builtin and not name.digest and builtin.tags.fullmatch(name.tag) else None
+
+
+def of_catalog(name: ImageName, prefixes: Iterable[str] = ()) -> Builtin | None:
+    """The builtin that stands for some tags of a catalog's image; see `find`."""
     known = {*CATALOGS, *(prefix.rstrip("/") for prefix in prefixes)}
-    if builtin is None or name.digest or name.repository not in known or not builtin.tags.fullmatch(name.tag):
-        return None
-    return builtin
+    return BUILTINS.get(name.name) if name.repository in known else None
 
 
 def configured(image: str, configs: FunctionConfigs) -> Builtin | None:

@@ -3,7 +3,6 @@ from textwrap import dedent
 import pytest
 
 from kpt.errors import InvalidPackage
-from kpt.images import UnresolvedImageError, resolve_image
 from kpt.kptfile import Function, Selector, parse
 from kpt.pipeline_rules import check_pipeline
 
@@ -184,31 +183,3 @@ def test_config_paths_inside_the_package_are_fine(path: str) -> None:
 )
 def test_image_names_of_the_grammar_pass(image: str) -> None:
     check_pipeline(parse(HEAD + f"pipeline:\n  mutators:\n  - image: {image}\n"), "Kptfile", {})
-
-
-@pytest.mark.parametrize(
-    ("function", "image"),
-    [
-        (Function(image="set-labels"), "gh.io/c/set-labels:latest"),
-        (Function(image="set-labels:v1"), "gh.io/c/set-labels:v1"),
-        (Function(image="r/set-labels"), "r/set-labels:latest"),
-        (Function(image="r:5000/set-labels"), "r:5000/set-labels:latest"),
-        (Function(image="r/a:v1", tag="v2.0.1"), "r/a:v2.0.1"),
-        (Function(image="r/a@sha256:0", tag="unstable"), "r/a:unstable"),
-        (Function(image="r/a@sha256:0"), "r/a@sha256:0"),
-    ],
-)
-def test_images_are_resolved(function: Function, image: str) -> None:
-    assert resolve_image(function, "gh.io/c/") == image
-    assert resolve_image(function, "gh.io/c") == image
-
-
-@pytest.mark.parametrize("tag", ["~0.2", ">=0.1 <1", "0.1.x", "^1.2.3", "*", "1 - 2, 3"])
-def test_a_version_constraint_needs_a_registry(tag: str) -> None:
-    with pytest.raises(UnresolvedImageError, match="no tag could be found matching the version constraint"):
-        resolve_image(Function(image="a", tag=tag), "p/")
-
-
-def test_executables_are_refused() -> None:
-    with pytest.raises(UnresolvedImageError, match="--allow-exec"):
-        resolve_image(Function(exec="./x"), "p/")

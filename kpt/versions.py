@@ -1,0 +1,163 @@
+"""Versions of functions, and constraints on them, as kpt reads the `tag` of a function (`reference/kpt.md` 2).
+
+The syntax is that of the Masterminds semver library: `~0.4`, `^1.2`, `>=0.1 <1`, `0.1.x`, `1.2 - 1.4`; a comma or a
+space is an and, `||` an or.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+_ENDING: Final = r"(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+[0-9A-Za-z.-]+)?"
+_VERSION: Final = re.compile(rf"v?([0-9]{{1,9}})(?:\.([0-9]{{1,9}}))?(?:\.([0-9]{{1,9}}))?{_ENDING}")
+_PART: Final = r"([0-9]{1,9}|[xX*])"
+_COMPARISON: Final = re.compile(rf"(!=|>=|=>|<=|=<|~>|[=<>~^])?v?{_PART}(?:\.{_PART})?(?:\.{_PART})?{_ENDING}")
+_RANGE: Final = re.compile(r"(\S+)\s+-\s+(\S+)")
+_AFTER_OPERATOR: Final = re.compile(r"(?<=[=<>~^])\s+")
+_LONGEST: Final = 256
+
+
+class ConstraintError(ValueError):
+    """Text that is no constraint on versions."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version; parts that are left out are 0."""
+
+    major: int
+    minor: int = 0
+    patch: int = 0
+    prerelease: str = ""
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """What sorts versions as semver.org says; build metadata does not count."""
+        identifiers = self.prerelease.split(".") if self.prerelease else []
+        parts = [(0, int(each), "") if each.isdigit() else (1, 0, each) for each in identifiers]
+        return self.major, self.minor, self.patch, not self.prerelease, parts
+
+
+def parse_version(text: str) -> Version | None:
+    """Read a version, with or without a `v` before it; None if the text is none."""
+    found = _VERSION.fullmatch(text)
+    if found is None:
+        return None
+    major, minor, patch, prerelease = found.groups()
+    return Version(int(major), int(minor or 0), int(patch or 0), prerelease or "")
+
+
+_Bound = tuple[Any, ...] | None
+"""A place in the order of versions; None is the end of it."""
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """From one place in the order up to below another one; `outside` turns that round."""
+
+    least: _Bound
+    below: _Bound
+    takes_prereleases: bool
+    outside: bool = False
+
+    def holds(self, version: Version) -> bool:
+        if version.prerelease and not self.takes_prereleases:
+            return False
+        order = version.order
+        inside = (self.least is None or self.least <= order) and (self.below is None or order < self.below)
+        return inside is not self.outside
+
+
+class Constraint:
+    """Which versions are wanted."""
+
+    def __init__(self, text: str) -> None:
+        """Read a constraint.
+
+        Raises:
+            ConstraintError: it is none.
+        """
+        if len(text) > _LONGEST:
+            raise ConstraintError(f"a constraint of more than {_LONGEST} characters")
+        self._any_of = [_all_of(part) for part in text.split("||")]
+
+    def holds(self, version: Version) -> bool:
+        """Whether a version is wanted. Prereleases are only by a comparison that names one."""
+        return any(all(comparison.holds(version) for comparison in each) for each in self._any_of)
+
+    def highest(self, tags: Iterable[str]) -> str | None:
+        """Return the tag of the highest version that is wanted; None if there is none.
+
+        Tags that are no versions, signatures (`sha256-…`) and development builds (`-git-`) do not count.
+        """
+        found = [
+            (version.order, tag)
+            for tag in tags
+            if not tag.startswith("sha256-") and "-git-" not in tag
+            if (version := parse_version(tag)) is not None and self.holds(version)
+        ]
+        return max(found)[1] if found else None
+
+
+def _all_of(text: str) -> list[_Comparison]:
+    ranged = _RANGE.sub(r">=\1 <=\2", text)
+    words = _AFTER_OPERATOR.sub("", ranged).replace(",", " ").split()
+    if not words:
+        raise ConstraintError(f"{text!r} names no version")
+    return [_comparison(word) for word in words]
+
+
+def _comparison(word: str) -> _Comparison:
+    found = _COMPARISON.fullmatch(word)
+    if found is None:
+        raise ConstraintError(f"{word!r} is no comparison with a version")
+    operator, *parts, prerelease = found.groups()
+    given = _given(parts)
+    if not given:
+        return _Comparison(None, None, takes_prereleases=False, outside=operator in {"!=", "<", ">"})
+    exact = len(given) == len(parts)
+    version = _version(given, prerelease or "")
+    least, above = version.order, (*version.order, ()) if exact else _after(given)
+    bounds: dict[str | None, tuple[_Bound, _Bound]] = {
+        ">": (above, None),
+        ">=": (least, None),
+        "=>": (least, None),
+        "<": (None, least),
+        "<=": (None, above),
+        "=<": (None, above),
+        "^": (least, _after(_compatible(given))),
+        "~": (least, _after(given[:2])),
+        "~>": (least, _after(given[:2])),
+    }
+    return _Comparison(*bounds.get(operator, (least, above)), bool(prerelease), outside=operator == "!=")
+
+
+def _given(parts: Iterable[str | None]) -> list[int]:
+    """The numbers up to the first that is left open."""
+    given: list[int] = []
+    for part in parts:
+        if part is None or not part.isdigit():
+            break
+        given.append(int(part))
+    return given
+
+
+def _compatible(given: list[int]) -> list[int]:
+    """The parts that a caret keeps: up to the first that is not 0."""
+    for count, part in enumerate(given, start=1):
+        if part:
+            return given[:count]
+    return given
+
+
+def _after(given: list[int]) -> _Bound:
+    """Where the versions that begin with these parts end: before the prereleases of the next."""
+    *kept, last = given
+    following = _version([*kept, last + 1])
+    return (following.major, following.minor, following.patch, False, [])
+
+
+def _version(given: list[int], prerelease: str = "") -> Version:
+    major, minor, patch = [*given, 0, 0][:3]
+    return Version(major, minor, patch, prerelease)

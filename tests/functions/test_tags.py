@@ -1,0 +1,48 @@
+"""Tags of functions: the builtin ones', and those of a real registry."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from functions.builtin.registry import BUILTINS, CATALOGS
+from functions.errors import ImageNotFound
+from functions.registry.credentials import DockerConfig
+from functions.registry.lookup import RegistryLookup
+from functions.registry.session import RegistrySession
+from functions.tags import FunctionTags
+from kpt.images import ImageResolver
+from kpt.kptfile import Function
+from tests.servers.registry import Registry, running_registry
+
+
+@pytest.mark.parametrize("catalog", [*CATALOGS, "our.example/catalog"])
+async def test_a_builtin_function_needs_no_registry(catalog: str) -> None:
+    resolver = ImageResolver("our.example/catalog", FunctionTags("our.example/catalog", None))
+    image = await resolver.resolve(Function(image=f"{catalog}/ensure-name-substring", tag="~0"))
+    assert image == f"{catalog}/ensure-name-substring:v0.2"
+
+
+@pytest.mark.parametrize("name", BUILTINS)
+def test_the_versions_of_a_builtin_are_among_its_tags(name: str) -> None:
+    builtin = BUILTINS[name]
+    assert builtin.versions
+    assert all(builtin.tags.fullmatch(version) for version in builtin.versions)
+
+
+@pytest.fixture
+async def registry(registry_binary: Path, tmp_path: Path) -> AsyncIterator[Registry]:
+    async with running_registry(registry_binary, tmp_path / "registry") as registry:
+        yield registry
+
+
+async def test_other_versions_are_looked_for_in_the_registry(registry: Registry) -> None:
+    for version in ("v0.2.4", "v0.9.0"):
+        await registry.push(f"catalog/set-labels:{version}", ["/labels"])
+    prefix = f"{registry.address}/catalog"
+    async with RegistrySession(DockerConfig(None), insecure=[registry.address], trust_env=False) as session:
+        resolver = ImageResolver(prefix, FunctionTags(prefix, RegistryLookup(session, platform="linux/amd64")))
+        chosen = [await resolver.resolve(Function(image="set-labels", tag=tag)) for tag in ("0.2.x", ">=0.2.1 <1")]
+        assert chosen == [f"{prefix}/set-labels:v0.2", f"{prefix}/set-labels:v0.9.0"]
+        with pytest.raises(ImageNotFound):
+            await resolver.resolve(Function(image="no-such-function", tag="^1"))
