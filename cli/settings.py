@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import click
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 ENV_PREFIX = "PORCHFLOW_"
 
 _HIGHEST_PORT = 65_535
+_METAVARS: Mapping[object, str] = {int: "INTEGER", float: "FLOAT", bool: "[true|false]"}
 
 _STACK_VARIABLES = frozenset(
     ENV_PREFIX + name
@@ -241,10 +242,21 @@ def settings_options(*names: str) -> Callable[[_Command], _Command]:
             field = Settings.model_fields[name]
             shown = "" if field.default in (None, "", ()) else f"; default {_show(field.default)}"
             help_text = f"{field.description} [env {variable_of(name, field)}{shown}]"
-            command = click.option(f"--{name.replace('_', '-')}", name, default=None, help=help_text)(command)
+            flag, metavar = f"--{name.replace('_', '-')}", metavar_of(field)
+            command = click.option(flag, name, default=None, metavar=metavar, help=help_text)(command)
         return command
 
     return decorate
+
+
+def metavar_of(field: FieldInfo) -> str:
+    """Return what help shows in the place of a setting's value."""
+    annotation = field.annotation
+    if get_origin(annotation) is Literal:
+        return f"[{'|'.join(get_args(annotation))}]"
+    if Path in {annotation, *get_args(annotation)}:
+        return "PATH"
+    return _METAVARS.get(annotation, "TEXT")
 
 
 def _show(default: Any) -> str:  # noqa: ANN401 - the default of any field

@@ -27,7 +27,7 @@ class _Trouble(click.ClickException):
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path), default=".")
+@click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), default=".")
 @click.option("--dry-run", is_flag=True, help="Write nothing; print what would change as a unified diff.")
 @click.option(
     "--check", is_flag=True, help="As --dry-run, with exit code 1 if more than the Kptfile's status would change."

@@ -8,7 +8,7 @@ import click
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from cli.settings import ENV_PREFIX, SettingsError
+from cli.settings import ENV_PREFIX, SettingsError, metavar_of
 
 
 class StackSettings(BaseSettings):
@@ -76,7 +76,8 @@ def stack_options(*names: str) -> Callable[[_Command], _Command]:
         for name in reversed(names or tuple(StackSettings.model_fields)):
             field = StackSettings.model_fields[name]
             help_text = f"{field.description} [env {variable_of(name)}; default {field.default}]"
-            command = click.option(flag_of(name), name, default=None, help=help_text)(command)
+            metavar = metavar_of(field)
+            command = click.option(flag_of(name), name, default=None, metavar=metavar, help=help_text)(command)
         return command
 
     return decorate

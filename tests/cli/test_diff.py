@@ -53,7 +53,7 @@ class World:
         location = PackageLocation("", "web", workspace)
         content: Files = {name: File(data) for name, data in files.items()}
         await self.store.create_draft(Remote(url), "main", location, content, task=TaskType.INIT, create_branch=True)
-        return await self._object(workspace, **status)
+        return await self.object_of(workspace, **status)
 
     async def published(self, url: str, workspace: str, files: Mapping[str, bytes]) -> str:
         name = await self.draft(url, workspace, files)
@@ -61,7 +61,7 @@ class World:
         await self._status(name, revision=state.revision)
         return name
 
-    async def _object(self, workspace: str, **status: Any) -> str:
+    async def object_of(self, workspace: str, **status: Any) -> str:
         name = f"blueprints.web.{workspace}"
         body = {
             "apiVersion": "porch.kpt.dev/v1alpha2",
@@ -191,7 +191,7 @@ async def test_credentials_come_from_the_repositorys_secret(world: World, privat
         create_branch=True,
     )
     await world.register("blueprints", private_repository.url, secretRef={"name": "blueprints-auth"})
-    name = await world._object("v1")
+    name = await world.object_of("v1")
     code, _, told = await world.run(name, name)
     assert (code, "Secret 'blueprints-auth'" in told) == (2, True)
     secret = {
@@ -213,7 +213,7 @@ async def test_trouble_is_no_difference(world: World, git_repository: GitReposit
     code, _, told = await world.run("blueprints.web.v1")
     assert (code, "there is no PackageRevision 'blueprints.web.v1'" in told) == (2, True)
     await world.register("blueprints", git_repository.url)
-    name = await world._object("v1")
+    name = await world.object_of("v1")
     code, _, told = await world.run(name, name)
     assert (code, f"{name} has no content yet" in told) == (2, True)
     await world.draft(git_repository.url, "v2", ONE)

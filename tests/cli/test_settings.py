@@ -12,6 +12,14 @@ from cli.watcher import webhook_options
 COMMANDS = ["worker", "watcher", "function-runner", "content-api"]
 
 
+def test_help_says_what_a_value_is() -> None:
+    told = CliRunner().invoke(main, ["worker", "--help"], terminal_width=200).output
+    for flag in ("--render-slots INTEGER", "--git-timeout FLOAT", "--git-cache-dir PATH", "--kubeconfig PATH"):
+        assert flag in told
+    assert "--annotated-repositories-only [true|false]" in told
+    assert "--log-level [DEBUG|INFO|WARNING|ERROR]" in told
+
+
 def test_everything_has_a_default() -> None:
     settings = load_settings()
     assert settings.temporal_address == "127.0.0.1:7233"

@@ -15,6 +15,7 @@ from kube.resources import PACKAGEREVISIONS
 from tests.content.direct import ADMIN, Direct, running_direct
 from tests.content.world import FILES, KPTFILE, Packages
 from tests.servers.control_plane import ControlPlane
+from tests.servers.waiting import eventually
 
 TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 
@@ -157,7 +158,7 @@ async def test_more_watches_than_allowed_have_to_wait(packages: Packages, kube: 
             async with watching(direct) as events:
                 return await events.next()
 
-        kind, obj = await _until_free(again)
+        kind, obj = await eventually(again, what="a watch becomes free")
         assert (kind, obj["metadata"]["name"]) == ("ADDED", name), "the one whose client went away makes room"
 
 
@@ -188,14 +189,3 @@ async def test_kubectl_watches(packages: Packages, control_plane: ControlPlane) 
         process.terminate()
         await process.communicate()
     assert first == second == f"packagerevisionresources.porch.kpt.dev/{name}\n".encode()
-
-
-async def _until_free(ask: Any) -> Any:
-    for _ in range(200):
-        try:
-            return await ask()
-        except AssertionError as error:
-            if "too many watches" not in str(error):
-                raise
-            await asyncio.sleep(0.02)
-    raise AssertionError("no watch became free")

@@ -11,18 +11,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from kube.certificates import SIGNS_CERTIFICATES
+
 _DAY = dt.timedelta(days=1)
-_SIGNS = x509.KeyUsage(
-    digital_signature=False,
-    key_cert_sign=True,
-    crl_sign=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    encipher_only=False,
-    decipher_only=False,
-)
 
 
 @dataclass(frozen=True)
@@ -44,7 +35,7 @@ class Authority:
         signer = parent or self
         builder = signer._builder(self._name, self._key, _DAY)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        certificate = builder.add_extension(_SIGNS, critical=True).sign(signer._key, hashes.SHA256())
+        certificate = builder.add_extension(SIGNS_CERTIFICATES, critical=True).sign(signer._key, hashes.SHA256())
         self._chain: list[x509.Certificate] = [certificate, *(parent._chain if parent else [])]
 
     @property
