@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from functions.builtin.patterns import Pattern, PatternError, compiled
 from functions.builtin.sdk import scalar_text
 from kpt.yaml_nodes import Value
 from kpt.yaml_scalars import resolve_plain
@@ -173,8 +174,8 @@ def _field_of(value: Value, field: str) -> Value:
     return MISSING if value is MISSING or isinstance(value, dict | list) else scalar_text(value)
 
 
-def _pattern(wanted: str) -> re.Pattern[str]:
+def _pattern(wanted: str) -> Pattern:
     try:
-        return re.compile(wanted)
-    except re.error:
-        return re.compile(re.escape(wanted))
+        return compiled(wanted)
+    except PatternError:
+        return compiled(re.escape(wanted))

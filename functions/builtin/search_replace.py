@@ -6,6 +6,7 @@ from functools import cache
 from itertools import product
 
 from functions.builtin.line_comments import Field, Path, assign, comment_of, fields, put_comments, shown, takes_comments
+from functions.builtin.patterns import Pattern, PatternError, compiled
 from functions.builtin.sdk import Call, FunctionError, Item, quoted, strings
 from kpt.krm import map_of
 from kpt.yaml_nodes import ScalarNode, Value
@@ -23,7 +24,7 @@ class _Search:
 
     by_value: str
     by_file_path: str
-    by_value_regex: re.Pattern[str] | None
+    by_value_regex: Pattern | None
     by_path: str
     put_value: str
     put_comment: str
@@ -55,7 +56,7 @@ class _Search:
         if self.by_value_regex is None:
             return pattern
         found = self.by_value_regex.search(value)
-        for index, text in enumerate(found.groups(default="") if found else (), 1):
+        for index, text in enumerate(found.groups if found else (), 1):
             pattern = pattern.replace(f"${{{index}}}", text)
         if _GROUP.search(pattern):
             raise FunctionError("unable to resolve capture groups")
@@ -68,7 +69,7 @@ def run(call: Call) -> None:
         search = _read_config(call.config)
         is_wanted = _glob(search.by_file_path) if search.by_file_path else None
         for item in call.items:
-            if is_wanted is None or is_wanted.fullmatch(item.path):
+            if is_wanted is None or is_wanted.search(item.path):
                 _Searcher(call, item, search).run()
     except FunctionError as error:
         call.results.clear()
@@ -96,11 +97,11 @@ def _read_config(config: Value) -> _Search:
     )
 
 
-def _compiled(text: str) -> re.Pattern[str]:
+def _compiled(text: str) -> Pattern:
     try:
-        return re.compile(text)
-    except re.error as error:
-        raise FunctionError(f"error parsing regexp {text!r}: {error}") from None
+        return compiled(text)
+    except PatternError as error:
+        raise FunctionError(str(error)) from None
 
 
 class _Searcher:
@@ -200,7 +201,7 @@ def _element_matches(name: str, pattern: str) -> bool:
 
 
 @cache
-def _glob(pattern: str) -> re.Pattern[str]:
+def _glob(pattern: str) -> Pattern:
     """A path pattern with `*`, `**`, `?`, `[a-z]` and `{a,b}` as a regular expression."""
     text, depth, place = "", 0, 0
     while place < len(pattern):
@@ -213,8 +214,8 @@ def _glob(pattern: str) -> re.Pattern[str]:
             depth -= 1
         text += _translated(kind, inside_choice=depth > 0)
     try:
-        return re.compile(text)
-    except re.error:
+        return Pattern(rf"(?s)\A(?:{text})\z")
+    except PatternError:
         raise FunctionError(f"syntax error in pattern `{pattern}` of by-file-path") from None
 
 

@@ -10,10 +10,10 @@ import hashlib
 import io
 import json
 import math
-import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from functions.builtin.patterns import compiled
 from kpt.krm import text_of
 from kpt.yaml_nodes import Value
 from kpt.yaml_text import dump, load
@@ -87,26 +87,27 @@ def _digest(algorithm: str) -> Callable[[str], str]:
 
 
 def _search(pattern: str, string: str, flags: int = 0) -> list[int] | None:  # noqa: ARG001 - as in Starlib
-    found = re.search(pattern, string)
-    return list(found.span()) if found else None
+    found = compiled(pattern).search(string)
+    return list(found.span) if found else None
 
 
 def _match(pattern: str, string: str, flags: int = 0) -> list[list[str]]:  # noqa: ARG001
-    return [[found[0], *found.groups(default="")] for found in re.finditer(pattern, string)]
+    return [[found.text, *found.groups] for found in compiled(pattern).matches(string)]
 
 
 def _findall(pattern: str, string: str, flags: int = 0) -> list[str]:  # noqa: ARG001
-    return [found[0] for found in re.finditer(pattern, string)]
+    return [found.text for found in compiled(pattern).matches(string)]
 
 
 def _split(pattern: str, string: str, maxsplit: int = 0, flags: int = 0) -> list[str]:  # noqa: ARG001
-    ends = [found.span() for found in re.finditer(pattern, string)][: maxsplit - 1 if maxsplit > 0 else None]
+    found = [match.span for match in compiled(pattern).matches(string)]
+    ends = found[: maxsplit - 1 if maxsplit > 0 else None]
     starts = [0, *(end for _, end in ends)]
     return [string[start:end] for start, end in zip(starts, [*(start for start, _ in ends), len(string)], strict=True)]
 
 
 def _sub(pattern: str, repl: str, string: str, count: int = 0, flags: int = 0) -> str:  # noqa: ARG001
-    return re.sub(pattern, re.sub(r"\$\{?(\w+)\}?", r"\\g<\1>", repl), string, count=count)
+    return compiled(pattern).replaced(string, repl, count)
 
 
 _MATH: dict[str, Callable[..., Value]] = {

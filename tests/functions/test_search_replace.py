@@ -98,7 +98,7 @@ def test_files_are_chosen_by_pattern(pattern: str, found: int) -> None:
         ({"by": "x"}, 'invalid matcher "by", must be one of ["by-value" "by-file-path"'),
         ({"by-value": "x", "by-value-regex": "x"}, 'only one of ["by-value", "by-value-regex"] can be provided'),
         ({"by-value-regex": "ngin(x)", "put-value": "${2}"}, "unable to resolve capture groups"),
-        ({"by-value-regex": "("}, "error parsing regexp '('"),
+        ({"by-value-regex": "("}, "error parsing regexp: missing closing ): `(`"),
         ({"by-path": "kind.x", "put-value": "y"}, "`x` cannot be set in Deployment web: it is no field of a mapping"),
         ({"by-file-path": "{a", "by-value": "x"}, "syntax error in pattern `{a` of by-file-path"),
     ],

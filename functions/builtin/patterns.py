@@ -1,0 +1,119 @@
+"""Regular expressions that users write, as the catalog's functions understand them: RE2's, in linear time."""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+import re2
+
+_OPTIONS = re2.Options()
+_OPTIONS.log_errors = False
+_OPTIONS.max_mem = 8 << 20
+
+# What RE2 says in C++, and what it says in Go, which is what users of the catalog know.
+_SAID_IN_GO = {
+    "missing ]": "missing closing ]",
+    "missing )": "missing closing )",
+    "no argument for repetition operator": "missing argument to repetition operator",
+    "bad repetition operator": "invalid nested repetition operator",
+    "invalid perl operator": "invalid or unsupported Perl syntax",
+    "invalid repetition size": "invalid repeat count",
+    "invalid named capture group": "invalid named capture",
+    "trailing \\": "trailing backslash at end of expression",
+}
+_INDEX = re.compile(r"[0-9]{1,4}")
+_REFERENCE = re.compile(r"\$(?:\$|(?P<plain>\w+)|\{(?P<braced>\w+)\})", re.ASCII)
+
+
+class PatternError(ValueError):
+    """A text is no regular expression; the message says why."""
+
+
+class Match:
+    """A place in a text where a pattern matches.
+
+    Attributes:
+        span: where it begins and ends, in characters.
+        text: what is there.
+        groups: what its groups stand for; those that take no part are empty.
+    """
+
+    def __init__(self, span: tuple[int, int], text: str, groups: Sequence[str], names: dict[str, int]) -> None:
+        self.span = span
+        self.text = text
+        self.groups = groups
+        self._names = names
+
+    def expanded(self, template: str) -> str:
+        """A replacement with `$1`, `${1}`, `$name` and `${name}` filled in; `$$` is a dollar sign.
+
+        As in Go, a name is as long as can be (`$1x` is the group `1x`), and a group that does not exist is empty.
+        """
+        return _REFERENCE.sub(lambda found: self._referred(found["plain"] or found["braced"]), template)
+
+    def _referred(self, name: str | None) -> str:
+        if name is None:
+            return "$"
+        index = int(name) if _INDEX.fullmatch(name) else self._names.get(name, -1)
+        return self.text if index == 0 else self.groups[index - 1] if 0 < index <= len(self.groups) else ""
+
+
+class Pattern:
+    """A regular expression."""
+
+    def __init__(self, text: str) -> None:
+        """Read it.
+
+        Raises:
+            PatternError: it is none, or is too large.
+        """
+        try:
+            self._compiled = re2.compile(text, _OPTIONS)
+        except re2.error as error:
+            raise PatternError(f"error parsing regexp: {_in_go(error)}") from None
+
+    def search(self, text: str) -> Match | None:
+        """The first match."""
+        return next(self.matches(text), None)
+
+    def matches(self, text: str) -> Iterator[Match]:
+        """All matches that do not overlap, from left to right; as in Go, an empty one does not follow on another."""
+        names, end = self._compiled.groupindex, -1
+        for found in self._compiled.finditer(text):
+            if found.span() != (end, end):
+                yield Match(found.span(), found.group(), found.groups(default=""), names)
+            end = found.end()
+
+    def replaced(self, text: str, template: str, count: int = 0) -> str:
+        """The text with matches replaced; see `Match.expanded`.
+
+        Args:
+            text: what to look through.
+            template: what is put for each match.
+            count: matches to replace at most; 0 for all.
+        """
+        parts, done = [], 0
+        for number, found in enumerate(self.matches(text), 1):
+            parts += [text[done : found.span[0]], found.expanded(template)]
+            done = found.span[1]
+            if number == count:
+                break
+        return "".join([*parts, text[done:]])
+
+
+@cache
+def compiled(text: str) -> Pattern:
+    """The pattern of a text, read once.
+
+    Raises:
+        PatternError: it is none.
+    """
+    return Pattern(text)
+
+
+def _in_go(error: re2.error) -> str:
+    """RE2's message in Go's words: `missing closing ): `(a``."""
+    said = error.args[0] if error.args else "unknown"
+    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    problem, _, place = text.partition(": ")
+    return f"{_SAID_IN_GO.get(problem, problem)}: `{place}`"
