@@ -138,6 +138,19 @@ class Settings(BaseSettings):
     function_config_namespace: str = Field(
         "", description="Kubernetes namespace whose FunctionConfigs the function runner follows; unset means none"
     )
+    wrapper_server_image: str = Field(
+        "",
+        validation_alias=AliasChoices("WRAPPER_SERVER_IMAGE", "wrapper_server_image"),
+        description="image with the server that runs functions in pods, such as Porch's; unset means no pods",
+    )
+    pod_namespace: str = Field("porch-fn-system", min_length=1, description="Kubernetes namespace of functions' pods")
+    pod_ttl: float = Field(1800.0, ge=1, description="seconds an unused pod of a function is kept")
+    pod_start_timeout: float = Field(60.0, gt=0, description="seconds a call waits for a pod of its function")
+    max_parallel_pods_per_function: int = Field(2, ge=1, le=1000, description="pods of one function at once")
+    max_waitlist_length: int = Field(1, ge=1, le=1000, description="calls in one pod before its function gets another")
+    warm_up_pod_cache: bool = Field(
+        default=True, description="whether the tags that FunctionConfigs list get a pod ahead of the first use"
+    )
     metrics_address: Address = Field("", description="host:port for Prometheus metrics at /metrics; unset means none")
     webhook_address: Address = Field(
         "",

@@ -17,6 +17,13 @@ from cli.settings import load_settings, settings_options
     "default_image_prefix",
     "functions_dir",
     "function_config_namespace",
+    "wrapper_server_image",
+    "pod_namespace",
+    "pod_ttl",
+    "pod_start_timeout",
+    "max_parallel_pods_per_function",
+    "max_waitlist_length",
+    "warm_up_pod_cache",
     "kubeconfig",
     "function_runner_tls_cert",
     "function_runner_tls_key",
@@ -28,7 +35,7 @@ def function_runner(**flags: Any) -> None:  # noqa: ANN401 - the values of any s
     """Evaluate KRM functions over gRPC (evaluator.FunctionEvaluator).
 
     Builtin functions need nothing else. Executables in the functions folder run for the images that FunctionConfigs
-    name, which are followed live in one namespace.
+    name, which are followed live in one namespace. With a wrapper server image, all other images run in pods.
     """
     settings = load_settings(flags)
     from cli.runner.process import run_function_runner  # noqa: PLC0415 - help and bad settings must not wait

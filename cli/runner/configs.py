@@ -29,13 +29,25 @@ class ConfigFollower:
         configs: FunctionConfigs,
         executables: ExecutableRuntime | None,
         state: WatchState,
+        *,
+        runs_pods: bool = False,
     ) -> None:
-        """Take the client, the namespace, the table, what runs executables, and who is told how the watch stands."""
+        """Prepare.
+
+        Args:
+            client: of the API server.
+            namespace: of the FunctionConfigs.
+            configs: the table.
+            executables: what runs executables; None if nothing does.
+            state: is told how the watch stands.
+            runs_pods: whether functions run in pods.
+        """
         self._client = client
         self._namespace = namespace
         self._configs = configs
         self._executables = executables
         self._state = state
+        self._runs_pods = runs_pods
         self._unlisted: set[ConfigKey] = set()
         configs.complete = False
 
@@ -83,7 +95,8 @@ class ConfigFollower:
                 f" those there are: {', '.join(sorted(BUILTINS))}"
             )
         if spec.binary_executor is None:
-            return ""
+            only_pods = spec.go_executor is None and not self._runs_pods
+            return "podExecutor: the function runner starts no pods: set WRAPPER_SERVER_IMAGE" if only_pods else ""
         if self._executables is None:
             return "binaryExecutor: the function runner has no folder of executables: set PORCHFLOW_FUNCTIONS_DIR"
         problem = self._executables.problem(spec.binary_executor.path)

@@ -1,24 +1,35 @@
-"""The function runner as a process: its settings, the FunctionConfigs it follows, its metrics."""
+"""The function runner as a process: its settings, the FunctionConfigs it follows, its pods, its metrics."""
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from cli.runner.configs import ConfigFollower
+from cli.runner.pods import KubeCluster, PodFollower
 from cli.settings import Settings, SettingsError
 from functions.configs import FunctionConfigs
+from functions.evaluators import FunctionRuntime
 from functions.executable import ExecutableRuntime
 from functions.metrics import RunnerMetrics
+from functions.pods.images import ImageLookup
+from functions.pods.limits import PodSettings
+from functions.pods.metrics import PodMetrics
+from functions.pods.pool import PodPool
+from functions.pods.runtime import PodRuntime
 from functions.server import serve
 from functions.tls import CertificateError, Identity
 from kube.client import KubeClient
 from kube.watching import WatchState
 
 logger = logging.getLogger(__name__)
+
+_COLLECT_SECONDS = 15.0
+"""Between two looks at which pods nobody uses any more."""
 
 
 async def run_function_runner(settings: Settings) -> None:
@@ -27,12 +38,20 @@ async def run_function_runner(settings: Settings) -> None:
     Raises:
         SettingsError: a certificate or the folder of executables cannot be used.
     """
-    configs, metrics = FunctionConfigs(settings.default_image_prefix), RunnerMetrics()
+    configs, metrics, stop = FunctionConfigs(settings.default_image_prefix), RunnerMetrics(), asyncio.Event()
     executables = _executables(settings, configs)
+    runtimes: list[FunctionRuntime] = [executables] if executables else []
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(_serve_metrics(settings.metrics_address, metrics))
-        if settings.function_config_namespace:
-            await stack.enter_async_context(_following(settings, configs, executables))
+        if settings.function_config_namespace or settings.wrapper_server_image:
+            client = await stack.enter_async_context(
+                await KubeClient.connect(settings.kubeconfig, user_agent="porchflow-function-runner")
+            )
+            if settings.function_config_namespace:
+                follower = _config_follower(settings, client, configs, executables)
+                await stack.enter_async_context(_beside(stop, follower.run()))
+            if settings.wrapper_server_image:
+                runtimes.append(await stack.enter_async_context(_pods(settings, client, configs, metrics, stop)))
         try:
             await serve(
                 settings.function_runner_listen,
@@ -41,9 +60,10 @@ async def run_function_runner(settings: Settings) -> None:
                 time_limit=settings.function_timeout,
                 default_image_prefix=settings.default_image_prefix,
                 configs=configs,
-                runtimes=[executables] if executables else [],
+                runtimes=runtimes,
                 identity=_identity(settings),
                 metrics=metrics,
+                stop=stop,
             )
         except CertificateError as error:
             raise SettingsError(str(error)) from None
@@ -69,21 +89,54 @@ def _identity(settings: Settings) -> Identity:
         raise SettingsError(f"the function runner's TLS: {error}") from None
 
 
-@contextlib.asynccontextmanager
-async def _following(
-    settings: Settings, configs: FunctionConfigs, executables: ExecutableRuntime | None
-) -> AsyncIterator[None]:
-    """Follow the FunctionConfigs while the context is open."""
+def _config_follower(
+    settings: Settings, client: KubeClient, configs: FunctionConfigs, executables: ExecutableRuntime | None
+) -> ConfigFollower:
     namespace = settings.function_config_namespace
-    async with await KubeClient.connect(settings.kubeconfig, user_agent="porchflow-function-runner") as client:
-        state = WatchState(f"FunctionConfigs in {namespace}")
-        follower = asyncio.create_task(ConfigFollower(client, namespace, configs, executables, state).run())
-        try:
-            yield
-        finally:
-            follower.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await follower
+    state = WatchState(f"FunctionConfigs in {namespace}")
+    runs_pods = bool(settings.wrapper_server_image)
+    return ConfigFollower(client, namespace, configs, executables, state, runs_pods=runs_pods)
+
+
+@contextlib.asynccontextmanager
+async def _pods(
+    settings: Settings, client: KubeClient, configs: FunctionConfigs, metrics: RunnerMetrics, stop: asyncio.Event
+) -> AsyncIterator[PodRuntime]:
+    """Run functions in pods while the context is open."""
+    pod_settings = PodSettings(
+        wrapper_image=settings.wrapper_server_image,
+        time_to_live=settings.pod_ttl,
+        max_pods=settings.max_parallel_pods_per_function,
+        max_queue=settings.max_waitlist_length,
+        max_message_size=settings.max_grpc_message_size,
+        start_timeout=settings.pod_start_timeout,
+        warm=settings.warm_up_pod_cache,
+        default_image_prefix=settings.default_image_prefix,
+    )
+    namespace = settings.pod_namespace
+    pod_metrics = PodMetrics(metrics.registry, metrics.name)
+    async with (
+        _images(settings) as images,
+        PodPool(KubeCluster(client, namespace), images, configs, pod_settings, metrics=pod_metrics) as pool,
+        _beside(stop, PodFollower(client, namespace, pool).run(), pool.run(_COLLECT_SECONDS)),
+    ):
+        yield PodRuntime(pool, configs)
+
+
+@contextlib.asynccontextmanager
+async def _beside(stop: asyncio.Event, *work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do work that never ends while the context is open; if it fails, the runner stops and says why."""
+    tasks = [asyncio.create_task(each) for each in work]
+    for task in tasks:
+        task.add_done_callback(lambda _: stop.set())
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if ended is not None and not isinstance(ended, asyncio.CancelledError):
+                raise ended
 
 
 @contextlib.asynccontextmanager

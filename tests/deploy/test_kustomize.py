@@ -10,12 +10,14 @@ import yaml
 
 from cli.main import main
 from cli.settings import Settings, load_settings, variable_of
+from functions.pods.template import IMAGE_LABEL, OWNED_LABEL, OWNER, PORT
 from tests.kubectl import Kubectl, KubectlError
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BASE, MANY_WORKERS = DEPLOY, DEPLOY / "overlays" / "many-workers"
 BESIDE_PORCH = DEPLOY / "overlays" / "beside-porch"
 WEBHOOKS = DEPLOY / "overlays" / "webhooks"
+FUNCTION_PODS = DEPLOY / "overlays" / "function-pods"
 CERT_MANAGER = DEPLOY / "overlays" / "cert-manager"
 
 Manifest = dict[str, Any]
@@ -59,7 +61,9 @@ def applied(kubectl: Kubectl, built: Built) -> Built:
 
 class TestServer:
     @pytest.mark.usefixtures("applied")
-    @pytest.mark.parametrize("folder", [BASE, MANY_WORKERS, WEBHOOKS, BESIDE_PORCH], ids=lambda folder: folder.name)
+    @pytest.mark.parametrize(
+        "folder", [BASE, MANY_WORKERS, WEBHOOKS, BESIDE_PORCH, FUNCTION_PODS], ids=lambda folder: folder.name
+    )
     @pytest.mark.parametrize("side", [["--server-side", "--force-conflicts"], []], ids=["server", "client"])
     def test_everything_is_accepted(self, kubectl: Kubectl, folder: Path, side: list[str]) -> None:
         told = kubectl("apply", "-k", str(folder), *side, "--validate=strict", "--dry-run=server")
@@ -400,6 +404,40 @@ class TestWebhooks:
         assert set(variables) <= {variable_of(name, field) for name, field in Settings.model_fields.items()}
         theirs, ours = ({_identity(one) for one in each.manifests} for each in (webhooks, built))
         assert {name for _, _, name in theirs ^ ours} == {"porchflow-webhooks"}
+
+
+class TestFunctionPods:
+    def test_the_runner_may_do_more_and_nothing_else_changes(self, kubectl: Kubectl, built: Built) -> None:
+        overlay = Built(kubectl("kustomize", str(FUNCTION_PODS)))
+        pods, template = "pods", "podtemplates:base-pod-template"
+        more = {pods: "get list watch create patch delete", template: "list watch", "podtemplates": "create"}
+        assert _granted(overlay, "porchflow-function-runner") - _granted(built, "porchflow-function-runner") == {
+            (("--namespace=porch-fn-system", target), verb) for target, verbs in more.items() for verb in verbs.split()
+        }
+        for name in ("porchflow-worker", "porchflow-watcher", "porchflow-content-api"):
+            assert overlay.pods[name] == built.pods[name]
+            assert _granted(overlay, name) == _granted(built, name)
+        theirs, ours = ({_identity(one) for one in each.manifests} for each in (overlay, built))
+        assert {name for _, _, name in theirs ^ ours} == {"porchflow-function-pods"}
+
+    def test_its_settings_are_known(self, kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch) -> None:
+        overlay = Built(kubectl("kustomize", str(FUNCTION_PODS)))
+        for name, value in overlay.environment(overlay.pods["porchflow-function-runner"]).items():
+            monkeypatch.setenv(name, value)
+        settings = load_settings()
+        assert settings.wrapper_server_image
+        assert settings.pod_namespace == settings.function_config_namespace == "porch-fn-system"
+
+    def test_only_the_runner_reaches_the_pods(self, kubectl: Kubectl) -> None:
+        overlay = Built(kubectl("kustomize", str(FUNCTION_PODS)))
+        policy = overlay.of("NetworkPolicy")["porchflow-function-pods"]["spec"]
+        assert policy["podSelector"]["matchLabels"] == {OWNED_LABEL: OWNER}
+        assert [each["key"] for each in policy["podSelector"]["matchExpressions"]] == [IMAGE_LABEL]
+        [rule] = policy["ingress"]
+        assert rule["ports"] == [{"port": PORT}]
+        [peer] = rule["from"]
+        runner = overlay.pods["porchflow-function-runner"]["metadata"]["labels"]
+        assert peer["podSelector"]["matchLabels"].items() <= runner.items()
 
 
 class TestBesidePorch:
