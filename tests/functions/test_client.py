@@ -88,7 +88,7 @@ async def test_a_runner_that_is_pinged_too_often_is_pinged_less(
     wrapper_binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Porch's runner and its wrapper server are gRPC servers of the same making."""
-    monkeypatch.setattr("functions.client._PING_MS", 100)
+    monkeypatch.setattr("functions.client._PING_MS", 30)
     script, go = tmp_path / "function", tmp_path / "go"
     script.write_text(f"#!/bin/sh\ncat > {tmp_path}/in\nwhile [ ! -e {go} ]; do sleep 0.05; done\ncat {tmp_path}/in\n")
     script.chmod(0o755)
