@@ -151,6 +151,19 @@ class Settings(BaseSettings):
     warm_up_pod_cache: bool = Field(
         default=True, description="whether the tags that FunctionConfigs list get a pod ahead of the first use"
     )
+    registry_credentials: Path | None = Field(
+        None,
+        description="Docker's config.json with credentials of registries; read for every look-up; unset means none",
+    )
+    registry_ca: Path | None = Field(None, description="PEM file with CAs of registries, beside the system's")
+    insecure_registries: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="registries that speak plain HTTP, with their port, separated by commas"
+    )
+    image_platform: str = Field(
+        "",
+        pattern=r"^(\w+/\w+)?$",
+        description="platform of the nodes that run functions' pods, such as linux/amd64; unset means the runner's own",
+    )
     metrics_address: Address = Field("", description="host:port for Prometheus metrics at /metrics; unset means none")
     webhook_address: Address = Field(
         "",
@@ -190,7 +203,7 @@ class Settings(BaseSettings):
     health_address: Address = Field("", description="host:port for /healthz and /readyz; unset means none")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
 
-    @field_validator("namespaces", "queues", mode="before")
+    @field_validator("namespaces", "queues", "insecure_registries", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -16,11 +16,13 @@ from functions.configs import FunctionConfigs
 from functions.evaluators import FunctionRuntime
 from functions.executable import ExecutableRuntime
 from functions.metrics import RunnerMetrics
-from functions.pods.images import ImageLookup
 from functions.pods.limits import PodSettings
 from functions.pods.metrics import PodMetrics
 from functions.pods.pool import PodPool
 from functions.pods.runtime import PodRuntime
+from functions.registry.credentials import DockerConfig
+from functions.registry.lookup import RegistryLookup, own_platform
+from functions.registry.session import RegistrySession
 from functions.server import serve
 from functions.tls import CertificateError, Identity
 from kube.client import KubeClient
@@ -37,6 +39,7 @@ async def run_function_runner(settings: Settings) -> None:
 
     Raises:
         SettingsError: a certificate or the folder of executables cannot be used.
+        KubeConfigError: there are no credentials for the API server where it is needed.
     """
     configs, metrics, stop = FunctionConfigs(settings.default_image_prefix), RunnerMetrics(), asyncio.Event()
     executables = _executables(settings, configs)
@@ -116,11 +119,32 @@ async def _pods(
     namespace = settings.pod_namespace
     pod_metrics = PodMetrics(metrics.registry, metrics.name)
     async with (
-        _images(settings) as images,
-        PodPool(KubeCluster(client, namespace), images, configs, pod_settings, metrics=pod_metrics) as pool,
+        _registries(settings) as registries,
+        PodPool(
+            KubeCluster(client, namespace), _images(settings, registries), configs, pod_settings, metrics=pod_metrics
+        ) as pool,
         _beside(stop, PodFollower(client, namespace, pool).run(), pool.run(_COLLECT_SECONDS)),
     ):
         yield PodRuntime(pool, configs)
+
+
+def _registries(settings: Settings) -> RegistrySession:
+    try:
+        return RegistrySession(
+            DockerConfig(settings.registry_credentials),
+            ca_bundle=settings.registry_ca,
+            insecure=settings.insecure_registries,
+        )
+    except OSError as error:
+        # Errors of TLS are such too.
+        why = error.strerror or str(error)
+        raise SettingsError(
+            f"PORCHFLOW_REGISTRY_CA (--registry-ca): cannot use {settings.registry_ca}: {why}"
+        ) from None
+
+
+def _images(settings: Settings, registries: RegistrySession) -> RegistryLookup:
+    return RegistryLookup(registries, platform=settings.image_platform or own_platform())
 
 
 @contextlib.asynccontextmanager

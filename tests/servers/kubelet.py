@@ -171,6 +171,7 @@ class Kubelet:
     """Runs the pods of one namespace while its context is open.
 
     Attributes:
+        namespace: of the pods.
         pods: those there are, by name.
         started: images of all pods that were ever seen, in order.
         problems: reason and message for images that cannot be pulled or run.
@@ -190,7 +191,7 @@ class Kubelet:
         self.most = 0
         self.wrapper = wrapper
         self._client = client
-        self._namespace = namespace
+        self.namespace = namespace
         self._tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -223,18 +224,18 @@ class Kubelet:
         binding = Resource("", "v1", f"pods/{pod.name}/binding", "Binding")
         body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod.name}}
         body["target"] = {"apiVersion": "v1", "kind": "Node", "name": "node"}  # type: ignore[assignment]
-        await self._client.create(binding, body, namespace=self._namespace)
+        await self._client.create(binding, body, namespace=self.namespace)
 
     async def write(self, name: str, status: dict[str, Any]) -> None:
-        await self._client.merge_patch(PODS, self._namespace, name, {"status": status}, subresource="status")
+        await self._client.merge_patch(PODS, self.namespace, name, {"status": status}, subresource="status")
 
     async def remove(self, name: str) -> None:
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
-        request = Request("DELETE", PODS, PODS.path(self._namespace, name), name=name, body=body)
+        request = Request("DELETE", PODS, PODS.path(self.namespace, name), name=name, body=body)
         await self._client._transport.request(request)
 
     async def _follow(self) -> None:
-        events = watch_objects(self._client, PODS, self._namespace)
+        events = watch_objects(self._client, PODS, self.namespace)
         async with contextlib.aclosing(events):
             async for event in events:
                 if isinstance(event, Listed | Changed):

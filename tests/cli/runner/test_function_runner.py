@@ -78,7 +78,7 @@ async def test_function_configs_are_followed_live(
     async with runner(*flags, "--functions-dir", tmp_path, "--metrics-address", metrics) as (evaluate, _):
         answer = await eventually(lambda: _evaluated(evaluate, "r.io/labels:v1"))
         assert b"labels:" in answer
-        assert (await _settled(kube, namespace, "labels")) == {"functionRunnerObservedGeneration": 1}
+        assert (await settled(kube, namespace, "labels")) == {"functionRunnerObservedGeneration": 1}
 
         tool = function_config(namespace, "tool", binaryExecutor={"tags": ["v1"], "path": "tool"})
         created = await kube.create(FUNCTIONCONFIGS, tool)
@@ -102,7 +102,7 @@ async def test_function_configs_are_followed_live(
         await eventually(lambda: _not_found(evaluate, "r.io/labels:v1"))
         assert created["metadata"]["name"] == "tool"
 
-        counted = await _metrics(metrics)
+        counted = await metrics_at(metrics)
         assert counted['porchflow_function_calls_total{function="labels",outcome="succeeded"}'] >= 1
         assert counted['porchflow_function_calls_total{function="tool",outcome="succeeded"}'] == 1
         assert counted['porchflow_function_calls_total{function="other",outcome="not_found"}'] >= 2
@@ -171,11 +171,11 @@ async def _at_generation(kube: KubeClient, namespace: str, name: str, generation
     return found if found.get("functionRunnerObservedGeneration") == generation else None
 
 
-async def _settled(kube: KubeClient, namespace: str, name: str) -> dict[str, Any]:
+async def settled(kube: KubeClient, namespace: str, name: str) -> dict[str, Any]:
     return await eventually(lambda: _at_generation(kube, namespace, name, 1))
 
 
-async def _metrics(address: str) -> dict[str, float]:
+async def metrics_at(address: str) -> dict[str, float]:
     async with aiohttp.ClientSession() as session, session.get(f"http://{address}/metrics") as response:
         text = await response.text()
     return {match[1]: float(match[2]) for match in re.finditer(r"^([^#\s]\S*) (\S+)$", text, re.MULTILINE)}
