@@ -359,6 +359,7 @@ class TestLostPods:
             await eventually(lambda: slow.begun() == 1)
             [name] = await cluster.names()
             await cluster.kube.delete(PODS, cluster.namespace, name)
+            await eventually(lambda: slow.begun() == 2)
             other = evaluate.call()
             await eventually(lambda: slow.begun() == 3)
             slow.go()
