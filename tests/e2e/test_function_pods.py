@@ -70,8 +70,8 @@ async def test_a_package_is_rendered_in_a_pod(
 
     # An image that is not there says so at once.
     await push(registry.image("fn/absent:v1"))
-    stalled = await runner.stalled(name, "RenderFailed")
-    assert "has no such image" in condition(stalled, "Rendered")["message"]
+    await runner.stalled(name, "RenderFailed")
+    await runner.until(name, "says why", lambda obj: "no such image" in condition(obj, "Rendered").get("message", ""))
     assert not kubelet.started
 
     pushed = await push(registry.image("fn/paint:v1"))
