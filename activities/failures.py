@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.definitions import ErrorKind
 from api.conditions import MESSAGE_LIMIT, Reason
 from api.names import RECONCILE_NOW_ANNOTATION
-from functions.errors import RunnerUnavailable
+from functions.errors import FunctionUnavailable, RegistryUnavailable, RunnerUnavailable
 from gitrepo.errors import (
     GitAuthError,
     GitCertificateError,
@@ -131,6 +131,8 @@ _TABLE = (
     _Row(PackageError, Stalled, Reason.INVALID_PACKAGE, f"mend the package that it is made from, {_AGAIN}"),
     _Row(FunctionFailed, Stalled, Reason.RENDER_FAILED),
     _Row(RunnerUnavailable, Transient, Reason.FUNCTION_RUNNER_UNAVAILABLE, f"{_WAIT}: look at the function runner"),
+    _Row(RegistryUnavailable, Transient, Reason.REGISTRY_UNAVAILABLE, f"{_WAIT}: look at the registry"),
+    _Row(FunctionUnavailable, Transient, Reason.FUNCTION_RUNNER_UNAVAILABLE, f"{_WAIT}: look at the function runner"),
     # Who runs the cluster mends these: RBAC, a token that expired, a CRD that is not installed yet. Nobody has to touch
     # the object afterwards, so it is tried until then.
     _Row(Forbidden, Transient, Reason.KUBERNETES_FORBIDDEN, f"{_WAIT}: give the worker its permissions, with deploy/"),

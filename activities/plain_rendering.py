@@ -12,6 +12,7 @@ from kpt.errors import PackageError
 from kpt.evaluation import Evaluation
 from kpt.files import KPTFILE, decode
 from kpt.hydrate import render
+from kpt.images import ImageResolver
 from kpt.kptfile import parse
 
 _MOST_BYTES = 256 * 1024
@@ -37,7 +38,7 @@ async def render_plain(git: GitStore, content: Files | Edit) -> tuple[Files | Ed
         return content, None
     texts = await read(git, content, resources)
     try:
-        outcome = await render(texts, _no_functions, default_image_prefix="")
+        outcome = await render(texts, _no_functions, images=ImageResolver(""))
     except _NeedsFunctionsError:
         return content, None
     if not outcome.ok:

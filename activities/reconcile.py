@@ -22,7 +22,8 @@ from activities.source_content import SourceContent
 from activities.suspend import SuspendPhase
 from activities.upstreams import Upstreams
 from gitrepo.packages import GitStore
-from kpt.evaluation import Evaluator
+from kpt.evaluation import Evaluator, TagSource
+from kpt.images import ImageResolver
 from kube.client import KubeClient
 from kube.events import EventRecorder
 
@@ -38,11 +39,13 @@ class PhaseActivities(ReconcileActivities):
         evaluator: Evaluator,
         events: EventRecorder,
         default_image_prefix: str,
+        tags: TagSource | None = None,
         annotated_only: bool = False,
     ) -> None:
         """Take the clients; closing them is the caller's.
 
-        With `annotated_only`, Repositories without the annotation of v1alpha2 are left to the Porch that runs besides.
+        Without `tags` no constraint on a function's version can be resolved. With `annotated_only`, Repositories
+        without the annotation of v1alpha2 are left to the Porch that runs besides.
         """
         repositories = Repositories(kube, annotated_only=annotated_only)
         reporter = StatusReporter(kube, events)
@@ -70,7 +73,7 @@ class PhaseActivities(ReconcileActivities):
             reporter=reporter,
             report=rendered,
             proposals=proposals,
-            default_image_prefix=default_image_prefix,
+            images=ImageResolver(default_image_prefix, tags),
         )
         self._lifecycle = LifecyclePhase(git, reporter, latest, approvals, proposals)
         self._suspend = SuspendPhase(kube, reporter)

@@ -23,6 +23,7 @@ from gitrepo.packages import GitStore
 from gitrepo.snapshots import Snapshot
 from kpt.evaluation import Evaluator
 from kpt.hydrate import RenderOutcome, render
+from kpt.images import ImageResolver
 from kube.errors import KubeError
 
 _SHOW_AFTER_SECONDS = 1.0
@@ -48,7 +49,7 @@ class RenderPhase:
         reporter: StatusReporter,
         report: RenderedReport,
         proposals: Proposals,
-        default_image_prefix: str,
+        images: ImageResolver,
     ) -> None:
         """Take what the phase works with."""
         self._git = git
@@ -56,7 +57,7 @@ class RenderPhase:
         self._reporter = reporter
         self._report = report
         self._proposals = proposals
-        self._default_image_prefix = default_image_prefix
+        self._images = images
 
     async def run(self, target: Target, request: PhaseInput) -> PhaseResult:
         """Render the newest content of the draft.
@@ -127,7 +128,7 @@ class RenderPhase:
     async def _render(self, target: Target, tip: str) -> _Rendered:
         remote, location = target.repository.remote, target.location
         snapshot, files = await self._read(target, tip)
-        outcome = await render(files, self._evaluator, default_image_prefix=self._default_image_prefix)
+        outcome = await render(files, self._evaluator, images=self._images)
         saves = outcome.ok or target.annotations.get(PUSH_ON_RENDER_FAILURE_ANNOTATION) == "true"
         if not saves:
             return _Rendered(tip, outcome, saved=False)

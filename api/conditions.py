@@ -78,6 +78,7 @@ class Reason(StrEnum):
     BRANCH_REWRITTEN = "BranchRewritten"
     REGISTERED_IN_PART = "RegisteredInPart"
     FUNCTION_RUNNER_UNAVAILABLE = "FunctionRunnerUnavailable"
+    REGISTRY_UNAVAILABLE = "RegistryUnavailable"
     GIT_AUTH_FAILED = "GitAuthFailed"
     GIT_REJECTED = "GitRejected"
     GIT_CONFLICT = "GitConflict"

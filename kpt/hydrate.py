@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from posixpath import normpath, relpath
 
 from kpt.errors import InvalidPackage, YamlError
-from kpt.evaluation import Evaluator, TagSource
+from kpt.evaluation import Evaluator
 from kpt.files import Files, PackageDir, check_paths, package_tree
 from kpt.function_step import FunctionCall, PipelineError, StepRunner, compute_inline
 from kpt.images import ImageResolver
@@ -43,26 +43,23 @@ class RenderOutcome:
     steps: list[Step] = field(default_factory=list)
 
 
-async def render(
-    files: Mapping[str, bytes], evaluate: Evaluator, *, default_image_prefix: str, tags: TagSource | None = None
-) -> RenderOutcome:
+async def render(files: Mapping[str, bytes], evaluate: Evaluator, *, images: ImageResolver) -> RenderOutcome:
     """Render the top-most package of a file map (`reference/kpt.md` 2).
 
     Args:
         files: content by path. Without a Kptfile nothing is rendered.
         evaluate: runs one function.
-        default_image_prefix: put before image names without a `/`.
-        tags: what constraints on the versions of functions are resolved with; None knows of no tags.
+        images: tells which image a function is.
 
     Raises:
-        Exception: whatever `evaluate` raises but FunctionFailed, and whatever `tags` raises: try again later.
+        Exception: whatever `evaluate` and `images` raise but FunctionFailed: it could not be run, try again later.
     """
     try:
         check_paths(files)
         top = package_tree(files)
         if top is None:
             return RenderOutcome(dict(files), ok=True)
-        rendering = _Rendering(files, top, evaluate, ImageResolver(default_image_prefix, tags))
+        rendering = _Rendering(files, top, evaluate, images)
         await rendering.load()
     except InvalidPackage as error:
         return _refused(files, str(error))

@@ -97,10 +97,11 @@ async def _render(settings: "Settings", folder: "Folder") -> "RenderOutcome":
     from cli.render.evaluator import open_evaluator  # noqa: PLC0415 - see above
     from functions.errors import RunnerUnavailable  # noqa: PLC0415
     from kpt.hydrate import render  # noqa: PLC0415
+    from kpt.images import ImageResolver  # noqa: PLC0415
 
     async with open_evaluator(settings) as evaluator:
         try:
-            return await render(folder.texts, evaluator, default_image_prefix=settings.default_image_prefix)
+            return await render(folder.texts, evaluator, images=ImageResolver(settings.default_image_prefix))
         except RunnerUnavailable as error:
             raise _Trouble(f"{error}; is it running, and is --function-runner-address right?") from None
 

@@ -10,7 +10,14 @@ import kpt.errors
 from activities.definitions import ErrorKind
 from activities.failures import WAITING_DELAY, PhaseError, Stalled, Superseded, Waiting, classify, to_application_error
 from api.conditions import MESSAGE_LIMIT, Reason
-from functions.errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
+from functions.errors import (
+    FunctionNotFound,
+    FunctionUnavailable,
+    ImageNotFound,
+    MessageTooLarge,
+    RegistryUnavailable,
+    RunnerUnavailable,
+)
 from gitrepo import errors as git
 from gitrepo.refs import InvalidName
 from gitrepo.trees import InvalidContent
@@ -38,6 +45,9 @@ TABLE: list[tuple[Exception, ErrorKind, str]] = [
     (FunctionFailed("image", "x"), STALLED, Reason.RENDER_FAILED),
     (FunctionNotFound("image"), STALLED, Reason.RENDER_FAILED),
     (MessageTooLarge("image", "answer"), STALLED, Reason.RENDER_FAILED),
+    (ImageNotFound("image", "x"), STALLED, Reason.RENDER_FAILED),
+    (FunctionUnavailable("image", "x"), TRANSIENT, Reason.FUNCTION_RUNNER_UNAVAILABLE),
+    (RegistryUnavailable("image", "x"), TRANSIENT, Reason.REGISTRY_UNAVAILABLE),
     (RunnerUnavailable("runner:9445", "image", "x"), TRANSIENT, Reason.FUNCTION_RUNNER_UNAVAILABLE),
     (k8s.KubeError("x"), TRANSIENT, Reason.KUBERNETES_FAILED),
     (k8s.NotFound("x"), TRANSIENT, Reason.KUBERNETES_FAILED),

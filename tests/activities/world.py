@@ -17,7 +17,7 @@ from api.conditions import Condition
 from api.intent import intent_key
 from functions.local import LocalEvaluator
 from gitrepo.packages import GitStore
-from kpt.evaluation import Evaluator
+from kpt.evaluation import Evaluator, TagSource
 from kube.client import KubeClient, Object
 from kube.events import EventRecorder
 from kube.resources import EVENTS, PACKAGEREVISIONS, REPOSITORIES
@@ -67,6 +67,8 @@ class World:
     folder: Path
     beside_porch: bool = False
     """Whether Repositories without the annotation of v1alpha2 are left to a Porch."""
+    tags: TagSource | None = None
+    """What constraints on the versions of functions are resolved with."""
 
     def activities(self, evaluator: Evaluator | None = None) -> PhaseActivities:
         return PhaseActivities(
@@ -75,6 +77,7 @@ class World:
             evaluator=evaluator or LocalEvaluator(),
             events=self.events,
             default_image_prefix="ghcr.io/kptdev/krm-functions-catalog/",
+            tags=self.tags,
             annotated_only=self.beside_porch,
         )
 

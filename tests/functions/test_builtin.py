@@ -8,6 +8,7 @@ from functions.local import LocalEvaluator
 from functions.proto.generate import stale
 from kpt.errors import FunctionFailed
 from kpt.hydrate import render
+from kpt.images import ImageResolver
 from kpt.resource_list import compose_list
 from tests.functions.lists import config, run
 
@@ -83,7 +84,7 @@ async def test_without_a_runner_only_builtins_run() -> None:
 
 async def test_a_function_that_does_not_exist_is_said_in_the_kptfile() -> None:
     kptfile = b"apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata: {name: p}\npipeline:\n  mutators: [{image: nope:v1}]\n"
-    outcome = await render({"Kptfile": kptfile}, LocalEvaluator(), default_image_prefix=CATALOG)
+    outcome = await render({"Kptfile": kptfile}, LocalEvaluator(), images=ImageResolver(CATALOG))
     assert not outcome.ok
     step = yaml.safe_load(outcome.files["Kptfile"])["status"]["renderStatus"]["mutationSteps"][0]
     assert step["executionError"].startswith(f'function "{CATALOG}/nope:v1" not found; only builtin functions run')

@@ -9,6 +9,7 @@ import yaml
 from kpt.errors import FunctionFailed
 from kpt.evaluation import Evaluation
 from kpt.hydrate import RenderOutcome, render
+from kpt.images import ImageResolver
 
 PREFIX = "example.com/fn/"
 PATH = "internal.config.kubernetes.io/path"
@@ -84,4 +85,4 @@ def config_map(name: str, **data: str) -> bytes:
 
 async def run(files: dict[str, bytes], functions: Functions) -> RenderOutcome:
     """Render with the functions."""
-    return await render(files, functions, default_image_prefix=PREFIX)
+    return await render(files, functions, images=ImageResolver(PREFIX))

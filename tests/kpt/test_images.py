@@ -85,14 +85,14 @@ async def _same(image: str, resource_list: bytes) -> Evaluation:
 
 
 async def test_a_rendering_runs_what_the_constraint_chose() -> None:
-    outcome = await render(FILES, _same, default_image_prefix="", tags=Tags("v1.2.4", "v1.2.5", "v1.3.0"))
+    outcome = await render(FILES, _same, images=ImageResolver("", Tags("v1.2.4", "v1.2.5", "v1.3.0")))
     assert outcome.ok, outcome.message
     assert [step.image for step in outcome.steps] == ["r.io/a:v1.2.5"]
 
 
 async def test_an_image_that_is_not_there_fails_the_rendering() -> None:
     tags = Tags(error=FunctionFailed("r.io/a", 'function "r.io/a" not found; the registry says no', ran=False))
-    outcome = await render(FILES, _same, default_image_prefix="", tags=tags)
+    outcome = await render(FILES, _same, images=ImageResolver("", tags))
     assert (
         outcome.message == "package web: mutator 'r.io/a' failed: function \"r.io/a\" not found; the registry says no"
     )
@@ -100,4 +100,4 @@ async def test_an_image_that_is_not_there_fails_the_rendering() -> None:
 
 async def test_a_registry_that_is_away_is_no_failure_of_the_rendering() -> None:
     with pytest.raises(ConnectionError):
-        await render(FILES, _same, default_image_prefix="", tags=Tags(error=ConnectionError()))
+        await render(FILES, _same, images=ImageResolver("", Tags(error=ConnectionError())))

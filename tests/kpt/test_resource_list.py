@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from kpt.errors import YamlError
 from kpt.evaluation import Evaluation
 from kpt.hydrate import render
+from kpt.images import ImageResolver
 from kpt.resource_list import compose_list, own_lines, split_list
 from kpt.yaml_text import Document, load, same
 from tests.kpt.rendering import config_map, kptfile
@@ -54,7 +55,7 @@ async def test_a_function_may_change_anything_in_a_document(data: st.DataObject)
         return Evaluation(compose_list([own_lines(item) for item in changed]))
 
     files = {"Kptfile": kptfile("p", mutators="[{image: f}]"), "k.yaml": text.encode(), "c.yaml": config_map("c")}
-    outcome = await render(files, function, default_image_prefix="")
+    outcome = await render(files, function, images=ImageResolver(""))
     assert outcome.ok, outcome.message
     assert same(load(outcome.files["k.yaml"].decode())["spec"], new)
     assert outcome.files["k.yaml"].decode().startswith(HEAD)
