@@ -1,3 +1,4 @@
+import asyncio
 from types import TracebackType
 from typing import Self
 
@@ -6,7 +7,7 @@ import grpc
 from functions import failure_details
 from functions.errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
 from functions.proto import evaluator_pb2, evaluator_pb2_grpc
-from functions.tls import PLAINTEXT, Identity, channel_credentials
+from functions.tls import PLAINTEXT, ClientCredentials, Identity
 from kpt.errors import FunctionFailed
 from kpt.evaluation import Evaluation
 
@@ -18,6 +19,7 @@ _PING_MS = 20_000
 _SELDOM_PING_MS = 330_000
 """For runners that disconnect who pings more often than every five minutes, as Porch's and all of Go's do."""
 _TOO_MANY_PINGS = "too_many_pings"
+_GRACE_SECONDS = 1.0
 
 _OPTIONS = [
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -43,7 +45,7 @@ class GrpcEvaluator:
             max_message_size: bytes of a request or an answer; the runner has the same setting.
             deadline: seconds for one function, waiting for the connection included.
             identity: CA of the runner's certificate, and a certificate of our own where the runner asks for one;
-                without any, connections are not encrypted.
+                without any, connections are not encrypted. Files that change count from the next call on.
 
         Raises:
             CertificateError: a certificate cannot be read.
@@ -51,10 +53,10 @@ class GrpcEvaluator:
         self._address = address
         self._max_message_size = max_message_size
         self._deadline = deadline
-        self._credentials = channel_credentials(identity) if identity.is_secure else None
-        self._channels: list[grpc.aio.Channel] = []
+        self._credentials = ClientCredentials(identity) if identity.is_secure else None
         self._pings = _PING_MS
-        self._stub = self._connect()
+        self._channel, self._stub = self._connect()
+        self._replaced: dict[asyncio.Task[None], grpc.aio.Channel] = {}
 
     async def __aenter__(self) -> Self:
         """Nothing to do: the connection is made when first needed."""
@@ -68,8 +70,10 @@ class GrpcEvaluator:
 
     async def close(self) -> None:
         """Close the connection; calls under way are cancelled."""
-        for channel in self._channels:
+        for ending, channel in list(self._replaced.items()):
+            ending.cancel()
             await channel.close(None)
+        await self._channel.close(None)
 
     async def __call__(self, image: str, resource_list: bytes) -> Evaluation:
         """Run one function; see `kpt.evaluation.Evaluator`. Cancelling the call kills the function in the runner.
@@ -84,13 +88,15 @@ class GrpcEvaluator:
         size = request.ByteSize()
         if size > self._max_message_size:
             raise MessageTooLarge(image, "request", size=size, limit=self._max_message_size)
+        if self._credentials is not None and self._credentials.renew():
+            self._connect_anew()
         try:
             answer = await self._stub.EvaluateFunction(request, timeout=self._deadline)
         except grpc.aio.AioRpcError as error:
             raise self._translated(image, error) from None
         return Evaluation(answer.resource_list, answer.log)
 
-    def _connect(self) -> evaluator_pb2_grpc.FunctionEvaluatorStub:
+    def _connect(self) -> tuple[grpc.aio.Channel, evaluator_pb2_grpc.FunctionEvaluatorStub]:
         options = [
             *_OPTIONS,
             ("grpc.keepalive_time_ms", self._pings),
@@ -100,15 +106,25 @@ class GrpcEvaluator:
         if self._credentials is None:
             channel = grpc.aio.insecure_channel(self._address, options=options)
         else:
-            channel = grpc.aio.secure_channel(self._address, self._credentials, options=options)
-        self._channels.append(channel)
-        return evaluator_pb2_grpc.FunctionEvaluatorStub(channel)  # type: ignore[no-untyped-call]  # generated
+            channel = grpc.aio.secure_channel(self._address, self._credentials.for_channel(), options=options)
+        return channel, evaluator_pb2_grpc.FunctionEvaluatorStub(channel)  # type: ignore[no-untyped-call]  # generated
+
+    def _connect_anew(self) -> None:
+        ending = asyncio.create_task(self._end(self._channel))
+        self._replaced[ending] = self._channel
+        ending.add_done_callback(self._replaced.pop)
+        self._channel, self._stub = self._connect()
+
+    async def _end(self, channel: grpc.aio.Channel) -> None:
+        """Close a connection that gets no more calls, when those under way in it have had their time."""
+        # Not with gRPC's own grace: nothing could cut that short when all is closed.
+        await asyncio.sleep(self._deadline + _GRACE_SECONDS)
+        await channel.close(None)
 
     def _ping_seldom(self) -> None:
-        """Connect anew; the connection there was is left to the calls that may still be under way in it."""
         if self._pings != _SELDOM_PING_MS:
             self._pings = _SELDOM_PING_MS
-            self._stub = self._connect()
+            self._connect_anew()
 
     def _translated(self, image: str, error: grpc.aio.AioRpcError) -> Exception:
         code, text = error.code(), error.details() or ""

@@ -2,8 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import grpc
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 
 class CertificateError(Exception):
@@ -59,20 +64,81 @@ def server_credentials(identity: Identity) -> grpc.ServerCredentials:
     return grpc.dynamic_ssl_server_credentials(last, current, require_client_authentication=identity.ca is not None)
 
 
-def channel_credentials(identity: Identity) -> grpc.ChannelCredentials:
-    """Credentials of a client, as the files are now.
+class ClientCredentials:
+    """Credentials of a client, which follow the files."""
 
-    Raises:
-        CertificateError: a file cannot be read.
-    """
-    return grpc.ssl_channel_credentials(_read(identity.ca), _read(identity.key), _read(identity.certificate))
+    def __init__(self, identity: Identity) -> None:
+        """Read the files.
+
+        Raises:
+            CertificateError: a file cannot be used.
+        """
+        self._identity = identity
+        self._material = _read_material(identity)
+        _check_pair(identity, self._material)
+
+    def renew(self) -> bool:
+        """Read the files again; say whether there is something new to connect with."""
+        try:
+            material = _read_material(self._identity)
+            if material == self._material:
+                return False
+            _check_pair(self._identity, material)
+        except CertificateError:
+            # Half replaced: what was there is good until all files are.
+            return False
+        self._material = material
+        return True
+
+    def for_channel(self) -> grpc.ChannelCredentials:
+        """What a new connection is made with."""
+        certificate, key, ca = self._material
+        return grpc.ssl_channel_credentials(ca, key, certificate)
+
+
+class _Material(NamedTuple):
+    """What is in the files of an Identity."""
+
+    certificate: bytes | None
+    key: bytes | None
+    ca: bytes | None
 
 
 def _configuration(identity: Identity) -> grpc.ServerCertificateConfiguration:
-    key, certificate = _read(identity.key), _read(identity.certificate)
-    if key is None or certificate is None:
+    material = _read_material(identity)
+    if material.key is None or material.certificate is None:
         raise CertificateError("a function runner that asks for client certificates needs a certificate of its own")
-    return grpc.ssl_server_certificate_configuration([(key, certificate)], root_certificates=_read(identity.ca))
+    _check_pair(identity, material)
+    pair = (material.key, material.certificate)
+    return grpc.ssl_server_certificate_configuration([pair], root_certificates=material.ca)
+
+
+def _read_material(identity: Identity) -> _Material:
+    return _Material(_read(identity.certificate), _read(identity.key), _read(identity.ca))
+
+
+def _check_pair(identity: Identity, material: _Material) -> None:
+    if material.certificate is None or material.key is None:
+        return
+    if _public_of_certificate(identity.certificate, material.certificate) != _public_of_key(identity.key, material.key):
+        raise CertificateError(f"the key in {identity.key} is not that of the certificate in {identity.certificate}")
+
+
+def _public_of_certificate(path: Path | None, content: bytes) -> PublicKeyTypes:
+    try:
+        return x509.load_pem_x509_certificate(content).public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise CertificateError(f"{path} holds no certificate that can be used: {error}") from None
+
+
+def _public_of_key(path: Path | None, content: bytes) -> PublicKeyTypes:
+    try:
+        return load_pem_private_key(content, None).public_key()
+    except TypeError:
+        raise CertificateError(f"the key in {path} has a password; give one without") from None
+    except (ValueError, UnsupportedAlgorithm):
+        # Without the library's words: nothing of a key belongs into a log.
+        raise CertificateError(f"{path} holds no private key that can be used") from None
 
 
 def _read(path: Path | None) -> bytes | None:

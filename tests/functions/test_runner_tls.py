@@ -9,7 +9,7 @@ import pytest
 
 from functions.client import GrpcEvaluator
 from functions.errors import RunnerUnavailable
-from functions.tls import CertificateError, Identity, channel_credentials, server_credentials
+from functions.tls import CertificateError, ClientCredentials, Identity, server_credentials
 from kpt.evaluation import Evaluation
 from kpt.resource_list import compose_list
 from tests.functions.lists import config
@@ -106,4 +106,4 @@ def test_what_is_missing_is_named(world: World, files: dict[str, Any], message: 
 def test_a_file_without_certificate_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("hello")
     with pytest.raises(CertificateError, match=r"empty\.pem holds no PEM block"):
-        channel_credentials(Identity(ca=tmp_path / "empty.pem"))
+        ClientCredentials(Identity(ca=tmp_path / "empty.pem"))
