@@ -86,3 +86,20 @@ def config_map(name: str, **data: str) -> bytes:
 async def run(files: dict[str, bytes], functions: Functions) -> RenderOutcome:
     """Render with the functions."""
     return await render(files, functions, images=ImageResolver(PREFIX))
+
+
+def status(outcome: RenderOutcome, path: str = "Kptfile") -> dict[str, Any]:
+    """The status that a rendering wrote into a Kptfile."""
+    value: dict[str, Any] = yaml.safe_load(outcome.files[path])["status"]
+    return value
+
+
+def without_status(content: bytes) -> bytes:
+    """A Kptfile without its status."""
+    return content.partition(b"status:\n")[0]
+
+
+def item(given: dict[str, Any], name: str) -> dict[str, Any]:
+    """The resource of a name, in what a function was given."""
+    found: dict[str, Any] = next(each for each in given["items"] if each["metadata"]["name"] == name)
+    return found
