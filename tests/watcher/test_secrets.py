@@ -44,6 +44,13 @@ async def stalled(kube: KubeClient, obj: Object, reason: str) -> Key:
     return key_of(obj)
 
 
+async def taken_up_and_stalled(kube: KubeClient, signaller: RecordingSignaller, body: Object, reason: str) -> Key:
+    """Create an object and let it stall once the watcher has signalled it: what stalls sooner needs no signal."""
+    made = await kube.create(PACKAGEREVISIONS, body)
+    await eventually(lambda: signaller.counts[key_of(made)] == 1, what="the signal of the creation")
+    return await stalled(kube, made, reason)
+
+
 def with_secret(body: Object, name: str) -> Object:
     body["spec"]["git"]["secretRef"] = {"name": name}
     return body
@@ -62,9 +69,8 @@ async def test_a_changed_secret_wakes_what_stalled_on_it(kube: KubeClient, names
             ("mine", "render", Reason.RENDER_FAILED),
             ("other", "auth", Reason.GIT_AUTH_FAILED),
         ):
-            made = await kube.create(PACKAGEREVISIONS, package_revision(namespace, repo, package))
-            keys[f"{repo}/{package}"] = await stalled(kube, made, reason)
-        await eventually(lambda: len(signaller.counts) == 4, what="the signals of the creation")
+            body = package_revision(namespace, repo, package)
+            keys[f"{repo}/{package}"] = await taken_up_and_stalled(kube, signaller, body, reason)
         before = signaller.counts
 
         def woken() -> list[str]:
@@ -91,11 +97,9 @@ async def test_the_bundle_of_the_namespace_and_the_secret_of_a_clone(kube: KubeC
     body["spec"]["source"] = {"cloneFrom": {"type": "git", "git": git}}
     signaller = RecordingSignaller()
     async with watching(kube, signaller, namespace):
-        plain = await kube.create(PACKAGEREVISIONS, package_revision(namespace, "mine", "plain"))
-        cloned = await kube.create(PACKAGEREVISIONS, body)
-        mine = await stalled(kube, plain, Reason.GIT_CERTIFICATE_INVALID)
-        clone = await stalled(kube, cloned, Reason.GIT_AUTH_FAILED)
-        await eventually(lambda: len(signaller.counts) == 2, what="the signals of the creation")
+        plain = package_revision(namespace, "mine", "plain")
+        mine = await taken_up_and_stalled(kube, signaller, plain, Reason.GIT_CERTIFICATE_INVALID)
+        clone = await taken_up_and_stalled(kube, signaller, body, Reason.GIT_AUTH_FAILED)
         before = signaller.counts
         await secret(kube, namespace, f"{namespace}-ca-bundle")
         await eventually(lambda: signaller.counts[mine] == before[mine] + 1, what="who trusts the bundle")
