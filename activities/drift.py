@@ -10,7 +10,7 @@ from typing import Any
 
 from activities.failures import Superseded
 from activities.lifecycle import tag_moved
-from activities.locks import published_ref, reported_commit
+from activities.locks import how_to_put_back, published_ref, reported_commit
 from activities.observe import facts_of
 from activities.phase import acknowledged
 from activities.registry import Existing
@@ -102,7 +102,7 @@ class DriftCheck:
         ref = lock.git.ref if lock is not None and lock.git is not None else ""
         reported, wanted = reported_commit(revision.status), revision.spec.lifecycle
         if state.lifecycle is None:
-            return await self._gone(obj, revision, ref, reported)
+            return await self._gone(obj, revision, ref)
         if state.lifecycle is wanted and state.revision == UNNUMBERED and ref == state.ref == self._repository.branch:
             return await self._recovered(obj, revision, state)
         if (revision.status.revision or 0) > 0 and state.lifecycle.is_published and state.commit != reported:
@@ -150,7 +150,7 @@ class DriftCheck:
         )
         return await self._stall(obj, Reason.CONTENT_CHANGED, message)
 
-    async def _gone(self, obj: dict[str, Any], revision: PackageRevision, ref: str, reported: str) -> Look:
+    async def _gone(self, obj: dict[str, Any], revision: PackageRevision, ref: str) -> Look:
         known = _stalled(revision) == Reason.REMOVED_FROM_GIT
         name = obj["metadata"]["name"]
         if revision.status.revision == UNNUMBERED or (
@@ -160,11 +160,9 @@ class DriftCheck:
             return Look(settled=True, told=f"{name} is deleted: {ref} is gone from Git")
         if known:
             return Look(settled=True, waits=True)
-        kind = "tag" if revision.status.revision else "branch"
-        where = f"refs/tags/{ref}" if revision.status.revision else f"refs/heads/{ref}"
         message = (
-            f"the {kind} {ref} is gone from the repository: put it back with git push origin {reported}:{where}; else"
-            f" this object is deleted by a sync after {self._grace.total_seconds() / 60:g} minutes"
+            f"{how_to_put_back(revision.status)}; else this object is deleted by a sync after"
+            f" {self._grace.total_seconds() / 60:g} minutes"
         )
         look = await self._stall(obj, Reason.REMOVED_FROM_GIT, message)
         return replace(look, waits=True)

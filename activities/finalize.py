@@ -53,7 +53,7 @@ class Finalizer:
             revision=revision.status.revision,
             published=revision.spec.lifecycle is Lifecycle.DELETION_PROPOSED or bool(revision.status.revision),
         )
-        await self._latest.refresh(target.obj, without=target.obj["metadata"]["name"])
+        await self._latest.refresh(target.obj)
         return await self._release(target.obj, "nothing of it is left in Git; the object may go")
 
     async def _is_published(self, target: Target) -> bool:
@@ -76,7 +76,7 @@ class Finalizer:
         revision = PackageRevision.model_validate(obj)
         if revision.spec.lifecycle is Lifecycle.PUBLISHED and revision.status.revision:
             return None
-        await self._latest.refresh(obj, without=obj["metadata"]["name"])
+        await self._latest.refresh(obj)
         result = await self._release(obj, "orphaned what Git holds of it; the object may go")
         self._events.record(obj, "Warning", Reason.GIT_CONTENT_ORPHANED, _what_stays(revision))
         return result

@@ -16,8 +16,10 @@ class LatestLabel:
         """Take the API client."""
         self._kube = kube
 
-    async def refresh(self, obj: dict[str, Any], *, without: str = "") -> None:
+    async def refresh(self, obj: dict[str, Any]) -> None:
         """Set the label to "true" on the highest published revision of the object's package, else to "false".
+
+        A revision that is being deleted does not count.
 
         Looks again after every change: of two workers that publish at the same time, the one that looks last sees both
         revisions, and mends what the other did. A package of one revision needs no second look: whatever appears now
@@ -25,7 +27,6 @@ class LatestLabel:
 
         Args:
             obj: Any revision of the package.
-            without: Name of a revision that is about to go and does not count.
         """
         namespace, spec = obj["metadata"]["namespace"], obj["spec"]
         selector = f"spec.repository={spec['repository']},spec.packageName={spec['packageName']}"
@@ -33,7 +34,7 @@ class LatestLabel:
         while changed:
             changed = False
             found = [item async for item in self._kube.list_all(PACKAGEREVISIONS, namespace, field_selector=selector)]
-            latest = _latest([item for item in found if item["metadata"]["name"] != without])
+            latest = _latest(found)
             for item in found:
                 changed |= await self._label(item, "true" if item["metadata"]["name"] == latest else "false")
             changed &= len(found) > 1

@@ -7,7 +7,7 @@ from activities.approval import Approvals
 from activities.definitions import PhaseInput, PhaseResult
 from activities.failures import Stalled, with_mend
 from activities.labels import LatestLabel
-from activities.locks import published_ref, reported_commit, self_lock
+from activities.locks import how_to_put_back, published_ref, reported_commit, self_lock
 from activities.observe import facts_of
 from activities.phase import Target, acknowledged, run_of
 from activities.proposals import Proposals
@@ -159,9 +159,13 @@ def _choose(target: Target, state: PackageState, task_of: TaskOf) -> Step | None
     desired = revision.spec.lifecycle
     assert desired is not None  # noqa: S101 - the phase has asked
     if state.lifecycle is None:
+        known = how_to_put_back(revision.status)
+        again = f"; then set the annotation {RECONCILE_NOW_ANNOTATION} to a new value"
         raise Stalled(
             Reason.NOT_IN_GIT,
-            f"the repository holds no package revision {location.path} {location.workspace}; set"
+            known + again
+            if known
+            else f"the repository holds no package revision {location.path} {location.workspace}; set"
             " spec.source on a new object to create one, or restore its branch",
         )
     _check_tag(target, state)

@@ -4,7 +4,7 @@ from typing import Any
 
 from activities.phase import Target
 from api.packagerevision import PackageRevisionStatus
-from gitrepo.refs import short_ref
+from gitrepo.refs import UNNUMBERED, short_ref
 from gitrepo.state import PackageState
 
 
@@ -40,3 +40,15 @@ def reported_commit(status: PackageRevisionStatus) -> str:
     """Return the commit that the last report named; empty when none did."""
     lock = status.self_lock
     return lock.git.commit if lock is not None and lock.git is not None else ""
+
+
+def how_to_put_back(status: PackageRevisionStatus) -> str:
+    """Return how a person puts a branch or tag back that is gone from Git; empty where none of its own was reported."""
+    lock = status.self_lock
+    if lock is None or lock.git is None or not lock.git.commit or status.revision == UNNUMBERED:
+        return ""
+    kind, folder = ("tag", "tags") if status.revision else ("branch", "heads")
+    ref, commit = lock.git.ref, lock.git.commit
+    return (
+        f"the {kind} {ref} is gone from the repository: put it back with git push origin {commit}:refs/{folder}/{ref}"
+    )

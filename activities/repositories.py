@@ -90,8 +90,8 @@ class Repositories:
         if raw is None:
             raise Waiting(
                 Reason.REPOSITORY_NOT_FOUND,
-                f"waiting for Repository {name!r}: there is none in namespace {namespace!r}; register it, or correct"
-                " spec.repository",
+                f"waiting for Repository {name!r}: there is none in namespace {namespace!r}; register it, or"
+                " delete this object and create it again with the right spec.repository",
             )
         if self.is_left_to_porch(raw):
             raise Waiting(

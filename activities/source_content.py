@@ -10,6 +10,7 @@ from activities.repositories import Repositories
 from activities.upgrading import Upgrade, upgrade_package
 from activities.upstreams import PublishedRevision, Upstreams, snapshot_of
 from api.conditions import Reason
+from api.names import RECONCILE_NOW_ANNOTATION
 from api.packagerevision import (
     CloneSource,
     GitSource,
@@ -120,7 +121,11 @@ class SourceContent:
                 f" {mend}",
             ) from error
         except GitNotFound as error:
-            raise Stalled(Reason.GIT_NOT_FOUND, f"{field}: {error}") from error
+            raise Stalled(
+                Reason.GIT_NOT_FOUND,
+                f"{field}: {error}; push it there and set the annotation {RECONCILE_NOW_ANNOTATION} to a new value, or"
+                " delete this object and create it again with the right place",
+            ) from error
         return snapshot, GitUpstream(remote.address, directory, source.ref, commit)
 
     async def revision(self, target: Target, reference: ObjectReference | None, field: str) -> PublishedRevision:

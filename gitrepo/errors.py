@@ -147,7 +147,7 @@ def _from_status(text: str, message: str) -> GitError:
     if status in _HTTP_REFUSED:
         return GitAuthError(message)
     if status in _HTTP_ABSENT:
-        return GitNotFound(message)
+        return GitNotFound(f"{message}: there is no repository, or these credentials do not show it")
     if status == _HTTP_TOO_LARGE:
         return GitQuotaExceeded(message)
     return GitUnavailable(message)

@@ -296,6 +296,21 @@ async def test_a_render_finds_out_that_there_is_no_draft(world: World) -> None:
     assert (reason(obj, "Stalled"), obj["status"]["observedReconcileNow"]) == ("True/NotInGit", "t1")
 
 
+async def test_a_lost_tag_or_branch_is_put_back_as_the_message_says(world: World) -> None:
+    published, draft = await world.published("v1"), await world.draft("v2")
+    for name, ref in ((published, "refs/tags/web/v1"), (draft, "refs/heads/drafts/web/v2")):
+        commit = world.git.refs()[ref]
+        world.git.git("update-ref", "-d", ref)
+        await world.annotate(name, reconcile_now="t1")
+        message = await world.fails(Phase.LIFECYCLE, name, ErrorKind.STALLED)
+        assert f"put it back with git push origin {commit}:{ref}; then set" in message
+        world.git.git("update-ref", ref, commit)
+        await world.annotate(name, reconcile_now="t2")
+        await world.run(Phase.LIFECYCLE, name)
+        obj = await world.get(name)
+        assert reason(obj, "Stalled") == ""
+
+
 async def _failed_proposal(world: World) -> str:
     """Make a proposal whose last render failed, as one that was discovered in Git can be."""
     name = await world.draft()
