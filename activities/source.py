@@ -108,6 +108,10 @@ class SourcePhase:
         if draft.existing:
             await self._claims.check(target)
         fields = await self._made_from(target, draft, made)
+        if made.upstream is not None:
+            # Before the report: what that says is done is not done again.
+            metadata = target.obj["metadata"]
+            await self._upstreams.mark(made.upstream, metadata["namespace"], metadata["name"])
         if rendered is not None:
             creation = CREATION_SOURCES[task]
             await self._rendered.write(target, rendered, draft.commit, creationSource=creation, **fields)
@@ -115,9 +119,6 @@ class SourcePhase:
             report = self._pending(target, task, {"selfLock": draft_lock(target, draft.commit), **fields})
             target.obj = await self._reporter.report(target.obj, report)
         self._tell_conflicts(target, made.conflicts)
-        if made.upstream is not None:
-            metadata = target.obj["metadata"]
-            await self._upstreams.mark(made.upstream, metadata["namespace"], metadata["name"])
         count = len(made.conflicts)
         met = f", {count} conflict{'s' if count > 1 else ''}" if count else ""
         return PhaseResult(

@@ -97,6 +97,7 @@ class Upstreams:
             return
         if len(self._marked) > _REMEMBERED:
             self._marked.clear()
+        # Before it is: of many that are made at once, one says it for all.
         self._marked.add(revision.uid)
         try:
             patch = {"metadata": {"annotations": {UPSTREAM_OF_ANNOTATION: downstream}}}
@@ -104,6 +105,9 @@ class Upstreams:
         except KubeError as error:
             self._marked.discard(revision.uid)
             logger.info("cannot mark %s as the upstream of %s: %s", revision.name, downstream, error)
+        except BaseException:
+            self._marked.discard(revision.uid)
+            raise
 
     async def context(self, namespace: str, names: list[str]) -> str:
         """Return a digest that changes when one of the PackageRevisions appears, goes or is published."""

@@ -24,7 +24,7 @@ class Approval:
 class BranchHistory:
     """The approvals in the history of one branch.
 
-    Grows with the branch. What a rewritten branch no longer holds stays known, because its numbers were used.
+    Grows with the branch. Of what a rewritten branch no longer holds the numbers stay known, because they were used.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,13 @@ class BranchHistory:
                 return
             walk = repo.walk(tip)
             if self._tip is not None and self._tip in repo:
-                walk.hide(self._tip)
+                if repo.descendant_of(self._tip, tip):
+                    # An older look at the branch; or it was set back, which the next commit on it tells.
+                    return
+                if repo.descendant_of(tip, self._tip):
+                    walk.hide(self._tip)
+                else:
+                    self._by_content, self._commits = {}, set()
             for commit in walk:
                 self._read(commit)
             self._tip = tip
@@ -56,13 +62,14 @@ class BranchHistory:
         return self._highest.get(path, 0)
 
     def approval_of(self, path: str, content: pygit2.Oid) -> Approval | None:
-        """Find the approval that merged a draft's commit."""
+        """Find the approval that merged a draft's commit. A branch that was set back does not hold it any more."""
         found = [item for item in self._by_content.get(content, []) if item.annotation.package == path]
         return max(found, key=lambda item: item.revision, default=None)
 
-    def holds(self, commit: pygit2.Oid) -> bool:
-        """Whether a commit is an approval in this history."""
-        return commit in self._commits
+    def holds(self, tip: pygit2.Oid | None, commit: pygit2.Oid) -> bool:
+        """Whether a commit is an approval in the history of a tip; False also where that is not the one read last."""
+        with self._lock:
+            return tip == self._tip and commit in self._commits
 
     def _read(self, commit: pygit2.Commit) -> None:
         for annotation in approvals(commit):

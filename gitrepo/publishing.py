@@ -54,9 +54,11 @@ class Publish:
             return self._finish(repo, refs, tag)
         source = self._find_source(refs)
         history = self.knowledge.history(self.branch)
-        history.advance(repo, refs.remote_refs.get(branch_ref(self.branch)))
+        tip = refs.remote_refs.get(branch_ref(self.branch))
+        history.advance(repo, tip)
         approval = history.approval_of(self.location.path, source)
-        if approval and approval.annotation.workspace == self.location.workspace:
+        ours = approval is not None and approval.annotation.workspace == self.location.workspace
+        if approval and ours and contains(repo, tip, approval.commit):
             tag_ref = self.location.tag_ref(approval.revision)
             if refs.get(tag_ref) is None:
                 self.result = self._published(repo, tag_ref, approval.commit, approval.revision)

@@ -128,8 +128,10 @@ def read_state(
         return _on_branch(repo, view, location, branch)
     if commit_hint:
         history = knowledge.history(branch)
-        history.advance(repo, view.remote_refs.get(branch_ref(branch)))
-        if history.approval_of(location.path, pygit2.Oid(hex=commit_hint)):
+        tip = view.remote_refs.get(branch_ref(branch))
+        history.advance(repo, tip)
+        approval = history.approval_of(location.path, pygit2.Oid(hex=commit_hint))
+        if approval and contains(repo, tip, approval.commit):
             ref = short_ref(location.proposed_ref)
             return PackageState(Lifecycle.PROPOSED, commit_hint, ref, complete=False)
     return ABSENT
@@ -149,8 +151,9 @@ def in_branch(
     """Whether a tagged commit is merged to the branch (a full ref), or was made by no approval and need not be."""
     if not approvals(commit):
         return True
-    history.advance(repo, view.remote_refs.get(branch))
-    return history.holds(commit.id) or contains(repo, view.get(branch), commit.id)
+    tip = view.remote_refs.get(branch)
+    history.advance(repo, tip)
+    return history.holds(tip, commit.id) or contains(repo, view.get(branch), commit.id)
 
 
 def commit_time(commit: pygit2.Commit) -> datetime:

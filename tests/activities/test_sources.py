@@ -1,6 +1,7 @@
 """Clone and copy on a real API server and real Git."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,23 @@ async def test_a_clone_of_a_package_revision(world: World, deployments: GitRepos
     assert raw(deployments.path, branch, "live/shop/web/logo.png") == BINARY
     context = show(deployments.path, branch, "live/shop/web/package-context.yaml")
     assert context == CONTEXT.replace("name: example", "name: shop/web")
+
+
+async def test_an_upstream_is_marked_wherever_the_source_is_cut_off(world: World) -> None:
+    upstream = await world.published()
+    for write in itertools.count(1):
+        name = await world.create(f"w{write}", source=clone_of(upstream))
+        await world.annotate(upstream, upstream_of=None)
+        world.worker.stop_at(write)
+        try:
+            await world.run(Phase.SOURCE, name)
+        except asyncio.CancelledError:
+            world.worker.before_write = None
+            await world.run(Phase.SOURCE, name, attempt=2)
+        else:
+            break
+        assert (await world.get(upstream))["metadata"]["annotations"]["porchflow.dev/upstream-of"] == name
+    assert write > 3
 
 
 REFS = {"branch": "main", "tag": "apps/web/v1", "tag below the directory": "v1", "commit": ""}

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from api.packagerevision import Lifecycle
@@ -280,3 +282,36 @@ async def test_refs_of_an_upstream_are_resolved(ready: Served, store: GitStore) 
         await store.resolve(ready.remote, "v2", "dir/app")
     with pytest.raises(GitNotFound, match="0000"):
         await store.resolve(ready.remote, "0" * 40)
+
+
+async def test_what_a_branch_that_was_set_back_held_is_not_believed(ready: Served, store: GitStore) -> None:
+    """Half a publish, whose half on the branch somebody took away: it is approved anew, under a number of its own."""
+    first = ready.refs()["refs/heads/main"]
+    commit = await proposed(store, ready.remote, location())
+    await store.publish(ready.remote, "main", location())
+    assert (await store.state(ready.remote, "main", location())).complete
+    ready.git("update-ref", "-d", location().tag_ref(1))
+    ready.git("update-ref", location().proposed_ref, commit)
+    ready.git("update-ref", "refs/heads/main", first)
+    state = await store.publish(ready.remote, "main", location(), expected_commit=commit)
+    assert state.revision == 2
+    ready.git("merge-base", "--is-ancestor", state.commit, "main")
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_workers_that_knew_a_branch_before_it_was_rewritten_see_what_new_ones_see(
+    ready: Served, store: GitStore, tmp_path: Path, goes_on: bool
+) -> None:
+    first = ready.refs()["refs/heads/main"]
+    await proposed(store, ready.remote, location())
+    await store.publish(ready.remote, "main", location())
+    assert (await store.state(ready.remote, "main", location())).complete
+    ready.git("update-ref", "refs/heads/main", first)
+    if goes_on:
+        ready.commit("refs/heads/main")
+    async with GitStore(tmp_path / "new") as new:
+        for worker in (new, store):
+            assert not (await worker.state(ready.remote, "main", location())).complete
+    await store.publish(ready.remote, "main", location())
+    assert (await store.state(ready.remote, "main", location())).complete
+    assert "app/Kptfile" in ready.files("main")
