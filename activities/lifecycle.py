@@ -8,7 +8,7 @@ from activities.definitions import PhaseInput, PhaseResult
 from activities.failures import Stalled, with_mend
 from activities.labels import LatestLabel
 from activities.locks import how_to_put_back, published_ref, reported_commit, self_lock
-from activities.observe import facts_of
+from activities.observe import facts_of, lifecycle_in_git
 from activities.phase import Target, acknowledged, run_of
 from activities.proposals import Proposals
 from activities.rendered import condition
@@ -143,7 +143,7 @@ class LifecyclePhase:
         target.obj = await self._reporter.report(obj, report)
 
     def _done(self, target: Target, before: PackageState, after: PackageState) -> Report:
-        told = _told(target.revision, before, after)
+        told = _told(target.obj, before, after)
         ready = condition(target.obj, ConditionType.READY, ConditionStatus.TRUE, Reason.READY, told)
         fields = {**acknowledged(target.obj), **target.fields, "lastRun": run_of("Succeeded")}
         return Report(fields=fields, conditions=(ready,))
@@ -213,12 +213,17 @@ def _render_follows(obj: dict[str, Any]) -> tuple[Condition, ...]:
     )
 
 
-def _told(revision: PackageRevision, before: PackageState, after: PackageState) -> str:
-    if before.lifecycle is not after.lifecycle:
-        return f"moved from {before.lifecycle} to {after.lifecycle}"
+def _told(obj: dict[str, Any], before: PackageState, after: PackageState) -> str:
+    status, generation = PackageRevision.model_validate(obj).status, obj["metadata"]["generation"]
+    # An attempt that was cut off has moved it, and could not say so.
+    came_from = before.lifecycle if before.lifecycle is not after.lifecycle else lifecycle_in_git(status)
+    if came_from not in {None, after.lifecycle}:
+        return f"moved from {came_from} to {after.lifecycle}"
     # What was said of the last move stays: saying less, because it was done before, would be news.
-    ready = (each for each in revision.status.conditions if each.type == ConditionType.READY)
-    return next((each.message for each in ready if each.status is ConditionStatus.TRUE), "")
+    said = (each for each in status.conditions if each.type == ConditionType.READY)
+    return next(
+        (c.message for c in said if c.status is ConditionStatus.TRUE and c.observed_generation == generation), ""
+    )
 
 
 def _check_tag(target: Target, state: PackageState) -> None:
