@@ -16,6 +16,7 @@ from activities.sync import RepositorySync, SyncOptions
 from cli.connect import connect_kubernetes, connect_temporal
 from cli.health import serve_health
 from cli.runner.client import open_runner_client
+from cli.runner.registries import open_tags
 from cli.settings import Settings
 from functions.local import LocalEvaluator
 from gitrepo.packages import GitStore
@@ -95,12 +96,14 @@ async def open_activities(settings: Settings, kube: KubeClient) -> AsyncIterator
         events = EventRecorder(kube)
         stack.push_async_callback(events.aclose)
         evaluator = await _open_evaluator(settings, stack)
+        tags = await stack.enter_async_context(open_tags(settings))
         phases = PhaseActivities(
             kube=kube,
             git=git,
             evaluator=evaluator,
             events=events,
             default_image_prefix=settings.default_image_prefix,
+            tags=tags,
             annotated_only=settings.annotated_repositories_only,
         )
         yield Activities(phases, RepositorySync(kube=kube, git=git, events=events, options=_sync_options(settings)))

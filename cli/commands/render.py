@@ -49,6 +49,9 @@ class _Trouble(click.ClickException):
     "function_runner_ca",
     "function_runner_client_cert",
     "function_runner_client_key",
+    "registry_credentials",
+    "registry_ca",
+    "insecure_registries",
     "default_image_prefix",
     "function_timeout",
     "max_grpc_message_size",
@@ -95,13 +98,17 @@ def render(
 
 async def _render(settings: "Settings", folder: "Folder") -> "RenderOutcome":
     from cli.render.evaluator import open_evaluator  # noqa: PLC0415 - see above
-    from functions.errors import RunnerUnavailable  # noqa: PLC0415
+    from cli.runner.registries import open_tags  # noqa: PLC0415
+    from functions.errors import RegistryUnavailable, RunnerUnavailable  # noqa: PLC0415
     from kpt.hydrate import render  # noqa: PLC0415
     from kpt.images import ImageResolver  # noqa: PLC0415
 
-    async with open_evaluator(settings) as evaluator:
+    async with open_evaluator(settings) as evaluator, open_tags(settings) as tags:
         try:
-            return await render(folder.texts, evaluator, images=ImageResolver(settings.default_image_prefix))
+            images = ImageResolver(settings.default_image_prefix, tags)
+            return await render(folder.texts, evaluator, images=images)
+        except RegistryUnavailable as error:
+            raise _Trouble(str(error)) from None
         except RunnerUnavailable as error:
             raise _Trouble(f"{error}; is it running, and is --function-runner-address right?") from None
 

@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from cli.runner.configs import ConfigFollower
 from cli.runner.pods import KubeCluster, PodFollower
+from cli.runner.registries import open_registries
 from cli.settings import Settings, SettingsError
 from functions.configs import FunctionConfigs
 from functions.evaluators import FunctionRuntime
@@ -20,9 +21,6 @@ from functions.pods.limits import PodSettings
 from functions.pods.metrics import PodMetrics
 from functions.pods.pool import PodPool
 from functions.pods.runtime import PodRuntime
-from functions.registry.credentials import DockerConfig
-from functions.registry.lookup import RegistryLookup, own_platform
-from functions.registry.session import RegistrySession
 from functions.server import serve
 from functions.tls import CertificateError, Identity
 from kube.client import KubeClient
@@ -119,32 +117,11 @@ async def _pods(
     namespace = settings.pod_namespace
     pod_metrics = PodMetrics(metrics.registry, metrics.name)
     async with (
-        _registries(settings) as registries,
-        PodPool(
-            KubeCluster(client, namespace), _images(settings, registries), configs, pod_settings, metrics=pod_metrics
-        ) as pool,
+        open_registries(settings) as images,
+        PodPool(KubeCluster(client, namespace), images, configs, pod_settings, metrics=pod_metrics) as pool,
         _beside(stop, PodFollower(client, namespace, pool).run(), pool.run(_COLLECT_SECONDS)),
     ):
         yield PodRuntime(pool, configs)
-
-
-def _registries(settings: Settings) -> RegistrySession:
-    try:
-        return RegistrySession(
-            DockerConfig(settings.registry_credentials),
-            ca_bundle=settings.registry_ca,
-            insecure=settings.insecure_registries,
-        )
-    except OSError as error:
-        # Errors of TLS are such too.
-        why = error.strerror or str(error)
-        raise SettingsError(
-            f"PORCHFLOW_REGISTRY_CA (--registry-ca): cannot use {settings.registry_ca}: {why}"
-        ) from None
-
-
-def _images(settings: Settings, registries: RegistrySession) -> RegistryLookup:
-    return RegistryLookup(registries, platform=settings.image_platform or own_platform())
 
 
 @contextlib.asynccontextmanager

@@ -168,6 +168,30 @@ def test_a_runner_that_is_not_there_is_no_failed_function(package: Path) -> None
     assert "function runner 127.0.0.1:1 could not run" in result.stderr
 
 
+def test_a_constraint_chooses_among_the_builtin_versions(package: Path) -> None:
+    pipeline(package, {"image": "set-namespace", "tag": "~0.4", "configMap": {"namespace": "prod"}})
+    done = render(package)
+    assert done.exit_code == 0, done.output
+    assert "namespace: prod" in (package / "sub" / "service.yaml").read_text()
+    pipeline(package, {"image": "set-namespace", "tag": "^7"})
+    refused = render(package)
+    assert refused.exit_code == 1
+    assert 'constraint "^7"; known tags of ghcr.io/kptdev/krm-functions-catalog/set-namespace: v0.4' in refused.stderr
+
+
+def test_a_registry_that_is_not_there_is_no_failed_function(package: Path) -> None:
+    pipeline(package, {"image": "127.0.0.1:1/our-check", "tag": "~1"})
+    done = render("--function-runner-address", "127.0.0.1:1", package)
+    assert done.exit_code == 2, done.output
+    assert "the registry 127.0.0.1:1 cannot be reached" in done.stderr
+
+
+def test_a_ca_that_cannot_be_used_is_named(package: Path) -> None:
+    done = render("--function-runner-address", "127.0.0.1:1", "--registry-ca", package / "Kptfile", package)
+    assert done.exit_code == 2, done.output
+    assert "PORCHFLOW_REGISTRY_CA (--registry-ca): cannot use" in done.stderr
+
+
 def test_a_function_that_never_ends_is_killed(package: Path) -> None:
     source = "def f():\n  for a in range(1000000000):\n    for b in range(1000000000):\n      pass\nf()\n"
     pipeline(package, {"image": "starlark:v0.5", "configMap": {"source": source}})
