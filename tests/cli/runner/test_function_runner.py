@@ -146,7 +146,7 @@ async def test_a_call_under_way_ends_when_the_runner_stops(tmp_path: Path) -> No
     [
         (["--functions-dir", "/nowhere"], "(--functions-dir): /nowhere is no folder"),
         (["--function-runner-tls-cert", "/x"], "the function runner's TLS: give both a certificate and its key"),
-        (["--function-runner-tls-cert", "/x", "--function-runner-tls-key", "/y"], "cannot read /y: No such file"),
+        (["--function-runner-tls-cert", "/x", "--function-runner-tls-key", "/y"], "cannot read /x: No such file"),
     ],
 )
 def test_wrong_settings_end_the_start(flags: list[str], message: str) -> None:
