@@ -1,25 +1,41 @@
 import asyncio
 
-from functions.builtin.pool import evaluation_of
+from functions.builtin.pool import BuiltinRuntime, WorkerPool, evaluation_of
 from functions.builtin.registry import find
 from functions.builtin.sdk import execute
 from functions.errors import FunctionNotFound
 from kpt.evaluation import Evaluation
 
+_PROGRAMS = frozenset({"starlark"})
+"""Functions that run what a user wrote: it may never end, and may crash the interpreter."""
+
+_PROCESSES = 2
+
 
 class LocalEvaluator:
-    """Runs builtin functions in this process, for a worker without a function runner."""
+    """Runs builtin functions in this process, and users' programs in one apart, for a worker without a function runner.
 
-    def __init__(self, default_image_prefix: str = "") -> None:
+    To be closed after use.
+    """
+
+    def __init__(self, default_image_prefix: str = "", *, time_limit: float = 300.0) -> None:
         """Prepare.
 
         Args:
             default_image_prefix: a registry besides the catalog's own whose images the builtins stand for.
+            time_limit: seconds after which a user's program is killed.
         """
         self._prefixes = (default_image_prefix,) if default_image_prefix else ()
+        self._time_limit = time_limit
+        self._pool = WorkerPool(_PROCESSES)
+        self._apart = BuiltinRuntime(self._pool, self._prefixes)
+
+    async def aclose(self) -> None:
+        """End the processes, if any were needed."""
+        await self._pool.aclose()
 
     async def __call__(self, image: str, resource_list: bytes) -> Evaluation:
-        """Run one function in a thread; see `kpt.evaluation.Evaluator`.
+        """Run one function; see `kpt.evaluation.Evaluator`.
 
         Raises:
             FunctionNotFound: the image is no builtin.
@@ -28,5 +44,7 @@ class LocalEvaluator:
         builtin = find(image, self._prefixes)
         if builtin is None:
             raise FunctionNotFound(image, "only builtin functions run because FUNCTION_RUNNER_ADDRESS is not set")
+        if builtin.name in _PROGRAMS:
+            return await self._apart.evaluate(image, resource_list, self._time_limit)
         reply = await asyncio.to_thread(execute, builtin.run, resource_list)
         return evaluation_of(image, reply)

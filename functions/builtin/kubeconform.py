@@ -8,19 +8,17 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
-from importlib.resources import files
 from typing import NamedTuple
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
 
+from functions.builtin.kubernetes_schemas import definitions, read, versions
 from functions.builtin.sdk import Call, FunctionError, Item, strings
 from kpt.krm import map_of
 from kpt.yaml_nodes import Value
 
-_SCHEMAS = files("kubernetes_validate").joinpath("kubernetes-json-schema")
-_VERSION = re.compile(r"v(\d+)\.(\d+)\.\d+-local")
 _KEYS = ("ignore_missing_schemas", "skip_kinds", "strict", "kubernetes_version")
 _NETWORK_KEYS = ("schema_location", "additional_schema_locations")
 _DOMAIN = re.compile(r"^([^./]*)(?:\.[^/]*)?/")
@@ -79,20 +77,11 @@ def _flag(data: dict[str, str], key: str) -> bool:
     return text == "true"
 
 
-@cache
-def _versions() -> dict[str, str]:
-    """Names of the schema sets by version as `major.minor`, the newest last."""
-    found = [match for entry in _SCHEMAS.iterdir() if (match := _VERSION.fullmatch(entry.name))]
-    found.sort(key=lambda match: (int(match[1]), int(match[2])))
-    return {f"{match[1]}.{match[2]}": match[0] for match in found}
-
-
 def _schema_version(wanted: str) -> str:
-    versions = _versions()
-    short = ".".join(wanted.removeprefix("v").split(".")[:2]) or list(versions)[-1]
-    if short not in versions:
-        raise FunctionError(f"there are no schemas of Kubernetes {wanted}; there are: {', '.join(versions)}")
-    return versions[short]
+    short = ".".join(wanted.removeprefix("v").split(".")[:2]) or list(versions())[-1]
+    if short not in versions():
+        raise FunctionError(f"there are no schemas of Kubernetes {wanted}; there are: {', '.join(versions())}")
+    return versions()[short]
 
 
 def _findings(item: Item, settings: _Settings) -> Iterator[_Finding]:
@@ -121,17 +110,16 @@ def _short_version(api_version: str) -> str:
 def _validator(folder: str, strict: bool, kind: str, version: str) -> Draft202012Validator | None:  # noqa: FBT001
     if "/" in kind + version:
         return None
-    directory = _SCHEMAS.joinpath(f"{folder}-strict" if strict else folder)
-    schema = directory.joinpath(f"{kind}-{version}.json")
-    if not schema.is_file():
+    schema = read(f"{folder}-strict" if strict else folder, f"{kind}-{version}")
+    if schema is None:
         return None
-    return Draft202012Validator(json.loads(schema.read_text()), registry=_definitions(folder, strict))
+    return Draft202012Validator(json.loads(schema), registry=_definitions(folder, strict))
 
 
 @cache
 def _definitions(folder: str, strict: bool) -> Registry[Value]:  # noqa: FBT001
-    directory = _SCHEMAS.joinpath(f"{folder}-strict" if strict else folder)
-    resource: Resource[Value] = Resource.from_contents(json.loads(directory.joinpath("_definitions.json").read_text()))
+    contents = json.loads(definitions(f"{folder}-strict" if strict else folder))
+    resource: Resource[Value] = Resource.from_contents(contents)
     return resource @ Registry()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Self
 
 from functions.builtin.registry import configured, find
 from functions.builtin.sdk import Reply
-from functions.builtin.worker import ANSWER, REQUEST
+from functions.builtin.worker import ANSWER, OUT_OF_MEMORY, REQUEST
 from functions.configs import FunctionConfigs
 from functions.errors import FunctionNotFound
 from kpt.errors import FunctionFailed
@@ -51,6 +52,10 @@ class WorkerPool:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Kill all processes."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
         """Kill all processes."""
         for process in list(self._running):
             await self._end(process)
@@ -123,8 +128,18 @@ async def _exchange(process: Process, name: str, request: bytes) -> Reply:
     return Reply(answer, log.decode(errors="replace"), exit_code)
 
 
+_CAUSES: dict[int, str] = {
+    signal.SIGSEGV: ": something in its configuration or in a resource is nested too deeply",
+    signal.SIGABRT: ": it needed more memory than it may have",
+}
+
+
 def _death(code: int) -> str:
-    return f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    if code == OUT_OF_MEMORY:
+        return "needed more memory than it may have"
+    if code < 0:
+        return f"was killed by signal {-code}{_CAUSES.get(-code, '')}"
+    return f"ended with exit code {code}"
 
 
 class BuiltinRuntime:
@@ -148,7 +163,7 @@ class BuiltinRuntime:
         except TimeoutError:
             raise FunctionFailed(image, f"function {image!r} was killed after {time_limit:g} s") from None
         except ChildProcessError as error:
-            raise FunctionFailed(image, f"function {image!r} crashed: its process was {error}") from None
+            raise FunctionFailed(image, f"function {image!r} crashed: its process {error}") from None
         return evaluation_of(image, reply)
 
 

@@ -152,16 +152,18 @@ def execute(function: Function, request: bytes) -> Reply:
     """
     try:
         listed = split_list(request)
-        call = Call([Item(text) for text in listed.items], listed.function_config)
-        exit_code = 0
-        try:
-            function(call)
-        except FunctionError as error:
-            call.log, exit_code = f"{call.log}\n{error}".strip(), 1
-        answer = compose_list([item.text for item in call.items], results=call.results or None)
-        return Reply(answer, call.log, exit_code)
     except YamlError as error:
         return Reply(b"", f"cannot read the resource list: {error}", 1)
+    call = Call([Item(text) for text in listed.items], listed.function_config)
+    exit_code = 0
+    try:
+        function(call)
+    except FunctionError as error:
+        call.log, exit_code = f"{call.log}\n{error}".strip(), 1
+    except YamlError as error:
+        return Reply(b"", f"{call.log}\ncannot read or write a resource: {error}".strip(), 1)
+    answer = compose_list([item.text for item in call.items], results=call.results or None)
+    return Reply(answer, call.log, exit_code)
 
 
 def strings(value: Value) -> dict[str, str]:

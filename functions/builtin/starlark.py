@@ -1,7 +1,7 @@
 """starlark v0.5: runs a Starlark program of the functionConfig on the resources (`reference/kpt.md` 6.11).
 
-The interpreter is starlark-rust. Other than the catalog's, it has no `while` and no `set`, sees no environment
-variables and no OpenAPI schema, and `load` finds the modules of `starlark_modules` only: nothing reaches the network.
+The interpreter is starlark-rust. Other than the catalog's, it has no `while`, a `set` is a dict without values,
+`ctx.environment` is empty, and `load` finds the modules of `starlark_modules` only: nothing reaches the network.
 """
 
 import json
@@ -10,6 +10,7 @@ from collections import defaultdict, deque
 
 import starlark
 
+from functions.builtin.kubernetes_schemas import open_api
 from functions.builtin.sdk import Call, FunctionError, Item
 from functions.builtin.starlark_modules import MODULES
 from kpt.krm import krm_problem, map_of, text_of
@@ -20,6 +21,26 @@ _DEFAULT_NAME = "starlark-function-run"
 _ORIGIN = ("internal.config.kubernetes.io/path", "internal.config.kubernetes.io/index")
 _POSITION = re.compile(r"^\s*-->\s*(.+)$", re.MULTILINE)
 
+_PRELUDE = """
+def _member(): pass
+def set(elements = []): return {element: _member for element in elements}
+ctx = struct(resource_list = json.decode(_input), environment = {}, open_api = json.decode(_open_api))
+"""
+_ANSWER = 'json.encode(ctx.resource_list["items"])'
+_NOT_SUPPORTED = {
+    "Parse error: cannot use reserved keyword `while`": (
+        "`while` is not supported: write `for … in range(n)` and `break`"
+    ),
+    "Operation `serde::serialize` not supported on type `function`": (
+        "resources cannot hold functions or sets: write `list(…)` around a set"
+    ),
+    "Object of type `dict` has no attribute `add`": (
+        "a dict has no attribute `add`, nor has what `set(…)` makes: write `elements[element] = True`"
+    ),
+}
+_MOST_PRINTED = 1024 * 1024
+_MOST_MADE = 32 * 1024 * 1024
+
 _DIALECT = starlark.Dialect.extended()
 _DIALECT.enable_top_level_stmt = True
 _DIALECT.enable_load = True
@@ -28,9 +49,30 @@ _DIALECT.enable_f_strings = True
 _GLOBALS = starlark.Globals.extended_by([starlark.LibraryExtension.Json, starlark.LibraryExtension.StructType])
 
 
+class _Output:
+    """What a program prints, up to a limit."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._room = _MOST_PRINTED
+
+    def add(self, *values: Value) -> None:
+        """Print a line."""
+        if self._room <= 0:
+            return
+        line = " ".join(map(str, values))
+        self._lines.append(line if len(line) < self._room else f"{line[: self._room]}\n... the rest is cut")
+        self._room -= len(line) + 1
+
+    @property
+    def text(self) -> str:
+        """What was printed."""
+        return "\n".join(self._lines)
+
+
 def run(call: Call) -> None:
     """Run the program; its changes of `ctx.resource_list["items"]` become the package's."""
-    output: list[str] = []
+    output = _Output()
     try:
         name, source = _read_config(call.config)
         items = _evaluate(name, source, call, output)
@@ -39,7 +81,7 @@ def run(call: Call) -> None:
         call.say(str(error), "error")
         raise
     finally:
-        call.log = "\n".join(output)
+        call.log = output.text
 
 
 def _read_config(config: Value) -> tuple[str, str]:
@@ -62,28 +104,45 @@ def _read_config(config: Value) -> tuple[str, str]:
     return text_of(config, "metadata", "name") or _DEFAULT_NAME, source
 
 
-def _evaluate(name: str, source: str, call: Call, output: list[str]) -> list[Value]:
+def _evaluate(name: str, source: str, call: Call, output: _Output) -> list[Value]:
     """The items after the program ran.
 
     Args:
         name: of the program, for messages.
         source: its text.
         call: items and functionConfig.
-        output: what it prints, line by line.
+        output: takes what it prints.
     """
     module = starlark.Module()
     module["_input"] = json.dumps({"items": [item.value for item in call.items], "functionConfig": call.config})
-    module.add_callable("print", lambda *values: output.append(" ".join(map(str, values))))
+    module["_open_api"] = open_api() if "open_api" in source else "{}"
+    module.add_callable("print", output.add)
     try:
-        prelude = "ctx = struct(resource_list = json.decode(_input), environment = {}, open_api = {})\n"
-        starlark.eval(module, starlark.parse("prelude", prelude, _DIALECT), _GLOBALS)
-        program = starlark.parse(name, source, _DIALECT)
-        starlark.eval(module, program, _GLOBALS, starlark.FileLoader(_load))
-        answer = starlark.parse("answer", 'json.encode(ctx.resource_list["items"])', _DIALECT)
-        text = starlark.eval(module, answer, _GLOBALS)
+        starlark.eval(module, starlark.parse("prelude", _PRELUDE, _DIALECT), _GLOBALS)
+        starlark.eval(module, starlark.parse(name, source, _DIALECT), _GLOBALS, starlark.FileLoader(_load))
+        return _made(name, str(starlark.eval(module, starlark.parse(name, _ANSWER, _DIALECT), _GLOBALS)))
     except starlark.StarlarkError as error:
         raise FunctionError(_short(str(error))) from None
-    changed = json.loads(str(text))
+    except BaseException as error:
+        if type(error).__name__ == "PanicException" and _is_about_memory(str(error)):
+            raise MemoryError(str(error)) from None
+        raise
+
+
+def _is_about_memory(message: str) -> bool:
+    return "memory" in message or "capacity" in message
+
+
+def _made(name: str, text: str) -> list[Value]:
+    """The items that a program leaves behind, as JSON."""
+    if len(text) > _MOST_MADE:
+        raise FunctionError(f"{name}: the resources are {len(text)} characters; {_MOST_MADE} are allowed")
+    try:
+        changed = json.loads(text)
+    except RecursionError:
+        raise FunctionError(f"{name}: a resource is nested too deeply") from None
+    except ValueError as error:
+        raise FunctionError(f"{name}: a resource cannot be written: {error}") from None
     if not isinstance(changed, list):
         raise FunctionError(f'{name}: ctx.resource_list["items"] must stay a list')
     return changed
@@ -103,6 +162,7 @@ def _short(message: str) -> str:
     """The interpreter's message as one line: what is wrong, and where."""
     found = re.search(r"^error: (.*)$", message, re.MULTILINE)
     problem = found[1] if found else message.strip().splitlines()[-1]
+    problem = _NOT_SUPPORTED.get(problem, problem)
     place = _POSITION.search(message)
     return f"{place[1].strip()}: {problem}" if place else problem
 

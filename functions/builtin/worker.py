@@ -9,16 +9,20 @@ import os
 import resource
 import struct
 import sys
+import traceback
 from typing import BinaryIO
 
 from functions.builtin.registry import BUILTINS
-from functions.builtin.sdk import execute
+from functions.builtin.sdk import Reply, execute
 
 REQUEST = struct.Struct("!II")
 """Lengths of the function's name and of the resource list."""
 
 ANSWER = struct.Struct("!III")
 """Exit code, and lengths of the log and of the resource list."""
+
+OUT_OF_MEMORY = 97
+"""Exit code of a process whose function needed more memory than there is."""
 
 _YOUNG_OBJECTS = 50_000
 
@@ -43,11 +47,22 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> bool:
         return False
     name_length, list_length = REQUEST.unpack(header)
     name = requests.read(name_length).decode()
-    reply = execute(BUILTINS[name].run, requests.read(list_length))
+    reply = _run(name, requests.read(list_length))
     log = reply.log.encode()
     answers.write(ANSWER.pack(reply.exit_code, len(log), len(reply.resource_list)) + log + reply.resource_list)
     answers.flush()
     return True
+
+
+def _run(name: str, request: bytes) -> Reply:
+    try:
+        return execute(BUILTINS[name].run, request)
+    except MemoryError:
+        # What is left of the memory is in pieces: a new process is better than this one.
+        sys.exit(OUT_OF_MEMORY)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is about this one call
+        traceback.print_exc()
+        return Reply(b"", f"internal error: {type(error).__name__}: {error}", 1)
 
 
 if __name__ == "__main__":

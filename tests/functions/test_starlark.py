@@ -101,6 +101,24 @@ def test_modules_can_be_loaded(load: str, expression: str, expected: object) -> 
     assert yaml.safe_load(item)["result"] == expected
 
 
+def test_a_set_is_looked_into_joined_and_listed() -> None:
+    source = """
+    names = set(["b", "a", "b"]) | set(["c"])
+    print(len(names), "a" in names, "z" in names, sorted(names), list(set()), [n for n in set("a")])
+    """
+    reply = run("starlark", DEPLOYMENT, function_config=program(source.replace('set("a")', 'set(["x"])')))
+    assert reply.log == '3 True False ["a", "b", "c"] [] ["x"]'
+
+
+def test_the_schemas_of_kubernetes_are_there_and_the_environment_is_not() -> None:
+    source = """
+    deployment = ctx.open_api["definitions"]["io.k8s.api.apps.v1.Deployment"]
+    spec = deployment["properties"]["spec"]["$ref"].split("/")
+    print(spec[:2], spec[2] in ctx.open_api["definitions"], ctx.environment)
+    """
+    assert run("starlark", DEPLOYMENT, function_config=program(source)).log == '["#", "definitions"] True {}'
+
+
 def test_what_a_program_prints_is_its_log() -> None:
     reply = run("starlark", DEPLOYMENT, function_config=program("print('a', 1)\nprint('b')\n"))
     assert (reply.exit_code, reply.log) == (0, "a 1\nb")
@@ -112,6 +130,15 @@ def test_what_a_program_prints_is_its_log() -> None:
         ("print('seen')\nfail('msg')", "fix:2:1: fail: msg"),
         ("x = [\n", "fix:1:1: Parse error"),
         ("x = {}['k']", 'fix:1:5: Key `"k"` was not found'),
+        (
+            "if True:\n  while True:\n    pass",
+            "fix:2:3: `while` is not supported: write `for … in range(n)` and `break`",
+        ),
+        ("set([1]).add(2)", "a dict has no attribute `add`, nor has what `set(…)` makes"),
+        (
+            "ctx.resource_list['items'][0]['x'] = set([1])",
+            "resources cannot hold functions or sets: write `list(…)` around a set",
+        ),
         ("y = nope", "fix:1:5: Variable `nope` not found"),
         ("def g(n):\n  return g(n)\ng(0)", "fix:2:10: Starlark call stack overflow"),
         ("load('http.star', 'http')", "module http.star is not available; those that are: encoding/base64.star,"),
