@@ -89,11 +89,8 @@ async def test_a_program_that_goes_too_far_is_told_so(name: str, runtime: Builti
     [
         "for i in range(1 << 30): pass",
         "[0 for i in range(1 << 30) if i < 0]",
-        "x = 3
-for i in range(64): x = x * x",
-        f"x = []
-for i in range(60): x = [x, x]
-{FIRST} = x",
+        "x = 3\nfor i in range(64): x = x * x",
+        f"x = []\nfor i in range(60): x = [x, x]\n{FIRST} = x",
     ],
 )
 async def test_a_program_that_does_not_end_is_killed(source: str, runtime: BuiltinRuntime) -> None:
