@@ -10,18 +10,13 @@ from functools import cached_property
 from typing import NamedTuple
 
 from kpt.yaml_align import Pair, align, same
+from kpt.yaml_lines import InexpressibleError, TextEdits, joined
 from kpt.yaml_nodes import AliasNode, MappingNode, Node, ScalarNode, SequenceNode, Value
 from kpt.yaml_render import Style, block, check, child_column, entry, flow, inline, is_block, item_lines, render_key
 from kpt.yaml_scalars import literal_header, render_scalar
 
 _COLON = re.compile(r"[ \t]*:")
 _NOT_BLANK = re.compile(r"\S")
-_COMMENT = re.compile(r"\s#")
-_COMMENT_LINE = re.compile(r"( *)#")
-
-
-class InexpressibleError(Exception):
-    """The text has no place for this edit; replace a larger part."""
 
 
 class Slot(NamedTuple):
@@ -35,14 +30,13 @@ class Slot(NamedTuple):
     """For `value`: the place right behind the colon. For `item`: right behind the dash."""
 
 
-class Editor:
+class Editor(TextEdits):
     """Collects the edits that turn the text of one document into that of another value."""
 
     def __init__(self, text: str, root: Node, *, by_position: bool = False) -> None:
-        self.text = text
+        super().__init__(text)
         self.root = root
         self.by_position = by_position
-        self.edits: list[tuple[int, int, str]] = []
 
     @cached_property
     def style(self) -> Style:
@@ -53,22 +47,6 @@ class Editor:
     def json_text(self) -> bool:
         """Whether the document is JSON."""
         return _is_json(self.root)
-
-    def result(self) -> str:
-        """The text with all edits made.
-
-        Raises:
-            InexpressibleError: two edits overlap.
-        """
-        parts: list[str] = []
-        cursor = 0
-        # The sort is stable: insertions at one place stay in the order they were asked for, inner before outer.
-        for start, end, replacement in sorted(self.edits, key=lambda edit: (edit[0], edit[1] > edit[0])):
-            if start < cursor:
-                raise InexpressibleError
-            parts += (self.text[cursor:start], replacement)
-            cursor = end
-        return "".join([*parts, self.text[cursor:]])
 
     def update(self, node: Node, new: Value, slot: Slot) -> None:
         """Make the text of `node` say `new`."""
@@ -229,73 +207,6 @@ class Editor:
             line = self._line_start(line - 1)
         raise InexpressibleError
 
-    # Both kinds
-
-    def _cut_lines(self, spans: list[tuple[int, int]], kept: list[bool], column: int, *, keep_head: bool) -> None:
-        """Remove the lines of the entries that are not kept, with the comment lines right above them."""
-        index = 0
-        while index < len(spans):
-            if kept[index]:
-                index += 1
-                continue
-            last = index
-            while last + 1 < len(spans) and not kept[last + 1]:
-                last += 1
-            self._cut_run(spans[index][0], spans[last][1], column, keep_comments=keep_head and index == 0)
-            index = last + 1
-
-    def _cut_run(self, start: int, end: int, column: int, *, keep_comments: bool) -> None:
-        after = self._line_after(end)
-        if self._before(start).strip():
-            # The first entry shares its line with a dash: what follows moves up behind the dash.
-            following = _NOT_BLANK.search(self.text, after)
-            self.edits.append((start, following.start() if following else after, ""))
-            return
-        line = self._line_start(start)
-        if not keep_comments:
-            line = self._head_comments(line, column)
-        self.edits.append((line, after, ""))
-
-    def _head_comments(self, line: int, column: int) -> int:
-        """Start of the block of comment lines that stands right above a line, at the same column."""
-        while line > 0:
-            above = self._line_start(line - 1)
-            comment = _COMMENT_LINE.match(self.text, above)
-            if comment is None or len(comment[1]) != column:
-                break
-            line = above
-        return line
-
-    def _edit_flow(self, spans: list[tuple[int, int]], kept: list[bool], added: dict[int, list[str]]) -> None:
-        """Remove and add entries between brackets."""
-        if not all(kept):
-            if any(added.values()) or self._has_comment(spans[0][0], spans[-1][1]):
-                raise InexpressibleError
-            self._cut_flow(spans, kept)
-        for place, texts in added.items():
-            if texts and place < len(spans):
-                at = spans[place][0]
-                self.edits.append((at, at, "".join(text + self._separator(spans) for text in texts)))
-            elif texts:
-                at = spans[-1][1]
-                self.edits.append((at, at, "".join(self._separator(spans) + text for text in texts)))
-
-    def _cut_flow(self, spans: list[tuple[int, int]], kept: list[bool]) -> None:
-        last = max(index for index, keep in enumerate(kept) if keep)
-        for index in range(last):
-            if not kept[index]:
-                self.edits.append((spans[index][0], spans[index + 1][0], ""))
-        if last + 1 < len(spans):
-            self.edits.append((spans[last][1], spans[-1][1], ""))
-
-    def _separator(self, spans: list[tuple[int, int]]) -> str:
-        """What stands between two entries: a line break with indentation if that is how the last one stands."""
-        before = self._before(spans[-1][0])
-        return ", " if before.strip() else ",\n" + before
-
-    def _has_comment(self, start: int, end: int) -> bool:
-        return _COMMENT.search(self.text, start, end) is not None
-
     # Replacing a whole subtree
 
     def replace(self, node: Node, new: Value, slot: Slot) -> None:
@@ -337,10 +248,10 @@ class Editor:
         if node.start > self._line_end(slot.start):
             # The old value has lines of its own below the key; a comment behind the key stays.
             self.edits.append((slot.start, slot.start, first))
-            self.edits.append((self._line_after(slot.start), self._line_after(node.end), _joined(rest)))
+            self.edits.append((self._line_after(slot.start), self._line_after(node.end), joined(rest)))
         elif rest:
             self.edits.append(
-                (slot.start, self._line_after(node.end), first + self._tail(node.end) + "\n" + _joined(rest))
+                (slot.start, self._line_after(node.end), first + self._tail(node.end) + "\n" + joined(rest))
             )
         else:
             self.edits.append((slot.start, node.end, first))
@@ -356,12 +267,6 @@ class Editor:
         else:
             self.edits.append((slot.start, node.end, "\n".join(lines)[slot.column + 1 :]))
 
-    # Places in the text
-
-    def _insert_lines(self, at: int, lines: list[str]) -> None:
-        if lines:
-            self.edits.append((at, at, _joined(lines)))
-
     def _style_before(self, place: int, column: int) -> Style:
         """The document's style, without the block scalars that would swallow the lines at `place`."""
         following = _NOT_BLANK.search(self.text, place)
@@ -369,33 +274,6 @@ class Editor:
         if at < len(self.text) and self.text[at] == "#" and self._column(at) > column:
             return replace(self.style, literals=())
         return replace(self.style, literals=("|", "|-")) if "\n" in self.text[place:at] else self.style
-
-    def _tail(self, place: int) -> str:
-        """The comment that follows on the same line, with the blanks before it."""
-        return "" if place and self.text[place - 1] == "\n" else self.text[place : self._line_end(place)].rstrip()
-
-    def _line_start(self, place: int) -> int:
-        return self.text.rfind("\n", 0, place) + 1
-
-    def _line_end(self, place: int) -> int:
-        end = self.text.find("\n", place)
-        return len(self.text) if end < 0 else end
-
-    def _line_after(self, place: int) -> int:
-        """Start of the line below; a place at the start of a line behind a block scalar is already there."""
-        if place and self.text[place - 1] == "\n":
-            return place
-        return min(self._line_end(place) + 1, len(self.text))
-
-    def _before(self, place: int) -> str:
-        return self.text[self._line_start(place) : place]
-
-    def _column(self, place: int) -> int:
-        return place - self._line_start(place)
-
-
-def _joined(lines: list[str]) -> str:
-    return "".join(line + "\n" for line in lines)
 
 
 def _is_json(root: Node) -> bool:

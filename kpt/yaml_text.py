@@ -4,7 +4,8 @@ import re
 
 from kpt.errors import YamlError
 from kpt.yaml_align import same
-from kpt.yaml_edit import Editor, InexpressibleError, Slot
+from kpt.yaml_edit import Editor, Slot
+from kpt.yaml_lines import InexpressibleError
 from kpt.yaml_nodes import MappingNode, Node, SequenceNode, Value, compose
 from kpt.yaml_render import Style, block, check, inline, is_block
 

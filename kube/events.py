@@ -109,7 +109,8 @@ class EventRecorder:
     async def aclose(self) -> None:
         """Write what is waiting, for a few seconds at most."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._queue.join(), _FLUSH_SECONDS)
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                await self._queue.join()
         for writer in self._writers:
             writer.cancel()
         await asyncio.gather(*self._writers, return_exceptions=True)

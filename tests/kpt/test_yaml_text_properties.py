@@ -66,7 +66,8 @@ def test_split_and_join_give_the_same_text(lines: list[str]) -> None:
 def test_most_edits_need_no_rewriting(data: st.DataObject) -> None:
     text = data.draw(documents())
     new = data.draw(changes(load(text)))
-    if "*" in text or "? " in text or "\r" in text or not new:
+    # libyaml breaks lines at the last three as well, which no editor does.
+    if any(odd in text for odd in ("*", "? ", "\r", "\x85", "\u2028", "\u2029")) or not new:
         return
     document = Document(text)
     edited = yaml_text._edited(document, new)
