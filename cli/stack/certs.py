@@ -1,8 +1,9 @@
-"""The certificates and keys of the embedded control plane, and kubeconfigs for its users."""
+"""The certificates, keys and token of the embedded control plane, and kubeconfigs for its users."""
 
 import base64
 import datetime as dt
 import ipaddress
+import secrets
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,6 +43,11 @@ class Certificates:
         """Path of a private key."""
         return self.folder / f"{name}.key"
 
+    @property
+    def tokens(self) -> Path:
+        """File with the administrator's token, as `kube-apiserver --token-auth-file` reads it."""
+        return self.folder / "tokens.csv"
+
     def admin_context(self) -> ssl.SSLContext:
         """Return what a TLS connection to the API server as the administrator needs."""
         context = ssl.create_default_context(cafile=str(self.certificate("ca")))
@@ -55,6 +61,9 @@ class Certificates:
         if not certificates._usable():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             certificates._make()
+        if not certificates.tokens.exists():
+            row = f'{secrets.token_urlsafe(32)},{ADMIN_USER},{ADMIN_USER},"{",".join(ADMIN_GROUPS)}"\n'
+            write_private(certificates.tokens, row.encode())
         return certificates
 
     def ensure_server(self, name: str, *served_as: str) -> None:
@@ -130,7 +139,9 @@ class Certificates:
         groups: Sequence[str] = ADMIN_GROUPS,
         namespace: str = "default",
     ) -> Path:
-        """Write a kubeconfig with a fresh client certificate inside, readable by the owner only.
+        """Write a kubeconfig, readable by the owner only.
+
+        The administrator's has the token inside, any other a fresh client certificate.
 
         Args:
             path: The file; replaced in one step.
@@ -139,12 +150,6 @@ class Certificates:
             groups: Groups of the user; the default one may do everything.
             namespace: Namespace of commands that name none.
         """
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._sign("ca", key, user, groups=groups).public_bytes(serialization.Encoding.PEM)
-        credentials = {
-            "client-certificate-data": base64.b64encode(certificate).decode(),
-            "client-key-data": base64.b64encode(_key_pem(key)).decode(),
-        }
         authority = base64.b64encode(self.certificate("ca").read_bytes()).decode()
         config = {
             "apiVersion": "v1",
@@ -154,10 +159,21 @@ class Certificates:
                 {"name": "porchflow", "context": {"cluster": "porchflow", "user": user, "namespace": namespace}}
             ],
             "clusters": [{"name": "porchflow", "cluster": {"server": server, "certificate-authority-data": authority}}],
-            "users": [{"name": user, "user": credentials}],
+            "users": [{"name": user, "user": self._credentials(user, tuple(groups))}],
         }
         write_private(path, yaml.safe_dump(config, sort_keys=False).encode())
         return path
+
+    def _credentials(self, user: str, groups: tuple[str, ...]) -> dict[str, str]:
+        if (user, groups) == (ADMIN_USER, ADMIN_GROUPS):
+            # The API server looks a token up; it verifies a certificate anew for every request, and more than once.
+            return {"token": self.tokens.read_text(encoding="ascii").partition(",")[0]}
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._sign("ca", key, user, groups=groups).public_bytes(serialization.Encoding.PEM)
+        return {
+            "client-certificate-data": base64.b64encode(certificate).decode(),
+            "client-key-data": base64.b64encode(_key_pem(key)).decode(),
+        }
 
 
 def _authority(role: str, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:

@@ -1,10 +1,12 @@
 import datetime as dt
+import json
 import ssl
 import stat
 from pathlib import Path
 
 import aiohttp
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -36,9 +38,38 @@ def test_a_set_that_was_interrupted_is_made_anew(tmp_path: Path) -> None:
 def test_keys_and_kubeconfigs_are_private(tmp_path: Path) -> None:
     made = Certificates.ensure(tmp_path / "certs")
     kubeconfig = made.write_kubeconfig(tmp_path / "kubeconfig", "https://127.0.0.1:1")
-    private = [*(tmp_path / "certs").glob("*.key"), kubeconfig]
-    assert len(private) == 7
+    private = [*(tmp_path / "certs").glob("*.key"), made.tokens, kubeconfig]
+    assert len(private) == 8
     assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
+
+
+def test_the_token_is_kept_and_differs_from_others(tmp_path: Path) -> None:
+    first = Certificates.ensure(tmp_path / "one").tokens.read_bytes()
+    assert Certificates.ensure(tmp_path / "one").tokens.read_bytes() == first
+    assert Certificates.ensure(tmp_path / "two").tokens.read_bytes() != first
+
+
+def test_a_folder_from_before_there_was_a_token_gets_one(tmp_path: Path) -> None:
+    made = Certificates.ensure(tmp_path)
+    before = made.certificate("ca").read_bytes()
+    made.tokens.unlink()
+    Certificates.ensure(tmp_path)
+    assert made.tokens.exists()
+    assert made.certificate("ca").read_bytes() == before
+
+
+async def test_the_administrator_is_known_by_a_token(control_plane: ControlPlane) -> None:
+    users = yaml.safe_load(control_plane.kubeconfig.read_text())["users"]
+    assert [list(user["user"]) for user in users] == [["token"]]
+    who = json.loads(await control_plane.kubectl("auth", "whoami", "-o", "json"))["status"]["userInfo"]
+    assert who["username"] == certs.ADMIN_USER
+    assert set(certs.ADMIN_GROUPS) <= set(who["groups"])
+    wrong = control_plane.kubeconfig.with_name("kubeconfig-wrong")
+    config = yaml.safe_load(control_plane.kubeconfig.read_text())
+    config["users"][0]["user"]["token"] = "guessed"
+    wrong.write_text(yaml.safe_dump(config))
+    told = await control_plane.kubectl("get", "namespaces", kubeconfig=wrong, check=False)
+    assert "You must be logged in to the server" in told
 
 
 async def test_the_administrator_may_everything_and_others_nothing(control_plane: ControlPlane) -> None:
