@@ -112,12 +112,10 @@ class _Config(_Model):
 
 def run(call: Call) -> None:
     """Make the replacements of the functionConfig, one after the other; all or, if one fails, none."""
-    before = [item.text for item in call.items]
     try:
         for replacement in _read_config(call):
             _replace(call, replacement)
     except FunctionError as error:
-        call.items[:] = [Item(text) for text in before]
         call.say(str(error), "error")
         raise
 

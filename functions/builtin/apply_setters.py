@@ -29,13 +29,12 @@ def run(call: Call) -> None:
     """Apply the setters of `data` to every item, local configuration included."""
     setters = strings(call.config.get("data")) if isinstance(call.config, dict) else {}
     try:
-        if not setters:
-            raise _SetterError("input setters list cannot be empty")  # noqa: TRY301 - one place reports every error
         for item in call.items:
             if MARK in item.text:
                 _apply(call, item, setters)
     except _SetterError as error:
         message = f"failed to apply setters: {error}"
+        call.results.clear()
         call.say(message, "error")
         raise FunctionError(message) from None
     if not call.results:

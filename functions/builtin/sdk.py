@@ -148,21 +148,23 @@ Function = Callable[[Call], None]
 def execute(function: Function, request: bytes) -> Reply:
     """Run a builtin on a serialised ResourceList.
 
-    A list that is no YAML, or an item that is none, fails the function and gives back nothing.
+    A list that is no YAML, or an item that is none, fails the function and gives back nothing. One
+    that fails leaves the items as they were.
     """
     try:
         listed = split_list(request)
     except YamlError as error:
         return Reply(b"", f"cannot read the resource list: {error}", 1)
     call = Call([Item(text) for text in listed.items], listed.function_config)
-    exit_code = 0
     try:
         function(call)
+        made, exit_code = [item.text for item in call.items], 0
     except FunctionError as error:
-        call.log, exit_code = f"{call.log}\n{error}".strip(), 1
+        call.log = f"{call.log}\n{error}".strip()
+        made, exit_code = listed.items, 1
     except YamlError as error:
         return Reply(b"", f"{call.log}\ncannot read or write a resource: {error}".strip(), 1)
-    answer = compose_list([item.text for item in call.items], results=call.results or None)
+    answer = compose_list(made, results=call.results or None)
     return Reply(answer, call.log, exit_code)
 
 

@@ -149,7 +149,8 @@ class _Searcher:
             comment = f"# {self.comments[field.path]}"
         if self.item.path:
             quote = node.style if node.style in _QUOTES else ""
-            self._say(path, f"{quote}{text}{quote} {comment}".rstrip())
+            shown_text = text.replace("'", "''") if quote == "'" else text
+            self._say(path, f"{quote}{shown_text}{quote} {comment}".rstrip())
 
     def _list(self, field: Field) -> None:
         """Lists take comments only, and are found by path only."""

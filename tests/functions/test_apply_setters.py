@@ -78,7 +78,11 @@ FAILURES = {
         {"n": "y"},
         'input to array setter must be an array of values, but found "y"',
     ),
-    "no setters": ("a: 1", {}, "input setters list cannot be empty"),
+    "a later one": (
+        "a: x # kpt-set: ${n}\nb: x # kpt-set: ${m}-${n}",
+        {"n": "y"},
+        "values for setters [${m}] must be provided",
+    ),
 }
 
 
@@ -88,6 +92,18 @@ def test_failures_end_the_function(item: str, setters: dict[str, str], problem: 
     assert (reply.exit_code, reply.log) == (1, f"failed to apply setters: {problem}")
     assert said(reply) == [f"error: failed to apply setters: {problem}"]
     assert items(reply) == [text(item)]
+
+
+@pytest.mark.parametrize("settings", [None, config({}), "apiVersion: v1\nkind: ConfigMap\n"])
+def test_without_setters_there_is_nothing_to_do(settings: str | None) -> None:
+    reply = run("apply-setters", "a: x # kpt-set: ${n}", function_config=settings)
+    assert (reply.exit_code, said(reply)) == (0, [": no matches for input setter(s)"])
+
+
+def test_a_failure_leaves_items_before_it_as_they_were() -> None:
+    before = ["a: x # kpt-set: ${n}\n", "b: x # kpt-set: ${m}-${n}\n"]
+    reply = run("apply-setters", *before, function_config=config({"n": "y"}))
+    assert (items(reply), len(said(reply))) == (before, 1)
 
 
 def _by_regular_expression(pattern: str, current: str) -> dict[str, str]:
