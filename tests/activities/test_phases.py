@@ -18,6 +18,7 @@ from tests.e2e.rules import check_rules
 from tests.servers.control_plane import ControlPlane
 from tests.servers.git import GitRepositories, commit_files
 from tests.servers.waiting import eventually
+from watcher.needs import needs_reconcile
 from workflows.plan import plan
 
 CONTENT: dict[str, str | bytes] = {"Kptfile": KPTFILE, "deployment.yaml": DEPLOYMENT}
@@ -204,6 +205,22 @@ async def test_what_a_person_must_do_is_told_even_if_the_first_try_to_tell_it_fa
     world.worker.before_write = None
     await world.fails(Phase.RENDER, name, ErrorKind.STALLED, attempt=2)
     assert reason(await world.get(name), "Stalled") == "True/RenderFailed"
+
+
+async def test_what_is_tried_again_is_not_said_to_be_handled(world: World, git_server: GitRepositories) -> None:
+    """A Temporal that forgot its runs is told by the object that there is work."""
+    name = await world.draft()
+    handled = (await world.get(name))["metadata"]["generation"]
+    await world.annotate(name, reconcile_now="t1")
+    await world.ask(name, "Proposed")
+    git_server.faults.fail_next(1000, 503)
+    await world.fails(Phase.LIFECYCLE, name, ErrorKind.TRANSIENT)
+    obj = await world.get(name)
+    assert reason(obj, "Reconciling") == "True/ProgressingWithRetry"
+    assert obj["status"]["observedGeneration"] == handled
+    assert "observedReconcileNow" not in obj["status"]
+    assert needs_reconcile(obj)
+    check_rules(obj)
 
 
 async def test_half_a_report_of_a_failed_rendering_is_made_whole_by_the_next_attempt(world: World) -> None:

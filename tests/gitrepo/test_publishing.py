@@ -315,3 +315,16 @@ async def test_workers_that_knew_a_branch_before_it_was_rewritten_see_what_new_o
     await store.publish(ready.remote, "main", location())
     assert (await store.state(ready.remote, "main", location())).complete
     assert "app/Kptfile" in ready.files("main")
+
+
+async def test_a_draft_that_holds_more_than_what_is_published_stays(ready: Served, store: GitStore) -> None:
+    """Who pushed late to a draft whose publish was half done finds the commit where it was pushed to."""
+    await proposed(store, ready.remote, location())
+    state = await store.publish(ready.remote, "main", location())
+    ready.git("update-ref", location().draft_ref, state.commit)
+    newer = ready.commit(location().draft_ref, "pushed late")
+    ready.git("update-ref", location().proposed_ref, state.commit)
+    again = await store.publish(ready.remote, "main", location())
+    assert again.revision == 1
+    assert ready.refs()[location().draft_ref] == newer
+    assert location().proposed_ref not in ready.refs()
