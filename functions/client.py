@@ -4,7 +4,7 @@ from typing import Self
 
 import grpc
 
-from functions import failure_details
+from functions import failure_details, porch_failures
 from functions.errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
 from functions.proto import evaluator_pb2, evaluator_pb2_grpc
 from functions.tls import PLAINTEXT, ClientCredentials, Identity
@@ -12,9 +12,8 @@ from kpt.errors import FunctionFailed
 from kpt.evaluation import Evaluation
 
 _TOO_LARGE = "larger than max"
-_FAILURES = ("failed to evaluate function", "failed to execute function", "failed to parse the output", "panicked")
-"""How Porch's runner begins the message of a function that failed, as opposed to a runner that did."""
-
+_OF_ANSWERS = ("sent message", "trying to send")
+"""How our runner and Porch's say that it is their answer that is too large."""
 _PING_MS = 20_000
 _SELDOM_PING_MS = 330_000
 """For runners that disconnect who pings more often than every five minutes, as Porch's and all of Go's do."""
@@ -131,7 +130,9 @@ class GrpcEvaluator:
         if code == grpc.StatusCode.NOT_FOUND:
             return FunctionNotFound(image, text.partition("not found; ")[2])
         if code == grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in text.lower():
-            what = "answer" if "sent message" in text.lower() or text.startswith("CLIENT") else "request"
+            what = (
+                "answer" if text.startswith("CLIENT") or any(say in text.lower() for say in _OF_ANSWERS) else "request"
+            )
             return MessageTooLarge(image, what, detail=text)
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
             return RunnerUnavailable(self._address, image, f"no answer within {self._deadline:g} s")
@@ -154,6 +155,4 @@ def failure_of(image: str, error: grpc.aio.AioRpcError) -> FunctionFailed | None
     if details is not None:
         stderr = details.stderr.decode(errors="replace")
         return FunctionFailed(image, text, stderr, details.exit_code, details.resource_list or None)
-    if text.lower().startswith(_FAILURES) or "panicked with" in text:
-        return FunctionFailed(image, text, stderr=text.partition("stderr: ")[2].strip())
-    return None
+    return porch_failures.read(image, text)

@@ -30,7 +30,7 @@ def status_message(failure: FunctionFailed) -> str:
     if failure.stderr:
         parts.append(f"{'and' if results else 'with'} stderr: {failure.stderr}")
     if len(parts) == 1:
-        parts.append(f": {failure.message}")
+        return f"{parts[0]}: {failure.message}"[:_MAX_MESSAGE]
     return " ".join(parts)[:_MAX_MESSAGE]
 
 

@@ -30,6 +30,7 @@ ANSWERS = {
     "pod": (grpc.StatusCode.UNKNOWN, "unable to get the grpc client to the pod for x"),
     "busy": (grpc.StatusCode.RESOURCE_EXHAUSTED, "too many requests"),
     "large": (grpc.StatusCode.RESOURCE_EXHAUSTED, "grpc: received message larger than max (9 vs. 6)"),
+    "large-answer": (grpc.StatusCode.RESOURCE_EXHAUSTED, "grpc: trying to send message larger than max (9 vs. 6)"),
     "old": (grpc.StatusCode.UNIMPLEMENTED, "unknown service"),
 }
 
@@ -67,7 +68,8 @@ async def test_an_answer(evaluate: GrpcEvaluator) -> None:
         ("transport", RunnerUnavailable, "INTERNAL: Received RST_STREAM"),
         ("pod", RunnerUnavailable, "UNKNOWN: unable to get"),
         ("busy", RunnerUnavailable, "RESOURCE_EXHAUSTED: too many"),
-        ("large", MessageTooLarge, "9 vs. 6"),
+        ("large", MessageTooLarge, "the request of function 'large' is too large: grpc: received message"),
+        ("large-answer", MessageTooLarge, "the answer of function 'large-answer' is too large: grpc: trying to send"),
         ("old", RunnerUnavailable, "UNIMPLEMENTED"),
     ],
 )
@@ -79,9 +81,10 @@ async def test_what_porchs_statuses_mean(evaluate: GrpcEvaluator, image: str, ki
 
 
 async def test_the_log_is_found_in_the_message(evaluate: GrpcEvaluator) -> None:
-    with pytest.raises(FunctionFailed) as raised:
-        await evaluate("wrapper", b"")
-    assert raised.value.stderr == "the log"
+    for image in ("wrapper", "binary"):
+        with pytest.raises(FunctionFailed) as raised:
+            await evaluate(image, b"")
+        assert raised.value.stderr == "the log"
 
 
 async def test_a_runner_that_is_pinged_too_often_is_pinged_less(

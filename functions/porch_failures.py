@@ -1,0 +1,33 @@
+"""What Porch's function runner and its wrapper server say of a function that failed (`reference/porch.md` 6.3)."""
+
+import re
+from typing import Final
+
+from kpt.errors import FunctionFailed
+
+_IMAGE: Final = r'"(?:[^"\\]|\\.)*"'
+_MESSAGES: Final = tuple(
+    re.compile(pattern, re.DOTALL | re.IGNORECASE)
+    for pattern in (
+        # What comes before the log is Go's: the exit status, a signal, or why nothing could be started.
+        rf"failed to execute function {_IMAGE}: (?:exit status (?P<code>\d+)|.*?) \((?P<stderr>.*)\)",
+        rf"failed to parse the output of function {_IMAGE} with stderr '(?P<stderr>.*)': .*",
+        rf"failed to evaluate function {_IMAGE}.*? stderr: (?P<stderr>.*)",
+        r"failed to (?:evaluate function|execute function|parse the output).*",
+        r".*panicked with.*",
+    )
+)
+
+
+def read(image: str, message: str) -> FunctionFailed | None:
+    """Take the message of an `INTERNAL` status apart.
+
+    Returns:
+        The failure with the function's log and exit code, as far as they are told; None if it was not the function
+        that failed.
+    """
+    for pattern in _MESSAGES:
+        if found := pattern.fullmatch(message):
+            told = found.groupdict()
+            return FunctionFailed(image, message, (told.get("stderr") or "").strip(), int(told.get("code") or 1))
+    return None
