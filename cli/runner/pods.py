@@ -91,6 +91,9 @@ class PodFollower:
         self._pool = pool
         self._names: set[str] = set()
         self._has_template = False
+        self._pods = WatchState(f"pods of functions in {namespace}")
+        self._template = WatchState(f"pod template {namespace}/{TEMPLATE_NAME}")
+        pool.set_obstacle(self._obstacle)
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -99,8 +102,7 @@ class PodFollower:
             group.create_task(self._follow_template())
 
     async def _follow_pods(self) -> NoReturn:
-        state = WatchState(f"pods of functions in {self._namespace}")
-        events = watch_objects(self._client, PODS, self._namespace, label_selector=SELECTOR, state=state)
+        events = watch_objects(self._client, PODS, self._namespace, label_selector=SELECTOR, state=self._pods)
         async with contextlib.aclosing(events):
             async for event in events:
                 self._tell_pod(event)
@@ -121,22 +123,29 @@ class PodFollower:
                 self._pool.forget(obj)
 
     async def _follow_template(self) -> NoReturn:
-        state = WatchState(f"pod template {self._namespace}/{TEMPLATE_NAME}")
         selector = f"metadata.name={TEMPLATE_NAME}"
-        events = watch_objects(self._client, PODTEMPLATES, self._namespace, field_selector=selector, state=state)
+        events = watch_objects(
+            self._client, PODTEMPLATES, self._namespace, field_selector=selector, state=self._template
+        )
         async with contextlib.aclosing(events):
             async for event in events:
-                await self._tell_template(event)
+                self._tell_template(event)
         raise RuntimeError("the watch of the pod template ended")
 
-    async def _tell_template(self, event: WatchEvent) -> None:
+    def _tell_template(self, event: WatchEvent) -> None:
         match event:
             case ListStarted():
                 self._has_template = False
             case Listed(obj) | Changed(_, obj):
                 self._has_template = True
-                await self._pool.set_template(obj)
+                self._pool.set_template(obj)
             case ListEnd() if not self._has_template:
-                await self._pool.set_template(None)
+                self._pool.set_template(None)
             case Deleted():
-                await self._pool.set_template(None)
+                self._pool.set_template(None)
+
+    def _obstacle(self) -> str:
+        for state in (self._pods, self._template):
+            if state.error:
+                return f"cannot watch {state.name}: {state.error}"
+        return ""

@@ -21,9 +21,11 @@ from functions.pods.limits import PodSettings
 from functions.pods.metrics import PodMetrics
 from functions.pods.pool import PodPool
 from functions.pods.runtime import PodRuntime
+from functions.registry.lookup import RegistryLookup
 from functions.server import serve
 from functions.tls import CertificateError, Identity
 from kube.client import KubeClient
+from kube.errors import KubeConfigError
 from kube.watching import WatchState
 
 logger = logging.getLogger(__name__)
@@ -36,8 +38,7 @@ async def run_function_runner(settings: Settings) -> None:
     """Run the function runner until it is told to stop.
 
     Raises:
-        SettingsError: a certificate or the folder of executables cannot be used.
-        KubeConfigError: there are no credentials for the API server where it is needed.
+        SettingsError: a certificate, the folder of executables or the kubeconfig cannot be used.
     """
     configs, metrics, stop = FunctionConfigs(settings.default_image_prefix), RunnerMetrics(), asyncio.Event()
     executables = _executables(settings, configs)
@@ -45,14 +46,14 @@ async def run_function_runner(settings: Settings) -> None:
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(_serve_metrics(settings.metrics_address, metrics))
         if settings.function_config_namespace or settings.wrapper_server_image:
-            client = await stack.enter_async_context(
-                await KubeClient.connect(settings.kubeconfig, user_agent="porchflow-function-runner")
-            )
+            images = await stack.enter_async_context(open_registries(settings))
+            client = await stack.enter_async_context(await _connect(settings))
             if settings.function_config_namespace:
                 follower = _config_follower(settings, client, configs, executables)
                 await stack.enter_async_context(_beside(stop, follower.run()))
             if settings.wrapper_server_image:
-                runtimes.append(await stack.enter_async_context(_pods(settings, client, configs, metrics, stop)))
+                pool = _pool(settings, client, images, configs, metrics)
+                runtimes.append(await stack.enter_async_context(_pods(settings, client, configs, pool, stop)))
         try:
             await serve(
                 settings.function_runner_listen,
@@ -99,12 +100,10 @@ def _config_follower(
     return ConfigFollower(client, namespace, configs, executables, state, runs_pods=runs_pods)
 
 
-@contextlib.asynccontextmanager
-async def _pods(
-    settings: Settings, client: KubeClient, configs: FunctionConfigs, metrics: RunnerMetrics, stop: asyncio.Event
-) -> AsyncIterator[PodRuntime]:
-    """Run functions in pods while the context is open."""
-    pod_settings = PodSettings(
+def _pool(
+    settings: Settings, client: KubeClient, images: RegistryLookup, configs: FunctionConfigs, metrics: RunnerMetrics
+) -> PodPool:
+    pods = PodSettings(
         wrapper_image=settings.wrapper_server_image,
         time_to_live=settings.pod_ttl,
         max_pods=settings.max_parallel_pods_per_function,
@@ -114,14 +113,25 @@ async def _pods(
         warm=settings.warm_up_pod_cache,
         default_image_prefix=settings.default_image_prefix,
     )
-    namespace = settings.pod_namespace
-    pod_metrics = PodMetrics(metrics.registry, metrics.name)
-    async with (
-        open_registries(settings) as images,
-        PodPool(KubeCluster(client, namespace), images, configs, pod_settings, metrics=pod_metrics) as pool,
-        _beside(stop, PodFollower(client, namespace, pool).run(), pool.run(_COLLECT_SECONDS)),
-    ):
+    cluster = KubeCluster(client, settings.pod_namespace)
+    return PodPool(cluster, images, configs, pods, metrics=PodMetrics(metrics.registry, metrics.name))
+
+
+@contextlib.asynccontextmanager
+async def _pods(
+    settings: Settings, client: KubeClient, configs: FunctionConfigs, pool: PodPool, stop: asyncio.Event
+) -> AsyncIterator[PodRuntime]:
+    """Run functions in pods while the context is open."""
+    follower = PodFollower(client, settings.pod_namespace, pool)
+    async with pool, _beside(stop, follower.run(), pool.run(_COLLECT_SECONDS)):
         yield PodRuntime(pool, configs)
+
+
+async def _connect(settings: Settings) -> KubeClient:
+    try:
+        return await KubeClient.connect(settings.kubeconfig, user_agent="porchflow-function-runner")
+    except KubeConfigError as error:
+        raise SettingsError(f"PORCHFLOW_KUBECONFIG (--kubeconfig): {error}") from None
 
 
 @contextlib.asynccontextmanager

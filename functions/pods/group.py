@@ -103,11 +103,10 @@ class Group:
             if not future.done():
                 future.set_exception(error)
 
-    def unavailable(self, seconds: float) -> FunctionUnavailable:
-        """The error of a call that waited too long, with what is in the way."""
+    def unavailable(self, seconds: float, problem: str) -> FunctionUnavailable:
+        """The error of a call that waited so long, with what is in the way, for all images or for this one."""
         words = [f"pod {pod.name}: {pod.words}" for pod in self.pods.values() if pod.current and not pod.is_usable]
-        if self.problem:
-            words.append(self.problem)
+        words += [each for each in (problem, self.problem) if each]
         return FunctionUnavailable(
             self.image, f"no pod was ready within {seconds:g} s: {'; '.join(words) or 'none was started yet'}"
         )

@@ -73,6 +73,9 @@ class PodPool:
         self._groups: dict[str, Group] = {}
         self._known = asyncio.Event()
         self._listed = False
+        self._lacks_template = False
+        self._template_problem = ""
+        self._obstacle: Callable[[], str] = str
         self._tasks: set[asyncio.Task[None]] = set()
         self._connecting: dict[str, asyncio.Task[None]] = {}
         configs.listen(self._review)
@@ -136,17 +139,34 @@ class PodPool:
         self._listed = True
         self._begin_if_known()
 
-    async def set_template(self, template: Manifest | None) -> None:
+    def set_template(self, template: Manifest | None) -> None:
         """Take up the PodTemplate; None where there is none: it is created then, and told by the watch."""
+        self._lacks_template = template is None
         if template is None:
-            try:
-                await self._cluster.create_template(default_template(self._settings.wrapper_image))
-            except ClusterError as error:
-                _log.warning("cannot create the pod template: %s", error)
+            self._spawn(self._create_template())
             return
         self._starter.template = template
         self._begin_if_known()
         self._review()
+
+    def set_obstacle(self, obstacle: Callable[[], str]) -> None:
+        """Take who knows what keeps the pods or the PodTemplate from being told; empty if nothing does."""
+        self._obstacle = obstacle
+
+    async def _create_template(self) -> None:
+        try:
+            await self._cluster.create_template(default_template(self._settings.wrapper_image))
+        except ClusterError as error:
+            self._template_problem = str(error)
+            _log.warning("cannot create the pod template: %s", error)
+        else:
+            self._template_problem = ""
+
+    def _problem(self) -> str:
+        """Why no pod can be started before all that there are is known."""
+        if self._lacks_template and self._template_problem:
+            return f"there is no pod template, and it cannot be created: {self._template_problem}"
+        return self._obstacle() or f"the pods of namespace {self._cluster.namespace} are not listed yet"
 
     def _begin_if_known(self) -> None:
         if self._listed and self._starter.template and not self._known.is_set():
@@ -192,7 +212,8 @@ class PodPool:
         except TimeoutError:
             given = group.forget(future) or group.least()
             if given is None:
-                raise group.unavailable(seconds) from None
+                problem = "" if self._known.is_set() else self._problem()
+                raise group.unavailable(seconds, problem) from None
             return given if future.done() and not future.cancelled() else group.give(given)
         except asyncio.CancelledError:
             given = group.forget(future)
@@ -212,10 +233,7 @@ class PodPool:
         group.serve(time.monotonic())
         if not self._known.is_set():
             # Pods of the runner before may be there already.
-            group.problem = f"the pods of namespace {self._cluster.namespace} are not listed yet"
             return
-        if not group.failures:
-            group.problem = ""
         for _ in range(group.due(time.monotonic())):
             group.creating += 1
             self._spawn(self._start(group))
@@ -346,6 +364,8 @@ class PodPool:
 
     def collect(self) -> None:
         """Remove pods that nobody uses, or that never got ready; see to the warm ones."""
+        if self._lacks_template:
+            self._spawn(self._create_template())
         if not self._known.is_set() or not self._configs.complete:
             return
         warm, now = warm_images(self._configs, self._settings), self._clock()

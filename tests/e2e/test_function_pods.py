@@ -1,8 +1,10 @@
 """A package whose function runs in a pod: from kubectl to Git, through all of porchflow's processes."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from cli.stack.processes import free_port
@@ -40,6 +42,9 @@ async def runner(idle_system: System, kubelet: Kubelet, registry: Registry) -> S
         "function-runner", "function-runner", "--function-runner-listen", address, "--function-processes", "1", *pods,
         "--insecure-registries", registry.address,
     )  # fmt: skip
+    async with grpc.aio.insecure_channel(address) as channel:
+        # A worker that asks too early would ask again, but only after a while.
+        await asyncio.wait_for(channel.channel_ready(), 60)
     idle_system.environment["FUNCTION_RUNNER_ADDRESS"] = address
     idle_system.start_watcher()
     idle_system.start_worker()

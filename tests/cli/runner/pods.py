@@ -117,20 +117,22 @@ class Cluster:
         await self.until(check, what)
 
     @asynccontextmanager
-    async def evaluator(self, **settings: Any) -> AsyncIterator[Evaluator]:
-        """Start what a function runner has to run functions in pods."""
+    async def evaluator(
+        self, *, kube: KubeClient | None = None, namespace: str = "", **settings: Any
+    ) -> AsyncIterator[Evaluator]:
+        """Start what a function runner has to run functions in pods, perhaps as another user or elsewhere."""
         configs, clock = FunctionConfigs(), Clock()
         async with AsyncExitStack() as stack:
             pool = await stack.enter_async_context(
                 PodPool(
-                    KubeCluster(self.kube, self.namespace),
+                    KubeCluster(kube or self.kube, namespace or self.namespace),
                     self.images,
                     configs,
                     PodSettings(**{"wrapper_image": "example.com/wrapper:v1", "start_timeout": 30, **settings}),
                     clock=clock,
                 )
             )
-            follower = asyncio.create_task(PodFollower(self.kube, self.namespace, pool).run())
+            follower = asyncio.create_task(PodFollower(kube or self.kube, namespace or self.namespace, pool).run())
             try:
                 yield Evaluator(pool, PodRuntime(pool, configs), configs, clock)
             finally:

@@ -98,6 +98,11 @@ async def test_function_configs_are_followed_live(
         said = await eventually(lambda: _at_generation(kube, namespace, "tool", 3))
         assert said["error"].startswith("goExecutor: there is no builtin function 'nope'; those there are: apply-")
 
+        pods = {"spec": {"goExecutor": None, "podExecutor": {}}}
+        await kube.merge_patch(FUNCTIONCONFIGS, namespace, "tool", pods)
+        said = await eventually(lambda: _at_generation(kube, namespace, "tool", 4))
+        assert said["error"] == "podExecutor: the function runner starts no pods: set WRAPPER_SERVER_IMAGE"
+
         await kube.delete(FUNCTIONCONFIGS, namespace, "labels")
         await eventually(lambda: _not_found(evaluate, "r.io/labels:v1"))
         assert created["metadata"]["name"] == "tool"
@@ -145,6 +150,13 @@ async def test_a_call_under_way_ends_when_the_runner_stops(tmp_path: Path) -> No
     ("flags", "message"),
     [
         (["--functions-dir", "/nowhere"], "(--functions-dir): /nowhere is no folder"),
+        (
+            ["--wrapper-server-image", "w", "--registry-ca", "/nowhere"],
+            "(--registry-ca): cannot use /nowhere: No such file or directory",
+        ),
+        (["--wrapper-server-image", "w", "--kubeconfig", "/nowhere"], "PORCHFLOW_KUBECONFIG (--kubeconfig): "),
+        (["--pod-ttl", "30m"], "PORCHFLOW_POD_TTL (--pod-ttl): Input should be a valid number"),
+        (["--image-platform", "amd64"], "(--image-platform): String should match pattern"),
         (["--function-runner-tls-cert", "/x"], "the function runner's TLS: give both a certificate and its key"),
         (["--function-runner-tls-cert", "/x", "--function-runner-tls-key", "/y"], "cannot read /x: No such file"),
     ],

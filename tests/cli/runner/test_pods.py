@@ -11,8 +11,9 @@ from functions.errors import FunctionUnavailable, ImageNotFound, RegistryUnavail
 from functions.pods.images import ImageInfo
 from kpt.errors import FunctionFailed
 from kube.client import KubeClient
-from kube.resources import PODS, PODTEMPLATES
+from kube.resources import NAMESPACES, PODS, PODTEMPLATES
 from tests.cli.runner.pods import IMAGE, LIST, Cluster, Evaluator, Images
+from tests.servers.control_plane import ControlPlane
 from tests.servers.kubelet import Kubelet
 from tests.servers.waiting import eventually
 
@@ -331,6 +332,26 @@ class TestBadPods:
         await cluster.kube.create(PODTEMPLATES, {**template, "template": {"spec": spec}}, namespace=cluster.namespace)
         async with cluster.evaluator() as evaluate:
             with pytest.raises(FunctionUnavailable, match="base-pod-template has no container 'function'"):
+                await evaluate()
+
+    async def test_a_namespace_that_does_not_exist_is_said(self, cluster: Cluster) -> None:
+        absent = f"{cluster.namespace}-absent"
+        async with cluster.evaluator(namespace=absent, start_timeout=1) as evaluate:
+            with pytest.raises(FunctionUnavailable, match=f'it cannot be created: .*namespaces "{absent}" not found'):
+                await evaluate()
+            await cluster.kube.create(NAMESPACES, {"metadata": {"name": absent}})
+            evaluate.pool.collect()
+            with pytest.raises(FunctionUnavailable, match="it was not started on a node yet"):
+                # It goes on by itself; nobody runs pods there.
+                await evaluate()
+
+    async def test_missing_rights_are_said(self, cluster: Cluster, control_plane: ControlPlane) -> None:
+        kubeconfig = control_plane.kubeconfig_for("nobody")
+        async with (
+            await KubeClient.connect(kubeconfig) as nobody,
+            cluster.evaluator(kube=nobody, start_timeout=1) as evaluate,
+        ):
+            with pytest.raises(FunctionUnavailable, match=r'cannot watch pods of functions .*"nobody" cannot list'):
                 await evaluate()
 
     async def test_a_pod_that_the_api_server_refuses_is_said(self, cluster: Cluster) -> None:
