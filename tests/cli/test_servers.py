@@ -128,6 +128,20 @@ class TestTemporal:
         assert (await client.get_workflow_handle(handle).describe()).status == WorkflowExecutionStatus.RUNNING
         await _until_found(client, handle)
 
+    async def test_a_run_that_has_ended_is_listed_as_what_it_became(self, temporal_server: TemporalServer) -> None:
+        """Also when it ended before the list was written for the first time."""
+        client = await Client.connect(temporal_server.address)
+        ended, goes_on = await _start(client), await _start(client)
+        await client.get_workflow_handle(ended).terminate()
+
+        async def listed(workflow_id: str, status: str) -> bool:
+            query = f"WorkflowId = '{workflow_id}'"
+            return [run.status.name async for run in client.list_workflows(query) if run.status] == [status]
+
+        await eventually(lambda: listed(ended, "TERMINATED"), what="the run that has ended is listed")
+        await eventually(lambda: listed(goes_on, "RUNNING"), what="the run that goes on is listed")
+        await client.get_workflow_handle(goes_on).terminate()
+
     async def test_a_crash_keeps_runs(self, restartable_temporal: TemporalServer) -> None:
         server = restartable_temporal
         handle = await _start(await Client.connect(server.address))
