@@ -254,4 +254,5 @@ def _workers_of(parent: psutil.Process) -> list[psutil.Process]:
             workers = [child for child in parent.children() if "functions.builtin.worker" in child.cmdline()]
             if any(worker.cpu_times().user > 1 for worker in workers):
                 return workers
+        time.sleep(0.02)
     raise AssertionError("no function runs")
