@@ -548,6 +548,28 @@ class TestChanges:
             assert await evaluate() == ANSWER
 
 
+async def test_pods_go_on_without_the_api_server(
+    restartable_control_plane: ControlPlane, wrapper_binary: Path, tmp_path: Path
+) -> None:
+    plane, other = restartable_control_plane, "example.com/fn/other:v1"
+    images = Images(tmp_path)
+    for image in (IMAGE, other):
+        images.add(image, "sed s/x/y/")
+    async with await KubeClient.connect(plane.kubeconfig) as kube:
+        await kube.create(NAMESPACES, {"metadata": {"name": "pods"}})
+        async with (
+            Kubelet(kube, "pods", wrapper_binary).running() as kubelet,
+            Cluster(kube, "pods", kubelet, images).evaluator() as evaluate,
+        ):
+            assert await evaluate() == ANSWER
+            await plane.stop_apiserver()
+            assert await evaluate() == ANSWER
+            with pytest.raises(FunctionUnavailable, match="no pod can be created: pods pods/other-v1-1"):
+                await evaluate(other)
+            await plane.start_apiserver()
+            assert await evaluate(other) == ANSWER
+
+
 async def test_nothing_is_logged_but_what_happened(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "functions.pods"):
         async with cluster.evaluator() as evaluate:
