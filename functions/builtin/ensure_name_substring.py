@@ -27,6 +27,8 @@ _SKIPPED = (
     spec("", group="kpt.dev", kind="Kptfile"),
 )
 _NAME = ("metadata", "name")
+_DEFAULT = "default"
+_BINDINGS = ("RoleBinding", "ClusterRoleBinding")
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,6 @@ def _follow(item: Item, renamed: list[_Renamed]) -> None:
 
 
 def _following(item: Item, candidates: list[_Renamed], field: FieldSpec) -> Callable[[Value], Value]:
-    namespace = text_of(item.value, "metadata", "namespace")
     is_role_reference = field.path == ("roleRef", "name")
 
     def new_name(name: str, wanted_namespace: str | None) -> str:
@@ -124,7 +125,7 @@ def _following(item: Item, candidates: list[_Renamed], field: FieldSpec) -> Call
         found = [
             changed.item
             for changed in candidates
-            if changed.old == name and _is_reachable(changed.item, namespace, wanted_namespace)
+            if changed.old == name and _is_reachable(changed.item, item, wanted_namespace)
         ]
         return _nearest(item, found).name if found else name
 
@@ -149,12 +150,20 @@ def _is_role_of(binding: Item, role: Item) -> bool:
     return bool(reference.get("kind", role.kind) == role.kind and reference.get("apiGroup", role.group) == role.group)
 
 
-def _is_reachable(target: Item, namespace: str, wanted: str | None) -> bool:
-    """Whether a reference from a resource in `namespace` can mean the target."""
-    own = text_of(target.value, "metadata", "namespace")
+def _is_reachable(target: Item, referrer: Item, wanted: str | None) -> bool:
+    """Whether a reference can mean the target: they share a namespace, where none is the default one.
+
+    Args:
+        target: may be meant.
+        referrer: has the reference.
+        wanted: namespace that the reference names.
+    """
+    own = text_of(target.value, "metadata", "namespace") or _DEFAULT
     if wanted is not None:
-        return own in ("", wanted)
-    return target.kind == "ServiceAccount" or not own or not namespace or own == namespace
+        return own == wanted
+    if target.kind == "ServiceAccount" and referrer.kind in _BINDINGS:
+        return True
+    return own == (text_of(referrer.value, "metadata", "namespace") or _DEFAULT)
 
 
 def _nearest(item: Item, found: list[Item]) -> Item:

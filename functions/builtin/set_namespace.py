@@ -66,7 +66,7 @@ class _Mover:
         self.namespace = namespace
         self.matcher = matcher
         self.items = [item for item in call.items if not item.is_local_config]
-        self.declared = {(item.group, item.kind, item.name) for item in self.items}
+        self.declared = {(item.group, _namespace(item), item.kind, item.name) for item in self.items}
         self.old: list[str] = []
         self.old_in_dependencies: list[str] = []
         self.matched: list[str] = []
@@ -75,57 +75,55 @@ class _Mover:
         for item in self.items:
             new = change(self._moved(item), _DEPENDS_ON_PATH, self._depending)
             item.replace(new)
-        self.call.say(self._summary(), "info")
-        self.call.say(self._dependency_summary(), "info")
-        for message in self.matched:
+        for message in (*self.matched, self._summary(), self._dependency_summary()):
             self.call.say(message, "info")
 
     def _moved(self, item: Item) -> Value:
         value, kind, version = item.value, item.kind, item.api_version
         if (kind, version) == ("Namespace", "v1"):
-            return change(value, ("metadata", "name"), self._replacing(item))
+            return change(value, ("metadata", "name"), self._replacing(item, _origin(item, _NAME) or item.name))
         if (kind, version) == ("CustomResourceDefinition", "apiextensions.k8s.io/v1"):
             return change(value, _CONVERSION, self._replacing(item))
         if (kind, version) == ("APIService", "apiregistration.k8s.io/v1"):
             return change(value, ("spec", "service", "namespace"), self._replacing(item))
         if kind == "ClusterRoleBinding":
             return change(value, ("subjects", "[]", "namespace"), self._replacing(item))
-        namespaced = is_namespaced(item.group, kind)
-        if namespaced is None:
-            namespaced = "namespace" in map_of(value, "metadata")
-        if not namespaced:
+        namespace = _namespace(item)
+        if not namespace:
             return value
-        return change(value, ("metadata", "namespace"), self._replacing(item, absent=_DEFAULT), create=True)
+        update = self._replacing(item, _origin(item, _NAMESPACE) or namespace, absent=_DEFAULT)
+        return change(value, ("metadata", "namespace"), update, create=True)
 
-    def _replacing(self, item: Item, *, absent: str = "") -> Callable[[Value], Value]:
-        """What becomes of one namespace field; one that is absent counts as `default` where it may be."""
+    def _replacing(self, item: Item, origin: str = "", *, absent: str = "") -> Callable[[Value], Value]:
+        """What becomes of one namespace field.
+
+        Args:
+            item: it is in.
+            origin: namespace that the item has upstream.
+            absent: what a field that is absent counts as.
+        """
 
         def replace(old: Value) -> Value:
             current = old or absent
             if not isinstance(current, str) or not current:
                 return old
-            if not self._matches(item, current):
-                return old or current
-            if current == self.namespace:
+            if current == self.namespace or not self._matches(item, current, origin):
                 return old or current
             self.old.append(current)
             return self.namespace
 
         return replace
 
-    def _matches(self, item: Item, current: str) -> bool:
-        if not self.matcher or current == self.matcher:
-            return True
-        parts = str(item.annotations.get(UPSTREAM_IDENTIFIER, "")).split("|")
-        if len(parts) != _IDENTIFIER_PARTS or parts[2] != self.matcher:
-            return False
-        short = f"{item.api_version}/{item.kind}/{item.name}"
-        self.matched.append(f"[{short}] has matching origin {self.matcher}")
-        return True
+    def _matches(self, item: Item, current: str, origin: str) -> bool:
+        if self.matcher and self.matcher == origin:
+            namespace = text_of(item.value, "metadata", "namespace")
+            names = f"apiVersion={item.api_version}, kind={item.kind}, namespace={namespace}, name={item.name}"
+            self.matched.append(f"[Resource({names})] has matching origin {origin}")
+        return self.matcher in ("", current, origin)
 
     def _depending(self, old: Value) -> Value:
         found = _DEPENDENCY.fullmatch(old) if isinstance(old, str) else None
-        if found is None or (found["group"], found["kind"], found["name"]) not in self.declared:
+        if found is None or found.group("group", "namespace", "kind", "name") not in self.declared:
             return old
         current = found["namespace"]
         if current == self.namespace or (self.matcher and current != self.matcher):
@@ -149,6 +147,21 @@ class _Mover:
 
 
 _IDENTIFIER_PARTS = 4
+_NAMESPACE, _NAME = 2, 3
+
+
+def _origin(item: Item, part: int) -> str:
+    """One part of the identity that the item has upstream; empty if it does not say."""
+    parts = str(item.annotations.get(UPSTREAM_IDENTIFIER, "")).strip().split("|")
+    return parts[part] if len(parts) == _IDENTIFIER_PARTS else ""
+
+
+def _namespace(item: Item) -> str:
+    """The namespace a resource is in; empty for those that are in none."""
+    namespaced = is_namespaced(item.group, item.kind)
+    if namespaced is False:
+        return ""
+    return text_of(item.value, "metadata", "namespace") or (_DEFAULT if namespaced else "")
 
 
 def _words(names: list[str]) -> str:

@@ -72,6 +72,7 @@ def test_bindings_follow_roles_and_accounts() -> None:
         f"{RBAC}/v1",
         roleRef={"apiGroup": RBAC, "kind": "Role", "name": "r"},
         subjects=[
+            {"kind": "ServiceAccount", "name": "sa", "namespace": "default"},
             {"kind": "ServiceAccount", "name": "sa", "namespace": "x"},
             {"kind": "User", "name": "sa"},
             {"kind": "ServiceAccount", "name": "z"},
@@ -81,13 +82,13 @@ def test_bindings_follow_roles_and_accounts() -> None:
     new_role, new_binding, *_ = values(role, binding, cluster_role, ACCOUNT, CONFIG_MAP, prepend="p-")
     assert new_role["rules"][0]["resourceNames"] == ["p-cfg", "other"]
     assert new_binding["roleRef"]["name"] == "p-r"
-    assert [subject["name"] for subject in new_binding["subjects"]] == ["p-sa", "sa", "z"]
+    assert [subject["name"] for subject in new_binding["subjects"]] == ["p-sa", "sa", "sa", "z"]
 
 
 def test_a_reference_in_another_namespace_is_another_resource() -> None:
     pod = named("Pod", "p", spec={"volumes": [{"configMap": {"name": "cfg"}}]})
     settings = CONFIG_MAP.replace("name: cfg", "name: cfg\n  namespace: x")
-    for namespace, expected in (("x", "p-cfg"), ("y", "cfg")):
+    for namespace, expected in (("x", "p-cfg"), ("y", "cfg"), ("", "cfg")):
         placed = yaml.safe_load(pod)
         placed["metadata"]["namespace"] = namespace
         new, _ = values(yaml.safe_dump(placed), settings, prepend="p-")

@@ -97,10 +97,38 @@ def test_a_matcher_limits_the_change() -> None:
     after = [pods[0].replace("z", "new"), pods[1], pods[2] + "\n  namespace: default", pods[3].replace(": q", ": new")]
     assert items(reply) == [text(item) for item in after]
     assert said(reply) == [
+        "info: [Resource(apiVersion=v1, kind=Pod, namespace=z, name=a)] has matching origin z",
+        "info: [Resource(apiVersion=v1, kind=Pod, namespace=q, name=d)] has matching origin z",
         'info: namespace [q z] updated to "new", 2 value(s) changed',
         UP_TO_DATE,
-        "info: [v1/Pod/d] has matching origin z",
     ]
+
+
+def test_a_namespace_matches_by_its_name_upstream_and_a_binding_by_its_subjects() -> None:
+    identifier = "annotations: {internal.kpt.dev/upstream-identifier: '%s'}"
+    binding = f"metadata: {{name: b, {identifier % 'x|y|z|b'}}}\nsubjects: [{{namespace: z}}, {{namespace: y}}]\n"
+    namespaces = [
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: z}\n",
+        f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: q, {identifier % '|Namespace||z'}}}\n",
+        f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: r, {identifier % '|Namespace|z|y'}}}\n",
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\n" + binding,
+    ]
+    reply = run("set-namespace", *namespaces, function_config=config({"namespace": "new", "namespaceMatcher": "z"}))
+    after = [namespaces[0].replace("z", "new"), namespaces[1].replace("q", "new"), namespaces[2]]
+    assert items(reply) == [*after, namespaces[3].replace("namespace: z", "namespace: new")]
+    assert said(reply)[:2] == [
+        "info: [Resource(apiVersion=v1, kind=Namespace, namespace=, name=z)] has matching origin z",
+        "info: [Resource(apiVersion=v1, kind=Namespace, namespace=, name=q)] has matching origin z",
+    ]
+
+
+def test_a_dependency_on_another_namespaces_resource_stays() -> None:
+    depending = _pod("b", "annotations:", "  config.kubernetes.io/depends-on: /namespaces/z/Pod/a")
+    reply = run("set-namespace", _pod("a"), depending, function_config=config({"namespace": "new"}))
+    assert "depends-on: /namespaces/z/Pod/a\n" in items(reply)[1]
+    depending = depending.replace("/z/", "/default/")
+    reply = run("set-namespace", _pod("a"), depending, function_config=config({"namespace": "new"}))
+    assert "depends-on: /namespaces/new/Pod/a\n" in items(reply)[1]
 
 
 @pytest.mark.parametrize(
