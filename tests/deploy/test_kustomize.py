@@ -18,6 +18,7 @@ BASE, MANY_WORKERS = DEPLOY, DEPLOY / "overlays" / "many-workers"
 BESIDE_PORCH = DEPLOY / "overlays" / "beside-porch"
 WEBHOOKS = DEPLOY / "overlays" / "webhooks"
 FUNCTION_PODS = DEPLOY / "overlays" / "function-pods"
+PRIVATE_REGISTRIES = DEPLOY / "overlays" / "private-registries"
 CERT_MANAGER = DEPLOY / "overlays" / "cert-manager"
 
 Manifest = dict[str, Any]
@@ -438,6 +439,28 @@ class TestFunctionPods:
         [peer] = rule["from"]
         runner = overlay.pods["porchflow-function-runner"]["metadata"]["labels"]
         assert peer["podSelector"]["matchLabels"].items() <= runner.items()
+
+
+class TestPrivateRegistries:
+    def test_who_asks_registries_has_the_credentials(self, kubectl: Kubectl) -> None:
+        overlay = Built(kubectl("kustomize", str(PRIVATE_REGISTRIES)))
+        for name in ("porchflow-function-runner", "porchflow-worker"):
+            pod = overlay.pods[name]
+            [container] = pod["spec"]["containers"]
+            [mount] = [each for each in container["volumeMounts"] if each["name"] == "registries"]
+            [volume] = [each for each in pod["spec"]["volumes"] if each["name"] == "registries"]
+            credentials = overlay.environment(pod)["PORCHFLOW_REGISTRY_CREDENTIALS"]
+            assert credentials == f"{mount['mountPath']}/.dockerconfigjson", "the key of a pull secret"
+            # A file that is mounted by its own path would never be renewed.
+            assert "subPath" not in mount
+            assert volume["secret"] == {"secretName": "porchflow-registries"}
+
+    def test_all_else_is_the_overlay_of_function_pods(self, kubectl: Kubectl) -> None:
+        theirs, ours = (Built(kubectl("kustomize", str(each))) for each in (PRIVATE_REGISTRIES, FUNCTION_PODS))
+        changed = {"porchflow-function-runner", "porchflow-worker"}
+        assert [each for each in theirs.manifests if each["metadata"]["name"] not in changed] == [
+            each for each in ours.manifests if each["metadata"]["name"] not in changed
+        ]
 
 
 class TestBesidePorch:
