@@ -5,6 +5,7 @@ from temporalio import activity
 from activities.approval import Approvals
 from activities.claims import Claims
 from activities.definitions import Facts, ObjectKey, Phase, PhaseInput, PhaseResult, ReconcileActivities
+from activities.early_rendering import EarlyRendering
 from activities.failures import classify, to_application_error
 from activities.finalize import Finalizer, blocked
 from activities.labels import LatestLabel
@@ -66,6 +67,7 @@ class PhaseActivities(ReconcileActivities):
             reporter=reporter,
             rendered=rendered,
             proposals=proposals,
+            early=EarlyRendering(git, evaluator, default_image_prefix),
         )
         self._render = RenderPhase(
             git,

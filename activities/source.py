@@ -4,14 +4,15 @@ from typing import Any
 
 from activities.claims import Claims
 from activities.definitions import PhaseInput, PhaseResult
+from activities.early_rendering import EarlyRendering, read
 from activities.failures import PhaseError, Stalled
 from activities.locks import draft_lock, self_lock
 from activities.made import Made
 from activities.phase import Target, run_of
-from activities.plain_rendering import read, render_plain
 from activities.proposals import Proposals
 from activities.rendered import RenderedReport
 from activities.reporting import Report, StatusReporter
+from activities.resources import read_resources
 from activities.source_content import CREATION_SOURCES, SourceContent, task_of
 from activities.upstreams import Upstreams
 from api.conditions import Condition, ConditionStatus, ConditionType, Reason
@@ -44,8 +45,10 @@ class SourcePhase:
         reporter: StatusReporter,
         rendered: RenderedReport,
         proposals: Proposals,
+        early: EarlyRendering,
     ) -> None:
         """Take what the phase works with."""
+        self._early = early
         self._git = git
         self._content = content
         self._upstreams = upstreams
@@ -78,19 +81,19 @@ class SourcePhase:
             if draft is None:
                 raise
             return await self._report(target, task, draft, Made({}), None)
-        content, files = await render_plain(self._git, made.content)
+        early = await self._early.render(made.content)
         try:
-            draft = await self._create(target, task, content)
+            draft = await self._create(target, task, early.content, rendered=early.by_functions)
         except GitConflict as conflict:
             return await self._taken(target, task, conflict)
         # A draft that was there already may hold more than this source made.
-        return await self._report(target, task, draft, made, None if draft.existing else files)
+        return await self._report(target, task, draft, made, None if draft.existing else early.files)
 
     async def _found(self, target: Target) -> Lifecycle | None:
         repository = target.repository
         return (await self._git.state(repository.remote, repository.branch, target.location)).lifecycle
 
-    async def _create(self, target: Target, task: TaskType, content: Files | Edit) -> Draft:
+    async def _create(self, target: Target, task: TaskType, content: Files | Edit, *, rendered: bool) -> Draft:
         repository = target.repository
         return await self._git.create_draft(
             repository.remote,
@@ -100,6 +103,7 @@ class SourcePhase:
             task=task,
             author=repository.author,
             create_branch=repository.create_branch,
+            rendered=rendered,
         )
 
     async def _report(
@@ -107,6 +111,7 @@ class SourcePhase:
     ) -> PhaseResult:
         if draft.existing:
             await self._claims.check(target)
+            rendered = await self._rendered_before(target, draft)
         fields = await self._made_from(target, draft, made)
         if made.upstream is not None:
             # Before the report: what that says is done is not done again.
@@ -129,6 +134,16 @@ class SourcePhase:
             commit=draft.commit if draft.ref == short_ref(target.location.draft_ref) else "",
             rendered=rendered is not None,
         )
+
+    async def _rendered_before(self, target: Target, draft: Draft) -> dict[str, bytes] | None:
+        """Return the resource files of a draft that an interrupted attempt rendered; None of any other.
+
+        Functions need not make the same of what they made: they are not run on it again.
+        """
+        if not draft.rendered or draft.ref != short_ref(target.location.draft_ref):
+            return None
+        snapshot = await self._git.snapshot(target.repository.remote, draft.commit, target.location.path)
+        return await read_resources(self._git, snapshot)
 
     def _tell_conflicts(self, target: Target, conflicts: tuple[str, ...]) -> None:
         """Tell each conflict in an Event; of many the first and how many more there are."""

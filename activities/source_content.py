@@ -1,5 +1,6 @@
 """What each kind of source makes: the content of a new draft, as far as possible without reading any."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from posixpath import normpath
 
@@ -237,8 +238,8 @@ CREATION_SOURCES = {
 """What `status.creationSource` says."""
 
 
-def with_changes(content: Files | Edit, changed: Files) -> Files | Edit:
-    """Return the content with some files changed."""
+def with_changes(content: Files | Edit, changed: Mapping[str, File | None]) -> Files | Edit:
+    """Return the content with some files changed; None removes one."""
     if isinstance(content, Edit):
         return replace(content, changes={**content.changes, **changed})
-    return {**content, **changed}
+    return {path: file for path, file in {**content, **changed}.items() if file is not None}

@@ -32,6 +32,8 @@ _SUBJECTS = {
     TaskType.PUSH: "Changing package content",
 }
 
+_RENDERED = ", rendered"
+
 BRANCH_MESSAGE = "Initial commit: Creating main branch"
 
 
@@ -102,10 +104,15 @@ def _text(fields: dict[str, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def content_message(task: TaskType, package: str, workspace: str) -> str:
-    """Message of a commit that makes or changes a draft."""
+def content_message(task: TaskType, package: str, workspace: str, *, rendered: bool = False) -> str:
+    """Message of a commit that makes or changes a draft; `rendered` says that functions ran on what the task made."""
     line = format_annotation(Annotation(package, workspace, "0", task))
-    return f"{_SUBJECTS[task]}\n\n\n{line}\n"
+    return f"{_SUBJECTS[task]}{_RENDERED if rendered else ''}\n\n\n{line}\n"
+
+
+def says_rendered(message: str) -> bool:
+    """Whether a commit's message says that functions ran on what its task made."""
+    return message.partition("\n")[0].endswith(_RENDERED)
 
 
 def approval_message(package: str, workspace: str, revision: int) -> str:

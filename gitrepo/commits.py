@@ -40,6 +40,11 @@ COMMITTER = Author("Package Orchestration Service", "porch@kpt.dev")
 DEFAULT_AUTHOR = Author.of_repository(None, None)
 
 
+def is_ours(commit: pygit2.Commit) -> bool:
+    """Whether porchflow made a commit; who amends one of ours keeps its message."""
+    return (commit.committer.name, commit.committer.email) == (COMMITTER.name, COMMITTER.email)
+
+
 def create_commit(
     repo: pygit2.Repository,
     *,

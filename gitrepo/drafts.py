@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pygit2
 
 from api.packagerevision import Lifecycle
-from gitrepo.annotations import BRANCH_MESSAGE, TaskType, content_message, parse_annotations
-from gitrepo.commits import COMMITTER, Author, create_commit
+from gitrepo.annotations import BRANCH_MESSAGE, TaskType, content_message, parse_annotations, says_rendered
+from gitrepo.commits import COMMITTER, Author, create_commit, is_ours
 from gitrepo.errors import GitConflict, GitNotFound, GitUnavailable
 from gitrepo.refs import DELETION_PROPOSED, DRAFTS, HEADS, PROPOSED, PackageLocation, branch_ref, short_ref
 from gitrepo.snapshots import Edit
@@ -31,6 +31,8 @@ class Draft:
     """Short: `drafts/P/w`; `proposed/P/w` where it is proposed already."""
     existing: bool = False
     """Whether an earlier call made it."""
+    rendered: bool = False
+    """Whether its newest commit is that call's and says that functions made the content what it is."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class CreateDraft:
     task: TaskType
     author: Author
     create_branch: bool
+    rendered: bool = False
     result: Draft | None = None
 
     def needs(self, refs: RefView) -> Iterable[str]:
@@ -95,10 +98,10 @@ class CreateDraft:
         old = commit_at(repo, base).tree_id if base else None
         tree = replace_directory(repo, old, location.path, self.content.tree_in(repo)) or old
         assert tree is not None  # noqa: S101 - content is never empty
-        message = content_message(self.task, location.path, location.workspace)
+        message = content_message(self.task, location.path, location.workspace, rendered=self.rendered)
         parents = [base] if base else []
         commit = create_commit(repo, tree=tree, parents=parents, message=message, author=self.author)
-        self.result = Draft(str(commit), short_ref(location.draft_ref))
+        self.result = Draft(str(commit), short_ref(location.draft_ref), rendered=self.rendered)
         return [*updates, RefUpdate(location.draft_ref, None, commit)]
 
 
@@ -121,7 +124,8 @@ def made_by(
     wanted = (location.path, location.workspace, task)
     for commit in itertools.islice(walk, _HISTORY_LIMIT):
         if any((note.package, note.workspace, note.task) == wanted for note in parse_annotations(commit.message)):
-            return Draft(str(tip.id), short_ref(ref), existing=True)
+            rendered = commit.id == tip.id and is_ours(commit) and says_rendered(commit.message)
+            return Draft(str(tip.id), short_ref(ref), existing=True, rendered=rendered)
     return None
 
 

@@ -162,8 +162,11 @@ class GitStore(PackageReader):
         task: TaskType,
         author: Author = DEFAULT_AUTHOR,
         create_branch: bool = False,
+        rendered: bool = False,
     ) -> Draft:
         """Make the draft of a new revision: one commit on top of the branch.
+
+        With `rendered` its message says that functions made the content what it is.
 
         A draft or proposal of this workspace that the same task made already is the result, with `existing` True.
         Stored files of an edit come from whichever repository its snapshots are of.
@@ -175,7 +178,7 @@ class GitStore(PackageReader):
         location.check_new()
         connection = self._connection(remote)
         content = await self._write(remote, files)
-        change = CreateDraft(connection.knowledge, location, branch, content, task, author, create_branch)
+        change = CreateDraft(connection.knowledge, location, branch, content, task, author, create_branch, rendered)
         await self._push(remote, change)
         return _result(change.result)
 

@@ -8,7 +8,7 @@ import pygit2
 
 from api.packagerevision import Lifecycle
 from gitrepo.annotations import parse_annotations
-from gitrepo.commits import COMMITTER, Author
+from gitrepo.commits import Author, is_ours
 from gitrepo.drafts import Move
 from gitrepo.publishing import ProposeDeletion, Publish
 from gitrepo.refs import PackageLocation
@@ -125,8 +125,7 @@ def task_of(repo: pygit2.Repository, commit: str, location: PackageLocation) -> 
         GitNotFound: There is no such commit.
     """
     found = commit_at(repo, pygit2.Oid(hex=commit))
-    if (found.committer.name, found.committer.email) != (COMMITTER.name, COMMITTER.email):
-        # Who amends a commit of ours keeps its message.
+    if not is_ours(found):
         return ""
     ours = (location.path, location.workspace)
     return next((a.task for a in parse_annotations(found.message) if (a.package, a.workspace) == ours), "")

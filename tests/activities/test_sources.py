@@ -10,6 +10,8 @@ import pytest
 
 from activities.definitions import ErrorKind, Phase
 from cli.stack.gitserver import GitServer, create_bare_repository
+from functions.errors import RunnerUnavailable
+from kpt.evaluation import Evaluation
 from kpt.kptfile import parse
 from kube.client import Object
 from tests.activities.upstream import (
@@ -165,19 +167,95 @@ async def test_a_package_at_the_root_of_a_repository_is_cloned(
     assert show(deployments.path, "drafts/live/shop/web/v1", "live/shop/web/apps/web/settings.yaml") == CONFIG
 
 
-async def test_a_clone_with_functions_is_left_to_the_render_queue(
+async def test_a_clone_with_builtin_functions_is_rendered_at_once(
     world: World, deployments: GitRepository, catalog: GitRepository
 ) -> None:
     await push_content(catalog.url, "main", "apps/web", {"Kptfile": KPTFILE}, world.folder)
     name = await create_clone(world, clone_from_git(catalog.url, "main", "apps/web"))
     result = await world.run(Phase.SOURCE, name)
+    assert result.rendered
+    obj = await world.get(name)
+    check_rules(obj)
+    assert (reason(obj, "Ready"), reason(obj, "Rendered")) == ("True/Ready", "True/Rendered")
+    assert git_of(obj, "upstreamLock")["ref"] == "main", "kept"
+    branch = "drafts/live/shop/web/v1"
+    assert messages(deployments.path, branch)[0] == "Creating new revision by cloning, rendered"
+    assert "RenderSuccess" in show(deployments.path, branch, "live/shop/web/Kptfile")
+    await world.run(Phase.RENDER, name)
+    assert git_of(await world.get(name), "selfLock")["commit"] == result.commit, "it was rendered like any other"
+
+
+@pytest.mark.parametrize("trouble", ["image", "size", "failure", "runner"])
+async def test_a_clone_whose_functions_may_take_long_or_fail_is_left_to_the_render_queue(
+    world: World, deployments: GitRepository, catalog: GitRepository, trouble: str
+) -> None:
+    files = {"Kptfile": KPTFILE}
+    if trouble == "image":
+        files["Kptfile"] = KPTFILE.replace("set-namespace:v0.4.5", "example.com/set-namespace:v0.4.5")
+    if trouble == "size":
+        files["large.yaml"] = CONFIG + "# " + "x" * 64 * 1024 + "\n"
+    if trouble == "failure":
+        files["Kptfile"] = KPTFILE.replace("namespace:", "no-namespace:")
+    if trouble == "runner":
+        world.evaluator = away
+    await push_content(catalog.url, "main", "apps/web", files, world.folder)
+    name = await create_clone(world, clone_from_git(catalog.url, "main", "apps/web"))
+    result = await world.run(Phase.SOURCE, name)
     assert not result.rendered
     obj = await world.get(name)
     assert reason(obj, "Rendered") == "Unknown/Pending"
-    await world.run(Phase.RENDER, name, commit=result.commit)
+    assert messages(deployments.path, "drafts/live/shop/web/v1")[0] == "Creating new revision by cloning"
+    assert git_of(obj, "upstreamLock")["ref"] == "main"
+    if trouble == "size":
+        await world.run(Phase.RENDER, name, commit=result.commit)
+        assert reason(await world.get(name), "Ready") == "True/Ready"
+    elif trouble == "runner":
+        await world.fails(Phase.RENDER, name, ErrorKind.TRANSIENT, commit=result.commit)
+    else:
+        await world.fails(Phase.RENDER, name, ErrorKind.STALLED, commit=result.commit)
+        assert reason(await world.get(name), "Rendered").startswith("False/")
+
+
+async def away(image: str, resource_list: bytes) -> Evaluation:
+    raise RunnerUnavailable("runner:9445", image, "nobody answers")
+
+
+@pytest.mark.parametrize("upstream", ["there", "gone"])
+async def test_functions_are_not_run_again_on_what_an_interrupted_attempt_made_by_them(
+    world: World, deployments: GitRepository, catalog: GitRepository, upstream: str
+) -> None:
+    growing = KPTFILE.partition("pipeline:")[0] + GROWING
+    await push_content(catalog.url, "main", "apps/web", {"Kptfile": growing}, world.folder)
+    name = await create_clone(world, clone_from_git(catalog.url, "main", "apps/web"))
     obj = await world.get(name)
-    assert reason(obj, "Ready") == "True/Ready"
-    assert git_of(obj, "upstreamLock")["ref"] == "main", "kept"
+    for write in range(1, 20):
+        world.worker.stop_at(write)
+        try:
+            result = await world.run(Phase.SOURCE, name, attempt=write, obj=obj)
+        except asyncio.CancelledError:
+            made = deployments.refs().get("refs/heads/drafts/live/shop/web/v1")
+            if made and upstream == "gone" and catalog.path.exists():
+                catalog.path.rename(catalog.path.with_suffix(".gone"))
+            continue
+        break
+    world.worker.before_write = None
+    assert write > 2
+    assert result.rendered
+    branch = "drafts/live/shop/web/v1"
+    grown = show(deployments.path, branch, "live/shop/web/settings.yaml")
+    assert grown.count("more-") == 1
+    assert deployments.refs()[f"refs/heads/{branch}"] == made == git_of(await world.get(name), "selfLock")["commit"]
+
+
+GROWING = """\
+pipeline:
+  mutators:
+    - image: search-replace:v0.2.0
+      configMap:
+        by-path: metadata.name
+        by-value-regex: (.*)
+        put-value: more-${1}
+"""
 
 
 async def test_a_copy_is_the_same_byte_for_byte(world: World) -> None:

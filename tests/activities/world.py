@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,7 @@ class World:
     store: GitStore
     events: EventRecorder
     folder: Path
+    evaluator: Evaluator = field(default_factory=LocalEvaluator)
     beside_porch: bool = False
     """Whether Repositories without the annotation of v1alpha2 are left to a Porch."""
     tags: TagSource | None = None
@@ -74,7 +75,7 @@ class World:
         return PhaseActivities(
             kube=self.worker,
             git=self.store,
-            evaluator=evaluator or LocalEvaluator(),
+            evaluator=evaluator or self.evaluator,
             events=self.events,
             default_image_prefix="ghcr.io/kptdev/krm-functions-catalog/",
             tags=self.tags,
