@@ -5,6 +5,7 @@ import pytest
 from api.packagerevision import Lifecycle
 from gitrepo.annotations import TaskType, content_message
 from gitrepo.commits import Author
+from gitrepo.drafts import Draft
 from gitrepo.errors import GitConflict, GitNotFound
 from gitrepo.packages import GitStore
 from gitrepo.refs import InvalidName, PackageLocation
@@ -65,6 +66,39 @@ async def test_creating_again_gives_the_same_draft(ready: Served, store: GitStor
     await store.propose(ready.remote, "main", PLACE)
     again = await init(store, ready.remote, PLACE)
     assert (again.commit, again.ref, again.existing) == (later, "proposed/blueprints/net/app/v1", True)
+
+
+async def test_a_draft_says_that_functions_made_it_until_somebody_goes_on_with_it(
+    ready: Served, store: GitStore
+) -> None:
+    async def create() -> Draft:
+        return await store.create_draft(
+            ready.remote, "main", PLACE, files(a_yaml="a: 1"), task=TaskType.CLONE, rendered=True
+        )
+
+    first = await create()
+    assert ready.message(first.commit).startswith("Creating new revision by cloning, rendered\n")
+    assert (first.existing, first.rendered) == (False, True)
+    again = await create()
+    assert (again.commit, again.existing, again.rendered) == (first.commit, True, True)
+    found = await store.draft_made_by(ready.remote, "main", PLACE, TaskType.CLONE)
+    assert found == again
+    later = await store.commit_on_draft(
+        ready.remote, PLACE, files(b_yaml="b: 1"), expected_parent=first.commit, task=TaskType.PUSH
+    )
+    again = await create()
+    assert (again.commit, again.existing, again.rendered) == (later, True, False)
+
+
+async def test_an_amended_draft_does_not_say_what_functions_made(ready: Served, store: GitStore) -> None:
+    draft = await store.create_draft(ready.remote, "main", PLACE, files(), task=TaskType.CLONE, rendered=True)
+    tree, parent = ready.git("rev-parse", f"{draft.commit}^{{tree}}", f"{draft.commit}^").split()
+    identity = ("-c", "user.name=Jo", "-c", "user.email=jo@example.com")
+    message = ready.message(draft.commit)
+    amended = ready.git(*identity, "commit-tree", tree, "-p", parent, "-m", message).strip()
+    ready.git("update-ref", f"refs/heads/{draft.ref}", amended)
+    again = await store.create_draft(ready.remote, "main", PLACE, files(), task=TaskType.CLONE, rendered=True)
+    assert (again.commit, again.existing, again.rendered) == (amended, True, False)
 
 
 async def test_a_draft_of_another_origin_is_a_conflict(ready: Served, store: GitStore) -> None:
