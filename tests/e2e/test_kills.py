@@ -70,7 +70,7 @@ async def test_killed_between_the_push_of_a_clone_and_its_report(
     await take_over(idle_system)
     ready = await idle_system.ready(name)
     subjects = messages(git_repository.path, "main..drafts/web/v1")
-    assert subjects == ["Rendering package", "Creating new revision by cloning"]
+    assert subjects == ["Creating new revision by cloning, rendered"]
     assert ready["status"]["upstreamLock"]["git"]["commit"] == commit, "what was made, not what upstream has now"
     assert show(git_repository.path, "drafts/web/v1", "web/deployment.yaml") == RENDERED_DEPLOYMENT
 

@@ -88,7 +88,7 @@ async def test_a_clone_is_edited_and_upgraded(
     lock = first["status"]["selfLock"]["git"]
     assert cloned["status"]["upstreamLock"]["git"] == lock
     subjects = messages(deployments.path, "main..drafts/shop/v1")
-    assert subjects == ["Rendering package", "Creating new revision by cloning"]
+    assert subjects == ["Creating new revision by cloning, rendered"]
     text = show(deployments.path, "drafts/shop/v1", "shop/Kptfile")
     assert parse(text).name == "shop"
     assert "# keep this comment" in text
@@ -111,7 +111,7 @@ async def test_a_clone_is_edited_and_upgraded(
     done = await system.ready(upgraded)
     assert done["status"]["upstreamLock"]["git"]["ref"] == "web/v2"
     bare, draft = deployments.path, "drafts/shop/v2"
-    assert messages(bare, draft)[1] == "Upgrading revision"
+    assert messages(bare, draft)[0] == "Upgrading revision, rendered"
     merged = show(bare, draft, "shop/deployment.yaml")
     assert merged == ours.replace("{app: shop}", "{app: other}") + "  revisionHistoryLimit: 3\n"
     assert show(bare, draft, "shop/notes.txt") == "ours\n"
