@@ -185,13 +185,15 @@ async def test_a_clone_with_builtin_functions_is_rendered_at_once(
     assert git_of(await world.get(name), "selfLock")["commit"] == result.commit, "it was rendered like any other"
 
 
-@pytest.mark.parametrize("trouble", ["image", "size", "failure", "runner"])
+@pytest.mark.parametrize("trouble", ["image", "constraint", "size", "failure", "runner"])
 async def test_a_clone_whose_functions_may_take_long_or_fail_is_left_to_the_render_queue(
     world: World, deployments: GitRepository, catalog: GitRepository, trouble: str
 ) -> None:
     files = {"Kptfile": KPTFILE}
     if trouble == "image":
         files["Kptfile"] = KPTFILE.replace("set-namespace:v0.4.5", "example.com/set-namespace:v0.4.5")
+    if trouble == "constraint":
+        files["Kptfile"] = KPTFILE.replace("set-namespace:v0.4.5", 'set-namespace\n      tag: "~0.4"')
     if trouble == "size":
         files["large.yaml"] = CONFIG + "# " + "x" * 64 * 1024 + "\n"
     if trouble == "failure":
