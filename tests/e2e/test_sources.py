@@ -123,6 +123,7 @@ async def test_a_clone_is_edited_and_upgraded(
 
     await eventually(told, what="an Event about the conflict")
     handle = temporal.get_workflow_handle(workflow_id(system.namespace, upgraded))
+    await asyncio.wait_for(handle.result(), 30)
     assert "conflict: deployment.yaml" in str(await handle.query("__temporal_workflow_metadata"))
 
 
