@@ -1,6 +1,7 @@
 """What a workload cost in Temporal: its runs, and the histories of a sample of them."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,16 +31,31 @@ class RunCosts:
     """Scheduled by the server; local activities cost no task of their own and are not among them."""
 
 
-async def run_costs(client: Client, namespace: str, names: Sequence[str], since: datetime) -> RunCosts:
+async def run_costs(
+    client: Client, namespace: str, names: Sequence[str], since: datetime, *, expected: bool
+) -> RunCosts:
     """Read what the objects' workflows did since a moment, after the last of them has ended.
+
+    Args:
+        client: Asks Temporal.
+        namespace: Of the objects.
+        names: The objects.
+        since: The moment.
+        expected: Whether each has a run: one that was short is listed only a while after it ended.
 
     Raises:
         BenchError: They do not end.
     """
     await until_quiet(client)
     sample = names[:: max(1, len(names) // SAMPLE)][:SAMPLE]
-    counted = await asyncio.gather(*(_count(client, workflow_id(namespace, name), since) for name in sample))
-    total = sum(counted, Counter())
+    total: Counter[str] = Counter()
+    deadline = time.monotonic() + _QUIET_SECONDS
+    while total["runs"] < len(sample) and time.monotonic() < deadline:
+        counted = await asyncio.gather(*(_count(client, workflow_id(namespace, name), since) for name in sample))
+        total = sum(counted, Counter())
+        if not expected:
+            break
+        await asyncio.sleep(_POLL_SECONDS)
 
     def mean(key: str) -> float:
         return total[key] / len(sample)
