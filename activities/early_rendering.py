@@ -63,8 +63,13 @@ class EarlyRendering:
         self._images = ImageResolver(default_image_prefix)
         self._paused_until = 0.0
 
-    async def render(self, content: Files | Edit) -> EarlyRendered:
-        """Render content if that is quick and goes well; whatever does not is left to the render phase as it is."""
+    async def render(self, content: Files | Edit, *, runs_functions: bool = True) -> EarlyRendered:
+        """Render content if that is quick and goes well; whatever does not is left to the render phase as it is.
+
+        Args:
+            content: What was made.
+            runs_functions: Whether functions may be run for that.
+        """
         files = _files_of(content)
         resources = resource_paths(files)
         size = sum(map(_size, (files[path] for path in resources)))
@@ -74,7 +79,7 @@ class EarlyRendering:
         functions = [function for path, text in kptfiles.items() for function in _functions(path, text)]
         if functions and (size > _MOST_BYTES_FOR_FUNCTIONS or not await self._are_builtin(functions)):
             return EarlyRendered(content)
-        if functions and self._paused_until > time.monotonic():
+        if functions and (not runs_functions or self._paused_until > time.monotonic()):
             return EarlyRendered(content)
         try:
             async with asyncio.timeout(_MOST_SECONDS):

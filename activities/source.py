@@ -4,7 +4,7 @@ from typing import Any
 
 from activities.claims import Claims
 from activities.definitions import PhaseInput, PhaseResult
-from activities.early_rendering import EarlyRendered, EarlyRendering, read
+from activities.early_rendering import EarlyRendering, read
 from activities.failures import PhaseError, Stalled
 from activities.locks import draft_lock, self_lock
 from activities.made import Made
@@ -82,7 +82,7 @@ class SourcePhase:
                 raise
             return await self._report(target, task, draft, Made({}), None)
         # Conflicts are told among the details of the run as well, which Temporal has of runs of several tasks only.
-        early = EarlyRendered(made.content) if made.conflicts else await self._early.render(made.content)
+        early = await self._early.render(made.content, runs_functions=not made.conflicts)
         try:
             draft = await self._create(target, task, early.content, rendered=early.by_functions)
         except GitConflict as conflict:
