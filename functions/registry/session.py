@@ -30,6 +30,7 @@ _PASSING: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQ
 _TOKEN_SIZE: Final = 256 * 1024
 _ERROR_SIZE: Final = 64 * 1024
 _WORDS: Final = 300
+_KEPT: Final = 1000
 _TOKEN_SECONDS: Final = 60
 """A token that does not say how long it is good is good for this long (Docker's token specification)."""
 
@@ -58,6 +59,10 @@ class Answer(NamedTuple):
 class _Token(NamedTuple):
     header: str
     until: float
+
+
+_TokenKey = tuple[str, str, Credentials | None]
+"""Registry, repository, and whose token it is."""
 
 
 class RegistrySession:
@@ -90,7 +95,7 @@ class RegistrySession:
         if ca_bundle is not None:
             self._context.load_verify_locations(ca_bundle)
         self._client: aiohttp.ClientSession | None = None
-        self._tokens: dict[tuple[str, str, Credentials | None], _Token] = {}
+        self._tokens: dict[_TokenKey, _Token] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -140,7 +145,7 @@ class RegistrySession:
             token = await self._authorize(image, reference, challenge, credentials)
             if token is not None:
                 response.release()
-                self._tokens[key] = token
+                self._keep(key, token)
                 response = await self._follow(url, {"Accept": accept, **_authorization(token.header)})
         async with response:
             if response.status != HTTPStatus.OK:
@@ -152,6 +157,13 @@ class RegistrySession:
                     image, f"the registry {reference.registry} describes it with more than {limit} bytes"
                 )
             return Answer(body, response.content_type, URL(str(following["url"])) if following else None)
+
+    def _keep(self, key: _TokenKey, token: _Token) -> None:
+        """Keep a token, and not all there ever were: packages name whatever repositories they like."""
+        self._tokens.pop(key, None)
+        self._tokens[key] = token
+        if len(self._tokens) > _KEPT:
+            del self._tokens[next(iter(self._tokens))]
 
     async def _follow(self, url: URL, headers: dict[str, str]) -> aiohttp.ClientResponse:
         """Follow redirects, without showing another host what is meant for the first, nor leaving encryption."""

@@ -316,6 +316,24 @@ async def test_another_host_is_not_shown_the_credentials(tmp_path: Path) -> None
     assert [(request.path, request.headers.get("Authorization")) for request in other.seen] == [("/elsewhere", None)]
 
 
+async def test_tokens_are_kept_for_so_many_repositories(
+    odd: Odd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("functions.registry.session._KEPT", 2)
+    odd.answer = lambda request: (
+        web.Response(status=404)
+        if "Authorization" in request.headers
+        else web.Response(status=401, headers={"WWW-Authenticate": "Basic"})
+    )
+    config = docker_config(tmp_path / "config.json", odd.address)
+    async with looking(insecure=[odd.address], config=config) as lookup:
+        for name in ("one", "two", "two", "one", "three", "two", "one"):
+            with pytest.raises(ImageNotFound):
+                await lookup.describe(f"{odd.address}/{name}:v1")
+    asked = [request.path.split("/")[2] for request in odd.seen if "Authorization" not in request.headers]
+    assert asked == ["one", "two", "three", "one"]
+
+
 async def test_many_who_ask_at_once_are_answered_by_one_look(odd: Odd) -> None:
     blob = json.dumps({"config": {"Cmd": ["/tool"]}}).encode()
     manifest = {"config": {"digest": f"sha256:{hashlib.sha256(blob).hexdigest()}"}}
