@@ -26,6 +26,7 @@ def _member(): pass
 def set(elements = []): return {element: _member for element in elements}
 ctx = struct(resource_list = json.decode(_input), environment = {}, open_api = json.decode(_open_api))
 """
+_HEADER = {"apiVersion": "config.kubernetes.io/v1", "kind": "ResourceList"}
 _ANSWER = 'json.encode(ctx.resource_list["items"])'
 _NOT_SUPPORTED = {
     "Parse error: cannot use reserved keyword `while`": (
@@ -38,7 +39,9 @@ _NOT_SUPPORTED = {
         "a dict has no attribute `add`, nor has what `set(…)` makes: write `elements[element] = True`"
     ),
 }
+_PYTHON_ERROR = re.compile(r"^(?:[A-Z]\w+Error): ")
 _MOST_PRINTED = 1024 * 1024
+_WHOLE = 10**15
 _MOST_MADE = 32 * 1024 * 1024
 
 _DIALECT = starlark.Dialect.extended()
@@ -114,7 +117,8 @@ def _evaluate(name: str, source: str, call: Call, output: _Output) -> list[Value
         output: takes what it prints.
     """
     module = starlark.Module()
-    module["_input"] = json.dumps({"items": [item.value for item in call.items], "functionConfig": call.config})
+    items = [item.value for item in call.items]
+    module["_input"] = json.dumps({**_HEADER, "items": items, "functionConfig": call.config})
     module["_open_api"] = open_api() if "open_api" in source else "{}"
     module.add_callable("print", output.add)
     try:
@@ -133,12 +137,18 @@ def _is_about_memory(message: str) -> bool:
     return "memory" in message or "capacity" in message
 
 
+def _number(text: str) -> float:
+    """A number with a fraction, or the whole number it is: as the catalog writes the result of a division."""
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) < _WHOLE else number
+
+
 def _made(name: str, text: str) -> list[Value]:
     """The items that a program leaves behind, as JSON."""
     if len(text) > _MOST_MADE:
         raise FunctionError(f"{name}: the resources are {len(text)} characters; {_MOST_MADE} are allowed")
     try:
-        changed = json.loads(text)
+        changed = json.loads(text, parse_float=_number)
     except RecursionError:
         raise FunctionError(f"{name}: a resource is nested too deeply") from None
     except ValueError as error:
@@ -162,7 +172,7 @@ def _short(message: str) -> str:
     """The interpreter's message as one line: what is wrong, and where."""
     found = re.search(r"^error: (.*)$", message, re.MULTILINE)
     problem = found[1] if found else message.strip().splitlines()[-1]
-    problem = _NOT_SUPPORTED.get(problem, problem)
+    problem = _NOT_SUPPORTED.get(problem, _PYTHON_ERROR.sub("", problem))
     place = _POSITION.search(message)
     return f"{place[1].strip()}: {problem}" if place else problem
 
@@ -184,9 +194,18 @@ def _merged(before: list[Item], values: list[Value]) -> list[Item]:
             if merged[place] is None and alike:
                 found = alike.popleft()
                 del left[found]
-                found.replace(value)
+                found.replace(_with_fractions(found.value, value))
                 merged[place] = found
     return [item or _new(value) for item, value in zip(merged, values, strict=True)]
+
+
+def _with_fractions(old: Value, new: Value) -> Value:
+    """The new value, with `1.0` where the old one has it and the new one `1`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {key: _with_fractions(old.get(key), value) for key, value in new.items()}
+    if isinstance(old, list) and isinstance(new, list):
+        return [_with_fractions(*pair) for pair in zip(old, new, strict=False)] + new[len(old) :]
+    return old if isinstance(old, float) and type(new) is int and old == new else new
 
 
 def _origin(value: Value) -> tuple[str, ...]:

@@ -68,8 +68,23 @@ def _base64_decode(src: str, encoding: str = "standard") -> str:
         raise ValueError(f"cannot decode as base64 text: {error}") from None
 
 
+_HTML = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
+"""What Go's JSON never has in a text."""
+
+
 def _json_encode(value: Value) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    return text.translate(_HTML)
+
+
+def _yaml_dump(value: Value) -> str:
+    return dump(_sorted(value))
+
+
+def _sorted(value: Value) -> Value:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(element) for element in value] if isinstance(value, list) else value
 
 
 def _read_csv(source: str, comma: str = ",", skip: int = 0) -> list[list[str]]:
@@ -100,14 +115,26 @@ def _findall(pattern: str, string: str, flags: int = 0) -> list[str]:  # noqa: A
 
 
 def _split(pattern: str, string: str, maxsplit: int = 0, flags: int = 0) -> list[str]:  # noqa: ARG001
-    found = [match.span for match in compiled(pattern).matches(string)]
-    ends = found[: maxsplit - 1 if maxsplit > 0 else None]
-    starts = [0, *(end for _, end in ends)]
-    return [string[start:end] for start, end in zip(starts, [*(start for start, _ in ends), len(string)], strict=True)]
+    parts: list[str] = []
+    start = end = 0
+    for found in compiled(pattern).matches(string):
+        if maxsplit > 0 and len(parts) == maxsplit - 1:
+            break
+        end = found.span[0]
+        # An empty match at the very beginning splits nothing off, as in Go.
+        if found.span[1]:
+            parts.append(string[start:end])
+        start = found.span[1]
+    return parts if end == len(string) and string else [*parts, string[start:]]
 
 
 def _sub(pattern: str, repl: str, string: str, count: int = 0, flags: int = 0) -> str:  # noqa: ARG001
     return compiled(pattern).replaced(string, repl, count)
+
+
+def _round(x: float) -> float:
+    """The nearest whole number; halves go away from zero."""
+    return math.copysign(math.floor(abs(x) + 0.5), x)
 
 
 _MATH: dict[str, Callable[..., Value]] = {
@@ -132,9 +159,9 @@ MODULES: dict[str, StarlarkModule] = {
     "encoding/base64.star": StarlarkModule("base64", {"encode": _base64_encode, "decode": _base64_decode}),
     "encoding/csv.star": StarlarkModule("csv", {"read_all": _read_csv, "write_all": _write_csv}),
     "encoding/json.star": StarlarkModule("json", {"encode": _json_encode, "decode": json.loads}),
-    "encoding/yaml.star": StarlarkModule("yaml", {"loads": load, "dumps": dump}),
+    "encoding/yaml.star": StarlarkModule("yaml", {"loads": load, "dumps": _yaml_dump}),
     "hash.star": StarlarkModule("hash", {name: _digest(name) for name in ("md5", "sha1", "sha256")}),
-    "math.star": StarlarkModule("math", _MATH, {"pi": math.pi, "e": math.e}),
+    "math.star": StarlarkModule("math", {**_MATH, "mod": math.fmod, "round": _round}, {"pi": math.pi, "e": math.e}),
     "re.star": StarlarkModule(
         "re", {"search": _search, "match": _match, "findall": _findall, "split": _split, "sub": _sub}
     ),

@@ -83,6 +83,15 @@ def test_a_config_map_is_a_program_too() -> None:
         ("'encoding/json.star', 'json'", "json.decode('[1, null]')", [1, None]),
         ("'encoding/yaml.star', 'yaml'", "yaml.loads('a: [1, x]')", {"a": [1, "x"]}),
         ("'encoding/yaml.star', 'yaml'", "yaml.dumps({'a': ['1']})", 'a:\n- "1"\n'),
+        ("'encoding/json.star', 'json'", "json.encode({'b': 1, 'a': 'é<'})", '{"a":"é\\u003c","b":1}'),
+        ("'encoding/yaml.star', 'yaml'", "yaml.dumps({'b': 1, 'a': [{'d': 1, 'c': 2}]})", "a:\n- c: 2\n  d: 1\nb: 1\n"),
+        ("'math.star', 'math'", "[math.round(1.5), math.round(-2.5), math.round(0.4), math.mod(7, 3)]", [2, -3, 0, 1]),
+        ("'re.star', 're'", "re.split('x*', 'axb')", ["a", "b"]),
+        (
+            "'re.star', 're'",
+            "[re.split(',', ',a,'), re.split(',', ''), re.split('', 'ab')]",
+            [["", "a", ""], [""], ["a", "b"]],
+        ),
         ("'hash.star', 'hash'", "hash.md5('a')", "0cc175b9c0f1b6a831c399e269772661"),
         ("'math.star', 'math'", "[math.ceil(1.2), math.floor(math.pi)]", [2, 3]),
         ("'re.star', 're'", "re.findall('n.', 'nginx')", ["ng", "nx"]),
@@ -117,6 +126,19 @@ def test_the_schemas_of_kubernetes_are_there_and_the_environment_is_not() -> Non
     print(spec[:2], spec[2] in ctx.open_api["definitions"], ctx.environment)
     """
     assert run("starlark", DEPLOYMENT, function_config=program(source)).log == "['#', 'definitions'] True {}"
+
+
+def test_whole_numbers_are_written_as_such_and_those_that_stay_keep_their_digits() -> None:
+    before = "kind: X\nmetadata: {name: x}\na: 1.0\nb: [1e3, 2.50]\nc: 3\n"
+    reply = run(
+        "starlark", before, function_config=program("r = ctx.resource_list['items'][0]\nr['d'] = [4 / 2, 5 / 2]")
+    )
+    assert items(reply) == [before + "d:\n- 2\n- 2.5\n"]
+
+
+def test_the_list_says_what_it_is() -> None:
+    source = "print(ctx.resource_list['apiVersion'], ctx.resource_list['kind'])"
+    assert run("starlark", DEPLOYMENT, function_config=program(source)).log == "config.kubernetes.io/v1 ResourceList"
 
 
 def test_what_a_program_prints_is_its_log() -> None:
