@@ -90,6 +90,7 @@ class WorkerPool:
             "-m",
             "functions.builtin.worker",
             str(self._memory_limit),
+            str(os.getpid()),
             stdin=PIPE,
             stdout=PIPE,
             # Nothing of the environment is a function's business; our modules may come from any entry of the path.

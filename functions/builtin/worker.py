@@ -1,12 +1,13 @@
 """A process that runs builtin functions, one at a time, for the process that started it.
 
 Requests and answers are frames on standard input and output: lengths as 32-bit numbers, then the parts. The process
-ends when its input does, so it never outlives its parent.
+ends when its input does, and at once when the process that started it ends, whatever it computes.
 """
 
 import gc
 import os
 import resource
+import signal
 import struct
 import sys
 import traceback
@@ -28,8 +29,9 @@ _YOUNG_OBJECTS = 50_000
 
 
 def main() -> None:
-    """Serve requests until the input ends. The one argument is the memory limit in bytes; 0 means none."""
-    limit = int(sys.argv[1])
+    """Serve requests until the input ends. Arguments: the memory limit in bytes, 0 for none; the id of the parent."""
+    limit, parent = int(sys.argv[1]), int(sys.argv[2])
+    _end_with_parent(parent)
     if limit:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     answers = os.fdopen(os.dup(1), "wb")
@@ -39,6 +41,19 @@ def main() -> None:
     os.dup2(2, 1)
     while _serve(sys.stdin.buffer, answers):
         pass
+
+
+def _end_with_parent(parent: int) -> None:
+    # Linux only; elsewhere a function that never ends outlives a runner that was killed.
+    if sys.platform != "linux":
+        return
+    import ctypes  # noqa: PLC0415 - not on other systems
+
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+    if os.getppid() != parent:
+        # It ended before the signal was asked for.
+        sys.exit(1)
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO) -> bool:

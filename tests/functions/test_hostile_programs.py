@@ -1,9 +1,13 @@
 """Programs written to do harm, in the processes that run them for real."""
 
 import asyncio
+import contextlib
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from itertools import pairwise
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -13,6 +17,7 @@ from kpt.errors import FunctionFailed
 from kpt.resource_list import compose_list
 from tests.functions.lists import config
 from tests.functions.test_starlark import program
+from tests.servers.waiting import eventually
 
 CATALOG = "ghcr.io/kptdev/krm-functions-catalog"
 STARLARK = f"{CATALOG}/starlark:v0.5"
@@ -128,3 +133,45 @@ async def test_a_worker_without_function_runner_outlives_a_program() -> None:
         assert b"x: 1" in (await evaluate(STARLARK, good)).resource_list
     finally:
         await evaluate.aclose()
+
+
+RUNNER = """
+import asyncio, sys
+from functions.builtin.pool import BuiltinRuntime, WorkerPool
+
+async def main():
+    async with WorkerPool(1) as pool:
+        print("ready", flush=True)
+        await BuiltinRuntime(pool).evaluate(sys.argv[1], sys.stdin.buffer.read(), 600)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_program_without_end_does_not_outlive_a_runner_that_is_killed() -> None:
+    endless = "def f():\n  for a in range(1 << 30):\n    for b in range(1 << 30):\n      pass\nf()"
+    runner = await asyncio.create_subprocess_exec(sys.executable, "-c", RUNNER, STARLARK, stdin=PIPE, stdout=PIPE)
+    assert runner.stdin is not None
+    assert runner.stdout is not None
+    assert await runner.stdout.readline() == b"ready\n"
+    [worker] = psutil.Process(runner.pid).children()
+    try:
+        idle = _computed(worker)
+        runner.stdin.write(compose_list([ITEM], function_config=program(endless)))
+        runner.stdin.write_eof()
+        await eventually(lambda: _computed(worker) > idle + 0.5, what="the program computes")
+        runner.kill()
+        await eventually(lambda: not _lives(worker), 20, "the worker is gone")
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.kill()
+        await runner.wait()
+
+
+def _computed(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _lives(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
