@@ -101,7 +101,7 @@ class StepRunner:
             PipelineError: it failed, or its answer cannot be used.
         """
         chosen = select(call.function, current)
-        sent: Sent = await self._compute(self._encode, call, [current[place] for place in chosen], config)
+        sent: Sent = await self._compute(self._encode, call, current, chosen, config)
         started = perf_counter()
         try:
             evaluation = await self._evaluate(image, sent.content)
@@ -116,9 +116,15 @@ class StepRunner:
         merged: list[Resource] = result
         return merged
 
-    def _encode(self, call: FunctionCall, items: list[Resource], config: str | None) -> Sent:
-        selected = bool(call.function.selectors or call.function.exclude)
-        return encode(items, top=self._top, package=call.package, config=config, selected=selected)
+    def _encode(self, call: FunctionCall, current: list[Resource], chosen: list[int], config: str | None) -> Sent:
+        return encode(
+            [current[place] for place in chosen],
+            top=self._top,
+            package=call.package,
+            config=config,
+            mutator=call.kind == "mutator",
+            chosen=chosen if call.function.selectors or call.function.exclude else None,
+        )
 
     def _function_failed(
         self, call: FunctionCall, image: str, failure: FunctionFailed, duration: float

@@ -61,7 +61,15 @@ class Answer:
     results: list[Result]
 
 
-def encode(resources: Sequence[Resource], *, top: str, package: str, config: str | None, selected: bool) -> Sent:
+def encode(
+    resources: Sequence[Resource],
+    *,
+    top: str,
+    package: str,
+    config: str | None,
+    mutator: bool,
+    chosen: Sequence[int] | None = None,
+) -> Sent:
     """Write the input of one function.
 
     Args:
@@ -69,29 +77,35 @@ def encode(resources: Sequence[Resource], *, top: str, package: str, config: str
         top: directory of the top package.
         package: directory of the package whose pipeline runs.
         config: text of the functionConfig document; None for none.
-        selected: whether the function has selectors, which adds an id of kpt's own.
+        mutator: whether its answer becomes the package; only then kpt marks the items to put them back.
+        chosen: positions of the items in the package, if the function has selectors; None if it has none.
     """
-    items = [_annotated(resource, top, place, selected=selected) for place, resource in enumerate(resources)]
+    items = [
+        annotated(resource.document, _wire(resource, top, place, _marks(place, chosen) if mutator else {}))
+        for place, resource in enumerate(resources)
+    ]
     content = compose_list((item.text for item in items), function_config=config)
     return Sent(resources, items, top, package, content)
 
 
-def _annotated(resource: Resource, top: str, place: int, *, selected: bool) -> Annotated:
+def _wire(resource: Resource, top: str, place: int, marks: dict[str, str]) -> dict[str, str]:
     index = str(resource.index)
-    wire = {
+    return {
         LEGACY_INDEX: index,
         LEGACY_PATH: resource.path,
         INDEX: index,
         PACKAGE_PATH: _absolute(resource.package, top),
         PATH: resource.path,
         SEQUENCE_INDENT: _sequence_indent(resource.document.root),
-        MIGRATION_ID: str(place),
+        **marks,
         IDS[0]: str(place + 1),
         IDS[1]: str(place + 1),
     }
-    if selected:
-        wire[RESOURCE_ID] = str(place)
-    return annotated(resource.document, wire)
+
+
+def _marks(place: int, chosen: Sequence[int] | None) -> dict[str, str]:
+    marks = {MIGRATION_ID: str(place)}
+    return marks if chosen is None else {**marks, RESOURCE_ID: str(chosen[place])}
 
 
 def _sequence_indent(root: Node | None) -> str:

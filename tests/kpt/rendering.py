@@ -16,6 +16,7 @@ PATH = "internal.config.kubernetes.io/path"
 LEGACY_PATH = "config.kubernetes.io/path"
 INDEX = "internal.config.kubernetes.io/index"
 PACKAGE_PATH = "internal.config.kubernetes.io/package-path"
+RESOURCE_ID = "internal.config.k8s.io/kpt-resource-id"
 
 Behaviour = Callable[[dict[str, Any]], dict[str, Any] | bytes | None]
 

@@ -8,6 +8,7 @@ from tests.kpt.rendering import (
     LEGACY_PATH,
     PACKAGE_PATH,
     PATH,
+    RESOURCE_ID,
     Functions,
     config_map,
     item,
@@ -54,6 +55,23 @@ async def test_the_wire_format() -> None:
     }
     assert item(sent, "s")["metadata"]["annotations"][PACKAGE_PATH] == "/sub"
     assert outcome.files["other.yaml"] == files["other.yaml"]
+
+
+async def test_marks_for_putting_items_back_are_given_to_mutators_only() -> None:
+    """`kpt fn render` numbers the chosen ones by their place among all, and validators get no marks."""
+    chosen = "{image: f, selectors: [{name: d}]}"
+    files = {"Kptfile": kptfile("p", mutators=f"[{chosen}]", validators=f"[{chosen}, {{image: f}}]")}
+    files |= {"c.yaml": config_map("c"), "d.yaml": config_map("d")}
+    functions = Functions()
+    outcome = await run(files, functions)
+    assert outcome.ok, outcome.message
+    mutator, *validators = [item(sent, "d")["metadata"]["annotations"] for _, sent in functions.calls]
+    place, chosen_id = "internal.config.kubernetes.io/annotations-migration-resource-id", RESOURCE_ID
+    assert (mutator[place], mutator[chosen_id]) == ("0", "2")
+    assert len(validators) == 2
+    for annotations in validators:
+        assert not {place, chosen_id} & annotations.keys()
+        assert annotations[PATH] == "d.yaml"
 
 
 def _tree(root_annotations: str = "") -> dict[str, bytes]:
