@@ -105,7 +105,7 @@ class StepRunner:
         started = perf_counter()
         try:
             evaluation = await self._evaluate(image, sent.content)
-            result, results = await self._compute(_merged, current, chosen, sent, evaluation)
+            result, results = await self._compute(_merged, call.function, current, chosen, sent, evaluation)
         except FunctionFailed as failure:
             raise self._function_failed(call, image, failure, perf_counter() - started) from None
         except BadOutputError as problem:
@@ -187,10 +187,11 @@ class StepRunner:
 
 
 def _merged(
-    current: list[Resource], chosen: list[int], sent: Sent, evaluation: Evaluation
+    function: Function, current: list[Resource], chosen: list[int], sent: Sent, evaluation: Evaluation
 ) -> tuple[list[Resource], list[Result]]:
     answer = decode(sent, evaluation.resource_list)
-    result = merge(current, chosen, answer.resources, answer.places)
+    selective = function.selectors or function.exclude
+    result = merge(current, chosen, answer.resources, answer.places) if selective else answer.resources
     check_places(result)
     return result, answer.results
 

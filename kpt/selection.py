@@ -52,8 +52,6 @@ def merge(
     Returns:
         The old order; deleted ones gone, new ones last.
     """
-    if len(chosen) == len(resources):
-        return list(answer)
     back = {chosen[place]: item for place, item in zip(places, answer, strict=True) if place is not None}
     given = set(chosen)
     kept = [back[i] if i in given else item for i, item in enumerate(resources) if i not in given or i in back]

@@ -57,6 +57,19 @@ async def test_the_wire_format() -> None:
     assert outcome.files["other.yaml"] == files["other.yaml"]
 
 
+@pytest.mark.parametrize(
+    ("choice", "order"), [("", "dcp"), (", selectors: [{}]", "pcd"), (", exclude: [{kind: X}]", "pcd")]
+)
+async def test_selection_keeps_the_order_even_where_it_chooses_all(choice: str, order: str) -> None:
+    """As `kpt fn render`: only the answer of a function without selection sets the order that the next one sees."""
+    files = {"Kptfile": kptfile("p", mutators=f"[{{image: reverse{choice}}}, {{image: f}}]")}
+    files |= {"c.yaml": config_map("c"), "d.yaml": config_map("d")}
+    functions = Functions(reverse=lambda given: {**given, "items": given["items"][::-1]})
+    outcome = await run(files, functions)
+    assert outcome.ok, outcome.message
+    assert "".join(each["metadata"]["name"] for each in functions.calls[1][1]["items"]) == order
+
+
 async def test_marks_for_putting_items_back_are_given_to_mutators_only() -> None:
     """`kpt fn render` numbers the chosen ones by their place among all, and validators get no marks."""
     chosen = "{image: f, selectors: [{name: d}]}"
