@@ -8,6 +8,8 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -113,6 +115,7 @@ async def _relay(
             raise web.HTTPInternalServerError(text=f"git failed: {_text(await errors)}\n")
         response = web.StreamResponse(headers={**_UNCACHED, "Content-Type": content_type})
         await _stream(request, response, (head, first), process.stdout)
+        _acknowledge_at_once(request)
         if said := _text(await errors):
             logger.info("%s %s: %s", request.method, request.path, said)
         return response
@@ -133,6 +136,18 @@ async def _stream(
         while chunk := await stdout.read(_CHUNK):
             await response.write(chunk)
         await response.write_eof()
+
+
+def _acknowledge_at_once(request: web.Request) -> None:
+    """Have the next packet on the connection acknowledged without the kernel's usual wait for an answer.
+
+    libgit2 sends the head of a push or fetch over the connection on which it asked for the refs, and the rest only when
+    the head is acknowledged: 40 ms later, otherwise.
+    """
+    connection = request.get_extra_info("socket")
+    if connection is not None and sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 async def _feed(request: web.Request, process: asyncio.subprocess.Process) -> None:

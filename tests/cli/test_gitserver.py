@@ -2,6 +2,7 @@ import asyncio
 import base64
 import gzip
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,22 @@ async def test_pushes_are_counted_for_each_repository(root: Path, tmp_path: Path
         await git("push", "-q", "origin", "HEAD:one", "HEAD:two", cwd=clone)
         await git("fetch", "-q", cwd=clone)
         assert await pushes() == {"team/repo.git": 2}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can be told to")
+async def test_what_follows_on_a_connection_is_acknowledged_at_once(root: Path) -> None:
+    """libgit2 sends the second half of a push only then; the kernel would wait for 40 ms."""
+    async with GitServer(root) as server, aiohttp.ClientSession() as session:
+        url = f"{server.url}/team/repo/info/refs?service=git-receive-pack"
+        for _ in range(3):
+            async with session.get(url, raise_for_status=True) as answer:
+                await answer.read()
+        assert server._runner is not None
+        assert server._runner.server is not None
+        [connection] = server._runner.server.connections
+        assert connection.transport is not None
+        kept = connection.transport.get_extra_info("socket")
+        assert kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK) == 1
 
 
 @pytest.mark.parametrize("suffix", ["", ".git"])
