@@ -86,6 +86,7 @@ class RunningPod:
             await self._or_leave(self.process.wait())
         finally:
             server.close()
+        self.kill(self.end_reason)
         self.restarts += 1
         exit_code = abs(self.process.returncode or 0)
         self.last_state = {"lastState": {"terminated": {"exitCode": exit_code, "reason": self.end_reason}}}
@@ -117,18 +118,18 @@ class RunningPod:
         if self.process is not None and self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGTERM)
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.process.wait(), 10)
-            except TimeoutError:
-                self.kill()
-                await self.process.wait()
+        self.kill()
+        if self.process is not None:
+            await self.process.wait()
         with contextlib.suppress(NotFound):
             await self.kubelet.remove(self.name)
 
     def kill(self, reason: str = "Error") -> None:
-        """Kill its processes, as the kernel does for lack of memory."""
+        """Kill its processes, as the kernel does for lack of memory; functions may outlive their wrapper server."""
         self.end_reason = reason
-        if self.process is not None and self.process.returncode is None:
+        if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
 
