@@ -219,7 +219,8 @@ class TestLifetime:
         async with cluster.evaluator(time_to_live=600, max_pods=2) as evaluate:
             evaluate.configure(tags=["v1.0", "v2"])
             await cluster.until(lambda pods: len(pods) == 2)
-            assert sorted(cluster.kubelet.started) == [IMAGE, "example.com/fn/tool:v2"]
+            # The kubelet hears of a pod a moment after it is there.
+            await eventually(lambda: sorted(cluster.kubelet.started) == [IMAGE, "example.com/fn/tool:v2"])
             await asyncio.gather(*(evaluate() for _ in range(10)))
             await eventually(lambda: all(group.usable and not group.coming for group in evaluate.pool.groups()))
             evaluate.clock.passed = 10_000
@@ -231,6 +232,7 @@ class TestLifetime:
             evaluate.configure("set-labels", tags=["v0.2"])
             evaluate.configure(tags=["v1.0"])
             await cluster.until(lambda pods: len(pods) == 1)
+            await eventually(lambda: bool(cluster.kubelet.started))
         assert cluster.kubelet.started == [IMAGE]
 
 
