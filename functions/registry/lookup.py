@@ -26,6 +26,7 @@ _CONFIG_SIZE: Final = 8 * 1024 * 1024
 _KEPT: Final = 1000
 _TAG_SECONDS: Final = 300.0
 _MOST_TAGS: Final = 20_000
+_MOST_PAGES: Final = 200
 _MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -86,14 +87,16 @@ class RegistryLookup:
         reference = parse_reference(image)
         tags: list[str] = []
         url = self._session.url(reference, "tags/list")
-        while True:
+        for _ in range(_MOST_PAGES):
             answer = await self._session.get(image, reference, url, limit=_MANIFEST_SIZE)
-            tags += [tag for tag in _parse(image, answer).get("tags") or [] if isinstance(tag, str)]
+            listed = _parse(image, answer).get("tags")
+            tags += [tag for tag in listed if isinstance(tag, str)] if isinstance(listed, list) else []
             if answer.next is None or len(tags) >= _MOST_TAGS:
                 return tags
             if answer.next.origin() != url.origin():
                 raise ImageNotFound(image, f"the registry {reference.registry} lists its tags in another place")
             url = answer.next
+        return tags
 
     async def _look(self, image: str, reference: Reference) -> ImageInfo:
         answer = await self._manifest(image, reference, reference.version)

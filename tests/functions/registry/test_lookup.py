@@ -334,6 +334,14 @@ async def test_tokens_are_kept_for_so_many_repositories(
     assert asked == ["one", "two", "three", "one"]
 
 
+@pytest.mark.parametrize("tags", [[], None, 7, [1, {}]])
+async def test_a_list_of_tags_without_end_is_given_up(odd: Odd, tags: Any) -> None:
+    odd.answer = lambda _: web.json_response({"tags": tags}, headers={"Link": '</v2/tool/tags/list?more>; rel="next"'})
+    async with looking(insecure=[odd.address]) as lookup:
+        assert await lookup.tags(f"{odd.address}/tool") == []
+    assert 1 < len(odd.seen) <= 200
+
+
 async def test_many_who_ask_at_once_are_answered_by_one_look(odd: Odd) -> None:
     blob = json.dumps({"config": {"Cmd": ["/tool"]}}).encode()
     manifest = {"config": {"digest": f"sha256:{hashlib.sha256(blob).hexdigest()}"}}
