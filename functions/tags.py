@@ -32,4 +32,4 @@ class FunctionTags:
         known = builtin.versions if builtin is not None else ()
         if self._registries is None or wanted.highest(known) is not None:
             return known
-        return [*known, *await self._registries.tags(image)]
+        return [*known, *await self._registries.tags(image, wanted)]

@@ -1,18 +1,18 @@
 """What registries say of images: digest, command and tags."""
 
-import asyncio
 import json
+import math
 import platform
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
-from weakref import WeakValueDictionary
 
 from functions.errors import ImageNotFound
 from functions.pods.images import ImageInfo
-from functions.registry.references import DIGEST, Reference, parse_reference
+from functions.registry.memory import Memory
+from functions.registry.references import DIGEST, TAG, Reference, parse_reference
 from functions.registry.session import Answer, RegistrySession
+from kpt.versions import Constraint
 
 _INDEXES: Final = frozenset(
     {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
@@ -25,6 +25,8 @@ _MANIFEST_SIZE: Final = 4 * 1024 * 1024
 _CONFIG_SIZE: Final = 8 * 1024 * 1024
 _KEPT: Final = 1000
 _TAG_SECONDS: Final = 300.0
+_LIST_SECONDS: Final = 60.0
+_KEPT_TAGS: Final = 100_000
 _MOST_TAGS: Final = 20_000
 _MOST_PAGES: Final = 200
 _MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -39,7 +41,7 @@ def own_platform() -> str:
 class RegistryLookup:
     """Asks registries for images; see `functions.pods.images.ImageLookup`.
 
-    What a digest stands for is kept for good, what a tag stands for for five minutes.
+    What a digest stands for is kept for good, what a tag stands for for five minutes, a list of tags for one.
     """
 
     def __init__(self, session: RegistrySession, *, platform: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,9 +54,11 @@ class RegistryLookup:
         """
         self._session = session
         self._platform = platform
-        self._clock = clock
-        self._known: OrderedDict[Reference, tuple[ImageInfo, float]] = OrderedDict()
-        self._asking: WeakValueDictionary[Reference, asyncio.Lock] = WeakValueDictionary()
+        self._images: Memory[Reference, ImageInfo] = Memory(limit=_KEPT, clock=clock)
+        # A repository without tags is an answer too, so each list counts for one more than it has.
+        self._lists: Memory[tuple[str, str], tuple[str, ...]] = Memory(
+            limit=_KEPT_TAGS, weigh=lambda tags: len(tags) + 1, clock=clock
+        )
 
     async def describe(self, image: str) -> ImageInfo:
         """Look an image up; many who ask for one image at once are answered by one look.
@@ -64,39 +68,42 @@ class RegistryLookup:
             RegistryUnavailable: the registry cannot be asked now.
         """
         reference = parse_reference(image)
-        lock = self._asking.setdefault(reference, asyncio.Lock())
-        async with lock:
-            info, until = self._known.get(reference, (None, 0.0))
-            if info is None or (not reference.by_digest and until <= self._clock()):
-                info = await self._look(image, reference)
-                self._known[reference] = (info, self._clock() + _TAG_SECONDS)
-                if len(self._known) > _KEPT:
-                    self._known.popitem(last=False)
-            return info
+        kept = self._images.kept(reference, math.inf if reference.by_digest else _TAG_SECONDS)
+        return kept or await self._images.look(reference, lambda: self._look(image, reference))
 
-    async def tags(self, image: str) -> list[str]:
+    async def tags(self, image: str, wanted: Constraint | None = None) -> Sequence[str]:
         """List the tags of an image's repository, in the registry's order.
 
         Args:
             image: full name; its own tag or digest does not count.
+            wanted: what the tags are looked through for. A list without any such tag is not taken from memory: the
+                tag may just have been pushed.
 
         Raises:
             ImageNotFound: there is no such repository, or it may not be read.
             RegistryUnavailable: the registry cannot be asked now.
         """
         reference = parse_reference(image)
+        key = (reference.registry, reference.repository)
+        kept = self._lists.kept(key, _LIST_SECONDS)
+        if kept is not None and (wanted is None or wanted.highest(kept) is not None):
+            return kept
+        return await self._lists.look(key, lambda: self._list(image, reference))
+
+    async def _list(self, image: str, reference: Reference) -> tuple[str, ...]:
         tags: list[str] = []
         url = self._session.url(reference, "tags/list")
         for _ in range(_MOST_PAGES):
             answer = await self._session.get(image, reference, url, limit=_MANIFEST_SIZE)
             listed = _parse(image, answer).get("tags")
-            tags += [tag for tag in listed if isinstance(tag, str)] if isinstance(listed, list) else []
+            if isinstance(listed, list):
+                tags += [tag for tag in listed if isinstance(tag, str) and TAG.fullmatch(tag)]
             if answer.next is None or len(tags) >= _MOST_TAGS:
-                return tags
+                break
             if answer.next.origin() != url.origin():
                 raise ImageNotFound(image, f"the registry {reference.registry} lists its tags in another place")
             url = answer.next
-        return tags
+        return tuple(tags[:_MOST_TAGS])
 
     async def _look(self, image: str, reference: Reference) -> ImageInfo:
         answer = await self._manifest(image, reference, reference.version)

@@ -12,7 +12,7 @@ _HUB_NAMES: Final = frozenset({DOCKER_HUB, "index.docker.io", _HUB_HOST})
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::\d{1,5})?")
 _COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY: Final = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_TAG: Final = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+TAG: Final = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST: Final = 255
 
@@ -56,7 +56,7 @@ def parse_reference(image: str) -> Reference:
     registry, repository = _split_registry(f"{head}{slash}{last}")
     if not _HOST.fullmatch(registry) or not _REPOSITORY.fullmatch(repository) or len(repository) > _LONGEST:
         raise ImageNotFound(image, "that is no name of an image; it has the form registry/folder/name:tag")
-    if (colon and not _TAG.fullmatch(tag)) or (at and not DIGEST.fullmatch(digest)):
+    if (colon and not TAG.fullmatch(tag)) or (at and not DIGEST.fullmatch(digest)):
         raise ImageNotFound(image, "what follows the name is neither a tag nor a sha256 digest")
     return Reference(registry, repository, digest or tag or "latest")
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -78,6 +79,11 @@ class Registry:
         digest = _digest(blob)
         await self._send("PUT", f"{location}&digest={digest}", blob, {"Content-Type": "application/octet-stream"})
         return digest
+
+    def requests(self, path: str) -> int:
+        """How often a path below `/v2/` was asked for, with whatever query, as the registry's own log has it."""
+        asked = re.compile(rf'"GET /v2/{re.escape(path)}[ ?]')
+        return len(asked.findall(self.process.log.read_text()))
 
     async def _manifest(self, name: str, config: Any) -> dict[str, Any]:
         blob = json.dumps({"os": "linux", "architecture": "amd64", "config": config}).encode()

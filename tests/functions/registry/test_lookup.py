@@ -17,6 +17,7 @@ from functions.pods.images import ImageInfo
 from functions.registry.credentials import DockerConfig
 from functions.registry.lookup import RegistryLookup
 from functions.registry.session import RegistrySession
+from kpt.versions import Constraint
 from tests.servers.authority import Authority
 from tests.servers.registry import USER, Registry, docker_config, passwords, running_registry
 from tests.servers.tokens import TokenServer
@@ -120,6 +121,58 @@ async def test_the_tags_of_an_image(registry: Registry, lookup: RegistryLookup) 
         await lookup.tags(registry.image("fn/other:v0"))
 
 
+async def test_a_list_of_tags_is_kept_for_a_minute(registry: Registry) -> None:
+    await registry.push("fn/tool:v1", ["/tool"])
+    context = looking(registry)
+    async with context as lookup:
+        for now in (0.0, 30.0, 59.0):
+            context.now = now
+            assert list(await lookup.tags(registry.image(f"fn/tool:v{now}"))) == ["v1"], "the tag does not count"
+        assert registry.requests("fn/tool/tags/list") == 1
+        await registry.push("fn/tool:v2", ["/tool"])
+        assert list(await lookup.tags(registry.image("fn/tool"))) == ["v1"]
+        context.now = 60.0
+        assert sorted(await lookup.tags(registry.image("fn/tool"))) == ["v1", "v2"]
+        assert registry.requests("fn/tool/tags/list") == 2
+
+
+async def test_a_list_without_the_wanted_tag_is_asked_for_anew(registry: Registry, lookup: RegistryLookup) -> None:
+    """Who pushes the tag that was missing and asks again must not be told that it is missing."""
+    image = registry.image("fn/tool")
+    await registry.push("fn/tool:v1.0.0", ["/tool"])
+    assert list(await lookup.tags(image, Constraint("^2"))) == ["v1.0.0"]
+    await registry.push("fn/tool:v2.0.0", ["/tool"])
+    assert list(await lookup.tags(image, Constraint("^1"))) == ["v1.0.0"]
+    assert registry.requests("fn/tool/tags/list") == 1
+    assert sorted(await lookup.tags(image, Constraint("^2"))) == ["v1.0.0", "v2.0.0"]
+    assert registry.requests("fn/tool/tags/list") == 2
+
+
+async def test_many_who_list_the_tags_of_an_image_at_once_ask_once(registry: Registry, lookup: RegistryLookup) -> None:
+    await registry.push("fn/tool:v1", ["/tool"])
+    images = [registry.image(f"fn/tool:v{number}") for number in range(20)]
+    assert [list(tags) for tags in await asyncio.gather(*map(lookup.tags, images))] == [["v1"]] * 20
+    assert registry.requests("fn/tool/tags/list") == 1
+
+
+async def test_that_tags_cannot_be_listed_is_not_kept(registry: Registry, lookup: RegistryLookup) -> None:
+    image = registry.image("fn/tool")
+    with pytest.raises(ImageNotFound):
+        await lookup.tags(image)
+    await registry.push("fn/tool:v1", ["/tool"])
+    assert list(await lookup.tags(image)) == ["v1"]
+
+
+async def test_lists_of_tags_are_kept_up_to_so_many_tags(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("functions.registry.lookup._KEPT_TAGS", 6)
+    for name in ("a:v1", "a:v2", "b:v1", "b:v2", "c:v1"):
+        await registry.push(name, ["/tool"])
+    async with looking(registry) as lookup:
+        for name in ("a", "b", "a", "c", "a", "b"):
+            await lookup.tags(registry.image(name))
+    assert [registry.requests(f"{name}/tags/list") for name in "abc"] == [1, 2, 1]
+
+
 @pytest.mark.parametrize(
     ("image", "why"),
     [
@@ -181,7 +234,7 @@ async def test_a_token_is_got_once_and_shown(registry_binary: Path, tokens: Toke
         config = docker_config(tmp_path / "config.json", f"https://{registry.address}")
         async with looking(registry, config=config) as lookup:
             assert (await lookup.describe(registry.image("fn/tool:v1"))).digest == digest
-            assert await lookup.tags(registry.image("fn/tool")) == ["v1"]
+            assert list(await lookup.tags(registry.image("fn/tool"))) == ["v1"]
         assert tokens.asked == [("repository:fn/tool:pull", USER)]
         async with looking(registry) as lookup:
             with pytest.raises(ImageNotFound, match=r"does not show it \(who are you\?\)"):
@@ -334,11 +387,11 @@ async def test_tokens_are_kept_for_so_many_repositories(
     assert asked == ["one", "two", "three", "one"]
 
 
-@pytest.mark.parametrize("tags", [[], None, 7, [1, {}]])
+@pytest.mark.parametrize("tags", [[], None, 7, [1, {}, "no tag", "x" * 129]])
 async def test_a_list_of_tags_without_end_is_given_up(odd: Odd, tags: Any) -> None:
     odd.answer = lambda _: web.json_response({"tags": tags}, headers={"Link": '</v2/tool/tags/list?more>; rel="next"'})
     async with looking(insecure=[odd.address]) as lookup:
-        assert await lookup.tags(f"{odd.address}/tool") == []
+        assert not await lookup.tags(f"{odd.address}/tool")
     assert 1 < len(odd.seen) <= 200
 
 
