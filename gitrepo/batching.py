@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Generic, TypeVar
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Batcher(Generic[Item, Result]):
         gathering: float = 0.0,
         most_waiting: int = 10_000,
         irrevocable: bool = False,
+        turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
     ) -> None:
         """Take the handler and the threads it runs on.
 
@@ -49,6 +51,7 @@ class Batcher(Generic[Item, Result]):
             gathering: Seconds that the first batch waits for more items.
             most_waiting: Items that may wait.
             irrevocable: Whether who is cancelled waits for the batch that took the item: nobody can take it back.
+            turn: Entered for each batch before it is taken: who comes while it waits is taken along.
         """
         self._handle = handle
         self._pool = pool
@@ -56,6 +59,7 @@ class Batcher(Generic[Item, Result]):
         self._gathering = gathering
         self._most_waiting = most_waiting
         self._irrevocable = irrevocable
+        self._turn = turn
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._taken: set[asyncio.Future[Result]] = set()
         self._runner: asyncio.Task[None] | None = None
@@ -95,9 +99,11 @@ class Batcher(Generic[Item, Result]):
         try:
             # Whoever submits in the same turn of the event loop shares the first batch.
             await asyncio.sleep(self._gathering)
-            while batch := self._take():
-                started = time.monotonic()
-                await self._serve(batch)
+            while self._waiting:
+                async with self._turn():
+                    started = time.monotonic()
+                    if batch := self._take():
+                        await self._serve(batch)
                 if self._waiting:
                     # Who waits now is not alone: as much time again lets more of them share the next batch.
                     await asyncio.sleep(min(time.monotonic() - started, _LONGEST_GATHERING))

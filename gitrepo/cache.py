@@ -1,16 +1,12 @@
 """Bare repositories on the local disk that hold what was fetched and made. Each can be deleted at any time."""
 
 import contextlib
-import errno
-import fcntl
-import hashlib
-import itertools
 import logging
-import os
 import shutil
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,44 +40,38 @@ _DAMAGE = (CacheDamagedError, pygit2.GitError, KeyError, OSError)
 """What a broken or deleted repository shows itself by; errors of the network have become ours before."""
 
 
-class CacheFolder:
-    """A folder of caches that this process owns alone.
+@dataclass(eq=False)
+class _Handle:
+    repo: pygit2.Repository
+    others: set[Path] = field(default_factory=set)
 
-    Several processes may be given the same `root`: each takes the first sub-folder that nobody holds, by a lock that
-    the kernel frees with the process. A restarted worker finds a warm cache again.
-    """
-
-    def __init__(self, root: Path) -> None:
-        """Take a sub-folder of `root`, which is made, for this user alone, if it does not exist."""
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for number in itertools.count():
-            lock = _try_lock(root / f"worker-{number}.lock")
-            if lock is not None:
-                self._lock = lock
-                self.path = root / f"worker-{number}"
-                return
-
-    def close(self) -> None:
-        """Let another process take the sub-folder."""
-        os.close(self._lock)
-
-    def repository(self, address: str) -> Path:
-        """Folder for the repository at an address."""
-        return self.path / f"{hashlib.sha256(address.encode()).hexdigest()[:24]}.git"
+    def look_into(self, others: Iterable[Path]) -> None:
+        """Find the objects of other caches from now on; there is no way to stop that."""
+        for path in others:
+            if path not in self.others:
+                self.repo.odb.add_disk_alternate(str(path / "objects"))
+                self.others.add(path)
 
 
 class RepositoryCache:
-    """The local repository of one remote address. Safe to use from several threads."""
+    """The local repository of one remote address. Safe to use from several threads.
 
-    def __init__(self, path: Path) -> None:
-        """Take the folder; it is made at first use."""
+    What other processes of this machine fetched or made is found in their caches, which may go at any time: what is
+    missed then makes this one damaged, and it stands alone until the next upkeep. Two that each rely on what the other
+    has dropped would else make each other damaged in turns.
+    """
+
+    def __init__(self, path: Path, others: Callable[[], Iterable[Path]] = tuple) -> None:
+        """Take the folder, which is made at first use, and what names the caches of other processes."""
         self._path = path
+        self._others = others
+        self._alone = False
         self._generation = 0
         self._uses = 0
         self._lent = 0
         self._bloated = False
         self._lock = threading.RLock()
-        self._idle: deque[pygit2.Repository] = deque(maxlen=_IDLE_HANDLES)
+        self._idle: deque[_Handle] = deque(maxlen=_IDLE_HANDLES)
         self.network = threading.Lock()
         """Held while refs of the local repository change."""
         self.listings = 0
@@ -169,26 +159,30 @@ class RepositoryCache:
 
     def _with_handle(self, work: Callable[[pygit2.Repository], T]) -> T:
         """Lend a handle that no other thread uses meanwhile: libgit2 allows one thread for each."""
-        generation, repo = self._borrow()
+        generation, handle = self._borrow()
         try:
-            result = work(repo)
+            if not self._alone:
+                handle.look_into(self._others())
+            result = work(handle.repo)
             if generation == self._generation:
-                self._idle.append(repo)
+                self._idle.append(handle)
             return result
         finally:
             with self._lock:
                 self._lent -= 1
 
-    def _borrow(self) -> tuple[int, pygit2.Repository]:
+    def _borrow(self) -> tuple[int, _Handle]:
         with self._lock:
             self._uses += 1
             if self._uses % _UPKEEP_INTERVAL == 1:
                 self._bloated = self._is_bloated()
+                self._alone = False
             if not (self._path / "HEAD").exists() or (self._bloated and not self._lent):
                 self._initialize()
-            repo = self._idle.pop() if self._idle else pygit2.Repository(str(self._path), RepositoryOpenFlag.BARE)
+            bare = RepositoryOpenFlag.BARE
+            handle = self._idle.pop() if self._idle else _Handle(pygit2.Repository(str(self._path), bare))
             self._lent += 1
-            return self._generation, repo
+            return self._generation, handle
 
     def _is_bloated(self) -> bool:
         """Whether a fresh repository, which fetches again what is needed, is better than this one."""
@@ -217,6 +211,7 @@ class RepositoryCache:
 
     def _remake(self, generation: int) -> None:
         with self._lock:
+            self._alone = True
             if generation == self._generation:
                 self._initialize()
 
@@ -237,15 +232,3 @@ def _not_given(remote: Remote, item: str) -> GitError:
     if item.startswith("refs/"):
         return GitConflict(f"{item} of {remote.display} moved while it was fetched")
     return GitNotFound(f"{remote.display} has no commit {item}")
-
-
-def _try_lock(path: Path) -> int | None:
-    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
-            return None
-        raise
-    return handle

@@ -13,6 +13,7 @@ from gitrepo.batching import Batcher, QueueFullError
 from gitrepo.cache import RepositoryCache, missing_refs
 from gitrepo.carrying import Carried, carry
 from gitrepo.errors import GitError, GitUnavailable
+from gitrepo.folders import Turn
 from gitrepo.push import Change, Pusher, PushResult, PushStats
 from gitrepo.remote import Remote
 from gitrepo.state import Knowledge
@@ -46,10 +47,9 @@ class _Want:
 class PushQueue:
     """Changes that wait for one remote; while one push is in flight the next group gathers."""
 
-    def __init__(self, cache: RepositoryCache, remote: Remote, stats: PushStats, pool: Executor, *, limit: int) -> None:
-        """Take where to push, where to count, the threads, and the largest group."""
-        pusher = Pusher(cache, remote, stats)
-        self._display = remote.display
+    def __init__(self, pusher: Pusher, display: str, pool: Executor, *, turn: Turn, limit: int) -> None:
+        """Take what pushes, the remote's name for people, the threads, the remote's turn, and the largest group."""
+        self._display = display
         self._batcher: Batcher[Change, PushResult] = Batcher(
             pusher.push_group,
             pool,
@@ -57,6 +57,7 @@ class PushQueue:
             gathering=_GATHERING_SECONDS,
             most_waiting=_MOST_WAITING,
             irrevocable=True,
+            turn=turn.taken,
         )
 
     async def submit(self, change: Change) -> PushResult:
@@ -90,9 +91,10 @@ class Connection:
         *,
         stats: PushStats,
         pools: Pools,
+        turn: Turn,
         group_limit: int,
     ) -> None:
-        """Take the parts; the cache and knowledge are shared by all credentials of an address."""
+        """Take the parts; the cache, knowledge and turn are shared by all credentials of an address."""
         self.knowledge = knowledge
         self.cache = cache
         self._remote = remote
@@ -101,7 +103,8 @@ class Connection:
         self.carrying = asyncio.Lock()
         self._listings: Batcher[None, Refs] = Batcher(self._list, pools.network, limit=10_000)
         self._fetches: Batcher[_Want, None] = Batcher(self._fetch, pools.network, limit=10_000)
-        self._pushes = PushQueue(cache, remote, stats, pools.network, limit=group_limit)
+        pusher = Pusher(cache, remote, stats)
+        self._pushes = PushQueue(pusher, remote.display, pools.network, turn=turn, limit=group_limit)
 
     async def refs(self) -> Refs:
         """The remote's branches and tags, not older than this call."""
@@ -143,7 +146,14 @@ class Connection:
             await self.refs()
         if await self.local(lambda repo: commit not in repo):
             await self._fetches.submit(_Want(await self.refs(), (commit,)))
-        return await self.local(read)
+
+        def held(repo: pygit2.Repository) -> T:
+            # The cache that had it can be gone by now.
+            if commit not in repo:
+                self.cache.fetch(repo, self._remote, self.cache.list_refs(repo, self._remote), [commit])
+            return read(repo)
+
+        return await self.local(held)
 
     async def fetch(self, commits: Sequence[str]) -> None:
         """Bring commits here that are not, in one request; the access rule is that of `commit`."""

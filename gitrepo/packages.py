@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -13,11 +14,12 @@ from pygit2.enums import ConfigLevel
 
 from api.packagerevision import Lifecycle
 from gitrepo.annotations import TaskType, content_message
-from gitrepo.cache import CacheFolder, RepositoryCache
+from gitrepo.cache import RepositoryCache
 from gitrepo.carrying import missing
 from gitrepo.commits import DEFAULT_AUTHOR, Author
 from gitrepo.connection import Connection, Pools
 from gitrepo.drafts import CommitOnDraft, Content, CreateDraft, Draft, EnsureBranch, Move
+from gitrepo.folders import CacheFolder
 from gitrepo.host_key_types import keep_host_keys_in
 from gitrepo.publishing import Delete, DeleteFromBranch, ProposeDeletion, Publish
 from gitrepo.push import Change, PushResult, PushStats
@@ -406,11 +408,17 @@ class GitStore(PackageReader):
         if connection is None:
             address = remote.address
             if address not in self._caches:
-                self._caches[address] = (RepositoryCache(self._folder.repository(address)), Knowledge())
+                others = partial(self._folder.others, address)
+                self._caches[address] = (RepositoryCache(self._folder.repository(address), others), Knowledge())
             cache, knowledge = self._caches[address]
-            pools = Pools(self._network, self._local)
             connection = Connection(
-                cache, knowledge, remote, stats=self._pushed, pools=pools, group_limit=self._group_limit
+                cache,
+                knowledge,
+                remote,
+                stats=self._pushed,
+                pools=Pools(self._network, self._local),
+                turn=self._folder.turn(address),
+                group_limit=self._group_limit,
             )
             self._connections[remote.identity] = connection
         return connection

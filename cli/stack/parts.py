@@ -122,7 +122,7 @@ class Parts:
             "PORCHFLOW_CONTENT_TLS_KEY": str(self._certificates.key(_CONTENT_API)),
             "PORCHFLOW_KUBECONFIG": str(self._folder.kubeconfig),
             "PORCHFLOW_HEALTH_ADDRESS": health,
-            "GIT_CACHE_DIR": str(self._folder.git_cache / _CONTENT_API),
+            "GIT_CACHE_DIR": str(self._folder.git_cache),
         }
         return self._python(
             _CONTENT_API,
@@ -139,7 +139,7 @@ class Parts:
             "PORCHFLOW_KUBECONFIG": str(self._folder.kubeconfig),
             "PORCHFLOW_HEALTH_ADDRESS": health,
             "FUNCTION_RUNNER_ADDRESS": self.runner_address,
-            "GIT_CACHE_DIR": str(self._folder.git_cache / name),
+            "GIT_CACHE_DIR": str(self._folder.git_cache),
         }
         return self._python(
             name, "cli.main", command, ready=_answering(health), address=health, environment=environment

@@ -1,7 +1,9 @@
 import threading
-from asyncio import create_task, gather, sleep, to_thread, wait
-from collections.abc import Sequence
+from asyncio import Event, create_task, gather, get_running_loop, sleep, to_thread, wait
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from unittest.mock import ANY
 
 import pytest
 
@@ -23,7 +25,8 @@ async def test_under_load_a_batch_takes_along_who_comes_after_the_one_before_has
         first = create_task(batcher.submit("first"))
         await to_thread(began.wait)
         second = create_task(batcher.submit("second"))
-        go_on.set()
+        # The first batch takes long enough that this test is quicker, on a slow machine as well.
+        get_running_loop().call_later(0.2, go_on.set)
         assert await first == "first"
         assert await batcher.submit("third") == "third"
         assert await second == "second"
@@ -77,3 +80,57 @@ async def test_who_is_cancelled_waits_only_for_what_cannot_be_taken_back(irrevoc
         assert taken.cancelled()
         await batcher.close()
     assert handled == ["taken"]
+
+
+async def test_a_batch_waits_for_its_turn_and_takes_along_who_comes_meanwhile() -> None:
+    batches: list[list[str]] = []
+    asked, free = Event(), Event()
+
+    def handle(items: Sequence[str]) -> list[str | Exception]:
+        batches.append(list(items))
+        return list(items)
+
+    @asynccontextmanager
+    async def turn() -> AsyncIterator[None]:
+        asked.set()
+        await free.wait()
+        yield
+
+    with ThreadPoolExecutor(1) as pool:
+        batcher: Batcher[str, str] = Batcher(handle, pool, turn=turn)
+        waiting = [create_task(batcher.submit("first"))]
+        await asked.wait()
+        waiting += [create_task(batcher.submit("second")), create_task(batcher.submit("given up"))]
+        await sleep(0)
+        assert batches == []
+        waiting[2].cancel()
+        free.set()
+        assert await gather(*waiting, return_exceptions=True) == ["first", "second", ANY]
+        await batcher.close()
+    assert batches == [["first", "second"]]
+
+
+async def test_what_waits_for_its_turn_at_the_end_is_dropped() -> None:
+    handled: list[str] = []
+    asked, free = Event(), Event()
+
+    def handle(items: Sequence[str]) -> list[str | Exception]:
+        handled.extend(items)
+        return list(items)
+
+    @asynccontextmanager
+    async def turn() -> AsyncIterator[None]:
+        asked.set()
+        await free.wait()
+        yield
+
+    with ThreadPoolExecutor(1) as pool:
+        batcher: Batcher[str, str] = Batcher(handle, pool, turn=turn)
+        waiting = create_task(batcher.submit("first"))
+        await asked.wait()
+        closing = create_task(batcher.close())
+        await wait([waiting], timeout=10)
+        assert waiting.cancelled()
+        free.set()
+        await closing
+    assert handled == []

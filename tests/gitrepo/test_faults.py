@@ -1,6 +1,5 @@
 import asyncio
 import shutil
-import stat
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,6 @@ from aiohttp import web
 
 from api.packagerevision import Lifecycle
 from cli.stack.gitserver import GitServer, create_bare_repository
-from gitrepo.cache import CacheFolder
 from gitrepo.errors import GitAuthError, GitError, GitNotFound, GitUnavailable
 from gitrepo.packages import GitStore
 from gitrepo.refs import InvalidName
@@ -242,22 +240,6 @@ async def test_stale_local_refs_are_not_in_the_way(ready: Served, store: GitStor
         await other.delete(ready.remote, "main", location("app", "sub"))
         draft = await init(other, ready.remote, location("app/sub", "v1"))
     assert await store.read_package(ready.remote, draft.commit, "app/sub") == files()
-
-
-def test_processes_share_a_cache_directory_without_meeting(tmp_path: Path) -> None:
-    first, second = CacheFolder(tmp_path), CacheFolder(tmp_path)
-    assert first.path != second.path
-    first.close()
-    third = CacheFolder(tmp_path)
-    assert third.path == first.path
-    second.close()
-    third.close()
-
-
-def test_a_cache_is_nobody_elses(tmp_path: Path) -> None:
-    """It holds what private repositories hold."""
-    CacheFolder(tmp_path / "cache").close()
-    assert stat.S_IMODE((tmp_path / "cache").stat().st_mode) == 0o700
 
 
 async def test_an_unusable_ca_bundle_is_said(ready: Served, store: GitStore) -> None:
