@@ -40,12 +40,11 @@ class Observer:
         spec = PackageRevision.model_validate(obj).spec
         facts = facts_of(obj, "")
         source = spec.source if facts.source_pending and not facts.deleting else None
-        secret, context = source.secret if source else "", ""
-        if spec.repository:
-            context = await self._repositories.context(key.namespace, spec.repository, secret)
+        repository = await self._repositories.raw(key.namespace, spec.repository) if spec.repository else None
+        context = await self._repositories.context(repository, source.secret if source else "")
         if source is not None:
             context += await self._upstreams.context(key.namespace, source.references)
-        self._seen.put(key, obj)
+        self._seen.put(key, obj, repository)
         return facts.model_copy(update={"context": context})
 
 

@@ -14,7 +14,7 @@ from activities.failures import PhaseError, Stalled, Superseded, classify, to_ap
 from activities.objects import change_object, owned_metadata
 from activities.reporting import Report, StatusReporter
 from activities.repositories import Repositories, RepositoryAccess
-from activities.seen import JustSeen
+from activities.seen import JustSeen, Seen
 from api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from api.intent import intent_key
 from api.names import (
@@ -102,12 +102,13 @@ class PhaseRunner:
         target: Target | None = None
         async with heartbeating():
             try:
-                obj = await self._read(request)
-                if obj is None:
+                seen = await self._read(request)
+                if seen is None:
                     return PhaseResult(summary="the object is gone")
+                obj = seen.obj
                 if instead and (done := await instead(obj)):
                     return done
-                target = await self._target(obj)
+                target = await self._target(seen)
                 return await self._attempt(target, request, body)
             except Exception as error:  # noqa: BLE001 - every error is sorted, shown and given to Temporal
                 failure = sort(classify(error))
@@ -131,20 +132,21 @@ class PhaseRunner:
                 self._first.slow(address)
                 raise
 
-    async def _read(self, request: PhaseInput) -> dict[str, Any] | None:
-        obj = self._seen.take(request.namespace, request.name) if activity.info().is_local else None
+    async def _read(self, request: PhaseInput) -> Seen | None:
+        seen = self._seen.take(request.namespace, request.name) if activity.info().is_local else None
         try:
-            obj = obj or await self._kube.get(PACKAGEREVISIONS, request.namespace, request.name)
+            seen = seen or Seen(await self._kube.get(PACKAGEREVISIONS, request.namespace, request.name))
         except NotFound:
             return None
-        if intent_key(obj) != request.intent:
+        if intent_key(seen.obj) != request.intent:
             raise Superseded
-        return obj
+        return seen
 
-    async def _target(self, obj: dict[str, Any]) -> Target:
+    async def _target(self, seen: Seen) -> Target:
+        obj = seen.obj
         metadata, spec = obj["metadata"], PackageRevision.model_validate(obj).spec
         check_spec(metadata["name"], spec.repository, spec.package_name, spec.workspace_name)
-        repository = await self._repositories.access(metadata["namespace"], spec.repository)
+        repository = await self._repositories.access(metadata["namespace"], spec.repository, seen=seen.repository)
         location = PackageLocation(
             directory=repository.directory, package=spec.package_name, workspace=spec.workspace_name
         )

@@ -59,15 +59,13 @@ class Repositories:
         annotations = raw["metadata"].get("annotations") or {}
         return self._annotated_only and annotations.get(V1ALPHA2_MIGRATION_ANNOTATION) != "true"
 
-    async def context(self, namespace: str, name: str, *secrets: str) -> str:
+    async def context(self, raw: dict[str, Any] | None, *secrets: str) -> str:
         """Return a digest that changes when the Repository appears, goes or gets another spec, and with its Secret.
 
         Args:
-            namespace: Of all of them.
-            name: Of the Repository.
-            secrets: Names of other Secrets that are needed; an empty one counts for nothing.
+            raw: The Repository; None where there is none.
+            secrets: Names of other Secrets that are needed, in its namespace; an empty one counts for nothing.
         """
-        raw = await self.raw(namespace, name)
         if raw is None:
             return ""
         metadata, git = raw["metadata"], raw["spec"].get("git") or {}
@@ -75,18 +73,23 @@ class Repositories:
         if self.is_left_to_porch(raw):
             versions.append("left to Porch")
         for secret in filter(None, ((git.get("secretRef") or {}).get("name"), *secrets)):
-            found = await self._secrets.get(namespace, secret)
+            found = await self._secrets.get(metadata["namespace"], secret)
             versions.append(found["metadata"]["resourceVersion"] if found else "")
         return hashlib.sha256("/".join(versions).encode()).hexdigest()[:16]
 
-    async def access(self, namespace: str, name: str) -> RepositoryAccess:
+    async def access(self, namespace: str, name: str, *, seen: dict[str, Any] | None = None) -> RepositoryAccess:
         """Return what is needed to work in the repository's Git.
+
+        Args:
+            namespace: Of the Repository and its Secret.
+            name: Of the Repository.
+            seen: The Repository, if it was looked up a moment ago.
 
         Raises:
             Waiting: The Repository or its Secret does not exist (yet), or the Repository is not to be used.
             Stalled: The Repository is of a type that holds no packages in Git, or the Secret cannot be used.
         """
-        raw = await self.raw(namespace, name)
+        raw = seen or await self.raw(namespace, name)
         if raw is None:
             raise Waiting(
                 Reason.REPOSITORY_NOT_FOUND,

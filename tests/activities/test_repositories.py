@@ -98,18 +98,22 @@ async def test_an_ssh_repository_without_a_secret(world: World, repositories: Re
     assert "pw" not in raised.value.message
 
 
+async def context(world: World, repositories: Repositories, name: str, *secrets: str) -> str:
+    return await repositories.context(await repositories.raw(world.namespace, name), *secrets)
+
+
 async def test_another_secret_is_another_context(world: World, repositories: Repositories) -> None:
     await private(world)
-    contexts = [await repositories.context(world.namespace, "private")]
+    contexts = [await context(world, repositories, "private")]
     await secret(world, "Opaque", encode(bearerToken="t0ken"))
-    contexts.append(await repositories.context(world.namespace, "private"))
+    contexts.append(await context(world, repositories, "private"))
     await world.kube.merge_patch(SECRETS, world.namespace, "git-auth", {"data": encode(bearerToken="another")})
-    contexts.append(await repositories.context(world.namespace, "private"))
-    contexts.append(await repositories.context(world.namespace, "private", "of-a-clone"))
+    contexts.append(await context(world, repositories, "private"))
+    contexts.append(await context(world, repositories, "private", "of-a-clone"))
     await secret(world, "Opaque", encode(bearerToken="t0ken"), "of-a-clone")
-    contexts.append(await repositories.context(world.namespace, "private", "of-a-clone"))
+    contexts.append(await context(world, repositories, "private", "of-a-clone"))
     assert len(set(contexts)) == 5
-    assert contexts[2] == await repositories.context(world.namespace, "private", "")
+    assert contexts[2] == await context(world, repositories, "private", "")
 
 
 async def test_a_secret_with_a_line_break_is_refused(world: World, repositories: Repositories) -> None:
@@ -133,17 +137,17 @@ async def test_a_missing_repository_or_secret_is_waited_for(world: World, reposi
 async def test_a_repository_that_appears_changes_or_goes_is_seen_at_once(
     world: World, repositories: Repositories
 ) -> None:
-    contexts = [await repositories.context(world.namespace, "apps")]
+    contexts = [await context(world, repositories, "apps")]
     await world.register("apps", "https://git.example.com/x.git")
-    contexts.append(await repositories.context(world.namespace, "apps"))
+    contexts.append(await context(world, repositories, "apps"))
     patch = {"spec": {"git": {"author": "Ada"}}}
     await world.kube.merge_patch(REPOSITORIES, world.namespace, "apps", patch)
-    contexts.append(await repositories.context(world.namespace, "apps"))
+    contexts.append(await context(world, repositories, "apps"))
     assert (await repositories.access(world.namespace, "apps")).author.name == "Ada"
     await world.kube.merge_patch(REPOSITORIES, world.namespace, "apps", {"metadata": {"labels": {"a": "b"}}})
-    assert await repositories.context(world.namespace, "apps") == contexts[2], "a label asks for nothing"
+    assert await context(world, repositories, "apps") == contexts[2], "a label asks for nothing"
     await world.kube.delete(REPOSITORIES, world.namespace, "apps")
-    contexts.append(await repositories.context(world.namespace, "apps"))
+    contexts.append(await context(world, repositories, "apps"))
     assert contexts[0] == contexts[3] == ""
     assert len(set(contexts)) == 3
 
@@ -159,15 +163,15 @@ class Counting(KubeClient):
 async def test_a_burst_shares_its_looks(world: World, control_plane: ControlPlane) -> None:
     async with await Counting.connect(control_plane.kubeconfig) as kube:
         repositories = Repositories(kube)
-        burst = [repositories.context(world.namespace, "blueprints") for _ in range(200)]
+        burst = [context(world, repositories, "blueprints") for _ in range(200)]
         assert len(set(await asyncio.gather(*burst))) == 1
         assert kube.reads <= 3
 
 
 async def test_a_look_that_is_cancelled_answers_nobody(world: World, repositories: Repositories) -> None:
-    first = asyncio.ensure_future(repositories.context(world.namespace, "blueprints"))
+    first = asyncio.ensure_future(context(world, repositories, "blueprints"))
     await asyncio.sleep(0)
-    second = asyncio.ensure_future(repositories.context(world.namespace, "blueprints"))
+    second = asyncio.ensure_future(context(world, repositories, "blueprints"))
     await asyncio.sleep(0)
     first.cancel()
     assert await second != ""
