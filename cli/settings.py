@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     git_cache_dir: Path = Field(
         Path("~/.cache/porchflow/git"),
         validation_alias=AliasChoices("GIT_CACHE_DIR", "git_cache_dir"),
-        description="folder of the bare Git caches; may be deleted at any time",
+        description="folder of the bare Git caches, for all processes of a machine; may be deleted at any time",
     )
     default_image_prefix: str = Field(
         "ghcr.io/kptdev/krm-functions-catalog/",
