@@ -18,6 +18,8 @@ _PING_MS = 20_000
 _SELDOM_PING_MS = 330_000
 """For runners that disconnect who pings more often than every five minutes, as Porch's and all of Go's do."""
 _TOO_MANY_PINGS = "too_many_pings"
+_CUT_OFF = "cancelling all calls"
+"""How gRPC says that a runner of ours stops, and a call took longer than its grace."""
 _GRACE_SECONDS = 1.0
 
 _OPTIONS = [
@@ -141,7 +143,16 @@ class GrpcEvaluator:
             return failure
         if _TOO_MANY_PINGS in text:
             self._ping_seldom()
+        text = _words_of_stopping(code, text) or text
         return RunnerUnavailable(self._address, image, f"{code.name}: {text}" if text else code.name)
+
+
+def _words_of_stopping(code: grpc.StatusCode, text: str) -> str:
+    """What a runner means that stops; empty if that is not what it says."""
+    if _CUT_OFF in text.lower():
+        return "it was stopped before the function ended"
+    # Between its beginning to stop and its clients' hearing of it; our own cancelling is no error of the call.
+    return "it takes no more calls, as it is being stopped" if code == grpc.StatusCode.CANCELLED else ""
 
 
 def failure_of(image: str, error: grpc.aio.AioRpcError) -> FunctionFailed | None:

@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from functions import failure_details
 from functions.builtin.pool import DEFAULT_MEMORY_LIMIT, BuiltinRuntime, WorkerPool
 from functions.configs import FunctionConfigs
+from functions.draining import CallsUnderWay, drain
 from functions.errors import FunctionNotFound, FunctionUnavailable
 from functions.evaluators import Chain, FunctionRuntime
 from functions.metrics import RunnerMetrics
@@ -33,9 +34,15 @@ DEFAULT_GRACE = 30.0
 _SERVICE = evaluator_pb2.DESCRIPTOR.services_by_name["FunctionEvaluator"].full_name
 _log = logging.getLogger(__name__)
 
+_Context = grpc.aio.ServicerContext[evaluator_pb2.EvaluateFunctionRequest, evaluator_pb2.EvaluateFunctionResponse]
+
 
 class EvaluatorService(evaluator_pb2_grpc.FunctionEvaluatorServicer):
-    """Answers `EvaluateFunction` through a chain of runtimes."""
+    """Answers `EvaluateFunction` through a chain of runtimes.
+
+    Attributes:
+        calls: those under way.
+    """
 
     def __init__(
         self,
@@ -46,6 +53,7 @@ class EvaluatorService(evaluator_pb2_grpc.FunctionEvaluatorServicer):
         configs: FunctionConfigs,
         metrics: RunnerMetrics,
     ) -> None:
+        self.calls = CallsUnderWay()
         self._runtime = runtime
         self._configs = configs
         self._metrics = metrics
@@ -53,13 +61,17 @@ class EvaluatorService(evaluator_pb2_grpc.FunctionEvaluatorServicer):
         self._time_limit = time_limit
 
     async def EvaluateFunction(  # noqa: N802 - the name of the method in the protocol
-        self,
-        request: evaluator_pb2.EvaluateFunctionRequest,
-        context: grpc.aio.ServicerContext[
-            evaluator_pb2.EvaluateFunctionRequest, evaluator_pb2.EvaluateFunctionResponse
-        ],
+        self, request: evaluator_pb2.EvaluateFunctionRequest, context: _Context
     ) -> evaluator_pb2.EvaluateFunctionResponse:
         """Run one function. If the caller goes away or its deadline passes, gRPC cancels this and the function dies."""
+        if self.calls.refused:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "it takes no more calls, as it is being stopped")
+        with self.calls.call():
+            return await self._evaluate(request, context)
+
+    async def _evaluate(
+        self, request: evaluator_pb2.EvaluateFunctionRequest, context: _Context
+    ) -> evaluator_pb2.EvaluateFunctionResponse:
         try:
             with self._metrics.call(request.image):
                 evaluation = await self._runtime.evaluate(
@@ -151,8 +163,9 @@ async def serve(
         if ready:
             ready(port)
         await stop.wait()
+        service.calls.refused = True
         await report_stopping()
-        await server.stop(grace)
+        await drain(server, service.calls, grace)
 
 
 def main(address: str, **settings: object) -> None:

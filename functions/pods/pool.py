@@ -11,12 +11,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import NoReturn, Self
 
 from functions.configs import FunctionConfigs
 from functions.errors import FunctionNotFound, FunctionUnavailable
+from functions.pods.background import Background
+from functions.pods.beginning import Beginning
 from functions.pods.cluster import Cluster, ClusterError, Manifest
 from functions.pods.diagnosis import Diagnosis, PodPhase
 from functions.pods.group import Group
@@ -25,17 +27,13 @@ from functions.pods.limits import PodSettings, limits_of, warm_images
 from functions.pods.member import FunctionPod
 from functions.pods.metrics import PodMetrics
 from functions.pods.starting import PodStarter
-from functions.pods.template import USED_ANNOTATION, default_template
+from functions.pods.upkeep import Upkeep
 from kpt.errors import FunctionFailed
 
 _log = logging.getLogger(__name__)
 
-_STUCK_AFTER = 5
-"""How many times the start timeout until a pod that does not start is replaced; its image may be large."""
 _FIRST_BLOCK, _LONGEST_BLOCK = 10.0, 300.0
 """Seconds without another attempt to start a pod that nobody waits for."""
-_TOUCHES = 4
-"""How often within its time to live the use of a pod is written down."""
 
 
 class PodPool:
@@ -64,19 +62,15 @@ class PodPool:
             metrics: is told of cold starts, and asks for pods and waiting calls.
             clock: seconds since 1970.
         """
-        self._cluster = cluster
+        self._background = Background(cluster, clock, self.forget)
+        self._beginning = Beginning(cluster, settings.wrapper_image, self._background)
+        self._upkeep = Upkeep(self._background, settings.start_timeout, clock)
         self._starter = PodStarter(cluster, images, settings)
         self._configs = configs
         self._settings = settings
         self._metrics = metrics or PodMetrics()
         self._clock = clock
         self._groups: dict[str, Group] = {}
-        self._known = asyncio.Event()
-        self._listed = False
-        self._lacks_template = False
-        self._template_problem = ""
-        self._obstacle: Callable[[], str] = str
-        self._tasks: set[asyncio.Task[None]] = set()
         self._connecting: dict[str, asyncio.Task[None]] = {}
         configs.listen(self._review)
         self._metrics.watch(self.groups)
@@ -88,9 +82,7 @@ class PodPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End what is under way and close the connections; the pods stay, for the next runner."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.close()
         for pod in self._pods():
             if pod.connection is not None:
                 await pod.connection.lose()
@@ -136,14 +128,13 @@ class PodPool:
         for pod in self._pods():
             if pod.name not in names:
                 self.forget(pod.manifest)
-        self._listed = True
+        self._beginning.listed = True
         self._begin_if_known()
 
     def set_template(self, template: Manifest | None) -> None:
         """Take up the PodTemplate; None where there is none: it is created then, and told by the watch."""
-        self._lacks_template = template is None
+        self._beginning.set_template(template)
         if template is None:
-            self._spawn(self._create_template())
             return
         self._starter.template = template
         self._begin_if_known()
@@ -151,26 +142,10 @@ class PodPool:
 
     def set_obstacle(self, obstacle: Callable[[], str]) -> None:
         """Take who knows what keeps the pods or the PodTemplate from being told; empty if nothing does."""
-        self._obstacle = obstacle
-
-    async def _create_template(self) -> None:
-        try:
-            await self._cluster.create_template(default_template(self._settings.wrapper_image))
-        except ClusterError as error:
-            self._template_problem = str(error)
-            _log.warning("cannot create the pod template: %s", error)
-        else:
-            self._template_problem = ""
-
-    def _problem(self) -> str:
-        """Why no pod can be started before all that there are is known."""
-        if self._lacks_template and self._template_problem:
-            return f"there is no pod template, and it cannot be created: {self._template_problem}"
-        return self._obstacle() or f"the pods of namespace {self._cluster.namespace} are not listed yet"
+        self._beginning.obstacle = obstacle
 
     def _begin_if_known(self) -> None:
-        if self._listed and self._starter.template and not self._known.is_set():
-            self._known.set()
+        if self._beginning.check(self._starter.template):
             self._review()
 
     # Calls
@@ -190,7 +165,7 @@ class PodPool:
         """
         group = self._group(image)
         pod = await self._join(group, min(time_limit, self._settings.start_timeout))
-        self._touch(pod)
+        self._background.touch(pod, group.limits.time_to_live)
         try:
             yield pod
         finally:
@@ -200,7 +175,7 @@ class PodPool:
         """Give a pod no more calls, and delete it."""
         if not pod.doomed:
             pod.doomed = True
-            self._spawn(self._delete(pod))
+            self._background.delete(pod)
             self._advance(self._group(pod.image))
 
     async def _join(self, group: Group, seconds: float) -> FunctionPod:
@@ -212,7 +187,7 @@ class PodPool:
         except TimeoutError:
             given = group.forget(future) or group.least()
             if given is None:
-                problem = "" if self._known.is_set() else self._problem()
+                problem = "" if self._beginning.is_known else self._beginning.problem()
                 raise group.unavailable(seconds, problem) from None
             return given if future.done() and not future.cancelled() else group.give(given)
         except asyncio.CancelledError:
@@ -231,12 +206,12 @@ class PodPool:
     def _advance(self, group: Group) -> None:
         """Serve those who wait, and start pods for the others."""
         group.serve(time.monotonic())
-        if not self._known.is_set():
+        if not self._beginning.is_known:
             # Pods of the runner before may be there already.
             return
         for _ in range(group.due(time.monotonic())):
             group.creating += 1
-            self._spawn(self._start(group))
+            self._background.spawn(self._start(group))
 
     # Pods
 
@@ -274,7 +249,7 @@ class PodPool:
         diagnosis, group = pod.diagnosis, self._group(pod.image)
         if diagnosis.phase is PodPhase.RUNNING:
             if pod.connection is None and pod.current and pod.uid not in self._connecting:
-                self._connecting[pod.uid] = self._spawn(self._connect(pod))
+                self._connecting[pod.uid] = self._background.spawn(self._connect(pod))
         elif diagnosis.phase is not PodPhase.LEAVING:
             # Its container ended. What is under way in it fails by itself.
             self._disconnect(pod)
@@ -285,7 +260,7 @@ class PodPool:
     def _give_up(self, group: Group, pod: FunctionPod, diagnosis: Diagnosis) -> None:
         _log.warning("pod %s of %s is deleted: %s", pod.name, pod.image, diagnosis.words)
         pod.doomed = True
-        self._spawn(self._delete(pod))
+        self._background.delete(pod)
         if pod.ready_at is None:
             words = f"pod {pod.name} cannot run: {diagnosis.words}"
             by_function = FunctionFailed(pod.image, f"function {pod.image!r} cannot be run: {words}", ran=False)
@@ -330,29 +305,8 @@ class PodPool:
         if pod.uid in self._connecting:
             self._connecting.pop(pod.uid).cancel()
         if pod.connection is not None:
-            self._spawn(pod.connection.lose())
+            self._background.spawn(pod.connection.lose())
             pod.connection = None
-
-    async def _delete(self, pod: FunctionPod, version: str = "") -> None:
-        try:
-            if not await self._cluster.delete_pod(pod.name, uid=pod.uid, version=version):
-                self.forget(pod.manifest)
-        except ClusterError as error:
-            _log.warning("cannot delete pod %s: %s", pod.name, error)
-
-    def _touch(self, pod: FunctionPod) -> None:
-        """Write down that it is used, if that was last done long ago."""
-        now = self._clock()
-        pod.use(now)
-        if now - pod.touched_at >= self._group(pod.image).limits.time_to_live / _TOUCHES:
-            pod.touched_at = now
-            self._spawn(self._write_use(pod, now))
-
-    async def _write_use(self, pod: FunctionPod, now: float) -> None:
-        try:
-            await self._cluster.annotate_pod(pod.name, uid=pod.uid, annotations={USED_ANNOTATION: f"{now:.0f}"})
-        except ClusterError as error:
-            _log.warning("cannot write that pod %s is used: %s", pod.name, error)
 
     # From time to time, and when something changed
 
@@ -364,50 +318,26 @@ class PodPool:
 
     def collect(self) -> None:
         """Remove pods that nobody uses, or that never got ready; see to the warm ones."""
-        if self._lacks_template:
-            self._spawn(self._create_template())
-        if not self._known.is_set() or not self._configs.complete:
+        self._beginning.make_template()
+        if not self._beginning.is_known or not self._configs.complete:
             return
-        warm, now = warm_images(self._configs, self._settings), self._clock()
+        warm = warm_images(self._configs, self._settings)
         for group in self.groups():
-            self._collect(group, keep=int(group.image in warm), now=now)
+            self._upkeep.collect(group, keep=int(group.image in warm))
             if group.is_idle and time.monotonic() >= group.blocked_until:
                 del self._groups[group.image]
         self._warm(warm)
-
-    def _collect(self, group: Group, keep: int, now: float) -> None:
-        old_start = now - self._settings.start_timeout * _STUCK_AFTER
-        for pod in list(group.pods.values()):
-            if pod.diagnosis.phase is PodPhase.LEAVING:
-                continue
-            if pod.calls:
-                self._touch(pod)
-            elif pod.doomed or (pod.current and pod.connection is None and pod.created_at < old_start):
-                pod.doomed = True
-                self._spawn(self._delete(pod))
-            elif not pod.current and now - pod.used_at > group.limits.time_to_live:
-                self._spawn(self._delete(pod, pod.version))
-        self._collect_unused(group, keep, now)
-
-    def _collect_unused(self, group: Group, keep: int, now: float) -> None:
-        # By name, so that all runners remove and keep the same ones.
-        live = sorted((pod for pod in group.pods.values() if pod.is_live), key=lambda pod: (len(pod.name), pod.name))
-        for index, pod in enumerate(live):
-            expired = index >= keep and now - pod.used_at > group.limits.time_to_live
-            if not pod.calls and (expired or index >= group.limits.max_pods):
-                # With the version: whoever began to use it meanwhile has written that down.
-                self._spawn(self._delete(pod, pod.version))
 
     def _warm(self, images: set[str]) -> None:
         for image in images:
             group = self._group(image)
             if not group.live and not group.waiting and time.monotonic() >= group.blocked_until:
                 group.creating += 1
-                self._spawn(self._start(group))
+                self._background.spawn(self._start(group))
 
     def _review(self) -> None:
         """Something that pods are made of, or that limits them, changed."""
-        if not self._known.is_set() or not self._configs.complete:
+        if not self._beginning.is_known or not self._configs.complete:
             return
         for group in self.groups():
             group.limits = limits_of(group.image, self._configs, self._settings)
@@ -436,15 +366,3 @@ class PodPool:
 
     def _pods(self) -> list[FunctionPod]:
         return [pod for group in self.groups() for pod in group.pods.values()]
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            _log.error("the pods of functions: %r", error, exc_info=error)

@@ -252,6 +252,17 @@ async def test_stopping_lets_calls_finish_and_refuses_new_ones(tmp_path: Path) -
         await until(lambda: not any(worker.is_running() for worker in workers))
 
 
+async def test_a_call_that_outlasts_the_grace_of_a_runner_that_stops_is_worth_another_try(tmp_path: Path) -> None:
+    async with connected(runtimes=["Slow"], grace=0.2) as (runner, client):
+        call = asyncio.create_task(client("slow", str(tmp_path).encode()))
+        await until((tmp_path / "began").exists)
+        runner.terminate()
+        with pytest.raises(RunnerUnavailable, match="UNAVAILABLE: it was stopped before the function ended"):
+            await call
+        assert await runner.exit_code() == 0
+        assert (tmp_path / "cancelled").exists()
+
+
 async def test_a_port_in_use_is_said(runner: Runner) -> None:
     with pytest.raises(OSError, match=f"cannot listen on {runner.address}"):
         await serve(runner.address, processes=1)

@@ -514,6 +514,17 @@ class TestChanges:
             assert await call == await other == LIST
             await cluster.until(lambda pods: old not in [pod["metadata"]["name"] for pod in pods])
 
+    async def test_a_runner_that_stops_deletes_what_its_last_call_had_outdated(
+        self, cluster: Cluster, slow: Slow
+    ) -> None:
+        async with cluster.evaluator() as evaluate:
+            call = evaluate.call()
+            await eventually(lambda: slow.begun() == 1)
+            evaluate.configure(templateOverrides={"serviceAccountName": "robot"})
+            slow.go()
+            assert await call == LIST
+        assert not await cluster.names()
+
     async def test_a_changed_template_replaces_the_pods(self, cluster: Cluster) -> None:
         async with cluster.evaluator() as evaluate:
             await evaluate()

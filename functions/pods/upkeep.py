@@ -1,0 +1,45 @@
+"""Which pods are removed from time to time: those that nobody uses, and those that never got ready."""
+
+from collections.abc import Callable
+
+from functions.pods.background import Background
+from functions.pods.diagnosis import PodPhase
+from functions.pods.group import Group
+
+_STUCK_AFTER = 5
+"""How many times the start timeout until a pod that does not start is replaced; its image may be large."""
+
+
+class Upkeep:
+    """Removes the pods of a group that are not worth keeping."""
+
+    def __init__(self, background: Background, start_timeout: float, clock: Callable[[], float]) -> None:
+        """Take what deletes pods, how long a call waits for a pod in seconds, and the seconds since 1970."""
+        self._background = background
+        self._start_timeout = start_timeout
+        self._clock = clock
+
+    def collect(self, group: Group, keep: int) -> None:
+        """Remove pods, but for the first few of those that are unused."""
+        now = self._clock()
+        old_start = now - self._start_timeout * _STUCK_AFTER
+        for pod in list(group.pods.values()):
+            if pod.diagnosis.phase is PodPhase.LEAVING:
+                continue
+            if pod.calls:
+                self._background.touch(pod, group.limits.time_to_live)
+            elif pod.doomed or (pod.current and pod.connection is None and pod.created_at < old_start):
+                pod.doomed = True
+                self._background.delete(pod)
+            elif not pod.current and now - pod.used_at > group.limits.time_to_live:
+                self._background.delete(pod, pod.version)
+        self._collect_unused(group, keep, now)
+
+    def _collect_unused(self, group: Group, keep: int, now: float) -> None:
+        # By name, so that all runners remove and keep the same ones.
+        live = sorted((pod for pod in group.pods.values() if pod.is_live), key=lambda pod: (len(pod.name), pod.name))
+        for index, pod in enumerate(live):
+            expired = index >= keep and now - pod.used_at > group.limits.time_to_live
+            if not pod.calls and (expired or index >= group.limits.max_pods):
+                # With the version: whoever began to use it meanwhile has written that down.
+                self._background.delete(pod, pod.version)
