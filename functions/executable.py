@@ -174,15 +174,17 @@ def _evaluation(image: str, exit_code: int, output: bytes, log: bytes) -> Evalua
     if exit_code:
         what = f"signal {-exit_code}" if exit_code < 0 else f"exit status {exit_code}"
         message = f"Failed to execute function {image!r}: {what}" + (f" ({stderr})" if stderr else "")
-        raise FunctionFailed(image, message, stderr, exit_code, output if _is_list(output) else None)
-    if not _is_list(output):
-        raise FunctionFailed(image, f"failed to parse the output of function {image!r}: it is no ResourceList", stderr)
+        raise FunctionFailed(image, message, stderr, exit_code, None if _problem(output) else output)
+    problem = _problem(output)
+    if problem:
+        raise FunctionFailed(image, f"failed to parse the output of function {image!r}: {problem}", stderr)
     return Evaluation(output, log)
 
 
-def _is_list(output: bytes) -> bool:
+def _problem(output: bytes) -> str:
+    """Why an answer is no ResourceList; empty if it is one."""
     try:
         split_list(output)
-    except YamlError:
-        return False
-    return True
+    except YamlError as error:
+        return str(error)
+    return ""

@@ -1,6 +1,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from kpt.shown import shown
+
+_LONGEST_PATH = 1000
+
 
 class PackageError(Exception):
     """A package cannot be processed until a person changes its content."""
@@ -22,7 +26,7 @@ class InvalidPackage(PackageError):  # noqa: N818 - says what is the matter, lik
         self.hint = hint
 
     def __str__(self) -> str:
-        text = f"{self.path}: {self.reason}" if self.path else self.reason
+        text = f"{shown(self.path, _LONGEST_PATH)}: {self.reason}" if self.path else self.reason
         return f"{text}; {self.hint}" if self.hint else text
 
 

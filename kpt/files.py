@@ -1,5 +1,6 @@
 """A package as a map from path to content, and which of its files mean what."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from posixpath import basename, dirname
@@ -51,11 +52,33 @@ def path_problem(path: str) -> str:
     segments = set(path.split("/"))
     if ".." in segments:
         return "path must not lead out of the package (`..`)"
-    if ".git" in segments:
+    if any(segment.lower() == ".git" for segment in segments):
         return "path must not lead into a .git directory"
     return (
         "path must not have empty or `.` segments, or a NUL character" if segments & {"", "."} or "\0" in path else ""
     )
+
+
+_LONGEST_NAME, _LONGEST_PATH = 255, 4000
+"""Bytes of a name and of a path that common file systems can store."""
+
+
+def new_path_problem(path: str) -> str:
+    """What makes a path unfit for a file that a function makes; empty if nothing does.
+
+    Stricter than `path_problem`: a package may hold what Git holds, but nobody wants more of what some file systems
+    cannot hold, or take for another path.
+    """
+    if "\\" in path:
+        return "path must not have a backslash: put `/` between directories"
+    if not path.isprintable():
+        return "path must not have control characters"
+    if any(re.fullmatch("git~[0-9]", segment, re.IGNORECASE) for segment in path.split("/")):
+        return "path must not lead into a .git directory (`git~1` is its short name on Windows)"
+    longest = max(len(segment.encode(errors="replace")) for segment in path.split("/"))
+    if longest > _LONGEST_NAME or len(path.encode(errors="replace")) > _LONGEST_PATH:
+        return f"a name can have {_LONGEST_NAME} bytes, a path {_LONGEST_PATH}: choose a shorter one"
+    return path_problem(path)
 
 
 def check_paths(files: Files) -> None:
@@ -85,12 +108,22 @@ def decode(path: str, content: bytes) -> str:
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        reason = f"line {line}: byte 0x{content[error.start]:02x} is not UTF-8"
-        raise InvalidPackage(path, reason, "save the file as UTF-8, or give a binary file another extension") from None
+        reason = f"byte 0x{content[error.start]:02x} is not UTF-8"
+        raise _no_text(path, content, error.start, reason) from None
     if "\0" in text:
-        raise InvalidPackage(path, "the file is binary", "give a binary file another extension than .yaml, .yml, .json")
+        raise _no_text(path, content, content.index(b"\0"), "the file is binary: it has a NUL character")
     return text
+
+
+_UTF_16 = re.compile(rb"\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]")
+
+
+def _no_text(path: str, content: bytes, at: int, reason: str) -> InvalidPackage:
+    if _UTF_16.match(content):
+        return InvalidPackage(path, f"line 1: {reason}, but UTF-16", "save the file as UTF-8")
+    line = content.count(b"\n", 0, at) + 1
+    hint = "save the file as UTF-8, or give a binary file another extension than .yaml, .yml, .json"
+    return InvalidPackage(path, f"line {line}: {reason}", hint)
 
 
 def package_directory(files: Iterable[str]) -> str | None:

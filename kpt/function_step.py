@@ -9,12 +9,13 @@ from kpt.errors import FunctionFailed, YamlError
 from kpt.evaluation import Evaluation, Evaluator
 from kpt.images import ImageResolver, UnresolvedImageError
 from kpt.kptfile import Function
+from kpt.places import BadOutputError, Places
 from kpt.render_status import Step
 from kpt.resource_list import split_list
 from kpt.resources import Resource
 from kpt.results import Result, clip, parse_results
 from kpt.selection import merge, select
-from kpt.wire import BadOutputError, Sent, check_places, decode, encode
+from kpt.wire import Sent, decode, encode
 
 Compute = Callable[..., Awaitable[Any]]
 """Calls a function with arguments, here or in a thread: `compute(function, *arguments)`."""
@@ -70,6 +71,7 @@ class StepRunner:
         self._images = images
         self._steps = steps
         self._compute = compute
+        self.places = Places({}, {})
 
     async def resolve(self, call: FunctionCall) -> str:
         """The full image name of a function.
@@ -106,6 +108,7 @@ class StepRunner:
         try:
             evaluation = await self._evaluate(image, sent.content)
             result, results = await self._compute(_merged, call.function, current, chosen, sent, evaluation)
+            await self._compute(self.places.check, result)
         except FunctionFailed as failure:
             raise self._function_failed(call, image, failure, perf_counter() - started) from None
         except BadOutputError as problem:
@@ -192,7 +195,6 @@ def _merged(
     answer = decode(sent, evaluation.resource_list)
     selective = function.selectors or function.exclude
     result = merge(current, chosen, answer.resources, answer.places) if selective else answer.resources
-    check_places(result)
     return result, answer.results
 
 

@@ -11,13 +11,16 @@ from posixpath import normpath, relpath
 from kpt.errors import InvalidPackage, YamlError
 from kpt.evaluation import Evaluator
 from kpt.files import Files, PackageDir, check_paths, package_tree
+from kpt.files import decode as decode_text
 from kpt.function_step import FunctionCall, PipelineError, StepRunner, compute_inline
 from kpt.images import ImageResolver
 from kpt.kptfile import Function, Kptfile, decode
 from kpt.pipeline_rules import check_pipeline
+from kpt.places import Places
 from kpt.render_status import Step, with_status
 from kpt.resource_list import own_lines
 from kpt.resources import Resource, SourceFile, read_package, write_files
+from kpt.results import clip
 from kpt.yaml_nodes import Value
 from kpt.yaml_text import Document, dump
 
@@ -69,6 +72,7 @@ async def render(files: Mapping[str, bytes], evaluate: Evaluator, *, images: Ima
 def _refused(files: Files, message: str) -> RenderOutcome:
     """The outcome for a package that cannot even be read; its Kptfile says so if it is readable itself."""
     top = None if any(path.startswith("/") for path in files) else package_tree(files)
+    message = clip(message)
     new = dict(files)
     if top is not None:
         _set_status(new, top.kptfile, [], ok=False, message=message)
@@ -124,6 +128,7 @@ class _Rendering:
             InvalidPackage: a file or a pipeline is wrong.
         """
         self.root = await self.compute(self._load, self.top)
+        self.runner.places = Places(self.files, self.sources)
 
     def _load(self, directory: PackageDir) -> _Node:
         kptfile = self._kptfile(directory)
@@ -140,9 +145,7 @@ class _Rendering:
     def _kptfile(self, directory: PackageDir) -> Kptfile:
         path = directory.kptfile
         try:
-            return decode(Document(self.files[path].decode()), path)
-        except UnicodeDecodeError:
-            raise InvalidPackage(path, "error reading Kptfile: it is not UTF-8 text") from None
+            return decode(Document(decode_text(path, self.files[path])), path)
         except YamlError as error:
             raise InvalidPackage(path, f"error reading Kptfile: yaml: {error}") from None
 

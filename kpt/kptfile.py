@@ -6,6 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.alias_generators import to_camel
 
 from kpt.errors import InvalidPackage, YamlError
+from kpt.shown import shown
 from kpt.yaml_nodes import AliasNode, MappingNode, Node, ScalarNode, SequenceNode
 from kpt.yaml_text import Document
 
@@ -16,6 +17,9 @@ RENDERED = "Rendered"
 
 BFS_RENDERING = "kpt.dev/bfs-rendering"
 SAVE_ON_RENDER_FAILURE = "kpt.dev/save-on-render-failure"
+
+_TOLD = 10
+"""Problems of one Kptfile that are told."""
 
 _DEPRECATED = ("kpt.dev/v1alpha1", "kpt.dev/v1alpha2")
 
@@ -234,8 +238,10 @@ def decode(document: Document, path: str) -> Kptfile:
     try:
         return Kptfile.model_validate(_as_written(document.root))
     except ValidationError as error:
-        problems = [_problem(document, problem) for problem in error.errors(include_url=False, include_context=False)]
-        raise InvalidPackage(path, "error reading Kptfile: " + "; ".join(problems)) from None
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        problems = [_problem(document, problem) for problem in found[:_TOLD]]
+        more = f" and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
+        raise InvalidPackage(path, f"error reading Kptfile: {'; '.join(problems)}{more}") from None
 
 
 def parse(text: str, path: str = "Kptfile") -> Kptfile:
@@ -256,7 +262,7 @@ def _check_type(value: dict[str, Any], path: str) -> None:
         reason = f'old resource version "{version}" found in Kptfile'
         raise InvalidPackage(path, reason, f"migrate it to {API_VERSION}")
     if version != API_VERSION or kind != KIND:
-        reason = f'unknown resource type "{version or ""}, Kind={kind or ""}" found in Kptfile'
+        reason = f'unknown resource type "{shown(str(version or ""))}, Kind={shown(str(kind or ""))}" found in Kptfile'
         raise InvalidPackage(path, reason, f"expected apiVersion {API_VERSION} and kind {KIND}")
 
 
@@ -280,9 +286,9 @@ _TYPE_WORDS = {"string_type": "a string", "list_type": "a list", "dict_type": "a
 def _problem(document: Document, problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails, whose loc is not precise
     path = problem["loc"]
     line = document.line_of(*path)
-    where = ".".join(str(step) for step in path)
+    where = shown(".".join(str(step) for step in path))
     if problem["type"] == "extra_forbidden":
-        parent = ".".join(str(step) for step in path[:-1]) or "the Kptfile"
-        return f"line {line}: field {path[-1]} not found in {parent}"
+        parent = shown(".".join(str(step) for step in path[:-1])) or "the Kptfile"
+        return f"line {line}: field {shown(str(path[-1]))} not found in {parent}"
     kind = _TYPE_WORDS.get(problem["type"])
     return f"line {line}: field {where} must be {kind}" if kind else f"line {line}: field {where}: {problem['msg']}"

@@ -2,6 +2,7 @@
 
 from posixpath import basename
 
+from kpt.shown import shown
 from kpt.yaml_nodes import Value
 
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -18,8 +19,19 @@ def krm_problem(path: str, value: Value) -> str:
         return ""
     for field in ("apiVersion", "kind"):
         if not text_of(value, field):
-            return f"resource must have `{field}`"
-    return "" if text_of(value, "metadata", "name") else "resource must have `metadata.name`"
+            return f"resource must have `{field}`{_as_text(value.get(field))}"
+    if text_of(value, "metadata", "name"):
+        return ""
+    if isinstance(value.get("items"), list):
+        return "resource must have `metadata.name`; write the items of a list as documents of their own"
+    return f"resource must have `metadata.name`{_as_text(map_of(value, 'metadata').get('name'))}"
+
+
+def _as_text(value: Value) -> str:
+    """What to do about a value that is there, but is none."""
+    if value is None or isinstance(value, str):
+        return ""
+    return " as a text" if isinstance(value, dict | list) else f' as a text: write "{shown(str(value))}" in quotes'
 
 
 def is_kustomization(path: str, value: Value) -> bool:

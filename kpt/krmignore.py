@@ -1,30 +1,57 @@
 """The `.krmignore` of a package: patterns as in `.gitignore`.
 
-kpt's library ignores a pattern that begins with `/`; here it means the package's root, as in git.
+kpt's library ignores a pattern that begins with `/`; here it means the package's root, as in git. Paths are matched in
+time linear in their length, whatever the pattern is.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+import re2
+
+from kpt.errors import InvalidPackage
+from kpt.shown import shown
 
 KRMIGNORE = ".krmignore"
+
+_LONGEST, _MOST = 4096, 10_000
 
 
 @dataclass(frozen=True)
 class _Rule:
-    pattern: re.Pattern[str]
+    pattern: Any  # what re2 compiles to; the library is not typed
     negated: bool
     only_directories: bool
 
 
-def ignored(text: str) -> Callable[[str], bool]:
+def ignored(text: str, path: str = KRMIGNORE) -> Callable[[str], bool]:
     """Compile the content of a `.krmignore`.
+
+    Args:
+        text: the content.
+        path: of the file, for errors.
 
     Returns:
         A predicate for paths of files relative to the package. A file below an ignored directory is ignored, whatever
         later patterns say, as in git.
+
+    Raises:
+        InvalidPackage: a pattern cannot be read.
     """
-    rules = [rule for line in text.splitlines() if (rule := _rule(line)) is not None]
+    rules: list[_Rule] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if len(line) > _LONGEST or len(rules) > _MOST:
+            reason = f"line {number}: a pattern can have {_LONGEST} characters, the file {_MOST} patterns"
+            raise InvalidPackage(path, reason)
+        try:
+            rule = _rule(line)
+        except re2.error:
+            reason = f"line {number}: the pattern {shown(line)} cannot be read"
+            raise InvalidPackage(path, reason, "mind what is in [brackets]") from None
+        if rule is not None:
+            rules.append(rule)
 
     def matches(path: str) -> bool:
         segments = path.split("/")
@@ -54,10 +81,15 @@ def _rule(line: str) -> _Rule | None:
     if not line:
         return None
     prefix = "" if anchored or line.startswith("**/") else "(?:.*/)?"
-    return _Rule(re.compile(prefix + _translate(line), re.DOTALL), negated, only_directories)
+    return _Rule(re2.compile(prefix + _translate(line), _OPTIONS), negated, only_directories)
 
 
-_TOKEN = re.compile(r"\A\*\*/|/\*\*/|/\*\*\Z|\*+|\?|\[!?\]?[^\]]*\]|\\.|.", re.DOTALL)
+_OPTIONS = re2.Options()
+_OPTIONS.dot_nl = True
+_OPTIONS.log_errors = False
+_OPTIONS.max_mem = 8 << 20
+
+_TOKEN = re.compile(r"\A\*\*/|/\*\*/|/\*\*\Z|\*+|\?|\[!?\]?(?:\[:[a-z]+:\]|[^\]])*\]|\\.|.", re.DOTALL)
 _SPECIAL = {"**/": "(?:.*/)?", "/**/": "/(?:.*/)?", "/**": "/.+", "?": "[^/]"}
 
 

@@ -7,6 +7,7 @@ from posixpath import normpath
 from kpt.errors import InvalidPackage
 from kpt.kptfile import Function, Kptfile
 from kpt.krm import krm_problem
+from kpt.shown import shown
 from kpt.yaml_nodes import Value
 
 _DOMAIN = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]+)?"
@@ -15,6 +16,8 @@ _IMAGE = re.compile(
     rf"(?:{_DOMAIN}/)?{_COMPONENT}(?:/{_COMPONENT})*(?::\w[\w.-]{{0,127}})?(?:@sha256:[a-zA-Z0-9]{{64}})?",
     re.ASCII,
 )
+
+_LONGEST_VALUE = 300
 
 Configs = Mapping[str, list[Value]]
 """The documents of each file of the package that holds resources, by path relative to the package."""
@@ -43,7 +46,7 @@ def check_pipeline(kptfile: Kptfile, path: str, configs: Configs) -> None:
 def _text(field: str, value: str, reason: str) -> str:
     lines = ["Kptfile is invalid:", f"Field: `{field}`"]
     if value:
-        lines.append(f'Value: "{value}"')
+        lines.append(f'Value: "{shown(value, _LONGEST_VALUE)}"')
     return "\n".join([*lines, f"Reason: {reason}"])
 
 
@@ -55,7 +58,7 @@ def _offence(function: Function, configs: Configs) -> tuple[str, str, str] | Non
     if function.image and function.exec:
         return "", "", "must not specify both `image` and `exec` at the same time"
     if function.image and not _IMAGE.fullmatch(function.image):
-        return ".image", function.image, f'function name "{function.image}" is invalid'
+        return ".image", function.image, f'function name "{shown(function.image, _LONGEST_VALUE)}" is invalid'
     if function.config_map and function.config_path:
         return "", "", "functionConfig must not specify both `configMap` and `configPath` at the same time"
     if function.config_path:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kpt.errors import YamlError
+from kpt.shown import shown
 from kpt.yaml_nodes import MappingNode, SequenceNode, Value
 from kpt.yaml_text import Document, dump
 
@@ -115,7 +116,8 @@ def split_list(content: bytes, *, by_nodes: bool = False) -> ItemList:
     try:
         text = content.decode().replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise YamlError(f"byte {error.start} is not UTF-8") from None
+        line = content.count(b"\n", 0, error.start) + 1
+        raise YamlError(f"byte 0x{content[error.start]:02x} is not UTF-8", line) from None
     found = None if by_nodes else _split_lines(_lines(text))
     if found is None:
         return _split_nodes(text)
@@ -126,16 +128,21 @@ def split_list(content: bytes, *, by_nodes: bool = False) -> ItemList:
 
 def _check_head(value: Value) -> None:
     if not isinstance(value, dict):
-        raise YamlError("expected a ResourceList, found something else than a mapping")
+        what = "a list" if isinstance(value, list) else "nothing" if value is None else "a text"
+        raise YamlError(f"expected a ResourceList, found {what}")
     if value.get("kind") not in (KIND, "FunctionResultList"):
-        raise YamlError(f"expected a ResourceList, found kind {value.get('kind')!r}")
+        raise YamlError(f"expected a ResourceList, found {_kind(value.get('kind'))}")
+
+
+def _kind(kind: Value) -> str:
+    return "no kind" if kind is None else f"kind '{shown(str(kind))}'"
 
 
 def _split_lines(lines: list[str]) -> tuple[list[str], list[str]] | None:
     """Items and all other lines of a list in the layout kpt and this module write; None for any other layout."""
     head: list[str] = []
     items: list[list[str]] = []
-    inside = False
+    inside = listed = False
     for line in lines:
         first = line[0]
         if inside and line.startswith("- "):
@@ -146,8 +153,9 @@ def _split_lines(lines: list[str]) -> tuple[list[str], list[str]] | None:
             return None
         elif line.startswith("items:"):
             inside = line == "items:\n"
-            if not inside and line != "items: []\n":
+            if listed or (not inside and line != "items: []\n"):
                 return None
+            listed = True
         else:
             inside = False
             head.append(line)

@@ -108,7 +108,7 @@ def read_package(package: PackageDir, files: Files) -> PackageResources:
         InvalidPackage: a file is not UTF-8, not YAML, or holds something else than resources.
     """
     ignore = files.get(package.full(KRMIGNORE))
-    skip = ignored(ignore.decode(errors="replace")) if ignore is not None else lambda _: False
+    skip = ignored(ignore.decode(errors="replace"), package.full(KRMIGNORE)) if ignore is not None else lambda _: False
     result = PackageResources()
     for full in package.files:
         path = full[len(package.path) + 1 :] if package.path else full

@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from posixpath import normpath
 
 from kpt.errors import YamlError
-from kpt.files import join, path_problem
+from kpt.files import join, new_path_problem, path_problem
 from kpt.krm import krm_problem, map_of, text_of
+from kpt.places import BadOutputError, check_places
 from kpt.resource_list import ItemList, compose_list, split_list
 from kpt.resources import Resource
 from kpt.results import Result, parse_results
+from kpt.shown import shown
 from kpt.wire_text import Annotated, annotated
 from kpt.yaml_comments import adopt
 from kpt.yaml_nodes import MappingNode, Node, SequenceNode, Value
@@ -27,10 +29,6 @@ INTERNAL = frozenset(
     {PATH, LEGACY_PATH, INDEX, LEGACY_INDEX, PACKAGE_PATH, SEQUENCE_INDENT, MIGRATION_ID, RESOURCE_ID, *IDS}
 )
 """Annotations that exist on the wire only."""
-
-
-class BadOutputError(Exception):
-    """A function answered with something that cannot be part of the package."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,8 @@ def decode(sent: Sent, content: bytes) -> Answer:
     try:
         listed, found = _read(sent, content)
     except YamlError as error:
-        raise BadOutputError(f"MalformedYAMLError: {error}") from None
+        hint = "a function must write a ResourceList and nothing else to its standard output"
+        raise BadOutputError(f"MalformedYAMLError: {error}; {hint}") from None
     resources = [resource for resource, _ in found]
     check_places(resources)
     _check_krm(resources)
@@ -148,13 +147,13 @@ def decode(sent: Sent, content: bytes) -> Answer:
 
 
 def _read(sent: Sent, content: bytes) -> tuple[ItemList, list[tuple[Resource, int | None]]]:
-    listed = split_list(content)
     try:
-        return listed, list(map(_Reader(sent).read, listed.items))
+        listed = split_list(content)
+        return listed, _Reader(sent).read_all(listed.items)
     except YamlError:
-        # An item may refer to an anchor in another one; only the whole list makes sense then.
+        # An item may refer to an anchor in another one, and an error is to name the line of the whole list.
         listed = split_list(content, by_nodes=True)
-        return listed, list(map(_Reader(sent).read, listed.items))
+        return listed, _Reader(sent).read_all(listed.items)
 
 
 class _Reader:
@@ -166,6 +165,15 @@ class _Reader:
         self.by_id = {str(place + 1): place for place in range(len(sent.resources))}
         self.by_place = {(item.full_path, item.index): place for place, item in enumerate(sent.resources)}
         self.used: set[int] = set()
+
+    def read_all(self, items: Sequence[str]) -> list[tuple[Resource, int | None]]:
+        found = []
+        for number, text in enumerate(items, 1):
+            try:
+                found.append(self.read(text))
+            except BadOutputError as problem:
+                raise _of_item(number, problem) from None
+        return found
 
     def read(self, text: str) -> tuple[Resource, int | None]:
         place = self.by_text.get(text)
@@ -195,7 +203,7 @@ class _Reader:
     def _parsed(self, text: str) -> tuple[Resource, int | None]:
         document = Document(text)
         if not isinstance(document.value, dict):
-            raise BadOutputError("output resource list must contain only KRM resources: an item is not a mapping")
+            raise BadOutputError(f"{_ONLY_KRM}: an item is not a mapping")
         annotations = map_of(document.value, "metadata", "annotations")
         place = self._identify(annotations)
         if place is None:
@@ -209,7 +217,7 @@ class _Reader:
             if place is not None:
                 return place if place not in self.used else None
         path, index = annotations.get(PATH), annotations.get(INDEX)
-        if isinstance(path, str) and isinstance(index, str) and index.isdecimal():
+        if isinstance(path, str) and isinstance(index, str) and _INDEX.fullmatch(index):
             full = join(self._package(annotations), path)
             place = self.by_place.get((full, int(index)))
         return place if place not in self.used else None
@@ -220,7 +228,7 @@ class _Reader:
         value = answer.value
         document = adopt(old.document.edit(_without_wire(value, old.value)), answer)
         package = self._package(annotations) if PACKAGE_PATH in annotations else old.package
-        moved = _clean_path(path if path is not None else _default_path(value))
+        moved = _clean_path(path if path is not None else _default_path(value), old.path)
         return Resource(package, moved, _index(index), document, old.origin)
 
     def _new(self, document: Document, annotations: dict[str, Value]) -> Resource:
@@ -228,7 +236,7 @@ class _Reader:
         index = _reconcile("index", annotations.get(LEGACY_INDEX), annotations.get(INDEX), None)
         value = document.value
         document = document.edit(_without_wire(value, {}))
-        place = _clean_path(path if path is not None else _default_path(value))
+        place = _clean_path(path if path is not None else _default_path(value), None)
         return Resource(self._package(annotations), place, _index(index), document)
 
     def _package(self, annotations: dict[str, Value]) -> str:
@@ -240,7 +248,7 @@ class _Reader:
         inside = package == self.sent.package or package.startswith(join(self.sent.package, ""))
         if not inside or path_problem(package or "x"):
             raise BadOutputError(
-                f"function must not modify resources outside of package: resource has package path {named}"
+                f"function must not modify resources outside of package: resource has package path {shown(named)}"
             )
         return package
 
@@ -259,6 +267,9 @@ def _reconcile(what: str, legacy: Value, internal: Value, old: str | None) -> st
     """The value of an annotation that exists under two keys, of which functions may change one."""
     if legacy is None and internal is None:
         return None
+    for value in (legacy, internal):
+        if isinstance(value, dict | list):
+            raise BadOutputError(f"a resource has the {what} annotation {shown(str(value))}: it must be a text")
     one, other = str(internal if legacy is None else legacy), str(legacy if internal is None else internal)
     if other in (one, old):
         return one
@@ -267,25 +278,28 @@ def _reconcile(what: str, legacy: Value, internal: Value, old: str | None) -> st
     raise BadOutputError(f"resource input to function has mismatched legacy and internal {what} annotations")
 
 
-def _clean_path(path: str) -> str:
+def _clean_path(path: str, old: str | None) -> str:
+    """Where a resource goes; `old` is where it was, which may be a path that nobody would choose."""
+    if path == old:
+        return path
     clean = normpath(path.lstrip("/"))
     if clean == ".." or clean.startswith("../"):
-        raise BadOutputError(f"function must not modify resources outside of package: resource has path {path}")
-    problem = path_problem(clean)
+        raise BadOutputError(f"function must not modify resources outside of package: resource has path {shown(path)}")
+    problem = new_path_problem(clean)
     if problem:
-        raise BadOutputError(f"resource has path {path!r}: {problem}")
+        raise BadOutputError(f"resource has path '{shown(path)}': {problem}")
     return clean
 
 
 def _index(text: str | None) -> int:
     if text is None or not text:
         return 0
-    if not text.isdecimal() or len(text) > _LONGEST_INDEX:
-        raise BadOutputError(f"resource has index {text!r}, expected a number from 0")
+    if not _INDEX.fullmatch(text):
+        raise BadOutputError(f"resource has index '{shown(text)}', expected a number from 0 to 999999999")
     return int(text)
 
 
-_LONGEST_INDEX = 9
+_INDEX = re.compile("[0-9]{1,9}")
 
 
 def _default_path(value: Value) -> str:
@@ -312,22 +326,15 @@ def _without_wire(value: dict[str, Value], old: dict[str, Value]) -> dict[str, V
     return {key: item for key, item in value.items() if key != "metadata"}
 
 
-def check_places(resources: Iterable[Resource]) -> None:
-    """Refuse two resources in one place.
-
-    Raises:
-        BadOutputError: naming the place.
-    """
-    seen: set[tuple[str, int]] = set()
-    for resource in resources:
-        place = (resource.full_path, resource.index)
-        if place in seen:
-            raise BadOutputError(f'resource at path "{resource.path}" and index "{resource.index}" already exists')
-        seen.add(place)
-
-
 def _check_krm(resources: Iterable[Resource]) -> None:
-    for resource in resources:
+    for number, resource in enumerate(resources, 1):
         problem = krm_problem(resource.path, resource.value)
         if problem:
-            raise BadOutputError(f"output resource list must contain only KRM resources: {resource.path}: {problem}")
+            raise _of_item(number, f"{_ONLY_KRM}: {shown(resource.path)}: {problem}")
+
+
+def _of_item(number: int, problem: object) -> BadOutputError:
+    return BadOutputError(f"{problem} (item {number} of its answer)")
+
+
+_ONLY_KRM = "output resource list must contain only KRM resources"

@@ -11,6 +11,8 @@ import yaml
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs leave out the base class of its loaders
 
 from kpt.errors import YamlError
+from kpt.shown import shown
+from kpt.yaml_diagnosis import above, character_error, line_at, marked_error
 from kpt.yaml_plain import compose_plain
 from kpt.yaml_scalars import resolve_plain, resolve_tagged
 from kpt.yaml_tree import MAX_DEPTH, AliasNode, MappingNode, Node, ScalarNode, SequenceNode, Value
@@ -45,17 +47,10 @@ def compose_events(text: str) -> Node | None:
             if handler:
                 handler(event)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise YamlError(_describe(error), mark.line + 1 if mark else 0) from None
+        raise marked_error(text, error) from None
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise YamlError(f"character {error.character!r} is not allowed in YAML", line) from None
+        raise character_error(text, error) from None
     return builder.root
-
-
-def _describe(error: yaml.MarkedYAMLError) -> str:
-    problem = error.problem or "not valid YAML"
-    return f"{problem} ({error.context})" if error.context else problem
 
 
 _Event = Any
@@ -92,7 +87,7 @@ class _Builder:
 
     def document(self, event: _Event) -> None:
         if self.root is not None:
-            raise YamlError("a second document begins here, expected one", event.start_mark.line + 1)
+            raise YamlError("a second document begins here, expected one", self.line(event))
 
     def scalar(self, event: _Event) -> None:
         self.nodes += 1
@@ -117,16 +112,17 @@ class _Builder:
             self.attach(node, event)
 
     def alias(self, event: _Event) -> None:
-        line = event.start_mark.line + 1
         target = self.anchors.get(event.anchor)
         if target is None:
-            raise YamlError(f"alias *{event.anchor} has no anchor before it", line)
+            reason = f"alias *{shown(event.anchor)} has no anchor before it: quote a text that begins with *"
+            raise YamlError(reason, self.line(event))
         size = self.sizes.get(id(target))
         if size is None:
-            raise YamlError(f"alias *{event.anchor} stands inside its own anchor", line)
+            raise YamlError(f"alias *{shown(event.anchor)} stands inside its own anchor", self.line(event))
         self.expanded += size
         if self.expanded > MAX_EXPANDED_NODES:
-            raise YamlError(f"aliases expand to more than {MAX_EXPANDED_NODES} nodes", line)
+            reason = f"aliases expand to more than {MAX_EXPANDED_NODES} nodes: use fewer of them"
+            raise YamlError(reason, self.line(event))
         self.nodes += size
         self.attach(AliasNode(event.start_mark.index, event.end_mark.index, target), event)
 
@@ -137,9 +133,12 @@ class _Builder:
         mark = event.start_mark
         self.open(SequenceNode(mark.index, mark.column, flow=bool(event.flow_style)), event)
 
+    def line(self, event: _Event) -> int:
+        return line_at(self.text, event.start_mark.index)
+
     def open(self, node: MappingNode | SequenceNode, event: _Event) -> None:
         if len(self.stack) >= MAX_DEPTH:
-            raise YamlError(f"nested deeper than {MAX_DEPTH} levels", event.start_mark.line + 1)
+            raise YamlError(f"nested deeper than {MAX_DEPTH} levels", self.line(event))
         if event.anchor:
             self.anchors[event.anchor] = node
         self.attach(node, event)
@@ -153,7 +152,7 @@ class _Builder:
         if isinstance(node, MappingNode):
             node.end = event.end_mark.index if node.flow or not node.entries else node.entries[-1][1].end
             if node.merged:
-                _merge(node, event.start_mark.line + 1)
+                _merge(node, self.text)
         elif node is not None:
             node.end = event.end_mark.index if node.flow or not node.items else node.items[-1].end
         if anchor:
@@ -168,7 +167,8 @@ class _Builder:
             top.items.append(node)
             top.value.append(node.value)
         elif self.key is None:
-            raise YamlError("a mapping key must be a scalar", event.start_mark.line + 1)
+            reason = "a mapping key must be a scalar: quote a template such as '{{ x }}'"
+            raise YamlError(reason, self.line(event))
         else:
             key, self.key = self.key, None
             top.entries.append((key, node))
@@ -179,8 +179,10 @@ class _Builder:
         if name == "<<" and not key.style:
             parent.merged = True
         elif name in parent.value:
-            line = self.text.count("\n", 0, key.start) + 1
-            raise YamlError(f'key "{name}" appears twice in one mapping', line)
+            line = line_at(self.text, key.start)
+            first = next(line_at(self.text, other.start) for other, _ in parent.entries if other.raw == name)
+            reason = f'key "{shown(name)}" appears twice in one mapping, first {above(line - first)}: keep one of them'
+            raise YamlError(reason, line)
         else:
             parent.value[name] = node.value
 
@@ -188,7 +190,7 @@ class _Builder:
 _BLOCK_STYLES = ("|", ">")
 
 
-def _merge(node: MappingNode, line: int) -> None:
+def _merge(node: MappingNode, text: str) -> None:
     """Add what `<<` brings; the mapping's own keys win, then earlier sources."""
     for key, source in node.entries:
         if key.raw != "<<" or key.style:
@@ -196,7 +198,7 @@ def _merge(node: MappingNode, line: int) -> None:
         values = source.value if isinstance(source.value, list) else [source.value]
         for value in values:
             if not isinstance(value, dict):
-                raise YamlError("`<<` must name a mapping or a list of mappings", line)
+                raise YamlError("`<<` must name a mapping or a list of mappings", line_at(text, key.start))
             for name, item in value.items():
                 node.value.setdefault(name, item)
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from kpt.errors import YamlError
+from kpt.shown import shown
 
 _SEPARATOR = re.compile(r"^---.*(?:\n|\Z)", re.MULTILINE)
 _CONTENT_LINE = re.compile(r"^[ \t]*(?!#|%|\.\.\.[ \t\r]*$)[^\s#]", re.MULTILINE)
@@ -32,15 +33,17 @@ def split(text: str) -> list[Part]:
         YamlError: text other than a comment follows `---` on its line (kpt calls this an invalid document separator).
     """
     parts: list[Part] = []
-    separator, start = "", 0
+    separator, start, line = "", 0, 0
     for match in _SEPARATOR.finditer(text):
         rest = match[0][3:].strip()
         if rest and not rest.startswith("#"):
-            raise YamlError(f"invalid document separator: {match[0].strip()}", text.count("\n", 0, match.start()) + 1)
+            reason = f"invalid document separator: {shown(match[0].strip())}; begin the document on the next line"
+            raise YamlError(reason, text.count("\n", 0, match.start()) + 1)
         if match.start() or separator:
-            parts.append(Part(separator, text[start : match.start()], text.count("\n", 0, start)))
+            parts.append(Part(separator, text[start : match.start()], line))
+        line += text.count("\n", start, match.end())
         separator, start = match[0], match.end()
-    parts.append(Part(separator, text[start:], text.count("\n", 0, start)))
+    parts.append(Part(separator, text[start:], line))
     return parts
 
 

@@ -133,7 +133,7 @@ class _PackageMerge:
         content = next((side for side in reversed(self.sides.of(path)) if side is not None), None)
         if content is None:
             return lambda _: False
-        matches = ignored(content.decode(errors="replace"))
+        matches = ignored(content.decode(errors="replace"), path)
         return lambda path: matches(path[len(directory) + 1 :] if directory else path)
 
     def _own_kptfile(self, base: bytes | None, upstream: bytes | None, local: bytes | None) -> None:

@@ -78,7 +78,11 @@ async def test_it_sees_nothing_of_the_runner(
             "function 'example.com/fn/tool:v1': exit status 3 (bad input)",
         ),
         ("kill -9 $$", -9, "Failed to execute function 'example.com/fn/tool:v1': signal 9"),
-        ("echo a: [", 1, "failed to parse the output of function 'example.com/fn/tool:v1': it is no ResourceList"),
+        (
+            "echo a: [",
+            1,
+            "failed to parse the output of function 'example.com/fn/tool:v1': line 2: did not find expected",
+        ),
         ("true", 1, "failed to parse the output"),
         ("head -c 200000 /dev/zero", 1, "was killed: its answer is larger than 100000 bytes"),
     ],

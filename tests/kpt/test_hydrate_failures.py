@@ -53,7 +53,7 @@ BAD_OUTPUT = {
     "outside after cleaning": (_path("a/../../x.yaml"), "function must not modify resources outside of package"),
     "into .git": (_path(".git/hooks/x.yaml"), "must not lead into a .git directory"),
     "no file": (_path("."), "must not have empty or `.` segments"),
-    "nul": (_path("a\0b"), "NUL character"),
+    "nul": (_path("a\0b"), "control characters"),
     "other package": (_annotate(package="/../x"), "function must not modify resources outside of package"),
     "mismatch": (_annotate(path="x.yaml", legacy="y.yaml"), "mismatched legacy and internal path annotations"),
     "index": (_annotate(index="-1"), "has index '-1', expected a number"),

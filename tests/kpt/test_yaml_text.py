@@ -186,7 +186,7 @@ def test_a_string_is_a_string_to_every_reader(word: str) -> None:
         ("a: *b\n", "has no anchor"),
         ("? [a]\n: b\n", "a mapping key must be a scalar"),
         ("a: 1\n---\nb: 2\n", "a second document"),
-        ("a:\n\t- b\n", "line 2: found character that cannot start any token"),
+        ("a:\n\t- b\n", "line 2: a tab cannot indent in YAML: use spaces"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_line(text: str, problem: str) -> None:

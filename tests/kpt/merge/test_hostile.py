@@ -32,7 +32,7 @@ def test_broken_yaml_names_side_file_and_line(index: int) -> None:
     ("content", "reason"),
     [
         pytest.param(b"\xff\xfe", "line 1: byte 0xff is not UTF-8", id="not UTF-8"),
-        pytest.param(b"a: \0", "the file is binary", id="binary"),
+        pytest.param(b"a: \0", "line 1: the file is binary", id="binary"),
         pytest.param(b"a: 1\n--- x\n", "line 2: invalid document separator", id="separator"),
         pytest.param(b"a: 1\na: 2\n", 'line 2: key "a" appears twice', id="a key twice"),
         pytest.param(b"a: " + b"[" * 10_000, "line 1: nested deeper than 200", id="deep"),
