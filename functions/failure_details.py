@@ -22,9 +22,11 @@ _MAX_MESSAGE = 2048
 
 
 def status_message(failure: FunctionFailed) -> str:
-    """The status message, in the words of Porch's runner."""
+    """The status message, in the words of Porch's runner; what went wrong comes first if the function does not say."""
     results = _error_messages(failure.resource_list)
     parts = [f'failed to evaluate function "{failure.image}"']
+    if failure.stderr and not results and failure.stderr not in failure.message:
+        parts[0] += f": {failure.message}"
     if results:
         parts.append(f"with structured results: {'; '.join(results)}")
     if failure.stderr:

@@ -19,6 +19,8 @@ from functions.server import main
 from tests.functions import runtimes
 settings = json.loads(sys.argv[1])
 extra = [getattr(runtimes, name)() for name in settings.pop("runtimes", [])]
+if "executable" in settings:
+    extra.append(runtimes.executable(Path(settings.pop("executable"))))
 if "identity" in settings:
     settings["identity"] = Identity(**{name: Path(file) for name, file in settings["identity"].items()})
 main("127.0.0.1:0", runtimes=extra, ready=lambda port: print(port, flush=True), **settings)
@@ -44,7 +46,10 @@ class Runner:
 
 @asynccontextmanager
 async def running(**settings: Any) -> AsyncIterator[Runner]:
-    """Start a function runner and stop it afterwards; `runtimes` names classes of `tests.functions.runtimes`."""
+    """Start a function runner and stop it afterwards; `runtimes` names classes of `tests.functions.runtimes`.
+
+    `executable` is a program that runs for every version of the image `example.com/fn/f`.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",

@@ -3,7 +3,10 @@
 import asyncio
 from pathlib import Path
 
+from api.functionconfig import FunctionConfig
+from functions.configs import FunctionConfigs
 from functions.errors import FunctionNotFound, ImageNotFound, RegistryUnavailable
+from functions.executable import ExecutableRuntime
 from kpt.errors import FunctionFailed
 from kpt.evaluation import Evaluation
 
@@ -39,6 +42,14 @@ class Large:
 
     async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
         return Evaluation(b"x" * int(resource_list))
+
+
+def executable(path: Path) -> ExecutableRuntime:
+    """Runs a program for the image `example.com/fn/f:latest`."""
+    configs = FunctionConfigs()
+    spec = {"image": "f", "prefixes": ["example.com/fn"], "binaryExecutor": {"tags": ["latest"], "path": path.name}}
+    configs.put(("n", "f"), FunctionConfig.model_validate({"metadata": {"name": "f", "namespace": "n"}, "spec": spec}))
+    return ExecutableRuntime(path.parent, configs, slots=2, max_output=16 << 20, memory_limit=512 << 20)
 
 
 class Absent:
