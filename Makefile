@@ -46,6 +46,7 @@ check: $(INSTALLED) ## Static checks only: format, lint, types, imports between 
 	@$(BIN)/python -m api.admission --check
 	@$(BIN)/python -m functions.proto.generate --check
 	@$(BIN)/python -m kpt.merge.generate --check
+	@$(BIN)/python -m cli.configuration --check
 
 bench: toolchain ## Measure against a stack of its own
 	@$(BIN)/python -m bench $(BENCH_FLAGS)

@@ -8,6 +8,7 @@ from typing import TypeVar
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import RetryConfig, RPCError
 
 from cli.settings import Settings, SettingsError
@@ -35,6 +36,7 @@ async def connect_temporal(settings: Settings, waits_for: WaitsFor, *, retries: 
         retries: How often the client itself repeats a call that failed, for who has a better way; None leaves it to
             the library, which goes on for ten seconds.
     """
+    runtime = _runtime(settings)
 
     async def connect(retry: RetryConfig | None) -> Client:
         return await Client.connect(
@@ -42,6 +44,7 @@ async def connect_temporal(settings: Settings, waits_for: WaitsFor, *, retries: 
             namespace=settings.temporal_namespace,
             data_converter=pydantic_data_converter,
             retry_config=retry,
+            runtime=runtime,
         )
 
     async def attempt() -> Client:
@@ -52,6 +55,25 @@ async def connect_temporal(settings: Settings, waits_for: WaitsFor, *, retries: 
 
     what = f"Temporal at {settings.temporal_address} with namespace {settings.temporal_namespace!r}"
     return await persist(what, attempt, (RuntimeError, RPCError, OSError), waits_for)
+
+
+def _runtime(settings: Settings) -> Runtime | None:
+    """Return a runtime that tells Temporal's own metrics, if that was asked for.
+
+    Raises:
+        SettingsError: It cannot listen there.
+    """
+    address = settings.temporal_metrics_address
+    if not address:
+        return None
+    host, _, port = address.rpartition(":")
+    prometheus = PrometheusConfig(bind_address=f"{host or '0.0.0.0'}:{port}", durations_as_seconds=True)  # noqa: S104 - as was asked
+    try:
+        return Runtime(telemetry=TelemetryConfig(metrics=prometheus))
+    except (RuntimeError, ValueError) as error:
+        raise SettingsError(
+            f"PORCHFLOW_TEMPORAL_METRICS_ADDRESS (--temporal-metrics-address): cannot listen on {address}: {error}"
+        ) from None
 
 
 async def connect_kubernetes(settings: Settings, waits_for: WaitsFor, *, namespaces: Sequence[str] = ()) -> KubeClient:

@@ -10,9 +10,11 @@ from typing import Any
 from api.names import CONTENT_VERSION, PORCH_GROUP
 from cli.connect import connect_kubernetes, persist
 from cli.health import serve_health
+from cli.metrics import GitCollector, KubernetesCollector, new_registry
 from cli.settings import Settings, SettingsError
 from content.app import Clients, ServerSettings, serve
 from content.certificates import CertificateKeeper
+from content.metrics import ContentMetrics
 from gitrepo.packages import GitStore
 from kube.client import KubeClient
 from kube.errors import KubeError
@@ -25,21 +27,23 @@ async def run(settings: Settings) -> None:
         SettingsError: There is no certificate to serve with.
     """
     check_certificate(settings)
-    health = _Health()
+    health, registry = _Health(), new_registry()
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(serve_health(settings.health_address, health.readiness))
+        await stack.enter_async_context(serve_health(settings.health_address, health.readiness, registry))
         kube = await connect_kubernetes(settings, health.waits_for)
         await stack.enter_async_context(kube)
+        registry.register(KubernetesCollector(kube))
         serving = await stack.enter_async_context(_serving(settings, kube, health))
         git = GitStore(
             settings.git_cache_dir.expanduser(), threads=settings.git_threads, server_timeout=settings.git_timeout
         )
         await stack.enter_async_context(git)
+        registry.register(GitCollector(git))
         # One more for what follows the front proxy's configuration.
         watching = await KubeClient.connect(settings.kubeconfig, max_connections=settings.content_watches + 1)
         await stack.enter_async_context(watching)
         health.waits_for("the cluster to say who its front proxy is")
-        await serve(serving, Clients(kube, watching, git), health.serves)
+        await serve(serving, Clients(kube, watching, git), health.serves, ContentMetrics(registry))
 
 
 class _Health:

@@ -1,18 +1,20 @@
-"""HTTP /healthz and /readyz of the long-running processes."""
+"""HTTP /healthz, /readyz and /metrics of the long-running processes."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 Readiness = Callable[[], tuple[bool, Mapping[str, Any]]]
 """Says whether the process can do its work, and what it knows about that."""
 
 
 @contextlib.asynccontextmanager
-async def serve_health(address: str, readiness: Readiness) -> AsyncIterator[None]:
-    """Serve health on host:port while the context is open; on no port when the address is empty."""
+async def serve_health(address: str, readiness: Readiness, registry: CollectorRegistry) -> AsyncIterator[None]:
+    """Serve health and metrics on host:port while the context is open; on no port when the address is empty."""
     if not address:
         yield
         return
@@ -21,6 +23,7 @@ async def serve_health(address: str, readiness: Readiness) -> AsyncIterator[None
     app = web.Application()
     app.router.add_get("/healthz", _alive)
     app.router.add_get("/readyz", lambda _: _ready(readiness))
+    app.router.add_get("/metrics", lambda _: _metrics(registry))
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
@@ -37,3 +40,7 @@ async def _alive(_: web.Request) -> web.Response:
 async def _ready(readiness: Readiness) -> web.Response:
     ready, detail = readiness()
     return web.json_response({"ready": ready, **detail}, status=200 if ready else 503)
+
+
+async def _metrics(registry: CollectorRegistry) -> web.Response:
+    return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -164,7 +164,9 @@ class Settings(BaseSettings):
         pattern=r"^(\w+/\w+)?$",
         description="platform of the nodes that run functions' pods, such as linux/amd64; unset means the runner's own",
     )
-    metrics_address: Address = Field("", description="host:port for Prometheus metrics at /metrics; unset means none")
+    metrics_address: Address = Field(
+        "", description="host:port for the function runner's Prometheus metrics at /metrics; unset means none"
+    )
     webhook_address: Address = Field(
         "",
         description="host:port where the watcher takes push webhooks of GitHub, GitLab and Gitea; unset means none;"
@@ -200,7 +202,10 @@ class Settings(BaseSettings):
     content_burst: int = Field(200, ge=1, description="requests at once of one user to the content API")
     content_cache: int = Field(134_217_728, ge=0, description="bytes of package content the content API keeps")
     content_watches: int = Field(100, ge=0, le=10_000, description="watches of package content at once")
-    health_address: Address = Field("", description="host:port for /healthz and /readyz; unset means none")
+    health_address: Address = Field("", description="host:port for /healthz, /readyz and /metrics; unset means none")
+    temporal_metrics_address: Address = Field(
+        "", description="host:port for the Prometheus metrics of Temporal's SDK at /metrics; unset means none"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
 
     @field_validator("namespaces", "queues", "insecure_registries", mode="before")

@@ -4,6 +4,7 @@ import contextlib
 
 from cli.connect import connect_kubernetes, connect_temporal
 from cli.health import serve_health
+from cli.metrics import KubernetesCollector, WatcherCollector, new_registry
 from cli.settings import Settings, SettingsError
 from watcher.app import WatcherHealth, run_watcher
 from watcher.schedules import RepositorySchedules
@@ -16,11 +17,13 @@ _SHORTEST_SECRET = 16
 async def run(settings: Settings) -> None:
     """Watch until cancelled; waits for Kubernetes and Temporal when they are away."""
     webhooks = webhook_options(settings)
-    health = WatcherHealth()
+    health, registry = WatcherHealth(), new_registry()
+    registry.register(WatcherCollector(health))
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(serve_health(settings.health_address, health.readiness))
+        await stack.enter_async_context(serve_health(settings.health_address, health.readiness, registry))
         kube = await connect_kubernetes(settings, health.waits_for, namespaces=settings.namespaces)
         await stack.enter_async_context(kube)
+        registry.register(KubernetesCollector(kube))
         # The dispatcher has a way of its own to go on while Temporal is away: it keeps order and says so once.
         client = await connect_temporal(settings, health.waits_for, retries=1)
         starter = WorkflowStarter(client)

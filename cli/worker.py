@@ -9,12 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Interceptor, Worker
 
 from activities.reconcile import PhaseActivities
 from activities.sync import RepositorySync, SyncOptions
 from cli.connect import connect_kubernetes, connect_temporal
 from cli.health import serve_health
+from cli.metrics import ActivityMetrics, GitCollector, KubernetesCollector, new_registry
 from cli.runner.client import open_runner_client
 from cli.runner.registries import open_tags
 from cli.settings import Settings
@@ -39,14 +40,16 @@ _GRACE = timedelta(seconds=20)
 
 async def run_worker(settings: Settings) -> None:
     """Serve the configured task queues until cancelled; waits for Kubernetes and Temporal when they are away."""
-    health = WorkerHealth()
+    health, registry = WorkerHealth(), new_registry()
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(serve_health(settings.health_address, health.readiness))
+        await stack.enter_async_context(serve_health(settings.health_address, health.readiness, registry))
         kube = await connect_kubernetes(settings, health.waits_for, namespaces=settings.namespaces)
         await stack.enter_async_context(kube)
+        registry.register(KubernetesCollector(kube))
         activities = await stack.enter_async_context(open_activities(settings, kube))
+        registry.register(GitCollector(activities.git))
         client = await connect_temporal(settings, health.waits_for)
-        for worker in build_workers(settings, client, activities):
+        for worker in build_workers(settings, client, activities, ActivityMetrics(registry)):
             await stack.enter_async_context(worker)
         health.serves(settings.queues)
         logger.info("serving %s", ", ".join(settings.queues))
@@ -82,6 +85,8 @@ class Activities:
 
     phases: PhaseActivities
     sync: RepositorySync
+    git: GitStore
+    """What they have in common."""
 
 
 @contextlib.asynccontextmanager
@@ -106,7 +111,8 @@ async def open_activities(settings: Settings, kube: KubeClient) -> AsyncIterator
             tags=tags,
             annotated_only=settings.annotated_repositories_only,
         )
-        yield Activities(phases, RepositorySync(kube=kube, git=git, events=events, options=_sync_options(settings)))
+        sync = RepositorySync(kube=kube, git=git, events=events, options=_sync_options(settings))
+        yield Activities(phases, sync, git)
 
 
 def _sync_options(settings: Settings) -> SyncOptions:
@@ -127,19 +133,23 @@ async def _open_evaluator(settings: Settings, stack: contextlib.AsyncExitStack) 
     return await stack.enter_async_context(open_runner_client(settings))
 
 
-def build_workers(settings: Settings, client: Client, activities: Activities) -> list[Worker]:
+def build_workers(
+    settings: Settings, client: Client, activities: Activities, *interceptors: Interceptor
+) -> list[Worker]:
     """Return one Temporal worker per configured queue."""
     workers = []
     if "reconcile" in settings.queues:
-        workers.append(_reconcile_worker(settings, client, activities.phases))
+        workers.append(_reconcile_worker(settings, client, activities.phases, interceptors))
     if "render" in settings.queues:
-        workers.append(_render_worker(settings, client, activities.phases))
+        workers.append(_render_worker(settings, client, activities.phases, interceptors))
     if "sync" in settings.queues:
-        workers.append(_sync_worker(settings, client, activities.sync))
+        workers.append(_sync_worker(settings, client, activities.sync, interceptors))
     return workers
 
 
-def _reconcile_worker(settings: Settings, client: Client, activities: PhaseActivities) -> Worker:
+def _reconcile_worker(
+    settings: Settings, client: Client, activities: PhaseActivities, interceptors: Sequence[Interceptor]
+) -> Worker:
     return Worker(
         client,
         task_queue=RECONCILE_QUEUE,
@@ -160,10 +170,13 @@ def _reconcile_worker(settings: Settings, client: Client, activities: PhaseActiv
         max_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
         default_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
         graceful_shutdown_timeout=_GRACE,
+        interceptors=interceptors,
     )
 
 
-def _render_worker(settings: Settings, client: Client, activities: PhaseActivities) -> Worker:
+def _render_worker(
+    settings: Settings, client: Client, activities: PhaseActivities, interceptors: Sequence[Interceptor]
+) -> Worker:
     return Worker(
         client,
         task_queue=RENDER_QUEUE,
@@ -172,10 +185,13 @@ def _render_worker(settings: Settings, client: Client, activities: PhaseActiviti
         max_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
         default_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
         graceful_shutdown_timeout=_GRACE,
+        interceptors=interceptors,
     )
 
 
-def _sync_worker(settings: Settings, client: Client, activities: RepositorySync) -> Worker:
+def _sync_worker(
+    settings: Settings, client: Client, activities: RepositorySync, interceptors: Sequence[Interceptor]
+) -> Worker:
     return Worker(
         client,
         task_queue=SYNC_QUEUE,
@@ -186,4 +202,5 @@ def _sync_worker(settings: Settings, client: Client, activities: RepositorySync)
         max_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
         default_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
         graceful_shutdown_timeout=_GRACE,
+        interceptors=interceptors,
     )

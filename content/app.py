@@ -21,6 +21,7 @@ from content.frontproxy import NAMESPACE, FrontProxyWatch
 from content.identity import NotTrusted, User
 from content.limits import RateLimit
 from content.listing import Lister
+from content.metrics import ContentMetrics
 from content.packages import Packages
 from content.rendering import Healer, RenderRequests
 from content.requests import Address, flag, parse_address
@@ -97,9 +98,12 @@ class Clients:
 class ContentServer:
     """Answers requests; knows the front proxy, the rights and the packages."""
 
-    def __init__(self, settings: ServerSettings, clients: Clients, proxies: FrontProxyWatch) -> None:
+    def __init__(
+        self, settings: ServerSettings, clients: Clients, proxies: FrontProxyWatch, metrics: ContentMetrics
+    ) -> None:
         """Take the settings and the parts that requests share."""
         kube, git = clients.kube, clients.git
+        self._metrics = metrics
         self._settings = settings
         self._silent: dict[web.RequestHandler, asyncio.TimerHandle] = {}
         self._proxies = proxies
@@ -148,7 +152,7 @@ class ContentServer:
             user = self._user(request)
             response = await self._limited(request, user)
         except asyncio.CancelledError:
-            _audit(request, user, _GONE, time.monotonic() - began)
+            self._answered(request, user, _GONE, time.monotonic() - began)
             raise
         except Exception as error:
             response = _failure(error)
@@ -158,8 +162,12 @@ class ContentServer:
                 if request.transport is not None:
                     request.transport.abort()
                 raise
-        _audit(request, user, response.status, time.monotonic() - began)
+        self._answered(request, user, response.status, time.monotonic() - began)
         return response
+
+    def _answered(self, request: web.Request, user: User | None, status: int, seconds: float) -> None:
+        self._metrics.answered(request.get(VERB, ""), status, seconds)
+        _audit(request, user, status, seconds)
 
     def _user(self, request: web.Request) -> User:
         tls = request.transport.get_extra_info("ssl_object") if request.transport else None
@@ -237,7 +245,9 @@ def _audit(request: web.Request, user: User | None, status: int, seconds: float)
 
 
 @contextlib.asynccontextmanager
-async def running_server(settings: ServerSettings, clients: Clients) -> AsyncIterator["Running"]:
+async def running_server(
+    settings: ServerSettings, clients: Clients, metrics: ContentMetrics | None = None
+) -> AsyncIterator["Running"]:
     """Serve while the context is open; waits until the cluster says who its front proxy is.
 
     Yields:
@@ -248,7 +258,7 @@ async def running_server(settings: ServerSettings, clients: Clients) -> AsyncIte
         following = FrontProxyWatch.following(clients.watching, tls, settings.front_proxy_namespace)
         proxies = await stack.enter_async_context(following)
         stack.push_async_callback(_ended, asyncio.create_task(_keep_fresh(tls)))
-        server = ContentServer(settings, clients, proxies)
+        server = ContentServer(settings, clients, proxies, metrics or ContentMetrics())
         stack.push_async_callback(server.aclose)
         stack.push_async_callback(_ended, asyncio.create_task(server.healer.run()))
         runner = await _runner(server, settings)
@@ -275,9 +285,9 @@ class Running:
     port: int
 
 
-async def serve(settings: ServerSettings, clients: Clients, ready: Callable[[], None]) -> None:
+async def serve(settings: ServerSettings, clients: Clients, ready: Callable[[], None], metrics: ContentMetrics) -> None:
     """Serve until cancelled; `ready` is called when requests are answered."""
-    async with running_server(settings, clients):
+    async with running_server(settings, clients, metrics):
         ready()
         await asyncio.Event().wait()
 

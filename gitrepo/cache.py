@@ -4,8 +4,9 @@ import contextlib
 import logging
 import shutil
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -30,6 +31,24 @@ _MOST_PACKS = 100
 _MOST_LOOSE = 10_000
 """A push reads the tips of all refs, several times slower from loose objects than from a pack."""
 _INDEX_ENTRY_BYTES = 32
+
+
+@dataclass
+class Tally:
+    """Requests to servers, and how long they took."""
+
+    count: int = 0
+    seconds: float = 0.0
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[None]:
+        """Count one, which the context is."""
+        began = time.monotonic()
+        self.count += 1
+        try:
+            yield
+        finally:
+            self.seconds += time.monotonic() - began
 
 
 class CacheDamagedError(Exception):
@@ -74,8 +93,8 @@ class RepositoryCache:
         self._idle: deque[_Handle] = deque(maxlen=_IDLE_HANDLES)
         self.network = threading.Lock()
         """Held while refs of the local repository change."""
-        self.listings = 0
-        self.fetches = 0
+        self.listings = Tally()
+        self.fetches = Tally()
 
     def run(self, work: Callable[[pygit2.Repository], T]) -> T:
         """Do work on the repository; done a second time, on a fresh one, when the first found it damaged.
@@ -106,8 +125,8 @@ class RepositoryCache:
 
     def list_refs(self, repo: pygit2.Repository, remote: Remote) -> Refs:
         """Ask the remote for its branches and tags."""
-        self.listings += 1
-        return transport.list_refs(repo, remote)
+        with self.listings.one():
+            return transport.list_refs(repo, remote)
 
     def fetch(self, repo: pygit2.Repository, remote: Remote, refs: Refs, wanted: Iterable[str]) -> None:
         """Fetch what is missing of some refs (by full name) and commits (by id).
@@ -127,9 +146,8 @@ class RepositoryCache:
     def _fetch_missing(self, repo: pygit2.Repository, remote: Remote, refs: Refs, missing: list[str]) -> None:
         names = {str(oid): ref for ref, oid in refs.items()}
         wanted = [names.get(item, item) for item in missing]
-        self.fetches += 1
         try:
-            transport.fetch(repo, remote, wanted)
+            self._fetch_now(repo, remote, wanted)
         except GitError:
             if all(item.startswith("refs/") for item in wanted):
                 raise
@@ -145,8 +163,11 @@ class RepositoryCache:
         """
         refs = self.list_refs(repo, remote)
         if absent := missing_refs(repo, refs, refs):
-            self.fetches += 1
-            transport.fetch(repo, remote, absent)
+            self._fetch_now(repo, remote, absent)
+
+    def _fetch_now(self, repo: pygit2.Repository, remote: Remote, wanted: Iterable[str]) -> None:
+        with self.fetches.one():
+            transport.fetch(repo, remote, wanted)
 
     def track(self, repo: pygit2.Repository, updates: Iterable[RefUpdate]) -> None:
         """Note what was pushed. Only a help for the next fetch, so a failure is no error."""

@@ -46,12 +46,15 @@ class GitStats:
     """What a store did so far."""
 
     groups: int
-    pushes: int
     refs: int
     retries: int
     restores: int
+    pushes: int
+    push_seconds: float
     listings: int
+    listing_seconds: float
     fetches: int
+    fetch_seconds: float
     bytes_read: int
     """Of package content, into this process's memory."""
 
@@ -117,10 +120,18 @@ class GitStore(PackageReader):
     def stats(self) -> GitStats:
         """Counts since the start."""
         caches = [cache for cache, _ in self._caches.values()]
+        pushed = self._pushed
         return GitStats(
-            **vars(self._pushed),
-            listings=sum(cache.listings for cache in caches),
-            fetches=sum(cache.fetches for cache in caches),
+            groups=pushed.groups,
+            refs=pushed.refs,
+            retries=pushed.retries,
+            restores=pushed.restores,
+            pushes=pushed.pushes.count,
+            push_seconds=pushed.pushes.seconds,
+            listings=sum(cache.listings.count for cache in caches),
+            listing_seconds=sum(cache.listings.seconds for cache in caches),
+            fetches=sum(cache.fetches.count for cache in caches),
+            fetch_seconds=sum(cache.fetches.seconds for cache in caches),
             bytes_read=self.bytes_read,
         )
 

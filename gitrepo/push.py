@@ -12,7 +12,7 @@ import pygit2
 
 from gitrepo import transport
 from gitrepo.batching import shared_error
-from gitrepo.cache import CacheDamagedError, RepositoryCache
+from gitrepo.cache import CacheDamagedError, RepositoryCache, Tally
 from gitrepo.errors import (
     GitAuthError,
     GitCertificateError,
@@ -74,7 +74,7 @@ class PushStats:
     """What the pushes of a process amount to."""
 
     groups: int = 0
-    pushes: int = 0
+    pushes: Tally = field(default_factory=Tally)
     refs: int = 0
     retries: int = 0
     """Changes that were built again because the remote had moved."""
@@ -271,9 +271,9 @@ class Pusher:
         self, repo: pygit2.Repository, session: PushSession, updates: Iterable[RefUpdate], *, whole: bool = False
     ) -> PushReport:
         updates = list(updates)
-        self._stats.pushes += 1
         self._stats.refs += len(updates)
-        report = session.push(updates, whole=whole)
+        with self._stats.pushes.one():
+            report = session.push(updates, whole=whole)
         self._cache.track(repo, [update for update in updates if update.ref not in report.refused])
         return report
 

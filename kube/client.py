@@ -20,6 +20,7 @@ from kube.transport import (
     METADATA,
     METADATA_LIST,
     Request,
+    Tally,
     Transport,
 )
 
@@ -99,6 +100,11 @@ class KubeClient:
     def host(self) -> str:
         """The API server's address, such as `https://127.0.0.1:6443`."""
         return self._transport.host
+
+    @property
+    def requests(self) -> Mapping[tuple[str, str, int], Tally]:
+        """Requests so far by method, plural name of the resource, and status code; code 0 had no answer."""
+        return self._transport.requests
 
     async def get(
         self, resource: Resource, namespace: str | None, name: str, *, subresource: str | None = None

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -55,6 +56,15 @@ class Request:
         return self.path + (f"?{urlencode(self.query)}" if self.query else "")
 
 
+@dataclass(slots=True)
+class Tally:
+    """Requests that were alike."""
+
+    count: int = 0
+    seconds: float = 0.0
+    """Until their answers began, together."""
+
+
 class Transport:
     """Requests over one connection pool; loads the credentials again once when they are refused."""
 
@@ -62,6 +72,8 @@ class Transport:
         """Take the pool, the name to show in the audit log, and the seconds that a request may take."""
         self._connection = connection
         self._user_agent = user_agent
+        self.requests: dict[tuple[str, str, int], Tally] = {}
+        """By method, plural name of the resource, and status code; code 0 had no answer."""
         self._limits = aiohttp.ClientTimeout(total=request_timeout, sock_connect=min(request_timeout, _CONNECT_TIMEOUT))
 
     @property
@@ -126,7 +138,7 @@ class Transport:
 
     async def _send(self, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         headers = await self._headers(request)
-        with _lost(request):
+        with _lost(request), self._counted(request) as sent:
             answer = await self._connection.rest.request(  # type: ignore[no-untyped-call] # the library has no types there
                 request.method,
                 URL(self.host + request.target, encoded=True),
@@ -135,6 +147,7 @@ class Transport:
                 _request_timeout=limits,
             )
             response: aiohttp.ClientResponse = answer.response
+            sent.code = response.status
             if response.ok:
                 return response
             body = await response.read()
@@ -145,6 +158,16 @@ class Transport:
             resource=str(request.resource),
             name=request.name,
         )
+
+    @contextlib.contextmanager
+    def _counted(self, request: Request) -> Iterator["_Sent"]:
+        sent, began = _Sent(), time.monotonic()
+        try:
+            yield sent
+        finally:
+            tally = self.requests.setdefault((request.method, request.resource.plural, sent.code), Tally())
+            tally.count += 1
+            tally.seconds += time.monotonic() - began
 
     async def _headers(self, request: Request) -> dict[str, str]:
         headers = {
@@ -158,6 +181,11 @@ class Transport:
         if authorization:
             headers["Authorization"] = authorization
         return headers
+
+
+@dataclass(slots=True)
+class _Sent:
+    code: int = 0
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from kube.backoff import Backoff
 from kube.client import KubeClient
 from kube.watching import WatchState, WatchTimings
-from watcher.dispatcher import Dispatcher, Signaller
+from watcher.dispatcher import Dispatcher, DispatcherNumbers, Signaller
 from watcher.needs import Key
 from watcher.packagerevisions import PackageRevisionWatcher
 from watcher.places import Places
@@ -57,11 +57,20 @@ class WatcherHealth:
         self._dispatcher = dispatcher
         self._watches = list(watches)
 
+    @property
+    def watches(self) -> Sequence[WatchState]:
+        """What is watched."""
+        return self._watches
+
+    def numbers(self) -> DispatcherNumbers | None:
+        """Return how the signals stand; None before anything is watched."""
+        return self._dispatcher.numbers() if self._dispatcher else None
+
     def readiness(self) -> tuple[bool, Mapping[str, Any]]:
         """Return whether everything was listed, is watched and can be signalled, and the numbers behind that."""
-        if self._dispatcher is None:
+        numbers = self.numbers()
+        if numbers is None:
             return False, {"waitingFor": self._waiting_for}
-        numbers = self._dispatcher.numbers()
         ready = not numbers.error and all(watch.listed and not watch.error for watch in self._watches)
         return ready, {"watches": [_describe(watch) for watch in self._watches], "signals": asdict(numbers)}
 

@@ -20,6 +20,7 @@ from cli.settings import load_settings, settings_options
     "sync_seconds",
     "relist_seconds",
     "health_address",
+    "temporal_metrics_address",
     "log_level",
 )
 def watcher(**flags: Any) -> None:  # noqa: ANN401 - the values of any setting

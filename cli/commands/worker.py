@@ -37,6 +37,7 @@ from cli.settings import load_settings, settings_options
     "function_timeout",
     "max_grpc_message_size",
     "health_address",
+    "temporal_metrics_address",
     "log_level",
 )
 def worker(**flags: Any) -> None:  # noqa: ANN401 - the values of any setting

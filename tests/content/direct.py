@@ -10,8 +10,10 @@ from typing import Any
 
 import aiohttp
 from multidict import CIMultiDict
+from prometheus_client import CollectorRegistry
 
 from content.app import Clients, ContentServer, ServerSettings, running_server
+from content.metrics import ContentMetrics
 from content.tls import ServingTls
 from gitrepo.packages import GitStore
 from kube.client import KubeClient
@@ -50,6 +52,7 @@ class Direct:
     proxy: Pair
     packages: Packages
     git: GitStore
+    metrics: CollectorRegistry
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -134,6 +137,8 @@ async def running_direct(packages: Packages, folder: Path, kube: KubeClient, **s
     wanted = ServerSettings(
         "127.0.0.1", 0, pair.certificate, pair.key, front_proxy_namespace=packages.namespace, **settings
     )
-    async with GitStore(folder / "git") as git, running_server(wanted, Clients(kube, kube, git)) as running:
+    registry = CollectorRegistry()
+    metrics = ContentMetrics(registry)
+    async with GitStore(folder / "git") as git, running_server(wanted, Clients(kube, kube, git), metrics) as running:
         proxy = front_proxy.issue(PROXY_NAME)
-        yield Direct(running.server, running.tls, running.port, front_proxy, serving, proxy, packages, git)
+        yield Direct(running.server, running.tls, running.port, front_proxy, serving, proxy, packages, git, registry)

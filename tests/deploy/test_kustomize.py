@@ -258,6 +258,18 @@ class TestProcesses:
             assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
             assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
 
+    def test_metrics_of_other_makers_have_a_port_of_their_own(self, built: Built) -> None:
+        variables = {
+            "porchflow-watcher": "PORCHFLOW_TEMPORAL_METRICS_ADDRESS",
+            "porchflow-worker": "PORCHFLOW_TEMPORAL_METRICS_ADDRESS",
+            "porchflow-function-runner": "PORCHFLOW_METRICS_ADDRESS",
+        }
+        for name, variable in variables.items():
+            pod = built.pods[name]
+            [container] = pod["spec"]["containers"]
+            assert built.environment(pod)[variable] == ":9464"
+            assert [port["containerPort"] for port in container["ports"] if port["name"] == "metrics"] == [9464]
+
     def test_the_runner_is_reached_and_probed_over_grpc(self, built: Built) -> None:
         pod, service = built.pods["porchflow-function-runner"], built.of("Service")["function-runner"]
         [container] = pod["spec"]["containers"]

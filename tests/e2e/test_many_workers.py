@@ -24,8 +24,9 @@ async def test_three_workers_sync_and_publish_and_one_is_killed(
             porch.publish(f"app-{number}", 1, "first")
         await asyncio.to_thread(porch.write, git.path)
     system.start_watcher()
-    for worker in WORKERS:
-        system.start_worker(worker, PORCHFLOW_SYNC_WRITES="2")
+    # Two on one machine, and one elsewhere.
+    for worker, cache in zip(WORKERS, ("shared", "shared", "alone"), strict=True):
+        system.start_worker(worker, PORCHFLOW_SYNC_WRITES="2", GIT_CACHE_DIR=str(system.state / cache))
     for name, git in zip(("one", "two"), gits, strict=True):
         await register(system, name, git.url)
 
