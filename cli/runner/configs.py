@@ -1,22 +1,20 @@
 """Follows the FunctionConfigs of one namespace, and says in their status that they were taken up."""
 
+import asyncio
 import contextlib
-import logging
 from typing import NoReturn
 
 from pydantic import ValidationError
 
-from api import names
-from api.functionconfig import FunctionConfig
+from api.functionconfig import FunctionConfig, FunctionConfigSpec
+from cli.runner.reports import PODS_TROUBLE, ConfigReports
 from functions.builtin import BUILTINS
 from functions.configs import ConfigKey, FunctionConfigs
 from functions.executable import ExecutableRuntime
+from functions.pods.pool import PodPool
 from kube.client import KubeClient, Object
-from kube.errors import KubeError, NotFound
 from kube.resources import FUNCTIONCONFIGS
 from kube.watching import Changed, Deleted, Listed, ListEnd, ListStarted, WatchEvent, WatchState, watch_objects
-
-logger = logging.getLogger(__name__)
 
 
 class ConfigFollower:
@@ -30,7 +28,7 @@ class ConfigFollower:
         executables: ExecutableRuntime | None,
         state: WatchState,
         *,
-        runs_pods: bool = False,
+        pods: PodPool | None = None,
     ) -> None:
         """Prepare.
 
@@ -40,91 +38,86 @@ class ConfigFollower:
             configs: the table.
             executables: what runs executables; None if nothing does.
             state: is told how the watch stands.
-            runs_pods: whether functions run in pods.
+            pods: of functions; None if they do not run in pods.
         """
         self._client = client
         self._namespace = namespace
         self._configs = configs
         self._executables = executables
         self._state = state
-        self._runs_pods = runs_pods
+        self._pods = pods
+        self._reports = ConfigReports(client, self._problem)
         self._unlisted: set[ConfigKey] = set()
         configs.complete = False
+        if pods is not None:
+            pods.listen(self._reports.review)
 
-    async def run(self) -> NoReturn:
+    async def run(self) -> None:
         """Follow until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reports.run())
+            group.create_task(self._follow())
+
+    async def _follow(self) -> NoReturn:
         events = watch_objects(self._client, FUNCTIONCONFIGS, self._namespace, state=self._state)
         async with contextlib.aclosing(events):
             async for event in events:
-                await self._handle(event)
+                self._handle(event)
         raise RuntimeError("the watch of FunctionConfigs ended")
 
-    async def _handle(self, event: WatchEvent) -> None:
+    def _handle(self, event: WatchEvent) -> None:
         match event:
             case ListStarted():
                 self._unlisted = self._configs.keys()
             case Listed(obj) | Changed(_, obj):
                 self._unlisted.discard(_key(obj))
-                await self._take_up(obj)
+                self._take_up(obj)
             case ListEnd():
                 self._configs.complete = True
                 for key in self._unlisted:
-                    self._configs.remove(key)
+                    self._forget(key)
                 self._unlisted = set()
             case Deleted(obj):
-                self._configs.remove(_key(obj))
+                self._forget(_key(obj))
 
-    async def _take_up(self, obj: Object) -> None:
+    def _forget(self, key: ConfigKey) -> None:
+        self._reports.remove(key)
+        self._configs.remove(key)
+
+    def _take_up(self, obj: Object) -> None:
         key = _key(obj)
+        self._reports.put(key, obj)
         try:
-            config = FunctionConfig.model_validate(obj)
-        except ValidationError as error:
+            self._configs.put(key, FunctionConfig.model_validate(obj))
+        except ValidationError:
             self._configs.remove(key)
-            first = error.errors()[0]
-            await self._report(obj, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-            return
-        self._configs.put(key, config)
-        await self._report(obj, self._problem(config))
 
-    def _problem(self, config: FunctionConfig) -> str:
-        """What of it cannot be used here; empty if all can."""
-        spec = config.spec
+    def _problem(self, obj: Object) -> str | None:
+        """What of it cannot be used here; empty if all can, None if it is not known yet whether its pods can."""
+        try:
+            spec = FunctionConfig.model_validate(obj).spec
+        except ValidationError as error:
+            first = error.errors()[0]
+            return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return self._executors_problem(spec) or self._pods_problem(spec)
+
+    def _pods_problem(self, spec: FunctionConfigSpec) -> str | None:
+        trouble = self._pods.warm_trouble(spec) if self._pods is not None else ""
+        return PODS_TROUBLE + trouble if trouble else trouble
+
+    def _executors_problem(self, spec: FunctionConfigSpec) -> str:
         if spec.go_executor is not None and (spec.go_executor.id or spec.image) not in BUILTINS:
             return (
                 f"goExecutor: there is no builtin function {spec.go_executor.id or spec.image!r};"
                 f" those there are: {', '.join(sorted(BUILTINS))}"
             )
         if spec.binary_executor is None:
-            only_pods = spec.go_executor is None and not self._runs_pods
+            only_pods = spec.go_executor is None and self._pods is None
             return "podExecutor: the function runner starts no pods: set WRAPPER_SERVER_IMAGE" if only_pods else ""
         if self._executables is None:
             return "binaryExecutor: the function runner has no folder of executables: set PORCHFLOW_FUNCTIONS_DIR"
         problem = self._executables.problem(spec.binary_executor.path)
         return f"binaryExecutor: {problem}" if problem else ""
-
-    async def _report(self, obj: Object, error: str) -> None:
-        metadata, status = obj["metadata"], obj.get("status") or {}
-        generation = metadata.get("generation", 0)
-        if status.get("functionRunnerObservedGeneration") == generation and status.get("error", "") == error:
-            return
-        if error:
-            logger.warning("FunctionConfig %s/%s: %s", *_key(obj), error)
-        body = {
-            "apiVersion": FUNCTIONCONFIGS.api_version,
-            "kind": FUNCTIONCONFIGS.kind,
-            "metadata": {"namespace": metadata["namespace"], "name": metadata["name"]},
-            "status": {"functionRunnerObservedGeneration": generation, **({"error": error} if error else {})},
-        }
-        try:
-            await self._client.apply(
-                FUNCTIONCONFIGS, body, field_manager=names.FUNCTION_RUNNER_FIELD_MANAGER, subresource="status"
-            )
-        except NotFound:
-            # Gone meanwhile; the watch says so too.
-            return
-        except KubeError as failure:
-            # Only the report is missing; the next list brings the object again.
-            logger.warning("cannot write the status of FunctionConfig %s/%s: %s", *_key(obj), failure)
 
 
 def _key(obj: Object) -> ConfigKey:

@@ -48,11 +48,11 @@ async def run_function_runner(settings: Settings) -> None:
         if settings.function_config_namespace or settings.wrapper_server_image:
             images = await stack.enter_async_context(open_registries(settings))
             client = await stack.enter_async_context(await _connect(settings))
+            pool = _pool(settings, client, images, configs, metrics) if settings.wrapper_server_image else None
             if settings.function_config_namespace:
-                follower = _config_follower(settings, client, configs, executables)
+                follower = _config_follower(settings, client, configs, executables, pool)
                 await stack.enter_async_context(_beside(stop, follower.run()))
-            if settings.wrapper_server_image:
-                pool = _pool(settings, client, images, configs, metrics)
+            if pool is not None:
                 runtimes.append(await stack.enter_async_context(_pods(settings, client, configs, pool, stop)))
         try:
             await serve(
@@ -92,12 +92,15 @@ def _identity(settings: Settings) -> Identity:
 
 
 def _config_follower(
-    settings: Settings, client: KubeClient, configs: FunctionConfigs, executables: ExecutableRuntime | None
+    settings: Settings,
+    client: KubeClient,
+    configs: FunctionConfigs,
+    executables: ExecutableRuntime | None,
+    pool: PodPool | None,
 ) -> ConfigFollower:
     namespace = settings.function_config_namespace
     state = WatchState(f"FunctionConfigs in {namespace}")
-    runs_pods = bool(settings.wrapper_server_image)
-    return ConfigFollower(client, namespace, configs, executables, state, runs_pods=runs_pods)
+    return ConfigFollower(client, namespace, configs, executables, state, pods=pool)
 
 
 def _pool(

@@ -51,11 +51,19 @@ class Beginning:
         self._known = True
         return True
 
-    def problem(self) -> str:
-        """Why no pod can be started before all is known."""
+    def trouble(self) -> str:
+        """What is in the way of knowing all; empty if nothing is, as far as we know."""
+        if self.is_known:
+            return ""
         if self._lacks_template and self._template_problem:
             return f"there is no pod template, and it cannot be created: {self._template_problem}"
-        return self.obstacle() or f"the pods of namespace {self._cluster.namespace} are not listed yet"
+        return self.obstacle()
+
+    def problem(self) -> str:
+        """Why no pod can be started; empty once all is known."""
+        if self.is_known:
+            return ""
+        return self.trouble() or f"the pods of namespace {self._cluster.namespace} are not listed yet"
 
     async def _create_template(self) -> None:
         try:

@@ -111,6 +111,25 @@ class Group:
             self.image, f"no pod was ready within {seconds:g} s: {'; '.join(words) or 'none was started yet'}"
         )
 
+    def trouble(self, old: float) -> str | None:
+        """Why no pod can be called; empty if one can, None if that is not known yet.
+
+        Args:
+            old: seconds since 1970; a pod that was created before and cannot be called is in trouble.
+        """
+        if self.usable:
+            return ""
+        words = [
+            f"pod {pod.name}: {pod.words}"
+            for pod in self.pods.values()
+            if pod.is_live and (pod.diagnosis.stuck or pod.created_at < old)
+        ]
+        return "; ".join([*words, *([self.problem] if self.problem else [])]) or None
+
+    def unblock(self) -> None:
+        """What kept pods from being started may be mended: try at once."""
+        self.failures, self.blocked_until = 0, 0.0
+
     def _best(self, now: float) -> FunctionPod | None:
         """The pod for who waits longest; None to let it wait."""
         best = self.least()

@@ -70,10 +70,14 @@ def warm_images(configs: FunctionConfigs, settings: PodSettings) -> set[str]:
 
     Images that never reach a pod, because a builtin function or an executable stands for them, are left out.
     """
+    return {image for spec in configs.specs() for image in warm_images_of(spec, configs, settings)}
+
+
+def warm_images_of(spec: FunctionConfigSpec, configs: FunctionConfigs, settings: PodSettings) -> list[str]:
+    """Those of `warm_images` that one FunctionConfig lists, in its order."""
     if not settings.warm:
-        return set()
-    images = {image for spec in configs.specs() for image in _listed(spec, settings)}
-    return {image for image in images if not _runs_elsewhere(image, configs, settings)}
+        return []
+    return [image for image in _listed(spec, settings) if not _runs_elsewhere(image, configs, settings)]
 
 
 def _listed(spec: FunctionConfigSpec, settings: PodSettings) -> list[str]:

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import NoReturn, Self
 
+from api.functionconfig import FunctionConfigSpec
 from functions.configs import FunctionConfigs
 from functions.errors import FunctionNotFound, FunctionUnavailable
 from functions.pods.background import Background
@@ -22,8 +23,9 @@ from functions.pods.beginning import Beginning
 from functions.pods.cluster import Cluster, ClusterError, Manifest
 from functions.pods.diagnosis import Diagnosis, PodPhase
 from functions.pods.group import Group
+from functions.pods.groups import Groups
 from functions.pods.images import ImageInfo, ImageLookup
-from functions.pods.limits import PodSettings, limits_of, warm_images
+from functions.pods.limits import PodSettings, warm_images, warm_images_of
 from functions.pods.member import FunctionPod
 from functions.pods.metrics import PodMetrics
 from functions.pods.starting import PodStarter
@@ -70,8 +72,9 @@ class PodPool:
         self._settings = settings
         self._metrics = metrics or PodMetrics()
         self._clock = clock
-        self._groups: dict[str, Group] = {}
+        self._groups = Groups(configs, settings)
         self._connecting: dict[str, asyncio.Task[None]] = {}
+        self._listeners: list[Callable[[], None]] = []
         configs.listen(self._review)
         self._metrics.watch(self.groups)
 
@@ -83,49 +86,65 @@ class PodPool:
     ) -> None:
         """End what is under way and close the connections; the pods stay, for the next runner."""
         await self._background.close()
-        for pod in self._pods():
+        for pod in self._groups.pods():
             if pod.connection is not None:
                 await pod.connection.lose()
 
     def groups(self) -> list[Group]:
         """The pods by image."""
-        return list(self._groups.values())
+        return list(self._groups)
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Have a function called when what `warm_trouble` says may have changed."""
+        self._listeners.append(listener)
+
+    def warm_trouble(self, spec: FunctionConfigSpec) -> str | None:
+        """Why images that a FunctionConfig lists have no pod ahead of their use.
+
+        Returns:
+            Empty if they have; None if that is not known yet.
+        """
+        images = warm_images_of(spec, self._configs, self._settings)
+        if not images or not self._beginning.is_known:
+            return self._beginning.trouble() or None if images else ""
+        old = self._clock() - self._settings.start_timeout
+        return self._groups.trouble(images, old)
 
     # What the cluster tells
 
     def observe(self, manifest: Manifest) -> None:
         """Take up a pod as the API server has it now."""
         name, uid = manifest["metadata"]["name"], manifest["metadata"]["uid"]
-        pod = self._find(name)
+        pod = self._groups.find(name)
         if pod is not None and pod.uid != uid:
             self.forget(pod.manifest)
             pod = None
         if pod is None:
             pod = FunctionPod(manifest, self._clock())
-            self._group(pod.image).pods[name] = pod
+            self._groups.of(pod.image).pods[name] = pod
             self._judge(pod)
         pod.see(manifest)
         self._settle(pod)
 
     def forget(self, manifest: Manifest) -> None:
         """A pod is gone."""
-        pod = self._find(manifest["metadata"]["name"])
+        pod = self._groups.find(manifest["metadata"]["name"])
         if pod is None or pod.uid != manifest["metadata"]["uid"]:
             return
         pod.doomed = pod.gone = True
-        del self._group(pod.image).pods[pod.name]
+        del self._groups.of(pod.image).pods[pod.name]
         pod.see(manifest)
         self._disconnect(pod)
         self._starter.created.discard(pod.uid)
-        self._advance(self._group(pod.image))
+        self._advance(self._groups.of(pod.image))
 
     def names(self) -> set[str]:
         """The pods that were observed and not forgotten."""
-        return {pod.name for pod in self._pods()}
+        return {pod.name for pod in self._groups.pods()}
 
     def set_listed(self, names: set[str]) -> None:
         """The pods of these names are all there are."""
-        for pod in self._pods():
+        for pod in self._groups.pods():
             if pod.name not in names:
                 self.forget(pod.manifest)
         self._beginning.listed = True
@@ -137,6 +156,8 @@ class PodPool:
         if template is None:
             return
         self._starter.template = template
+        for group in self._groups:
+            group.unblock()
         self._begin_if_known()
         self._review()
 
@@ -163,7 +184,7 @@ class PodPool:
             FunctionFailed: no pod of the image can run.
             FunctionUnavailable: there was no pod in time.
         """
-        group = self._group(image)
+        group = self._groups.of(image)
         pod = await self._join(group, min(time_limit, self._settings.start_timeout))
         self._background.touch(pod, group.limits.time_to_live)
         try:
@@ -176,7 +197,7 @@ class PodPool:
         if not pod.doomed:
             pod.doomed = True
             self._background.delete(pod)
-            self._advance(self._group(pod.image))
+            self._advance(self._groups.of(pod.image))
 
     async def _join(self, group: Group, seconds: float) -> FunctionPod:
         future = group.join()
@@ -187,7 +208,7 @@ class PodPool:
         except TimeoutError:
             given = group.forget(future) or group.least()
             if given is None:
-                problem = "" if self._beginning.is_known else self._beginning.problem()
+                problem = self._beginning.problem()
                 raise group.unavailable(seconds, problem) from None
             return given if future.done() and not future.cancelled() else group.give(given)
         except asyncio.CancelledError:
@@ -217,7 +238,7 @@ class PodPool:
 
     async def _start(self, group: Group) -> None:
         try:
-            manifest, info = await self._starter.start(group, lambda name: self._find(name) is not None)
+            manifest, info = await self._starter.start(group, lambda name: self._groups.find(name) is not None)
         except (FunctionFailed, FunctionUnavailable) as error:
             group.creating -= 1
             self._fail(group, error)
@@ -232,7 +253,7 @@ class PodPool:
             group.creating -= 1
             group.problem = ""
             self._retire_other_digests(group, info)
-            if self._find(manifest["metadata"]["name"]) is None:
+            if self._groups.find(manifest["metadata"]["name"]) is None:
                 # Else the watch was quicker, and knows more by now.
                 self.observe(manifest)
 
@@ -246,7 +267,7 @@ class PodPool:
 
     def _settle(self, pod: FunctionPod) -> None:
         """Do what its status asks for."""
-        diagnosis, group = pod.diagnosis, self._group(pod.image)
+        diagnosis, group = pod.diagnosis, self._groups.of(pod.image)
         if diagnosis.phase is PodPhase.RUNNING:
             if pod.connection is None and pod.current and pod.uid not in self._connecting:
                 self._connecting[pod.uid] = self._background.spawn(self._connect(pod))
@@ -255,6 +276,8 @@ class PodPool:
             self._disconnect(pod)
         if diagnosis.phase is PodPhase.BROKEN and pod.current and not pod.doomed:
             self._give_up(group, pod, diagnosis)
+        if diagnosis.stuck:
+            self._tell()
         self._advance(group)
 
     def _give_up(self, group: Group, pod: FunctionPod, diagnosis: Diagnosis) -> None:
@@ -264,11 +287,12 @@ class PodPool:
         if pod.ready_at is None:
             words = f"pod {pod.name} cannot run: {diagnosis.words}"
             by_function = FunctionFailed(pod.image, f"function {pod.image!r} cannot be run: {words}", ran=False)
-            self._fail(group, by_function if diagnosis.by_function else FunctionUnavailable(pod.image, words))
+            error = by_function if diagnosis.by_function else FunctionUnavailable(pod.image, words)
+            self._fail(group, error, words)
 
-    def _fail(self, group: Group, error: FunctionFailed | FunctionUnavailable) -> None:
+    def _fail(self, group: Group, error: FunctionFailed | FunctionUnavailable, problem: str = "") -> None:
         """No pod can be started: whoever waits is served by those there are, or told."""
-        group.problem = error.hint if isinstance(error, FunctionNotFound) else str(error)
+        group.problem = problem or _words(error)
         group.failures += 1
         block = min(_LONGEST_BLOCK, _FIRST_BLOCK * 2 ** (group.failures - 1))
         group.blocked_until = time.monotonic() + block
@@ -277,6 +301,7 @@ class PodPool:
             _log.warning("no pod of %s was started ahead of its use: %s", group.image, error)
         if not group.usable and (isinstance(error, FunctionFailed) or not group.coming):
             group.fail(error)
+        self._tell()
         self._advance(group)
 
     async def _connect(self, pod: FunctionPod) -> None:
@@ -292,13 +317,15 @@ class PodPool:
             await connection.lose()
             return
         pod.connection = connection
-        group = self._group(pod.image)
+        group = self._groups.of(pod.image)
         if pod.ready_at is None:
             pod.ready_at = self._clock()
             pod.use(pod.ready_at)
             if pod.uid in self._starter.created:
                 self._metrics.started(pod.image, pod.ready_at - pod.first_seen)
-        group.failures, group.blocked_until = 0, 0.0
+        group.problem = ""
+        group.unblock()
+        self._tell()
         self._advance(group)
 
     def _disconnect(self, pod: FunctionPod) -> None:
@@ -319,18 +346,19 @@ class PodPool:
     def collect(self) -> None:
         """Remove pods that nobody uses, or that never got ready; see to the warm ones."""
         self._beginning.make_template()
+        self._tell()
         if not self._beginning.is_known or not self._configs.complete:
             return
         warm = warm_images(self._configs, self._settings)
-        for group in self.groups():
+        for group in self._groups:
             self._upkeep.collect(group, keep=int(group.image in warm))
             if group.is_idle and time.monotonic() >= group.blocked_until:
-                del self._groups[group.image]
+                self._groups.drop(group)
         self._warm(warm)
 
     def _warm(self, images: set[str]) -> None:
         for image in images:
-            group = self._group(image)
+            group = self._groups.of(image)
             if not group.live and not group.waiting and time.monotonic() >= group.blocked_until:
                 group.creating += 1
                 self._background.spawn(self._start(group))
@@ -339,8 +367,8 @@ class PodPool:
         """Something that pods are made of, or that limits them, changed."""
         if not self._beginning.is_known or not self._configs.complete:
             return
-        for group in self.groups():
-            group.limits = limits_of(group.image, self._configs, self._settings)
+        self._groups.review_limits()
+        for group in self._groups:
             for pod in list(group.pods.values()):
                 self._judge(pod)
                 self._settle(pod)
@@ -350,19 +378,18 @@ class PodPool:
     def _judge(self, pod: FunctionPod) -> None:
         if not self._starter.template or not self._configs.complete:
             return
-        pod.current = pod.fingerprint == self._starter.fingerprint(self._group(pod.image))
+        pod.current = pod.fingerprint == self._starter.fingerprint(self._groups.of(pod.image))
         pod.was_current = pod.was_current or pod.uid in self._starter.created
         if pod.was_current and not pod.current and not pod.calls:
             self.doom(pod)
         pod.was_current = pod.was_current or pod.current
 
-    def _group(self, image: str) -> Group:
-        if image not in self._groups:
-            self._groups[image] = Group(image, limits_of(image, self._configs, self._settings))
-        return self._groups[image]
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
 
-    def _find(self, name: str) -> FunctionPod | None:
-        return next((pod for pod in self._pods() if pod.name == name), None)
 
-    def _pods(self) -> list[FunctionPod]:
-        return [pod for group in self.groups() for pod in group.pods.values()]
+def _words(error: FunctionFailed | FunctionUnavailable) -> str:
+    if isinstance(error, FunctionUnavailable):
+        return error.reason
+    return (error.hint if isinstance(error, FunctionNotFound) else "") or error.message

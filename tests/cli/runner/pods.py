@@ -23,6 +23,8 @@ from tests.servers.kubelet import Kubelet
 from tests.servers.waiting import eventually
 
 IMAGE = "example.com/fn/tool:v1.0"
+HANGS = "cat > {0}/in.$$; mv {0}/in.$$ {0}/began.$$; while [ ! -e {0}/go ]; do sleep 0.05; done; cat {0}/began.$$"
+"""A function that says that it began, and ends when it is told to."""
 
 
 class Images:
@@ -79,6 +81,22 @@ class Evaluator:
 
 
 LIST = b"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n- kind: X\n  metadata:\n    name: x\n"
+ANSWER = LIST.replace(b"x", b"y")
+
+
+class Slow:
+    """An image whose function ends when told; counts the calls that have begun."""
+
+    def __init__(self, images: Images, folder: Path, image: str = IMAGE) -> None:
+        self._folder = folder / "slow"
+        self._folder.mkdir()
+        images.add(image, HANGS.format(self._folder))
+
+    def begun(self) -> int:
+        return len(list(self._folder.glob("began.*")))
+
+    def go(self) -> None:
+        (self._folder / "go").touch()
 
 
 class Cluster:

@@ -19,7 +19,7 @@ from kube.resources import FUNCTIONCONFIGS, PODS
 from tests.cli.runner.test_function_runner import LIST, function_config, metrics_at, runner, settled
 from tests.servers.control_plane import ControlPlane
 from tests.servers.kubelet import Kubelet
-from tests.servers.registry import Registry, running_registry
+from tests.servers.registry import Registry
 from tests.servers.waiting import eventually
 
 LABELS = "ghcr.io/kptdev/krm-functions-catalog/set-labels:v0.2"
@@ -121,12 +121,6 @@ async def test_an_executable_ends(
         call = await running.begin("r.io/tool:v1")
         await eventually(held.began)
         assert b"name: y" in await running.drains(call, held.go)
-
-
-@pytest.fixture
-async def registry(registry_binary: Path, tmp_path: Path) -> AsyncIterator[Registry]:
-    async with running_registry(registry_binary, tmp_path / "registry") as registry:
-        yield registry
 
 
 async def test_a_call_that_waits_for_its_pod_gets_it_and_ends(

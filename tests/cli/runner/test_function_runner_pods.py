@@ -15,16 +15,10 @@ from kube.resources import FUNCTIONCONFIGS
 from tests.cli.runner.test_function_runner import LIST, ROOT, function_config, metrics_at, runner, settled
 from tests.servers.control_plane import ControlPlane
 from tests.servers.kubelet import Kubelet
-from tests.servers.registry import Registry, running_registry
+from tests.servers.registry import Registry
 from tests.servers.waiting import eventually
 
 ACCOUNT = "system:serviceaccount:porch-system:porchflow-function-runner"
-
-
-@pytest.fixture
-async def registry(registry_binary: Path, tmp_path: Path) -> AsyncIterator[Registry]:
-    async with running_registry(registry_binary, tmp_path / "registry") as registry:
-        yield registry
 
 
 @pytest.fixture
