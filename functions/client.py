@@ -7,6 +7,7 @@ import grpc
 from functions import failure_details, porch_failures
 from functions.errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
 from functions.proto import evaluator_pb2, evaluator_pb2_grpc
+from functions.status_words import describe, sizes_in
 from functions.tls import PLAINTEXT, ClientCredentials, Identity
 from kpt.errors import FunctionFailed
 from kpt.evaluation import Evaluation
@@ -18,8 +19,6 @@ _PING_MS = 20_000
 _SELDOM_PING_MS = 330_000
 """For runners that disconnect who pings more often than every five minutes, as Porch's and all of Go's do."""
 _TOO_MANY_PINGS = "too_many_pings"
-_CUT_OFF = "cancelling all calls"
-"""How gRPC says that a runner of ours stops, and a call took longer than its grace."""
 _GRACE_SECONDS = 1.0
 
 _OPTIONS = [
@@ -135,7 +134,8 @@ class GrpcEvaluator:
             what = (
                 "answer" if text.startswith("CLIENT") or any(say in text.lower() for say in _OF_ANSWERS) else "request"
             )
-            return MessageTooLarge(image, what, detail=text)
+            size, limit = sizes_in(text)
+            return MessageTooLarge(image, what, size=size, limit=limit, detail=text)
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
             return RunnerUnavailable(self._address, image, f"no answer within {self._deadline:g} s")
         failure = failure_of(image, error)
@@ -143,16 +143,7 @@ class GrpcEvaluator:
             return failure
         if _TOO_MANY_PINGS in text:
             self._ping_seldom()
-        text = _words_of_stopping(code, text) or text
-        return RunnerUnavailable(self._address, image, f"{code.name}: {text}" if text else code.name)
-
-
-def _words_of_stopping(code: grpc.StatusCode, text: str) -> str:
-    """What a runner means that stops; empty if that is not what it says."""
-    if _CUT_OFF in text.lower():
-        return "it was stopped before the function ended"
-    # Between its beginning to stop and its clients' hearing of it; our own cancelling is no error of the call.
-    return "it takes no more calls, as it is being stopped" if code == grpc.StatusCode.CANCELLED else ""
+        return RunnerUnavailable(self._address, image, describe(code, text, secure=self._credentials is not None))
 
 
 def failure_of(image: str, error: grpc.aio.AioRpcError) -> FunctionFailed | None:

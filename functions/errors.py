@@ -38,6 +38,7 @@ class MessageTooLarge(FunctionFailed):
         sizes = f"{size} bytes, the limit is {limit} bytes" if size else detail
         hint = "split the package, or raise the message size on both the function runner and its clients"
         super().__init__(image, f"the {what} of function {image!r} is too large: {sizes}; {hint}", ran=False)
+        self.size, self.limit = size, limit
 
 
 class RunnerUnavailable(Exception):  # noqa: N818 - says what is the matter, like the names of the other kinds

@@ -15,12 +15,14 @@ from functions import failure_details
 from functions.builtin.pool import DEFAULT_MEMORY_LIMIT, BuiltinRuntime, WorkerPool
 from functions.configs import FunctionConfigs
 from functions.draining import CallsUnderWay, drain
-from functions.errors import FunctionNotFound, FunctionUnavailable
+from functions.errors import FunctionNotFound, FunctionUnavailable, MessageTooLarge
 from functions.evaluators import Chain, FunctionRuntime
 from functions.metrics import RunnerMetrics
 from functions.proto import evaluator_pb2, evaluator_pb2_grpc
+from functions.status_words import too_large
 from functions.tls import PLAINTEXT, Identity, server_credentials
 from kpt.errors import FunctionFailed
+from kpt.evaluation import Evaluation
 
 DEFAULT_MAX_MESSAGE_SIZE = 6 * 1024 * 1024
 """Bytes of a request or an answer; the default of Porch's runner."""
@@ -77,6 +79,7 @@ class EvaluatorService(evaluator_pb2_grpc.FunctionEvaluatorServicer):
                 evaluation = await self._runtime.evaluate(
                     request.image, request.resource_list, self._limit(context.time_remaining())
                 )
+                answer = self._answer(request.image, evaluation)
         except FunctionNotFound as error:
             if not self._configs.complete:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "the FunctionConfigs are not listed yet")
@@ -84,15 +87,21 @@ class EvaluatorService(evaluator_pb2_grpc.FunctionEvaluatorServicer):
         except FunctionUnavailable as error:
             _log.warning("%s", error)
             await context.abort(grpc.StatusCode.UNAVAILABLE, error.reason)
+        except MessageTooLarge as error:
+            _log.info("%s", error.message)
+            said = too_large(error.size, error.limit) if error.size else error.message
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, said)
         except FunctionFailed as failure:
             _log.info("function %s failed: %s", failure.image, failure.message)
             details = ((failure_details.METADATA_KEY, failure_details.encode(failure)),)
             await context.abort(grpc.StatusCode.INTERNAL, failure_details.status_message(failure), details)
+        return answer
+
+    def _answer(self, image: str, evaluation: Evaluation) -> evaluator_pb2.EvaluateFunctionResponse:
         answer = evaluator_pb2.EvaluateFunctionResponse(resource_list=evaluation.resource_list, log=evaluation.log)
         size = answer.ByteSize()
         if size > self._max_message_size:
-            message = f"Sent message larger than max ({size} vs. {self._max_message_size})"
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, message)
+            raise MessageTooLarge(image, "answer", size=size, limit=self._max_message_size)
         return answer
 
     def _limit(self, remaining: float | None) -> float:

@@ -7,6 +7,7 @@ import grpc
 from functions.client import failure_of
 from functions.errors import MessageTooLarge
 from functions.proto import evaluator_pb2, evaluator_pb2_grpc
+from functions.status_words import sizes_in
 from kpt.errors import FunctionFailed
 from kpt.evaluation import Evaluation
 
@@ -77,5 +78,6 @@ def _translated(image: str, error: grpc.aio.AioRpcError, time_limit: float) -> E
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
         return FunctionFailed(image, f"function {image!r} was killed after {time_limit:g} s")
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return MessageTooLarge(image, "answer", detail=text)
+        size, limit = sizes_in(text)
+        return MessageTooLarge(image, "answer", size=size, limit=limit, detail=text)
     return failure_of(image, error) or PodLost(f"{code.name}: {text}" if text else code.name)

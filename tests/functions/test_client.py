@@ -68,9 +68,13 @@ async def test_an_answer(evaluate: GrpcEvaluator) -> None:
         ("transport", RunnerUnavailable, "INTERNAL: Received RST_STREAM"),
         ("pod", RunnerUnavailable, "UNKNOWN: unable to get"),
         ("busy", RunnerUnavailable, "RESOURCE_EXHAUSTED: too many"),
-        ("large", MessageTooLarge, "the request of function 'large' is too large: grpc: received message"),
-        ("large-answer", MessageTooLarge, "the answer of function 'large-answer' is too large: grpc: trying to send"),
-        ("old", RunnerUnavailable, "UNIMPLEMENTED"),
+        ("large", MessageTooLarge, "the request of function 'large' is too large: 9 bytes, the limit is 6 bytes;"),
+        (
+            "large-answer",
+            MessageTooLarge,
+            "the answer of function 'large-answer' is too large: 9 bytes, the limit is 6 bytes;",
+        ),
+        ("old", RunnerUnavailable, "UNIMPLEMENTED: what answers there is no function runner (unknown service)"),
     ],
 )
 async def test_what_porchs_statuses_mean(evaluate: GrpcEvaluator, image: str, kind: type[Exception], said: str) -> None:

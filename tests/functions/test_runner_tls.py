@@ -61,12 +61,35 @@ async def test_a_client_that_trusts_the_runner_is_served(world: World) -> None:
         assert b"labels" in (await ask(runner, client(None, world.ca))).resource_list
 
 
+async def refused(runner: Runner, identity: Identity, host: str = "127.0.0.1") -> str:
+    """What a call says that the runner, or the client, does not want."""
+    address = f"{host}:{runner.address.rpartition(':')[2]}"
+    async with GrpcEvaluator(address, max_message_size=SIZE, deadline=5, identity=identity) as evaluate:
+        with pytest.raises(RunnerUnavailable) as raised:
+            await evaluate(LABELS, LIST)
+    return raised.value.reason
+
+
 async def test_a_client_believes_no_other_certificate(world: World) -> None:
     async with world.runner() as runner:
-        with pytest.raises(RunnerUnavailable):
-            await ask(runner, client(None, world.other_ca), deadline=2)
-        with pytest.raises(RunnerUnavailable):
-            await ask(runner, Identity(), deadline=2)
+        said = await refused(runner, client(None, world.other_ca))
+        assert said.startswith("UNAVAILABLE: its certificate is not of the CA that we trust (")
+        said = await refused(runner, client(None, world.ca), host="localhost")
+        assert said.startswith("UNAVAILABLE: its certificate is for another name (")
+        said = await refused(runner, Identity())
+        assert said.startswith("UNAVAILABLE: it hung up at once: perhaps it speaks TLS only (")
+
+
+async def test_a_runner_whose_certificate_has_expired_is_said(world: World) -> None:
+    world.server = world.ours.issue("late", "127.0.0.1", valid=-dt.timedelta(minutes=1))
+    async with world.runner() as runner:
+        assert "its certificate has expired" in await refused(runner, client(None, world.ca))
+
+
+async def test_a_runner_without_tls_is_said(world: World) -> None:
+    async with running() as runner:
+        said = await refused(runner, client(None, world.ca))
+        assert said.startswith("UNAVAILABLE: it speaks no TLS, but we do (")
 
 
 async def test_a_runner_that_asks_for_certificates_serves_only_its_clients(world: World) -> None:
@@ -74,8 +97,7 @@ async def test_a_runner_that_asks_for_certificates_serves_only_its_clients(world
         good = world.ours.issue("worker")
         assert b"labels" in (await ask(runner, client(good, world.ca))).resource_list
         for pair in (None, world.theirs.issue("stranger"), world.ours.issue("late", valid=-dt.timedelta(minutes=1))):
-            with pytest.raises(RunnerUnavailable):
-                await ask(runner, client(pair, world.ca), deadline=2)
+            assert "perhaps it asks for a client certificate" in await refused(runner, client(pair, world.ca))
 
 
 async def test_a_new_certificate_is_taken_without_a_restart(world: World) -> None:

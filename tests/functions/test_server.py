@@ -8,8 +8,11 @@ from typing import Any
 import grpc
 import psutil
 import pytest
+from google.protobuf import message_factory
+from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from functions.builtin.pool import WorkerPool
 from functions.client import GrpcEvaluator
@@ -123,13 +126,13 @@ async def test_a_request_that_is_too_large_is_not_sent(evaluate: GrpcEvaluator) 
 
 async def test_a_runner_with_a_smaller_limit_names_both_sizes(runner: Runner) -> None:
     async with GrpcEvaluator(runner.address, max_message_size=LIMIT * 10, deadline=20) as client:
-        with pytest.raises(MessageTooLarge, match=rf"request of function .* larger than max \(\d+ vs. {LIMIT}\)"):
+        with pytest.raises(MessageTooLarge, match=rf"request of function .*: \d+ bytes, the limit is {LIMIT} bytes"):
             await client(LABELS, b"x" * LIMIT * 2)
 
 
 async def test_an_answer_that_is_too_large_names_both_sizes() -> None:
     async with connected(runtimes=["Large"]) as (_, client):
-        with pytest.raises(MessageTooLarge, match=rf"answer of function .* larger than max \(\d+ vs. {LIMIT}\)"):
+        with pytest.raises(MessageTooLarge, match=rf"answer of function .*: \d+ bytes, the limit is {LIMIT} bytes"):
             await client("large", str(LIMIT).encode())
         assert len((await client("large", str(LIMIT - 100).encode())).resource_list) == LIMIT - 100
 
@@ -208,6 +211,24 @@ async def test_a_function_that_overstays_its_time_is_killed() -> None:
         await until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
         # On a busy machine the next process may take longer to start than functions have here.
         assert await eventually(lambda: _answered(client))
+
+
+async def test_a_client_that_knows_the_address_only_can_call(runner: Runner) -> None:
+    """As grpcurl does: all it knows of the messages is what the runner says of them."""
+
+    def call() -> bytes:
+        with grpc.insecure_channel(runner.address) as channel:
+            described = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+            [method] = described.FindServiceByName("evaluator.FunctionEvaluator").methods
+            request = message_factory.GetMessageClass(method.input_type)(image=LABELS, resource_list=LIST)
+            evaluate = channel.unary_unary(
+                "/evaluator.FunctionEvaluator/EvaluateFunction",
+                request_serializer=lambda message: message.SerializeToString(),
+                response_deserializer=message_factory.GetMessageClass(method.output_type).FromString,
+            )
+            return bytes(evaluate(request, timeout=20).resource_list)
+
+    assert b"a: b" in await asyncio.to_thread(call)
 
 
 async def test_health_and_reflection(runner: Runner) -> None:
