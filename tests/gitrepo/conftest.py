@@ -36,14 +36,13 @@ class Served:
         self.remote = Remote(server.repository_url(path.name), BasicAuth(USER, PASSWORD))
 
     def git(self, *arguments: str, stdin: str | None = None) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(self.path), *arguments],
-            check=True,
-            capture_output=True,
-            text=True,
-            input=stdin,
-            env=ENVIRONMENT,
-        )
+        command = ["git", "-C", str(self.path), *arguments]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, input=stdin, env=ENVIRONMENT)
+        try:
+            done.check_returncode()
+        except subprocess.CalledProcessError as error:
+            error.add_note(done.stderr)
+            raise
         return done.stdout.strip()
 
     def refs(self) -> dict[str, str]:
