@@ -12,6 +12,7 @@ from cli.connect import connect_kubernetes, persist
 from cli.health import serve_health
 from cli.metrics import GitCollector, KubernetesCollector, new_registry
 from cli.settings import Settings, SettingsError
+from cli.tracing import exporting_spans
 from content.app import Clients, ServerSettings, serve
 from content.certificates import CertificateKeeper
 from content.metrics import ContentMetrics
@@ -30,6 +31,7 @@ async def run(settings: Settings) -> None:
     health, registry = _Health(), new_registry()
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(serve_health(settings.health_address, health.readiness, registry))
+        await stack.enter_async_context(exporting_spans("content-api"))
         kube = await connect_kubernetes(settings, health.waits_for)
         await stack.enter_async_context(kube)
         registry.register(KubernetesCollector(kube))

@@ -19,6 +19,7 @@ from cli.metrics import ActivityMetrics, GitCollector, KubernetesCollector, new_
 from cli.runner.client import open_runner_client
 from cli.runner.registries import open_tags
 from cli.settings import Settings
+from cli.tracing import exporting_spans, interceptors, traced
 from functions.local import LocalEvaluator
 from gitrepo.packages import GitStore
 from kpt.evaluation import Evaluator
@@ -43,13 +44,16 @@ async def run_worker(settings: Settings) -> None:
     health, registry = WorkerHealth(), new_registry()
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(serve_health(settings.health_address, health.readiness, registry))
+        exporting = await stack.enter_async_context(exporting_spans("worker"))
         kube = await connect_kubernetes(settings, health.waits_for, namespaces=settings.namespaces)
         await stack.enter_async_context(kube)
         registry.register(KubernetesCollector(kube))
         activities = await stack.enter_async_context(open_activities(settings, kube))
         registry.register(GitCollector(activities.git))
         client = await connect_temporal(settings, health.waits_for)
-        for worker in build_workers(settings, client, activities, ActivityMetrics(registry)):
+        for worker in build_workers(
+            settings, client, activities, ActivityMetrics(registry), *interceptors(exporting=exporting)
+        ):
             await stack.enter_async_context(worker)
         health.serves(settings.queues)
         logger.info("serving %s", ", ".join(settings.queues))
@@ -105,7 +109,7 @@ async def open_activities(settings: Settings, kube: KubeClient) -> AsyncIterator
         phases = PhaseActivities(
             kube=kube,
             git=git,
-            evaluator=evaluator,
+            evaluator=traced(evaluator),
             events=events,
             default_image_prefix=settings.default_image_prefix,
             tags=tags,

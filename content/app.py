@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import web
+from opentelemetry import propagate, trace
 
 from content.answers import COMMIT, STARTED
 from content.authorization import Attributes, Authorizer
@@ -39,6 +40,8 @@ audit = logging.getLogger("content.audit")
 MIB: Final = 1024 * 1024
 ADDRESS: Final = web.RequestKey("address", Address)
 VERB: Final = web.RequestKey("verb", str)
+
+_tracer = trace.get_tracer("porchflow")
 
 _GONE: Final = 499
 """What is logged where the client went away before there was an answer; no client ever sees it."""
@@ -150,7 +153,9 @@ class ContentServer:
         user: User | None = None
         try:
             user = self._user(request)
-            response = await self._limited(request, user)
+            # Whom the front proxy lets in is in its trace, where it makes one.
+            with _tracer.start_as_current_span("request", propagate.extract(request.headers), record_exception=False):
+                response = await self._limited(request, user)
         except asyncio.CancelledError:
             self._answered(request, user, _GONE, time.monotonic() - began)
             raise

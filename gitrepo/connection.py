@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import pygit2
+from opentelemetry import trace
 
 from gitrepo.batching import Batcher, QueueFullError
 from gitrepo.cache import RepositoryCache, missing_refs
@@ -21,6 +23,8 @@ from gitrepo.transport import Refs
 from gitrepo.view import RefView
 
 T = TypeVar("T")
+
+_tracer = trace.get_tracer("porchflow")
 
 _GATHERING_SECONDS = 0.005
 """What a push that is alone waits for others: little beside what a push takes."""
@@ -108,13 +112,15 @@ class Connection:
 
     async def refs(self) -> Refs:
         """The remote's branches and tags, not older than this call."""
-        refs = await self._listings.submit(None)
+        with self._span("git list"):
+            refs = await self._listings.submit(None)
         self._known = True
         return refs
 
     async def push(self, change: Change) -> PushResult:
         """Bring a change to the remote; see `PushQueue.submit`."""
-        result = await self._pushes.submit(change)
+        with self._span("git push"):
+            result = await self._pushes.submit(change)
         self._known = True
         return result
 
@@ -133,7 +139,7 @@ class Connection:
             return missing_refs(repo, refs, needs(self._view(repo, refs)))
 
         if wanted := await self.local(missing):
-            await self._fetches.submit(_Want(refs, tuple(wanted)))
+            await self._fetched(refs, wanted)
         return await self.local(lambda repo: read(repo, self._view(repo, refs)))
 
     async def commit(self, commit: str, read: Callable[[pygit2.Repository], T]) -> T:
@@ -145,7 +151,7 @@ class Connection:
         if not self._known:
             await self.refs()
         if await self.local(lambda repo: commit not in repo):
-            await self._fetches.submit(_Want(await self.refs(), (commit,)))
+            await self._fetched(await self.refs(), [commit])
 
         def held(repo: pygit2.Repository) -> T:
             # The cache that had it can be gone by now.
@@ -160,7 +166,7 @@ class Connection:
         if not self._known:
             await self.refs()
         if missing := await self.local(lambda repo: [commit for commit in commits if commit not in repo]):
-            await self._fetches.submit(_Want(await self.refs(), tuple(missing)))
+            await self._fetched(await self.refs(), missing)
 
     async def local(self, work: Callable[[pygit2.Repository], T]) -> T:
         """Do work on the local repository on a thread."""
@@ -180,6 +186,15 @@ class Connection:
         await self._pushes.close()
         await self._fetches.close()
         await self._listings.close()
+
+    async def _fetched(self, refs: Refs, items: Sequence[str]) -> None:
+        with self._span("git fetch"):
+            await self._fetches.submit(_Want(refs, tuple(items)))
+
+    def _span(self, name: str) -> AbstractContextManager[trace.Span]:
+        """Return a span of what a caller waits for, which may be a request together with others."""
+        attributes = {"porchflow.git.repository": self._remote.display}
+        return _tracer.start_as_current_span(name, attributes=attributes, record_exception=False)
 
     def _view(self, repo: pygit2.Repository, refs: Refs) -> RefView:
         return RefView(repo, refs, lambda wanted: self.cache.fetch(repo, self._remote, refs, wanted))

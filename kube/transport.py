@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 import aiohttp
+from opentelemetry import trace
 from yarl import URL
 
 from kube.connection import Connection
@@ -24,6 +25,8 @@ METADATA: Final = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST: Final = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 _CONNECT_TIMEOUT = 10.0
+
+_tracer = trace.get_tracer("porchflow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +165,11 @@ class Transport:
     @contextlib.contextmanager
     def _counted(self, request: Request) -> Iterator["_Sent"]:
         sent, began = _Sent(), time.monotonic()
+        attributes = {"porchflow.object": request.name}
+        name = f"{request.method} {request.resource.plural}"
         try:
-            yield sent
+            with _tracer.start_as_current_span(name, attributes=attributes, record_exception=False):
+                yield sent
         finally:
             tally = self.requests.setdefault((request.method, request.resource.plural, sent.code), Tally())
             tally.count += 1
