@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.activities.syncing import CountingClient, Syncs
-from tests.activities.upstream import push_tree
+from tests.activities.upstream import fill, push_tree
 from tests.activities.world import Interrupted, World, entered
 from tests.gitrepo.porch_layout import PorchRepository
 from tests.servers.control_plane import ControlPlane
@@ -43,3 +43,16 @@ async def syncs(world: World, control_plane: ControlPlane, git_server: GitReposi
     await world.register("porch", empty.url)
     async with await CountingClient.connect(control_plane.kubeconfig) as kube:
         yield Syncs(replace(world, git=empty), kube, PorchRepository())
+
+
+@pytest.fixture
+async def catalog(git_server: GitRepositories, world: World) -> GitRepository:
+    """A repository that is not registered: a package at `apps/web`, and the same at the root."""
+    repository = git_server.create()
+
+    def content(clone: Path) -> None:
+        fill(clone / "apps/web")
+        fill(clone)
+
+    await push_tree(repository.url, "main", content, world.folder, tag="apps/web/v1")
+    return repository

@@ -8,9 +8,8 @@ from pathlib import Path
 import psutil
 
 from activities.definitions import Phase, PhaseResult
-from tests.activities.test_sources import create_clone, publish
 from tests.activities.test_upgrades import ROOT, upgrade
-from tests.activities.upstream import UPSTREAM_KPTFILE, clone_from_git, clone_of, push_tree, tree
+from tests.activities.upstream import UPSTREAM_KPTFILE, clone_from_git, clone_of, create_clone, publish, push_tree, tree
 from tests.activities.world import World
 from tests.servers.git import GitRepository
 

@@ -10,8 +10,7 @@ import pytest
 from activities.definitions import ErrorKind, Phase
 from api.packagerevision import UpdateStrategy
 from kpt.kptfile import parse
-from tests.activities.test_sources import create_clone, git_of, publish, publish_upstream
-from tests.activities.upstream import clone_of, fill, raw, tree
+from tests.activities.upstream import clone_of, create_clone, fill, git_of, publish, publish_upstream, raw, tree
 from tests.activities.world import World, reason
 from tests.e2e.packages import messages, show
 from tests.e2e.rules import check_rules

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from activities.definitions import Phase
+from kube.client import Object
 from kube.resources import SECRETS
 from tests.activities.world import World
 from tests.e2e.packages import git
@@ -111,3 +113,33 @@ def clone_from_git(url: str, ref: str, directory: str, secret: str = "") -> dict
     """A source that clones from a Git repository."""
     named = {"secretRef": {"name": secret}} if secret else {}
     return {"cloneFrom": {"type": "git", "git": {"repo": url, "ref": ref, "directory": directory, **named}}}
+
+
+async def publish_upstream(world: World, workspace: str = "v1", fill: Callable[[Path], object] = fill) -> str:
+    """Publish `blueprints.web.<workspace>` with the content of `fill`."""
+    name = await world.draft(workspace)
+    await publish(world, name, world.git.url, f"drafts/web/{workspace}", lambda clone: fill(clone / "web"))
+    return name
+
+
+async def publish(
+    world: World, name: str, url: str, branch: str, change: Callable[[Path], object] | None = None
+) -> None:
+    """Change a draft in Git, render, propose and publish it."""
+    if change is not None:
+        pushed = await push_tree(url, branch, change, world.folder)
+        await world.annotate(name, render_request=pushed)
+        await world.run(Phase.RENDER, name)
+    for lifecycle in ("Proposed", "Published"):
+        await world.ask(name, lifecycle)
+        await world.run(Phase.LIFECYCLE, name)
+
+
+async def create_clone(world: World, source: dict[str, Any], package: str = "shop/web", workspace: str = "v1") -> str:
+    name = f"deployments.{package.replace('/', '.')}.{workspace}"
+    return await world.create(workspace, name=name, repository="deployments", packageName=package, source=source)
+
+
+def git_of(obj: Object, lock: str) -> dict[str, str]:
+    found: dict[str, str] = obj["status"][lock]["git"]
+    return found

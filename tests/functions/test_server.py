@@ -218,7 +218,9 @@ async def test_a_client_that_knows_the_address_only_can_call(runner: Runner) -> 
 
     def call() -> bytes:
         with grpc.insecure_channel(runner.address) as channel:
-            described = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+            database = ProtoReflectionDescriptorDatabase(channel)
+            assert {"evaluator.FunctionEvaluator", "grpc.health.v1.Health"} <= set(database.get_services())
+            described = DescriptorPool(database)
             [method] = described.FindServiceByName("evaluator.FunctionEvaluator").methods
             request = message_factory.GetMessageClass(method.input_type)(image=LABELS, resource_list=LIST)
             evaluate = channel.unary_unary(

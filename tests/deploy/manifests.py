@@ -1,0 +1,83 @@
+"""What kustomize makes of deploy/, taken apart."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+BASE, MANY_WORKERS = DEPLOY, DEPLOY / "overlays" / "many-workers"
+BESIDE_PORCH = DEPLOY / "overlays" / "beside-porch"
+WEBHOOKS = DEPLOY / "overlays" / "webhooks"
+FUNCTION_PODS = DEPLOY / "overlays" / "function-pods"
+PRIVATE_REGISTRIES = DEPLOY / "overlays" / "private-registries"
+CERT_MANAGER = DEPLOY / "overlays" / "cert-manager"
+
+Manifest = dict[str, Any]
+CLUSTER = "--all-namespaces"
+OF_EVERY_CLUSTER: dict[str, Manifest] = {
+    "extension-apiserver-authentication-reader": {
+        "rules": [
+            {
+                "apiGroups": [""],
+                "resources": ["configmaps"],
+                "resourceNames": ["extension-apiserver-authentication"],
+                "verbs": ["get", "list", "watch"],
+            }
+        ]
+    }
+}
+"""Roles that Kubernetes brings."""
+
+
+class Built:
+    """What `kubectl apply -k` would apply."""
+
+    def __init__(self, text: str) -> None:
+        self.manifests: list[Manifest] = list(yaml.safe_load_all(text))
+
+    def of(self, kind: str) -> dict[str, Manifest]:
+        return {one["metadata"]["name"]: one for one in self.manifests if one["kind"] == kind}
+
+    @property
+    def pods(self) -> dict[str, Manifest]:
+        return {name: one["spec"]["template"] for name, one in self.of("Deployment").items()}
+
+    @property
+    def settings(self) -> dict[str, str]:
+        [config] = self.of("ConfigMap").values()
+        return dict(config["data"])
+
+    def environment(self, pod: Manifest) -> dict[str, str]:
+        [container] = pod["spec"]["containers"]
+        return self.settings | {variable["name"]: variable["value"] for variable in container["env"]}
+
+
+def granted(built: Built, account: str) -> set[tuple[tuple[str, str], str]]:
+    """Return what the manifests grant a ServiceAccount, as `PERMISSIONS` words it."""
+    grants = set()
+    for kind in ("ClusterRoleBinding", "RoleBinding"):
+        for binding in built.of(kind).values():
+            if account not in {subject["name"] for subject in binding["subjects"]}:
+                continue
+            namespace = binding["metadata"].get("namespace")
+            scope = f"--namespace={namespace}" if namespace else CLUSTER
+            name = binding["roleRef"]["name"]
+            role = OF_EVERY_CLUSTER.get(name) or built.of(binding["roleRef"]["kind"])[name]
+            for rule in role["rules"]:
+                grants |= {((scope, target), verb) for target in _targets(rule) for verb in rule["verbs"]}
+    return grants
+
+
+def _targets(rule: Manifest) -> Iterator[str]:
+    for group in rule["apiGroups"]:
+        for resource in rule["resources"]:
+            name, slash, part = resource.partition("/")
+            full = f"{name}.{group}{slash}{part}" if group else resource
+            yield from [f"{full}:{one}" for one in rule.get("resourceNames", [])] or [full]
+
+
+def identity(manifest: Manifest) -> tuple[str, str, str]:
+    metadata = manifest["metadata"]
+    return manifest["kind"], metadata.get("namespace", ""), metadata["name"]

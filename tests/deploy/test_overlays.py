@@ -1,0 +1,176 @@
+"""The overlays of deploy/: how they differ from the base."""
+
+import pytest
+
+from cli.settings import Settings, load_settings, variable_of
+from functions.pods.template import IMAGE_LABEL, OWNED_LABEL, OWNER, PORT
+from tests.deploy.manifests import (
+    BESIDE_PORCH,
+    CERT_MANAGER,
+    CLUSTER,
+    DEPLOY,
+    FUNCTION_PODS,
+    MANY_WORKERS,
+    PRIVATE_REGISTRIES,
+    WEBHOOKS,
+    Built,
+    granted,
+    identity,
+)
+from tests.kubectl import Kubectl
+
+
+class TestOverlay:
+    def test_many_workers_are_the_base_with_more_of_them(self, built: Built, kubectl: Kubectl) -> None:
+        many = Built(kubectl("kustomize", str(MANY_WORKERS)))
+        replicas = {name: one["spec"]["replicas"] for name, one in many.of("Deployment").items()}
+        assert replicas == {
+            "porchflow-watcher": 1,
+            "porchflow-worker": 4,
+            "porchflow-function-runner": 3,
+            "porchflow-content-api": 2,
+        }
+        assert many.pods == built.pods
+        for budget in many.of("PodDisruptionBudget").values():
+            labels = budget["spec"]["selector"]["matchLabels"].items()
+            assert any(labels <= pod["metadata"]["labels"].items() for pod in many.pods.values())
+
+    def test_everything_of_the_base_is_there(self, built: Built, kubectl: Kubectl) -> None:
+        many = Built(kubectl("kustomize", str(MANY_WORKERS)))
+        assert {identity(one) for one in built.manifests} <= {identity(one) for one in many.manifests}
+        assert set(built.of("Namespace")) == {"porch-system", "porch-fn-system"}
+        crds = {path.stem for path in (DEPLOY / "crds").glob("*.yaml")}
+        assert len(built.of("CustomResourceDefinition")) == len(crds) == 3
+
+
+@pytest.fixture(scope="module")
+def overlay(kubectl: Kubectl) -> Built:
+    return Built(kubectl("kustomize", str(CERT_MANAGER)))
+
+
+class TestCertManager:
+    """Without cert-manager in the test's cluster: what kustomize makes of the overlay."""
+
+    def test_the_content_api_serves_with_its_certificate(self, overlay: Built) -> None:
+        pod = overlay.pods["porchflow-content-api"]
+        [container] = pod["spec"]["containers"]
+        environment = overlay.environment(pod)
+        [mount] = [each for each in container["volumeMounts"] if each["name"] == "tls"]
+        [volume] = [each for each in pod["spec"]["volumes"] if each["name"] == "tls"]
+        certificate = overlay.of("Certificate")["porchflow-content-api"]["spec"]
+        assert volume["secret"]["secretName"] == certificate["secretName"]
+        assert environment["PORCHFLOW_CONTENT_TLS_CERT"] == f"{mount['mountPath']}/tls.crt"
+        assert environment["PORCHFLOW_CONTENT_TLS_KEY"] == f"{mount['mountPath']}/tls.key"
+        assert "PORCHFLOW_CONTENT_SERVICE" not in environment
+        assert certificate["dnsNames"] == ["porchflow-content-api.porch-system.svc"]
+
+    def test_the_api_server_is_told_by_cert_manager(self, overlay: Built) -> None:
+        annotations = overlay.of("APIService")["v1alpha1.porch.kpt.dev"]["metadata"]["annotations"]
+        assert annotations == {"cert-manager.io/inject-ca-from": "porch-system/porchflow-content-api"}
+
+    def test_the_content_api_may_do_less(self, overlay: Built, built: Built) -> None:
+        own = {
+            target for target, _ in granted(built, "porchflow-content-api") - granted(overlay, "porchflow-content-api")
+        }
+        assert own == {
+            (CLUSTER, "apiservices.apiregistration.k8s.io:v1alpha1.porch.kpt.dev"),
+            ("--namespace=porch-system", "secrets:porchflow-content-api-tls"),
+        }
+        assert overlay.of("Secret") == {}
+
+    def test_all_else_is_the_base(self, overlay: Built, built: Built) -> None:
+        for name in ("porchflow-worker", "porchflow-watcher", "porchflow-function-runner"):
+            assert overlay.pods[name] == built.pods[name]
+        theirs, ours = ({identity(one) for one in each.manifests} for each in (overlay, built))
+        assert {kind for kind, _, _ in theirs - ours} == {"Certificate", "Issuer"}
+        assert {name for _, _, name in ours - theirs} == {
+            "porchflow-content-api-certificate",
+            "porchflow-content-api-tls",
+        }
+
+
+class TestWebhooks:
+    def test_the_service_leads_to_where_the_watcher_listens(self, kubectl: Kubectl, built: Built) -> None:
+        webhooks = Built(kubectl("kustomize", str(WEBHOOKS)))
+        [container] = webhooks.pods["porchflow-watcher"]["spec"]["containers"]
+        service = webhooks.of("Service")["porchflow-webhooks"]["spec"]
+        assert service["selector"].items() <= webhooks.pods["porchflow-watcher"]["metadata"]["labels"].items()
+        [port] = [each for each in container["ports"] if each["name"] == service["ports"][0]["targetPort"]]
+        variables = {each["name"]: each for each in container["env"]}
+        assert variables["PORCHFLOW_WEBHOOK_ADDRESS"]["value"] == f":{port['containerPort']}"
+        named = variables["PORCHFLOW_WEBHOOK_SECRET"]["valueFrom"]["secretKeyRef"]
+        assert named == {"name": "porchflow-webhooks", "key": "secret"}
+        assert set(variables) <= {variable_of(name, field) for name, field in Settings.model_fields.items()}
+        theirs, ours = ({identity(one) for one in each.manifests} for each in (webhooks, built))
+        assert {name for _, _, name in theirs ^ ours} == {"porchflow-webhooks"}
+
+
+class TestFunctionPods:
+    def test_the_runner_may_do_more_and_nothing_else_changes(self, kubectl: Kubectl, built: Built) -> None:
+        overlay = Built(kubectl("kustomize", str(FUNCTION_PODS)))
+        pods, template = "pods", "podtemplates:base-pod-template"
+        more = {pods: "get list watch create patch delete", template: "list watch", "podtemplates": "create"}
+        assert granted(overlay, "porchflow-function-runner") - granted(built, "porchflow-function-runner") == {
+            (("--namespace=porch-fn-system", target), verb) for target, verbs in more.items() for verb in verbs.split()
+        }
+        for name in ("porchflow-worker", "porchflow-watcher", "porchflow-content-api"):
+            assert overlay.pods[name] == built.pods[name]
+            assert granted(overlay, name) == granted(built, name)
+        theirs, ours = ({identity(one) for one in each.manifests} for each in (overlay, built))
+        assert {name for _, _, name in theirs ^ ours} == {"porchflow-function-pods"}
+
+    def test_its_settings_are_known(self, kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch) -> None:
+        overlay = Built(kubectl("kustomize", str(FUNCTION_PODS)))
+        for name, value in overlay.environment(overlay.pods["porchflow-function-runner"]).items():
+            monkeypatch.setenv(name, value)
+        settings = load_settings()
+        assert settings.wrapper_server_image
+        assert settings.pod_namespace == settings.function_config_namespace == "porch-fn-system"
+
+    def test_only_the_runner_reaches_the_pods(self, kubectl: Kubectl) -> None:
+        overlay = Built(kubectl("kustomize", str(FUNCTION_PODS)))
+        policy = overlay.of("NetworkPolicy")["porchflow-function-pods"]["spec"]
+        assert policy["podSelector"]["matchLabels"] == {OWNED_LABEL: OWNER}
+        assert [each["key"] for each in policy["podSelector"]["matchExpressions"]] == [IMAGE_LABEL]
+        [rule] = policy["ingress"]
+        assert rule["ports"] == [{"port": PORT}]
+        [peer] = rule["from"]
+        runner = overlay.pods["porchflow-function-runner"]["metadata"]["labels"]
+        assert peer["podSelector"]["matchLabels"].items() <= runner.items()
+
+
+class TestPrivateRegistries:
+    def test_who_asks_registries_has_the_credentials(self, kubectl: Kubectl) -> None:
+        overlay = Built(kubectl("kustomize", str(PRIVATE_REGISTRIES)))
+        for name in ("porchflow-function-runner", "porchflow-worker"):
+            pod = overlay.pods[name]
+            [container] = pod["spec"]["containers"]
+            [mount] = [each for each in container["volumeMounts"] if each["name"] == "registries"]
+            [volume] = [each for each in pod["spec"]["volumes"] if each["name"] == "registries"]
+            credentials = overlay.environment(pod)["PORCHFLOW_REGISTRY_CREDENTIALS"]
+            assert credentials == f"{mount['mountPath']}/.dockerconfigjson", "the key of a pull secret"
+            # A file that is mounted by its own path would never be renewed.
+            assert "subPath" not in mount
+            assert volume["secret"] == {"secretName": "porchflow-registries"}
+
+    def test_all_else_is_the_overlay_of_function_pods(self, kubectl: Kubectl) -> None:
+        theirs, ours = (Built(kubectl("kustomize", str(each))) for each in (PRIVATE_REGISTRIES, FUNCTION_PODS))
+        changed = {"porchflow-function-runner", "porchflow-worker"}
+        assert [each for each in theirs.manifests if each["metadata"]["name"] not in changed] == [
+            each for each in ours.manifests if each["metadata"]["name"] not in changed
+        ]
+
+
+class TestBesidePorch:
+    def test_nothing_of_porchs_is_touched(self, kubectl: Kubectl, built: Built) -> None:
+        beside = Built(kubectl("kustomize", str(BESIDE_PORCH)))
+        assert beside.settings["PORCHFLOW_ANNOTATED_REPOSITORIES_ONLY"] == "true"
+        assert not beside.of("APIService")
+        assert {name for _, _, name in map(identity, beside.manifests) if "content-api" in name} == set()
+        # Porch's objects in these namespaces are called porch-..., function-runner and api.
+        shared = {"Namespace", "CustomResourceDefinition"}
+        ours = {name for kind, _, name in map(identity, beside.manifests) if kind not in shared}
+        assert {name for name in ours if not name.startswith("porchflow-")} == set()
+        [service] = beside.of("Service")
+        assert beside.settings["FUNCTION_RUNNER_ADDRESS"] == f"{service}.porch-system:9445"
+        assert beside.pods.keys() == built.pods.keys() - {"porchflow-content-api"}
