@@ -1,6 +1,8 @@
 """`porchflow render`."""
 
 import asyncio
+import contextlib
+import errno
 import json
 import os
 import sys
@@ -12,12 +14,14 @@ import click
 from cli.settings import load_settings, settings_options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cli.render.folder import Folder
     from cli.settings import Settings
     from gitrepo.trees import Files
     from kpt.hydrate import RenderOutcome
 
-_TROUBLE = 2
+_TROUBLE, _INTERRUPTED = 2, 130
 
 
 class _Trouble(click.ClickException):
@@ -68,17 +72,23 @@ def render(
 ) -> None:
     """Render the package in a folder: run its pipelines as a PackageRevision's are run.
 
-    DIR has the package's Kptfile; the current folder is the default. Files are changed in place, and a failed rendering
-    changes only the status in the Kptfile. Builtin functions need nothing else; for other images give the address of a
-    function runner.
+    DIR has the package's Kptfile; the current folder is the default. Files are changed in place, all of them or none,
+    and a failed rendering changes only the status in the Kptfile. Builtin functions need nothing else; for other images
+    give the address of a function runner.
 
-    The exit code is 0 when the package is rendered, 1 when a function failed (or, with --check, when files would
-    change), 2 when nothing could be rendered.
+    What each function said goes to standard error, the diff and the results to standard output.
+
+    The exit code is 0 when the package is rendered, 1 when it cannot be: a function failed or a file is wrong (or, with
+    --check, when files would change), 2 when something else is in the way, 130 after an interrupt.
     """
     settings = load_settings(flags)
     from cli.render.folder import FolderError, read_folder, write_folder  # noqa: PLC0415 - help must be quick
-    from cli.render.report import as_data, lines_of  # noqa: PLC0415
+    from cli.render.report import lines_of  # noqa: PLC0415
 
+    if str(results) == "-" and (dry_run or check):
+        raise click.UsageError("the diff goes to standard output: give --results a file")
+    if results is not None and str(results) != "-":
+        _check_results(results, folder)
     try:
         found = read_folder(folder)
         outcome = asyncio.run(_render(settings, found))
@@ -87,13 +97,48 @@ def render(
             write_folder(found, new)
     except FolderError as error:
         raise _Trouble(str(error)) from None
-    if results is not None:
-        with click.open_file(str(results), "w", encoding="utf-8") as file:
-            file.write(json.dumps(as_data(outcome), indent=2, ensure_ascii=False) + "\n")
-    if not (quiet and outcome.ok):
-        click.echo("\n".join(lines_of(outcome)), err=True)
-    changed = _print_diff(found, new, color) if dry_run or check else False
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        sys.exit(_INTERRUPTED)
+    with _output():
+        if results is not None:
+            _write_results(results, outcome)
+        if not (quiet and outcome.ok):
+            click.echo("\n".join(lines_of(outcome)), err=True)
+        changed = _print_diff(found, new, color) if dry_run or check else False
     sys.exit(0 if outcome.ok and not (check and changed) else 1)
+
+
+@contextlib.contextmanager
+def _output() -> "Iterator[None]":
+    """What cannot be told is no traceback."""
+    try:
+        yield
+    except BrokenPipeError:
+        # Whoever reads the output has seen enough of it.
+        raise
+    except OSError as error:
+        raise _Trouble(f"cannot write {error.filename or 'the output'}: {error.strerror}") from None
+
+
+def _check_results(path: Path, folder: Path) -> None:
+    """Refuse a file of results that cannot be written, before anything is done."""
+    from kpt.files import is_krm  # noqa: PLC0415 - see above
+
+    if path.absolute().parent.resolve().is_relative_to(folder.resolve()) and is_krm(path.name):
+        raise click.UsageError(f"{path} would become a part of the package: put the results elsewhere")
+    if not path.absolute().parent.is_dir():
+        raise _Trouble(f"cannot write {path}: there is no folder {path.parent}")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise _Trouble(f"cannot write {path}: {os.strerror(errno.EACCES)}")
+
+
+def _write_results(path: Path, outcome: "RenderOutcome") -> None:
+    from cli.render.report import as_data  # noqa: PLC0415 - see above
+
+    with click.open_file(str(path), "w", encoding="utf-8") as file:
+        file.write(json.dumps(as_data(outcome), indent=2, ensure_ascii=False) + "\n")
+        file.flush()
 
 
 async def _render(settings: "Settings", folder: "Folder") -> "RenderOutcome":

@@ -1,11 +1,14 @@
-"""A package in a folder of this machine: read without following links, written file by file."""
+"""A package in a folder of this machine: read without following links, written all or not at all."""
 
+import contextlib
+import errno
 import os
+import signal
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from gitrepo.trees import File, Files, Mode
 
@@ -94,18 +97,27 @@ def _read(path: Path) -> File:
 def write_folder(folder: Folder, files: Files) -> None:
     """Make the folder hold these files: those that changed are written anew, those that are gone removed.
 
-    Each file is replaced at once, so that whoever looks meanwhile sees the old one or the new one.
+    Everything is written beside its place first: what cannot be written leaves the folder as it was. Then each file is
+    replaced at once, and no interrupt comes between.
 
     Raises:
-        FolderError: a file cannot be written or removed.
+        FolderError: a file cannot be written or removed, or somebody else changed it meanwhile.
     """
     changed = [path for path, file in files.items() if folder.files.get(path) != file]
+    gone = sorted(folder.files.keys() - files.keys())
     for path in changed:
         _check_links(folder.root, path)
-    for path in changed:
-        _write(folder.root / path, files[path])
-    for path in folder.files.keys() - files.keys():
-        _remove(folder.root, path)
+    for path in [*changed, *gone]:
+        _check_as_read(folder, path)
+    for path in gone:
+        _check_removable(folder.root / path)
+    with _Staged() as staged:
+        for path in changed:
+            staged.add(folder.root / path, files[path])
+        with _uninterrupted():
+            staged.put()
+            for path in gone:
+                _remove(folder.root, path)
 
 
 def _check_links(root: Path, path: str) -> None:
@@ -115,16 +127,79 @@ def _check_links(root: Path, path: str) -> None:
             raise FolderError(f"a function wrote {path}, but {place} is a link, and links are not followed")
 
 
-def _write(path: Path, file: File) -> None:
+def _check_as_read(folder: Folder, path: str) -> None:
+    place, old = folder.root / path, folder.files.get(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
-            new.write(file.data)
-        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else file.mode & _PERMISSIONS
-        Path(new.name).chmod(mode)
-        Path(new.name).replace(path)
-    except OSError as error:
-        raise FolderError(f"cannot write {path}: {error.strerror}") from None
+        same = not place.exists() if old is None else _read(place) == old
+    except FolderError:
+        same = False
+    if not same:
+        raise FolderError(f"{place} was changed while the package was rendered: nothing was written, render again")
+
+
+def _check_removable(path: Path) -> None:
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise FolderError(f"cannot remove {path}: {os.strerror(errno.EACCES)}")
+
+
+class _Staged:
+    """New contents of files, beside the files they are to replace."""
+
+    def __init__(self) -> None:
+        self._files: list[tuple[Path, Path]] = []
+        self._folders: list[Path] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove what was not put into its place."""
+        for new, _target in self._files:
+            new.unlink(missing_ok=True)
+        for folder in reversed(self._folders):
+            with contextlib.suppress(OSError):
+                # What has files now is to stay.
+                folder.rmdir()
+
+    def add(self, path: Path, file: File) -> None:
+        try:
+            self._make(path.parent)
+            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".porchflow-")
+            self._files.append((Path(name), path))
+            with os.fdopen(descriptor, "wb") as new:
+                new.write(file.data)
+                mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else file.mode & _PERMISSIONS
+                os.fchmod(descriptor, mode)
+        except OSError as error:
+            raise _unwritable(path, error) from None
+
+    def _make(self, folder: Path) -> None:
+        missing = [parent for parent in [folder, *folder.parents] if not parent.exists()]
+        for parent in reversed(missing):
+            parent.mkdir()
+            self._folders.append(parent)
+
+    def put(self) -> None:
+        """Replace the files."""
+        for new, path in self._files:
+            try:
+                new.replace(path)
+            except OSError as error:
+                raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> FolderError:
+    return FolderError(f"cannot write {path}: {error.strerror}")
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Signals that end the program come when the block has ended."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _remove(root: Path, path: str) -> None:

@@ -11,7 +11,19 @@ from kpt.yaml_text import load
 
 
 def lines_of(outcome: RenderOutcome) -> Iterator[str]:
-    """One line per function, with its results below, then the outcome."""
+    """One line per function, with its results below, then the outcome.
+
+    What functions say cannot change what the terminal shows: their control characters are escaped.
+    """
+    for line in _lines_of(outcome):
+        yield "".join(map(_printable, line))
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() or character == "\t" else ascii(character)[1:-1]
+
+
+def _lines_of(outcome: RenderOutcome) -> Iterator[str]:
     package = None
     for step in outcome.steps:
         if step.package != package:
@@ -19,9 +31,9 @@ def lines_of(outcome: RenderOutcome) -> Iterator[str]:
             yield f'Package "{package or "."}":'
         word = "PASS" if step.ok else "FAIL"
         yield f"[{word}] {step.kind} {step.label} in {step.duration:.2f} s"
-        yield from (f"  {result}" for result in step.results)
+        yield from (f"  {line}" for result in step.results for line in str(result).splitlines())
         yield from (f"  {line}" for line in (step.stderr or step.execution_error).splitlines())
-    yield "rendered" if outcome.ok else f"not rendered: {outcome.message}"
+    yield from ["rendered"] if outcome.ok else f"not rendered: {outcome.message}".splitlines()
 
 
 def as_data(outcome: RenderOutcome) -> dict[str, Any]:

@@ -16,7 +16,9 @@ import yaml
 from click.testing import CliRunner, Result
 
 from cli.main import main
+from cli.render.folder import FolderError, read_folder, write_folder
 
+ROOT = Path(__file__).parents[2]
 KPTFILE = """\
 apiVersion: kpt.dev/v1
 kind: Kptfile
@@ -233,16 +235,112 @@ def test_an_interrupt_leaves_the_folder_as_it_was(package: Path) -> None:
     pipeline(package, {"image": "starlark:v0.5", "configMap": {"source": source}})
     before = contents(package)
     command = (sys.executable, "-m", "cli.main", "render", "--function-timeout", "60", str(package))
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         workers = _workers_of(psutil.Process(process.pid))
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) != 0
+        assert process.wait(30) == 130
         assert psutil.wait_procs(workers, timeout=30)[1] == []
     finally:
         process.kill()
         process.wait()
     assert contents(package) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_no_signal_comes_between_the_files(package: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    came: list[int] = []
+    replace = Path.replace
+
+    def replacing(self: Path, target: Path) -> Path:
+        os.kill(os.getpid(), number)
+        came.append(number)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", replacing)
+    folder = read_folder(package)
+    texts = {path: content + b"# new\n" for path, content in folder.texts.items()}
+    before = signal.signal(number, _interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            write_folder(folder, folder.with_texts({**texts, "new/a.yaml": b"a"}))
+    finally:
+        signal.signal(number, before)
+    assert len(came) == len(texts) + 1
+    assert {**contents(package), ".git/config.yaml": b""} == {**texts, "new/a.yaml": b"a", ".git/config.yaml": b""}
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_what_cannot_be_written_leaves_the_folder_as_it_was(package: Path) -> None:
+    folder = read_folder(package)
+    texts = {path: content + b"# new\n" for path, content in folder.texts.items()}
+    before = contents(package)
+    (package / "other").write_text("a file since the folder was read")
+    with pytest.raises(FolderError, match=r"cannot write .*/other/a\.yaml: "):
+        write_folder(folder, folder.with_texts({**texts, "a/b/new.yaml": b"", "other/a.yaml": b""}))
+    (package / "other").unlink()
+    assert contents(package) == before
+    assert not (package / "a").exists()
+
+
+@pytest.mark.parametrize("change", ["write", "remove", "make"])
+def test_what_somebody_else_changed_meanwhile_is_not_lost(package: Path, change: str) -> None:
+    folder = read_folder(package)
+    texts = {path: content + b"# new\n" for path, content in folder.texts.items()}
+    place = package / ("new.yaml" if change == "make" else "sub/service.yaml")
+    if change == "remove":
+        place.unlink()
+    else:
+        place.write_text("by an editor")
+    before = contents(package)
+    with pytest.raises(FolderError, match="was changed while the package was rendered: nothing was written"):
+        write_folder(folder, folder.with_texts({**texts, "new.yaml": b"a"}))
+    assert contents(package) == before
+
+
+def test_results_that_cannot_be_written_are_told_first(package: Path, tmp_path: Path) -> None:
+    before = contents(package)
+    result = render(package, "--results", tmp_path / "nowhere" / "r.json")
+    assert (result.exit_code, contents(package)) == (2, before)
+    assert f"there is no folder {tmp_path / 'nowhere'}" in result.stderr
+    result = render(package, "--results", package / "sub" / "r.json")
+    assert (result.exit_code, contents(package)) == (2, before)
+    assert "would become a part of the package" in result.stderr
+
+
+def test_results_and_diff_are_not_mixed(package: Path) -> None:
+    result = render(package, "--dry-run", "--results", "-")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "give --results a file" in result.stderr
+
+
+def test_an_output_that_is_full_is_told(package: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = (sys.executable, "-m", "cli.main", "render", "--dry-run", "-q", str(package))
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "Error: cannot write the output: No space left on device\n")
+
+
+def test_what_a_function_says_cannot_change_the_terminal(package: Path) -> None:
+    source = r"""print("\x1b[2Jgone\x07")"""
+    pipeline(package, {"image": "starlark:v0.5", "configMap": {"source": source}})
+    result = render(package)
+    assert "  \\x1b[2Jgone\\x07\n" in result.stderr
+    assert "\x1b" not in result.stderr
+
+
+def test_subpackages_are_told_apart(package: Path) -> None:
+    label = {"image": "set-labels:v0.2", "configMap": {"a": "b"}}
+    kptfile = {**yaml.safe_load(KPTFILE), "metadata": {"name": "sub"}, "pipeline": {"mutators": [label]}}
+    (package / "sub" / "Kptfile").write_text(yaml.safe_dump(kptfile))
+    result = render(package)
+    assert result.exit_code == 0
+    assert result.stderr.index('Package "sub":') < result.stderr.index('Package ".":')
+    assert "status" in yaml.safe_load((package / "Kptfile").read_text())
+    assert "status" not in yaml.safe_load((package / "sub" / "Kptfile").read_text())
 
 
 def _workers_of(parent: psutil.Process) -> list[psutil.Process]:
