@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 from gitrepo.trees import File, Files, Mode
 
 _GIT = ".git"
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PERMISSIONS = 0o777
 
 
@@ -194,12 +195,19 @@ def _unwritable(path: Path, error: OSError) -> FolderError:
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Signals that end the program come when the block has ended."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    """Signals that end the program come when the block has ended.
+
+    Handlers rather than a mask: a mask is of one thread, and any other would take the signal.
+    """
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda each, _: came.append(each)) for number in _ENDING}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for got in came:
+            signal.raise_signal(got)
 
 
 def _remove(root: Path, path: str) -> None:
