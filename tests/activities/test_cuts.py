@@ -21,8 +21,37 @@ BROKEN: dict[str, str | bytes] = {"Kptfile": KPTFILE.replace("set-namespace:v0.4
 KEEP = {"porch.kpt.dev/push-on-render-failure": "true", "porchflow.dev/reconcile-now": "again"}
 
 
-async def source(world: World, workspace: str) -> str:
-    return await world.create(workspace)
+Prepare = Callable[[World, str], Awaitable[str]]
+"""Brings a package revision of a workspace to where a phase has something to do; gives its name."""
+
+Move = Callable[[World, str], Awaitable[object]]
+"""Does something to a package revision of a name."""
+
+
+def then(first: Prepare, *moves: Move) -> Prepare:
+    async def prepare(world: World, workspace: str) -> str:
+        name = await first(world, workspace)
+        for move in moves:
+            await move(world, name)
+        return name
+
+    return prepare
+
+
+def asked(lifecycle: str) -> Move:
+    return lambda world, name: world.ask(name, lifecycle)
+
+
+async def done(world: World, name: str) -> None:
+    await world.run(Phase.LIFECYCLE, name)
+
+
+async def orphaned(world: World, name: str) -> None:
+    await world.annotate(name, orphan_git_content="true")
+
+
+async def deleted(world: World, name: str) -> None:
+    await world.delete(await world.get(name))
 
 
 async def render(world: World, workspace: str) -> str:
@@ -38,71 +67,20 @@ async def failing_render_that_is_kept(world: World, workspace: str) -> str:
     return name
 
 
-async def render_of_a_proposal(world: World, workspace: str) -> str:
-    name = await render(world, workspace)
-    await world.ask(name, "Proposed")
-    return name
-
-
-async def propose(world: World, workspace: str) -> str:
-    name = await world.draft(workspace)
-    await world.ask(name, "Proposed")
-    return name
-
-
-async def reject(world: World, workspace: str) -> str:
-    name = await propose(world, workspace)
-    await world.run(Phase.LIFECYCLE, name)
-    await world.ask(name, "Draft")
-    return name
-
-
-async def publish(world: World, workspace: str) -> str:
-    name = await propose(world, workspace)
-    await world.run(Phase.LIFECYCLE, name)
-    await world.ask(name, "Published")
-    return name
-
-
-async def publish_at_once(world: World, workspace: str) -> str:
-    name = await propose(world, workspace)
-    await world.ask(name, "Published")
-    return name
-
-
-async def propose_deletion(world: World, workspace: str) -> str:
-    name = await world.published(workspace)
-    await world.ask(name, "DeletionProposed")
-    return name
-
-
-async def delete_published(world: World, workspace: str) -> str:
-    name = await propose_deletion(world, workspace)
-    await world.run(Phase.LIFECYCLE, name)
-    await world.delete(await world.get(name))
-    return name
-
-
-async def orphan(world: World, workspace: str) -> str:
-    name = await world.draft(workspace)
-    await world.annotate(name, orphan_git_content="true")
-    await world.delete(await world.get(name))
-    return name
-
-
-Prepare = Callable[[World, str], Awaitable[str]]
-STEPS: list[tuple[Phase, Prepare]] = [
-    (Phase.SOURCE, source),
-    (Phase.RENDER, render),
-    (Phase.RENDER, failing_render_that_is_kept),
-    (Phase.RENDER, render_of_a_proposal),
-    (Phase.LIFECYCLE, reject),
-    (Phase.LIFECYCLE, publish),
-    (Phase.LIFECYCLE, publish_at_once),
-    (Phase.LIFECYCLE, propose_deletion),
-    (Phase.FINALIZE, delete_published),
-    (Phase.FINALIZE, orphan),
-]
+PROPOSE = then(World.draft, asked("Proposed"))
+PROPOSE_DELETION = then(World.published, asked("DeletionProposed"))
+STEPS: dict[str, tuple[Phase, Prepare]] = {
+    "source": (Phase.SOURCE, World.create),
+    "render": (Phase.RENDER, render),
+    "failing render that is kept": (Phase.RENDER, failing_render_that_is_kept),
+    "render of a proposal": (Phase.RENDER, then(render, asked("Proposed"))),
+    "reject": (Phase.LIFECYCLE, then(PROPOSE, done, asked("Draft"))),
+    "publish": (Phase.LIFECYCLE, then(PROPOSE, done, asked("Published"))),
+    "publish at once": (Phase.LIFECYCLE, then(PROPOSE, asked("Published"))),
+    "propose deletion": (Phase.LIFECYCLE, PROPOSE_DELETION),
+    "delete published": (Phase.FINALIZE, then(PROPOSE_DELETION, done, deleted)),
+    "orphan": (Phase.FINALIZE, then(World.draft, orphaned, deleted)),
+}
 
 
 async def _attempt(world: World, phase: Phase, name: str, attempt: int) -> None:
@@ -145,7 +123,7 @@ def _plain(text: str, workspace: str, number: int) -> str:
     return text
 
 
-@pytest.mark.parametrize(("phase", "prepare"), STEPS, ids=[prepare.__name__ for _, prepare in STEPS])
+@pytest.mark.parametrize(("phase", "prepare"), STEPS.values(), ids=STEPS)
 async def test_an_attempt_after_one_that_was_cut_off_ends_where_a_whole_one_does(
     world: World, phase: Phase, prepare: Prepare
 ) -> None:

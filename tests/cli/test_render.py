@@ -1,11 +1,11 @@
 """`porchflow render` as a user runs it, on folders."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from cli.main import main
 from cli.render.folder import FolderError, read_folder, write_folder
+from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 KPTFILE = """\
@@ -230,20 +231,22 @@ def test_malformed_yaml_names_file_and_line(package: Path) -> None:
     assert "line 3" in result.stderr
 
 
-def test_an_interrupt_leaves_the_folder_as_it_was(package: Path) -> None:
+async def test_an_interrupt_leaves_the_folder_as_it_was(package: Path) -> None:
     source = "def f():\n  for a in range(1000000000):\n    for b in range(1000000000):\n      pass\nf()\n"
     pipeline(package, {"image": "starlark:v0.5", "configMap": {"source": source}})
     before = contents(package)
     command = (sys.executable, "-m", "cli.main", "render", "--function-timeout", "60", str(package))
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.DEVNULL)
     try:
-        workers = _workers_of(psutil.Process(process.pid))
+        parent = psutil.Process(process.pid)
+        workers = await eventually(lambda: _computing(parent), what="a function runs")
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
-        assert psutil.wait_procs(workers, timeout=30)[1] == []
+        assert await asyncio.wait_for(process.wait(), 30) == 130
+        await eventually(lambda: not any(worker.is_running() for worker in workers), what="the processes end")
     finally:
-        process.kill()
-        process.wait()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     assert contents(package) == before
 
 
@@ -343,14 +346,11 @@ def test_subpackages_are_told_apart(package: Path) -> None:
     assert "status" not in yaml.safe_load((package / "sub" / "Kptfile").read_text())
 
 
-def _workers_of(parent: psutil.Process) -> list[psutil.Process]:
-    """The processes that run functions, as soon as one of them computes."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        # Other children come and go while modules are loaded.
-        with suppress(psutil.NoSuchProcess):
-            workers = [child for child in parent.children() if "functions.builtin.worker" in child.cmdline()]
-            if any(worker.cpu_times().user > 1 for worker in workers):
-                return workers
-        time.sleep(0.02)
-    raise AssertionError("no function runs")
+def _computing(parent: psutil.Process) -> list[psutil.Process]:
+    """The processes that run functions, once one of them computes."""
+    # Other children come and go while modules are loaded.
+    with suppress(psutil.NoSuchProcess):
+        workers = [child for child in parent.children() if "functions.builtin.worker" in child.cmdline()]
+        if any(worker.cpu_times().user > 1 for worker in workers):
+            return workers
+    return []
