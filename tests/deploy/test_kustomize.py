@@ -13,6 +13,7 @@ from tests.deploy.manifests import (
     CLUSTER,
     FUNCTION_PODS,
     MANY_WORKERS,
+    PRIVATE_REGISTRIES,
     WEBHOOKS,
     Built,
     Manifest,
@@ -32,7 +33,9 @@ def applied(kubectl: Kubectl, built: Built) -> Built:
 class TestServer:
     @pytest.mark.usefixtures("applied")
     @pytest.mark.parametrize(
-        "folder", [BASE, MANY_WORKERS, WEBHOOKS, BESIDE_PORCH, FUNCTION_PODS], ids=lambda folder: folder.name
+        "folder",
+        [BASE, MANY_WORKERS, WEBHOOKS, BESIDE_PORCH, FUNCTION_PODS, PRIVATE_REGISTRIES],
+        ids=lambda folder: folder.name,
     )
     @pytest.mark.parametrize("side", [["--server-side", "--force-conflicts"], []], ids=["server", "client"])
     def test_everything_is_accepted(self, kubectl: Kubectl, folder: Path, side: list[str]) -> None:

@@ -1,9 +1,12 @@
 """How long pods of functions stay, over restarts too, and what becomes of them when what they are made of changes."""
 
 import asyncio
+import shlex
+from pathlib import Path
 
-from kube.resources import PODS, PODTEMPLATES
+from kube.resources import PODS, PODTEMPLATES, SECRETS
 from tests.cli.runner.pods import ANSWER, IMAGE, LIST, Cluster, Slow
+from tests.kubectl import Kubectl
 from tests.servers.waiting import eventually
 
 
@@ -191,6 +194,17 @@ class TestChanges:
             await cluster.until(lambda pods: not pods)
             assert await evaluate() == ANSWER
 
+    async def test_the_pull_secret_of_the_docs_reaches_the_pods(self, cluster: Cluster, kubectl: Kubectl) -> None:
+        async with cluster.evaluator() as evaluate:
+            await evaluate()
+            for command in documented("-n porch-fn-system"):
+                await asyncio.to_thread(kubectl, *command, f"--namespace={cluster.namespace}")
+            await cluster.until(lambda pods: not pods, "the pod without it is replaced")
+            await evaluate()
+            [pod] = await cluster.pods()
+            [secret] = pod["spec"]["imagePullSecrets"]
+            assert await cluster.kube.get(SECRETS, cluster.namespace, secret["name"])
+
     async def test_a_moved_tag_replaces_the_pods_with_the_next_one(self, cluster: Cluster, slow: Slow) -> None:
         async with cluster.evaluator(max_pods=2) as evaluate:
             call = evaluate.call()
@@ -210,3 +224,10 @@ class TestChanges:
             await cluster.kube.merge_patch(PODS, cluster.namespace, name, status, subresource="status")
             await cluster.until(lambda pods: not pods)
             assert await evaluate() == ANSWER
+
+
+def documented(words: str) -> list[list[str]]:
+    """The kubectl commands of docs/functions.md with these words, without their first and without these."""
+    text = (Path(__file__).parents[3] / "docs" / "functions.md").read_text().replace("\\\n", "")
+    lines = [line.strip() for line in text.splitlines() if line.startswith("    kubectl ")]
+    return [shlex.split(line.replace(words, ""))[1:] for line in lines if words in line]
