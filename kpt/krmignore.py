@@ -89,7 +89,8 @@ _OPTIONS.dot_nl = True
 _OPTIONS.log_errors = False
 _OPTIONS.max_mem = 8 << 20
 
-_TOKEN = re.compile(r"\A\*\*/|/\*\*/|/\*\*\Z|\*+|\?|\[!?\]?(?:\[:[a-z]+:\]|[^\]])*\]|\\.|.", re.DOTALL)
+_TOKEN = re.compile(r"\A\*\*/|/\*\*/|/\*\*\Z|\*+|\?|\[[!^]?\]?(?:\[:[a-z]+:\]|\\.|[^\]\\])*\]|\\.|.", re.DOTALL)
+_IN_CLASS = re.compile(r"\[:[a-z]+:\]|\\(.)|[\[\]^]", re.DOTALL)
 _SPECIAL = {"**/": "(?:.*/)?", "/**/": "/(?:.*/)?", "/**": "/.+", "?": "[^/]"}
 
 
@@ -103,8 +104,14 @@ def _translate_token(token: str) -> str:
     if token.startswith("*"):
         return "[^/]*"
     if token.startswith("[") and len(token) > 1:
-        body = token[1:-1].replace("\\", "\\\\")
-        return "[^" + body[1:] + "]" if body.startswith("!") else "[" + body.replace("^", "\\^") + "]"
+        body = _IN_CLASS.sub(_translate_in_class, token[1 + (token[1] in "!^") : -1])
+        return ("[^/" if token[1] in "!^" else "[") + body + "]"
     if token.startswith("\\") and len(token) > 1:
         return re.escape(token[1:])
     return re.escape(token)
+
+
+def _translate_in_class(found: "re.Match[str]") -> str:
+    if found[1] is not None:
+        return re.escape(found[1])
+    return found[0] if len(found[0]) > 1 else "\\" + found[0]

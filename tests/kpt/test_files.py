@@ -5,7 +5,9 @@ from kpt.files import check_paths, decode, is_krm, package_directory, package_tr
 from kpt.krmignore import ignored
 
 
-@pytest.mark.parametrize("path", ["", "/a", "a/../b", "..", "a//b", "a/./b", "a\0b", ".git/config", "a/.git/x", "a/"])
+@pytest.mark.parametrize(
+    "path", ["", "/a", "a/../b", "..", "a//b", "a/./b", "a\0b", ".git/config", "a/.git/x", "a/.GIT/x", "a/"]
+)
 def test_paths_that_lead_elsewhere_are_refused(path: str) -> None:
     assert path_problem(path)
     with pytest.raises(InvalidPackage):
@@ -87,6 +89,13 @@ def test_a_tree_gives_each_package_its_own_files() -> None:
         ("?.json", "ab.json", False),
         ("[ab].yaml", "b.yaml", True),
         ("[!ab].yaml", "b.yaml", False),
+        ("[^ab].yaml", "b.yaml", False),
+        ("[^ab].yaml", "c.yaml", True),
+        ("a[!b]c", "a/c", False),
+        ("[\\]]", "]", True),
+        ("[]^[]", "[", True),
+        ("[[:alpha:]].yaml", "x.yaml", True),
+        ("[[:alpha:]].yaml", "1.yaml", False),
         ("*.yaml\n!a.yaml", "a.yaml", False),
         ("*.yaml\n!a.yaml", "b.yaml", True),
         ("d\n!d/a.yaml", "d/a.yaml", True),
@@ -98,3 +107,9 @@ def test_a_tree_gives_each_package_its_own_files() -> None:
 )
 def test_krmignore_works_as_gitignore(patterns: str, path: str, expected: bool) -> None:
     assert ignored(patterns)(path) is expected
+
+
+@pytest.mark.parametrize("pattern", ["[z-a]", "[]", "[[:none:]]", "?" * 5000])
+def test_a_pattern_that_cannot_be_read_is_named(pattern: str) -> None:
+    with pytest.raises(InvalidPackage, match=r"^d/\.krmignore: line 2: "):
+        ignored(f"a\n{pattern}\n", "d/.krmignore")

@@ -67,6 +67,12 @@ def test_what_needs_no_merge_may_be_anything(content: bytes) -> None:
         assert update(base, upstream, dict(local)).files == expected
 
 
+def test_a_pattern_that_cannot_be_read_is_named() -> None:
+    sides = three(0, config("a", "{x: '3'}"))
+    with pytest.raises(InvalidPackage, match=r"^\.krmignore: line 1: the pattern \[z-a\] cannot be read"):
+        update(*({**side, ".krmignore": b"[z-a]\n"} for side in sides))
+
+
 @pytest.mark.parametrize("index", range(3))
 @pytest.mark.parametrize("content", [b"[1]\n", b"text\n", b"", b"a: [\n", b"a: 1\n---\na: 2\n"])
 @pytest.mark.parametrize("strategy", UpdateStrategy)
