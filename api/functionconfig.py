@@ -76,7 +76,9 @@ class FunctionConfigStatus(ApiModel):
     controller_observed_generation: int | None = Field(
         None, description="The newest generation the workers have taken up.", json_schema_extra=INT64
     )
-    error: str = Field("", description="Why it cannot be used; empty when it can.")
+    error: str = Field(
+        "", description="Why it cannot be used, or why a tag that it lists has no pod; empty when all is well."
+    )
 
 
 class FunctionConfig(KubeObject):

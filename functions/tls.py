@@ -75,7 +75,7 @@ class ClientCredentials:
         """
         self._identity = identity
         self._material = _read_material(identity)
-        _check_pair(identity, self._material)
+        _check(identity, self._material)
 
     def renew(self) -> bool:
         """Read the files again; say whether there is something new to connect with."""
@@ -83,7 +83,7 @@ class ClientCredentials:
             material = _read_material(self._identity)
             if material == self._material:
                 return False
-            _check_pair(self._identity, material)
+            _check(self._identity, material)
         except CertificateError:
             # Half replaced: what was there is good until all files are.
             return False
@@ -108,7 +108,7 @@ def _configuration(identity: Identity) -> grpc.ServerCertificateConfiguration:
     material = _read_material(identity)
     if material.key is None or material.certificate is None:
         raise CertificateError("a function runner that asks for client certificates needs a certificate of its own")
-    _check_pair(identity, material)
+    _check(identity, material)
     pair = (material.key, material.certificate)
     return grpc.ssl_server_certificate_configuration([pair], root_certificates=material.ca)
 
@@ -117,11 +117,22 @@ def _read_material(identity: Identity) -> _Material:
     return _Material(_read(identity.certificate), _read(identity.key), _read(identity.ca))
 
 
-def _check_pair(identity: Identity, material: _Material) -> None:
+def _check(identity: Identity, material: _Material) -> None:
+    """Refuse what gRPC would: it says no more than that it cannot listen, or connect."""
+    if material.ca is not None:
+        _check_ca(identity.ca, material.ca)
     if material.certificate is None or material.key is None:
         return
     if _public_of_certificate(identity.certificate, material.certificate) != _public_of_key(identity.key, material.key):
         raise CertificateError(f"the key in {identity.key} is not that of the certificate in {identity.certificate}")
+
+
+def _check_ca(path: Path | None, content: bytes) -> None:
+    try:
+        x509.load_pem_x509_certificates(content)
+    except ValueError:
+        # Without the library's words: it may be a key that was given by mistake.
+        raise CertificateError(f"{path} holds no certificate of a CA that can be used") from None
 
 
 def _public_of_certificate(path: Path | None, content: bytes) -> PublicKeyTypes:

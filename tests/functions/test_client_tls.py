@@ -127,6 +127,12 @@ async def test_closing_ends_what_old_certificates_still_do(world: World, evaluat
         ("key", "another", r"the key in .*worker\.key is not that of the certificate in .*worker\.crt"),
         ("key", "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n", "worker.key holds no private key"),
         ("certificate", "-----BEGIN CERTIFICATE-----\n", r"worker\.crt holds no certificate that can be used"),
+        ("ca", "another", r"worker\.ca holds no certificate of a CA that can be used"),
+        (
+            "ca",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            r"worker\.ca holds no certificate of a CA",
+        ),
     ],
 )
 def test_a_pair_that_does_not_fit_is_named(tmp_path: Path, file: str, content: str, said: str) -> None:

@@ -125,6 +125,14 @@ def test_what_is_missing_is_named(world: World, files: dict[str, Any], message: 
         server_credentials(Identity(**paths))
 
 
+@pytest.mark.parametrize("content", ["key", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_a_ca_that_is_none_is_named(world: World, content: str) -> None:
+    text = world.server.key.read_text() if content == "key" else content
+    world.ca.write_text(text)
+    with pytest.raises(CertificateError, match=r"ca\.crt holds no certificate of a CA that can be used$"):
+        server_credentials(Identity(world.server.certificate, world.server.key, world.ca))
+
+
 def test_a_file_without_certificate_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("hello")
     with pytest.raises(CertificateError, match=r"empty\.pem holds no PEM block"):
