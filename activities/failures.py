@@ -47,11 +47,18 @@ class PhaseError(Exception):
 
     kind = ErrorKind.TRANSIENT
 
-    def __init__(self, reason: str, message: str) -> None:
-        """Take the condition reason and the message for people: what failed, on what, what to do."""
+    def __init__(self, reason: str, message: str, *, event: str = "") -> None:
+        """Take what is shown.
+
+        Args:
+            reason: Of the condition.
+            message: For people: what failed, on what, what to do.
+            event: What the Event says instead, where there is more to tell.
+        """
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.event = event
 
 
 class Transient(PhaseError):  # noqa: N818 - the kinds carry the design's names

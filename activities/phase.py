@@ -243,6 +243,7 @@ def failure_report(phase: Phase, obj: dict[str, Any], failure: PhaseError, field
         return Report(
             fields={**fields, **acknowledged(obj), "lastRun": run_of("Stalled")},
             conditions=(ready, stalled),
+            event=failure.event,
             **_unrendered(phase, obj, ready),
         )
     waiting = failure.kind is ErrorKind.WAITING

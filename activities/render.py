@@ -12,6 +12,7 @@ from activities.locks import draft_lock, reported_commit
 from activities.observe import facts_of
 from activities.phase import Target
 from activities.proposals import Proposals
+from activities.render_event import failure_event
 from activities.rendered import RenderedReport, condition
 from activities.reporting import Report, StatusReporter
 from activities.resources import edited, read_resources
@@ -89,7 +90,8 @@ class RenderPhase:
             if rendered.saved:
                 target.obj = await self._report.mirror(target.obj, rendered.outcome.files)
                 target.fields["selfLock"] = draft_lock(target, rendered.commit)
-            raise Stalled(Reason.RENDER_FAILED, with_mend(rendered.outcome.message))
+            message = with_mend(rendered.outcome.message)
+            raise Stalled(Reason.RENDER_FAILED, message, event=failure_event(message, rendered.outcome.steps))
         await self._report.write(target, rendered.outcome.files, rendered.commit)
         steps = len(rendered.outcome.steps)
         return PhaseResult(

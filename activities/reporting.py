@@ -47,6 +47,8 @@ class Report:
     rendered: Condition | None = None
     """Of the render field manager. Until that one has to say which request was rendered, the main one says this too:
     one write less for every new draft."""
+    event: str = ""
+    """What the Event of this change says, instead of the message of the condition that it tells of."""
 
 
 class StatusReporter:
@@ -79,7 +81,7 @@ class StatusReporter:
         except NotFound:
             return obj
         # Against what the phase read: the half of an apply that was done before a conflict is news too.
-        self._tell(obj, after)
+        self._tell(obj, after, report.event)
         return after
 
     def warn(self, obj: dict[str, Any], reason: str, message: str) -> None:
@@ -109,7 +111,7 @@ class StatusReporter:
         }
         return await self._kube.apply(PACKAGEREVISIONS, body, field_manager=manager, subresource="status")
 
-    def _tell(self, before: dict[str, Any], after: dict[str, Any]) -> None:
+    def _tell(self, before: dict[str, Any], after: dict[str, Any], event: str) -> None:
         changed = _news(before, after)
         if changed is not None:
             warning = changed.type == ConditionType.STALLED or changed.status is ConditionStatus.FALSE
@@ -118,7 +120,7 @@ class StatusReporter:
                 after,
                 "Warning" if warning and not benign else "Normal",
                 changed.reason,
-                changed.message or changed.reason,
+                event or changed.message or changed.reason,
             )
 
 

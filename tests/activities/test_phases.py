@@ -217,6 +217,24 @@ async def test_what_is_tried_again_is_not_said_to_be_handled(world: World, git_s
     check_rules(obj)
 
 
+async def test_the_event_of_a_failed_rendering_names_every_function_that_ran(world: World) -> None:
+    name = await world.draft()
+    pipeline = (
+        "pipeline: {mutators: [{image: set-namespace:v0.4.5, configMap: {namespace: x}}, {image: no.io/such:v1}]}"
+    )
+    kptfile = f"apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata: {{name: web}}\n{pipeline}\n"
+    await world.annotate(name, render_request=await world.push({"Kptfile": kptfile}))
+    await world.fails(Phase.RENDER, name, ErrorKind.STALLED)
+    [failed] = [event for event in await world.events_on(name) if event["reason"] == "RenderFailed"]
+    assert failed["type"] == "Warning"
+    assert "mutator 'no.io/such:v1' failed" in failed["message"]
+    assert "; mutator set-namespace:v0.4.5: exit code 0, " in failed["message"]
+    assert "; mutator such:v1: exit code 1, " in failed["message"]
+    stalled = condition(await world.get(name), "Stalled")
+    assert stalled
+    assert "exit code" not in stalled.message
+
+
 async def test_half_a_report_of_a_failed_rendering_is_made_whole_by_the_next_attempt(world: World) -> None:
     name = await world.draft()
     pipeline = "pipeline: {mutators: [{image: no.io/such:v1}]}"

@@ -188,10 +188,13 @@ class World:
 
     async def told(self, name: str) -> list[tuple[str, str, int]]:
         """The Events on an object: type, reason and count."""
+        return [(event["type"], event["reason"], event["count"]) for event in await self.events_on(name)]
+
+    async def events_on(self, name: str) -> list[Object]:
+        """The Events on an object."""
         await self.events.aclose()
         selector = f"involvedObject.name={name}"
-        found = [event async for event in self.kube.list_all(EVENTS, self.namespace, field_selector=selector)]
-        return [(event["type"], event["reason"], event["count"]) for event in found]
+        return [event async for event in self.kube.list_all(EVENTS, self.namespace, field_selector=selector)]
 
 
 @contextlib.asynccontextmanager

@@ -139,10 +139,10 @@ class System:
         return name
 
     async def told(self, name: str, reason: str, message: str) -> None:
-        """Wait for an Event: it is written in the background, a moment after the status."""
+        """Wait for an Event that begins so: it is written in the background, a moment after the status."""
 
         async def there() -> bool:
-            return (reason, message) in await self.events(name)
+            return any(why == reason and said.startswith(message) for why, said in await self.events(name))
 
         await eventually(there, what=f"an Event {reason} of {name}: {message}")
 
