@@ -4,6 +4,8 @@ import re
 
 _NOT_BLANK = re.compile(r"\S")
 _COMMENT = re.compile(r"\s#")
+_ODD_BREAKS = ("\x85", "\u2028", "\u2029")
+"""What ends a line in YAML besides a line feed."""
 _COMMENT_LINE = re.compile(r"( *)#")
 
 
@@ -16,6 +18,7 @@ class TextEdits:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._odd_breaks = [each for each in _ODD_BREAKS if each in text] if not text.isascii() else []
         self.edits: list[tuple[int, int, str]] = []
 
     def result(self) -> str:
@@ -109,18 +112,23 @@ class TextEdits:
 
     def _tail(self, place: int) -> str:
         """The comment that follows on the same line, with the blanks before it."""
-        return "" if place and self.text[place - 1] == "\n" else self.text[place : self._line_end(place)].rstrip()
+        return (
+            "" if place and self._is_break(self.text[place - 1]) else self.text[place : self._line_end(place)].rstrip()
+        )
+
+    def _is_break(self, character: str) -> bool:
+        return character == "\n" or character in self._odd_breaks
 
     def _line_start(self, place: int) -> int:
-        return self.text.rfind("\n", 0, place) + 1
+        return max(self.text.rfind(each, 0, place) for each in ("\n", *self._odd_breaks)) + 1
 
     def _line_end(self, place: int) -> int:
-        end = self.text.find("\n", place)
-        return len(self.text) if end < 0 else end
+        ends = [self.text.find(each, place) for each in ("\n", *self._odd_breaks)]
+        return min((end for end in ends if end >= 0), default=len(self.text))
 
     def _line_after(self, place: int) -> int:
         """Start of the line below; a place at the start of a line behind a block scalar is already there."""
-        if place and self.text[place - 1] == "\n":
+        if place and self._is_break(self.text[place - 1]):
             return place
         return min(self._line_end(place) + 1, len(self.text))
 

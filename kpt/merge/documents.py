@@ -104,7 +104,7 @@ def conflicts_of(path: str, document: Document, clashes: Sequence[Clash]) -> lis
 def _values(clash: Clash, *, hide: bool) -> tuple[str, str]:
     if hide and (not clash.path or clash.path[0].strip(".") in _SECRET_FIELDS):
         return _HIDDEN, _HIDDEN
-    return shown(clash.local), shown(clash.upstream)
+    return shown(clash.local, clash.upstream)
 
 
 def resource_name(document: Document) -> str:

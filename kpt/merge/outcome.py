@@ -4,12 +4,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from os.path import commonpath
 from typing import Final
 
 from kpt.yaml_nodes import Value
 
 _LONGEST_VALUE: Final = 120
 _LONGEST_PLACE: Final = 250
+_BEFORE_DIFFERENCE: Final = 40
 
 
 class Absent(Enum):
@@ -81,11 +83,17 @@ def in_order(conflicts: Iterable[Conflict]) -> tuple[Conflict, ...]:
     return tuple(sorted(unique, key=lambda one: (one.path, one.resource, one.field, one.local, one.upstream)))
 
 
-def shown(value: Maybe) -> str:
-    """A value on one line of bounded length."""
-    if isinstance(value, Absent):
-        return str(value.value)
-    return _bounded(json.dumps(value, ensure_ascii=False, default=str), _LONGEST_VALUE)
+def shown(local: Maybe, upstream: Maybe) -> tuple[str, str]:
+    """Two different values, each on one line of bounded length; long ones that begin alike from where they differ."""
+    one, other = _line(local), _line(upstream)
+    if _bounded(one, _LONGEST_VALUE) == _bounded(other, _LONGEST_VALUE):
+        start = max(len(commonpath([one, other])) - _BEFORE_DIFFERENCE, 0)
+        one, other = (f"…{text[start:]}" if start else text for text in (one, other))
+    return _bounded(one, _LONGEST_VALUE), _bounded(other, _LONGEST_VALUE)
+
+
+def _line(value: Maybe) -> str:
+    return str(value.value) if isinstance(value, Absent) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _bounded(text: str, longest: int) -> str:

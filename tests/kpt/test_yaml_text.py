@@ -243,3 +243,17 @@ def test_lines_are_found_by_path() -> None:
     document = Document("a:\n  b:\n  - c\n  - d: 1\n")
     assert document.line_of("a", "b", 1, "d") == 4
     assert document.line_of("a", "nothing") == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"b": |2+\n\u2028"a": []\n# note\n',
+        "b: |+\n\n\u2029a: 1 # n\n",
+        "b: x # n\x85a: 1 # m\n",
+    ],
+)
+def test_lines_may_end_as_yaml_has_it(text: str) -> None:
+    added = "z: 1\n"
+    expected = text.replace("# note\n", "") + added + "# note\n" if "# note" in text else text + added
+    assert apply(text, {**load(text), "z": 1}) == expected

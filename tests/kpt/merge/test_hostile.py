@@ -136,6 +136,13 @@ def test_a_conflict_is_short_whatever_the_values_are() -> None:
     assert len(conflict.local) <= 120
 
 
+def test_a_conflict_shows_where_long_values_differ() -> None:
+    sides = [package(a_yaml=config("a", json.dumps({"k": f"{'x' * 900}{number}{'y' * 900}"}))) for number in range(3)]
+    (conflict,) = update(*sides).conflicts
+    assert conflict.local == f"…{'x' * 40}2{'y' * 77}…"
+    assert conflict.upstream == f"…{'x' * 40}1{'y' * 77}…"
+
+
 def test_aliases_cannot_grow_without_bound() -> None:
     bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(8)
