@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from os.path import commonpath
 from typing import Final
 
 from kpt.yaml_nodes import Value
@@ -87,7 +86,10 @@ def shown(local: Maybe, upstream: Maybe) -> tuple[str, str]:
     """Two different values, each on one line of bounded length; long ones that begin alike from where they differ."""
     one, other = _line(local), _line(upstream)
     if _bounded(one, _LONGEST_VALUE) == _bounded(other, _LONGEST_VALUE):
-        start = max(len(commonpath([one, other])) - _BEFORE_DIFFERENCE, 0)
+        alike = next(
+            (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+        )
+        start = max(alike - _BEFORE_DIFFERENCE, 0)
         one, other = (f"…{text[start:]}" if start else text for text in (one, other))
     return _bounded(one, _LONGEST_VALUE), _bounded(other, _LONGEST_VALUE)
 
