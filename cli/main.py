@@ -10,6 +10,7 @@ _COMMANDS = {
     "down": "cli.commands.down:down",
     "demo": "cli.commands.demo:demo",
     "status": "cli.commands.status:status",
+    "doctor": "cli.commands.doctor:doctor",
     "diff": "cli.commands.diff:diff",
     "render": "cli.commands.render:render",
     "migrate": "cli.commands.migrate:migrate",

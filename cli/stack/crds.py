@@ -28,7 +28,7 @@ async def install_crds(client: KubeClient, *, seconds: float = 30.0) -> list[str
         KubeError: The API server refuses one.
         TimeoutError: They are not served in time.
     """
-    manifests = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(MANIFESTS.glob("*_*.yaml"))]
+    manifests = crd_manifests()
     for manifest in manifests:
         await client.apply(CUSTOMRESOURCEDEFINITIONS, manifest, field_manager=FIELD_MANAGER, force=True)
 
@@ -37,6 +37,11 @@ async def install_crds(client: KubeClient, *, seconds: float = 30.0) -> list[str
 
     await until(served, seconds=seconds, what="the API server serves the CustomResourceDefinitions")
     return [str(manifest["metadata"]["name"]) for manifest in manifests]
+
+
+def crd_manifests() -> list[dict[str, Any]]:
+    """Return the CustomResourceDefinitions of this version."""
+    return [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(MANIFESTS.glob("*_*.yaml"))]
 
 
 def _resource(manifest: dict[str, Any]) -> Resource:

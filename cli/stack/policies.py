@@ -53,14 +53,14 @@ async def install_policies(client: KubeClient, *, seconds: float = 30.0) -> list
         KubeError: The API server refuses one.
         TimeoutError: They do not act in time.
     """
-    manifests = _manifests()
+    manifests = policy_manifests()
     for resource, manifest in manifests:
         await client.apply(resource, manifest, field_manager=FIELD_MANAGER, force=True)
     await until(lambda: _act(client), seconds=seconds, what="the API server applies the admission policies")
     return sorted({str(manifest["metadata"]["name"]) for _, manifest in manifests})
 
 
-def _manifests() -> list[tuple[Resource, dict[str, Any]]]:
+def policy_manifests() -> list[tuple[Resource, dict[str, Any]]]:
     """Return the policies before their bindings; those that `_act` tries come last among their kind.
 
     The API server takes them up in the order in which they were made: when the last one acts, all do.

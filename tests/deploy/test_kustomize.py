@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.doctor.permissions import PERMISSIONS as EXPECTED
 from cli.main import main
 from cli.settings import load_settings
 from tests.deploy.manifests import (
@@ -72,36 +73,13 @@ def _create_pod(kubectl: Kubectl, name: str, spec: Manifest) -> None:
 
 
 PERMISSIONS = {
-    "porchflow-watcher": {
-        (CLUSTER, "packagerevisions.porch.kpt.dev"): "list watch",
-        (CLUSTER, "repositories.config.porch.kpt.dev"): "list watch",
-        (CLUSTER, "secrets"): "list watch",
-    },
-    "porchflow-worker": {
-        (CLUSTER, "packagerevisions.porch.kpt.dev"): "get list create patch delete reconcile",
-        (CLUSTER, "packagerevisions.porch.kpt.dev/status"): "patch",
-        (CLUSTER, "repositories.config.porch.kpt.dev"): "get list patch",
-        (CLUSTER, "repositories.config.porch.kpt.dev/status"): "patch",
-        (CLUSTER, "mutatingadmissionpolicies.admissionregistration.k8s.io:porchflow-records"): "get",
-        (CLUSTER, "mutatingadmissionpolicybindings.admissionregistration.k8s.io:porchflow-records"): "get",
-        (CLUSTER, "secrets"): "get",
-        (CLUSTER, "events"): "get create patch",
-    },
-    "porchflow-content-api": {
-        (CLUSTER, "packagerevisions.porch.kpt.dev"): "get list watch patch",
-        (CLUSTER, "repositories.config.porch.kpt.dev"): "get",
-        (CLUSTER, "secrets"): "get",
-        (CLUSTER, "subjectaccessreviews.authorization.k8s.io"): "create",
-        (CLUSTER, "apiservices.apiregistration.k8s.io:v1alpha1.porch.kpt.dev"): "get patch",
-        ("--namespace=porch-system", "secrets:porchflow-content-api-tls"): "get patch",
-        ("--namespace=kube-system", "configmaps:extension-apiserver-authentication"): "get list watch",
-    },
-    "porchflow-function-runner": {
-        ("--namespace=porch-fn-system", "functionconfigs.config.porch.kpt.dev"): "list watch",
-        ("--namespace=porch-fn-system", "functionconfigs.config.porch.kpt.dev/status"): "patch",
-    },
+    account: {
+        (f"--namespace={namespace}" if namespace else CLUSTER, target): verbs
+        for (namespace, target), verbs in grants.items()
+    }
+    for account, grants in EXPECTED.items()
 }
-"""All that each process may do; the README of the rules, so to say."""
+"""All that each process may do, as kubectl words it."""
 
 
 class TestPermissions:

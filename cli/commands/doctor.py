@@ -1,0 +1,89 @@
+"""`porchflow doctor`."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from cli.settings import SettingsError, load_settings, settings_options
+
+if TYPE_CHECKING:
+    from cli.doctor.findings import Finding
+
+_STYLES = {"ok": "green", "warning": "yellow", "failure": "red"}
+_PROCESSES = ("watcher", "worker", "content-api", "function-runner")
+
+
+@click.command()
+@settings_options(
+    "temporal_address",
+    "temporal_namespace",
+    "kubeconfig",
+    "namespaces",
+    "function_runner_address",
+    "function_runner_ca",
+    "function_runner_client_cert",
+    "function_runner_client_key",
+    "default_image_prefix",
+    "git_cache_dir",
+    "watch_secrets",
+)
+@click.option(
+    "--process",
+    "processes",
+    multiple=True,
+    type=click.Choice(_PROCESSES),
+    default=("watcher", "worker"),
+    show_default=True,
+    help="Whose permissions to check, with the credentials at hand; may be given several times.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    default=10.0,
+    show_default=True,
+    help="Seconds one check may wait for a server.",
+)
+@click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", help="How to print.")
+def doctor(
+    *,
+    processes: tuple[str, ...],
+    timeout: float,
+    output: Literal["text", "json"],
+    **flags: Any,  # noqa: ANN401 - the values of any setting
+) -> None:
+    """Find out why something does not work: looks at every server, permission and Repository. Changes nothing.
+
+    The exit code is 0 when nothing fails (warnings may be there), 1 when something does, 2 after bad usage.
+    """
+    from cli.doctor.findings import Check, Level, worst  # noqa: PLC0415 - help must not wait for heavy imports
+    from cli.doctor.run import examine  # noqa: PLC0415
+
+    try:
+        settings = load_settings(flags)
+    except SettingsError as error:
+        findings = [Check("settings", "environment and flags").failure(error.message, "see docs/configuration.md")]
+    else:
+        findings = [Check("settings", "environment and flags").ok("are valid")]
+        findings += asyncio.run(examine(settings, processes, timeout))
+    click.echo(_json(findings) if output == "json" else _text(findings))
+    sys.exit(1 if worst(findings) == Level.FAILURE else 0)
+
+
+def _json(findings: "list[Finding]") -> str:
+    from pydantic import TypeAdapter  # noqa: PLC0415 - see above
+
+    from cli.doctor.findings import Finding  # noqa: PLC0415
+
+    return TypeAdapter(list[Finding]).dump_json(findings, indent=2).decode()
+
+
+def _text(findings: "list[Finding]") -> str:
+    lines = []
+    for finding in findings:
+        level = click.style(f"{finding.level:<8}", fg=_STYLES[finding.level])
+        lines.append(f"{level}{finding.check}: {finding.where}: {finding.message}")
+        if finding.mend:
+            lines.append(f"{'':8}-> {finding.mend}")
+    return "\n".join(lines)

@@ -1,0 +1,85 @@
+"""What is installed in the cluster: definitions, admission policies, the aggregated API."""
+
+import asyncio
+from typing import Any
+
+from cli.doctor.findings import Check, Finding
+from cli.stack.crds import crd_manifests
+from cli.stack.policies import policy_manifests
+from kube.client import KubeClient, Object
+from kube.errors import Forbidden, KubeError, NotFound, NotServed
+from kube.resources import APISERVICES, CUSTOMRESOURCEDEFINITIONS, Resource
+
+_ASK = "run the check as somebody who may read it"
+_CONTENT = "v1alpha1.porch.kpt.dev"
+
+
+async def check_definitions(kube: KubeClient) -> list[Finding]:
+    """Compare the CustomResourceDefinitions with those of this version."""
+    mend = "kubectl apply --server-side --force-conflicts -k deploy/crds"
+    return list(
+        await asyncio.gather(
+            *(_installed(kube, "crds", CUSTOMRESOURCEDEFINITIONS, one, mend) for one in crd_manifests())
+        )
+    )
+
+
+async def check_policies(kube: KubeClient) -> list[Finding]:
+    """Compare the admission policies and their bindings with those of this version."""
+    mend = "kubectl apply --server-side --force-conflicts -k deploy/admission"
+    return list(
+        await asyncio.gather(*(_installed(kube, "admission", kind, one, mend) for kind, one in policy_manifests()))
+    )
+
+
+async def _installed(kube: KubeClient, name: str, resource: Resource, manifest: Object, mend: str) -> Finding:
+    check = Check(name, f"{resource.kind} {manifest['metadata']['name']}")
+    try:
+        live = await kube.get(resource, None, manifest["metadata"]["name"])
+    except (NotFound, NotServed):
+        return check.failure("is not installed", mend)
+    except Forbidden:
+        return check.warning("may not be read with these credentials", _ASK)
+    except KubeError as error:
+        return check.failure(str(error), "see whether the API server is well")
+    if not _has(live["spec"], manifest["spec"]):
+        return check.failure("is of another version than this porchflow", mend)
+    refused = _condition(live, "Established") if resource is CUSTOMRESOURCEDEFINITIONS else ""
+    return check.failure(refused, mend) if refused else check.ok("is installed and of this version")
+
+
+def _has(live: Any, wanted: Any) -> bool:  # noqa: ANN401 - JSON
+    """Say whether everything wanted is there; the API server adds its defaults."""
+    if isinstance(wanted, dict):
+        return isinstance(live, dict) and all(key in live and _has(live[key], value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        same = isinstance(live, list) and len(live) == len(wanted)
+        return same and all(_has(one, other) for one, other in zip(live, wanted, strict=True))
+    return bool(live == wanted)
+
+
+async def check_content_api(kube: KubeClient) -> list[Finding]:
+    """Look whether the aggregated API answers, if it is registered."""
+    check = Check("content-api", f"APIService {_CONTENT}")
+    try:
+        live = await kube.get(APISERVICES, None, _CONTENT)
+    except NotFound:
+        return [check.ok("is not registered: package content is read and written through Git alone")]
+    except Forbidden:
+        return [check.warning("may not be read with these credentials", _ASK)]
+    except KubeError as error:
+        return [check.failure(str(error), "see whether the API server is well")]
+    refused = _condition(live, "Available")
+    if refused:
+        mend = "see whether porchflow-content-api runs and the Service of the APIService leads to it"
+        return [check.failure(refused, mend)]
+    return [check.ok("answers")]
+
+
+def _condition(live: Object, kind: str) -> str:
+    """Return why a condition is not True; empty where it is."""
+    for condition in (live.get("status") or {}).get("conditions") or []:
+        if condition["type"] == kind:
+            told = condition.get("message") or condition.get("reason") or "without a reason"
+            return "" if condition["status"] == "True" else f"is not {kind}: {told}"
+    return f"has no condition {kind} yet"

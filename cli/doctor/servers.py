@@ -1,0 +1,129 @@
+"""What porchflow's processes need besides the cluster: Temporal, the function runner, a folder."""
+
+import os
+import tempfile
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
+from temporalio.client import Client
+from temporalio.service import RetryConfig, RPCError, RPCStatusCode
+
+from cli.doctor.findings import Check, Finding, all_of
+from cli.runner.client import open_runner_client
+from cli.settings import Settings, SettingsError
+from functions.errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
+from functions.tls import CertificateError, ClientCredentials, Identity
+from kpt.errors import FunctionFailed
+from workflows.policies import RECONCILE_QUEUE, RENDER_QUEUE, SYNC_QUEUE
+
+_WORKFLOW, _ACTIVITY = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
+_QUEUES = {
+    RECONCILE_QUEUE: (_WORKFLOW, _ACTIVITY),
+    RENDER_QUEUE: (_ACTIVITY,),
+    SYNC_QUEUE: (_WORKFLOW, _ACTIVITY),
+}
+_PROBE = b"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems: []\n"
+_PROBE_FUNCTION = "set-labels"
+
+
+async def check_temporal(settings: Settings) -> list[Finding]:
+    """Look for Temporal, the namespace and the workers at its queues."""
+    check = Check("temporal", settings.temporal_address)
+    namespace = settings.temporal_namespace
+    try:
+        client = await Client.connect(
+            settings.temporal_address, namespace=namespace, retry_config=RetryConfig(max_retries=1)
+        )
+        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=namespace))
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            mend = f"temporal operator namespace create --namespace {namespace}, or set PORCHFLOW_TEMPORAL_NAMESPACE"
+            return [check.failure(f"has no namespace {namespace!r}", mend)]
+        return [check.failure(str(error), "see whether Temporal is well")]
+    except (RuntimeError, OSError) as error:
+        return [check.failure(f"cannot be reached: {error}", "start Temporal, or set PORCHFLOW_TEMPORAL_ADDRESS")]
+    reached = check.ok(f"answers and has namespace {namespace!r}")
+    return [reached, *await all_of(*(_check_queue(client, queue) for queue in _QUEUES))]
+
+
+async def _check_queue(client: Client, queue: str) -> list[Finding]:
+    check, workers = Check("task-queue", queue), set()
+    for kind in _QUEUES[queue]:
+        request = DescribeTaskQueueRequest(
+            namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
+        )
+        try:
+            answer = await client.workflow_service.describe_task_queue(request)
+        except RPCError as error:
+            return [check.failure(str(error), "see whether Temporal is well")]
+        if not answer.pollers:
+            what = "workflows" if kind == _WORKFLOW else "activities"
+            return [check.failure(f"no worker takes its {what}", "start a worker with this queue in PORCHFLOW_QUEUES")]
+        workers |= {poller.identity for poller in answer.pollers}
+    return [check.ok(f"workers seen in the last minutes: {len(workers)}")]
+
+
+async def check_runner(settings: Settings, seconds: float) -> list[Finding]:
+    """Ask the function runner for its health and to run one function."""
+    address = settings.function_runner_address
+    check = Check("function-runner", address or "none")
+    if not address:
+        return [check.ok("FUNCTION_RUNNER_ADDRESS is not set: builtin functions run in the workers")]
+    try:
+        healthy = await _health(settings, seconds)
+    except CertificateError as error:
+        return [check.failure(str(error), "correct PORCHFLOW_FUNCTION_RUNNER_CA, _CLIENT_CERT and _CLIENT_KEY")]
+    except grpc.aio.AioRpcError as error:
+        if error.code() != grpc.StatusCode.UNIMPLEMENTED:
+            told = f"cannot be reached: {error.code().name}: {error.details()}"
+            return [check.failure(told, "start it, or correct FUNCTION_RUNNER_ADDRESS and the certificates")]
+        healthy = True
+    if not healthy:
+        return [check.failure("says that it does not serve", "see its log; it may be stopping")]
+    return [await _run_function(settings, check)]
+
+
+async def _health(settings: Settings, seconds: float) -> bool:
+    identity = Identity(
+        settings.function_runner_client_cert, settings.function_runner_client_key, settings.function_runner_ca
+    )
+    if identity.is_secure:
+        channel = grpc.aio.secure_channel(settings.function_runner_address, ClientCredentials(identity).for_channel())
+    else:
+        channel = grpc.aio.insecure_channel(settings.function_runner_address)
+    async with channel:
+        answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=seconds)
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def _run_function(settings: Settings, check: Check) -> Finding:
+    image = f"{settings.default_image_prefix}{_PROBE_FUNCTION}"
+    try:
+        async with open_runner_client(settings) as call:
+            await call(image, _PROBE)
+    except FunctionFailed:
+        # The empty list has no configuration: that the function says so shows that it ran.
+        pass
+    except FunctionNotFound as error:
+        return check.warning(f"is healthy and does not know {image}: {error}", "give it the functions you use")
+    except (RunnerUnavailable, MessageTooLarge, SettingsError) as error:
+        return check.failure(str(error), "see the log of the function runner")
+    return check.ok(f"is healthy and ran {image}")
+
+
+async def check_cache(settings: Settings) -> list[Finding]:
+    """Look whether the folder of the Git caches can be written, here where the check runs."""
+    folder = settings.git_cache_dir.expanduser()
+    check = Check("git-cache", str(folder))
+    mend = "give the user of this process the right to write there, or set GIT_CACHE_DIR"
+    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        return [check.failure(f"{existing} is no folder that can be written", mend)]
+    try:
+        with tempfile.NamedTemporaryFile(dir=existing, prefix=".porchflow-doctor-"):
+            return [check.ok("can be written" if existing == folder else f"can be made in {existing}")]
+    except OSError as error:
+        return [check.failure(f"cannot be written: {error.strerror}", mend)]

@@ -1,0 +1,300 @@
+"""`porchflow doctor` on real servers: when all is well, and each thing that can be wrong."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import yaml
+from click.testing import CliRunner
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from cli.doctor.cluster import check_content_api, check_definitions, check_policies
+from cli.doctor.findings import Check, Finding, Level, within
+from cli.doctor.permissions import check_permissions, rights_of
+from cli.doctor.repositories import check_repositories
+from cli.doctor.run import examine
+from cli.doctor.servers import check_cache, check_runner, check_temporal
+from cli.main import main
+from cli.settings import Settings
+from cli.stack.ports import free_port
+from kube.client import KubeClient
+from kube.resources import APISERVICES, REPOSITORIES, SECRETS
+from tests.kubectl import Kubectl
+from tests.servers.control_plane import ControlPlane
+from tests.servers.git import GitRepositories, GitRepository, commit_files
+from tests.servers.temporal import TemporalServer
+from workflows.packagerevision import PackageRevisionWorkflow
+from workflows.policies import RECONCILE_QUEUE
+from workflows.runner import workflow_runner
+
+
+async def one(work: Awaitable[list[Finding]]) -> Finding:
+    [finding] = await work
+    return finding
+
+
+def failed(finding: Finding, said: str) -> None:
+    assert finding.level == Level.FAILURE, finding
+    assert said in finding.message
+    assert finding.mend
+
+
+class TestCluster:
+    async def test_what_is_installed(self, kube: KubeClient) -> None:
+        found = await check_definitions(kube) + await check_policies(kube)
+        assert {each.level for each in found} == {Level.OK}, found
+        assert {each.check for each in found} == {"crds", "admission"}
+
+    async def test_what_is_missing_or_old(self, restartable_control_plane: ControlPlane) -> None:
+        plane = restartable_control_plane
+        patch = '[{"op": "remove", "path": "/spec/versions/0/additionalPrinterColumns/0"}]'
+        name = "packagerevisions.porch.kpt.dev"
+        await plane.kubectl("patch", "crd", name, "--type=json", f"--patch={patch}")
+        await plane.kubectl("delete", "crd", "functionconfigs.config.porch.kpt.dev")
+        await plane.kubectl("delete", "validatingadmissionpolicybindings", "--all")
+        async with await KubeClient.connect(plane.kubeconfig) as kube:
+            found = {each.where: each for each in await check_definitions(kube) + await check_policies(kube)}
+        failed(found[f"CustomResourceDefinition {name}"], "of another version")
+        failed(found["CustomResourceDefinition functionconfigs.config.porch.kpt.dev"], "not installed")
+        assert found["CustomResourceDefinition repositories.config.porch.kpt.dev"].level == Level.OK
+        bindings = [each for where, each in found.items() if where.startswith("ValidatingAdmissionPolicyBinding ")]
+        assert bindings
+        for binding in bindings:
+            failed(binding, "not installed")
+
+    async def test_a_content_api_that_does_not_answer(self, restartable_control_plane: ControlPlane) -> None:
+        plane = restartable_control_plane
+        async with await KubeClient.connect(plane.kubeconfig) as kube:
+            assert "not registered" in (await one(check_content_api(kube))).message
+            manifest = {
+                "apiVersion": "apiregistration.k8s.io/v1",
+                "kind": "APIService",
+                "metadata": {"name": "v1alpha1.porch.kpt.dev"},
+                "spec": {
+                    "group": "porch.kpt.dev",
+                    "version": "v1alpha1",
+                    "groupPriorityMinimum": 1000,
+                    "versionPriority": 10,
+                    "service": {"name": "nobody", "namespace": "default"},
+                },
+            }
+            await kube.create(APISERVICES, manifest)
+            failed(await one(check_content_api(kube)), "Available")
+
+
+class TestPermissions:
+    async def test_the_administrator_may(self, kube: KubeClient) -> None:
+        for process in ("watcher", "worker", "content-api", "function-runner"):
+            assert (await one(check_permissions(kube, process, Settings()))).level == Level.OK
+
+    async def test_what_is_missing_is_named(
+        self, control_plane: ControlPlane, kubectl: Kubectl, namespace: str, tmp_path: Path
+    ) -> None:
+        kubectl("create", "serviceaccount", "weak", "-n", namespace)
+        role = ("--verb=get,list", "--resource=repositories.config.porch.kpt.dev")
+        kubectl("create", "role", "weak", "-n", namespace, *role)
+        kubectl("create", "rolebinding", "weak", "-n", namespace, "--role=weak", f"--serviceaccount={namespace}:weak")
+        token = kubectl("create", "token", "weak", "-n", namespace).strip()
+        config = yaml.safe_load(control_plane.kubeconfig.read_text())
+        config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
+        kubeconfig = tmp_path / "weak"
+        kubeconfig.write_text(yaml.safe_dump(config))
+        async with await KubeClient.connect(kubeconfig) as weak:
+            found = await one(check_permissions(weak, "worker", Settings(namespaces=(namespace,))))
+            failed(found, f"patch repositories.config.porch.kpt.dev in namespace {namespace}")
+            assert "get repositories.config.porch.kpt.dev in" not in found.message
+            [definition, *_] = await check_definitions(weak)
+            assert definition.level == Level.WARNING, "not to be read is not to be absent"
+        assert token not in found.model_dump_json()
+
+    def test_a_watcher_without_secrets_needs_no_right_to_them(self) -> None:
+        assert any(right.target == "secrets" for right in rights_of("watcher", Settings()))
+        without = rights_of("watcher", Settings(watch_secrets=False))
+        assert not any(right.target == "secrets" for right in without)
+
+
+class TestTemporal:
+    async def test_a_queue_without_workers(self, temporal_server: TemporalServer) -> None:
+        settings = Settings(temporal_address=temporal_server.address)
+        found = {each.where: each for each in await check_temporal(settings)}
+        assert found[temporal_server.address].level == Level.OK
+        failed(found["render"], "no worker takes its activities")
+
+    async def test_a_queue_with_workers_for_workflows_alone(self, restartable_temporal: TemporalServer) -> None:
+        address = restartable_temporal.address
+        async with Worker(
+            await Client.connect(address),
+            task_queue=RECONCILE_QUEUE,
+            workflows=[PackageRevisionWorkflow],
+            workflow_runner=workflow_runner(),
+        ):
+            async with asyncio.timeout(30):
+                while True:
+                    found = {each.where: each for each in await check_temporal(Settings(temporal_address=address))}
+                    if "activities" in found["reconcile"].message:
+                        break
+        failed(found["reconcile"], "no worker takes its activities")
+
+    async def test_a_namespace_that_does_not_exist(self, temporal_server: TemporalServer) -> None:
+        settings = Settings(temporal_address=temporal_server.address, temporal_namespace="nowhere")
+        failed(await one(check_temporal(settings)), "no namespace 'nowhere'")
+
+    async def test_nobody_there(self) -> None:
+        failed(await one(check_temporal(Settings(temporal_address=f"127.0.0.1:{free_port()}"))), "cannot be reached")
+
+
+async def _register(kube: KubeClient, namespace: str, url: str, **git: Any) -> None:
+    body = {
+        "apiVersion": "config.porch.kpt.dev/v1alpha1",
+        "kind": "Repository",
+        "metadata": {"name": "blueprints", "namespace": namespace},
+        "spec": {"type": "git", "git": {"repo": url, "branch": "main", **git}},
+    }
+    await kube.create(REPOSITORIES, body)
+
+
+class TestRepositories:
+    async def test_one_that_answers(self, kube: KubeClient, namespace: str, git_repository: GitRepository) -> None:
+        await asyncio.to_thread(commit_files, git_repository, "main", {"README.md": "hello"})
+        await _register(kube, namespace, git_repository.url)
+        found = await one(check_repositories(kube, [namespace], 10))
+        assert (found.level, found.where) == (Level.OK, f"{namespace}/blueprints")
+
+    async def test_one_without_its_branch(
+        self, kube: KubeClient, namespace: str, git_repository: GitRepository
+    ) -> None:
+        await _register(kube, namespace, git_repository.url)
+        failed(await one(check_repositories(kube, [namespace], 10)), "no branch 'main'")
+
+    async def test_one_that_refuses_the_credentials(
+        self, kube: KubeClient, namespace: str, git_server: GitRepositories, git_repository: GitRepository
+    ) -> None:
+        git_server.faults.refuse_auth = True
+        data = {"username": "ada", "password": "s3cr3t-word"}
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "kubernetes.io/basic-auth",
+            "metadata": {"name": "git", "namespace": namespace},
+            "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
+        }
+        await kube.create(SECRETS, secret)
+        await _register(kube, namespace, git_repository.url, secretRef={"name": "git"})
+        found = await one(check_repositories(kube, [namespace], 10))
+        failed(found, "")
+        assert "s3cr3t-word" not in found.model_dump_json()
+
+    async def test_one_whose_secret_is_missing(
+        self, kube: KubeClient, namespace: str, git_repository: GitRepository
+    ) -> None:
+        await _register(kube, namespace, git_repository.url, secretRef={"name": "gone"})
+        failed(await one(check_repositories(kube, [namespace], 10)), "'gone'")
+
+    async def test_one_that_hangs(
+        self, kube: KubeClient, namespace: str, git_server: GitRepositories, git_repository: GitRepository
+    ) -> None:
+        await _register(kube, namespace, git_repository.url)
+        git_server.faults.hang()
+        try:
+            failed(await one(check_repositories(kube, [namespace], 1)), "")
+        finally:
+            git_server.faults.release()
+
+
+class TestRunner:
+    async def test_none_is_no_failure(self) -> None:
+        assert (await one(check_runner(Settings(), 5))).level == Level.OK
+
+    async def test_nobody_there(self) -> None:
+        settings = Settings(function_runner_address=f"127.0.0.1:{free_port()}")
+        failed(await one(check_runner(settings, 5)), "cannot be reached")
+
+    async def test_one_that_does_not_serve(self) -> None:
+        server = grpc.aio.server()
+        checker = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs leave it out
+        health_pb2_grpc.add_HealthServicer_to_server(checker, server)
+        await checker.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        try:
+            settings = Settings(function_runner_address=f"127.0.0.1:{port}")
+            failed(await one(check_runner(settings, 5)), "does not serve")
+        finally:
+            await server.stop(None)
+
+
+class TestCache:
+    async def test_one_that_can_be_made(self, tmp_path: Path) -> None:
+        found = await one(check_cache(Settings(git_cache_dir=tmp_path / "new")))
+        assert found.level == Level.OK
+        assert list(tmp_path.iterdir()) == [], "nothing is changed"
+
+    async def test_a_file_in_its_place(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        failed(await one(check_cache(Settings(git_cache_dir=tmp_path / "file"))), "no folder")
+
+
+class TestDeadlines:
+    async def test_a_check_that_hangs_is_a_finding(self) -> None:
+        async def hang() -> list[Finding]:
+            await asyncio.Event().wait()
+            return []
+
+        failed(await one(within(0.05, Check("x", "there"), hang())), "no answer within 0.05 s")
+
+    async def test_a_check_that_breaks_hides_nothing_and_tells_no_secret(self) -> None:
+        async def broken() -> list[Finding]:
+            raise ValueError("password=hunter2")
+
+        found = await one(within(5, Check("x", "there"), broken()))
+        failed(found, "ValueError")
+        assert "hunter2" not in found.model_dump_json()
+
+    async def test_servers_that_never_answer(self, control_plane: ControlPlane, tmp_path: Path) -> None:
+        silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(0), "127.0.0.1", 0)
+        port = silent.sockets[0].getsockname()[1]
+        config = yaml.safe_load(control_plane.kubeconfig.read_text())
+        for cluster in config["clusters"]:
+            cluster["cluster"]["server"] = f"https://127.0.0.1:{port}"
+        kubeconfig = tmp_path / "silent"
+        kubeconfig.write_text(yaml.safe_dump(config))
+        address = f"127.0.0.1:{port}"
+        settings = Settings(
+            kubeconfig=kubeconfig, temporal_address=address, function_runner_address=address, git_cache_dir=tmp_path
+        )
+        async with silent, asyncio.timeout(30):
+            found = {each.check: each.level for each in await examine(settings, ["worker"], 1)}
+        assert found == {
+            "kubernetes": Level.FAILURE,
+            "temporal": Level.FAILURE,
+            "function-runner": Level.FAILURE,
+            "git-cache": Level.OK,
+        }
+
+
+class TestCommand:
+    def test_it_fails_where_something_does(self, tmp_path: Path) -> None:
+        kubeconfig = tmp_path / "absent"
+        flags = ["--kubeconfig", str(kubeconfig), "--temporal-address", f"127.0.0.1:{free_port()}", "--output", "json"]
+        done = CliRunner().invoke(main, ["doctor", *flags])
+        assert done.exit_code == 1, done.output
+        found = {each["check"]: each for each in json.loads(done.output)}
+        assert found["settings"]["level"] == "ok"
+        assert found["kubernetes"]["level"] == found["temporal"]["level"] == "failure"
+
+    def test_bad_settings_are_a_finding(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PORCHFLOW_TYPO", "1")
+        done = CliRunner().invoke(main, ["doctor"])
+        assert done.exit_code == 1
+        assert "unknown setting PORCHFLOW_TYPO" in done.output
+        assert "-> see docs/configuration.md" in done.output
+
+    def test_a_bad_flag_is_bad_usage(self) -> None:
+        assert CliRunner().invoke(main, ["doctor", "--output", "xml"]).exit_code == 2
