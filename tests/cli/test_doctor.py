@@ -24,8 +24,10 @@ from cli.doctor.servers import check_cache, check_runner, check_temporal
 from cli.main import main
 from cli.settings import Settings
 from cli.stack.ports import free_port
+from functions.proto import evaluator_pb2_grpc
 from kube.client import KubeClient
 from kube.resources import APISERVICES, REPOSITORIES, SECRETS
+from tests.functions.runner import running
 from tests.kubectl import Kubectl
 from tests.servers.control_plane import ControlPlane
 from tests.servers.git import GitRepositories, GitRepository, commit_files
@@ -216,6 +218,26 @@ class TestRunner:
         settings = Settings(function_runner_address=f"127.0.0.1:{free_port()}")
         failed(await one(check_runner(settings, 5)), "cannot be reached")
 
+    async def test_one_that_runs_functions(self) -> None:
+        async with running() as runner:
+            found = await one(check_runner(Settings(function_runner_address=runner.address), 20))
+            assert (found.level, "ran" in found.message) == (Level.OK, True), found
+
+    async def test_one_without_health_that_knows_other_functions_is_a_warning(self) -> None:
+        class Other(evaluator_pb2_grpc.FunctionEvaluatorServicer):
+            async def EvaluateFunction(self, request: Any, context: Any) -> None:  # noqa: N802 - the protocol's name
+                await context.abort(grpc.StatusCode.NOT_FOUND, f"function {request.image} not found")
+
+        server = grpc.aio.server()
+        evaluator_pb2_grpc.add_FunctionEvaluatorServicer_to_server(Other(), server)  # type: ignore[no-untyped-call]  # generated
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        try:
+            found = await one(check_runner(Settings(function_runner_address=f"127.0.0.1:{port}"), 5))
+            assert (found.level, bool(found.mend)) == (Level.WARNING, True), found
+        finally:
+            await server.stop(None)
+
     async def test_one_that_does_not_serve(self) -> None:
         server = grpc.aio.server()
         checker = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs leave it out
@@ -234,7 +256,7 @@ class TestCache:
     async def test_one_that_can_be_made(self, tmp_path: Path) -> None:
         found = await one(check_cache(Settings(git_cache_dir=tmp_path / "new")))
         assert found.level == Level.OK
-        assert list(tmp_path.iterdir()) == [], "nothing is changed"
+        assert await asyncio.to_thread(lambda: list(tmp_path.iterdir())) == [], "nothing is changed"
 
     async def test_a_file_in_its_place(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
