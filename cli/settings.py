@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     )
     function_runner_listen: Address = Field("0.0.0.0:9445", description="host:port where the function runner listens")
     function_processes: int = Field(
-        2, ge=1, le=256, description="processes of the function runner for builtin functions"
+        2, ge=1, le=256, description="processes of the function runner for builtin functions, and executables at once"
     )
     watch_secrets: bool = Field(
         default=True,

@@ -1,5 +1,6 @@
 """Results of functions: what they say about the resources they saw, with a severity."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -12,6 +13,9 @@ MAX_MESSAGE = 4096
 
 MAX_RESULTS = 200
 """Results kept per function."""
+
+MAX_BYTES = 64 * 1024
+"""Bytes of results kept per function: the Kptfile has errors twice, and goes with its package in one message."""
 
 
 class ResourceRef(BaseModel):
@@ -75,10 +79,23 @@ def parse_results(raw: Value) -> list[Result]:
     items = raw.get("items") if isinstance(raw, dict) else raw
     if not isinstance(items, list):
         return []
-    results = [_result(item) for item in items[:MAX_RESULTS] if isinstance(item, dict)]
-    if len(items) > MAX_RESULTS:
-        results.append(Result(message=f"{len(items) - MAX_RESULTS} more results were left out", severity="info"))
+    found = [item for item in items if isinstance(item, dict)]
+    results = _bounded(map(_result, found))
+    if len(results) < len(found):
+        left_out = len(found) - len(results)
+        results.append(Result(message=f"{left_out} more results were left out", severity="info"))
     return results
+
+
+def _bounded(results: Iterable[Result]) -> list[Result]:
+    kept: list[Result] = []
+    size = 0
+    for result in results:
+        size += len(result.model_dump_json().encode())
+        if kept and (size > MAX_BYTES or len(kept) == MAX_RESULTS):
+            break
+        kept.append(result)
+    return kept
 
 
 def _result(item: dict[str, Any]) -> Result:

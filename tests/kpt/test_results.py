@@ -1,0 +1,53 @@
+"""What is kept of what functions say: it ends up in the Kptfile, hence in Git, and in every later message."""
+
+from typing import Any
+
+import pytest
+
+from kpt.render_status import Step, with_status
+from kpt.results import MAX_BYTES, MAX_MESSAGE, MAX_RESULTS, parse_results
+
+
+def items(count: int, **fields: Any) -> list[dict[str, Any]]:
+    return [{"message": f"finding {number}", "severity": "error", **fields} for number in range(count)]
+
+
+def test_as_many_as_fit_are_kept_as_they_are() -> None:
+    kept = parse_results(items(MAX_RESULTS))
+    assert [result.message for result in kept] == [f"finding {number}" for number in range(MAX_RESULTS)]
+
+
+@pytest.mark.parametrize("more", [1, 5000])
+def test_more_are_counted(more: int) -> None:
+    kept = parse_results(items(MAX_RESULTS + more))
+    assert len(kept) == MAX_RESULTS + 1
+    assert kept[-2].message == f"finding {MAX_RESULTS - 1}"
+    assert (kept[-1].message, kept[-1].severity) == (f"{more} more results were left out", "info")
+
+
+def test_a_long_message_is_cut_and_says_so() -> None:
+    [result] = parse_results([{"message": "x" * (MAX_MESSAGE + 12)}])
+    assert result.message == "x" * MAX_MESSAGE + "… (12 more characters)"
+
+
+def test_all_results_of_a_function_together_are_bounded() -> None:
+    long = {"currentValue": "ü" * MAX_MESSAGE, "proposedValue": "ü" * MAX_MESSAGE, "path": "spec.x"}
+    kept = parse_results(items(100, field=long))
+    assert sum(len(result.model_dump_json().encode()) for result in kept) < MAX_BYTES + 1000
+    assert kept[-1].message == f"{100 - (len(kept) - 1)} more results were left out"
+    assert len(kept) > 3
+
+
+def test_one_result_is_kept_however_long_it_is() -> None:
+    tags = {f"tag-{number}": "x" * MAX_MESSAGE for number in range(100)}
+    kept = parse_results(items(2, tags=tags))
+    assert [result.message for result in kept] == ["finding 0", "1 more results were left out"]
+
+
+@pytest.mark.parametrize(("index", "file"), [(3, {"path": "a.yaml", "index": 3}), (0, {"path": "a.yaml"})])
+def test_the_place_in_a_file_gets_into_the_kptfile(index: int, file: dict[str, Any]) -> None:
+    results = parse_results([{"message": "m", "severity": "error", "file": {"path": "a.yaml", "index": index}}])
+    step = Step(package="", kind="validator", image="check:v1", exit_code=1, results=results)
+    status: Any = with_status({}, [step], ok=False, message="failed")["status"]
+    [written] = status["renderStatus"]["validationSteps"]
+    assert written["results"] == written["errorResults"] == [{"message": "m", "severity": "error", "file": file}]
