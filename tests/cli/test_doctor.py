@@ -88,7 +88,11 @@ class TestCluster:
                 },
             }
             await kube.create(APISERVICES, manifest)
-            failed(await one(check_content_api(kube)), "Available")
+            async with asyncio.timeout(30):
+                # Until the API server has looked, the condition is not there.
+                while "yet" in (found := await one(check_content_api(kube))).message:
+                    pass
+            failed(found, "is not Available")
 
 
 class TestPermissions:
