@@ -188,11 +188,15 @@ class _Rendering:
         for node in order:
             below = [each.directory.path for each in _preorder(node)]
             node.current = [resource for path in below for resource in own[path]]
-            await self._pipeline(node)
-            for path in below:
-                own[path] = [resource for resource in node.current if resource.package == path]
-            own[node.directory.path] += [resource for resource in node.current if resource.package not in own]
-        return [resource for node in _preorder(self.root) for resource in own[node.directory.path]]
+            try:
+                await self._pipeline(node)
+            finally:
+                for path in below:
+                    own[path] = [resource for resource in node.current if resource.package == path]
+                own[node.directory.path] += [resource for resource in node.current if resource.package not in own]
+                # What later packages do is the root's too: it is what is kept when one of them fails.
+                self.root.current = [resource for each in _preorder(self.root) for resource in own[each.directory.path]]
+        return self.root.current or []
 
     async def _pipeline(self, node: _Node) -> None:
         """Run a package's mutators, then its validators; all images of a list are resolved before the first runs."""

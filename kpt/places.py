@@ -79,7 +79,7 @@ def check_places(resources: Iterable[Resource]) -> None:
         place = (resource.full_path, resource.index)
         if place in seen:
             raise BadOutputError(
-                f'resource at path "{shown(resource.path)}" and index "{resource.index}" already exists;'
+                f'resource at path "{shown(resource.path)}" and index "{resource.index_text}" already exists;'
                 " give one of them another path or index annotation"
             )
         seen.add(place)

@@ -145,6 +145,9 @@ def _split_lines(lines: list[str]) -> tuple[list[str], list[str]] | None:
     inside = listed = False
     for line in lines:
         first = line[0]
+        if inside and line.startswith("-  "):
+            # Indented deeper than kpt does: below the margin its lines would stay so in a new file.
+            return None
         if inside and line.startswith("- "):
             items.append([line[2:]])
         elif inside and first in " \n" and items:

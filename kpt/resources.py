@@ -26,6 +26,10 @@ class Origin:
     part: int
 
 
+FIRST = -1
+"""Before all documents of its file: where kpt puts a resource without an index."""
+
+
 @dataclass(frozen=True)
 class Resource:
     """One Kubernetes resource of a package.
@@ -33,7 +37,7 @@ class Resource:
     Attributes:
         package: directory of the package that owns it, relative to the root of the file map.
         path: of its file, relative to that package.
-        index: its place among the documents of the file.
+        index: its place among the documents of the file; `FIRST` for one that a function gave none.
         document: text and value.
         origin: where its text came from; None for one that a function made.
     """
@@ -43,6 +47,11 @@ class Resource:
     index: int
     document: Document
     origin: Origin | None = None
+
+    @property
+    def index_text(self) -> str:
+        """Its index as functions see it."""
+        return "" if self.index == FIRST else str(self.index)
 
     @property
     def full_path(self) -> str:

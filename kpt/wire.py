@@ -10,7 +10,7 @@ from kpt.files import join, new_path_problem, path_problem
 from kpt.krm import krm_problem, map_of, text_of
 from kpt.places import BadOutputError, check_places
 from kpt.resource_list import ItemList, compose_list, split_list
-from kpt.resources import Resource
+from kpt.resources import FIRST, Resource
 from kpt.results import Result, parse_results
 from kpt.shown import shown
 from kpt.wire_text import Annotated, annotated
@@ -87,11 +87,11 @@ def encode(
 
 
 def _wire(resource: Resource, top: str, place: int, marks: dict[str, str]) -> dict[str, str]:
-    index = str(resource.index)
+    index = resource.index_text
     return {
-        LEGACY_INDEX: index,
+        **({LEGACY_INDEX: index} if index else {}),
         LEGACY_PATH: resource.path,
-        INDEX: index,
+        **({INDEX: index} if index else {}),
         PACKAGE_PATH: _absolute(resource.package, top),
         PATH: resource.path,
         SEQUENCE_INDENT: _sequence_indent(resource.document.root),
@@ -224,7 +224,7 @@ class _Reader:
 
     def _known(self, old: Resource, answer: Document, annotations: dict[str, Value]) -> Resource:
         path = _reconcile("path", annotations.get(LEGACY_PATH), annotations.get(PATH), old.path)
-        index = _reconcile("index", annotations.get(LEGACY_INDEX), annotations.get(INDEX), str(old.index))
+        index = _reconcile("index", annotations.get(LEGACY_INDEX), annotations.get(INDEX), old.index_text)
         value = answer.value
         document = adopt(old.document.edit(_without_wire(value, old.value)), answer)
         package = self._package(annotations) if PACKAGE_PATH in annotations else old.package
@@ -293,7 +293,7 @@ def _clean_path(path: str, old: str | None) -> str:
 
 def _index(text: str | None) -> int:
     if text is None or not text:
-        return 0
+        return FIRST
     if not _INDEX.fullmatch(text):
         raise BadOutputError(f"resource has index '{shown(text)}', expected a number from 0 to 999999999")
     return int(text)

@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from tests.kpt.rendering import (
+    INDEX,
     LEGACY_PATH,
     PACKAGE_PATH,
     PATH,
@@ -284,3 +285,44 @@ async def test_a_large_package_leaves_the_event_loop_free() -> None:
 async def test_no_pipeline_still_records_the_rendering() -> None:
     outcome = await run({"Kptfile": kptfile("p")}, Functions())
     assert status(outcome) == {"conditions": [{"type": "Rendered", "status": "True", "reason": "RenderSuccess"}]}
+
+
+async def test_a_resource_without_an_index_goes_before_the_others_of_its_file() -> None:
+    """As kpt has it; its functions see no index either."""
+    files = {"Kptfile": kptfile("p", mutators="[{image: add}, {image: look}]"), "c.yaml": config_map("old", x="0")}
+
+    def add(given: dict[str, Any]) -> None:
+        new = {"name": "new", "annotations": {PATH: "c.yaml"}}
+        given["items"].append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": new})
+
+    functions = Functions(add=add)
+    outcome = await run(files, functions)
+    assert outcome.ok, outcome.message
+    first, _, rest = outcome.files["c.yaml"].partition(b"---\n")
+    assert b"name: new" in first
+    assert rest == files["c.yaml"]
+    seen = {each["metadata"]["name"]: each["metadata"]["annotations"] for each in functions.calls[1][1]["items"]}
+    assert INDEX not in seen["new"]
+    assert seen["old"][INDEX] == "0"
+
+
+async def test_two_resources_without_an_index_do_not_fit_into_one_file() -> None:
+    files = {"Kptfile": kptfile("p", mutators="[{image: add}]")}
+
+    def add(given: dict[str, Any]) -> None:
+        for name in ("one", "two"):
+            new = {"name": name, "annotations": {PATH: "c.yaml"}}
+            given["items"].append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": new})
+
+    outcome = await run(files, Functions(add=add))
+    assert 'resource at path "c.yaml" and index "" already exists' in outcome.message
+
+
+async def test_a_new_resource_stands_at_the_margin_however_the_function_indents() -> None:
+    files = {"Kptfile": kptfile("p", mutators="[{image: add}]")}
+    new = b"apiVersion: v1\n    kind: ConfigMap\n    metadata:\n        name: new\n"
+    answer = b"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n-   " + new
+    outcome = await run(files, Functions(add=lambda _: answer))
+    assert outcome.ok, outcome.message
+    written = outcome.files["configmap_new.yaml"]
+    assert written == b"apiVersion: v1\nkind: ConfigMap\nmetadata:\n    name: new\n"

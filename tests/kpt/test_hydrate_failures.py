@@ -245,3 +245,32 @@ async def test_an_unreadable_top_kptfile_is_left_alone() -> None:
     outcome = await run(files, Functions())
     assert not outcome.ok
     assert outcome.files == files
+
+
+async def test_breadth_first_keeps_what_packages_after_the_root_did_before_one_failed() -> None:
+    bfs = "{kpt.dev/bfs-rendering: 'true', kpt.dev/save-on-render-failure: 'true'}"
+    files = {
+        "Kptfile": kptfile("p", annotations=bfs),
+        "a/Kptfile": kptfile("a", mutators="[{image: add}, {image: edit}]"),
+        "a/c.yaml": config_map("of-a", x="0"),
+        "b/Kptfile": kptfile("b", mutators="[{image: edit}, {image: f}]"),
+        "b/c.yaml": config_map("of-b", x="0"),
+        "c/Kptfile": kptfile("c", mutators="[{image: edit}]"),
+        "c/c.yaml": config_map("of-c", x="0"),
+    }
+
+    def add(given: dict[str, Any]) -> None:
+        given["items"].append(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "new"}, "data": {"x": "0"}}
+        )
+
+    def edit(given: dict[str, Any]) -> None:
+        for each in given["items"]:
+            each.get("data", {})["x"] = "1"
+
+    outcome = await run(files, Functions(add=add, edit=edit, f=fail()))
+    assert not outcome.ok
+    assert b'x: "1" # about x' in outcome.files["a/c.yaml"]
+    assert b"x: '1'" in outcome.files["a/configmap_new.yaml"]
+    assert b'x: "1" # about x' in outcome.files["b/c.yaml"], "what came before the function that failed"
+    assert outcome.files["c/c.yaml"] == files["c/c.yaml"], "it was not reached"
