@@ -26,8 +26,8 @@ class Origin:
     part: int
 
 
-FIRST = -1
-"""Before all documents of its file: where kpt puts a resource without an index."""
+LAST = 1_000_000_000
+"""After all documents of its file, whose indexes are smaller: where kpt puts a resource without an index."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Resource:
     Attributes:
         package: directory of the package that owns it, relative to the root of the file map.
         path: of its file, relative to that package.
-        index: its place among the documents of the file; `FIRST` for one that a function gave none.
+        index: its place among the documents of the file; `LAST` for one that a function gave none.
         document: text and value.
         origin: where its text came from; None for one that a function made.
     """
@@ -51,7 +51,7 @@ class Resource:
     @property
     def index_text(self) -> str:
         """Its index as functions see it."""
-        return "" if self.index == FIRST else str(self.index)
+        return "" if self.index == LAST else str(self.index)
 
     @property
     def full_path(self) -> str:

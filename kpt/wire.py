@@ -10,7 +10,7 @@ from kpt.files import join, new_path_problem, path_problem
 from kpt.krm import krm_problem, map_of, text_of
 from kpt.places import BadOutputError, check_places
 from kpt.resource_list import ItemList, compose_list, split_list
-from kpt.resources import FIRST, Resource
+from kpt.resources import LAST, Resource
 from kpt.results import Result, parse_results
 from kpt.shown import shown
 from kpt.wire_text import Annotated, annotated
@@ -293,7 +293,7 @@ def _clean_path(path: str, old: str | None) -> str:
 
 def _index(text: str | None) -> int:
     if text is None or not text:
-        return FIRST
+        return LAST
     if not _INDEX.fullmatch(text):
         raise BadOutputError(f"resource has index '{shown(text)}', expected a number from 0 to 999999999")
     return int(text)

@@ -287,7 +287,7 @@ async def test_no_pipeline_still_records_the_rendering() -> None:
     assert status(outcome) == {"conditions": [{"type": "Rendered", "status": "True", "reason": "RenderSuccess"}]}
 
 
-async def test_a_resource_without_an_index_goes_before_the_others_of_its_file() -> None:
+async def test_a_resource_without_an_index_goes_behind_the_others_of_its_file() -> None:
     """As kpt has it; its functions see no index either."""
     files = {"Kptfile": kptfile("p", mutators="[{image: add}, {image: look}]"), "c.yaml": config_map("old", x="0")}
 
@@ -299,8 +299,8 @@ async def test_a_resource_without_an_index_goes_before_the_others_of_its_file() 
     outcome = await run(files, functions)
     assert outcome.ok, outcome.message
     first, _, rest = outcome.files["c.yaml"].partition(b"---\n")
-    assert b"name: new" in first
-    assert rest == files["c.yaml"]
+    assert first == files["c.yaml"]
+    assert b"name: new" in rest
     seen = {each["metadata"]["name"]: each["metadata"]["annotations"] for each in functions.calls[1][1]["items"]}
     assert INDEX not in seen["new"]
     assert seen["old"][INDEX] == "0"
