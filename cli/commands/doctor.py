@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from cli.settings import SettingsError, load_settings, settings_options
+from cli.stack.settings import load_stack_settings, stack_options
 
 if TYPE_CHECKING:
     from cli.doctor.findings import Finding
@@ -29,6 +30,7 @@ _PROCESSES = ("watcher", "worker", "content-api", "function-runner")
     "git_cache_dir",
     "watch_secrets",
 )
+@stack_options("state_dir")
 @click.option(
     "--process",
     "processes",
@@ -55,17 +57,26 @@ def doctor(
 ) -> None:
     """Find out why something does not work: looks at every server, permission and Repository. Changes nothing.
 
+    Where `porchflow up` runs and no other servers are named, its own are meant.
+
     The exit code is 0 when nothing fails (warnings may be there), 1 when something does, 2 after bad usage.
     """
     from cli.doctor.findings import Check, Level, worst  # noqa: PLC0415 - help must not wait for heavy imports
     from cli.doctor.run import examine  # noqa: PLC0415
+    from cli.doctor.stack import stack_settings  # noqa: PLC0415
 
+    folder = load_stack_settings({"state_dir": flags.pop("state_dir")}).state_dir
+    of_stack = stack_settings(folder, flags)
     try:
-        settings = load_settings(flags)
+        settings = load_settings({**flags, **of_stack})
     except SettingsError as error:
         findings = [Check("settings", "environment and flags").failure(error.message, "see docs/configuration.md")]
     else:
-        findings = [Check("settings", "environment and flags").ok("are valid")]
+        findings = [
+            Check("settings", "environment and flags").ok(
+                f"are those of the stack in {folder}" if of_stack else "are valid"
+            )
+        ]
         findings += asyncio.run(examine(settings, processes, timeout))
     click.echo(_json(findings) if output == "json" else _text(findings))
     sys.exit(1 if worst(findings) == Level.FAILURE else 0)

@@ -113,6 +113,30 @@ async def test_state_survives_down_and_up(cli: Cli) -> None:
             await client.get(PACKAGEREVISIONRESOURCES, "default", "none")
 
 
+async def test_doctor_finds_the_stack_that_runs_and_nothing_wrong_with_it(cli: Cli) -> None:
+    record = cli.up()
+    found = json.loads(cli.run("doctor", "--output", "json"))
+    assert found[0]["message"] == f"are those of the stack in {cli.folder.root}"
+    where = {(each["check"], each["where"]): each["level"] for each in found}
+    assert where["temporal", record.temporal] == "ok"
+    assert where["function-runner", record.function_runner] == "ok"
+    assert where["git-cache", str(cli.folder.git_cache)] == "ok"
+    assert {check for check, _ in where} >= {
+        "kubernetes",
+        "crds",
+        "admission",
+        "permissions",
+        "content-api",
+        "task-queue",
+    }
+    assert {check: level for (check, _), level in where.items() if level != "ok"} == {"repositories": "warning"}
+
+    named = json.loads(
+        cli.run("doctor", "--output", "json", "--timeout", "5", code=1, PORCHFLOW_TEMPORAL_ADDRESS="127.0.0.1:9")
+    )
+    assert named[0]["message"] == "are valid", "who names a server means no other"
+
+
 async def test_every_part_that_is_killed_comes_back(cli: Cli) -> None:
     before = cli.up()
     for part in before.parts.values():

@@ -1,0 +1,33 @@
+"""Where the servers of `porchflow up` are, for who names no others."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from cli.settings import Settings, variable_of
+from cli.stack.state import StateFolder
+
+_NAMED: Final = ("kubeconfig", "temporal_address", "function_runner_address", "git_cache_dir")
+
+
+def stack_settings(state_dir: Path, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the stack that runs in a folder; none where somebody says which servers are meant.
+
+    Args:
+        state_dir: The stack's folder.
+        flags: What was given on the command line, by name of the setting.
+    """
+    folder = StateFolder(state_dir)
+    record = folder.read()
+    if record is None or record.supervisor.process() is None:
+        return {}
+    named = any(flags.get(name) or variable_of(name, Settings.model_fields[name]) in os.environ for name in _NAMED)
+    if named or os.environ.get("KUBECONFIG", record.kubeconfig) != record.kubeconfig:
+        return {}
+    return {
+        "kubeconfig": record.kubeconfig,
+        "temporal_address": record.temporal,
+        "function_runner_address": record.function_runner,
+        "git_cache_dir": str(folder.git_cache),
+    }
