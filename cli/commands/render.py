@@ -118,6 +118,9 @@ def _output() -> "Iterator[None]":
         # Whoever reads the output has seen enough of it.
         raise
     except OSError as error:
+        # What is buffered still would be written at the end, which fails once more.
+        with contextlib.suppress(OSError), Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
         raise _Trouble(f"cannot write {error.filename or 'the output'}: {error.strerror}") from None
 
 

@@ -320,10 +320,19 @@ def test_results_and_diff_are_not_mixed(package: Path) -> None:
     assert "give --results a file" in result.stderr
 
 
-def test_an_output_that_is_full_is_told(package: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_is_full_is_told(package: Path, unbuffered: str) -> None:
     with Path("/dev/full").open("wb") as full:
         command = (sys.executable, "-m", "cli.main", "render", "--dry-run", "-q", str(package))
-        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
     assert (done.returncode, done.stderr) == (2, "Error: cannot write the output: No space left on device\n")
 
 
