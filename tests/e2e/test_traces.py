@@ -3,13 +3,18 @@
 import uuid
 from pathlib import Path
 
-from opentelemetry.proto.trace.v1.trace_pb2 import Status
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from tests.e2e.packages import KPTFILE, push_content
 from tests.e2e.system import System, condition
 from tests.servers.git import GitRepository
 from tests.servers.spans import attribute, receiving_spans
 from tests.servers.waiting import eventually
+
+
+def run_of(span: Span) -> bytes:
+    """The id of the workflow run that an attempt belongs to."""
+    return uuid.UUID(attribute(span, "temporal.run.id")).bytes
 
 
 async def test_a_reconcile_is_a_trace(
@@ -26,13 +31,18 @@ async def test_a_reconcile_is_a_trace(
         rendered = await system.until(
             name, "is rendered", lambda obj: obj["status"].get("observedPrrResourceVersion") == pushed
         )
-        await eventually(lambda: bool(received.named("render")), what="the span of the rendering")
 
-        [source] = received.named("execute_source")
-        assert source.trace_id == uuid.UUID(first["status"]["lastRun"]["runID"]).bytes
+        def rendering() -> Span | None:
+            return next((span for span in received.named("render") if "function" in received.below(span)), None)
+
+        render = await eventually(rendering, what="the span of the rendering")
+
+        source = received.named("execute_source")[-1]
+        assert source.trace_id == run_of(source)
         assert {"git push", "PATCH packagerevisions"} <= received.below(source)
-        render = received.named("render")[-1]
-        assert render.trace_id == uuid.UUID(rendered["status"]["lastRun"]["runID"]).bytes
+        assert render.trace_id == run_of(render)
+        named = {uuid.UUID(obj["status"]["lastRun"]["runID"]).bytes for obj in (first, rendered)}
+        await eventually(lambda: named <= {span.trace_id for span in received.spans}, what="the traces of both runs")
         assert {"git list", "git fetch", "function", "PATCH packagerevisions"} <= received.below(render)
         images = [attribute(span, "porchflow.function.image") for span in received.named("function")]
         assert any(image.endswith("set-namespace:v0.4.5") for image in images)
