@@ -51,7 +51,7 @@ class Batcher(Generic[Item, Result]):
             gathering: Seconds that the first batch waits for more items.
             most_waiting: Items that may wait.
             irrevocable: Whether who is cancelled waits for the batch that took the item: nobody can take it back.
-            turn: Entered for each batch before it is taken: who comes while it waits is taken along.
+            turn: Entered for each batch before it is taken: who comes while it waits is taken along. It must not fail.
         """
         self._handle = handle
         self._pool = pool

@@ -1,6 +1,7 @@
 """What the processes of one machine share that were given the same folder for their Git caches."""
 
 import asyncio
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -8,7 +9,6 @@ import itertools
 import logging
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Turn:
         """Take the file whose lock is the turn."""
         self._path = lock
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def taken(self) -> AsyncIterator[None]:
         """Have the turn, or have waited long enough for it."""
         try:
@@ -85,17 +85,22 @@ class Turn:
             yield
         finally:
             # Closing alone frees nothing that a child process has inherited.
-            fcntl.flock(handle, fcntl.LOCK_UN)
+            with contextlib.suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_UN)
             os.close(handle)
 
     async def _wait(self, handle: int) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + _LONGEST_WAIT
-        while not _locked(handle):
-            if loop.time() > until:
-                logger.debug("pushing out of turn: %s is held for more than %g s", self._path, _LONGEST_WAIT)
-                return
-            await asyncio.sleep(_POLL_SECONDS)
+        try:
+            while not _locked(handle):
+                if loop.time() > until:
+                    logger.debug("pushing out of turn: %s is held for more than %g s", self._path, _LONGEST_WAIT)
+                    return
+                await asyncio.sleep(_POLL_SECONDS)
+        except OSError as error:
+            # A file system that has lost its locks must keep nobody from pushing.
+            logger.debug("pushing out of turn: %s", error)
 
 
 def _folder_name(address: str) -> str:

@@ -82,29 +82,36 @@ async def test_who_is_cancelled_waits_only_for_what_cannot_be_taken_back(irrevoc
     assert handled == ["taken"]
 
 
+class Turn:
+    """A turn that is given when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked, self.free = Event(), Event()
+
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[None]:
+        self.asked.set()
+        await self.free.wait()
+        yield
+
+
 async def test_a_batch_waits_for_its_turn_and_takes_along_who_comes_meanwhile() -> None:
     batches: list[list[str]] = []
-    asked, free = Event(), Event()
+    turn = Turn()
 
     def handle(items: Sequence[str]) -> list[str | Exception]:
         batches.append(list(items))
         return list(items)
 
-    @asynccontextmanager
-    async def turn() -> AsyncIterator[None]:
-        asked.set()
-        await free.wait()
-        yield
-
     with ThreadPoolExecutor(1) as pool:
-        batcher: Batcher[str, str] = Batcher(handle, pool, turn=turn)
+        batcher: Batcher[str, str] = Batcher(handle, pool, turn=turn.taken)
         waiting = [create_task(batcher.submit("first"))]
-        await asked.wait()
+        await turn.asked.wait()
         waiting += [create_task(batcher.submit("second")), create_task(batcher.submit("given up"))]
         await sleep(0)
         assert batches == []
         waiting[2].cancel()
-        free.set()
+        turn.free.set()
         assert await gather(*waiting, return_exceptions=True) == ["first", "second", ANY]
         await batcher.close()
     assert batches == [["first", "second"]]
@@ -112,25 +119,19 @@ async def test_a_batch_waits_for_its_turn_and_takes_along_who_comes_meanwhile() 
 
 async def test_what_waits_for_its_turn_at_the_end_is_dropped() -> None:
     handled: list[str] = []
-    asked, free = Event(), Event()
+    turn = Turn()
 
     def handle(items: Sequence[str]) -> list[str | Exception]:
         handled.extend(items)
         return list(items)
 
-    @asynccontextmanager
-    async def turn() -> AsyncIterator[None]:
-        asked.set()
-        await free.wait()
-        yield
-
     with ThreadPoolExecutor(1) as pool:
-        batcher: Batcher[str, str] = Batcher(handle, pool, turn=turn)
+        batcher: Batcher[str, str] = Batcher(handle, pool, turn=turn.taken)
         waiting = create_task(batcher.submit("first"))
-        await asked.wait()
+        await turn.asked.wait()
         closing = create_task(batcher.close())
         await wait([waiting], timeout=10)
         assert waiting.cancelled()
-        free.set()
+        turn.free.set()
         await closing
     assert handled == []
