@@ -16,6 +16,8 @@ from kube.client import KubeClient, Object
 from kube.errors import KubeError
 from kube.resources import REPOSITORIES
 
+_MOST_THREADS = 500
+
 
 async def check_repositories(kube: KubeClient, namespaces: Sequence[str], seconds: float) -> list[Finding]:
     """List the refs of every Repository; nothing is written there.
@@ -34,7 +36,11 @@ async def check_repositories(kube: KubeClient, namespaces: Sequence[str], second
         return [check.warning("there are no Repositories", "register one, see docs/repositories.md")]
     # A folder of its own: the cache of a worker that runs is not touched.
     with tempfile.TemporaryDirectory(prefix="porchflow-doctor-") as folder:
-        async with GitStore(Path(folder), connect_timeout=seconds, server_timeout=seconds) as git:
+        # A thread for each: servers that hang must not make others look so.
+        threads = min(len(found), _MOST_THREADS)
+        async with GitStore(
+            Path(folder), network_threads=threads, connect_timeout=seconds, server_timeout=seconds
+        ) as git:
             access = Repositories(kube)
             return await all_of(*(_bounded(access, git, raw, seconds) for raw in found))
 

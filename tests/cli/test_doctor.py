@@ -23,6 +23,7 @@ from cli.doctor.run import examine
 from cli.doctor.servers import check_cache, check_runner, check_temporal
 from cli.main import main
 from cli.settings import Settings
+from cli.stack.gitserver import GitServer, create_bare_repository
 from cli.stack.ports import free_port
 from functions.proto import evaluator_pb2_grpc
 from kube.client import KubeClient
@@ -156,11 +157,11 @@ class TestTemporal:
         failed(await one(check_temporal(Settings(temporal_address=f"127.0.0.1:{free_port()}"))), "cannot be reached")
 
 
-async def _register(kube: KubeClient, namespace: str, url: str, **git: Any) -> None:
+async def _register(kube: KubeClient, namespace: str, url: str, name: str = "blueprints", **git: Any) -> None:
     body = {
         "apiVersion": "config.porch.kpt.dev/v1alpha1",
         "kind": "Repository",
-        "metadata": {"name": "blueprints", "namespace": namespace},
+        "metadata": {"name": name, "namespace": namespace},
         "spec": {"type": "git", "git": {"repo": url, "branch": "main", **git}},
     }
     await kube.create(REPOSITORIES, body)
@@ -209,9 +210,25 @@ class TestRepositories:
         await _register(kube, namespace, git_repository.url)
         git_server.faults.hang()
         try:
-            failed(await one(check_repositories(kube, [namespace], 1)), "")
+            failed(await one(check_repositories(kube, [namespace], 1)), "no answer within 1 s")
         finally:
             git_server.faults.release()
+
+    async def test_many_that_hang_hide_none_that_answers(
+        self, kube: KubeClient, namespace: str, git_server: GitRepositories, tmp_path: Path
+    ) -> None:
+        path = await asyncio.to_thread(create_bare_repository, tmp_path, "well", durable=False)
+        for number in range(40):
+            await _register(kube, namespace, git_server.create().url, f"a{number:02}")
+        git_server.faults.hang()
+        try:
+            async with GitServer(tmp_path) as server:
+                await _register(kube, namespace, server.repository_url(path.name), "z", createBranch=True)
+                found = await check_repositories(kube, [namespace], 4)
+        finally:
+            git_server.faults.release()
+        assert len(found) == 41
+        assert [each.where for each in found if each.level == Level.OK] == [f"{namespace}/z"]
 
 
 class TestRunner:
