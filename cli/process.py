@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 _YOUNG_OBJECTS = 50_000
 """New objects after which the collector looks for cycles among them; Python's own default is 700."""
@@ -21,16 +21,23 @@ def collect_seldom() -> None:
     gc.set_threshold(_YOUNG_OBJECTS, 20, 20)
 
 
-def run_process(main: Coroutine[None, None, None], *, log_level: str) -> None:
+def run_process(
+    main: Coroutine[None, None, None],
+    *,
+    log_level: str,
+    new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> None:
     """Run a process until it ends, or until SIGINT or SIGTERM cancels it.
 
     Args:
         main: The process. It frees what it holds when it is cancelled.
         log_level: Least level that is logged.
+        new_loop: Makes the event loop; None takes the one of Python.
     """
     logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     collect_seldom()
-    asyncio.run(_until_stopped(main))
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(_until_stopped(main))
 
 
 async def _until_stopped(main: Coroutine[None, None, None]) -> None:

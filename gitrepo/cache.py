@@ -1,6 +1,7 @@
 """Bare repositories on the local disk that hold what was fetched and made. Each can be deleted at any time."""
 
 import contextlib
+import itertools
 import logging
 import shutil
 import threading
@@ -31,6 +32,8 @@ _MOST_PACKS = 100
 _MOST_LOOSE = 10_000
 """A push reads the tips of all refs, several times slower from loose objects than from a pack."""
 _INDEX_ENTRY_BYTES = 32
+_MOST_PUSHED = 1_000
+"""Refs that were pushed and not fetched since."""
 
 
 @dataclass
@@ -91,6 +94,7 @@ class RepositoryCache:
         self._bloated = False
         self._lock = threading.RLock()
         self._idle: deque[_Handle] = deque(maxlen=_IDLE_HANDLES)
+        self._pushed: dict[str, pygit2.Oid] = {}
         self.network = threading.Lock()
         """Held while refs of the local repository change."""
         self.listings = Tally()
@@ -141,6 +145,7 @@ class RepositoryCache:
                 return
             with contextlib.suppress(pygit2.GitError, KeyError):
                 transport.prune(repo, refs)
+            self._note_pushed(repo, refs)
             self._fetch_missing(repo, remote, refs, missing)
 
     def _fetch_missing(self, repo: pygit2.Repository, remote: Remote, refs: Refs, missing: list[str]) -> None:
@@ -169,14 +174,29 @@ class RepositoryCache:
         with self.fetches.one():
             transport.fetch(repo, remote, wanted)
 
-    def track(self, repo: pygit2.Repository, updates: Iterable[RefUpdate]) -> None:
-        """Note what was pushed. Only a help for the next fetch, so a failure is no error."""
-        with self.network:
+    def track(self, updates: Iterable[RefUpdate]) -> None:
+        """Remember what was pushed, which the next fetch need not bring.
+
+        A help and no more, so what is too much is forgotten. Nothing is written before a fetch asks for it: to make and
+        remove the refs of drafts costs as much as to make their commits.
+        """
+        with self._lock:
             for update in updates:
+                self._pushed.pop(update.ref, None)
+                if update.new is not None:
+                    self._pushed[update.ref] = update.new
+            for ref in list(itertools.islice(self._pushed, max(0, len(self._pushed) - _MOST_PUSHED))):
+                del self._pushed[ref]
+
+    def _note_pushed(self, repo: pygit2.Repository, refs: Refs) -> None:
+        with self._lock:
+            pushed, self._pushed = self._pushed, {}
+        for ref, oid in pushed.items():
+            if ref in refs:
                 try:
-                    transport.track(repo, [update])
+                    transport.track(repo, ref, oid)
                 except (pygit2.GitError, ValueError, OSError) as error:
-                    logger.debug("cannot note %s locally: %s", update, error)
+                    logger.debug("cannot note %s locally: %s", ref, error)
 
     def _with_handle(self, work: Callable[[pygit2.Repository], T]) -> T:
         """Lend a handle that no other thread uses meanwhile: libgit2 allows one thread for each."""
@@ -219,6 +239,7 @@ class RepositoryCache:
         self._generation += 1
         self._bloated = False
         self._idle.clear()
+        self._pushed.clear()
         shutil.rmtree(self._path, ignore_errors=True)
         fresh = self._path.with_suffix(".new")
         shutil.rmtree(fresh, ignore_errors=True)

@@ -274,7 +274,7 @@ class Pusher:
         self._stats.refs += len(updates)
         with self._stats.pushes.one():
             report = session.push(updates, whole=whole)
-        self._cache.track(repo, [update for update in updates if update.ref not in report.refused])
+        self._cache.track([update for update in updates if update.ref not in report.refused])
         return report
 
     def _sort_out(

@@ -255,14 +255,9 @@ def prune(repo: pygit2.Repository, refs: Refs) -> None:
             repo.references.delete(name)
 
 
-def track(repo: pygit2.Repository, updates: Iterable[RefUpdate]) -> None:
-    """Note locally what was pushed, so that it need not be fetched."""
-    for update in updates:
-        name = tracking_ref(update.ref)
-        if update.new is not None:
-            repo.references.create(name, update.new, force=True)
-        elif name in repo.references:
-            repo.references.delete(name)
+def track(repo: pygit2.Repository, ref: str, commit: pygit2.Oid) -> None:
+    """Note locally where a remote's ref is, so that a fetch tells the server what is here."""
+    repo.references.create(tracking_ref(ref), commit, force=True)
 
 
 def _connect(repo: pygit2.Repository, remote: Remote) -> pygit2.remotes.Remote:

@@ -26,6 +26,8 @@ from cli.settings import load_settings, settings_options
 def watcher(**flags: Any) -> None:  # noqa: ANN401 - the values of any setting
     """Watch PackageRevisions and start a workflow for each that needs work; keep the sync schedules of Repositories."""
     settings = load_settings(flags)
+    import uvloop  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
+
     from cli.watcher import run  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
 
-    run_process(run(settings), log_level=settings.log_level)
+    run_process(run(settings), log_level=settings.log_level, new_loop=uvloop.new_event_loop)

@@ -46,6 +46,8 @@ def worker(**flags: Any) -> None:  # noqa: ANN401 - the values of any setting
     Any number of workers may run; each holds nothing that another could not make again.
     """
     settings = load_settings(flags)
+    import uvloop  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
+
     from cli.worker import run_worker  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
 
-    run_process(run_worker(settings), log_level=settings.log_level)
+    run_process(run_worker(settings), log_level=settings.log_level, new_loop=uvloop.new_event_loop)
