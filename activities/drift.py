@@ -74,14 +74,14 @@ class DriftCheck:
         """
         try:
             obj = await self._kube.get(PACKAGEREVISIONS, self._namespace, suspect.name)
-            facts = facts_of(obj, "")
+            revision = PackageRevision.model_validate(obj)
+            facts = facts_of(obj, revision)
             if facts.suspended:
                 # Who resumes it has its workflow look; until then nobody may touch it.
                 return Look(settled=True)
             if facts.deleting or facts.source_pending or facts.render_pending or facts.report_pending:
                 return Look(settled=False)
-            state = await self._state(PackageRevision.model_validate(obj))
-            return await self._judge(obj, state)
+            return await self._judge(obj, await self._state(revision))
         except (Conflict, NotFound, Superseded):
             # Somebody works on it: what is right then is decided by who looks next.
             return Look(settled=False)

@@ -87,7 +87,7 @@ class LifecyclePhase:
         Returns:
             Where it was and where it is.
         """
-        if facts_of(target.obj, "").current in {None, desired}:
+        if facts_of(target.obj, target.revision).current in {None, desired}:
             # Most likely nothing is to be moved, and to look needs no right to push.
             state = await self._state(target)
             _check_tag(target, state)
@@ -133,7 +133,7 @@ class LifecyclePhase:
         target.fields = {"selfLock": self_lock(target, after), **_published_fields(after)}
         if after.lifecycle is not None and after.lifecycle.is_published:
             target.fields |= await self._approvals.fields(target.annotations)
-        if desired is Lifecycle.DRAFT and facts_of(obj, "").render_pending:
+        if desired is Lifecycle.DRAFT and facts_of(obj, target.revision).render_pending:
             report = Report(fields={**target.fields, "lastRun": run_of("Running")}, conditions=_render_follows(obj))
         elif desired is Lifecycle.DRAFT:
             _check_rendered(target.revision)
@@ -143,7 +143,7 @@ class LifecyclePhase:
         target.obj = await self._reporter.report(obj, report)
 
     def _done(self, target: Target, before: PackageState, after: PackageState) -> Report:
-        told = _told(target.obj, before, after)
+        told = _told(target, before, after)
         ready = condition(target.obj, ConditionType.READY, ConditionStatus.TRUE, Reason.READY, told)
         fields = {**acknowledged(target.obj), **target.fields, "lastRun": run_of("Succeeded")}
         return Report(fields=fields, conditions=(ready,))
@@ -213,8 +213,8 @@ def _render_follows(obj: dict[str, Any]) -> tuple[Condition, ...]:
     )
 
 
-def _told(obj: dict[str, Any], before: PackageState, after: PackageState) -> str:
-    status, generation = PackageRevision.model_validate(obj).status, obj["metadata"]["generation"]
+def _told(target: Target, before: PackageState, after: PackageState) -> str:
+    status, generation = target.revision.status, target.obj["metadata"]["generation"]
     # An attempt that was cut off has moved it, and could not say so.
     came_from = before.lifecycle if before.lifecycle is not after.lifecycle else lifecycle_in_git(status)
     if came_from not in {None, after.lifecycle}:

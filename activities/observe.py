@@ -37,8 +37,8 @@ class Observer:
             obj = await self._kube.get(PACKAGEREVISIONS, key.namespace, key.name)
         except NotFound:
             return Facts(exists=False)
-        spec = PackageRevision.model_validate(obj).spec
-        facts = facts_of(obj, "")
+        revision = PackageRevision.model_validate(obj)
+        spec, facts = revision.spec, facts_of(obj, revision)
         source = spec.source if facts.source_pending and not facts.deleting else None
         repository = await self._repositories.raw(key.namespace, spec.repository) if spec.repository else None
         context = await self._repositories.context(repository, source.secret if source else "")
@@ -48,9 +48,8 @@ class Observer:
         return facts.model_copy(update={"context": context})
 
 
-def facts_of(obj: dict[str, Any], context: str) -> Facts:
-    """Return the facts of a raw object; `context` is the digest of its Repository."""
-    revision = PackageRevision.model_validate(obj)
+def facts_of(obj: dict[str, Any], revision: PackageRevision) -> Facts:
+    """Return the facts of a raw object, given typed as well; nothing is known of its Repository."""
     spec, status, metadata = revision.spec, revision.status, obj["metadata"]
     annotations = metadata.get("annotations") or {}
     token = annotations.get(RECONCILE_NOW_ANNOTATION, "")
@@ -58,7 +57,6 @@ def facts_of(obj: dict[str, Any], context: str) -> Facts:
     return Facts(
         exists=True,
         intent=intent_key(obj),
-        context=context,
         deleting="deletionTimestamp" in metadata,
         finalizer=FINALIZER in (metadata.get("finalizers") or []),
         desired=spec.lifecycle,

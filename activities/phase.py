@@ -46,11 +46,14 @@ class Target:
     location: PackageLocation
     fields: dict[str, Any] = field(default_factory=dict)
     """Status fields that hold even if the phase fails from here on: they are reported with the failure."""
+    _typed: tuple[dict[str, Any], PackageRevision] | None = field(default=None, init=False, repr=False)
 
     @property
     def revision(self) -> PackageRevision:
         """The object, typed."""
-        return PackageRevision.model_validate(self.obj)
+        if self._typed is None or self._typed[0] is not self.obj:
+            self._typed = self.obj, PackageRevision.model_validate(self.obj)
+        return self._typed[1]
 
     @property
     def annotations(self) -> dict[str, str]:

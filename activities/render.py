@@ -73,7 +73,7 @@ class RenderPhase:
         if found is not Lifecycle.DRAFT:
             return PhaseResult(summary="there is no draft to render", current=found)
         reported = tip == reported_commit(target.revision.status) and not _is_stalled(target)
-        if reported and not facts_of(target.obj, "").render_pending:
+        if reported and not facts_of(target.obj, target.revision).render_pending:
             # Reported by an attempt whose end Temporal did not hear of; the first half of a failure's report is not.
             return PhaseResult(summary=f"rendered before; draft at {tip[:12]}", current=Lifecycle.DRAFT, commit=tip)
         done = await self._unreported(target, tip)

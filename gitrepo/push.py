@@ -229,7 +229,7 @@ class Pusher:
         """
         if not session.takes_whole or len(folded) == 1:
             return self._send_in_steps(repo, session, folded, built)
-        report = self._push(repo, session, folded.values(), whole=True)
+        report = self._push(session, folded.values(), whole=True)
         if len(report.refused) < len(folded):
             return report
         session = transport.open_push(repo, self._remote)
@@ -253,8 +253,8 @@ class Pusher:
         moves = {ref: update for ref, update in folded.items() if update.old and update.new}
         rest = {ref: update for ref, update in folded.items() if ref not in moves}
         if not moves or not rest:
-            return self._push(repo, session, folded.values())
-        first = self._push(repo, session, moves.values())
+            return self._push(session, folded.values())
+        first = self._push(session, moves.values())
         losers = [pending for pending in built if any(update.ref in first.refused for update in pending.updates)]
         held = {update.ref for pending in losers for update in pending.updates if update.ref in rest}
         session = transport.open_push(repo, self._remote)
@@ -263,13 +263,11 @@ class Pusher:
         going = [update for ref, update in rest.items() if ref not in held]
         if not going:
             return PushReport({**first.refused, **dict.fromkeys(held, _NOT_SENT)}, first.words)
-        second = self._push(repo, session, going)
+        second = self._push(session, going)
         refused = {**first.refused, **second.refused, **dict.fromkeys(held, _NOT_SENT)}
         return PushReport(refused, f"{first.words}\n{second.words}".strip())
 
-    def _push(
-        self, repo: pygit2.Repository, session: PushSession, updates: Iterable[RefUpdate], *, whole: bool = False
-    ) -> PushReport:
+    def _push(self, session: PushSession, updates: Iterable[RefUpdate], *, whole: bool = False) -> PushReport:
         updates = list(updates)
         self._stats.refs += len(updates)
         with self._stats.pushes.one():
@@ -327,7 +325,7 @@ class Pusher:
             session = transport.open_push(repo, self._remote)
             wanted = [update for update in updates if session.refs.get(update.ref) == update.old]
             if wanted:
-                report = self._push(repo, session, wanted)
+                report = self._push(session, wanted)
                 for ref, reason in report.refused.items():
                     logger.error("cannot put %s of %s back: %s", ref, self._remote.display, reason)
         except GitError:

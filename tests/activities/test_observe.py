@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from activities.observe import facts_of
-from api.packagerevision import Lifecycle
+from api.packagerevision import Lifecycle, PackageRevision
 
 
 def obj(
@@ -115,11 +115,10 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("raw", "expected"), [row[1:] for row in CASES], ids=[row[0] for row in CASES])
 def test_facts(raw: dict[str, Any], expected: dict[str, Any]) -> None:
-    facts = facts_of(raw, "context").model_dump()
+    facts = facts_of(raw, PackageRevision.model_validate(raw)).model_dump()
     assert {name: facts[name] for name in expected} == expected
 
 
 def test_facts_name_the_package() -> None:
-    facts = facts_of(obj(), "context")
+    facts = facts_of(obj(), PackageRevision.model_validate(obj()))
     assert (facts.exists, facts.repository, facts.package, facts.workspace) == (True, "repo", "app", "v1")
-    assert facts.context == "context"
