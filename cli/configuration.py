@@ -11,7 +11,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from cli.main import main as porchflow
-from cli.settings import Settings, variable_of
+from cli.settings import Settings, flag_of, variable_of
 from cli.stack.settings import StackSettings
 from cli.stack.settings import variable_of as stack_variable_of
 
@@ -53,7 +53,7 @@ def page() -> str:
     readers = _readers()
     rows = "".join(_row(name, field, readers.get(name, ())) for name, field in Settings.model_fields.items())
     stack = "".join(
-        _line(stack_variable_of(name), _flag(name), _default(field), str(field.description))
+        _line(stack_variable_of(name), flag_of(name), _default(field), str(field.description))
         for name, field in StackSettings.model_fields.items()
     )
     return _HEAD + rows + _STACK_HEAD + stack
@@ -72,17 +72,13 @@ def _readers() -> Mapping[str, Sequence[str]]:
 
 def _row(name: str, field: FieldInfo, readers: Sequence[str]) -> str:
     # What is in no flag is secret: the watcher's webhook secret.
-    flag, read_by = (_flag(name), ", ".join(readers)) if readers else ("", "watcher")
+    flag, read_by = (flag_of(name), ", ".join(readers)) if readers else ("", "watcher")
     return _line(variable_of(name, field), flag, _default(field), read_by, str(field.description))
 
 
 def _line(variable: str, flag: str, *cells: str) -> str:
     shown = (f"`{variable}`", f"`{flag}`" if flag else "", *cells)
     return "|" + "|".join(f" {cell} " if cell else " " for cell in shown) + "|\n"
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def _default(field: FieldInfo) -> str:

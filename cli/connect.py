@@ -3,15 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import TypeVar
 
+import grpc
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import RetryConfig, RPCError
 
-from cli.settings import Settings, SettingsError
+from cli.settings import Settings, SettingsError, told_name
 from kube.client import KubeClient
 from kube.errors import KubeConfigError, KubeError
 from kube.resources import PACKAGEREVISIONS
@@ -20,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 _FIRST_DELAY = 0.5
 _MAX_DELAY = 10.0
+_ANSWER = timedelta(seconds=10)
+"""How long Temporal may take to answer one attempt; an address can accept connections and say nothing."""
 
 _Connected = TypeVar("_Connected")
 
@@ -48,13 +52,37 @@ async def connect_temporal(settings: Settings, waits_for: WaitsFor, *, retries: 
         )
 
     async def attempt() -> Client:
+        await answers_calls(settings.temporal_address, _ANSWER.total_seconds())
         # One that gives up soon finds out: the library's own attempts would neither say anything nor be interrupted.
         quick = await connect(RetryConfig(max_retries=1))
-        await quick.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=settings.temporal_namespace))
+        await quick.workflow_service.describe_namespace(
+            DescribeNamespaceRequest(namespace=settings.temporal_namespace), timeout=_ANSWER
+        )
         return await connect(None if retries is None else RetryConfig(max_retries=retries))
 
     what = f"Temporal at {settings.temporal_address} with namespace {settings.temporal_namespace!r}"
     return await persist(what, attempt, (RuntimeError, RPCError, OSError), waits_for)
+
+
+async def answers_calls(address: str, seconds: float) -> None:
+    """Wait until somebody at host:port speaks gRPC, or refuses: Temporal's client says more about that.
+
+    That client would wait for ever where connections are accepted and nothing is said, even after it is cancelled, and
+    keep its process from ending.
+
+    Raises:
+        TimeoutError: Nothing is said in time.
+    """
+    ends = (grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE)
+    try:
+        async with (
+            grpc.aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel,
+            asyncio.timeout(seconds),
+        ):
+            while (state := channel.get_state(try_to_connect=True)) not in ends:
+                await channel.wait_for_state_change(state)
+    except TimeoutError:
+        raise TimeoutError(f"{address} says nothing within {seconds:g} s") from None
 
 
 def _runtime(settings: Settings) -> Runtime | None:
@@ -71,9 +99,7 @@ def _runtime(settings: Settings) -> Runtime | None:
     try:
         return Runtime(telemetry=TelemetryConfig(metrics=prometheus))
     except (RuntimeError, ValueError) as error:
-        raise SettingsError(
-            f"PORCHFLOW_TEMPORAL_METRICS_ADDRESS (--temporal-metrics-address): cannot listen on {address}: {error}"
-        ) from None
+        raise SettingsError(f"{told_name('temporal_metrics_address')}: cannot listen on {address}: {error}") from None
 
 
 async def connect_kubernetes(settings: Settings, waits_for: WaitsFor, *, namespaces: Sequence[str] = ()) -> KubeClient:
@@ -90,7 +116,7 @@ async def connect_kubernetes(settings: Settings, waits_for: WaitsFor, *, namespa
     try:
         client = await KubeClient.connect(settings.kubeconfig)
     except KubeConfigError as error:
-        raise SettingsError(f"PORCHFLOW_KUBECONFIG (--kubeconfig): {error}") from None
+        raise SettingsError(f"{told_name('kubeconfig')}: {error}") from None
 
     async def attempt() -> KubeClient:
         for namespace in namespaces or (None,):

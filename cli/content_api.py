@@ -10,6 +10,7 @@ from typing import Any
 from api.names import CONTENT_VERSION, PORCH_GROUP
 from cli.connect import connect_kubernetes, persist
 from cli.health import serve_health
+from cli.listening import host_and_port
 from cli.metrics import GitCollector, KubernetesCollector, new_registry
 from cli.settings import Settings, SettingsError
 from cli.tracing import exporting_spans
@@ -97,10 +98,10 @@ async def _in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]
 
 
 def _server_settings(settings: Settings, certificate: Path, key: Path) -> ServerSettings:
-    host, _, port = settings.content_address.rpartition(":")
+    host, port = host_and_port(settings.content_address)
     return ServerSettings(
-        host=host.removeprefix("[").removesuffix("]"),
-        port=int(port),
+        host=host,
+        port=port,
         certificate=certificate,
         key=key,
         max_body=settings.content_max_body,

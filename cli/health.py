@@ -8,6 +8,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from cli.listening import host_and_port
+
 Readiness = Callable[[], tuple[bool, Mapping[str, Any]]]
 """Says whether the process can do its work, and what it knows about that."""
 
@@ -18,8 +20,7 @@ async def serve_health(address: str, readiness: Readiness, registry: CollectorRe
     if not address:
         yield
         return
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
+    host, port = host_and_port(address)
     app = web.Application()
     app.router.add_get("/healthz", _alive)
     app.router.add_get("/readyz", lambda _: _ready(readiness))
@@ -27,7 +28,7 @@ async def serve_health(address: str, readiness: Readiness, registry: CollectorRe
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host or None, int(port)).start()
+        await web.TCPSite(runner, host or None, port).start()
         yield
     finally:
         await runner.cleanup()

@@ -250,9 +250,18 @@ def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     # Where a setting has its variable's name from an alias, that is what pydantic calls it.
     by_variable = {variable_of(name, field): name for name, field in Settings.model_fields.items()}
     name = by_variable.get(str(problem["loc"][0]), str(problem["loc"][0]))
-    variable = variable_of(name, Settings.model_fields[name])
     told = str(problem["msg"]).removeprefix("Value error, ")
-    return f"{variable} (--{name.replace('_', '-')}): {told}, got {problem.get('input')!r}"
+    return f"{told_name(name)}: {told}, got {problem.get('input')!r}"
+
+
+def told_name(name: str) -> str:
+    """Return how messages name a setting: its variable, then its flag."""
+    return f"{variable_of(name, Settings.model_fields[name])} ({flag_of(name)})"
+
+
+def flag_of(name: str) -> str:
+    """Return the flag of a setting."""
+    return f"--{name.replace('_', '-')}"
 
 
 def variable_of(name: str, field: FieldInfo) -> str:
@@ -273,8 +282,8 @@ def settings_options(*names: str) -> Callable[[_Command], _Command]:
             field = Settings.model_fields[name]
             shown = "" if field.default in (None, "", ()) else f"; default {_show(field.default)}"
             help_text = f"{field.description} [env {variable_of(name, field)}{shown}]"
-            flag, metavar = f"--{name.replace('_', '-')}", metavar_of(field)
-            command = click.option(flag, name, default=None, metavar=metavar, help=help_text)(command)
+            metavar = metavar_of(field)
+            command = click.option(flag_of(name), name, default=None, metavar=metavar, help=help_text)(command)
         return command
 
     return decorate

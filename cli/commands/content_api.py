@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from cli.listening import check_addresses
 from cli.process import run_process
 from cli.settings import load_settings, settings_options
 
@@ -33,6 +34,7 @@ def content_api(**flags: Any) -> None:  # noqa: ANN401 - the values of any setti
     Read and push packages with `kubectl get/edit/replace/patch packagerevisionresources` and `porchctl rpkg pull/push`.
     """
     settings = load_settings(flags)
+    check_addresses(settings, "content_address", "health_address")
     from cli.content_api import run  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
 
     run_process(run(settings), log_level=settings.log_level)

@@ -64,13 +64,14 @@ def doctor(
     from cli.doctor.findings import Check, Level, worst  # noqa: PLC0415 - help must not wait for heavy imports
     from cli.doctor.run import examine  # noqa: PLC0415
     from cli.doctor.stack import stack_settings  # noqa: PLC0415
+    from cli.stack.state import StateError  # noqa: PLC0415
 
     folder = load_stack_settings({"state_dir": flags.pop("state_dir")}).state_dir
-    of_stack = stack_settings(folder, flags)
     try:
+        of_stack = stack_settings(folder, flags)
         settings = load_settings({**flags, **of_stack})
-    except SettingsError as error:
-        findings = [Check("settings", "environment and flags").failure(error.message, "see docs/configuration.md")]
+    except (SettingsError, StateError) as error:
+        findings = [Check("settings", "environment and flags").failure(str(error), "see docs/configuration.md")]
     else:
         findings = [
             Check("settings", "environment and flags").ok(

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from cli.listening import check_addresses
 from cli.process import run_process
 from cli.settings import load_settings, settings_options
 
@@ -42,6 +43,7 @@ def function_runner(**flags: Any) -> None:  # noqa: ANN401 - the values of any s
     name, which are followed live in one namespace. With a wrapper server image, all other images run in pods.
     """
     settings = load_settings(flags)
+    check_addresses(settings, "function_runner_listen", "metrics_address")
     from cli.runner.process import run_function_runner  # noqa: PLC0415 - help and bad settings must not wait
 
     run_process(run_function_runner(settings), log_level=settings.log_level)

@@ -9,7 +9,7 @@ import click
 from pydantic import BaseModel
 
 from cli.stack.settings import load_stack_settings, stack_options
-from cli.stack.state import StackRecord, StateFolder
+from cli.stack.state import StackRecord, StateError, StateFolder
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -53,7 +53,10 @@ def status(*, kubeconfig: Path | None, output: Literal["text", "json"], **flags:
     The exit code is 1 when something that should run is down.
     """
     folder = StateFolder(load_stack_settings(flags).state_dir)
-    record = folder.read()
+    try:
+        record = folder.read()
+    except StateError as error:
+        raise click.ClickException(str(error)) from None
     parts = read_parts(record) if record else []
     objects, problem = _read_objects(kubeconfig, folder, expected=record is not None)
     down = bool(problem) or (record is None and kubeconfig is None) or not all(part.up for part in parts)

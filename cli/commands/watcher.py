@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from cli.listening import check_addresses
 from cli.process import run_process
 from cli.settings import load_settings, settings_options
 
@@ -26,6 +27,7 @@ from cli.settings import load_settings, settings_options
 def watcher(**flags: Any) -> None:  # noqa: ANN401 - the values of any setting
     """Watch PackageRevisions and start a workflow for each that needs work; keep the sync schedules of Repositories."""
     settings = load_settings(flags)
+    check_addresses(settings, "health_address", "webhook_address", "temporal_metrics_address")
     import uvloop  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
 
     from cli.watcher import run  # noqa: PLC0415 - help and bad settings must not wait for heavy imports

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from cli.listening import check_addresses
 from cli.process import run_process
 from cli.settings import load_settings, settings_options
 
@@ -46,6 +47,7 @@ def worker(**flags: Any) -> None:  # noqa: ANN401 - the values of any setting
     Any number of workers may run; each holds nothing that another could not make again.
     """
     settings = load_settings(flags)
+    check_addresses(settings, "health_address", "temporal_metrics_address")
     import uvloop  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
 
     from cli.worker import run_worker  # noqa: PLC0415 - help and bad settings must not wait for heavy imports

@@ -26,7 +26,7 @@ async def examine(settings: Settings, processes: Sequence[str], seconds: float) 
     cache = Check("git-cache", str(settings.git_cache_dir))
     return await all_of(
         _examine_cluster(settings, processes, seconds),
-        within(seconds, temporal, check_temporal(settings)),
+        within(seconds, temporal, check_temporal(settings, seconds)),
         within(seconds, runner, check_runner(settings, seconds)),
         within(seconds, cache, check_cache(settings)),
     )

@@ -11,6 +11,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, Describe
 from temporalio.client import Client
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
+from cli.connect import answers_calls
 from cli.doctor.findings import Check, Finding, all_of
 from cli.runner.client import open_runner_client
 from cli.settings import Settings, SettingsError
@@ -41,11 +42,17 @@ _PROBE_FUNCTION = "set-labels:v0.2.0"
 """Needs no image in our runner, and the catalog has it."""
 
 
-async def check_temporal(settings: Settings) -> list[Finding]:
-    """Look for Temporal, the namespace and the workers at its queues."""
+async def check_temporal(settings: Settings, seconds: float) -> list[Finding]:
+    """Look for Temporal, the namespace and the workers at its queues.
+
+    Args:
+        settings: Where it is.
+        seconds: How long it may take to say anything.
+    """
     check = Check("temporal", settings.temporal_address)
     namespace = settings.temporal_namespace
     try:
+        await answers_calls(settings.temporal_address, seconds)
         client = await Client.connect(
             settings.temporal_address, namespace=namespace, retry_config=RetryConfig(max_retries=1)
         )

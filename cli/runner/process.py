@@ -9,10 +9,11 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from cli.listening import host_and_port
 from cli.runner.configs import ConfigFollower
 from cli.runner.pods import KubeCluster, PodFollower
 from cli.runner.registries import open_registries
-from cli.settings import Settings, SettingsError
+from cli.settings import Settings, SettingsError, told_name
 from functions.configs import FunctionConfigs
 from functions.evaluators import FunctionRuntime
 from functions.executable import ExecutableRuntime
@@ -76,7 +77,7 @@ def _executables(settings: Settings, configs: FunctionConfigs) -> ExecutableRunt
     if folder is None:
         return None
     if not folder.is_dir():
-        raise SettingsError(f"PORCHFLOW_FUNCTIONS_DIR (--functions-dir): {folder} is no folder")
+        raise SettingsError(f"{told_name('functions_dir')}: {folder} is no folder")
     return ExecutableRuntime(
         folder, configs, slots=settings.function_processes, max_output=settings.max_grpc_message_size
     )
@@ -134,7 +135,7 @@ async def _connect(settings: Settings) -> KubeClient:
     try:
         return await KubeClient.connect(settings.kubeconfig, user_agent="porchflow-function-runner")
     except KubeConfigError as error:
-        raise SettingsError(f"PORCHFLOW_KUBECONFIG (--kubeconfig): {error}") from None
+        raise SettingsError(f"{told_name('kubeconfig')}: {error}") from None
 
 
 @contextlib.asynccontextmanager
@@ -163,13 +164,13 @@ async def _serve_metrics(address: str, metrics: RunnerMetrics) -> AsyncIterator[
     async def answer(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    host, _, port = address.rpartition(":")
+    host, port = host_and_port(address)
     app = web.Application()
     app.router.add_get("/metrics", answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host.strip("[]") or None, int(port)).start()
+        await web.TCPSite(runner, host or None, port).start()
         yield
     finally:
         await runner.cleanup()

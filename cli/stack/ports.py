@@ -6,8 +6,9 @@ from pathlib import Path
 
 import psutil
 
+from cli.settings import flag_of
 from cli.stack.processes import free_port, port_is_free
-from cli.stack.settings import StackSettings, flag_of, variable_of
+from cli.stack.settings import StackSettings, variable_of
 
 _USERS = {
     "api_port": "the Kubernetes API server",

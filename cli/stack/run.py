@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from cli.settings import flag_of
 from cli.stack import contentapi
 from cli.stack.crds import install_crds
 from cli.stack.logs import STACK, LogFollower, Say
@@ -18,15 +19,15 @@ from cli.stack.parts import SOURCES, Parts
 from cli.stack.policies import install_policies
 from cli.stack.ports import PortError, choose_ports
 from cli.stack.processes import ProcessError
-from cli.stack.settings import StackSettings, flag_of
+from cli.stack.settings import StackSettings
 from cli.stack.state import ProcessRecord, StackRecord, StateError, StateFolder
 from cli.stack.supervisor import Supervisor, end_strays
 from cli.stack.toolchain import ToolchainError, ensure_servers
 from kube.client import KubeClient
 from kube.errors import KubeError
 
-STACK_ERRORS = (PortError, ProcessError, StateError, ToolchainError, KubeError, TimeoutError)
-"""What can go wrong at a start, each with a message for people."""
+STACK_ERRORS = (PortError, ProcessError, StateError, ToolchainError, KubeError, OSError)
+"""What can go wrong at a start, each with a message for people; a full disk and a `TimeoutError` are an `OSError`."""
 
 _POLL_SECONDS = 0.1
 _STOP_SECONDS = 120.0

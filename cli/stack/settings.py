@@ -8,7 +8,7 @@ import click
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from cli.settings import ENV_PREFIX, SettingsError, metavar_of
+from cli.settings import ENV_PREFIX, SettingsError, flag_of, metavar_of
 
 
 class StackSettings(BaseSettings):
@@ -59,11 +59,6 @@ def _explain(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
 def variable_of(name: str) -> str:
     """Return the environment variable of a setting."""
     return ENV_PREFIX + name.upper()
-
-
-def flag_of(name: str) -> str:
-    """Return the flag of a setting."""
-    return f"--{name.replace('_', '-')}"
 
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

@@ -85,17 +85,30 @@ class StateFolder:
         self._lock = self.root / "lock"
 
     def make(self) -> None:
-        """Make the folder and those inside that people look into."""
-        for folder in (self.root, self.git, self.logs, self.git_cache):
-            folder.mkdir(parents=True, exist_ok=True)
-        self.root.chmod(0o700)
+        """Make the folder and those inside that people look into.
+
+        Raises:
+            StateError: They cannot be made.
+        """
+        try:
+            for folder in (self.root, self.git, self.logs, self.git_cache):
+                folder.mkdir(parents=True, exist_ok=True)
+            self.root.chmod(0o700)
+        except OSError as error:
+            raise self._unusable(error) from None
 
     def read(self) -> StackRecord | None:
-        """Read what was written down; None when nothing was, or when it cannot be read."""
+        """Read what was written down; None when nothing was, or when it is no record.
+
+        Raises:
+            StateError: It may not be read, or there is no folder.
+        """
         try:
-            return StackRecord.model_validate_json(self.record.read_text(encoding="utf-8"))
+            return StackRecord.model_validate_json(self.record.read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
+        except OSError as error:
+            raise self._unusable(error) from None
 
     def write(self, record: StackRecord) -> None:
         """Write the record so that a reader never sees half of it."""
@@ -132,6 +145,9 @@ class StateFolder:
             return False
         with lock:
             return not _try_lock(lock)
+
+    def _unusable(self, error: OSError) -> StateError:
+        return StateError(f"cannot use the state folder {self.root}: {error.strerror}; name another with --state-dir")
 
     def _who_runs(self) -> str:
         record = self.running()

@@ -37,6 +37,8 @@ from workflows.packagerevision import PackageRevisionWorkflow
 from workflows.policies import RECONCILE_QUEUE
 from workflows.runner import workflow_runner
 
+SECONDS = 10.0
+
 
 async def one(work: Awaitable[list[Finding]]) -> Finding:
     [finding] = await work
@@ -130,7 +132,7 @@ class TestPermissions:
 class TestTemporal:
     async def test_a_queue_without_workers(self, temporal_server: TemporalServer) -> None:
         settings = Settings(temporal_address=temporal_server.address)
-        found = {each.where: each for each in await check_temporal(settings)}
+        found = {each.where: each for each in await check_temporal(settings, SECONDS)}
         assert found[temporal_server.address].level == Level.OK
         failed(found["render"], "no worker takes its activities")
 
@@ -144,17 +146,22 @@ class TestTemporal:
         ):
             async with asyncio.timeout(30):
                 while True:
-                    found = {each.where: each for each in await check_temporal(Settings(temporal_address=address))}
+                    found = {
+                        each.where: each for each in await check_temporal(Settings(temporal_address=address), SECONDS)
+                    }
                     if "activities" in found["reconcile"].message:
                         break
         failed(found["reconcile"], "no worker takes its activities")
 
     async def test_a_namespace_that_does_not_exist(self, temporal_server: TemporalServer) -> None:
         settings = Settings(temporal_address=temporal_server.address, temporal_namespace="nowhere")
-        failed(await one(check_temporal(settings)), "no namespace 'nowhere'")
+        failed(await one(check_temporal(settings, SECONDS)), "no namespace 'nowhere'")
 
     async def test_nobody_there(self) -> None:
-        failed(await one(check_temporal(Settings(temporal_address=f"127.0.0.1:{free_port()}"))), "cannot be reached")
+        failed(
+            await one(check_temporal(Settings(temporal_address=f"127.0.0.1:{free_port()}"), SECONDS)),
+            "cannot be reached",
+        )
 
 
 async def _register(kube: KubeClient, namespace: str, url: str, name: str = "blueprints", **git: Any) -> None:
@@ -338,6 +345,13 @@ class TestCommand:
         assert done.exit_code == 1
         assert "unknown setting PORCHFLOW_TYPO" in done.output
         assert "-> see docs/configuration.md" in done.output
+
+    def test_a_state_folder_that_is_none_is_a_finding(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        result = CliRunner().invoke(main, ["doctor", "--state-dir", str(tmp_path / "file")])
+        assert result.exit_code == 1
+        assert "failure settings" in result.output
+        assert "cannot use the state folder" in result.output
 
     def test_a_bad_flag_is_bad_usage(self) -> None:
         assert CliRunner().invoke(main, ["doctor", "--output", "xml"]).exit_code == 2

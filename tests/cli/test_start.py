@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -131,3 +132,15 @@ async def test_rights_in_its_namespaces_are_all_a_process_needs(
     process = start("watcher", *where, "--namespaces", namespace)
     await eventually(lambda: process.readiness()[0] == 200, what="watches its namespace")
     assert await process.stop() == 0
+
+
+async def test_an_address_that_says_nothing_is_waited_for_and_the_process_can_be_stopped(
+    start: Starter, control_plane: ControlPlane
+) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        process = start("watcher", "--kubeconfig", str(control_plane.kubeconfig), "--temporal-address", address)
+        await eventually(process.says(f"{address} says nothing within"), what="says that Temporal is silent")
+        assert await process.stop() == 0

@@ -4,7 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from cli.main import main
 from cli.stack.state import PartRecord, ProcessRecord, StackRecord, StateError, StateFolder
 from cli.stack.supervisor import end_strays
 
@@ -81,3 +83,18 @@ def test_a_process_that_only_has_the_id_of_a_part_is_left_alone() -> None:
     assert innocent.poll() is None
     assert "ended without `porchflow down`" in said[0]
     innocent.communicate(b"\n", timeout=20)
+
+
+@pytest.mark.parametrize("command", ["up", "status", "down", "demo"])
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path, command: str) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    result = CliRunner().invoke(main, [command, "--state-dir", str(file)])
+    assert result.exit_code == 1
+    assert f"cannot use the state folder {file}" in result.output
+    assert "--state-dir" in result.output
+
+
+def test_a_record_that_is_not_text_is_as_good_as_none(folder: StateFolder) -> None:
+    folder.record.write_bytes(b"\xff{")
+    assert folder.read() is None
