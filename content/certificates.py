@@ -157,14 +157,14 @@ class CertificateKeeper:
             await asyncio.to_thread(self._store, pair)
             self._pair = pair
 
-    async def run(self) -> None:
-        """Check every minute until cancelled; the server reads files that changed by itself."""
+    async def run(self, every: float = _CHECK_SECONDS) -> None:
+        """Check every so many seconds until cancelled; the server reads files that changed by itself."""
         while True:
-            await asyncio.sleep(_CHECK_SECONDS)
+            await asyncio.sleep(every)
             try:
                 await self.check()
-            except KubeError as error:
-                logger.warning("cannot look after the certificate, next attempt in %g s: %s", _CHECK_SECONDS, error)
+            except (KubeError, OSError) as error:
+                logger.warning("cannot look after the certificate, next attempt in %g s: %s", every, error)
 
     async def _agreed(self) -> Pair:
         """Return the pair of the Secret; makes one where there is none that serves."""

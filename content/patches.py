@@ -1,11 +1,14 @@
 """Patches of JSON values: JSON Patch (RFC 6902) and JSON Merge Patch (RFC 7386). Pure."""
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 _OPERATIONS_LIMIT: Final = 10_000
 """As many operations as Kubernetes takes in one patch."""
+_COPIED_LIMIT: Final = 6 * 1024 * 1024
+"""Bytes that the `copy` operations of one patch may add: thirty that each double a value would fill any memory."""
 
 
 class BadPatch(ValueError):  # noqa: N818 - says what it is
@@ -35,16 +38,28 @@ def json_patch(target: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON
         raise BadPatch("a JSON patch is a list of operations")
     if len(patch) > _OPERATIONS_LIMIT:
         raise BadPatch(f"a JSON patch has at most {_OPERATIONS_LIMIT} operations, this one {len(patch)}")
-    result = copy.deepcopy(target)
+    result, budget = copy.deepcopy(target), _Budget()
     for index, operation in enumerate(patch):
         try:
-            result = _apply(result, operation)
+            result = _apply(result, operation, budget)
         except BadPatch as error:
             raise BadPatch(f"operation {index}: {error}") from None
     return result
 
 
-def _apply(target: Any, operation: Any) -> Any:  # noqa: ANN401 - JSON
+class _Budget:
+    """What a patch may still copy."""
+
+    def __init__(self) -> None:
+        self._left = _COPIED_LIMIT
+
+    def spend(self, value: Any) -> None:  # noqa: ANN401 - JSON
+        self._left -= len(json.dumps(value))
+        if self._left < 0:
+            raise BadPatch(f"the patch copies more than {_COPIED_LIMIT} bytes")
+
+
+def _apply(target: Any, operation: Any, budget: _Budget) -> Any:  # noqa: ANN401 - JSON
     if not isinstance(operation, Mapping) or not isinstance(operation.get("op"), str):
         raise BadPatch("it has no op")
     path = _pointer(operation, "path")
@@ -63,7 +78,9 @@ def _apply(target: Any, operation: Any) -> Any:  # noqa: ANN401 - JSON
             value = _get(target, source)
             return _add(_remove(target, source), path, value)
         case "copy":
-            return _add(target, path, copy.deepcopy(_get(target, _pointer(operation, "from"))))
+            value = _get(target, _pointer(operation, "from"))
+            budget.spend(value)
+            return _add(target, path, copy.deepcopy(value))
         case "test":
             if not _equal(_get(target, path), _value(operation)):
                 raise BadPatch(f"the test of {operation['path']!r} does not hold")

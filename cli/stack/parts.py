@@ -104,7 +104,11 @@ class Parts:
         return (self._function_runner(),) if self._has_runner else ()
 
     def _function_runner(self) -> Process:
-        environment = {"PORCHFLOW_FUNCTION_RUNNER_LISTEN": self.runner_address}
+        environment = {
+            "PORCHFLOW_FUNCTION_RUNNER_LISTEN": self.runner_address,
+            # For FunctionConfigs, where a namespace of them is set.
+            "PORCHFLOW_KUBECONFIG": str(self._folder.kubeconfig),
+        }
         ready = _listening(self._ports["runner_port"])
         return self._python(
             "function-runner",

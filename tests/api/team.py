@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from api.admission import CLEANERS
 from api.names import FINALIZER
+from api.policies.deletion import CLEANERS
 from kube.client import KubeClient, Object
 from kube.errors import Invalid, KubeError
 from kube.resources import PACKAGEREVISIONS, Resource

@@ -9,7 +9,7 @@ import yaml
 from api.admission import POLICIES, main, manifests, stale, write
 from api.names import object_name
 from api.packagerevision import PackageRevisionSpec
-from kube.errors import Invalid
+from kube.errors import Forbidden, Invalid
 from kube.resources import NAMESPACES, PACKAGEREVISIONS
 from tests.api.team import DEPLOY, IDENTITY, Team, refused
 from tests.servers.waiting import eventually
@@ -121,6 +121,17 @@ async def test_the_content_of_a_published_revision_is_final(team: Team) -> None:
             team.patch(client, {"spec": {"source": {"init": {}}}})
         )
     await team.patch(team.author, {"metadata": {"labels": {"team": "a"}}})
+
+
+async def test_other_content_is_accepted_by_approvers(team: Team) -> None:
+    words = await refused(team.create(annotations={"porchflow.dev/accept-commit": "0" * 40}), Forbidden)
+    assert "accepting other content for what is published is for approvers: ada@example.com may not" in words
+    await team.at("Published")
+    await refused(team.annotate(team.author, accept_commit="1" * 40), Forbidden)
+    await team.annotate(team.approver, accept_commit="1" * 40)
+    await team.annotate(team.author, reconcile_now="1")
+    await refused(team.annotate(team.author, accept_commit="2" * 40), Forbidden)
+    await team.annotate(team.author, accept_commit=None)
 
 
 async def test_a_readiness_gate_is_removed_in_the_kptfile_only(team: Team) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from api.admission import CLEANERS
+from api.policies.deletion import CLEANERS
 from kube.errors import Forbidden
 from tests.api.team import Team, refused
 from tests.kubectl import Kubectl, KubectlError

@@ -1,6 +1,7 @@
 import asyncio
 import base64
 import datetime as dt
+import shutil
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -13,6 +14,7 @@ from content.certificates import RENEW_BEFORE, VALID, CertificateKeeper, Pair
 from kube.client import KubeClient
 from kube.errors import NotFound
 from kube.resources import APISERVICES, SECRETS
+from tests.servers.waiting import eventually
 
 NAMES = ("content.porch-system.svc", "content.porch-system.svc.cluster.local")
 NOW = dt.datetime.now(dt.UTC)
@@ -182,6 +184,30 @@ async def test_damage_is_mended(make: Make, kube: KubeClient, namespace: str, ap
     await kube.merge_patch(SECRETS, namespace, "content-tls", {"data": {"tls.key": base64.b64encode(b"?").decode()}})
     await keeper.check()
     await _served_with(keeper, await _bundle(kube, apiservice))
+
+
+async def test_files_that_cannot_be_written_are_written_when_they_can_be(
+    make: Make, kube: KubeClient, namespace: str, apiservice: str, tmp_path: Path
+) -> None:
+    keeper = make("one")
+    await keeper.check()
+    shutil.rmtree(tmp_path / "one")
+    (tmp_path / "one").write_text("in the way")
+    await kube.merge_patch(SECRETS, namespace, "content-tls", {"data": {"tls.key": base64.b64encode(b"?").decode()}})
+    task = asyncio.create_task(keeper.run(every=0.05))
+    try:
+        await eventually(lambda: _has_key(kube, namespace), what="another pair is in the Secret")
+        (tmp_path / "one").unlink()
+        await eventually(keeper.certificate.exists, what="its files are there")
+        assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    await _served_with(keeper, await _bundle(kube, apiservice))
+
+
+async def _has_key(kube: KubeClient, namespace: str) -> bool:
+    return Pair.of_secret(await kube.get(SECRETS, namespace, "content-tls")) is not None
 
 
 async def test_what_is_missing_is_said(make: Make, kube: KubeClient, namespace: str) -> None:

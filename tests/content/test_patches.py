@@ -64,6 +64,12 @@ def test_json_patch(before: Any, patch: Any, after: Any) -> None:
         assert json_patch(before, patch) == after
 
 
+def test_copies_that_double_a_value_each_time_end_soon() -> None:
+    patch = [{"op": "copy", "from": "/a", "path": f"/a/{number}"} for number in range(60)]
+    with pytest.raises(BadPatch, match=r"operation \d+: the patch copies more than \d+ bytes"):
+        json_patch({"a": {"text": "x"}}, patch)
+
+
 @given(JSON, JSON)
 def test_a_json_patch_changes_nothing_that_is_shared(before: Any, value: Any) -> None:
     wrapped = {"a": before, "list": [1]}

@@ -1,0 +1,55 @@
+"""Who may delete what, and whose clones lose their upstream with it."""
+
+from typing import Final
+
+from api.names import FINALIZER, UPSTREAM_OF_ANNOTATION
+from api.policies.expressions import MAY_APPROVE, NO_APPROVER, WANTED_LIFECYCLE, annotation, quoted_list
+from api.policy import Check, Policy
+
+CLEANERS: Final = (
+    "system:serviceaccount:kube-system:generic-garbage-collector",
+    "system:serviceaccount:kube-system:namespace-controller",
+    "system:kube-controller-manager",
+)
+"""Who deletes what a deleted Repository or Namespace leaves behind; the last is for controllers with one account."""
+
+DELETION: Final = Policy(
+    name="porchflow-deletion",
+    operations=("DELETE",),
+    only_if={
+        "is-no-clean-up": f"!(request.userInfo.username in {quoted_list(CLEANERS)})",
+        # Without our finalizer nothing happens to Git: so a sync lets objects go whose content is gone already.
+        "touches-git": f"'{FINALIZER}' in oldObject.?metadata.?finalizers.orValue([])",
+    },
+    variables={"lifecycle": "oldObject.?spec.?lifecycle.orValue('')", "mayApprove": MAY_APPROVE},
+    checks=(
+        Check(
+            "variables.lifecycle != 'Published'",
+            "oldObject.metadata.name + ' is Published: propose its deletion first, by setting spec.lifecycle to"
+            " DeletionProposed (porchctl rpkg propose-delete), and delete it then'",
+        ),
+        Check(
+            "variables.lifecycle != 'DeletionProposed' || variables.mayApprove",
+            f"'agreeing to the deletion of what is published is for approvers: ' + {NO_APPROVER}",
+            "Forbidden",
+        ),
+    ),
+)
+
+CLONES: Final = Policy(
+    name="porchflow-clones",
+    operations=("UPDATE", "DELETE"),
+    warns=True,
+    only_if={
+        "is-an-upstream": f"{annotation('oldObject', UPSTREAM_OF_ANNOTATION)} != ''",
+        "goes": "request.operation == 'DELETE' || ("
+        f"{WANTED_LIFECYCLE} == 'DeletionProposed' && oldObject.?spec.?lifecycle.orValue('') == 'Published')",
+    },
+    checks=(
+        Check(
+            "false",
+            f"{annotation('oldObject', UPSTREAM_OF_ANNOTATION)} + ' was made from ' + oldObject.metadata.name + ':"
+            " what was made from it keeps its content when it is gone, but cannot be upgraded from it any more'",
+        ),
+    ),
+)

@@ -1,0 +1,50 @@
+"""CEL expressions that several policies share: `object` and `oldObject` are as the API server has them."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from api.names import APPROVAL_SUBRESOURCE, PACKAGE_REVISION_PLURAL, PORCH_GROUP, RECONCILE_VERB
+
+NEW: Final = "request.operation == 'CREATE'"
+
+
+def annotation(holder: str, key: str) -> str:
+    """Return an expression for the value of an annotation; the empty text where it is not there.
+
+    Args:
+        holder: `object` or `oldObject`.
+        key: Of the annotation.
+    """
+    return f"{holder}.?metadata.?annotations['{key}'].orValue('')"
+
+
+def before(cel: str, otherwise: str = "''") -> str:
+    """Return an expression on the object as it was; a new one was nothing."""
+    return f"({NEW} ? {otherwise} : {cel})"
+
+
+def _may(verb: str, subresource: str = "") -> str:
+    """Return an expression that is true where who asks has a verb on the package revision, or on its subresource."""
+    resource = f"authorizer.group('{PORCH_GROUP}').resource('{PACKAGE_REVISION_PLURAL}')"
+    if subresource:
+        resource += f".subresource('{subresource}')"
+    return f"{resource}.namespace(request.namespace).name(request.name).check('{verb}').allowed()"
+
+
+def quoted_list(values: Sequence[str]) -> str:
+    """Return a list of texts, none of which has a quote."""
+    return "[" + ", ".join(f"'{value}'" for value in values) + "]"
+
+
+WANTED_LIFECYCLE: Final = "object.?spec.?lifecycle.orValue('')"
+OLD_LIFECYCLE: Final = before("oldObject.?spec.?lifecycle.orValue('')")
+PUBLISHES: Final = "(variables.lifecycle == 'Published' && variables.oldLifecycle in ['Draft', 'Proposed'])"
+"""Of a policy with the variables `lifecycle` and `oldLifecycle`."""
+MAY_APPROVE: Final = f"{_may('update', APPROVAL_SUBRESOURCE)} || {_may('patch', APPROVAL_SUBRESOURCE)}"
+MAY_RECONCILE: Final = _may(RECONCILE_VERB)
+
+NO_APPROVER: Final = (
+    f"request.userInfo.username + ' may not update {PACKAGE_REVISION_PLURAL}/{APPROVAL_SUBRESOURCE} in namespace '"
+    " + request.namespace + '; ask an approver to do it, or an administrator to bind you the ClusterRole"
+    " porchflow-approver'"
+)

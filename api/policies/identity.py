@@ -1,0 +1,101 @@
+"""What a package revision is stays what it is, and its content is final once it is published."""
+
+import re
+from typing import Final
+
+from api.definition import SPEC_STAYS, Rule
+from api.names import ACCEPT_COMMIT_ANNOTATION
+from api.packagerevision import SPEC_RULES
+from api.policies.expressions import MAY_APPROVE, MAY_RECONCILE, NEW, NO_APPROVER, annotation, before
+from api.policy import Check, Policy
+
+_MIRRORED: Final = ("readinessGates", "packageMetadata")
+"""Fields of the spec that porchflow copies from the Kptfile."""
+
+_IDENTITY: Final = ("repository", "packageName", "workspaceName")
+# The package's slashes become dots; those at its ends count for nothing. As `api.names.object_name`.
+_NAME: Final = (
+    "object.spec.repository + '.' + object.spec.packageName.find('[^/].*[^/]|[^/]').replace('/', '.') + '.'"
+    " + object.spec.workspaceName"
+)
+
+
+def _stays(rule: Rule) -> Check:
+    """Return a rule of the CRD as a check: clusters that have Porch's own CRDs have it too."""
+
+    def of_spec(cel: str) -> str:
+        holder = "" if rule is SPEC_STAYS else ".spec"
+        return re.sub(r"\b(oldSelf|self)\b", lambda at: {"self": "object", "oldSelf": "oldObject"}[at[1]] + holder, cel)
+
+    asks = of_spec(rule.rule)
+    if rule is not SPEC_STAYS:
+        asks = f"!has(object.spec) || !has(oldObject.spec) || ({asks})"
+    return Check(f"{NEW} || {asks}", rule.message_expression or f"'{rule.message}'")
+
+
+def _frozen(field: str) -> str:
+    return f"object.?spec.?{field} == oldObject.?spec.?{field}"
+
+
+_ACCEPTED: Final = annotation("object", ACCEPT_COMMIT_ANNOTATION)
+_OLD_ACCEPTED: Final = before(annotation("oldObject", ACCEPT_COMMIT_ANNOTATION))
+
+# All of the spec but the lifecycle, which has a policy of its own and changes most often.
+_ASKED: Final = (*_IDENTITY, "source", *_MIRRORED)
+
+IDENTITY: Final = Policy(
+    name="porchflow-identity",
+    operations=("CREATE", "UPDATE"),
+    only_if={
+        "asks-for-something-else": f"{NEW} || has(object.spec) != has(oldObject.spec) || "
+        + " || ".join(f"!({_frozen(field)})" for field in _ASKED)
+        + f" || {_ACCEPTED} != {_OLD_ACCEPTED}"
+    },
+    variables={
+        "complete": " && ".join(f"object.?spec.?{field}.orValue('') != ''" for field in _IDENTITY),
+        "renamed": f"{NEW} || " + " || ".join(f"!({_frozen(field)})" for field in _IDENTITY),
+        "published": before("oldObject.?spec.?lifecycle.orValue('') in ['Published', 'DeletionProposed']", "false"),
+        "mayApprove": MAY_APPROVE,
+        "mayReconcile": MAY_RECONCILE,
+        "lostGates": before(
+            "oldObject.?spec.?readinessGates.orValue([]).filter(g, !(g in object.?spec.?readinessGates.orValue([])))"
+            ".map(g, g.?conditionType.orValue(''))",
+            "[]",
+        ),
+    },
+    checks=(
+        *(_stays(rule) for rule in (SPEC_STAYS, *SPEC_RULES) if rule.field != ".lifecycle"),
+        Check(
+            f"!({NEW}) || variables.complete",
+            "'spec.repository, spec.packageName and spec.workspaceName must say which package revision this is'",
+        ),
+        Check(
+            f"!variables.complete || !variables.renamed || object.metadata.name == {_NAME}",
+            "'the name of a package revision says what it is: ' + object.metadata.name + ' has to be '"
+            f" + {_NAME} + ' (repository.package.workspace)'",
+        ),
+        Check(
+            f"!variables.published || {_frozen('source')}",
+            "'the content of a published revision is final, so spec.source cannot be set any more: create a new"
+            " PackageRevision, with source.copyFrom of this one'",
+        ),
+        Check(
+            "!variables.published || variables.mayReconcile || "
+            "(" + " && ".join(_frozen(field) for field in _MIRRORED) + ")",
+            "'the content of a published revision is final, and spec.readinessGates and spec.packageMetadata say what"
+            " its Kptfile says: create a new PackageRevision, with source.copyFrom of this one, and change its"
+            " Kptfile'",
+        ),
+        # At any time: what is accepted before the revision is published would be accepted after it.
+        Check(
+            f"{_ACCEPTED} in ['', {_OLD_ACCEPTED}] || variables.mayApprove",
+            f"'accepting other content for what is published is for approvers: ' + {NO_APPROVER}",
+            "Forbidden",
+        ),
+        Check(
+            "variables.published || variables.mayReconcile || size(variables.lostGates) == 0",
+            "'the readiness gate ' + variables.lostGates.join(', ') + ' comes from the Kptfile: remove it there, from"
+            " info.readinessGates, and push the package'",
+        ),
+    ),
+)

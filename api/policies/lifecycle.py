@@ -1,0 +1,79 @@
+"""What a change of `spec.lifecycle` needs: a step that exists, an approver, content that is rendered and ready."""
+
+from typing import Final
+
+from api.conditions import ConditionType
+from api.names import RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
+from api.packagerevision import NEXT_LIFECYCLES
+from api.policies.expressions import (
+    MAY_APPROVE,
+    MAY_RECONCILE,
+    NO_APPROVER,
+    OLD_LIFECYCLE,
+    PUBLISHES,
+    WANTED_LIFECYCLE,
+    annotation,
+    before,
+    quoted_list,
+)
+from api.policy import Check, Policy
+
+_STATUS: Final = "oldObject.?status"
+_RENDER_DUE: Final = (
+    f"({annotation('object', RENDER_REQUEST_ANNOTATION)} != ''"
+    f" && {annotation('object', RENDER_REQUEST_ANNOTATION)}"
+    f" != {_STATUS}.?observedPrrResourceVersion.orValue(''))"
+    f" || ({annotation('object', RECONCILE_NOW_ANNOTATION)} != {_STATUS}.?observedReconcileNow.orValue(''))"
+)
+_UNRENDERED: Final = (
+    f"{_STATUS}.?conditions.orValue([]).filter(c, c.type == '{ConditionType.RENDERED}' && c.status == 'False')"
+)
+_UNMET_GATES: Final = (
+    "object.?spec.?readinessGates.orValue([]).map(g, g.?conditionType.orValue(''))"
+    f".filter(t, !{_STATUS}.?packageConditions.orValue([]).exists(c, c.type == t && c.status == 'True'))"
+)
+_STEPS: Final = "{" + ", ".join(f"'{old}': {quoted_list((old, *new))}" for old, new in NEXT_LIFECYCLES.items()) + "}"
+_STEPS_TOLD: Final = "{" + ", ".join(f"'{old}': '{' or '.join(new)}'" for old, new in NEXT_LIFECYCLES.items()) + "}"
+
+LIFECYCLE: Final = Policy(
+    name="porchflow-lifecycle",
+    operations=("CREATE", "UPDATE"),
+    only_if={"asks-for-another-lifecycle": f"{WANTED_LIFECYCLE} != {OLD_LIFECYCLE}"},
+    variables={
+        "lifecycle": WANTED_LIFECYCLE,
+        "oldLifecycle": OLD_LIFECYCLE,
+        "mayApprove": MAY_APPROVE,
+        "mayReconcile": MAY_RECONCILE,
+        "goesOn": "variables.lifecycle in ['Proposed', 'Published'] && variables.oldLifecycle in ['Draft', 'Proposed']",
+        "renderDue": before(_RENDER_DUE, "true"),
+        "unrendered": before(_UNRENDERED, "[]"),
+        "unmetGates": before(_UNMET_GATES, "[]"),
+    },
+    checks=(
+        Check(
+            "variables.oldLifecycle != '' || variables.lifecycle in ['', 'Draft'] || variables.mayReconcile",
+            "'a package revision starts as Draft, not as ' + variables.lifecycle + ': create it with spec.lifecycle"
+            " Draft, and set Proposed when it is Ready'",
+        ),
+        Check(
+            f"variables.oldLifecycle == '' || variables.lifecycle in {_STEPS}[variables.oldLifecycle]",
+            "'lifecycle cannot go from ' + variables.oldLifecycle + ' to ' + (variables.lifecycle == '' ? 'nothing' :"
+            f" variables.lifecycle) + '; from ' + variables.oldLifecycle + ' it can go to ' +"
+            f" {_STEPS_TOLD}[variables.oldLifecycle]",
+        ),
+        Check(f"!{PUBLISHES} || variables.mayApprove", f"'publishing is for approvers: ' + {NO_APPROVER}", "Forbidden"),
+        # While newer content waits for its rendering nobody knows: porchflow decides when it is rendered.
+        Check(
+            "!variables.goesOn || variables.renderDue || size(variables.unrendered) == 0",
+            "'it cannot become ' + variables.lifecycle + ' while its content is not rendered (' +"
+            " variables.unrendered[0].?reason.orValue('') + ': ' + variables.unrendered[0].?message.orValue('') +"
+            " '); wait until newer content is Rendered'",
+        ),
+        Check(
+            "!variables.goesOn || variables.renderDue || size(variables.unmetGates) == 0",
+            "'it cannot become ' + variables.lifecycle + ' before its readiness gates are met: ' +"
+            " variables.unmetGates.join(', ') + '; the status.conditions of the Kptfile must have each with status"
+            " True'",
+        ),
+    ),
+)
