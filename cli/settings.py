@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
 import click
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -214,6 +214,19 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+
+TEMPORAL_SETTINGS: Final = ("temporal_address", "temporal_namespace")
+"""What whoever connects to Temporal takes."""
+RUNNER_SETTINGS: Final = (
+    "function_runner_address",
+    "function_runner_ca",
+    "function_runner_client_cert",
+    "function_runner_client_key",
+)
+"""What whoever calls the function runner takes."""
+REGISTRY_SETTINGS: Final = ("registry_credentials", "registry_ca", "insecure_registries")
+"""What whoever looks images or their tags up takes."""
 
 
 class SettingsError(click.ClickException):

@@ -3,18 +3,14 @@
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from api.names import PORCH_GROUP
 from content.errors import ApiError
 from content.identity import User
 from kube.client import KubeClient
 from kube.errors import KubeError
-from kube.resources import Resource
-
-SUBJECTACCESSREVIEWS: Final = Resource(
-    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
-)
+from kube.resources import SUBJECTACCESSREVIEWS
 
 _ALLOWED_SECONDS = 10.0
 """As in Kubernetes' own aggregated API servers."""

@@ -109,3 +109,9 @@ MUTATINGADMISSIONPOLICYBINDINGS: Final = Resource(
 )
 SERVICES: Final = Resource("", "v1", "services", "Service")
 APISERVICES: Final = Resource("apiregistration.k8s.io", "v1", "apiservices", "APIService", namespaced=False)
+SUBJECTACCESSREVIEWS: Final = Resource(
+    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
+)
+SELFSUBJECTACCESSREVIEWS: Final = Resource(
+    "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
+)

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from cli.settings import SettingsError, load_settings, settings_options
+from cli.settings import (
+    REGISTRY_SETTINGS,
+    RUNNER_SETTINGS,
+    TEMPORAL_SETTINGS,
+    SettingsError,
+    load_settings,
+    settings_options,
+)
 from cli.stack.settings import load_stack_settings, stack_options
 
 if TYPE_CHECKING:
@@ -18,17 +25,16 @@ _PROCESSES = ("watcher", "worker", "content-api", "function-runner")
 
 @click.command()
 @settings_options(
-    "temporal_address",
-    "temporal_namespace",
+    *TEMPORAL_SETTINGS,
     "kubeconfig",
     "namespaces",
-    "function_runner_address",
-    "function_runner_ca",
-    "function_runner_client_cert",
-    "function_runner_client_key",
+    *RUNNER_SETTINGS,
+    *REGISTRY_SETTINGS,
     "default_image_prefix",
+    "function_config_namespace",
     "git_cache_dir",
     "watch_secrets",
+    "content_service",
 )
 @stack_options("state_dir")
 @click.option(
@@ -38,7 +44,14 @@ _PROCESSES = ("watcher", "worker", "content-api", "function-runner")
     type=click.Choice(_PROCESSES),
     default=("watcher", "worker"),
     show_default=True,
-    help="Whose permissions to check, with the credentials at hand; may be given several times.",
+    help="Whose permissions to check; may be given several times.",
+)
+@click.option(
+    "--deployed-in",
+    metavar="NAMESPACE",
+    default="",
+    help="Check the permissions of the ServiceAccounts of this namespace, such as porch-system, instead of those of the"
+    " credentials at hand.",
 )
 @click.option(
     "--timeout",
@@ -51,6 +64,7 @@ _PROCESSES = ("watcher", "worker", "content-api", "function-runner")
 def doctor(
     *,
     processes: tuple[str, ...],
+    deployed_in: str,
     timeout: float,
     output: Literal["text", "json"],
     **flags: Any,  # noqa: ANN401 - the values of any setting
@@ -78,7 +92,7 @@ def doctor(
                 f"are those of the stack in {folder}" if of_stack else "are valid"
             )
         ]
-        findings += asyncio.run(examine(settings, processes, timeout))
+        findings += asyncio.run(examine(settings, processes, timeout, deployed_in=deployed_in))
     click.echo(_json(findings) if output == "json" else _text(findings))
     sys.exit(1 if worst(findings) == Level.FAILURE else 0)
 

@@ -6,7 +6,7 @@ import click
 
 from cli.listening import check_addresses
 from cli.process import run_process
-from cli.settings import load_settings, settings_options
+from cli.settings import REGISTRY_SETTINGS, load_settings, settings_options
 
 
 @click.command("function-runner")
@@ -25,9 +25,7 @@ from cli.settings import load_settings, settings_options
     "max_parallel_pods_per_function",
     "max_waitlist_length",
     "warm_up_pod_cache",
-    "registry_credentials",
-    "registry_ca",
-    "insecure_registries",
+    *REGISTRY_SETTINGS,
     "image_platform",
     "kubeconfig",
     "function_runner_tls_cert",

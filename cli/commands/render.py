@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from cli.settings import load_settings, settings_options
+from cli.settings import REGISTRY_SETTINGS, RUNNER_SETTINGS, load_settings, settings_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,13 +49,8 @@ class _Trouble(click.ClickException):
     help="Use colour [default: auto, on a terminal unless NO_COLOR is set].",
 )
 @settings_options(
-    "function_runner_address",
-    "function_runner_ca",
-    "function_runner_client_cert",
-    "function_runner_client_key",
-    "registry_credentials",
-    "registry_ca",
-    "insecure_registries",
+    *RUNNER_SETTINGS,
+    *REGISTRY_SETTINGS,
     "default_image_prefix",
     "function_timeout",
     "max_grpc_message_size",

@@ -6,13 +6,12 @@ import click
 
 from cli.listening import check_addresses
 from cli.process import run_process
-from cli.settings import load_settings, settings_options
+from cli.settings import TEMPORAL_SETTINGS, load_settings, settings_options
 
 
 @click.command()
 @settings_options(
-    "temporal_address",
-    "temporal_namespace",
+    *TEMPORAL_SETTINGS,
     "kubeconfig",
     "namespaces",
     "watch_secrets",

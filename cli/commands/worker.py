@@ -6,22 +6,16 @@ import click
 
 from cli.listening import check_addresses
 from cli.process import run_process
-from cli.settings import load_settings, settings_options
+from cli.settings import REGISTRY_SETTINGS, RUNNER_SETTINGS, TEMPORAL_SETTINGS, load_settings, settings_options
 
 
 @click.command()
 @settings_options(
-    "temporal_address",
-    "temporal_namespace",
+    *TEMPORAL_SETTINGS,
     "kubeconfig",
     "namespaces",
-    "function_runner_address",
-    "function_runner_ca",
-    "function_runner_client_cert",
-    "function_runner_client_key",
-    "registry_credentials",
-    "registry_ca",
-    "insecure_registries",
+    *RUNNER_SETTINGS,
+    *REGISTRY_SETTINGS,
     "git_cache_dir",
     "default_image_prefix",
     "queues",

@@ -1,4 +1,4 @@
-"""What each process may do at the API server, and whether the current credentials allow it."""
+"""What each process may do at the API server, and whether somebody may."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,12 +8,8 @@ from typing import Any, Final
 from cli.doctor.findings import Check, Finding
 from cli.settings import Settings
 from kube.client import KubeClient
-from kube.errors import KubeError
-from kube.resources import Resource
-
-SELFSUBJECTACCESSREVIEWS: Final = Resource(
-    "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
-)
+from kube.errors import Forbidden, KubeError
+from kube.resources import SELFSUBJECTACCESSREVIEWS, SUBJECTACCESSREVIEWS
 
 PERMISSIONS: Final[Mapping[str, Mapping[tuple[str, str], str]]] = {
     "porchflow-watcher": {
@@ -49,6 +45,8 @@ PERMISSIONS: Final[Mapping[str, Mapping[tuple[str, str], str]]] = {
 
 The empty namespace means all of them, or those that porchflow works in.
 """
+_SYSTEM, _CONTENT_SERVICE, _FUNCTIONS = "porch-system", "porchflow-content-api", "porch-fn-system"
+"""Names in `PERMISSIONS` that settings change."""
 
 _WITHOUT_NAMESPACE = ("admissionregistration.k8s.io", "authorization.k8s.io", "apiregistration.k8s.io")
 
@@ -94,9 +92,20 @@ def _rights(grants: Mapping[tuple[str, str], str], process: str, settings: Setti
     for (namespace, target), verbs in grants.items():
         if process == "watcher" and target == "secrets" and not settings.watch_secrets:
             continue
-        for each in _namespaces(namespace, target, settings.namespaces):
+        placed, named = _as_set(namespace, target, settings)
+        for each in _namespaces(placed, named, settings.namespaces):
             for verb in verbs.split():
-                yield Right(each, verb, target)
+                yield Right(each, verb, named)
+
+
+def _as_set(namespace: str, target: str, settings: Settings) -> tuple[str, str]:
+    """Return where something really is, and what it is called, where settings say so."""
+    if namespace == _FUNCTIONS:
+        return settings.function_config_namespace or namespace, target
+    if namespace == _SYSTEM and settings.content_service:
+        system, _, service = settings.content_service.partition("/")
+        return system, target.replace(_CONTENT_SERVICE, service)
+    return namespace, target
 
 
 def _namespaces(namespace: str, target: str, chosen: Sequence[str]) -> Sequence[str]:
@@ -106,30 +115,62 @@ def _namespaces(namespace: str, target: str, chosen: Sequence[str]) -> Sequence[
     return chosen or ("",)
 
 
-async def may(kube: KubeClient, right: Right) -> bool:
-    """Ask the API server whether the current credentials allow something.
+@dataclass(frozen=True)
+class ServiceAccount:
+    """Somebody in the cluster, as access reviews name them."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"ServiceAccount {self.namespace}/{self.name}"
+
+    def subject(self) -> dict[str, Any]:
+        """Return user and groups, as the API server has them for the account's tokens."""
+        everybody = "system:serviceaccounts"
+        return {
+            "user": f"system:serviceaccount:{self.namespace}:{self.name}",
+            "groups": [everybody, f"{everybody}:{self.namespace}", "system:authenticated"],
+        }
+
+
+async def may(kube: KubeClient, right: Right, account: ServiceAccount | None = None) -> bool:
+    """Ask the API server whether somebody may do something.
+
+    Args:
+        kube: The API server.
+        right: What is to be done.
+        account: Who would do it; None for who asks.
 
     Raises:
         KubeError: It cannot be asked.
     """
-    review: dict[str, Any] = {
-        "apiVersion": SELFSUBJECTACCESSREVIEWS.api_version,
-        "kind": SELFSUBJECTACCESSREVIEWS.kind,
-        "spec": {"resourceAttributes": right.attributes()},
-    }
-    answer = await kube.create(SELFSUBJECTACCESSREVIEWS, review)
+    kind = SUBJECTACCESSREVIEWS if account else SELFSUBJECTACCESSREVIEWS
+    spec = {"resourceAttributes": right.attributes(), **(account.subject() if account else {})}
+    answer = await kube.create(kind, {"apiVersion": kind.api_version, "kind": kind.kind, "spec": spec})
     return bool(answer["status"].get("allowed"))
 
 
-async def check_permissions(kube: KubeClient, process: str, settings: Settings) -> list[Finding]:
-    """Find what the current credentials lack to run a process."""
+async def check_permissions(kube: KubeClient, process: str, settings: Settings, deployed_in: str = "") -> list[Finding]:
+    """Find what is lacking to run a process.
+
+    Args:
+        kube: The API server.
+        process: The process.
+        settings: As it has them.
+        deployed_in: Namespace of its ServiceAccount; empty where it would run with the credentials at hand.
+    """
     check, rights = Check("permissions", process), rights_of(process, settings)
+    account = ServiceAccount(deployed_in, f"porchflow-{process}") if deployed_in else None
+    who = account or "these credentials"
     try:
-        answers = await asyncio.gather(*(may(kube, right) for right in rights))
+        answers = await asyncio.gather(*(may(kube, right, account) for right in rights))
+    except Forbidden as error:
+        return [check.warning(str(error), f"run the check as somebody who may create {SUBJECTACCESSREVIEWS}")]
     except KubeError as error:
-        return [check.failure(str(error), "see whether the API server answers SelfSubjectAccessReviews")]
+        return [check.failure(str(error), "see whether the API server answers access reviews")]
     missing = [str(right) for right, allowed in zip(rights, answers, strict=True) if not allowed]
     if not missing:
-        return [check.ok(f"these credentials allow all {len(rights)} things that it does")]
-    told = f"these credentials do not allow: {'; '.join(missing)}"
+        return [check.ok(f"{who} may do all {len(rights)} things that it does")]
+    told = f"{who} may not: {'; '.join(missing)}"
     return [check.failure(told, f"apply deploy/base, or bind ClusterRole porchflow-{process} to who runs it")]

@@ -4,35 +4,43 @@ from collections.abc import Sequence
 
 from cli.doctor.cluster import check_content_api, check_definitions, check_policies
 from cli.doctor.findings import Check, Finding, Level, all_of, within, worst
-from cli.doctor.permissions import SELFSUBJECTACCESSREVIEWS, Right, check_permissions, may
+from cli.doctor.functions import check_configs, check_registry
+from cli.doctor.permissions import Right, check_permissions, may
 from cli.doctor.repositories import check_repositories
 from cli.doctor.servers import check_cache, check_runner, check_temporal
 from cli.settings import Settings
 from kube.client import KubeClient
 from kube.errors import KubeConfigError, KubeError, Unauthorized
-from kube.resources import PACKAGEREVISIONS
+from kube.resources import PACKAGEREVISIONS, SELFSUBJECTACCESSREVIEWS
 
 
-async def examine(settings: Settings, processes: Sequence[str], seconds: float) -> list[Finding]:
+async def examine(
+    settings: Settings, processes: Sequence[str], seconds: float, *, deployed_in: str = ""
+) -> list[Finding]:
     """Run every check; ends within about three times `seconds` whatever hangs.
 
     Args:
         settings: As the processes have them.
         processes: Whose permissions to check.
         seconds: How long one check may wait for a server.
+        deployed_in: Namespace of the ServiceAccounts whose permissions to check; empty for the credentials at hand.
     """
     temporal = Check("temporal", settings.temporal_address)
     runner = Check("function-runner", settings.function_runner_address or "none")
+    registry = Check("registry", settings.default_image_prefix)
     cache = Check("git-cache", str(settings.git_cache_dir))
     return await all_of(
-        _examine_cluster(settings, processes, seconds),
+        _examine_cluster(settings, processes, seconds, deployed_in),
         within(seconds, temporal, check_temporal(settings, seconds)),
         within(seconds, runner, check_runner(settings, seconds)),
+        within(seconds, registry, check_registry(settings)),
         within(seconds, cache, check_cache(settings)),
     )
 
 
-async def _examine_cluster(settings: Settings, processes: Sequence[str], seconds: float) -> list[Finding]:
+async def _examine_cluster(
+    settings: Settings, processes: Sequence[str], seconds: float, deployed_in: str
+) -> list[Finding]:
     check = Check("kubernetes", str(settings.kubeconfig or "the default kubeconfig"))
     try:
         client = await KubeClient.connect(settings.kubeconfig, request_timeout=seconds)
@@ -43,15 +51,17 @@ async def _examine_cluster(settings: Settings, processes: Sequence[str], seconds
         if worst(reached) != Level.OK:
             return reached
         definitions, policies = Check("crds", kube.host), Check("admission", kube.host)
+        configs = Check("function-configs", kube.host)
         content, repositories = Check("content-api", kube.host), Check("repositories", kube.host)
         return reached + await all_of(
             within(seconds, definitions, check_definitions(kube)),
             *(
-                within(seconds, Check("permissions", process), check_permissions(kube, process, settings))
+                within(seconds, Check("permissions", process), check_permissions(kube, process, settings, deployed_in))
                 for process in processes
             ),
             within(seconds, policies, check_policies(kube)),
             within(seconds, content, check_content_api(kube)),
+            within(seconds, configs, check_configs(kube, settings)),
             within(2 * seconds, repositories, check_repositories(kube, settings.namespaces, seconds)),
         )
 

@@ -13,6 +13,7 @@ from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
 from cli.connect import answers_calls
 from cli.doctor.findings import Check, Finding, all_of
+from cli.doctor.functions import PROBE_FUNCTION
 from cli.runner.client import open_runner_client
 from cli.settings import Settings, SettingsError
 from functions.errors import FunctionNotFound, FunctionUnavailable, RunnerUnavailable
@@ -38,8 +39,6 @@ functionConfig:
   data:
     checked-by: doctor
 """
-_PROBE_FUNCTION = "set-labels:v0.2.0"
-"""Needs no image in our runner, and the catalog has it."""
 
 
 async def check_temporal(settings: Settings, seconds: float) -> list[Finding]:
@@ -119,7 +118,7 @@ async def _health(settings: Settings, seconds: float) -> bool:
 
 
 async def _run_function(settings: Settings, check: Check) -> Finding:
-    image = f"{settings.default_image_prefix}{_PROBE_FUNCTION}"
+    image = f"{settings.default_image_prefix}{PROBE_FUNCTION}"
     try:
         async with open_runner_client(settings) as call:
             await call(image, _PROBE)

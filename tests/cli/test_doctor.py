@@ -17,6 +17,7 @@ from temporalio.worker import Worker
 
 from cli.doctor.cluster import check_content_api, check_definitions, check_policies
 from cli.doctor.findings import Check, Finding, Level, within
+from cli.doctor.functions import check_configs, check_registry
 from cli.doctor.permissions import check_permissions, rights_of
 from cli.doctor.repositories import check_repositories
 from cli.doctor.run import examine
@@ -27,12 +28,14 @@ from cli.stack.gitserver import GitServer, create_bare_repository
 from cli.stack.ports import free_port
 from functions.proto import evaluator_pb2_grpc
 from kube.client import KubeClient
-from kube.resources import APISERVICES, REPOSITORIES, SECRETS
+from kube.resources import APISERVICES, FUNCTIONCONFIGS, REPOSITORIES, SECRETS
 from tests.functions.runner import running
 from tests.kubectl import Kubectl
 from tests.servers.control_plane import ControlPlane
 from tests.servers.git import GitRepositories, GitRepository, commit_files
+from tests.servers.registry import running_registry as run_registry
 from tests.servers.temporal import TemporalServer
+from tests.servers.waiting import eventually
 from workflows.packagerevision import PackageRevisionWorkflow
 from workflows.policies import RECONCILE_QUEUE
 from workflows.runner import workflow_runner
@@ -123,10 +126,66 @@ class TestPermissions:
             assert definition.level == Level.WARNING, "not to be read is not to be absent"
         assert token not in found.model_dump_json()
 
+    async def test_service_accounts_are_asked_for_by_name(
+        self, kube: KubeClient, kubectl: Kubectl, namespace: str
+    ) -> None:
+        found = await one(check_permissions(kube, "function-runner", Settings(), namespace))
+        failed(found, f"ServiceAccount {namespace}/porchflow-function-runner may not: list functionconfigs")
+        kubectl(
+            "create",
+            "clusterrolebinding",
+            namespace,
+            "--clusterrole=cluster-admin",
+            f"--group=system:serviceaccounts:{namespace}",
+        )
+        try:
+            await eventually(lambda: _allowed(kube, namespace), what="its group may")
+        finally:
+            kubectl("delete", "clusterrolebinding", namespace)
+
+    def test_names_are_those_of_the_settings(self) -> None:
+        settings = Settings(content_service="packages/api", function_config_namespace="functions")
+        assert "get secrets:api-tls in namespace packages" in map(str, rights_of("content-api", settings))
+        assert {right.namespace for right in rights_of("function-runner", settings)} == {"functions"}
+
     def test_a_watcher_without_secrets_needs_no_right_to_them(self) -> None:
         assert any(right.target == "secrets" for right in rights_of("watcher", Settings()))
         without = rights_of("watcher", Settings(watch_secrets=False))
         assert not any(right.target == "secrets" for right in without)
+
+
+async def _allowed(kube: KubeClient, namespace: str) -> bool:
+    return (await one(check_permissions(kube, "function-runner", Settings(), namespace))).level == Level.OK
+
+
+class TestFunctions:
+    async def test_what_runners_said_of_function_configs(self, kube: KubeClient, namespace: str) -> None:
+        settings = Settings(function_config_namespace=namespace)
+        assert (await one(check_configs(kube, settings))).level == Level.OK
+        body = {"apiVersion": FUNCTIONCONFIGS.api_version, "kind": FUNCTIONCONFIGS.kind, "metadata": {"name": "f"}}
+        spec = {"image": "f", "goExecutor": {"tags": ["v1"], "id": "set-labels"}}
+        made = await kube.create(FUNCTIONCONFIGS, {**body, "spec": spec}, namespace=namespace)
+        unseen = await one(check_configs(kube, settings))
+        assert unseen.level == Level.WARNING
+        assert f"PORCHFLOW_FUNCTION_CONFIG_NAMESPACE={namespace}" in unseen.mend
+        seen = {"functionRunnerObservedGeneration": made["metadata"]["generation"]}
+        for error, level in (("there is no builtin function", Level.FAILURE), (None, Level.OK)):
+            patch = {"status": {**seen, "error": error}}
+            await kube.merge_patch(FUNCTIONCONFIGS, namespace, "f", patch, subresource="status")
+            found = await one(check_configs(kube, settings))
+            assert found.level == level
+            assert (error or "none of them in trouble") in found.message
+
+    async def test_registries_are_asked_where_settings_name_them(self, registry_binary: Path, tmp_path: Path) -> None:
+        assert await check_registry(Settings()) == []
+        async with run_registry(registry_binary, tmp_path) as registry:
+            settings = Settings(default_image_prefix=registry.image("fns/"), insecure_registries=(registry.address,))
+            assert (await one(check_registry(settings))).level == Level.WARNING, "it has no such function"
+            await registry.push("fns/set-labels:v0.2.0", ["/set-labels"])
+            assert (await one(check_registry(settings))).message.startswith("answers: 1 tags")
+        failed(await one(check_registry(settings)), registry.address)
+        nowhere = Settings(registry_ca=tmp_path / "nowhere")
+        failed(await one(check_registry(nowhere)), "(--registry-ca): cannot use")
 
 
 class TestTemporal:

@@ -19,7 +19,7 @@ from cli.stack.processes import HOST
 from cli.stack.state import StackRecord, StateFolder
 from kube.client import KubeClient
 from kube.errors import KubeError, NotFound
-from kube.resources import CONFIGMAPS, PACKAGEREVISIONRESOURCES, PACKAGEREVISIONS
+from kube.resources import CONFIGMAPS, FUNCTIONCONFIGS, PACKAGEREVISIONRESOURCES, PACKAGEREVISIONS
 from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -135,6 +135,23 @@ async def test_doctor_finds_the_stack_that_runs_and_nothing_wrong_with_it(cli: C
         cli.run("doctor", "--output", "json", "--timeout", "5", code=1, PORCHFLOW_TEMPORAL_ADDRESS="127.0.0.1:9")
     )
     assert named[0]["message"] == "are valid", "who names a server means no other"
+
+
+async def test_its_function_runner_follows_its_own_function_configs(cli: Cli, tmp_path: Path) -> None:
+    """Not those of the cluster that the person who starts it works with otherwise."""
+    elsewhere = {"KUBECONFIG": str(tmp_path / "elsewhere"), "PORCHFLOW_FUNCTION_CONFIG_NAMESPACE": "default"}
+    cli.run("up", "--detach", **elsewhere)
+    spec = {"image": "mine", "goExecutor": {"tags": ["v1"], "id": "set-labels"}}
+    kinds = {"apiVersion": FUNCTIONCONFIGS.api_version, "kind": FUNCTIONCONFIGS.kind}
+    async with await KubeClient.connect(cli.folder.kubeconfig) as client:
+        body = {**kinds, "metadata": {"namespace": "default", "name": "mine"}, "spec": spec}
+        await client.create(FUNCTIONCONFIGS, body)
+
+        async def taken_up() -> bool:
+            status = (await client.get(FUNCTIONCONFIGS, "default", "mine")).get("status") or {}
+            return bool(status.get("functionRunnerObservedGeneration"))
+
+        await eventually(taken_up, what="the function runner has taken it up")
 
 
 async def test_every_part_that_is_killed_comes_back(cli: Cli) -> None:

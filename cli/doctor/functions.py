@@ -1,0 +1,55 @@
+"""What functions need besides their runner: FunctionConfigs that are taken up, registries that answer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from cli.doctor.findings import Check, Finding
+from cli.runner.registries import open_registries
+from cli.settings import REGISTRY_SETTINGS, Settings, SettingsError
+from functions.errors import ImageNotFound, RegistryUnavailable
+from kube.client import KubeClient, Object
+from kube.errors import KubeError
+from kube.resources import FUNCTIONCONFIGS
+
+PROBE_FUNCTION = "set-labels:v0.2.0"
+"""Needs no image in our runner, and the catalog has it."""
+
+
+async def check_configs(kube: KubeClient, settings: Settings) -> list[Finding]:
+    """Look what a function runner said of each FunctionConfig."""
+    chosen = [settings.function_config_namespace] if settings.function_config_namespace else settings.namespaces
+    check = Check("function-configs", ", ".join(chosen) or "all namespaces")
+    try:
+        found = [one for each in chosen or (None,) async for one in kube.list_all(FUNCTIONCONFIGS, each)]
+    except KubeError as error:
+        return [check.warning(str(error), "install the CRDs, or run the check as somebody who may list them")]
+    troubled = [finding for one in found for finding in _trouble(one)]
+    return troubled or [check.ok(f"{len(found)}, none of them in trouble")]
+
+
+def _trouble(obj: Object) -> Sequence[Finding]:
+    metadata, status = obj["metadata"], obj.get("status") or {}
+    check = Check("function-config", f"{metadata['namespace']}/{metadata['name']}")
+    if status.get("functionRunnerObservedGeneration") != metadata.get("generation"):
+        mend = f"start a function runner with PORCHFLOW_FUNCTION_CONFIG_NAMESPACE={metadata['namespace']}"
+        return [check.warning("no function runner has taken it up", mend)]
+    error: Any = status.get("error")
+    return [check.failure(str(error), "see docs/functions.md")] if error else []
+
+
+async def check_registry(settings: Settings) -> list[Finding]:
+    """Ask the registry of the default image prefix for the tags of a function, if settings of registries are given."""
+    image = f"{settings.default_image_prefix}{PROBE_FUNCTION}"
+    check = Check("registry", settings.default_image_prefix.partition("/")[0] or "none")
+    if not any(getattr(settings, name) for name in REGISTRY_SETTINGS):
+        return []
+    try:
+        async with open_registries(settings) as registries:
+            tags = await registries.tags(image)
+    except ImageNotFound as error:
+        return [check.warning(str(error), "nothing, where other functions than the catalog's are used")]
+    except (RegistryUnavailable, SettingsError) as error:
+        return [
+            check.failure(str(error), "correct PORCHFLOW_REGISTRY_CREDENTIALS, _CA and PORCHFLOW_INSECURE_REGISTRIES")
+        ]
+    return [check.ok(f"answers: {len(tags)} tags of {image.rpartition(':')[0]}")]
