@@ -126,6 +126,7 @@ class LifecyclePhase:
             tag_hint=published_ref(revision.status),
             commit_hint=reported_commit(revision.status) or None,
             create_branch=repository.create_branch,
+            moves_branch=revision.spec.lifecycle is not None and revision.spec.lifecycle.is_published,
         )
 
     async def _report(self, target: Target, before: PackageState, after: PackageState, desired: Lifecycle) -> None:

@@ -40,7 +40,7 @@ class Batcher(Generic[Item, Result]):
         gathering: float = 0.0,
         most_waiting: int = 10_000,
         irrevocable: bool = False,
-        turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+        turn: Callable[[Sequence[Item]], AbstractAsyncContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
         """Take the handler and the threads it runs on.
 
@@ -51,7 +51,8 @@ class Batcher(Generic[Item, Result]):
             gathering: Seconds that the first batch waits for more items.
             most_waiting: Items that may wait.
             irrevocable: Whether who is cancelled waits for the batch that took the item: nobody can take it back.
-            turn: Entered for each batch before it is taken: who comes while it waits is taken along. It must not fail.
+            turn: Given those that wait, and entered before they are taken: who comes meanwhile is taken along. It must
+                not fail.
         """
         self._handle = handle
         self._pool = pool
@@ -100,7 +101,7 @@ class Batcher(Generic[Item, Result]):
             # Whoever submits in the same turn of the event loop shares the first batch.
             await asyncio.sleep(self._gathering)
             while self._waiting:
-                async with self._turn():
+                async with self._turn([item for item, _ in self._waiting]):
                     started = time.monotonic()
                     if batch := self._take():
                         await self._serve(batch)

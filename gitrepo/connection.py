@@ -1,9 +1,10 @@
 """One remote as the process uses it: its cache, and one listing, fetch and push at a time for all who wait."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +29,12 @@ _tracer = trace.get_tracer("porchflow")
 
 _GATHERING_SECONDS = 0.005
 """What a push that is alone waits for others: little beside what a push takes."""
+_PATIENCE = 1.0
+"""Seconds that a push to the branch waits for its turn at least: longer than most pushes take."""
+_SHORT_PATIENCE = 0.05
+"""Seconds that other pushes wait: about as long as one to a server that is near."""
+_PUSHES_PATIENT = 3
+"""Pushes, each as long as the last one, that a push to the branch waits for: a race costs it two."""
 _MOST_WAITING = 2_000
 """Changes that wait for one remote; at a hundred in a push that is twenty pushes."""
 
@@ -54,14 +61,17 @@ class PushQueue:
     def __init__(self, pusher: Pusher, display: str, pool: Executor, *, turn: Turn, limit: int) -> None:
         """Take what pushes, the remote's name for people, the threads, the remote's turn, and the largest group."""
         self._display = display
+        self._pusher = pusher
+        self._turn = turn
+        self._seconds = 0.0
         self._batcher: Batcher[Change, PushResult] = Batcher(
-            pusher.push_group,
+            self._push_group,
             pool,
             limit=limit,
             gathering=_GATHERING_SECONDS,
             most_waiting=_MOST_WAITING,
             irrevocable=True,
-            turn=turn.taken,
+            turn=self._wait_for_turn,
         )
 
     async def submit(self, change: Change) -> PushResult:
@@ -82,6 +92,18 @@ class PushQueue:
     async def close(self) -> None:
         """Drop what waits and wait for the push in flight."""
         await self._batcher.close()
+
+    def _wait_for_turn(self, changes: Sequence[Change]) -> AbstractAsyncContextManager[None]:
+        if any(change.moves_branch for change in changes):
+            return self._turn.taken(max(_PATIENCE, _PUSHES_PATIENT * self._seconds))
+        return self._turn.taken(_SHORT_PATIENCE)
+
+    def _push_group(self, changes: Sequence[Change]) -> list[PushResult | Exception]:
+        began = time.monotonic()
+        try:
+            return self._pusher.push_group(changes)
+        finally:
+            self._seconds = time.monotonic() - began
 
 
 class Connection:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pygit2
 
@@ -59,6 +60,7 @@ class Content:
 class CreateDraft:
     """The first commit of a new draft, on top of the branch."""
 
+    moves_branch: ClassVar[bool] = False
     knowledge: Knowledge
     location: PackageLocation
     branch: str
@@ -133,6 +135,7 @@ def made_by(
 class CommitOnDraft:
     """A commit on a draft, on top of the commit that its maker read."""
 
+    moves_branch: ClassVar[bool] = False
     location: PackageLocation
     content: Content
     expected_parent: str
@@ -173,6 +176,7 @@ class CommitOnDraft:
 class Move:
     """Propose or reject: the same commit under another branch."""
 
+    moves_branch: ClassVar[bool] = False
     source: str
     target: str
     lifecycle: Lifecycle
@@ -204,6 +208,7 @@ class Move:
 class EnsureBranch:
     """The Repository's branch, made with one commit where it is missing."""
 
+    moves_branch: ClassVar[bool] = True
     branch: str
     create: bool
     tip: str | None = None

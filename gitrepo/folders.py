@@ -14,8 +14,6 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 _WORKER = "worker-"
-_LONGEST_WAIT = 1.0
-"""Seconds after which a process pushes out of turn: who has it may hang with its server, and a race costs no more."""
 _POLL_SECONDS = 0.01
 """The kernel tells nobody that a lock is free unless a thread waits for it, and that cannot be given up."""
 
@@ -64,7 +62,8 @@ class Turn:
     """The turn to push to one remote, which the processes that share a folder pass on.
 
     All merges into a branch build on one another. Who builds while another pushes has to build again, and has to fetch
-    first what the other has pushed. Nothing depends on a turn but time: a push out of turn is as correct.
+    first what the other has pushed. Other changes gain only that more of them share a push. Nothing depends on a turn
+    but time: a push out of turn is as correct.
     """
 
     def __init__(self, lock: Path) -> None:
@@ -72,8 +71,8 @@ class Turn:
         self._path = lock
 
     @contextlib.asynccontextmanager
-    async def taken(self) -> AsyncIterator[None]:
-        """Have the turn, or have waited long enough for it."""
+    async def taken(self, patience: float) -> AsyncIterator[None]:
+        """Have the turn, or have waited for so many seconds: who has it may hang with its server."""
         try:
             handle = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -81,7 +80,7 @@ class Turn:
             yield
             return
         try:
-            await self._wait(handle)
+            await self._wait(handle, patience)
             yield
         finally:
             # Closing alone frees nothing that a child process has inherited.
@@ -89,13 +88,13 @@ class Turn:
                 fcntl.flock(handle, fcntl.LOCK_UN)
             os.close(handle)
 
-    async def _wait(self, handle: int) -> None:
+    async def _wait(self, handle: int, patience: float) -> None:
         loop = asyncio.get_running_loop()
-        until = loop.time() + _LONGEST_WAIT
+        until = loop.time() + patience
         try:
             while not _locked(handle):
                 if loop.time() > until:
-                    logger.debug("pushing out of turn: %s is held for more than %g s", self._path, _LONGEST_WAIT)
+                    logger.debug("pushing out of turn: %s is held for more than %g s", self._path, patience)
                     return
                 await asyncio.sleep(_POLL_SECONDS)
         except OSError as error:

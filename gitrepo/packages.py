@@ -262,6 +262,7 @@ class GitStore(PackageReader):
         tag_hint: str | None = None,
         commit_hint: str | None = None,
         create_branch: bool = False,
+        moves_branch: bool = True,
     ) -> Transitioned:
         """Find out where a revision is and make the step that this asks for, over one connection.
 
@@ -274,13 +275,22 @@ class GitStore(PackageReader):
             tag_hint: As for `state`.
             commit_hint: As for `state`.
             create_branch: Make the branch where it is missing.
+            moves_branch: Whether a step that `choose` may name merges into the branch.
 
         Raises:
             GitError: As the step does; see the methods of the same names.
         """
         knowledge = self._connection(remote).knowledge
         change = Transition(
-            knowledge, location, branch, choose, author, create_branch, tag_hint=tag_hint, commit_hint=commit_hint
+            knowledge,
+            location,
+            branch,
+            choose,
+            author,
+            create_branch,
+            tag_hint=tag_hint,
+            commit_hint=commit_hint,
+            moves_branch=moves_branch,
         )
         await self._push(remote, change)
         return _result(change.result)

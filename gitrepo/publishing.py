@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pygit2
 
@@ -34,6 +35,7 @@ class Publish:
     A number is taken by its tag. Whatever part of an earlier attempt the server has, this does the rest.
     """
 
+    moves_branch: ClassVar[bool] = True
     knowledge: Knowledge
     location: PackageLocation
     branch: str
@@ -162,6 +164,7 @@ class Publish:
 class ProposeDeletion:
     """Mark a published revision, or the package on the branch, to be deleted; or take the mark back."""
 
+    moves_branch: ClassVar[bool] = False
     knowledge: Knowledge
     location: PackageLocation
     branch: str
@@ -194,6 +197,7 @@ class ProposeDeletion:
 class Delete:
     """Delete whatever a workspace has: draft, proposal, tag, deletion mark. The branch's content stays."""
 
+    moves_branch: ClassVar[bool] = False
     knowledge: Knowledge
     location: PackageLocation
     tag_hint: str | None = None
@@ -228,6 +232,7 @@ class Delete:
 class DeleteFromBranch:
     """Remove a package's directory from the branch, and the mark that asked for it."""
 
+    moves_branch: ClassVar[bool] = True
     location: PackageLocation
     branch: str
     author: Author

@@ -47,6 +47,10 @@ _FOR_EVERYBODY = (GitAuthError, GitCertificateError, GitUnavailable, GitNotFound
 class Change(Protocol):
     """Something to do to a remote's refs."""
 
+    @property
+    def moves_branch(self) -> bool:
+        """Whether it may build on the tip of a branch that all packages share, and move that."""
+
     def needs(self, refs: RefView) -> Iterable[str]:
         """Name the refs (in full) and commits (by id) whose objects `build` reads; all are fetched together."""
 

@@ -56,6 +56,8 @@ class Transition:
     create_branch: bool = False
     tag_hint: str | None = None
     commit_hint: str | None = None
+    moves_branch: bool = True
+    """Whether a step that it may choose does."""
     before: PackageState | None = None
     _found: PackageState | None = None
     _step: Move | Publish | ProposeDeletion | None = None

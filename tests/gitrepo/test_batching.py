@@ -89,7 +89,8 @@ class Turn:
         self.asked, self.free = Event(), Event()
 
     @asynccontextmanager
-    async def taken(self) -> AsyncIterator[None]:
+    async def taken(self, waiting: Sequence[str]) -> AsyncIterator[None]:
+        self.waiting = list(waiting)
         self.asked.set()
         await self.free.wait()
         yield
@@ -107,6 +108,7 @@ async def test_a_batch_waits_for_its_turn_and_takes_along_who_comes_meanwhile() 
         batcher: Batcher[str, str] = Batcher(handle, pool, turn=turn.taken)
         waiting = [create_task(batcher.submit("first"))]
         await turn.asked.wait()
+        assert turn.waiting == ["first"]
         waiting += [create_task(batcher.submit("second")), create_task(batcher.submit("given up"))]
         await sleep(0)
         assert batches == []

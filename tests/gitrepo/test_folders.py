@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from gitrepo.annotations import TaskType
 from gitrepo.folders import CacheFolder, Turn
 from gitrepo.packages import GitStore
+from gitrepo.transition import Step
 from tests.gitrepo.conftest import Served, files, init, location, proposed
 
 HOLDER = """
@@ -36,7 +38,8 @@ async def other(store: GitStore, tmp_path: Path) -> AsyncIterator[GitStore]:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody goes out of turn, however slow the machine is."""
-    monkeypatch.setattr("gitrepo.folders._LONGEST_WAIT", 60.0)
+    monkeypatch.setattr("gitrepo.connection._PATIENCE", 60.0)
+    monkeypatch.setattr("gitrepo.connection._SHORT_PATIENCE", 60.0)
 
 
 def cache_of(store: GitStore) -> Path:
@@ -138,14 +141,15 @@ async def test_processes_take_turns_instead_of_racing_for_the_branch(
 
 
 @pytest.mark.usefixtures("patient")
-async def test_a_push_goes_out_when_whoever_has_the_turn_is_gone(
+async def test_a_merge_goes_out_when_whoever_has_the_turn_is_gone(
     ready: Served, store: GitStore, tmp_path: Path
 ) -> None:
+    await proposed(store, ready.remote, location())
     before = store.stats.groups
     async with AsyncExitStack() as processes:
         (turn,) = (tmp_path / "cache").glob("*.turn")
         process = await held_elsewhere(turn, processes)
-        waiting = asyncio.create_task(init(store, ready.remote, location()))
+        waiting = asyncio.create_task(store.publish(ready.remote, "main", location()))
         done, _ = await asyncio.wait([waiting], timeout=0.2)
         assert not done
         assert store.stats.groups == before
@@ -156,13 +160,41 @@ async def test_a_push_goes_out_when_whoever_has_the_turn_is_gone(
 async def test_who_holds_the_turn_for_too_long_is_not_waited_for(
     ready: Served, store: GitStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitrepo.folders._LONGEST_WAIT", 0.05)
+    monkeypatch.setattr("gitrepo.connection._PATIENCE", 0.0)
     async with AsyncExitStack() as processes:
         (turn,) = (tmp_path / "cache").glob("*.turn")
         process = await held_elsewhere(turn, processes)
-        await init(store, ready.remote, location())
+        await proposed(store, ready.remote, location())
+        await store.publish(ready.remote, "main", location())
         assert process.poll() is None
-    assert "refs/heads/drafts/app/v1" in ready.refs()
+    assert "refs/tags/app/v1" in ready.refs()
+
+
+async def test_only_merges_wait_long_for_their_turn(
+    ready: Served, store: GitStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a server far away, what cannot race would otherwise wait for one slow push after another."""
+    monkeypatch.setattr("gitrepo.connection._PATIENCE", 60.0)
+    place = location()
+
+    async def transition(step: Step, *, moves_branch: bool) -> None:
+        await store.transition(ready.remote, "main", place, lambda *_: step, moves_branch=moves_branch)
+
+    async with AsyncExitStack() as processes:
+        (turn,) = (tmp_path / "cache").glob("*.turn")
+        process = await held_elsewhere(turn, processes)
+        async with asyncio.timeout(20):
+            draft = await init(store, ready.remote, place)
+            await store.commit_on_draft(
+                ready.remote, place, files(a="b"), expected_parent=draft.commit, task=TaskType.PUSH
+            )
+            await transition(Step.PROPOSE, moves_branch=False)
+        waiting = asyncio.create_task(transition(Step.PUBLISH, moves_branch=True))
+        done, _ = await asyncio.wait([waiting], timeout=0.2)
+        assert not done
+        process.kill()
+        await waiting
+    assert "refs/tags/app/v1" in ready.refs()
 
 
 async def test_without_a_folder_for_turns_a_push_goes_out(ready: Served, store: GitStore, tmp_path: Path) -> None:
@@ -186,7 +218,7 @@ async def test_a_file_system_that_has_lost_its_locks_keeps_nobody_from_pushing(
 async def test_a_turn_is_free_again_whatever_happens_in_it(tmp_path: Path) -> None:
     turn = Turn(tmp_path / "lock")
     with pytest.raises(ValueError, match="in it"):
-        async with turn.taken():
+        async with turn.taken(60):
             raise ValueError("in it")
-    async with asyncio.timeout(20), turn.taken():
+    async with asyncio.timeout(20), turn.taken(60):
         """Nobody holds it."""

@@ -27,6 +27,7 @@ class Scripted:
 
     make: Callable[[pygit2.Repository, RefView], Sequence[RefUpdate]]
     built: int = 0
+    moves_branch: bool = True
     reads: list[str] = field(default_factory=list)
 
     def needs(self, _: RefView) -> Iterable[str]:
