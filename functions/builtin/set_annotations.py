@@ -57,8 +57,9 @@ def _additional(config: dict[str, Value]) -> list[FieldSpec]:
 
 
 def _annotate(call: Call, item: Item, annotations: dict[str, str], fields: list[FieldSpec]) -> None:
-    """Set the annotations in one item, and say where."""
+    """Set the annotations in one item, and say where, each place once."""
     value = item.value
+    places: set[str] = set()
     place = {"path": item.path, "index": item.index}
     wanted = dict(sorted(annotations.items()))
     said = json.dumps(wanted, separators=(",", ":"), ensure_ascii=False)
@@ -66,7 +67,10 @@ def _annotate(call: Call, item: Item, annotations: dict[str, str], fields: list[
     def update(old: Value) -> Value:
         if old is not None and not isinstance(old, dict):
             return old
-        call.say(f"set annotations: {said}", field={"path": ".".join(field.path)}, file=place)
+        path = ".".join(field.path)
+        if path not in places:
+            call.say(f"set annotations: {said}", field={"path": path}, file=place)
+            places.add(path)
         present = old or {}
         changed = {key: text for key, text in wanted.items() if present.get(key) != text}
         return {**present, **changed} if changed else old

@@ -3,47 +3,51 @@
 from typing import NamedTuple
 
 from functions.builtin.sdk import Call, FunctionError, Item, change, strings
-from kpt.krm import map_of, text_of
+from kpt.krm import text_of
 from kpt.yaml_nodes import Value
 
 
 class Place(NamedTuple):
-    """Where labels go: a path of keys (`[]` for every element), and whether missing parents and keys are made."""
+    """Where labels go, as paths of keys (`[]` for every element): from the item to a mapping, and on from there.
 
+    Attributes:
+        parent: to the mapping; nothing is set, nor counted, where it is missing.
+        path: from the mapping to the labels.
+        create: whether missing mappings on that path and missing labels are made.
+    """
+
+    parent: tuple[str, ...]
     path: tuple[str, ...]
     create: bool
 
 
-def _place(path: str, *, create: bool = True) -> Place:
-    return Place(tuple(path.split("/")), create)
+def _place(path: str, *, parent: str = "", create: bool = True) -> Place:
+    return Place(tuple(parent.split("/")) if parent else (), tuple(path.split("/")), create)
 
 
 _METADATA = _place("metadata/labels")
 _SELECTOR = _place("spec/selector")
 _MATCH_LABELS = _place("spec/selector/matchLabels")
 _EXISTING_MATCH_LABELS = _place("spec/selector/matchLabels", create=False)
-_SPREAD = "spec/topologySpreadConstraints/[]/labelSelector/matchLabels"
 
 _CONTROLLERS = ("Deployment", "ReplicaSet", "DaemonSet")
-_TEMPLATED = ("ReplicationController", *_CONTROLLERS, "StatefulSet", "Job")
 
 
 def run(call: Call) -> None:
     """Set the labels of the functionConfig on every item that is not local configuration."""
+    labels = _labels(call) if call.config else {}
+    items = [item for item in call.items if not item.is_local_config]
     if not call.config:
         call.say("`FunctionConfig` is not given", "info")
-        raise FunctionError("`FunctionConfig` is not given")
-    labels = _labels(call)
+        if items:
+            raise FunctionError("`FunctionConfig` is not given")
+    if not items:
+        call.say("no input resources", "info")
+        return
     if not labels:
         call.say("no `labels` arguments are given in FunctionConfig", "warning")
         return
-    if not call.items:
-        call.say("no input resources", "info")
-        return
-    total = 0
-    for item in call.items:
-        if not item.is_local_config:
-            total += _label(item, labels)
+    total = sum(_label(item, labels) for item in items)
     call.say(f"set {total} labels in total", "info")
 
 
@@ -64,23 +68,28 @@ def _label(item: Item, labels: dict[str, str]) -> int:
     """Set the labels in one item.
 
     Returns:
-        How many were set, whether or not they had the value before: keys times places.
+        How many were looked at, as the catalog counts: keys times places, whether or not one was set there.
     """
     count = 0
 
     def update(old: Value) -> Value:
-        nonlocal count
         present = {} if old is None else old
         if not isinstance(present, dict):
             return old
         wanted = labels if place.create else {key: value for key, value in labels.items() if key in present}
-        count += len(wanted)
         changed = {key: value for key, value in wanted.items() if present.get(key) != value}
         return {**present, **changed} if changed else old
 
+    def visit(parent: Value) -> Value:
+        nonlocal count
+        if not isinstance(parent, dict):
+            return parent
+        count += len(labels)
+        return change(parent, place.path, update, create=place.create)
+
     value = item.value
     for place in _places(item):
-        value = change(value, place.path, update, create=place.create)
+        value = change(value, place.parent, visit)
     item.replace(value)
     return count
 
@@ -89,48 +98,44 @@ def _places(item: Item) -> list[Place]:
     places = [_METADATA]
     group, kind = item.group, item.kind
     core = item.api_version.rpartition("/")[2] == "v1"
-    if kind in ("Service", "ReplicationController") and core:
+    controller = kind in _CONTROLLERS or (kind, group) == ("StatefulSet", "apps")
+    replication = kind == "ReplicationController" and core
+    if replication or (kind == "Service" and core):
         places.append(_SELECTOR)
-    if kind in _CONTROLLERS or (kind == "StatefulSet" and group == "apps"):
+    if controller:
         places.append(_MATCH_LABELS)
     if (kind, group) in (("Job", "batch"), ("PodDisruptionBudget", "policy")):
         places.append(_EXISTING_MATCH_LABELS)
-    if kind in _TEMPLATED and "template" in map_of(item.value, "spec"):
+    if controller or replication or (kind, group) == ("Job", "batch"):
         places += _template("spec/template")
-    if (kind, group) == ("CronJob", "batch") and "jobTemplate" in map_of(item.value, "spec"):
-        places += _cron_job(item)
+    if (kind, group) == ("CronJob", "batch"):
+        places += _CRON_JOB
     if (kind, group) == ("StatefulSet", "apps"):
-        places += _volume_claims(item)
+        places += _VOLUME_CLAIMS
     if (kind, group) == ("NetworkPolicy", "networking.k8s.io"):
         places += _NETWORK_POLICY
     return places
 
 
-def _template(prefix: str) -> list[Place]:
-    return [_place(f"{prefix}/metadata/labels"), _place(f"{prefix}/{_SPREAD}", create=False)]
-
-
-def _cron_job(item: Item) -> list[Place]:
-    places = [
-        _place("spec/jobTemplate/metadata/labels"),
-        _place("spec/jobTemplate/spec/selector/matchLabels", create=False),
-    ]
-    if "template" in map_of(item.value, "spec", "jobTemplate", "spec"):
-        places += _template("spec/jobTemplate/spec/template")
-    return places
-
-
-def _volume_claims(item: Item) -> list[Place]:
-    if "volumeClaimTemplates" not in map_of(item.value, "spec"):
-        return []
+def _template(parent: str) -> list[Place]:
+    spread = f"{parent}/spec/topologySpreadConstraints/[]"
     return [
-        _place("spec/volumeClaimTemplates/[]/metadata/labels"),
-        _place("spec/volumeClaimTemplates/[]/spec/selector/matchLabels", create=False),
+        _place("metadata/labels", parent=parent),
+        _place("labelSelector/matchLabels", parent=spread, create=False),
     ]
 
 
+_CRON_JOB = [
+    _place("metadata/labels", parent="spec/jobTemplate"),
+    _place("selector/matchLabels", parent="spec/jobTemplate/spec", create=False),
+    *_template("spec/jobTemplate/spec/template"),
+]
+_VOLUME_CLAIMS = [
+    _place("metadata/labels", parent="spec/volumeClaimTemplates/[]"),
+    _place("selector/matchLabels", parent="spec/volumeClaimTemplates/[]", create=False),
+]
 _NETWORK_POLICY = [
     _place("spec/podSelector/matchLabels", create=False),
-    _place("spec/ingress/[]/from/[]/podSelector/matchLabels", create=False),
-    _place("spec/egress/[]/to/[]/podSelector/matchLabels", create=False),
+    _place("podSelector/matchLabels", parent="spec/ingress/[]/from/[]", create=False),
+    _place("podSelector/matchLabels", parent="spec/egress/[]/to/[]", create=False),
 ]

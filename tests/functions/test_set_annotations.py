@@ -54,6 +54,12 @@ def test_additional_fields_are_annotated_too() -> None:
     assert old_name == item
 
 
+def test_a_place_that_is_named_twice_is_reported_once() -> None:
+    twice = ADDITIONAL.replace("spec/extra/annotations", "spec/template/metadata/annotations")
+    said_of = [result["field"]["path"] for result in results(run("set-annotations", DEPLOYMENT, function_config=twice))]
+    assert said_of == ["metadata.annotations", "spec.template.metadata.annotations"]
+
+
 @pytest.mark.parametrize(
     ("function_config", "message"),
     [

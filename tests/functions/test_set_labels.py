@@ -57,7 +57,59 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
                 },
             }
         },
-        4,
+        5,
+    ),
+    "Job of another group": (
+        {"apiVersion": "x/v1", "kind": "Job", "spec": {"selector": {"matchLabels": {"l": "o"}}, "template": {}}},
+        {},
+        1,
+    ),
+    "StatefulSet of another group": (
+        {"apiVersion": "x/v1", "kind": "StatefulSet", "spec": {"template": {}, "volumeClaimTemplates": [{}]}},
+        {},
+        1,
+    ),
+    "ReplicationController of another version": (
+        {"apiVersion": "x/v2", "kind": "ReplicationController", "spec": {"template": {}}},
+        {},
+        1,
+    ),
+    "Deployment with pod affinity": (
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "spec": {
+                "template": {
+                    "spec": {
+                        "affinity": {
+                            "podAffinity": {
+                                "requiredDuringSchedulingIgnoredDuringExecution": [
+                                    {"labelSelector": {"matchLabels": {"l": "o"}}}
+                                ]
+                            }
+                        }
+                    }
+                }
+            },
+        },
+        {
+            "spec": {
+                "selector": {"matchLabels": L},
+                "template": {
+                    "metadata": {"labels": L},
+                    "spec": {
+                        "affinity": {
+                            "podAffinity": {
+                                "requiredDuringSchedulingIgnoredDuringExecution": [
+                                    {"labelSelector": {"matchLabels": {"l": "o"}}}
+                                ]
+                            }
+                        }
+                    },
+                },
+            }
+        },
+        3,
     ),
     "Job": (
         {"apiVersion": "batch/v1", "kind": "Job", "spec": {"selector": {"matchLabels": {"l": "o"}}, "template": {}}},
@@ -67,22 +119,28 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
     "Job without selector": (
         {"apiVersion": "batch/v1", "kind": "Job", "spec": {"template": {}}},
         {"spec": {"template": POD}},
-        2,
+        3,
     ),
     "PodDisruptionBudget": (
         {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "spec": {"selector": {"matchLabels": {"o": "p"}}}},
         {},
-        1,
+        2,
     ),
     "CronJob": (
         {"apiVersion": "batch/v1", "kind": "CronJob", "spec": {"jobTemplate": {"spec": {"template": {}}}}},
         {"spec": {"jobTemplate": {"metadata": {"labels": L}, "spec": {"template": POD}}}},
+        4,
+    ),
+    "CronJob of a job without a template": (
+        {"apiVersion": "batch/v1", "kind": "CronJob", "spec": {"jobTemplate": {"metadata": {}, "spec": {}}}},
+        {"spec": {"jobTemplate": {"metadata": {"labels": L}, "spec": {}}}},
         3,
     ),
+    "CronJob without a job": ({"apiVersion": "batch/v1", "kind": "CronJob", "spec": {}}, {}, 1),
     "StatefulSet": (
         {"apiVersion": "apps/v1", "kind": "StatefulSet", "spec": {"volumeClaimTemplates": [{}, {"metadata": {}}]}},
         {"spec": {"selector": {"matchLabels": L}, "volumeClaimTemplates": [POD, POD]}},
-        4,
+        6,
     ),
     "NetworkPolicy": (
         {
@@ -101,7 +159,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
                 "egress": [{"to": [{"podSelector": {"matchLabels": {"o": "p"}}}]}],
             }
         },
-        3,
+        5,
     ),
 }
 
@@ -166,9 +224,20 @@ def test_configurations(given: str | None, exit_code: int, messages: list[str]) 
     assert (reply.exit_code, said(reply)) == (exit_code, messages)
 
 
-def test_no_resources_is_said() -> None:
-    reply = run("set-labels", function_config=config(L))
+LOCAL = 'kind: X\nmetadata: {annotations: {config.kubernetes.io/local-config: "true"}}\n'
+
+
+@pytest.mark.parametrize("given", [[], [LOCAL]], ids=["none", "local"])
+@pytest.mark.parametrize("labels", [L, {}], ids=["labels", "no labels"])
+def test_no_resources_is_said(given: list[str], labels: dict[str, str]) -> None:
+    reply = run("set-labels", *given, function_config=config(labels))
     assert (reply.exit_code, said(reply)) == (0, ["info: no input resources"])
+
+
+def test_without_resources_no_configuration_is_needed() -> None:
+    reply = run("set-labels", LOCAL)
+    expected = ["info: `FunctionConfig` is not given", "info: no input resources"]
+    assert (reply.exit_code, said(reply)) == (0, expected)
 
 
 words = st.text("abcdefghij-./0123456789", min_size=1, max_size=8)
