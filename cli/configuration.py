@@ -36,11 +36,11 @@ environment on.
 """
 
 _STACK_HEAD = """
-Who else reads some of them says so in its `--help`: `diff`, `render` and `migrate` connect to the same servers.
+Who else reads some of them says so in its `--help`: `diff`, `render`, `migrate` and `doctor` use the same servers.
 
 ## The embedded stack
 
-Of `porchflow up`, `demo`, `status` and `down`. Where a server is an executable of your own, its path is in
+Of `porchflow up`, `demo`, `status`, `down` and `doctor`. Where a server is an executable of your own, its path is in
 `PORCHFLOW_ETCD`, `PORCHFLOW_KUBE_APISERVER` or `PORCHFLOW_TEMPORAL`; what is built is kept in `PORCHFLOW_CACHE_DIR`.
 
 | environment | flag | default | meaning |

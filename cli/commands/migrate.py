@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from cli.settings import load_settings, settings_options
+
 if TYPE_CHECKING:
     from cli.migrate.models import RepositoryPlan
     from cli.migrate.planning import Clients
@@ -23,7 +25,7 @@ _RECORD = Path("porchflow-migration.json")
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--kubeconfig", type=click.Path(path_type=Path), help="kubeconfig of the cluster."),
+        settings_options("kubeconfig"),
         click.option(
             "--porch-kubeconfig",
             type=click.Path(path_type=Path),
@@ -163,8 +165,10 @@ def _run(work: Callable[["Clients"], Coroutine[Any, Any, int]], flags: dict[str,
     from gitrepo.refs import InvalidName  # noqa: PLC0415
     from kube.errors import KubeError  # noqa: PLC0415
 
+    settings = load_settings({"kubeconfig": flags.pop("kubeconfig")})
+
     async def run() -> int:
-        async with _clients(**flags) as clients:
+        async with _clients(settings.kubeconfig, **flags) as clients:
             return await work(clients)
 
     try:
@@ -175,7 +179,7 @@ def _run(work: Callable[["Clients"], Coroutine[Any, Any, int]], flags: dict[str,
 
 @contextlib.asynccontextmanager
 async def _clients(
-    *, kubeconfig: Path | None, porch_kubeconfig: Path | None, namespace: str, record: Path | None = None
+    kubeconfig: Path | None, *, porch_kubeconfig: Path | None, namespace: str, record: Path | None = None
 ) -> AsyncIterator["Clients"]:
     from cli.migrate.planning import Clients  # noqa: PLC0415 - as above
     from gitrepo.packages import GitStore  # noqa: PLC0415

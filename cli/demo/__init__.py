@@ -1,0 +1,1 @@
+"""`porchflow demo`: a sample package from nothing to Published."""

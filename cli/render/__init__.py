@@ -1,0 +1,1 @@
+"""`porchflow render`: the package in a folder, rendered as a PackageRevision's is."""

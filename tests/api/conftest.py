@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from kube.client import KubeClient
+from tests.api.manifests import Objects
 from tests.api.team import BINDINGS, DEPLOY, PEOPLE, Team, binding
 from tests.kubectl import Kubectl
 from tests.servers.control_plane import ControlPlane
@@ -47,3 +48,8 @@ async def team(
             config = control_plane.kubeconfig_for(user)
             clients[user] = await stack.enter_async_context(await KubeClient.connect(config))
         yield Team(guarded_namespace, kube, clients)
+
+
+@pytest.fixture
+def objects(kubectl: Kubectl, namespace: str) -> Objects:
+    return Objects(kubectl, namespace)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from kube.client import KubeClient
+from kube.resources import PACKAGEREVISIONS
 from tests.kubectl import Kubectl, KubectlError
 
 Manifest = dict[str, Any]
@@ -80,3 +82,20 @@ def refusal(send: Callable[[Manifest], Manifest], manifest: Manifest) -> str:
     with pytest.raises(KubectlError, match="is invalid") as refused:
         send(manifest)
     return str(refused.value)
+
+
+def a_condition(kind: str, reason: str) -> Manifest:
+    return {
+        "type": kind,
+        "status": "True",
+        "reason": reason,
+        "message": "",
+        "lastTransitionTime": "2026-01-02T03:04:05Z",
+        "observedGeneration": 1,
+    }
+
+
+async def apply_status(kube: KubeClient, namespace: str, manager: str, **status: Any) -> Manifest:
+    body = {key: value for key, value in package_revision().items() if key != "spec"} | {"status": status}
+    body["metadata"] = body["metadata"] | {"namespace": namespace}
+    return await kube.apply(PACKAGEREVISIONS, body, field_manager=manager, subresource="status")

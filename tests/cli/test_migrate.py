@@ -309,6 +309,13 @@ async def test_without_a_porch(migration: Migration) -> None:
     assert "packagerevisions.porch.kpt.dev" in done.output
 
 
+def test_the_kubeconfig_of_the_environment_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PORCHFLOW_KUBECONFIG", str(tmp_path / "nowhere"))
+    done = CliRunner().invoke(main, ["migrate", "plan"])
+    assert done.exit_code == 1
+    assert f"there is no kubeconfig at {tmp_path / 'nowhere'}" in done.output
+
+
 @pytest.mark.parametrize(("given", "number"), [(None, 0), (0, 0), (3, 3), (-1, -1), ("v2", 2), ("", 0), ("main", 0)])
 def test_revisions_of_all_versions_of_porch(given: object, number: int) -> None:
     assert revision_of({"metadata": {}, "spec": {"revision": given}}).revision == number
