@@ -1,14 +1,17 @@
 import asyncio
+import contextlib
 import itertools
 import os
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
+import pygit2
 import pytest
 
 from cli.stack.gitserver import Faults, GitServer, create_bare_repository
 from gitrepo.annotations import TaskType
+from gitrepo.errors import GitUnavailable
 from gitrepo.packages import Draft, GitStore
 from gitrepo.refs import PackageLocation
 from gitrepo.remote import BasicAuth, Remote
@@ -95,6 +98,28 @@ async def init(store: GitStore, remote: Remote, place: PackageLocation, content:
 async def proposed(store: GitStore, remote: Remote, place: PackageLocation) -> str:
     await init(store, remote, place)
     return (await store.propose(remote, "main", place)).commit
+
+
+@contextlib.contextmanager
+def little_patience() -> Iterator[None]:
+    """Let every server be silent for a second only.
+
+    libgit2 keeps the time for the process: so nothing that must succeed belongs in here, on a busy machine.
+    """
+    before = pygit2.settings.server_timeout
+    pygit2.settings.server_timeout = 1000
+    try:
+        yield
+    finally:
+        pygit2.settings.server_timeout = before
+
+
+async def given_up(pushing: Callable[[], Awaitable[object]], arrived: Path) -> None:
+    """Push, and stop waiting for the answer while a hook of the server, which makes a file, is still busy."""
+    with little_patience():
+        while not arrived.exists():
+            with pytest.raises(GitUnavailable):
+                await pushing()
 
 
 async def eventually(condition: Callable[[], bool]) -> None:

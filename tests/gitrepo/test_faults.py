@@ -11,7 +11,18 @@ from gitrepo.errors import GitAuthError, GitError, GitNotFound, GitUnavailable
 from gitrepo.packages import GitStore
 from gitrepo.refs import InvalidName
 from gitrepo.remote import BasicAuth, BearerToken, Remote
-from tests.gitrepo.conftest import PASSWORD, USER, Served, eventually, files, init, location, proposed
+from tests.gitrepo.conftest import (
+    PASSWORD,
+    USER,
+    Served,
+    eventually,
+    files,
+    given_up,
+    init,
+    little_patience,
+    location,
+    proposed,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,9 +65,9 @@ async def test_what_others_fetched_is_not_read_without_credentials(ready: Served
         await store.read_package(Remote(ready.remote.url), draft.commit, "app")
 
 
-async def test_a_hanging_server_is_unavailable_after_the_timeout(ready: Served, tmp_path: Path) -> None:
-    async with GitStore(tmp_path / "other", server_timeout=1) as store:
-        ready.faults.hang()
+async def test_a_hanging_server_is_unavailable_after_the_timeout(ready: Served, store: GitStore) -> None:
+    ready.faults.hang()
+    with little_patience():
         results = await asyncio.wait_for(
             asyncio.gather(
                 store.list_refs(ready.remote),
@@ -66,9 +77,9 @@ async def test_a_hanging_server_is_unavailable_after_the_timeout(ready: Served, 
             ),
             timeout=30,
         )
-        assert [type(result) for result in results] == [GitUnavailable] * 3
-        ready.faults.release()
-        await init(store, ready.remote, location())
+    assert [type(result) for result in results] == [GitUnavailable] * 3
+    ready.faults.release()
+    await init(store, ready.remote, location())
 
 
 async def test_a_hanging_server_does_not_block_another(ready: Served, store: GitStore, tmp_path: Path) -> None:
@@ -264,20 +275,17 @@ async def test_bad_paths_reach_nobody(ready: Served, store: GitStore) -> None:
         await store.read_package(ready.remote, draft.commit, "../etc")
 
 
-async def test_a_push_whose_answer_was_lost_is_recognized(ready: Served, tmp_path: Path) -> None:
-    async with GitStore(tmp_path / "other", server_timeout=1) as store:
-        ready.hook("post-receive", "sleep 3")
-        with pytest.raises(GitUnavailable):
-            await init(store, ready.remote, location())
-        ready.remove_hook("post-receive")
-        draft = await init(store, ready.remote, location())
-        assert draft.existing
-        ready.hook("post-receive", "sleep 3")
-        with pytest.raises(GitUnavailable):
-            await store.publish(ready.remote, "main", location())
-        ready.remove_hook("post-receive")
-        state = await store.publish(ready.remote, "main", location(), expected_commit=draft.commit)
-        assert (state.revision, state.changed) == (1, False)
+async def test_a_push_whose_answer_was_lost_is_recognized(ready: Served, store: GitStore) -> None:
+    landed, gate = ready.path / "landed", ready.path / "gate"
+    ready.hook("post-receive", f"touch {landed}; until [ -e {gate} ]; do sleep 0.02; done")
+    await given_up(lambda: init(store, ready.remote, location()), landed)
+    draft = await init(store, ready.remote, location())
+    assert draft.existing
+    landed.unlink()
+    await given_up(lambda: store.publish(ready.remote, "main", location()), landed)
+    gate.touch()
+    state = await store.publish(ready.remote, "main", location(), expected_commit=draft.commit)
+    assert (state.revision, state.changed) == (1, False)
 
 
 async def test_a_bloated_cache_is_made_again(

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from api.packagerevision import Lifecycle
-from gitrepo.errors import GitUnavailable
 from gitrepo.packages import GitStore
-from tests.gitrepo.conftest import Served, eventually, init, location, proposed
+from tests.gitrepo.conftest import Served, eventually, given_up, init, location, proposed
 
 MAIN = "refs/heads/main"
 Land = Callable[[], Awaitable[None]]
@@ -28,18 +27,17 @@ def server(request: pytest.FixtureRequest, ready: Served) -> Served:
 
 @pytest.fixture
 async def late(tmp_path: Path) -> AsyncIterator[GitStore]:
-    """A worker that gives up soon."""
-    async with GitStore(tmp_path / "late", server_timeout=1) as store:
+    """Another worker."""
+    async with GitStore(tmp_path / "late") as store:
         yield store
 
 
-async def _given_up(served: Served, pushing: Awaitable[object]) -> Land:
+async def _given_up(served: Served, pushing: Callable[[], Awaitable[object]]) -> Land:
     """Have a push arrive that its worker gives up; returns what lets it land, or fail, at the server."""
     here, gate = served.path / "here", served.path / "gate"
     held = f"until [ -e {gate} ]; do sleep 0.02; done"
     served.hook("pre-receive", f"[ ! -e {here} ] || exit 0; echo $PPID >{here}; {held}")
-    with pytest.raises(GitUnavailable):
-        await pushing
+    await given_up(pushing, here)
     receiving = int(here.read_text())
 
     async def land() -> None:
@@ -63,7 +61,7 @@ async def test_a_late_publish_takes_neither_number_nor_proposal(
     """The branch went on: what the late one merged is no part of it."""
     place = location()
     commit = await proposed(store, server.remote, place)
-    land = await _given_up(server, late.publish(server.remote, "main", place))
+    land = await _given_up(server, lambda: late.publish(server.remote, "main", place))
     server.commit(MAIN, "somebody was faster")
     before = server.refs()
     await land()
@@ -78,7 +76,7 @@ async def test_a_late_publish_brings_back_nothing_that_was_deleted(
 ) -> None:
     place = location()
     await proposed(store, server.remote, place)
-    land = await _given_up(server, late.publish(server.remote, "main", place))
+    land = await _given_up(server, lambda: late.publish(server.remote, "main", place))
     for step in (store.publish, store.propose_deletion):
         await step(server.remote, "main", place)
     await store.delete(server.remote, "main", place, revision=1)
@@ -93,7 +91,7 @@ async def test_a_late_publish_is_no_second_revision(server: Served, store: GitSt
     mine, other = location("app", "mine"), location("app", "other")
     for place in (mine, other):
         await proposed(store, server.remote, place)
-    land = await _given_up(server, late.publish(server.remote, "main", mine))
+    land = await _given_up(server, lambda: late.publish(server.remote, "main", mine))
     await store.publish(server.remote, "main", other)
     server.git("tag", "-d", "app/v1")
     state = await store.publish(server.remote, "main", mine)
@@ -105,7 +103,7 @@ async def test_a_late_publish_is_no_second_revision(server: Served, store: GitSt
 async def test_a_late_proposal_does_not_undo_what_came_after(server: Served, store: GitStore, late: GitStore) -> None:
     place = location()
     await init(store, server.remote, place)
-    land = await _given_up(server, late.propose(server.remote, "main", place))
+    land = await _given_up(server, lambda: late.propose(server.remote, "main", place))
     await store.propose(server.remote, "main", place)
     await store.publish(server.remote, "main", place)
     before = server.refs()
@@ -125,7 +123,7 @@ async def test_a_late_proposal_is_finished_or_taken_back_by_who_looks_next(
     """Nothing tells that a push is still to come: but once it landed, the next look sees it."""
     place = location()
     draft = await init(store, server.remote, place)
-    land = await _given_up(server, late.propose(server.remote, "main", place))
+    land = await _given_up(server, lambda: late.propose(server.remote, "main", place))
     assert (await store.state(server.remote, "main", place)).lifecycle is Lifecycle.DRAFT
     await land()
     assert (await store.state(server.remote, "main", place)).lifecycle is Lifecycle.PROPOSED

@@ -11,7 +11,7 @@ from cli.stack.gitserver import create_bare_repository
 from gitrepo.errors import GitAuthError, GitHookDeclined, GitHostKeyError, GitNotFound, GitUnavailable
 from gitrepo.packages import GitStore
 from gitrepo.remote import Remote, SshKey
-from tests.gitrepo.conftest import files, init, location, proposed
+from tests.gitrepo.conftest import files, init, little_patience, location, proposed
 from tests.servers.ssh import SshGitServer, running_ssh_server
 from tests.servers.waiting import eventually
 
@@ -184,18 +184,17 @@ async def test_a_repository_that_is_not_there(
 
 
 async def test_a_server_that_hangs_or_is_away(
-    server: SshGitServer, client_key: asyncssh.SSHKey, tmp_path: Path
+    server: SshGitServer, store: GitStore, client_key: asyncssh.SSHKey
 ) -> None:
     there = remote(server, client_key)
-    async with GitStore(tmp_path / "other", connect_timeout=1, server_timeout=1) as store:
-        server.open.clear()
-        with pytest.raises(GitUnavailable):
-            await store.list_refs(there)
-        server.open.set()
-        assert await store.list_refs(there) == {}
-        await server.stop()
-        with pytest.raises(GitUnavailable):
-            await store.list_refs(there)
+    server.open.clear()
+    with little_patience(), pytest.raises(GitUnavailable):
+        await store.list_refs(there)
+    server.open.set()
+    assert await store.list_refs(there) == {}
+    await server.stop()
+    with pytest.raises(GitUnavailable):
+        await store.list_refs(there)
 
 
 def private_line(key: asyncssh.SSHKey) -> str:
