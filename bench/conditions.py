@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 import psutil
 
+from cli.stack.settings import StackSettings
 from cli.stack.state import StackRecord
 
 _VERSION_SECONDS = 60.0
@@ -28,24 +29,35 @@ class Conditions:
     """Mean of the last minute before the first workload; the stack's own start is in it."""
     system: str
     workers: int
+    git_latency: float
+    """Milliseconds that the Git server lets each request wait."""
     functions: str
     """Where they run."""
     versions: dict[str, str]
 
     @classmethod
-    def read(cls, stack: StackRecord, workers: int) -> "Conditions":
-        """Read them while the stack runs."""
+    def read(cls, stack: StackRecord, settings: StackSettings) -> "Conditions":
+        """Read them while the stack runs that was started with these settings."""
         versions = {"Python": platform.python_version(), "temporalio": version("temporalio")}
         versions["git"] = _said(["git", "--version"], r"version (\S+)")
         for part, pattern in _SERVERS.items():
             versions[part] = _said([psutil.Process(stack.parts[part].pid).exe(), "--version"], pattern)
         system = f"{platform.system()} {platform.machine()}"
         functions = "functions in the function runner" if stack.function_runner else "functions in the workers"
-        return cls(os.cpu_count() or 0, os.getloadavg()[0], system, workers, functions, versions)
+        return cls(
+            cores=os.cpu_count() or 0,
+            load=os.getloadavg()[0],
+            system=system,
+            workers=settings.workers,
+            git_latency=settings.git_latency,
+            functions=functions,
+            versions=versions,
+        )
 
     def __str__(self) -> str:
         versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
-        parts = f"{self.workers} workers, {self.functions}"
+        far = f", Git {self.git_latency:g} ms away" if self.git_latency else ""
+        parts = f"{self.workers} workers, {self.functions}{far}"
         return f"{self.cores} cores, load {self.load:.1f} before, {parts}, {self.system}; {versions}"
 
 

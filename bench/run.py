@@ -143,7 +143,7 @@ async def measure(
         await KubeClient.connect(folder.kubeconfig, max_connections=_CLIENT_CONNECTIONS) as client,
         following(client, NAMESPACE) as follower,
     ):
-        conditions = await asyncio.to_thread(Conditions.read, stack, settings.workers)
+        conditions = await asyncio.to_thread(Conditions.read, stack, settings)
         bench = Bench(client, follower, folder.git, stack.git)
         measurement = Measurement(bench, stack, await Client.connect(stack.temporal))
         return conditions, await measurement.run(sizes, workloads, say)
@@ -170,13 +170,27 @@ def _names(_: click.Context, parameter: click.Parameter, value: str) -> list[str
 @click.option("--objects", default="50,200", callback=_numbers, help="Objects of each burst [default 50,200]")
 @click.option("--workloads", default=",".join(WORKLOADS), callback=_names, help="What to run [default: all]")
 @click.option("--workers", type=click.IntRange(1, 64), help="Worker processes [default: as porchflow up]")
+@click.option(
+    "--git-latency",
+    type=click.FloatRange(0, 10_000),
+    help="Milliseconds that each request to the Git server waits, as if it were far away [default 0]",
+)
 @click.option("--in-process", is_flag=True, help="No function runner: the workers run the functions.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def main(*, objects: list[int], workloads: list[str], workers: int | None, in_process: bool, as_json: bool) -> None:
+def main(
+    *,
+    objects: list[int],
+    workloads: list[str],
+    workers: int | None,
+    git_latency: float | None,
+    in_process: bool,
+    as_json: bool,
+) -> None:
     """Measure bursts of PackageRevisions against a stack of its own; ends with 1 when an object is lost or Stalled."""
     state = Path(tempfile.mkdtemp(prefix="porchflow-bench-"))
     ports = dict.fromkeys((name for name in StackSettings.model_fields if name.endswith("_port")), 0)
-    settings = load_stack_settings({"state_dir": state, "workers": workers, "function_runner": not in_process, **ports})
+    flags = {"workers": workers, "git_latency": git_latency, "function_runner": not in_process}
+    settings = load_stack_settings({"state_dir": state, **flags, **ports})
     try:
         conditions, results = asyncio.run(measure(settings, objects, workloads, console(only_stack=True)))
     except (BenchError, GitFailed, *STACK_ERRORS) as error:

@@ -250,9 +250,26 @@ def _http_error(status: int) -> web.HTTPException:
     return error
 
 
-async def _serve_for_ever(root: Path, host: str, port: int, username: str | None) -> None:
+def far_away(latency: float) -> Faults:
+    """Return what makes every request to a repository take longer, as to a server far away.
+
+    Args:
+        latency: Milliseconds.
+    """
+
+    async def wait(request: web.Request) -> None:
+        if request.path != STATISTICS_PATH:
+            await asyncio.sleep(latency / 1000)
+
+    faults = Faults()
+    faults.on_request = wait
+    return faults
+
+
+async def _serve_for_ever(root: Path, host: str, port: int, username: str | None, latency: float) -> None:
     password = os.environ.get("PORCHFLOW_GIT_PASSWORD")
-    async with GitServer(root, host=host, port=port, username=username, password=password) as server:
+    faults = far_away(latency) if latency else None
+    async with GitServer(root, host=host, port=port, username=username, password=password, faults=faults) as server:
         logger.info("serving the Git repositories below %s at %s", root, server.url)
         await asyncio.Event().wait()
 
@@ -264,12 +281,12 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
     parser.add_argument("--username", help="ask for this user and the password in PORCHFLOW_GIT_PASSWORD")
+    parser.add_argument("--latency", type=float, default=0, help="milliseconds that each request waits first")
     parser.add_argument("--log-level", default="INFO")
     options = parser.parse_args()
     options.root.mkdir(parents=True, exist_ok=True)
-    run_process(
-        _serve_for_ever(options.root, options.host, options.port, options.username), log_level=options.log_level
-    )
+    serving = _serve_for_ever(options.root, options.host, options.port, options.username, options.latency)
+    run_process(serving, log_level=options.log_level)
 
 
 if __name__ == "__main__":

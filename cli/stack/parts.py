@@ -20,10 +20,25 @@ class Parts:
     """Describes every part, for one state folder and its ports."""
 
     def __init__(
-        self, folder: StateFolder, ports: Mapping[str, int], binaries: Mapping[str, Path], *, has_runner: bool = True
+        self,
+        folder: StateFolder,
+        ports: Mapping[str, int],
+        binaries: Mapping[str, Path],
+        *,
+        has_runner: bool = True,
+        git_latency: float = 0,
     ) -> None:
-        """Take where state is kept, the port of each part, and the servers' executables; starts nothing."""
+        """Take where state is kept, the port of each part, and the servers' executables; starts nothing.
+
+        Args:
+            folder: The state.
+            ports: By name of the setting.
+            binaries: By name of the server.
+            has_runner: Whether there is a function runner.
+            git_latency: Milliseconds that the Git server lets each request wait.
+        """
         self._has_runner = has_runner
+        self._git_latency = git_latency
         self._folder = folder
         self._ports = ports
         self._binaries = binaries
@@ -96,6 +111,7 @@ class Parts:
     def _git_server(self) -> Process:
         port = self._ports["git_port"]
         arguments = ["--root", str(self._folder.git), "--host", HOST, "--port", str(port)]
+        arguments += ["--latency", str(self._git_latency)] if self._git_latency else []
         return self._python(
             "git-server", "cli.stack.gitserver", *arguments, ready=_listening(port), address=self.git_url
         )

@@ -57,7 +57,7 @@ async def running_stack(settings: StackSettings, say: Say) -> AsyncIterator[Stac
             await asyncio.to_thread(end_strays, stale, say)
         ports = choose_ports(settings, folder.ports)
         binaries = await _servers(say)
-        parts = Parts(folder, ports, binaries, has_runner=settings.function_runner)
+        parts = Parts(folder, ports, binaries, has_runner=settings.function_runner, git_latency=settings.git_latency)
         record = StackRecord(
             supervisor=ProcessRecord.of(os.getpid()),
             ui=parts.ui_url,

@@ -28,6 +28,13 @@ class StackSettings(BaseSettings):
     runner_port: int = Field(19445, ge=0, le=65535, description="port of the function runner")
     content_port: int = Field(18443, ge=0, le=65535, description="port of the content API")
     workers: int = Field(2, ge=1, le=64, description="number of worker processes")
+    git_latency: float = Field(
+        0,
+        ge=0,
+        le=10_000,
+        allow_inf_nan=False,
+        description="milliseconds that each request to the Git server waits first, as if it were far away",
+    )
     function_runner: bool = Field(
         default=True, description="whether there is a function runner; without, workers run builtin functions"
     )

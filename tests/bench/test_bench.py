@@ -98,9 +98,9 @@ def test_the_table_shows_each_workload(capsys: pytest.CaptureFixture[str]) -> No
     timing = Timing(10.0, {"created": 1.0, "rendered": 9.0})
     costs = RunCosts(runs=1.0, workflow_tasks=2.0, activities=1.0)
     result = Result("init", 590, timing, 59, costs, {"temporal": Usage(15.0, 200.4), "worker-1": Usage(5.0, 99.5)})
-    print_results(Conditions(4, 0.25, "Linux", 1, "functions in the workers", {"git": "2.39"}), [result])
+    print_results(Conditions(4, 0.25, "Linux", 1, 50, "functions in the workers", {"git": "2.39"}), [result])
     printed = capsys.readouterr().out
-    assert "4 cores, load 0.2 before, 1 workers, functions in the workers, Linux; git 2.39" in printed
+    assert "4 cores, load 0.2 before, 1 workers, functions in the workers, Git 50 ms away, Linux; git 2.39" in printed
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if "│" in line]
     shown = dict(line for line in lines if len(line) == 2)
     assert shown["objects"] == "590"

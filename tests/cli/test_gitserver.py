@@ -11,7 +11,7 @@ import aiohttp
 import psutil
 import pytest
 
-from cli.stack.gitserver import STATISTICS_PATH, Faults, GitServer, create_bare_repository
+from cli.stack.gitserver import STATISTICS_PATH, Faults, GitServer, create_bare_repository, far_away
 from cli.stack.gitupkeep import PUSHES
 
 ENVIRONMENT = {
@@ -272,6 +272,15 @@ async def test_faults(root: Path) -> None:
         faults.release()
         assert await waiting == 200
         assert faults.requests == 5
+
+
+async def test_a_server_far_away_takes_its_time(root: Path) -> None:
+    """No answer comes sooner: how much later one does is the machine's affair."""
+    loop = asyncio.get_running_loop()
+    async with GitServer(root, faults=far_away(200)) as server, aiohttp.ClientSession() as session:
+        before = loop.time()
+        async with session.get(f"{server.url}/team/repo/info/refs?service=git-upload-pack") as answer:
+            assert (answer.status, loop.time() - before >= 0.2) == (200, True)
 
 
 async def test_a_port_in_use_is_said(root: Path) -> None:

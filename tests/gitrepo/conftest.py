@@ -117,7 +117,7 @@ def little_patience() -> Iterator[None]:
 async def given_up(pushing: Callable[[], Awaitable[object]], arrived: Path) -> None:
     """Push, and stop waiting for the answer while a hook of the server, which makes a file, is still busy."""
     with little_patience():
-        while not arrived.exists():
+        while not await asyncio.to_thread(arrived.exists):
             with pytest.raises(GitUnavailable):
                 await pushing()
 
