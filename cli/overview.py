@@ -49,7 +49,7 @@ class RepositoryItem(BaseModel):
     name: str
     standing: Standing
     revisions: int = 0
-    """Package revisions that its last sync found."""
+    """PackageRevisions that name it."""
     last_sync: str = ""
     """When its objects were compared with Git last."""
     next_sync: str = ""
@@ -77,14 +77,18 @@ async def read_overview(client: KubeClient) -> Overview:
     """
     standings: Counter[Standing] = Counter()
     lifecycles: Counter[str] = Counter()
+    revisions: Counter[tuple[str, str]] = Counter()
     items: list[Item] = []
     async for obj in client.list_all(PACKAGEREVISIONS):
         item = describe(obj)
         standings[item.standing] += 1
         lifecycles[item.lifecycle] += 1
+        revisions[item.namespace, (obj.get("spec") or {}).get("repository", "")] += 1
         if item.standing is not Standing.CONVERGED:
             items.append(item)
     repositories = [describe_repository(obj) async for obj in client.list_all(REPOSITORIES)]
+    for repository in repositories:
+        repository.revisions = revisions[repository.namespace, repository.name]
     return Overview(
         counts=dict(standings),
         lifecycles=dict(lifecycles),
@@ -111,7 +115,6 @@ def describe_repository(obj: Mapping[str, Any]) -> RepositoryItem:
         namespace=metadata.get("namespace", ""),
         name=metadata["name"],
         standing=standing,
-        revisions=status.get("packageCount") or 0,
         last_sync=status.get("lastFullSyncTime", ""),
         next_sync=status.get("nextFullSyncTime", ""),
         reason=condition.get("reason", ""),
