@@ -1,10 +1,10 @@
 """What a rendering leaves in the Kptfile: the `Rendered` condition and the steps it took."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kpt.kptfile import RENDERED
 from kpt.krm import map_of
-from kpt.results import Result, clip
+from kpt.results import MAX_TOTAL_BYTES, Result, clip, left_out
 from kpt.yaml_nodes import Value
 
 
@@ -70,8 +70,22 @@ def with_status(kptfile: Value, steps: list[Step], *, ok: bool, message: str) ->
     new = {**status, "conditions": [*conditions, condition]}
     new.pop("renderStatus", None)
     if steps:
-        new["renderStatus"] = _render_status(steps)
+        new["renderStatus"] = _render_status(_bounded(steps))
     return {**kptfile, "status": new}
+
+
+def _bounded(steps: list[Step]) -> list[Step]:
+    """Leave out what all functions together say too much; those that failed come first, the others in their order."""
+    bounded = dict(enumerate(steps))
+    room = MAX_TOTAL_BYTES
+    for index in sorted(bounded, key=lambda index: steps[index].ok):
+        results = steps[index].results
+        for kept, result in enumerate(results):
+            room -= result.size
+            if room < 0:
+                bounded[index] = replace(steps[index], results=[*results[:kept], left_out(len(results) - kept)])
+                break
+    return list(bounded.values())
 
 
 def _render_status(steps: list[Step]) -> dict[str, Value]:

@@ -17,6 +17,9 @@ MAX_RESULTS = 200
 MAX_BYTES = 64 * 1024
 """Bytes of results kept per function: the Kptfile has errors twice, and goes with its package in one message."""
 
+MAX_TOTAL_BYTES = 256 * 1024
+"""Bytes of results kept in the Kptfile of all functions together."""
+
 
 class ResourceRef(BaseModel):
     """The resource a result is about; its keys in the order in which kpt writes them."""
@@ -61,6 +64,11 @@ class Result(BaseModel):
         """Whether the severity is `error`."""
         return self.severity.lower() == "error"
 
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        return len(self.model_dump_json().encode())
+
     def __str__(self) -> str:
         where = ""
         if self.resourceRef:
@@ -82,16 +90,20 @@ def parse_results(raw: Value) -> list[Result]:
     found = [item for item in items if isinstance(item, dict)]
     results = _bounded(map(_result, found))
     if len(results) < len(found):
-        left_out = len(found) - len(results)
-        results.append(Result(message=f"{left_out} more results were left out", severity="info"))
+        results.append(left_out(len(found) - len(results)))
     return results
+
+
+def left_out(count: int) -> Result:
+    """What stands for results that are not kept."""
+    return Result(message=f"{count} more results were left out", severity="info")
 
 
 def _bounded(results: Iterable[Result]) -> list[Result]:
     kept: list[Result] = []
     size = 0
     for result in results:
-        size += len(result.model_dump_json().encode())
+        size += result.size
         if kept and (size > MAX_BYTES or len(kept) == MAX_RESULTS):
             break
         kept.append(result)

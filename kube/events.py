@@ -23,6 +23,8 @@ FOLD_SECONDS: Final = 600.0
 """How long an equal event counts up the one before instead of making a new one: what client-go does."""
 
 _MESSAGE_LIMIT = 1024
+"""Bytes: what events.k8s.io/v1, under which others may read an Event, lets a note have."""
+_CUT = "…"
 _QUEUE_LIMIT = 1000
 _REMEMBERED = 4096
 _ATTEMPTS = 4
@@ -234,7 +236,11 @@ def _event_name(what: Object, window: int) -> str:
 
 
 def _cut(message: str) -> str:
-    return message if len(message) <= _MESSAGE_LIMIT else message[: _MESSAGE_LIMIT - 1] + "…"
+    # A file's name may hold bytes that are no text, which JSON cannot carry.
+    encoded = message.encode(errors="replace")
+    if len(encoded) <= _MESSAGE_LIMIT:
+        return encoded.decode()
+    return encoded[: _MESSAGE_LIMIT - len(_CUT.encode())].decode(errors="ignore") + _CUT
 
 
 def _timestamp(moment: datetime) -> str:

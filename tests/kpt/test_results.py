@@ -1,11 +1,12 @@
 """What is kept of what functions say: it ends up in the Kptfile, hence in Git, and in every later message."""
 
+import json
 from typing import Any
 
 import pytest
 
 from kpt.render_status import Step, with_status
-from kpt.results import MAX_BYTES, MAX_MESSAGE, MAX_RESULTS, parse_results
+from kpt.results import MAX_BYTES, MAX_MESSAGE, MAX_RESULTS, MAX_TOTAL_BYTES, parse_results
 
 
 def items(count: int, **fields: Any) -> list[dict[str, Any]]:
@@ -51,3 +52,20 @@ def test_the_place_in_a_file_gets_into_the_kptfile(index: int, file: dict[str, A
     status: Any = with_status({}, [step], ok=False, message="failed")["status"]
     [written] = status["renderStatus"]["validationSteps"]
     assert written["results"] == written["errorResults"] == [{"message": "m", "severity": "error", "file": file}]
+
+
+def test_what_all_functions_say_together_is_bounded() -> None:
+    """The functions that failed are heard first, wherever they stand; every function says how much was left out."""
+    wordy = parse_results(items(20, field={"currentValue": "x" * 2000}))
+    steps = [Step(package="", kind="mutator", image=f"m{number}:v1", results=wordy) for number in range(20)]
+    last = Step(package="", kind="validator", image="check:v1", exit_code=1, results=parse_results(items(9)))
+    assert sum(result.size for result in wordy) * len(steps) > 2 * MAX_TOTAL_BYTES
+    status: Any = with_status({}, [*steps, last], ok=False, message="failed")["status"]
+    written = status["renderStatus"]
+    said = [step["results"] for step in written["mutationSteps"]]
+    assert len(json.dumps(said)) < MAX_TOTAL_BYTES
+    assert [len(results) for results in said[:2]] == [20, 20]
+    assert [results[-1]["message"] for results in said[-2:]] == ["20 more results were left out"] * 2
+    assert any(1 < len(results) < 20 for results in said), "what still fits of one function is kept"
+    [check] = written["validationSteps"]
+    assert len(check["results"]) == 9

@@ -9,10 +9,14 @@ import pytest
 
 from kube.client import KubeClient, Object
 from kube.events import EventRecorder
-from kube.resources import EVENTS
+from kube.resources import EVENTS, Resource
 from tests.kube.helpers import WIDGETS, kubeconfig_for, widget
 from tests.kube.scripted import failing, scripted_server
 from tests.servers.waiting import eventually
+
+EVENTS_V1 = Resource("events.k8s.io", "v1", "events", "Event")
+ENDLESS = 10.0**9
+"""Seconds of a window so long that no test crosses its end."""
 
 
 async def _kubectl(kubeconfig: Path, *arguments: str) -> str:
@@ -32,7 +36,7 @@ async def test_equal_events_are_folded_and_kubectl_describe_shows_them(
     api: KubeClient, namespace: str, control_plane: Any
 ) -> None:
     obj = await api.create(WIDGETS, widget(namespace, "w"))
-    recorder = EventRecorder(api, instance="host-1")
+    recorder = EventRecorder(api, instance="host-1", fold_seconds=ENDLESS)
     for _ in range(5):
         recorder.record(obj, "Warning", "GitAuthFailed", "the password was refused; renew Secret git-auth")
     recorder.record(obj, "Normal", "Published", "published as v1", "Publish")
@@ -57,8 +61,7 @@ async def test_equal_events_are_folded_and_kubectl_describe_shows_them(
 async def test_another_process_counts_up_the_same_event(api: KubeClient, namespace: str) -> None:
     obj = await api.create(WIDGETS, widget(namespace, "w"))
     for _ in range(2):
-        # A window so long that the test cannot cross its end.
-        recorder = EventRecorder(api, fold_seconds=10.0**9)
+        recorder = EventRecorder(api, fold_seconds=ENDLESS)
         recorder.record(obj, "Normal", "Ready", "done")
         recorder.record(obj, "Normal", "Ready", "done")
         await recorder.aclose()
@@ -80,7 +83,7 @@ async def test_different_events_are_not_folded(api: KubeClient, namespace: str) 
 
 async def test_an_event_that_was_deleted_is_made_anew(api: KubeClient, namespace: str) -> None:
     obj = await api.create(WIDGETS, widget(namespace, "w"))
-    recorder = EventRecorder(api)
+    recorder = EventRecorder(api, fold_seconds=ENDLESS)
     recorder.record(obj, "Normal", "Ready", "done")
 
     async def written() -> list[Object]:
@@ -102,11 +105,30 @@ async def test_messages_are_bounded_and_a_flat_reference_will_do(api: KubeClient
         "uid": "u1",
     }
     recorder = EventRecorder(api)
-    recorder.record(reference, "Normal", "Ready", "m" * 5000)
+    recorder.record(reference, "Normal", "Ready", "m" * 1025)
     await recorder.aclose()
     (event,) = await _events(api, namespace)
-    assert event["message"] == "m" * 1023 + "…"
+    assert event["message"] == "m" * 1021 + "…"
     assert event["involvedObject"]["uid"] == "u1"
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("ü" * 512, "ü" * 512),
+        ("m" + "ü" * 512, "m" + "ü" * 510 + "…"),
+        ("ü" * 513, "ü" * 510 + "…"),
+        ("cannot read a\udcff.yaml", "cannot read a?.yaml"),
+    ],
+)
+async def test_what_counts_is_the_bytes_of_a_message(api: KubeClient, namespace: str, message: str, told: str) -> None:
+    recorder = EventRecorder(api)
+    recorder.record(await api.create(WIDGETS, widget(namespace, "w")), "Warning", "InvalidPackage", message)
+    await recorder.aclose()
+    (event,) = await _events(api, namespace)
+    assert event["message"] == told
+    seen = await api.get(EVENTS_V1, namespace, event["metadata"]["name"])
+    assert seen["note"] == told
 
 
 async def test_a_failing_api_server_is_tried_a_few_times_and_never_felt(
