@@ -5,9 +5,8 @@ import itertools
 import logging
 import shutil
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +17,7 @@ from pygit2.enums import RepositoryOpenFlag
 from gitrepo import transport
 from gitrepo.errors import GitConflict, GitError, GitNotFound, GitUnavailable
 from gitrepo.remote import Remote
+from gitrepo.stats import Tally
 from gitrepo.transport import Refs, RefUpdate
 
 logger = logging.getLogger(__name__)
@@ -34,24 +34,6 @@ _MOST_LOOSE = 10_000
 _INDEX_ENTRY_BYTES = 32
 _MOST_PUSHED = 1_000
 """Refs that were pushed and not fetched since."""
-
-
-@dataclass
-class Tally:
-    """Requests to servers, and how long they took."""
-
-    count: int = 0
-    seconds: float = 0.0
-
-    @contextlib.contextmanager
-    def one(self) -> Iterator[None]:
-        """Count one, which the context is."""
-        began = time.monotonic()
-        self.count += 1
-        try:
-            yield
-        finally:
-            self.seconds += time.monotonic() - began
 
 
 class CacheDamagedError(Exception):

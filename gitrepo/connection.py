@@ -15,11 +15,13 @@ from opentelemetry import trace
 from gitrepo.batching import Batcher, QueueFullError
 from gitrepo.cache import RepositoryCache, missing_refs
 from gitrepo.carrying import Carried, carry
+from gitrepo.changes import Change, PushResult
 from gitrepo.errors import GitError, GitUnavailable
 from gitrepo.folders import Turn
-from gitrepo.push import Change, Pusher, PushResult, PushStats
+from gitrepo.push import Pusher
 from gitrepo.remote import Remote
 from gitrepo.state import Knowledge
+from gitrepo.stats import PushStats
 from gitrepo.transport import Refs
 from gitrepo.view import RefView
 

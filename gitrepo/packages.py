@@ -1,62 +1,31 @@
 """Packages in Git: what the activities call."""
 
-import asyncio
 import contextlib
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-import pygit2
-from pygit2.enums import ConfigLevel
-
 from api.packagerevision import Lifecycle
 from gitrepo.annotations import TaskType, content_message
-from gitrepo.cache import RepositoryCache
 from gitrepo.carrying import missing
+from gitrepo.changes import Change, PushResult
 from gitrepo.commits import DEFAULT_AUTHOR, Author
-from gitrepo.connection import Connection, Pools
+from gitrepo.connection import Connection
+from gitrepo.connections import Connections, configure_libgit2
 from gitrepo.drafts import CommitOnDraft, Content, CreateDraft, Draft, EnsureBranch, Move
-from gitrepo.folders import CacheFolder
-from gitrepo.host_key_types import keep_host_keys_in
 from gitrepo.publishing import Delete, DeleteFromBranch, ProposeDeletion, Publish
-from gitrepo.push import Change, PushResult, PushStats
 from gitrepo.reading import PackageReader
 from gitrepo.refs import UNNUMBERED, InvalidName, PackageLocation, branch_ref, short_ref
 from gitrepo.remote import Remote
 from gitrepo.snapshots import Edit, Snapshot, Stored, edit_tree
-from gitrepo.state import Knowledge, PackageState
+from gitrepo.state import PackageState
+from gitrepo.stats import GitStats
 from gitrepo.transition import Choose, Step, Transition, Transitioned
 from gitrepo.trees import DEFAULT_LIMITS, Files, Limits, write_files
 
-_MIB = 1024 * 1024
-_OBJECT_CACHE_BYTES = 64 * _MIB
-_MAPPED_WINDOW_BYTES = 256 * _MIB
-
-
-__all__ = ["Draft", "GitStats", "GitStore", "PackageState", "Step", "Transitioned"]
+__all__ = ["Draft", "GitStore", "PackageState", "Step", "Transitioned"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class GitStats:
-    """What a store did so far."""
-
-    groups: int
-    refs: int
-    retries: int
-    restores: int
-    pushes: int
-    push_seconds: float
-    listings: int
-    listing_seconds: float
-    fetches: int
-    fetch_seconds: float
-    bytes_read: int
-    """Of package content, into this process's memory."""
 
 
 class GitStore(PackageReader):
@@ -89,24 +58,15 @@ class GitStore(PackageReader):
             server_timeout: Seconds that a server may be silent, its hooks included; kept for the process.
             limits: What one package may hold.
         """
-        _configure(connect_timeout, server_timeout)
+        configure_libgit2(connect_timeout=connect_timeout, server_timeout=server_timeout)
         super().__init__(limits)
-        self._group_limit = group_limit
-        self._folder = CacheFolder(cache_dir)
-        keep_host_keys_in(self._folder.path / "home")
-        self._network = ThreadPoolExecutor(network_threads, "git-network")
-        self._local = ThreadPoolExecutor(threads, "git-local")
-        self._caches: dict[str, tuple[RepositoryCache, Knowledge]] = {}
-        self._connections: dict[tuple[str, str], Connection] = {}
-        self._pushed = PushStats()
+        self._connections = Connections(
+            cache_dir, threads=threads, network_threads=network_threads, group_limit=group_limit
+        )
 
     async def aclose(self) -> None:
         """Drop what waits, wait for what is under way (at most as long as the timeouts), free the cache folder."""
-        for connection in self._connections.values():
-            await connection.close()
-        for pool in (self._network, self._local):
-            await asyncio.to_thread(pool.shutdown)
-        self._folder.close()
+        await self._connections.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -119,32 +79,21 @@ class GitStore(PackageReader):
     @property
     def stats(self) -> GitStats:
         """Counts since the start."""
-        caches = [cache for cache, _ in self._caches.values()]
-        pushed = self._pushed
-        return GitStats(
-            groups=pushed.groups,
-            refs=pushed.refs,
-            retries=pushed.retries,
-            restores=pushed.restores,
-            pushes=pushed.pushes.count,
-            push_seconds=pushed.pushes.seconds,
-            listings=sum(cache.listings.count for cache in caches),
-            listing_seconds=sum(cache.listings.seconds for cache in caches),
-            fetches=sum(cache.fetches.count for cache in caches),
-            fetch_seconds=sum(cache.fetches.seconds for cache in caches),
-            bytes_read=self.bytes_read,
-        )
+        return self._connections.stats(bytes_read=self.bytes_read)
 
     # The cache
+
+    @property
+    def cache_path(self) -> Path:
+        """The folder that this process keeps its caches in."""
+        return self._connections.path
 
     async def forget(self, url: str) -> None:
         """Delete what is kept of a repository that nobody seems to need any more; what is used now stays."""
         with contextlib.suppress(InvalidName):
             address = Remote(url).address
             self._discovered.pop(address, None)
-            if address in self._caches:
-                cache, _ = self._caches[address]
-                await asyncio.to_thread(cache.discard)
+            await self._connections.forget(address)
 
     # Drafts and proposals
 
@@ -418,42 +367,14 @@ class GitStore(PackageReader):
         # Fetched again where the local repository was made anew since.
         await source.commit(snapshot.commit, lambda _: None)
         if snapshot.remote.address != remote.address:
-            carried = await source.carry(target, roots, self._folder.path)
+            carried = await source.carry(target, roots, self.cache_path)
             self.bytes_read += carried.loose_bytes
 
     async def _push(self, remote: Remote, change: Change) -> PushResult:
         return await self._connection(remote).push(change)
 
     def _connection(self, remote: Remote) -> Connection:
-        connection = self._connections.get(remote.identity)
-        if connection is None:
-            address = remote.address
-            if address not in self._caches:
-                others = partial(self._folder.others, address)
-                self._caches[address] = (RepositoryCache(self._folder.repository(address), others), Knowledge())
-            cache, knowledge = self._caches[address]
-            connection = Connection(
-                cache,
-                knowledge,
-                remote,
-                stats=self._pushed,
-                pools=Pools(self._network, self._local),
-                turn=self._folder.turn(address),
-                group_limit=self._group_limit,
-            )
-            self._connections[remote.identity] = connection
-        return connection
-
-
-def _configure(connect_timeout: float, server_timeout: float) -> None:
-    """Set what libgit2 keeps for the whole process; its own timeouts are endless."""
-    pygit2.settings.server_connect_timeout = round(connect_timeout * 1000)
-    pygit2.settings.server_timeout = round(server_timeout * 1000)
-    pygit2.settings.cache_max_size(_OBJECT_CACHE_BYTES)
-    pygit2.settings.mwindow_mapped_limit = _MAPPED_WINDOW_BYTES
-    for level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
-        # What a person configured for Git on this machine, such as rewritten URLs, must not change what a worker does.
-        pygit2.settings.search_path[level] = ""
+        return self._connections.to(remote)
 
 
 def _tag_hint(location: PackageLocation, revision: int | None) -> str | None:

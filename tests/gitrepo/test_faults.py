@@ -209,7 +209,7 @@ async def test_what_was_pushed_need_not_be_fetched(ready: Served, store: GitStor
 
 async def test_a_deleted_cache_recovers(ready: Served, store: GitStore) -> None:
     draft = await init(store, ready.remote, location())
-    folder = store._folder.path
+    folder = store.cache_path
     for call in (
         lambda: store.read_package(ready.remote, draft.commit, "app"),
         lambda: store.state(ready.remote, "main", location()),
@@ -223,9 +223,10 @@ async def test_a_deleted_cache_recovers(ready: Served, store: GitStore) -> None:
 
 
 @pytest.mark.parametrize("damage", ["objects", "truncated", "head", "config"])
-async def test_a_damaged_cache_is_made_again(ready: Served, store: GitStore, damage: str) -> None:
-    draft = await init(store, ready.remote, location())
-    (cache,) = store._folder.path.glob("*.git")
+async def test_a_damaged_cache_is_made_again(ready: Served, tmp_path: Path, damage: str) -> None:
+    async with GitStore(tmp_path / "before") as store:
+        draft = await init(store, ready.remote, location())
+        (cache,) = store.cache_path.glob("*.git")
     match damage:
         case "objects":
             shutil.rmtree(cache / "objects")
@@ -237,11 +238,10 @@ async def test_a_damaged_cache_is_made_again(ready: Served, store: GitStore, dam
             (cache / "HEAD").write_bytes(b"\0\0")
         case "config":
             (cache / "config").write_text("[core\n")
-    store._caches.clear()
-    store._connections.clear()
-    assert await store.read_package(ready.remote, draft.commit, "app") == files()
-    state = await store.publish(ready.remote, "main", location())
-    assert state.revision == 1
+    async with GitStore(tmp_path / "before") as store:
+        assert await store.read_package(ready.remote, draft.commit, "app") == files()
+        state = await store.publish(ready.remote, "main", location())
+        assert state.revision == 1
 
 
 async def test_stale_local_refs_are_not_in_the_way(ready: Served, store: GitStore, tmp_path: Path) -> None:
@@ -297,5 +297,5 @@ async def test_a_bloated_cache_is_made_again(
         for number in range(8):
             draft = await init(other, ready.remote, location(f"p{number}"))
             assert await store.read_package(ready.remote, draft.commit, f"p{number}") == files()
-            (cache,) = store._folder.path.glob("*.git")
+            (cache,) = store.cache_path.glob("*.git")
             assert len(list(cache.glob("objects/pack/*.pack"))) <= 4

@@ -14,7 +14,7 @@ LARGE = random.Random(7).randbytes(1 << 20)
 
 def fetched(store: GitStore) -> list[int]:
     """Sizes of what fetches brought, in bytes: each makes a pack."""
-    return [pack.stat().st_size for pack in store._folder.path.glob("*.git/objects/pack/*.pack")]
+    return [pack.stat().st_size for pack in store.cache_path.glob("*.git/objects/pack/*.pack")]
 
 
 async def test_what_was_pushed_does_not_come_back(ready: Served, store: GitStore) -> None:

@@ -43,7 +43,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cache_of(store: GitStore) -> Path:
-    (path,) = store._folder.path.glob("*.git")
+    (path,) = store.cache_path.glob("*.git")
     return path
 
 
