@@ -15,7 +15,7 @@ from api.conditions import Reason
 from cli.stack.gitserver import Faults, GitServer, create_bare_repository
 from gitrepo.packages import GitStore
 from gitrepo.remote import BasicAuth, Remote
-from tests.gitrepo.conftest import PASSWORD, USER, Served, init, location
+from tests.gitrepo.conftest import PASSWORD, USER, Served, init, little_patience, location
 from tests.servers.authority import Authority
 
 
@@ -44,7 +44,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
     async with (
         AsyncExitStack() as stack,
         GitServer(tmp_path / "git", username=USER, password=PASSWORD, faults=faults) as git,
-        GitStore(tmp_path / "cache", server_timeout=2) as store,
+        GitStore(tmp_path / "cache") as store,
     ):
         server = Server(Served(path, git, faults), store, tmp_path, stack)
         await store.ensure_branch(server.served.remote, "main", create_branch=True)
@@ -115,7 +115,8 @@ async def server_error(server: Server) -> None:
 async def silence(server: Server) -> None:
     server.served.faults.hang()
     try:
-        await server.propose()
+        with little_patience():
+            await server.propose()
     finally:
         server.served.faults.release()
 

@@ -123,7 +123,7 @@ class Cluster:
             pods = await self.pods()
             return [*pods, {}] if condition(pods) else None
 
-        return list((await eventually(check, 30, what))[:-1])
+        return list((await eventually(check, what=what))[:-1])
 
     async def collected(self, evaluator: Evaluator, condition: Callable[[list[Object]], Any], what: str = "") -> None:
         """Collect pods, again where one was just written, until the pods are so."""
