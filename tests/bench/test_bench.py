@@ -97,18 +97,18 @@ def test_a_wrong_argument_is_refused_before_anything_starts(arguments: tuple[str
 def test_the_table_shows_each_workload(capsys: pytest.CaptureFixture[str]) -> None:
     timing = Timing(10.0, {"created": 1.0, "rendered": 9.0})
     costs = RunCosts(runs=1.0, workflow_tasks=2.0, activities=1.0)
-    result = Result("init", 590, timing, 59, costs, {"temporal": Usage(15.0, 200.4), "worker-1": Usage(5.0, 99.5)})
+    result = Result("init", 490, timing, 49, costs, {"temporal": Usage(15.0, 200.4), "worker-1": Usage(5.0, 99.5)})
     print_results(Conditions(4, 0.25, "Linux", 1, 50, "functions in the workers", {"git": "2.39"}), [result])
     printed = capsys.readouterr().out
     assert "4 cores, load 0.2 before, 1 workers, functions in the workers, Git 50 ms away, Linux; git 2.39" in printed
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if "│" in line]
     shown = dict(line for line in lines if len(line) == 2)
-    assert shown["objects"] == "590"
-    assert shown["objects/s"] == "59.0"
-    assert shown["times Porch"] == "10.0"
+    assert shown["objects"] == "490"
+    assert shown["objects/s"] == "49.0"
+    assert shown["times Porch"] == "5.0"
     assert shown["pushes per object"] == "0.10"
     assert shown["CPU seconds of all"] == "20.00"
-    assert shown["CPU ms per object, all parts"] == "33.9"
+    assert shown["CPU ms per object, all parts"] == "40.8"
     assert shown["cores busy with the stack"] == "2.0"
     assert shown["peak MiB of temporal"] == "200"
     assert shown["until rendered, s"] == "9.00"
