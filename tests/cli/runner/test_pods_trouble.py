@@ -89,7 +89,9 @@ class TestBadPods:
     async def test_no_room_for_long_is_said(self, cluster: Cluster) -> None:
         cluster.kubelet.no_room = True
         async with cluster.evaluator(start_timeout=1) as evaluate:
-            await told(evaluate, "no pod was ready within 1 s", "Unschedulable: 0/1 nodes are available: 1 Insufficient")
+            await told(
+                evaluate, "no pod was ready within 1 s", "Unschedulable: 0/1 nodes are available: 1 Insufficient"
+            )
             # The pod stays: when there is room, it will do.
             assert len(await cluster.pods()) == 1
 
