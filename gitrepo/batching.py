@@ -13,6 +13,8 @@ logger = logging.getLogger(__name__)
 
 _LONGEST_GATHERING = 0.3
 """Seconds that a batch waits for more items at most, while there is no end of them."""
+_QUIET = 0.05
+"""Seconds without a new item after which a batch waits for no more of them: longer than most that come together."""
 
 
 class QueueFullError(Exception):
@@ -28,7 +30,7 @@ class Batcher(Generic[Item, Result]):
 
     An item is served by a batch that starts after it was submitted, never by one under way: what the batch reads is
     therefore never older than the question. A single item is served at once; while batches follow one another, each
-    gathers for as long as the one before took.
+    gathers for as long as the one before took, or until no more items come.
     """
 
     def __init__(
@@ -107,9 +109,16 @@ class Batcher(Generic[Item, Result]):
                         await self._serve(batch)
                 if self._waiting:
                     # Who waits now is not alone: as much time again lets more of them share the next batch.
-                    await asyncio.sleep(min(time.monotonic() - started, _LONGEST_GATHERING))
+                    await self._gather(min(time.monotonic() - started, _LONGEST_GATHERING))
         finally:
             self._runner = None
+
+    async def _gather(self, longest: float) -> None:
+        until = time.monotonic() + longest
+        waiting = 0
+        while len(self._waiting) > waiting and (left := until - time.monotonic()) > 0:
+            waiting = len(self._waiting)
+            await asyncio.sleep(min(left, _QUIET))
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         waiting = [entry for entry in self._waiting if not entry[1].done()]

@@ -34,6 +34,49 @@ async def test_under_load_a_batch_takes_along_who_comes_after_the_one_before_has
     assert batches == [["first"], ["second", "third"]]
 
 
+async def test_where_no_more_come_a_batch_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A push to a server far away is long, and all that there is to push may wait when it ends."""
+    monkeypatch.setattr("gitrepo.batching._LONGEST_GATHERING", 3600.0)
+    slept: list[float] = []
+
+    class Clock:
+        now = 0.0
+
+        @classmethod
+        def monotonic(cls) -> float:
+            return cls.now
+
+    async def pass_time(seconds: float) -> None:
+        slept.append(seconds)
+        Clock.now += seconds
+        await sleep(0)
+
+    batches: list[list[str]] = []
+    began, go_on = threading.Event(), threading.Event()
+
+    def handle(items: Sequence[str]) -> list[str | Exception]:
+        batches.append(list(items))
+        began.set()
+        go_on.wait()
+        Clock.now += 1000.0
+        return list(items)
+
+    monkeypatch.setattr("gitrepo.batching.time", Clock)
+    with ThreadPoolExecutor(1) as pool:
+        batcher: Batcher[str, str] = Batcher(handle, pool)
+        first = create_task(batcher.submit("first"))
+        await to_thread(began.wait)
+        others = [create_task(batcher.submit(name)) for name in ("second", "third")]
+        await sleep(0)
+        monkeypatch.setattr("gitrepo.batching.asyncio.sleep", pass_time)
+        go_on.set()
+        assert await gather(first, *others) == ["first", "second", "third"]
+        monkeypatch.undo()
+        await batcher.close()
+    assert batches == [["first"], ["second", "third"]]
+    assert 0 < sum(slept) < 1
+
+
 async def test_who_comes_when_too_many_wait_is_told_so_at_once() -> None:
     go_on = threading.Event()
 
