@@ -169,10 +169,19 @@ async def test_an_edit_during_a_phase_leaves_its_own_generation_to_the_next_pass
 
     world.worker.writes, world.worker.before_write = 0, edit
     await world.fails(Phase.RENDER, name, ErrorKind.SUPERSEDED, obj=obj)
+    assert world.worker.writes == 1, "who was superseded reports nothing"
     after = await world.get(name)
     assert after["status"] == obj["status"], "a stale result is never written"
     facts = await world.facts(name)
     assert (facts.desired, facts.current, facts.render_pending) == (Lifecycle.PROPOSED, Lifecycle.DRAFT, True)
+
+
+async def test_what_was_asked_for_before_is_not_begun(world: World) -> None:
+    name = await world.draft()
+    before = await world.ask(name, "Proposed")
+    obj, refs = await world.ask(name, "Draft"), world.git.refs()
+    await world.fails(Phase.LIFECYCLE, name, ErrorKind.SUPERSEDED, obj=before)
+    assert (await world.get(name), world.git.refs()) == (obj, refs)
 
 
 async def test_a_failure_found_on_a_superseded_object_is_not_reported(world: World) -> None:
@@ -199,6 +208,20 @@ async def test_what_a_person_must_do_is_told_even_if_the_first_try_to_tell_it_fa
     world.worker.before_write = None
     await world.fails(Phase.RENDER, name, ErrorKind.STALLED, attempt=2)
     assert reason(await world.get(name), "Stalled") == "True/RenderFailed"
+
+
+async def test_what_went_wrong_is_told_to_temporal_if_it_cannot_be_told_to_anybody_else(
+    world: World, git_server: GitRepositories
+) -> None:
+    name = await world.draft()
+    await world.ask(name, "Proposed")
+    git_server.faults.fail_next(1000, 503)
+
+    def away(write: int) -> None:
+        raise ConnectionError("the API server is away")
+
+    world.worker.before_write = away
+    assert "503" in await world.fails(Phase.LIFECYCLE, name, ErrorKind.TRANSIENT)
 
 
 async def test_what_is_tried_again_is_not_said_to_be_handled(world: World, git_server: GitRepositories) -> None:
