@@ -8,13 +8,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from temporalio import activity
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from activities.definitions import Facts, Phase, PhaseInput
+from activities.definitions import Facts, ObjectKey, Phase, PhaseInput
 from api.packagerevision import Lifecycle
 from tests.servers.waiting import eventually
 from tests.workflows.fakes import FakeActivities
@@ -318,34 +320,88 @@ async def test_a_render_that_finds_no_draft_is_followed_by_a_look_at_where_git_i
     assert [phase for phase, _ in fakes.requests] == [Phase.RENDER, Phase.LIFECYCLE]
 
 
+async def test_after_that_look_the_next_pass_starts_from_what_was_found(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(Facts(exists=True, desired=Lifecycle.DRAFT, current=Lifecycle.DRAFT, render_pending=True))
+    fakes.render_finds = Lifecycle.PROPOSED
+    fakes.after[Phase.LIFECYCLE] = lambda: converge(fakes)
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        result = await (await start(temporal_client, queue)).result()
+    assert result.outcome is Outcome.CONVERGED
+    assert [phase for phase, _ in fakes.requests] == [Phase.RENDER, Phase.LIFECYCLE]
+    assert fakes.calls["observe"] == 2
+
+
+class Late(FakeActivities):
+    """Its second look takes until the workflow has heard that the phase failed, and of one signal more."""
+
+    handle: Handle
+
+    @activity.defn(name="observe")
+    async def observe(self, key: ObjectKey) -> Facts:
+        facts = await super().observe(key)
+        if self.calls["observe"] == 2:
+            await eventually(self._failure_is_known, what="a task of the workflow after the failure of the phase")
+        return facts
+
+    async def _failure_is_known(self) -> bool:
+        events = [event.event_type async for event in self.handle.fetch_history_events()]
+        if EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED not in events:
+            return False
+        after = events[events.index(EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED) :]
+        return EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED in after
+
+    async def refuse(self, request: PhaseInput) -> None:
+        await self.handle.signal(PackageRevisionWorkflow.look_again)
+        await eventually(lambda: self.calls["observe"] == 2, what="the signal made the workflow look")
+        await self.handle.signal(PackageRevisionWorkflow.look_again)
+        raise failure("a gate is not met", "Stalled", final=True)
+
+
+async def run_late(client: Client, fakes: Late, queue: str, later: Facts) -> PackageRevisionResult:
+    """Run a phase that stalls while a signal comes; whoever looks then finds the facts so."""
+    workflow_id = f"packagerevision/test/{uuid.uuid4()}"
+    fakes.handle = client.get_workflow_handle_for(PackageRevisionWorkflow.run, workflow_id)
+    fakes.instead[Phase.LIFECYCLE] = fakes.refuse
+    target = PackageRevisionInput(namespace="default", name="repo.app.v1")
+    handle = await client.start_workflow(
+        PackageRevisionWorkflow.run,
+        target,
+        id=workflow_id,
+        task_queue=queue,
+        start_signal=LOOK_AGAIN_SIGNAL,
+        # What comes during a look is told when most of this is over.
+        task_timeout=timedelta(seconds=2),
+    )
+    await eventually(lambda: fakes.calls["observe"] == 2, what="the second look")
+    fakes.facts = later
+    return await handle.result()
+
+
+TO_PROPOSE = Facts(exists=True, intent="one", desired=Lifecycle.PROPOSED, current=Lifecycle.DRAFT, report_pending=True)
+
+
 async def test_a_late_signal_does_not_make_a_stalled_run_look_well(
     temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
 ) -> None:
-    fakes = FakeActivities(
-        Facts(exists=True, intent="one", desired=Lifecycle.PROPOSED, current=Lifecycle.DRAFT, report_pending=True)
-    )
-    handles: list[Handle] = []
-
-    async def refuse(request: PhaseInput) -> None:
-        await handles[0].signal(PackageRevisionWorkflow.look_again)
-        await eventually(lambda: fakes.calls["observe"] == 2, what="the signal made the workflow look")
-        await handles[0].signal(PackageRevisionWorkflow.look_again)
-        fakes.facts = fakes.facts.model_copy(update={"current": Lifecycle.PROPOSED, "report_pending": False})
-        raise failure("a gate is not met", "Stalled", final=True)
-
-    fakes.instead[Phase.LIFECYCLE] = refuse
+    fakes = Late(TO_PROPOSE)
+    later = TO_PROPOSE.model_copy(update={"current": Lifecycle.PROPOSED, "report_pending": False})
     async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
-        target = PackageRevisionInput(namespace="default", name="repo.app.v1")
-        workflow_id = f"packagerevision/test/{uuid.uuid4()}"
-        handles.append(temporal_client.get_workflow_handle_for(PackageRevisionWorkflow.run, workflow_id))
-        handle = await temporal_client.start_workflow(
-            PackageRevisionWorkflow.run, target, id=workflow_id, task_queue=queue, start_signal=LOOK_AGAIN_SIGNAL
-        )
         with pytest.raises(WorkflowFailureError) as raised:
-            await handle.result()
+            await run_late(temporal_client, fakes, queue, later)
     assert isinstance(raised.value.cause, ApplicationError)
     assert raised.value.cause.message == "a gate is not met"
     assert fakes.calls["observe"] == 3
+
+
+async def test_a_stalled_object_that_goes_needs_nobody_any_more(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = Late(TO_PROPOSE)
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        result = await run_late(temporal_client, fakes, queue, Facts(exists=False))
+    assert (result.outcome, result.message) == (Outcome.CONVERGED, "the object is gone")
 
 
 async def test_a_suspension_takes_over_and_its_end_is_waited_for(
