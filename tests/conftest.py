@@ -107,7 +107,7 @@ async def no_tasks_left() -> AsyncIterator[None]:
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     if left:
         # What was cancelled a moment ago may still be ending.
-        _, left = await asyncio.wait(left, timeout=20)
+        _, left = await asyncio.wait(left, timeout=10)
     assert not left, f"the test left tasks behind: {left}"
 
 

@@ -31,6 +31,8 @@ class SshGitServer:
         """Commands wait until this is set."""
         self.open.set()
         self.port = 0
+        self._stopped = False
+        self._serving: set[asyncio.Task[object]] = set()
         self._running: set[asyncio.subprocess.Process] = set()
 
     def authorize(self, key: asyncssh.SSHKey) -> None:
@@ -58,16 +60,18 @@ class SshGitServer:
             signature_algs=_SIGNATURES,
         )
         self.port = self._acceptor.get_port()
+        self._stopped = False
 
     async def stop(self) -> None:
+        self._stopped = True
         self.open.set()
         if self._acceptor:
             self._acceptor.close()
             await self._acceptor.wait_closed()
         for git in self._running:
-            with contextlib.suppress(ProcessLookupError):
-                git.kill()
-        await asyncio.gather(*(git.wait() for git in self._running))
+            _kill(git)
+        if self._serving:
+            await asyncio.wait(self._serving, timeout=5)
 
     async def change_host_keys(self, *keys: asyncssh.SSHKey) -> None:
         await self.stop()
@@ -75,7 +79,16 @@ class SshGitServer:
         await self.start(self.port)
 
     async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        await self.open.wait()
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        try:
+            await self.open.wait()
+            process.exit(128 if self._stopped else await self._git(process))
+        finally:
+            self._serving.discard(task)
+
+    async def _git(self, process: asyncssh.SSHServerProcess[bytes]) -> int:
         program, path = shlex.split(process.command or "")
         git = await asyncio.create_subprocess_exec(
             "git",
@@ -86,9 +99,22 @@ class SshGitServer:
             stderr=asyncio.subprocess.PIPE,
         )
         self._running.add(git)
-        await process.redirect(stdin=git.stdin, stdout=git.stdout, stderr=git.stderr)
-        process.exit(await git.wait())
-        self._running.discard(git)
+        try:
+            if self._stopped:
+                # Nobody knew of it yet when the others were ended.
+                _kill(git)
+            await process.redirect(stdin=git.stdin, stdout=git.stdout, stderr=git.stderr)
+            return await git.wait()
+        finally:
+            # Whoever it was for may be gone.
+            _kill(git)
+            await git.wait()
+            self._running.discard(git)
+
+
+def _kill(git: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        git.kill()
 
 
 class _Login(asyncssh.SSHServer):
