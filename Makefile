@@ -42,17 +42,17 @@ check: $(INSTALLED) ## Static checks only: format, lint, types, imports between 
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
-	@$(BIN)/python -m api.crd --check
-	@$(BIN)/python -m api.admission --check
-	@$(BIN)/python -m functions.proto.generate --check
-	@$(BIN)/python -m kpt.merge.generate --check
-	@$(BIN)/python -m cli.configuration --check
+	@$(BIN)/python -m porchflow.api.crd --check
+	@$(BIN)/python -m porchflow.api.admission --check
+	@$(BIN)/python -m porchflow.functions.proto.generate --check
+	@$(BIN)/python -m porchflow.kpt.merge.generate --check
+	@$(BIN)/python -m porchflow.cli.configuration --check
 
 bench: toolchain ## Measure against a stack of its own
 	@$(BIN)/python -m bench $(BENCH_FLAGS)
 
 toolchain: $(INSTALLED) ## Find or build etcd, kube-apiserver and temporal
-	@$(BIN)/python -m cli.stack.toolchain > /dev/null
+	@$(BIN)/python -m porchflow.devstack.toolchain > /dev/null
 
 lock: $(INSTALLED) ## Resolve the dependencies anew
 	$(LOCK) --upgrade --output-file requirements-dev.lock --extra dev

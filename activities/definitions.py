@@ -10,11 +10,11 @@ from enum import StrEnum
 from pydantic import BaseModel
 from temporalio import activity
 
-from api.packagerevision import Lifecycle
+from porchflow.api.packagerevision import Lifecycle
 
 
 class Phase(StrEnum):
-    """The steps of one pass, in the order in which they run when nothing forces another (see `workflows.plan`)."""
+    """The steps of one pass, in the order in which they run when nothing forces another (see `porchflow.workflows.plan`)."""
 
     SOURCE = "Source"
     RENDER = "Render"
@@ -36,7 +36,7 @@ class Facts(BaseModel):
 
     exists: bool
     intent: str = ""
-    """Digest of what was asked (`api.intent`)."""
+    """Digest of what was asked (`porchflow.api.intent`)."""
     context: str = ""
     """Digest of the Repository the object names, and of the PackageRevisions that its source does while that is to be
     executed: one that appears, changes or is published ends a wait for it."""

@@ -3,13 +3,19 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from activities.failures import Superseded
-from activities.repositories import RepositoryAccess
-from api.intent import intent_key
-from api.names import FINALIZER, LATEST_REVISION_LABEL, REPOSITORY_API_VERSION, REPOSITORY_KIND, REPOSITORY_LABEL
-from kube.client import KubeClient
-from kube.errors import Conflict
-from kube.resources import PACKAGEREVISIONS
+from porchflow.api.intent import intent_key
+from porchflow.api.names import (
+    FINALIZER,
+    LATEST_REVISION_LABEL,
+    REPOSITORY_API_VERSION,
+    REPOSITORY_KIND,
+    REPOSITORY_LABEL,
+)
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import Conflict
+from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.repositories.access import RepositoryAccess
+from porchflow.repositories.failures import Superseded
 
 _ATTEMPTS = 5
 

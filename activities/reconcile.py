@@ -2,31 +2,31 @@
 
 from temporalio import activity
 
-from activities.approval import Approvals
-from activities.claims import Claims
-from activities.definitions import Facts, ObjectKey, Phase, PhaseInput, PhaseResult, ReconcileActivities
-from activities.early_rendering import EarlyRendering
-from activities.failures import classify, to_application_error
-from activities.finalize import Finalizer, blocked
-from activities.labels import LatestLabel
-from activities.lifecycle import LifecyclePhase
-from activities.observe import Observer
-from activities.phase import PhaseRunner
-from activities.proposals import Proposals
-from activities.render import RenderPhase
-from activities.rendered import RenderedReport
-from activities.reporting import StatusReporter
-from activities.repositories import Repositories
-from activities.seen import JustSeen
-from activities.source import SourcePhase
-from activities.source_content import SourceContent
-from activities.suspend import SuspendPhase
-from activities.upstreams import Upstreams
-from gitrepo.packages import GitStore
-from kpt.evaluation import Evaluator, TagSource
-from kpt.images import ImageResolver
-from kube.client import KubeClient
-from kube.events import EventRecorder
+from porchflow.activities.definitions import Facts, ObjectKey, Phase, PhaseInput, PhaseResult, ReconcileActivities
+from porchflow.activities.phases.approval import Approvals
+from porchflow.activities.phases.claims import Claims
+from porchflow.activities.phases.finalize import Finalizer, blocked
+from porchflow.activities.phases.handoff import JustSeen
+from porchflow.activities.phases.latest_label import LatestLabel
+from porchflow.activities.phases.lifecycle import LifecyclePhase
+from porchflow.activities.phases.observe import Observer
+from porchflow.activities.phases.phase import PhaseRunner
+from porchflow.activities.phases.proposals import Proposals
+from porchflow.activities.phases.render import RenderPhase
+from porchflow.activities.phases.source import SourcePhase
+from porchflow.activities.phases.suspend import SuspendPhase
+from porchflow.activities.rendering.early_rendering import EarlyRendering
+from porchflow.activities.rendering.rendered import RenderedReport
+from porchflow.activities.reporting import StatusReporter
+from porchflow.activities.sources.source_content import SourceContent
+from porchflow.activities.sources.upstreams import Upstreams
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.kpt.render.evaluation import Evaluator, TagSource
+from porchflow.kpt.render.image_names import ImageResolver
+from porchflow.kube.client import KubeClient
+from porchflow.kube.events import EventRecorder
+from porchflow.repositories.access import Repositories
+from porchflow.repositories.failures import classify, to_application_error
 
 
 class PhaseActivities(ReconcileActivities):

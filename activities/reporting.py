@@ -5,18 +5,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from activities.objects import change_object
-from api.conditions import Condition, ConditionStatus, ConditionType, merge_conditions
-from api.names import (
+from porchflow.activities.objects import change_object
+from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, merge_conditions
+from porchflow.api.names import (
     FIELD_MANAGER,
     PACKAGE_REVISION_API_VERSION,
     PACKAGE_REVISION_KIND,
     RENDER_FIELD_MANAGER,
 )
-from kube.client import KubeClient
-from kube.errors import NotFound
-from kube.events import EventRecorder
-from kube.resources import PACKAGEREVISIONS
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import NotFound
+from porchflow.kube.events import EventRecorder
+from porchflow.kube.kinds import PACKAGEREVISIONS
 
 _MAIN_FIELDS = (
     "observedGeneration",

@@ -1,4 +1,4 @@
-"""Makes the admission policies in `deploy/admission/` from `api.policies`: `python -m api.admission [--check]`."""
+"""Makes the admission policies in `deploy/admission/` from `porchflow.api.policies`: `python -m porchflow.api.admission [--check]`."""
 
 import sys
 from collections.abc import Sequence
@@ -7,17 +7,17 @@ from typing import Any, Final
 
 import yaml
 
-from api.policies.deletion import CLONES, DELETION
-from api.policies.identity import IDENTITY
-from api.policies.lifecycle import LIFECYCLE
-from api.policies.records import MUTATION, RECORDS
-from api.policy import mutation_manifests, policy_manifests
+from porchflow.api.policies.deletion import CLONES, DELETION
+from porchflow.api.policies.identity import IDENTITY
+from porchflow.api.policies.lifecycle import LIFECYCLE
+from porchflow.api.policies.records import MUTATION, RECORDS
+from porchflow.api.policy import mutation_manifests, policy_manifests
 
 FOLDER: Final = Path(__file__).parent.parent / "deploy" / "admission"
 
 POLICIES: Final = (LIFECYCLE, IDENTITY, DELETION, CLONES, RECORDS)
 
-_HEADER: Final = "# Made by `python -m api.admission`. Change api/policies, not this.\n"
+_HEADER: Final = "# Made by `python -m porchflow.api.admission`. Change api/policies, not this.\n"
 
 
 def manifests() -> dict[str, list[dict[str, Any]]]:
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     names = stale()
     if names:
         sys.stderr.write(
-            f"deploy/admission: {', '.join(names)} not as in api/policies; run `python -m api.admission`\n"
+            f"deploy/admission: {', '.join(names)} not as in api/policies; run `python -m porchflow.api.admission`\n"
         )
     return 1 if names else 0
 

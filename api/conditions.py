@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
-from api.base import INT64, ApiModel
+from porchflow.api.base import INT64, ApiModel
 
 CONDITIONS_BY_TYPE: Final[JsonDict] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 """Schema of a list of conditions that several field managers share: each owns its types."""

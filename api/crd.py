@@ -1,4 +1,4 @@
-"""Makes the CustomResourceDefinitions in `deploy/crds/` from the models: `python -m api.crd [--check]`."""
+"""Makes the CustomResourceDefinitions in `deploy/crds/` from the models: `python -m porchflow.api.crd [--check]`."""
 
 import argparse
 import difflib
@@ -10,10 +10,10 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel
 
-from api.definition import Column, ResourceDefinition
-from api.functionconfig import FUNCTION_CONFIG
-from api.packagerevision import PACKAGE_REVISION
-from api.repository import REPOSITORY
+from porchflow.api.definition import Column, ResourceDefinition
+from porchflow.api.functionconfig import FUNCTION_CONFIG
+from porchflow.api.packagerevision import PACKAGE_REVISION
+from porchflow.api.repository import REPOSITORY
 
 Schema = dict[str, Any]
 
@@ -21,7 +21,7 @@ DEFINITIONS: Final = (PACKAGE_REVISION, REPOSITORY, FUNCTION_CONFIG)
 
 FOLDER: Final = Path(__file__).parent.parent / "deploy" / "crds"
 
-_HEADER = "# Made from the models by `python -m api.crd`. Change those, not this.\n"
+_HEADER = "# Made from the models by `python -m porchflow.api.crd`. Change those, not this.\n"
 
 _KEYWORDS: Final = (
     "type",
@@ -187,7 +187,7 @@ def write(folder: Path = FOLDER) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the files, or check them; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m api.crd", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m porchflow.api.crd", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail with a diff when a file is stale")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the files are; default deploy/crds")
     options = parser.parse_args(arguments)
@@ -197,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     difference = stale(options.folder)
     if difference:
         sys.stdout.write(difference)
-        sys.stderr.write("the CRDs are not what the models say; run `python -m api.crd`\n")
+        sys.stderr.write("the CRDs are not what the models say; run `python -m porchflow.api.crd`\n")
     return 1 if difference else 0
 
 

@@ -4,10 +4,10 @@ from typing import Final
 
 from pydantic import ConfigDict, Field
 
-from api.base import INT64, ApiModel, KubeObject
-from api.definition import Column, ResourceDefinition, Rule, checked
-from api.names import CONFIG_GROUP, CONFIG_VERSION, FUNCTION_CONFIG_PLURAL
-from api.pods import PodTemplateOverrides
+from porchflow.api.base import INT64, ApiModel, KubeObject
+from porchflow.api.definition import Column, ResourceDefinition, Rule, checked
+from porchflow.api.names import CONFIG_GROUP, CONFIG_VERSION, FUNCTION_CONFIG_PLURAL
+from porchflow.api.pods import PodTemplateOverrides
 
 
 class PodExecutor(ApiModel):

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from api.names import (
+from porchflow.api.names import (
     ORPHAN_ANNOTATION,
     RECONCILE_NOW_ANNOTATION,
     RENDER_REQUEST_ANNOTATION,

@@ -7,10 +7,10 @@ from typing import Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from api.base import ATOMIC, INT64, ApiModel, KubeObject
-from api.conditions import CONDITIONS_BY_TYPE, Condition
-from api.definition import SPEC_STAYS, Column, ResourceDefinition, Rule, checked, label_path
-from api.names import LATEST_REVISION_LABEL, PACKAGE_REVISION_PLURAL, PACKAGE_REVISION_VERSION, PORCH_GROUP
+from porchflow.api.base import ATOMIC, INT64, ApiModel, KubeObject
+from porchflow.api.conditions import CONDITIONS_BY_TYPE, Condition
+from porchflow.api.definition import SPEC_STAYS, Column, ResourceDefinition, Rule, checked, label_path
+from porchflow.api.names import LATEST_REVISION_LABEL, PACKAGE_REVISION_PLURAL, PACKAGE_REVISION_VERSION, PORCH_GROUP
 
 
 class Lifecycle(StrEnum):

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from pydantic import ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
-from api.base import ATOMIC, INT64, ApiModel
+from porchflow.api.base import ATOMIC, INT64, ApiModel
 
 _ATOMIC_MAP: Final[JsonDict] = {"x-kubernetes-map-type": "atomic"}
 

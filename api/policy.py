@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from api.names import ADMISSION_LABEL, PACKAGE_REVISION_PLURAL, PACKAGE_REVISION_VERSION, PORCH_GROUP
+from porchflow.api.names import ADMISSION_LABEL, PACKAGE_REVISION_PLURAL, PACKAGE_REVISION_VERSION, PORCH_GROUP
 
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
 Manifest = dict[str, Any]

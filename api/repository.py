@@ -5,11 +5,11 @@ from typing import Final
 
 from pydantic import ConfigDict, Field
 
-from api.base import INT64, ApiModel, KubeObject
-from api.conditions import Condition
-from api.definition import SPEC_STAYS, Column, ResourceDefinition, Rule, checked
-from api.names import CONFIG_GROUP, CONFIG_VERSION, REPOSITORY_PLURAL
-from api.packagerevision import SecretReference
+from porchflow.api.base import INT64, ApiModel, KubeObject
+from porchflow.api.conditions import Condition
+from porchflow.api.definition import SPEC_STAYS, Column, ResourceDefinition, Rule, checked
+from porchflow.api.names import CONFIG_GROUP, CONFIG_VERSION, REPOSITORY_PLURAL
+from porchflow.api.packagerevision import SecretReference
 
 
 def _immutable(*path: str) -> Rule:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from api.conditions import ConditionType, Reason
-from api.names import SUSPEND_ANNOTATION, SUSPEND_UNTIL_ANNOTATION, SUSPENDED_BY_ANNOTATION
+from porchflow.api.conditions import ConditionType, Reason
+from porchflow.api.names import SUSPEND_ANNOTATION, SUSPEND_UNTIL_ANNOTATION, SUSPENDED_BY_ANNOTATION
 
 _NOT_SUSPENDED = "false"
 _NO_WORDS = frozenset({"", "true"})

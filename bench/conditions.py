@@ -9,8 +9,8 @@ from importlib.metadata import version
 
 import psutil
 
-from cli.stack.settings import StackSettings
-from cli.stack.state import StackRecord
+from porchflow.devstack.stack_settings import StackSettings
+from porchflow.devstack.state import StackRecord
 
 _VERSION_SECONDS = 60.0
 _SERVERS = {

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.published import data_of
-from cli.demo.repository import git
+from porchflow.devstack.demo.demo_repository import git
 
 _WHO = "bench <bench@example.com> 1700000000 +0000"
 _MESSAGE = "a push of the benchmark"

@@ -5,9 +5,9 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
-from kube.client import KubeClient
-from kube.resources import PACKAGEREVISIONS
-from kube.watching import Changed, Deleted, Listed, watch_objects
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.kube.watching import Changed, Deleted, Listed, watch_objects
 
 Object = dict[str, Any]
 

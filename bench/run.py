@@ -21,13 +21,13 @@ from bench.runs import run_costs, until_quiet
 from bench.upstream import RESOURCES
 from bench.usage import forget_peaks, usage_of, used_since
 from bench.workloads import NAMESPACE, PUSHED, REPOSITORY, UPGRADED, WORKSPACE, Bench, Timing, large_of, object_name
-from cli.demo.repository import GitFailed
-from cli.stack.gitserver import STATISTICS_PATH
-from cli.stack.logs import Say, console
-from cli.stack.run import STACK_ERRORS, running_stack
-from cli.stack.settings import StackSettings, load_stack_settings
-from cli.stack.state import StackRecord, StateFolder
-from kube.client import KubeClient
+from porchflow.devstack.demo.demo_repository import GitFailed
+from porchflow.devstack.gitserver import STATISTICS_PATH
+from porchflow.devstack.logs import Say, console
+from porchflow.devstack.run import STACK_ERRORS, running_stack
+from porchflow.devstack.stack_settings import StackSettings, load_stack_settings
+from porchflow.devstack.state import StackRecord, StateFolder
+from porchflow.kube.client import KubeClient
 
 WORKLOADS = ("init", "publish", "clone", "upgrade", "push", "render", "large", "register")
 _NEEDS = {"publish": "init", "upgrade": "clone"}

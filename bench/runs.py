@@ -11,7 +11,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
 from bench.follow import BenchError
-from workflows.identity import workflow_id
+from porchflow.workflows.ids import workflow_id
 
 SAMPLE = 10
 """Objects whose histories are read."""

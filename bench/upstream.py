@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from cli.demo.repository import push_files
+from porchflow.devstack.demo.demo_repository import push_files
 
 PACKAGE = "catalog"
 RESOURCES = 10

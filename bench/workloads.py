@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from api.names import (
-    PACKAGE_REVISION_API_VERSION,
-    PACKAGE_REVISION_KIND,
-    RENDER_REQUEST_ANNOTATION,
-    REPOSITORY_API_VERSION,
-)
 from bench.contents import write_contents
 from bench.follow import BenchError, Follower, Object, is_ready, is_rendered
 from bench.published import WORKSPACE as PUBLISHED
 from bench.published import write_published
 from bench.upstream import PACKAGE as UPSTREAM
 from bench.upstream import RESOURCES, deployment, large_files, package_files, push_revision
-from cli.demo.repository import ensure_repository, git
-from kube.client import KubeClient
-from kube.resources import PACKAGEREVISIONRESOURCES, PACKAGEREVISIONS, REPOSITORIES
+from porchflow.api.names import (
+    PACKAGE_REVISION_API_VERSION,
+    PACKAGE_REVISION_KIND,
+    RENDER_REQUEST_ANNOTATION,
+    REPOSITORY_API_VERSION,
+)
+from porchflow.devstack.demo.demo_repository import ensure_repository, git
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import PACKAGEREVISIONRESOURCES, PACKAGEREVISIONS, REPOSITORIES
 
 NAMESPACE = "default"
 REPOSITORY = "bench"

@@ -1,4 +1,4 @@
-"""Makes docs/configuration.md from the settings and the commands: `python -m cli.configuration [--check]`."""
+"""Makes docs/configuration.md from the settings and the commands: `python -m porchflow.cli.configuration [--check]`."""
 
 import argparse
 import difflib
@@ -10,10 +10,10 @@ from typing import Any, Final
 import click
 from pydantic.fields import FieldInfo
 
-from cli.main import main as porchflow
-from cli.settings import Settings, flag_of, variable_of
-from cli.stack.settings import StackSettings
-from cli.stack.settings import variable_of as stack_variable_of
+from porchflow.cli.main import main as porchflow
+from porchflow.cli.settings import Settings, flag_of, variable_of
+from porchflow.devstack.stack_settings import StackSettings
+from porchflow.devstack.stack_settings import variable_of as stack_variable_of
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "configuration.md"
 
@@ -22,7 +22,7 @@ _PROCESSES: Final = ("worker", "watcher", "function-runner", "content-api")
 _HEAD = """\
 # Configuration
 
-<!-- Made from the settings by `python -m cli.configuration`. Change those, not this. -->
+<!-- Made from the settings by `python -m porchflow.cli.configuration`. Change those, not this. -->
 
 Every setting is an environment variable, and a flag of the processes that read it; the flag wins. Lists are separated
 by commas. A bad value, and a variable that begins with `PORCHFLOW_` and is none of these, ends the start with exit code
@@ -108,7 +108,7 @@ def _diff(found: str, wanted: str) -> Iterator[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page, or check it; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m cli.configuration", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m porchflow.cli.configuration", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail with a diff when the page is stale")
     if not parser.parse_args(arguments).check:
         PAGE.write_text(page())
@@ -116,7 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stale = difference()
     if stale:
         sys.stdout.write(stale)
-        sys.stderr.write("docs/configuration.md is not what the settings say; run `python -m cli.configuration`\n")
+        sys.stderr.write(
+            "docs/configuration.md is not what the settings say; run `python -m porchflow.cli.configuration`\n"
+        )
     return 1 if stale else 0
 
 

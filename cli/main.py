@@ -6,18 +6,18 @@ import sys
 import click
 
 _COMMANDS = {
-    "up": "cli.commands.up:up",
-    "down": "cli.commands.down:down",
-    "demo": "cli.commands.demo:demo",
-    "status": "cli.commands.status:status",
-    "doctor": "cli.commands.doctor:doctor",
-    "diff": "cli.commands.diff:diff",
-    "render": "cli.commands.render:render",
-    "migrate": "cli.commands.migrate:migrate",
-    "worker": "cli.commands.worker:worker",
-    "watcher": "cli.commands.watcher:watcher",
-    "function-runner": "cli.commands.function_runner:function_runner",
-    "content-api": "cli.commands.content_api:content_api",
+    "up": "porchflow.cli.commands.up:up",
+    "down": "porchflow.cli.commands.down:down",
+    "demo": "porchflow.cli.commands.demo:demo",
+    "status": "porchflow.cli.commands.status:status",
+    "doctor": "porchflow.cli.commands.doctor:doctor",
+    "diff": "porchflow.cli.commands.diff:diff",
+    "render": "porchflow.cli.commands.render:render",
+    "migrate": "porchflow.cli.commands.migrate:migrate",
+    "worker": "porchflow.cli.commands.worker:worker",
+    "watcher": "porchflow.cli.commands.watcher:watcher",
+    "function-runner": "porchflow.cli.commands.function_runner:function_runner",
+    "content-api": "porchflow.cli.commands.content_api:content_api",
 }
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from api.conditions import ConditionType, Reason
-from api.packagerevision import Lifecycle
-from kube.client import KubeClient
-from kube.resources import PACKAGEREVISIONS, REPOSITORIES
-from watcher.needs import needs_reconcile
-from watcher.syncs import asks_for_sync
+from porchflow.api.conditions import ConditionType, Reason
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
+from porchflow.watcher.needs import needs_reconcile
+from porchflow.watcher.syncs import asks_for_sync
 
 
 class Standing(StrEnum):

@@ -4,13 +4,13 @@ from typing import Self
 
 import grpc
 
-from functions import failure_details, porch_failures
-from functions.errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
-from functions.proto import evaluator_pb2, evaluator_pb2_grpc
-from functions.status_words import describe, sizes_in
-from functions.tls import PLAINTEXT, ClientCredentials, Identity
-from kpt.errors import FunctionFailed
-from kpt.evaluation import Evaluation
+from porchflow.functions import failure_details, porch_failures
+from porchflow.functions.function_errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
+from porchflow.functions.proto import evaluator_pb2, evaluator_pb2_grpc
+from porchflow.functions.status_words import describe, sizes_in
+from porchflow.functions.tls import PLAINTEXT, ClientCredentials, Identity
+from porchflow.kpt.package_errors import FunctionFailed
+from porchflow.kpt.render.evaluation import Evaluation
 
 _TOO_LARGE = "larger than max"
 _OF_ANSWERS = ("sent message", "trying to send")
@@ -76,7 +76,7 @@ class GrpcEvaluator:
         await self._channel.close(None)
 
     async def __call__(self, image: str, resource_list: bytes) -> Evaluation:
-        """Run one function; see `kpt.evaluation.Evaluator`. Cancelling the call kills the function in the runner.
+        """Run one function; see `porchflow.kpt.render.evaluation.Evaluator`. Cancelling the call kills the function in the runner.
 
         Raises:
             MessageTooLarge: the request or the answer exceeds the message size.

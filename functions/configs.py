@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from api.functionconfig import FunctionConfig, FunctionConfigSpec
-from functions.images import ImageName
+from porchflow.api.functionconfig import FunctionConfig, FunctionConfigSpec
+from porchflow.functions.images import ImageName
 
 ConfigKey = tuple[str, str]
 """Namespace and name of a FunctionConfig."""

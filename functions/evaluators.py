@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from functions.errors import FunctionNotFound
-from kpt.evaluation import Evaluation
+from porchflow.functions.function_errors import FunctionNotFound
+from porchflow.kpt.render.evaluation import Evaluation
 
 
 class FunctionRuntime(Protocol):

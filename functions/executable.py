@@ -9,13 +9,13 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
-from functions.builtin.pool import DEFAULT_MEMORY_LIMIT
-from functions.configs import FunctionConfigs
-from functions.errors import FunctionNotFound
-from functions.images import parse_image
-from kpt.errors import FunctionFailed, YamlError
-from kpt.evaluation import Evaluation
-from kpt.resource_list import split_list
+from porchflow.functions.builtin.pool import DEFAULT_MEMORY_LIMIT
+from porchflow.functions.configs import FunctionConfigs
+from porchflow.functions.function_errors import FunctionNotFound
+from porchflow.functions.images import parse_image
+from porchflow.kpt.format.resource_list import split_list
+from porchflow.kpt.package_errors import FunctionFailed, YamlError
+from porchflow.kpt.render.evaluation import Evaluation
 
 _CHUNK = 64 * 1024
 _MAX_LOG = 64 * 1024
@@ -54,7 +54,7 @@ class ExecutableRuntime:
         self._memory_limit = memory_limit
 
     async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
-        """Run one function; see `functions.evaluators.FunctionRuntime`."""
+        """Run one function; see `porchflow.functions.evaluators.FunctionRuntime`."""
         path = self._find(image)
         try:
             async with asyncio.timeout(time_limit), self._slots:

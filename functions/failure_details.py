@@ -5,11 +5,11 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from functions.proto.evaluator_pb2 import FunctionFailure
-from kpt.errors import FunctionFailed, YamlError
-from kpt.krm import map_of
-from kpt.resource_list import compose_list, split_list
-from kpt.yaml_nodes import Value
+from porchflow.functions.proto.evaluator_pb2 import FunctionFailure
+from porchflow.kpt.format.krm import map_of
+from porchflow.kpt.format.resource_list import compose_list, split_list
+from porchflow.kpt.package_errors import FunctionFailed, YamlError
+from porchflow.yamltext.nodes import Value
 
 METADATA_KEY = "porchflow-function-failure-bin"
 

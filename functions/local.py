@@ -1,10 +1,10 @@
 import asyncio
 
-from functions.builtin.pool import BuiltinRuntime, WorkerPool, evaluation_of
-from functions.builtin.registry import find
-from functions.builtin.sdk import execute
-from functions.errors import FunctionNotFound
-from kpt.evaluation import Evaluation
+from porchflow.functions.builtin.catalog import find
+from porchflow.functions.builtin.pool import BuiltinRuntime, WorkerPool, evaluation_of
+from porchflow.functions.builtin.toolkit.sdk import execute
+from porchflow.functions.function_errors import FunctionNotFound
+from porchflow.kpt.render.evaluation import Evaluation
 
 _PROGRAMS = frozenset({"starlark"})
 """Functions that run what a user wrote: it may never end, and may crash the interpreter."""
@@ -35,7 +35,7 @@ class LocalEvaluator:
         await self._pool.aclose()
 
     async def __call__(self, image: str, resource_list: bytes) -> Evaluation:
-        """Run one function; see `kpt.evaluation.Evaluator`.
+        """Run one function; see `porchflow.kpt.render.evaluation.Evaluator`.
 
         Raises:
             FunctionNotFound: the image is no builtin.

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from kpt.errors import FunctionFailed
+from porchflow.kpt.package_errors import FunctionFailed
 
 _IMAGE: Final = r'"(?:[^"\\]|\\.)*"'
 _MESSAGES: Final = tuple(

@@ -11,18 +11,18 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from functions import failure_details
-from functions.builtin.pool import DEFAULT_MEMORY_LIMIT, BuiltinRuntime, WorkerPool
-from functions.configs import FunctionConfigs
-from functions.draining import CallsUnderWay, drain
-from functions.errors import FunctionNotFound, FunctionUnavailable, MessageTooLarge
-from functions.evaluators import Chain, FunctionRuntime
-from functions.metrics import RunnerMetrics
-from functions.proto import evaluator_pb2, evaluator_pb2_grpc
-from functions.status_words import too_large
-from functions.tls import PLAINTEXT, Identity, server_credentials
-from kpt.errors import FunctionFailed
-from kpt.evaluation import Evaluation
+from porchflow.functions import failure_details
+from porchflow.functions.builtin.pool import DEFAULT_MEMORY_LIMIT, BuiltinRuntime, WorkerPool
+from porchflow.functions.call_metrics import RunnerMetrics
+from porchflow.functions.configs import FunctionConfigs
+from porchflow.functions.draining import CallsUnderWay, drain
+from porchflow.functions.evaluators import Chain, FunctionRuntime
+from porchflow.functions.function_errors import FunctionNotFound, FunctionUnavailable, MessageTooLarge
+from porchflow.functions.proto import evaluator_pb2, evaluator_pb2_grpc
+from porchflow.functions.status_words import too_large
+from porchflow.functions.tls import PLAINTEXT, Identity, server_credentials
+from porchflow.kpt.package_errors import FunctionFailed
+from porchflow.kpt.render.evaluation import Evaluation
 
 DEFAULT_MAX_MESSAGE_SIZE = 6 * 1024 * 1024
 """Bytes of a request or an answer; the default of Porch's runner."""

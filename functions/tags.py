@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from functions.builtin.registry import of_catalog
-from functions.images import parse_image
-from functions.registry.lookup import RegistryLookup
-from kpt.versions import Constraint
+from porchflow.functions.builtin.catalog import of_catalog
+from porchflow.functions.images import parse_image
+from porchflow.functions.registry.lookup import RegistryLookup
+from porchflow.kpt.render.versions import Constraint
 
 
 class FunctionTags:
-    """Lists tags; see `kpt.evaluation.TagSource`."""
+    """Lists tags; see `porchflow.kpt.render.evaluation.TagSource`."""
 
     def __init__(self, default_image_prefix: str, registries: RegistryLookup | None) -> None:
         """Take what there is to ask.

@@ -6,19 +6,19 @@ from collections.abc import Iterable, Sequence
 import pygit2
 from pygit2.enums import ObjectType
 
-from gitrepo.annotations import TaskType
-from gitrepo.connection import Connection
-from gitrepo.discovery import DiscoveryKnowledge, digest_of
-from gitrepo.drafts import Draft, draft_refs, made_by
-from gitrepo.errors import GitNotFound
-from gitrepo.refs import HEADS, TAGS, PackageLocation
-from gitrepo.remote import Remote
-from gitrepo.snapshots import Snapshot, read_stored, take_snapshot
-from gitrepo.state import PackageState, needed_refs, read_state
-from gitrepo.survey import Survey, holds_commit, read_kptfiles, same_content, survey
-from gitrepo.transition import task_of
-from gitrepo.trees import Files, Limits, commit_at, read_package
-from gitrepo.view import RefView
+from porchflow.gitrepo.discovery.discover import DiscoveryKnowledge, digest_of
+from porchflow.gitrepo.errors import GitNotFound
+from porchflow.gitrepo.push.connection import Connection
+from porchflow.gitrepo.refs import HEADS, TAGS, PackageLocation
+from porchflow.gitrepo.remote.remote import Remote
+from porchflow.gitrepo.store.commit_messages import TaskType
+from porchflow.gitrepo.store.drafts import Draft, draft_refs, made_by
+from porchflow.gitrepo.store.package_state import PackageState, needed_refs, read_state
+from porchflow.gitrepo.store.ref_view import RefView
+from porchflow.gitrepo.store.snapshots import Snapshot, read_stored, take_snapshot
+from porchflow.gitrepo.store.transition import task_of
+from porchflow.gitrepo.store.trees import Files, Limits, commit_at, read_package
+from porchflow.gitrepo.survey import Survey, holds_commit, read_kptfiles, same_content, survey
 
 
 class PackageReader(ABC):
@@ -171,7 +171,7 @@ class PackageReader(ABC):
         return digest_of(await self._connection(remote).refs(), branch, directory)
 
     async def survey(self, remote: Remote, branch: str, directory: str) -> Survey:
-        """Find all package revisions below a directory; see `gitrepo.survey.survey`.
+        """Find all package revisions below a directory; see `porchflow.gitrepo.survey.survey`.
 
         Args:
             remote: The repository.

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import pygit2
 
-from gitrepo.connection import Connection
-from gitrepo.discovery import Discovery, DiscoveryKnowledge, digest_of, discover, relevant_refs
-from gitrepo.refs import branch_ref
-from gitrepo.state import contains
-from gitrepo.trees import commit_at, tree_at
-from gitrepo.view import RefView
+from porchflow.gitrepo.discovery.discover import Discovery, DiscoveryKnowledge, digest_of, discover, relevant_refs
+from porchflow.gitrepo.push.connection import Connection
+from porchflow.gitrepo.refs import branch_ref
+from porchflow.gitrepo.store.package_state import contains
+from porchflow.gitrepo.store.ref_view import RefView
+from porchflow.gitrepo.store.trees import commit_at, tree_at
 
 _LARGEST_KPTFILE = 1024 * 1024
 

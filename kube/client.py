@@ -9,10 +9,10 @@ from typing import Any, Final, Literal, Self
 
 import aiohttp
 
-from kube.connection import Connection, credentials_loader
-from kube.errors import Expired
-from kube.resources import Resource
-from kube.transport import (
+from porchflow.kube.connection import Connection, credentials_loader
+from porchflow.kube.errors import Expired
+from porchflow.kube.kinds import Resource
+from porchflow.kube.transport import (
     APPLY_PATCH,
     JSON,
     JSON_PATCH,
@@ -51,7 +51,7 @@ class Page:
 class KubeClient:
     """Talks to one API server. An asynchronous context manager; `connect` makes one.
 
-    Every method raises `kube.errors.KubeError` with the class that says what went wrong, and returns objects as
+    Every method raises `porchflow.kube.errors.KubeError` with the class that says what went wrong, and returns objects as
     plain dictionaries. Nothing is tried again here, but for credentials that were refused: those are loaded again once.
     """
 
@@ -346,7 +346,7 @@ class KubeClient:
     def watch(
         self, resource: Resource, namespace: str | None, query: Mapping[str, str], *, inactivity_timeout: float
     ) -> contextlib.AbstractAsyncContextManager[aiohttp.StreamReader]:
-        """Open one watch request; `kube.watching` makes a watch that goes on out of many.
+        """Open one watch request; `porchflow.kube.watching` makes a watch that goes on out of many.
 
         Args:
             resource: The kind.

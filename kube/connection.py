@@ -22,7 +22,7 @@ from kubernetes.aio.config import (
     load_kube_config,
 )
 
-from kube.errors import KubeConfigError
+from porchflow.kube.errors import KubeConfigError
 
 logger = logging.getLogger(__name__)
 

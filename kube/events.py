@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from kube.client import KubeClient, Object
-from kube.errors import AlreadyExists, Forbidden, Invalid, KubeError, NotFound, NotServed
-from kube.resources import EVENTS
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.errors import AlreadyExists, Forbidden, Invalid, KubeError, NotFound, NotServed
+from porchflow.kube.kinds import EVENTS
 
 logger = logging.getLogger(__name__)
 

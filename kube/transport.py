@@ -12,9 +12,9 @@ import aiohttp
 from opentelemetry import trace
 from yarl import URL
 
-from kube.connection import Connection
-from kube.errors import KubeUnavailable, TimedOut, Unauthorized, error_from_response
-from kube.resources import Resource
+from porchflow.kube.connection import Connection
+from porchflow.kube.errors import KubeUnavailable, TimedOut, Unauthorized, error_from_response
+from porchflow.kube.kinds import Resource
 
 JSON: Final = "application/json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"

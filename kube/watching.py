@@ -17,9 +17,9 @@ from typing import Literal
 
 import aiohttp
 
-from kube.backoff import Backoff
-from kube.client import PAGE_SIZE, KubeClient, Object, Page
-from kube.errors import (
+from porchflow.kube.backoff import Backoff
+from porchflow.kube.client import PAGE_SIZE, KubeClient, Object, Page
+from porchflow.kube.errors import (
     Expired,
     Forbidden,
     KubeError,
@@ -29,8 +29,8 @@ from kube.errors import (
     Unauthorized,
     error_from_status,
 )
-from kube.lines import LineTooLong, read_lines
-from kube.resources import Resource
+from porchflow.kube.kinds import Resource
+from porchflow.kube.line_reader import LineTooLong, read_lines
 
 logger = logging.getLogger(__name__)
 

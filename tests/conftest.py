@@ -14,13 +14,13 @@ import psutil
 import pytest
 from kubernetes.aio.client.rest import RESTClientObject  # noqa: F401 - slow to import: not within a test's time
 
-from api.names import ADMISSION_LABEL
-from cli.stack.executables import SERVERS, Server
-from cli.stack.gitserver import Faults, GitServer
-from cli.stack.processes import Process
-from cli.stack.toolchain import ToolchainError, ensure_servers
-from kube.client import KubeClient
-from kube.resources import Resource
+from porchflow.api.names import ADMISSION_LABEL
+from porchflow.devstack.executables import SERVERS, Server
+from porchflow.devstack.gitserver import Faults, GitServer
+from porchflow.devstack.processes import Process
+from porchflow.devstack.toolchain import ToolchainError, ensure_servers
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import Resource
 from tests.e2e.rules import Recorder
 from tests.kubectl import Kubectl, kubectl_with
 from tests.servers.content import running_content_api

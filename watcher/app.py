@@ -9,19 +9,19 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any, Protocol
 
-from kube.backoff import Backoff
-from kube.client import KubeClient
-from kube.watching import WatchState, WatchTimings
-from watcher.dispatcher import Dispatcher, DispatcherNumbers, Signaller
-from watcher.needs import Key
-from watcher.packagerevisions import PackageRevisionWatcher
-from watcher.places import Places
-from watcher.repositories import RepositoryWatcher
-from watcher.schedules import Schedules
-from watcher.scheduling import SyncScheduling
-from watcher.secrets import SecretWatcher
-from watcher.starter import TemporalUnavailable
-from watcher.webhooks import WebhookOptions, serve_webhooks
+from porchflow.kube.backoff import Backoff
+from porchflow.kube.client import KubeClient
+from porchflow.kube.watching import WatchState, WatchTimings
+from porchflow.watcher.dispatcher import Dispatcher, DispatcherNumbers, Signaller
+from porchflow.watcher.needs import Key
+from porchflow.watcher.packagerevisions import PackageRevisionWatcher
+from porchflow.watcher.places import Places
+from porchflow.watcher.repositories import RepositoryWatcher
+from porchflow.watcher.schedules import Schedules
+from porchflow.watcher.scheduling import SyncScheduling
+from porchflow.watcher.secrets import SecretWatcher
+from porchflow.watcher.starter import TemporalUnavailable
+from porchflow.watcher.webhooks import WebhookOptions, serve_webhooks
 
 logger = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
-from kube.backoff import Backoff
-from watcher.needs import Key, Target
-from watcher.starter import SignalRefused, TemporalUnavailable
+from porchflow.kube.backoff import Backoff
+from porchflow.watcher.needs import Key, Target
+from porchflow.watcher.starter import SignalRefused, TemporalUnavailable
 
 logger = logging.getLogger(__name__)
 

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from api.conditions import ACCESS_REASONS
-from api.intent import intent_key
-from api.names import (
+from porchflow.api.conditions import ACCESS_REASONS
+from porchflow.api.intent import intent_key
+from porchflow.api.names import (
     DISCOVERED_ANNOTATION,
     FINALIZER,
     RECONCILE_NOW_ANNOTATION,
     RENDER_REQUEST_ANNOTATION,
     ca_bundle_name,
 )
-from api.packagerevision import Lifecycle
-from api.suspension import suspension_of, told_suspended
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.suspension import suspension_of, told_suspended
 
 Key = tuple[str, str]
 """Namespace and name of an object."""

@@ -2,9 +2,9 @@
 
 import contextlib
 
-from kube.client import KubeClient
-from kube.resources import PACKAGEREVISIONS
-from kube.watching import (
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.kube.watching import (
     Changed,
     Deleted,
     Listed,
@@ -15,8 +15,8 @@ from kube.watching import (
     WatchTimings,
     watch_objects,
 )
-from watcher.dispatcher import Dispatcher
-from watcher.needs import (
+from porchflow.watcher.dispatcher import Dispatcher
+from porchflow.watcher.needs import (
     Key,
     Target,
     clone_secret,
@@ -26,8 +26,8 @@ from watcher.needs import (
     stalled_on_access,
     target_of,
 )
-from watcher.references import References
-from watcher.waiters import Waiters
+from porchflow.watcher.references import References
+from porchflow.watcher.waiters import Waiters
 
 
 class PackageRevisionWatcher:

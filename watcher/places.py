@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from watcher.needs import Key, key_of
+from porchflow.watcher.needs import Key, key_of
 
 _HEADS = "refs/heads/"
 _TAGS = "refs/tags/"

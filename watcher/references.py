@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from watcher.needs import Key
+from porchflow.watcher.needs import Key
 
 Owner = TypeVar("Owner")
 

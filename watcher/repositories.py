@@ -5,11 +5,11 @@ import contextlib
 import logging
 from typing import NoReturn
 
-from kube.backoff import Backoff
-from kube.client import KubeClient, Object
-from kube.errors import KubeError
-from kube.resources import PACKAGEREVISIONS, REPOSITORIES
-from kube.watching import (
+from porchflow.kube.backoff import Backoff
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.errors import KubeError
+from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
+from porchflow.kube.watching import (
     Changed,
     Deleted,
     Listed,
@@ -20,12 +20,12 @@ from kube.watching import (
     WatchTimings,
     watch_objects,
 )
-from watcher.dispatcher import Dispatcher
-from watcher.needs import Key, key_of, needs_reconcile, secrets_of, stalled_on_access, target_of
-from watcher.places import Places
-from watcher.references import References
-from watcher.scheduling import SyncScheduling
-from watcher.starter import TemporalUnavailable
+from porchflow.watcher.dispatcher import Dispatcher
+from porchflow.watcher.needs import Key, key_of, needs_reconcile, secrets_of, stalled_on_access, target_of
+from porchflow.watcher.places import Places
+from porchflow.watcher.references import References
+from porchflow.watcher.scheduling import SyncScheduling
+from porchflow.watcher.starter import TemporalUnavailable
 
 logger = logging.getLogger(__name__)
 

@@ -21,10 +21,10 @@ from temporalio.client import (
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.service import RPCError, RPCStatusCode
 
-from watcher.needs import Key
-from watcher.starter import TemporalUnavailable
-from watcher.syncs import SyncPlan
-from workflows.identity import (
+from porchflow.watcher.needs import Key
+from porchflow.watcher.starter import TemporalUnavailable
+from porchflow.watcher.syncs import SyncPlan
+from porchflow.workflows.ids import (
     REPOSITORY_ATTRIBUTE,
     SYNC_QUEUE,
     SYNC_WORKFLOW_NAME,

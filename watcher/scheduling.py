@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, NoReturn
 
-from kube.backoff import Backoff
-from kube.client import Object
-from watcher.needs import Key
-from watcher.schedules import Schedules
-from watcher.starter import TemporalUnavailable
-from watcher.syncs import DELETING, SyncPlan, asks_for_sync, plan_of
+from porchflow.kube.backoff import Backoff
+from porchflow.kube.client import Object
+from porchflow.watcher.needs import Key
+from porchflow.watcher.schedules import Schedules
+from porchflow.watcher.starter import TemporalUnavailable
+from porchflow.watcher.syncs import DELETING, SyncPlan, asks_for_sync, plan_of
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from kube.client import KubeClient, Object
-from kube.resources import SECRET_METADATA
-from kube.watching import (
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.kinds import SECRET_METADATA
+from porchflow.kube.watching import (
     Changed,
     Deleted,
     Listed,
@@ -21,7 +21,7 @@ from kube.watching import (
     WatchTimings,
     watch_objects,
 )
-from watcher.needs import Key, key_of
+from porchflow.watcher.needs import Key, key_of
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from temporalio.common import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from watcher.needs import Target
-from workflows.identity import (
+from porchflow.watcher.needs import Target
+from porchflow.workflows.ids import (
     LIFECYCLE_ATTRIBUTE,
     LOOK_AGAIN_SIGNAL,
     PACKAGE_ATTRIBUTE,

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from api.crontab import Crontab, InvalidSchedule, parse_crontab
-from api.names import RECONCILE_NOW_ANNOTATION
-from api.suspension import suspension_of, told_suspended
-from watcher.needs import Key, key_of
+from porchflow.api.crontab import Crontab, InvalidSchedule, parse_crontab
+from porchflow.api.names import RECONCILE_NOW_ANNOTATION
+from porchflow.api.suspension import suspension_of, told_suspended
+from porchflow.watcher.needs import Key, key_of
 
 DELETING = "deleting"
 

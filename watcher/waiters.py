@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from watcher.needs import Key, key_of
+from porchflow.watcher.needs import Key, key_of
 
 
 class Waiters:

@@ -13,9 +13,9 @@ from typing import Final
 
 from aiohttp import web
 
-from watcher.needs import Key
-from watcher.payloads import Push, Refused, authenticate, read_push
-from watcher.places import Places
+from porchflow.watcher.needs import Key
+from porchflow.watcher.payloads import Push, Refused, authenticate, read_push
+from porchflow.watcher.places import Places
 
 logger = logging.getLogger(__name__)
 

@@ -14,18 +14,26 @@ from temporalio.workflow import ActivityCancellationType
 with workflow.unsafe.imports_passed_through():
     # `from workflows import policies` would load a second copy of it for every run: the sandbox passes a module through
     # only when the import statement names it in full.
-    import workflows.policies as policies  # noqa: PLR0402
-    from activities.definitions import ErrorKind, Facts, ObjectKey, Phase, PhaseInput, PhaseResult, ReconcileActivities
-    from api.packagerevision import Lifecycle
-    from workflows.identity import (
+    import porchflow.workflows.policies as policies  # noqa: PLR0402
+    from porchflow.activities.definitions import (
+        ErrorKind,
+        Facts,
+        ObjectKey,
+        Phase,
+        PhaseInput,
+        PhaseResult,
+        ReconcileActivities,
+    )
+    from porchflow.api.packagerevision import Lifecycle
+    from porchflow.workflows.ids import (
         LIFECYCLE_ATTRIBUTE,
         LOOK_AGAIN_SIGNAL,
         PHASE_ATTRIBUTE,
         WORKFLOW_NAME,
         PackageRevisionInput,
     )
-    from workflows.plan import plan
-    from workflows.results import Outcome, PackageRevisionResult
+    from porchflow.workflows.plan import plan
+    from porchflow.workflows.results import Outcome, PackageRevisionResult
 
 _LINE_LIMIT = 300
 """Characters of a line in the current details; with 50 lines they stay far below what a payload may hold."""

@@ -1,7 +1,7 @@
 """Which phases a pass runs: a pure decision on what was observed."""
 
-from activities.definitions import Facts, Phase
-from api.packagerevision import Lifecycle
+from porchflow.activities.definitions import Facts, Phase
+from porchflow.api.packagerevision import Lifecycle
 
 
 def plan(facts: Facts) -> list[Phase]:

@@ -1,7 +1,7 @@
 """Every task queue, timeout and retry policy of porchflow, in one table.
 
 Transient errors are retried without limit; an activity decides by the kind of error it raises (see
-`activities.failures`) whether Temporal tries again and after what delay.
+`porchflow.repositories.failures`) whether Temporal tries again and after what delay.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ FIRST_ATTEMPT_RETRY = RetryPolicy(maximum_attempts=1)
 """A local first attempt is the only local one."""
 
 FIRST_ATTEMPT_TIMEOUT = timedelta(minutes=2)
-"""After this a local first attempt counts as lost. It gives up by itself long before (see `activities.attempts`),
+"""After this a local first attempt counts as lost. It gives up by itself long before (see `porchflow.activities.phases.local_attempts`),
 except while a push is out, which nobody can take back."""
 
 LONGEST_SLEEP = timedelta(days=30)

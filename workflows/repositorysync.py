@@ -7,9 +7,9 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     # In full, as the sandbox passes modules through by the name in the import statement.
-    import workflows.policies as policies  # noqa: PLR0402
-    from activities.definitions import ErrorKind, SyncActivities, SyncRequest, SyncResult
-    from workflows.identity import SYNC_WORKFLOW_NAME, RepositorySyncInput
+    import porchflow.workflows.policies as policies  # noqa: PLR0402
+    from porchflow.activities.definitions import ErrorKind, SyncActivities, SyncRequest, SyncResult
+    from porchflow.workflows.ids import SYNC_WORKFLOW_NAME, RepositorySyncInput
 
 
 @workflow.defn(name=SYNC_WORKFLOW_NAME)

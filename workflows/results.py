@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
-from api.packagerevision import Lifecycle
+from porchflow.api.packagerevision import Lifecycle
 
 
 class Outcome(StrEnum):

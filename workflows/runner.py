@@ -48,5 +48,5 @@ class _Instance(WorkflowInstance):
 
 def workflow_runner() -> LeanSandboxRunner:
     """Return the runner for workers."""
-    passed_through = SandboxRestrictions.default.with_passthrough_modules("workflows.packagerevision")
+    passed_through = SandboxRestrictions.default.with_passthrough_modules("porchflow.workflows.packagerevision")
     return LeanSandboxRunner(restrictions=passed_through)

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from api.names import FINALIZER, UPSTREAM_OF_ANNOTATION
-from api.policies.expressions import MAY_APPROVE, NO_APPROVER, WANTED_LIFECYCLE, annotation, quoted_list
-from api.policy import Check, Policy
+from porchflow.api.names import FINALIZER, UPSTREAM_OF_ANNOTATION
+from porchflow.api.policies.expressions import MAY_APPROVE, NO_APPROVER, WANTED_LIFECYCLE, annotation, quoted_list
+from porchflow.api.policy import Check, Policy
 
 CLEANERS: Final = (
     "system:serviceaccount:kube-system:generic-garbage-collector",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from api.names import APPROVAL_SUBRESOURCE, PACKAGE_REVISION_PLURAL, PORCH_GROUP, RECONCILE_VERB
+from porchflow.api.names import APPROVAL_SUBRESOURCE, PACKAGE_REVISION_PLURAL, PORCH_GROUP, RECONCILE_VERB
 
 NEW: Final = "request.operation == 'CREATE'"
 

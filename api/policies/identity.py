@@ -3,17 +3,17 @@
 import re
 from typing import Final
 
-from api.definition import SPEC_STAYS, Rule
-from api.names import ACCEPT_COMMIT_ANNOTATION
-from api.packagerevision import SPEC_RULES
-from api.policies.expressions import MAY_APPROVE, MAY_RECONCILE, NEW, NO_APPROVER, annotation, before
-from api.policy import Check, Policy
+from porchflow.api.definition import SPEC_STAYS, Rule
+from porchflow.api.names import ACCEPT_COMMIT_ANNOTATION
+from porchflow.api.packagerevision import SPEC_RULES
+from porchflow.api.policies.expressions import MAY_APPROVE, MAY_RECONCILE, NEW, NO_APPROVER, annotation, before
+from porchflow.api.policy import Check, Policy
 
 _MIRRORED: Final = ("readinessGates", "packageMetadata")
 """Fields of the spec that porchflow copies from the Kptfile."""
 
 _IDENTITY: Final = ("repository", "packageName", "workspaceName")
-# The package's slashes become dots; those at its ends count for nothing. As `api.names.object_name`.
+# The package's slashes become dots; those at its ends count for nothing. As `porchflow.api.names.object_name`.
 _NAME: Final = (
     "object.spec.repository + '.' + object.spec.packageName.find('[^/].*[^/]|[^/]').replace('/', '.') + '.'"
     " + object.spec.workspaceName"

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from api.conditions import ConditionType
-from api.names import RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
-from api.packagerevision import NEXT_LIFECYCLES
-from api.policies.expressions import (
+from porchflow.api.conditions import ConditionType
+from porchflow.api.names import RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
+from porchflow.api.packagerevision import NEXT_LIFECYCLES
+from porchflow.api.policies.expressions import (
     MAY_APPROVE,
     MAY_RECONCILE,
     NO_APPROVER,
@@ -16,7 +16,7 @@ from api.policies.expressions import (
     before,
     quoted_list,
 )
-from api.policy import Check, Policy
+from porchflow.api.policy import Check, Policy
 
 _STATUS: Final = "oldObject.?status"
 _RENDER_DUE: Final = (

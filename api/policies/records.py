@@ -2,15 +2,23 @@
 
 from typing import Final
 
-from api.names import (
+from porchflow.api.names import (
     APPROVED_BY_ANNOTATION,
     RECORDS_POLICY,
     SUSPEND_ANNOTATION,
     SUSPEND_UNTIL_ANNOTATION,
     SUSPENDED_BY_ANNOTATION,
 )
-from api.policies.expressions import MAY_RECONCILE, NEW, OLD_LIFECYCLE, PUBLISHES, WANTED_LIFECYCLE, annotation, before
-from api.policy import Check, Mutation, Policy
+from porchflow.api.policies.expressions import (
+    MAY_RECONCILE,
+    NEW,
+    OLD_LIFECYCLE,
+    PUBLISHES,
+    WANTED_LIFECYCLE,
+    annotation,
+    before,
+)
+from porchflow.api.policy import Check, Mutation, Policy
 
 _APPROVED_BY: Final = annotation("object", APPROVED_BY_ANNOTATION)
 _OLD_APPROVED_BY: Final = before(annotation("oldObject", APPROVED_BY_ANNOTATION))

@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 
-from cli.listening import check_addresses
-from cli.process import run_process
-from cli.settings import load_settings, settings_options
+from porchflow.cli.processes.listening import check_addresses
+from porchflow.cli.processes.process import run_process
+from porchflow.cli.settings import load_settings, settings_options
 
 
 @click.command("content-api")
@@ -35,6 +35,6 @@ def content_api(**flags: Any) -> None:  # noqa: ANN401 - the values of any setti
     """
     settings = load_settings(flags)
     check_addresses(settings, "content_address", "health_address")
-    from cli.content_api import run  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
+    from porchflow.cli.processes.content_api import run  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
 
     run_process(run(settings), log_level=settings.log_level)

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.stack.settings import load_stack_settings, stack_options
+from porchflow.devstack.stack_settings import load_stack_settings, stack_options
 
 if TYPE_CHECKING:
-    from cli.stack.state import StackRecord, StateFolder
+    from porchflow.devstack.state import StackRecord, StateFolder
 
 
 @click.command()
@@ -20,11 +20,11 @@ def demo(*, stop: bool, **flags: Any) -> None:  # noqa: ANN401 - the values of a
     Uses the stack that runs, or starts one, which goes on running so that you can look around.
     """
     settings = load_stack_settings(flags)
-    from cli.demo.repository import GitFailed  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
-    from cli.demo.run import DemoError  # noqa: PLC0415
-    from cli.stack.logs import console  # noqa: PLC0415
-    from cli.stack.run import STACK_ERRORS, start_detached, stop_stack  # noqa: PLC0415
-    from cli.stack.state import StateFolder  # noqa: PLC0415
+    from porchflow.devstack.demo.demo_repository import GitFailed  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
+    from porchflow.devstack.demo.walk import DemoError  # noqa: PLC0415
+    from porchflow.devstack.logs import console  # noqa: PLC0415
+    from porchflow.devstack.run import STACK_ERRORS, start_detached, stop_stack  # noqa: PLC0415
+    from porchflow.devstack.state import StateFolder  # noqa: PLC0415
 
     folder = StateFolder(settings.state_dir)
     say = console()
@@ -47,8 +47,8 @@ def demo(*, stop: bool, **flags: Any) -> None:  # noqa: ANN401 - the values of a
 
 
 async def _run(folder: "StateFolder", stack: "StackRecord") -> None:
-    from cli.demo.run import Demo  # noqa: PLC0415 - see above
-    from kube.client import KubeClient  # noqa: PLC0415
+    from porchflow.devstack.demo.walk import Demo  # noqa: PLC0415 - see above
+    from porchflow.kube.client import KubeClient  # noqa: PLC0415
 
     async with await KubeClient.connect(folder.kubeconfig) as client:
         await Demo(folder, stack, client).run()

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from cli.settings import load_settings, settings_options
+from porchflow.cli.settings import load_settings, settings_options
 
 if TYPE_CHECKING:
-    from cli.diff.show import Format
-    from cli.settings import Settings
-    from gitrepo.diffs import FileDiff
+    from porchflow.cli.diff.show import Format
+    from porchflow.cli.settings import Settings
+    from porchflow.gitrepo.store.diffs import FileDiff
 
 _TROUBLE = 2
 
@@ -61,7 +61,7 @@ def diff(
     if upstream and second:
         raise click.UsageError("--upstream compares one package revision: give A only")
     settings = load_settings(flags)
-    from cli.diff.show import is_coloured, lines_of, print_coloured, print_plain  # noqa: PLC0415 - help must be quick
+    from porchflow.cli.diff.show import is_coloured, lines_of, print_coloured, print_plain  # noqa: PLC0415 - help must be quick
 
     found = asyncio.run(_compare(settings, namespace, (first, second), upstream=upstream))
     lines = lines_of(found, form or "unified")
@@ -75,15 +75,15 @@ def diff(
 async def _compare(
     settings: "Settings", namespace: str | None, names: tuple[str, str | None], *, upstream: bool
 ) -> "list[FileDiff]":
-    from activities.failures import PhaseError  # noqa: PLC0415 - see above
-    from cli.diff.sides import DiffError, Sides  # noqa: PLC0415
-    from gitrepo.diffs import compare_files  # noqa: PLC0415
-    from gitrepo.errors import GitError  # noqa: PLC0415
-    from gitrepo.packages import GitStore  # noqa: PLC0415
-    from gitrepo.refs import InvalidName  # noqa: PLC0415
-    from kube.client import KubeClient  # noqa: PLC0415
-    from kube.connection import default_namespace  # noqa: PLC0415
-    from kube.errors import KubeError  # noqa: PLC0415
+    from porchflow.cli.diff.sides import DiffError, Sides  # noqa: PLC0415
+    from porchflow.gitrepo.errors import GitError  # noqa: PLC0415
+    from porchflow.gitrepo.git_store import GitStore  # noqa: PLC0415
+    from porchflow.gitrepo.refs import InvalidName  # noqa: PLC0415
+    from porchflow.gitrepo.store.diffs import compare_files  # noqa: PLC0415
+    from porchflow.kube.client import KubeClient  # noqa: PLC0415
+    from porchflow.kube.connection import default_namespace  # noqa: PLC0415
+    from porchflow.kube.errors import KubeError  # noqa: PLC0415
+    from porchflow.repositories.failures import PhaseError  # noqa: PLC0415 - see above
 
     first, second = names
     try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from cli.settings import (
+from porchflow.cli.settings import (
     REGISTRY_SETTINGS,
     RUNNER_SETTINGS,
     TEMPORAL_SETTINGS,
@@ -14,10 +14,10 @@ from cli.settings import (
     load_settings,
     settings_options,
 )
-from cli.stack.settings import load_stack_settings, stack_options
+from porchflow.devstack.stack_settings import load_stack_settings, stack_options
 
 if TYPE_CHECKING:
-    from cli.doctor.findings import Finding
+    from porchflow.cli.doctor.findings import Finding
 
 _STYLES = {"ok": "green", "warning": "yellow", "failure": "red"}
 _PROCESSES = ("watcher", "worker", "content-api", "function-runner")
@@ -75,10 +75,10 @@ def doctor(
 
     The exit code is 0 when nothing fails (warnings may be there), 1 when something does, 2 after bad usage.
     """
-    from cli.doctor.findings import Check, Level, worst  # noqa: PLC0415 - help must not wait for heavy imports
-    from cli.doctor.run import examine  # noqa: PLC0415
-    from cli.doctor.stack import stack_settings  # noqa: PLC0415
-    from cli.stack.state import StateError  # noqa: PLC0415
+    from porchflow.cli.doctor.all_checks import examine  # noqa: PLC0415
+    from porchflow.cli.doctor.findings import Check, Level, worst  # noqa: PLC0415 - help must not wait for heavy imports
+    from porchflow.cli.doctor.stack import stack_settings  # noqa: PLC0415
+    from porchflow.devstack.state import StateError  # noqa: PLC0415
 
     folder = load_stack_settings({"state_dir": flags.pop("state_dir")}).state_dir
     try:
@@ -100,7 +100,7 @@ def doctor(
 def _json(findings: "list[Finding]") -> str:
     from pydantic import TypeAdapter  # noqa: PLC0415 - see above
 
-    from cli.doctor.findings import Finding  # noqa: PLC0415
+    from porchflow.cli.doctor.findings import Finding  # noqa: PLC0415
 
     return TypeAdapter(list[Finding]).dump_json(findings, indent=2).decode()
 

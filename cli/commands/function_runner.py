@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 
-from cli.listening import check_addresses
-from cli.process import run_process
-from cli.settings import REGISTRY_SETTINGS, load_settings, settings_options
+from porchflow.cli.processes.listening import check_addresses
+from porchflow.cli.processes.process import run_process
+from porchflow.cli.settings import REGISTRY_SETTINGS, load_settings, settings_options
 
 
 @click.command("function-runner")
@@ -42,6 +42,6 @@ def function_runner(**flags: Any) -> None:  # noqa: ANN401 - the values of any s
     """
     settings = load_settings(flags)
     check_addresses(settings, "function_runner_listen", "metrics_address")
-    from cli.runner.process import run_function_runner  # noqa: PLC0415 - help and bad settings must not wait
+    from porchflow.cli.processes.function_runner import run_function_runner  # noqa: PLC0415 - help and bad settings must not wait
 
     run_process(run_function_runner(settings), log_level=settings.log_level)

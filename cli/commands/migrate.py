@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from cli.settings import load_settings, settings_options
+from porchflow.cli.settings import load_settings, settings_options
 
 if TYPE_CHECKING:
-    from cli.migrate.models import RepositoryPlan
-    from cli.migrate.planning import Clients
+    from porchflow.cli.migrate.models import RepositoryPlan
+    from porchflow.cli.migrate.planning import Clients
 
 _DIFFERENCES = 3
 """Exit code where something is not as it should be; 1 is an error, 2 bad usage."""
@@ -104,7 +104,7 @@ def apply(
     _need_names(repositories, everything=everything)
 
     async def run(clients: "Clients") -> int:
-        from cli.migrate.run import Apply  # noqa: PLC0415 - help must not wait for heavy imports
+        from porchflow.cli.migrate.migration import Apply  # noqa: PLC0415 - help must not wait for heavy imports
 
         task = Apply(clients, record, click.echo, export_drafts=export_drafts, leave_behind=leave_behind)
         return _DIFFERENCES if await task.run(repositories, within=timeout) else 0
@@ -119,7 +119,7 @@ def verify(repositories: tuple[str, ...], *, record: Path, **flags: Any) -> None
     """Compare the objects of migrated Repositories with what was recorded when they were handed over."""
 
     async def run(clients: "Clients") -> int:
-        from cli.migrate.run import verify_recorded  # noqa: PLC0415 - as above
+        from porchflow.cli.migrate.migration import verify_recorded  # noqa: PLC0415 - as above
 
         return _DIFFERENCES if await verify_recorded(clients, record, repositories, click.echo) else 0
 
@@ -143,7 +143,7 @@ def rollback(
     _need_names(repositories, everything=everything)
 
     async def run(clients: "Clients") -> int:
-        from cli.migrate.run import roll_back  # noqa: PLC0415 - as above
+        from porchflow.cli.migrate.migration import roll_back  # noqa: PLC0415 - as above
 
         await roll_back(clients, record, repositories, click.echo, within=timeout)
         return 0
@@ -157,13 +157,13 @@ def _need_names(repositories: tuple[str, ...], *, everything: bool) -> None:
 
 
 def _run(work: Callable[["Clients"], Coroutine[Any, Any, int]], flags: dict[str, Any]) -> int:
-    from activities.failures import PhaseError  # noqa: PLC0415 - as above
-    from cli.migrate.models import RecordError  # noqa: PLC0415
-    from cli.migrate.planning import UnknownRepository  # noqa: PLC0415
-    from cli.migrate.steps import MigrationError  # noqa: PLC0415
-    from gitrepo.errors import GitError  # noqa: PLC0415
-    from gitrepo.refs import InvalidName  # noqa: PLC0415
-    from kube.errors import KubeError  # noqa: PLC0415
+    from porchflow.cli.migrate.models import RecordError  # noqa: PLC0415
+    from porchflow.cli.migrate.planning import UnknownRepository  # noqa: PLC0415
+    from porchflow.cli.migrate.steps import MigrationError  # noqa: PLC0415
+    from porchflow.gitrepo.errors import GitError  # noqa: PLC0415
+    from porchflow.gitrepo.refs import InvalidName  # noqa: PLC0415
+    from porchflow.kube.errors import KubeError  # noqa: PLC0415
+    from porchflow.repositories.failures import PhaseError  # noqa: PLC0415 - as above
 
     settings = load_settings({"kubeconfig": flags.pop("kubeconfig")})
 
@@ -181,10 +181,10 @@ def _run(work: Callable[["Clients"], Coroutine[Any, Any, int]], flags: dict[str,
 async def _clients(
     kubeconfig: Path | None, *, porch_kubeconfig: Path | None, namespace: str, record: Path | None = None
 ) -> AsyncIterator["Clients"]:
-    from cli.migrate.planning import Clients  # noqa: PLC0415 - as above
-    from gitrepo.packages import GitStore  # noqa: PLC0415
-    from kube.client import KubeClient  # noqa: PLC0415
-    from kube.connection import default_namespace  # noqa: PLC0415
+    from porchflow.cli.migrate.planning import Clients  # noqa: PLC0415 - as above
+    from porchflow.gitrepo.git_store import GitStore  # noqa: PLC0415
+    from porchflow.kube.client import KubeClient  # noqa: PLC0415
+    from porchflow.kube.connection import default_namespace  # noqa: PLC0415
 
     del record
     async with contextlib.AsyncExitStack() as stack:
@@ -198,7 +198,7 @@ async def _clients(
 
 
 async def _plans(clients: "Clients", names: tuple[str, ...]) -> AsyncIterator["RepositoryPlan"]:
-    from cli.migrate.planning import plan_of, repositories  # noqa: PLC0415 - as above
+    from porchflow.cli.migrate.planning import plan_of, repositories  # noqa: PLC0415 - as above
 
     async for raw in repositories(clients, names):
         yield await plan_of(clients, raw)
@@ -207,7 +207,7 @@ async def _plans(clients: "Clients", names: tuple[str, ...]) -> AsyncIterator["R
 def _print(plans: list["RepositoryPlan"], *, everything: bool) -> None:
     from rich.console import Console  # noqa: PLC0415 - as above
 
-    from cli.migrate.show import show_plan  # noqa: PLC0415
+    from porchflow.cli.migrate.show import show_plan  # noqa: PLC0415
 
     console = Console(soft_wrap=True)
     for each in plans:
@@ -222,6 +222,6 @@ def _as_json(plan: "RepositoryPlan") -> dict[str, Any]:
 
 
 def _differs(plan: "RepositoryPlan") -> bool:
-    from cli.migrate.models import Comparison  # noqa: PLC0415 - as above
+    from porchflow.cli.migrate.models import Comparison  # noqa: PLC0415 - as above
 
     return not plan.migrated and (plan.count(Comparison.SAME) < len(plan.rows) or bool(plan.problems))

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from cli.settings import REGISTRY_SETTINGS, RUNNER_SETTINGS, load_settings, settings_options
+from porchflow.cli.settings import REGISTRY_SETTINGS, RUNNER_SETTINGS, load_settings, settings_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cli.render.folder import Folder
-    from cli.settings import Settings
-    from gitrepo.trees import Files
-    from kpt.hydrate import RenderOutcome
+    from porchflow.cli.render.folder import Folder
+    from porchflow.cli.settings import Settings
+    from porchflow.gitrepo.store.trees import Files
+    from porchflow.kpt.render.hydrate import RenderOutcome
 
 _TROUBLE, _INTERRUPTED = 2, 130
 
@@ -77,8 +77,8 @@ def render(
     --check, when files would change), 2 when something else is in the way, 130 after an interrupt.
     """
     settings = load_settings(flags)
-    from cli.render.folder import FolderError, read_folder, write_folder  # noqa: PLC0415 - help must be quick
-    from cli.render.report import lines_of  # noqa: PLC0415
+    from porchflow.cli.render.folder import FolderError, read_folder, write_folder  # noqa: PLC0415 - help must be quick
+    from porchflow.cli.render.report import lines_of  # noqa: PLC0415
 
     if str(results) == "-" and (dry_run or check):
         raise click.UsageError("the diff goes to standard output: give --results a file")
@@ -121,7 +121,7 @@ def _output() -> "Iterator[None]":
 
 def _check_results(path: Path, folder: Path) -> None:
     """Refuse a file of results that cannot be written, before anything is done."""
-    from kpt.files import is_krm  # noqa: PLC0415 - see above
+    from porchflow.kpt.format.files import is_krm  # noqa: PLC0415 - see above
 
     if path.absolute().parent.resolve().is_relative_to(folder.resolve()) and is_krm(path.name):
         raise click.UsageError(f"{path} would become a part of the package: put the results elsewhere")
@@ -132,7 +132,7 @@ def _check_results(path: Path, folder: Path) -> None:
 
 
 def _write_results(path: Path, outcome: "RenderOutcome") -> None:
-    from cli.render.report import as_data  # noqa: PLC0415 - see above
+    from porchflow.cli.render.report import as_data  # noqa: PLC0415 - see above
 
     with click.open_file(str(path), "w", encoding="utf-8") as file:
         file.write(json.dumps(as_data(outcome), indent=2, ensure_ascii=False) + "\n")
@@ -140,11 +140,11 @@ def _write_results(path: Path, outcome: "RenderOutcome") -> None:
 
 
 async def _render(settings: "Settings", folder: "Folder") -> "RenderOutcome":
-    from cli.render.evaluator import open_evaluator  # noqa: PLC0415 - see above
-    from cli.runner.registries import open_tags  # noqa: PLC0415
-    from functions.errors import RegistryUnavailable, RunnerUnavailable  # noqa: PLC0415
-    from kpt.hydrate import render  # noqa: PLC0415
-    from kpt.images import ImageResolver  # noqa: PLC0415
+    from porchflow.cli.processes.registries import open_tags  # noqa: PLC0415
+    from porchflow.cli.render.evaluator import open_evaluator  # noqa: PLC0415 - see above
+    from porchflow.functions.function_errors import RegistryUnavailable, RunnerUnavailable  # noqa: PLC0415
+    from porchflow.kpt.render.hydrate import render  # noqa: PLC0415
+    from porchflow.kpt.render.image_names import ImageResolver  # noqa: PLC0415
 
     async with open_evaluator(settings) as evaluator, open_tags(settings) as tags:
         try:
@@ -162,9 +162,9 @@ def _print_diff(folder: "Folder", new: "Files", color: Literal["auto", "always",
     Returns:
         Whether they would, but for the status in the Kptfile, which tells of each rendering anew.
     """
-    from cli.diff.show import is_coloured, lines_of, print_coloured, print_plain  # noqa: PLC0415 - see above
-    from cli.render.report import same_but_for_status  # noqa: PLC0415
-    from gitrepo.diffs import compare_files  # noqa: PLC0415
+    from porchflow.cli.diff.show import is_coloured, lines_of, print_coloured, print_plain  # noqa: PLC0415 - see above
+    from porchflow.cli.render.report import same_but_for_status  # noqa: PLC0415
+    from porchflow.gitrepo.store.diffs import compare_files  # noqa: PLC0415
 
     diffs = compare_files(folder.files, new)
     if is_coloured(color, dict(os.environ)):

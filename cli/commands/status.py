@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from pydantic import BaseModel
 
-from cli.stack.settings import load_stack_settings, stack_options
-from cli.stack.state import StackRecord, StateError, StateFolder
+from porchflow.devstack.stack_settings import load_stack_settings, stack_options
+from porchflow.devstack.state import StackRecord, StateError, StateFolder
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from cli.overview import Overview
+    from porchflow.cli.overview import Overview
 
 _SECONDS = 10.0
 _ROWS = 12
@@ -95,9 +95,9 @@ def _read_objects(kubeconfig: Path | None, folder: StateFolder, *, expected: boo
     """Return what the objects say, or why that is not known."""
     if kubeconfig is None and not expected:
         return None, ""
-    from cli.overview import read_overview  # noqa: PLC0415 - help must not wait for heavy imports
-    from kube.client import KubeClient  # noqa: PLC0415
-    from kube.errors import KubeError  # noqa: PLC0415
+    from porchflow.cli.overview import read_overview  # noqa: PLC0415 - help must not wait for heavy imports
+    from porchflow.kube.client import KubeClient  # noqa: PLC0415
+    from porchflow.kube.errors import KubeError  # noqa: PLC0415
 
     async def read() -> "Overview":
         async with asyncio.timeout(_SECONDS), await KubeClient.connect(kubeconfig or folder.kubeconfig) as client:

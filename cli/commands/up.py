@@ -9,7 +9,7 @@ from typing import Any
 import click
 import psutil
 
-from cli.stack.settings import StackSettings, load_stack_settings, stack_options
+from porchflow.devstack.stack_settings import StackSettings, load_stack_settings, stack_options
 
 
 @click.command()
@@ -23,8 +23,8 @@ def up(*, detach: bool, quiet: bool, **flags: Any) -> None:  # noqa: ANN401 - th
     What is missing is built first. All state is in one folder and survives `porchflow down`.
     """
     settings = load_stack_settings(flags)
-    from cli.stack.logs import console  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
-    from cli.stack.run import STACK_ERRORS, start_detached  # noqa: PLC0415
+    from porchflow.devstack.logs import console  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
+    from porchflow.devstack.run import STACK_ERRORS, start_detached  # noqa: PLC0415
 
     try:
         if detach:
@@ -39,8 +39,8 @@ def up(*, detach: bool, quiet: bool, **flags: Any) -> None:  # noqa: ANN401 - th
 
 
 async def _foreground(settings: StackSettings, *, quiet: bool) -> None:
-    from cli.stack.logs import STACK, console  # noqa: PLC0415 - see above
-    from cli.stack.run import running_stack  # noqa: PLC0415
+    from porchflow.devstack.logs import STACK, console  # noqa: PLC0415 - see above
+    from porchflow.devstack.run import running_stack  # noqa: PLC0415
 
     say = console(only_stack=quiet)
     stopping = _cancel_on_signals(asyncio.current_task())
@@ -74,7 +74,7 @@ def _cancel_on_signals(task: "asyncio.Task[None] | None") -> asyncio.Event:
 
 
 def _welcome(settings: StackSettings) -> str:
-    from cli.stack.state import StateFolder  # noqa: PLC0415 - see above
+    from porchflow.devstack.state import StateFolder  # noqa: PLC0415 - see above
 
     folder = StateFolder(settings.state_dir)
     record = folder.read()

@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 
-from cli.listening import check_addresses
-from cli.process import run_process
-from cli.settings import TEMPORAL_SETTINGS, load_settings, settings_options
+from porchflow.cli.processes.listening import check_addresses
+from porchflow.cli.processes.process import run_process
+from porchflow.cli.settings import TEMPORAL_SETTINGS, load_settings, settings_options
 
 
 @click.command()
@@ -29,6 +29,6 @@ def watcher(**flags: Any) -> None:  # noqa: ANN401 - the values of any setting
     check_addresses(settings, "health_address", "webhook_address", "temporal_metrics_address")
     import uvloop  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
 
-    from cli.watcher import run  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
+    from porchflow.cli.processes.watcher import run  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
 
     run_process(run(settings), log_level=settings.log_level, new_loop=uvloop.new_event_loop)

@@ -4,9 +4,15 @@ from typing import Any
 
 import click
 
-from cli.listening import check_addresses
-from cli.process import run_process
-from cli.settings import REGISTRY_SETTINGS, RUNNER_SETTINGS, TEMPORAL_SETTINGS, load_settings, settings_options
+from porchflow.cli.processes.listening import check_addresses
+from porchflow.cli.processes.process import run_process
+from porchflow.cli.settings import (
+    REGISTRY_SETTINGS,
+    RUNNER_SETTINGS,
+    TEMPORAL_SETTINGS,
+    load_settings,
+    settings_options,
+)
 
 
 @click.command()
@@ -44,6 +50,6 @@ def worker(**flags: Any) -> None:  # noqa: ANN401 - the values of any setting
     check_addresses(settings, "health_address", "temporal_metrics_address")
     import uvloop  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
 
-    from cli.worker import run_worker  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
+    from porchflow.cli.processes.worker import run_worker  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
 
     run_process(run_worker(settings), log_level=settings.log_level, new_loop=uvloop.new_event_loop)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Literal, TextIO
 
-from gitrepo.diffs import FileDiff
+from porchflow.gitrepo.store.diffs import FileDiff
 
 Format = Literal["unified", "stat", "names"]
 

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from activities.repositories import Repositories
-from api.packagerevision import GitLock, PackageRevision
-from gitrepo.packages import GitStore
-from gitrepo.refs import PackageLocation
-from gitrepo.remote import Remote
-from gitrepo.trees import Files
-from kube.client import KubeClient
-from kube.errors import NotFound
-from kube.resources import PACKAGEREVISIONS, REPOSITORIES
+from porchflow.api.packagerevision import GitLock, PackageRevision
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.refs import PackageLocation
+from porchflow.gitrepo.remote.remote import Remote
+from porchflow.gitrepo.store.trees import Files
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import NotFound
+from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
+from porchflow.repositories.access import Repositories
 
 _PREFIX = re.compile(r"(packagerevisions?|rpkg)(\.porch\.kpt\.dev)?/", re.IGNORECASE)
 

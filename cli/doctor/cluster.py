@@ -3,12 +3,12 @@
 import asyncio
 from typing import Any
 
-from cli.doctor.findings import Check, Finding
-from cli.stack.crds import crd_manifests
-from cli.stack.policies import policy_manifests
-from kube.client import KubeClient, Object
-from kube.errors import Forbidden, KubeError, NotFound, NotServed
-from kube.resources import APISERVICES, CUSTOMRESOURCEDEFINITIONS, Resource
+from porchflow.cli.doctor.findings import Check, Finding
+from porchflow.devstack.crds import crd_manifests
+from porchflow.devstack.policies import policy_manifests
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.errors import Forbidden, KubeError, NotFound, NotServed
+from porchflow.kube.kinds import APISERVICES, CUSTOMRESOURCEDEFINITIONS, Resource
 
 _ASK = "run the check as somebody who may read it"
 _CONTENT = "v1alpha1.porch.kpt.dev"

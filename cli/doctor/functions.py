@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from cli.doctor.findings import Check, Finding
-from cli.runner.registries import open_registries
-from cli.settings import REGISTRY_SETTINGS, Settings, SettingsError
-from functions.errors import ImageNotFound, RegistryUnavailable
-from kube.client import KubeClient, Object
-from kube.errors import KubeError
-from kube.resources import FUNCTIONCONFIGS
+from porchflow.cli.doctor.findings import Check, Finding
+from porchflow.cli.processes.registries import open_registries
+from porchflow.cli.settings import REGISTRY_SETTINGS, Settings, SettingsError
+from porchflow.functions.function_errors import ImageNotFound, RegistryUnavailable
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.errors import KubeError
+from porchflow.kube.kinds import FUNCTIONCONFIGS
 
 PROBE_FUNCTION = "set-labels:v0.2.0"
 """Needs no image in our runner, and the catalog has it."""

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cli.doctor.findings import Check, Finding
-from cli.settings import Settings
-from kube.client import KubeClient
-from kube.errors import Forbidden, KubeError
-from kube.resources import SELFSUBJECTACCESSREVIEWS, SUBJECTACCESSREVIEWS
+from porchflow.cli.doctor.findings import Check, Finding
+from porchflow.cli.settings import Settings
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import Forbidden, KubeError
+from porchflow.kube.kinds import SELFSUBJECTACCESSREVIEWS, SUBJECTACCESSREVIEWS
 
 PERMISSIONS: Final[Mapping[str, Mapping[tuple[str, str], str]]] = {
     "porchflow-watcher": {

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from activities.failures import Stalled, Waiting
-from activities.repositories import Repositories
-from cli.doctor.findings import Check, Finding, all_of, within
-from gitrepo.errors import GitError
-from gitrepo.packages import GitStore
-from gitrepo.refs import HEADS, InvalidName
-from kube.client import KubeClient, Object
-from kube.errors import KubeError
-from kube.resources import REPOSITORIES
+from porchflow.cli.doctor.findings import Check, Finding, all_of, within
+from porchflow.gitrepo.errors import GitError
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.refs import HEADS, InvalidName
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.errors import KubeError
+from porchflow.kube.kinds import REPOSITORIES
+from porchflow.repositories.access import Repositories
+from porchflow.repositories.failures import Stalled, Waiting
 
 _MOST_THREADS = 500
 

@@ -11,15 +11,15 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, Describe
 from temporalio.client import Client
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
-from cli.connect import answers_calls
-from cli.doctor.findings import Check, Finding, all_of
-from cli.doctor.functions import PROBE_FUNCTION
-from cli.runner.client import open_runner_client
-from cli.settings import Settings, SettingsError
-from functions.errors import FunctionNotFound, FunctionUnavailable, RunnerUnavailable
-from functions.tls import CertificateError, ClientCredentials, Identity
-from kpt.errors import FunctionFailed
-from workflows.policies import RECONCILE_QUEUE, RENDER_QUEUE, SYNC_QUEUE
+from porchflow.cli.doctor.findings import Check, Finding, all_of
+from porchflow.cli.doctor.functions import PROBE_FUNCTION
+from porchflow.cli.processes.connect import answers_calls
+from porchflow.cli.processes.runner_client import open_runner_client
+from porchflow.cli.settings import Settings, SettingsError
+from porchflow.functions.function_errors import FunctionNotFound, FunctionUnavailable, RunnerUnavailable
+from porchflow.functions.tls import CertificateError, ClientCredentials, Identity
+from porchflow.kpt.package_errors import FunctionFailed
+from porchflow.workflows.policies import RECONCILE_QUEUE, RENDER_QUEUE, SYNC_QUEUE
 
 _WORKFLOW, _ACTIVITY = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
 _QUEUES = {

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from cli.settings import Settings, variable_of
-from cli.stack.state import StateFolder
+from porchflow.cli.settings import Settings, variable_of
+from porchflow.devstack.state import StateFolder
 
 _NAMED: Final = ("kubeconfig", "temporal_address", "function_runner_address", "git_cache_dir")
 

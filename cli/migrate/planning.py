@@ -3,16 +3,16 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from activities.comparison import compare
-from activities.repositories import Repositories
-from api.names import V1ALPHA2_MIGRATION_ANNOTATION
-from cli.migrate.models import RepositoryPlan, Revision, Row
-from cli.migrate.porch import revisions_of
-from gitrepo.discovery import Discovered
-from gitrepo.packages import GitStore
-from kube.client import KubeClient, Object
-from kube.errors import NotFound
-from kube.resources import REPOSITORIES
+from porchflow.activities.sync.comparison import compare
+from porchflow.api.names import V1ALPHA2_MIGRATION_ANNOTATION
+from porchflow.cli.migrate.models import RepositoryPlan, Revision, Row
+from porchflow.cli.migrate.porch import revisions_of
+from porchflow.gitrepo.discovery.discover import Discovered
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.errors import NotFound
+from porchflow.kube.kinds import REPOSITORIES
+from porchflow.repositories.access import Repositories
 
 
 class UnknownRepository(Exception):  # noqa: N818 - named for what it is

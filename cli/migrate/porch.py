@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from api.names import CONTENT_API_VERSION, PACKAGE_REVISION_KIND, PACKAGE_REVISION_PLURAL, PORCH_GROUP
-from cli.migrate.models import Revision
-from kube.client import KubeClient
-from kube.resources import Resource
+from porchflow.api.names import CONTENT_API_VERSION, PACKAGE_REVISION_KIND, PACKAGE_REVISION_PLURAL, PORCH_GROUP
+from porchflow.cli.migrate.models import Revision
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import Resource
 
 _VERSION: Final = CONTENT_API_VERSION.partition("/")[2]
 V1ALPHA1_REVISIONS: Final = Resource(PORCH_GROUP, _VERSION, PACKAGE_REVISION_PLURAL, PACKAGE_REVISION_KIND)

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from cli.migrate.models import Comparison, RepositoryPlan
+from porchflow.cli.migrate.models import Comparison, RepositoryPlan
 
 _STYLES = {
     Comparison.SAME: "green",

@@ -7,22 +7,22 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from activities.repositories import Repositories
-from api.names import (
+from porchflow.api.names import (
     FINALIZER,
     RECONCILE_NOW_ANNOTATION,
     UPSTREAM_OF_ANNOTATION,
     V1ALPHA2_MIGRATION_ANNOTATION,
 )
-from cli.migrate.models import Comparison, RepositoryPlan, Revision, Row
-from cli.migrate.planning import Clients
-from cli.migrate.porch import content_of
-from gitrepo.annotations import TaskType
-from gitrepo.refs import PackageLocation
-from gitrepo.trees import File
-from kube.client import Object
-from kube.errors import Conflict, NotFound
-from kube.resources import PACKAGEREVISIONS, REPOSITORIES
+from porchflow.cli.migrate.models import Comparison, RepositoryPlan, Revision, Row
+from porchflow.cli.migrate.planning import Clients
+from porchflow.cli.migrate.porch import content_of
+from porchflow.gitrepo.refs import PackageLocation
+from porchflow.gitrepo.store.commit_messages import TaskType
+from porchflow.gitrepo.store.trees import File
+from porchflow.kube.client import Object
+from porchflow.kube.errors import Conflict, NotFound
+from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
+from porchflow.repositories.access import Repositories
 
 Say = Callable[[str], None]
 """Told what is done, a line at a time."""

@@ -4,11 +4,11 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 
-from cli.runner.client import open_runner_client
-from cli.settings import Settings
-from functions.builtin.pool import BuiltinRuntime, WorkerPool
-from functions.errors import FunctionNotFound
-from kpt.evaluation import Evaluation, Evaluator
+from porchflow.cli.processes.runner_client import open_runner_client
+from porchflow.cli.settings import Settings
+from porchflow.functions.builtin.pool import BuiltinRuntime, WorkerPool
+from porchflow.functions.function_errors import FunctionNotFound
+from porchflow.kpt.render.evaluation import Evaluation, Evaluator
 
 _MOST_PROCESSES = 4
 

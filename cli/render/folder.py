@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from gitrepo.trees import File, Files, Mode
+from porchflow.gitrepo.store.trees import File, Files, Mode
 
 _GIT = ".git"
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

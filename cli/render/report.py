@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from gitrepo.diffs import FileDiff
-from kpt.errors import YamlError
-from kpt.hydrate import RenderOutcome
-from kpt.krm import map_of
-from kpt.yaml_text import load
+from porchflow.gitrepo.store.diffs import FileDiff
+from porchflow.kpt.format.krm import map_of
+from porchflow.kpt.package_errors import YamlError
+from porchflow.kpt.render.hydrate import RenderOutcome
+from porchflow.yamltext.document import load
 
 
 def lines_of(outcome: RenderOutcome) -> Iterator[str]:

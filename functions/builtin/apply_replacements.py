@@ -4,11 +4,18 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from functions.builtin.replacement_paths import MISSING, PathError, Writer, look_up, split, written_over
-from functions.builtin.sdk import Call, FunctionError, Item, scalar_text
-from functions.builtin.selectors import matches
-from kpt.krm import map_of, text_of
-from kpt.yaml_nodes import Value
+from porchflow.functions.builtin.toolkit.label_selectors import matches
+from porchflow.functions.builtin.toolkit.replacement_paths import (
+    MISSING,
+    PathError,
+    Writer,
+    look_up,
+    split,
+    written_over,
+)
+from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, scalar_text
+from porchflow.kpt.format.krm import map_of, text_of
+from porchflow.yamltext.nodes import Value
 
 _DEFAULT_PATH = "metadata.name"
 

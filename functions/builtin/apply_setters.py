@@ -3,12 +3,12 @@
 import re
 from typing import NamedTuple
 
-from functions.builtin.line_comments import Field, comment_of
-from functions.builtin.sdk import Call, FunctionError, Item, quoted, strings
-from kpt.errors import YamlError
-from kpt.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode, Value
-from kpt.yaml_scalars import resolve_plain
-from kpt.yaml_text import load
+from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, quoted, strings
+from porchflow.functions.builtin.toolkit.setter_comments import Field, comment_of
+from porchflow.kpt.package_errors import YamlError
+from porchflow.yamltext.document import load
+from porchflow.yamltext.nodes import MappingNode, Node, ScalarNode, SequenceNode, Value
+from porchflow.yamltext.scalars import resolve_plain
 
 MARK = "# kpt-set: "
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")

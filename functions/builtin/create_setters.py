@@ -3,12 +3,12 @@
 import re
 from dataclasses import dataclass
 
-from functions.builtin.line_comments import Path, fields, put_comments, shown, takes_comments
-from functions.builtin.sdk import Call, FunctionError, Item, quoted, scalar_text, strings
-from kpt.errors import YamlError
-from kpt.krm import map_of
-from kpt.yaml_nodes import ScalarNode, SequenceNode, Value
-from kpt.yaml_text import load
+from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, quoted, scalar_text, strings
+from porchflow.functions.builtin.toolkit.setter_comments import Path, fields, put_comments, shown, takes_comments
+from porchflow.kpt.format.krm import map_of
+from porchflow.kpt.package_errors import YamlError
+from porchflow.yamltext.document import load
+from porchflow.yamltext.nodes import ScalarNode, SequenceNode, Value
 
 
 @dataclass(frozen=True)

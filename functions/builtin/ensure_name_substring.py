@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from posixpath import dirname
 from typing import NamedTuple
 
-from functions.builtin.fields import FieldSpec, read_specs, select, spec
-from functions.builtin.name_references import NAME_REFERENCES
-from functions.builtin.sdk import Call, FunctionError, Item, strings
-from kpt.krm import map_of, text_of
-from kpt.yaml_nodes import Value
+from porchflow.functions.builtin.toolkit.fields import FieldSpec, read_specs, select, spec
+from porchflow.functions.builtin.toolkit.name_references import NAME_REFERENCES
+from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, strings
+from porchflow.kpt.format.krm import map_of, text_of
+from porchflow.yamltext.nodes import Value
 
 DEPENDS_ON = "config.kubernetes.io/depends-on"
 _DEPENDENCY = re.compile(

@@ -14,10 +14,10 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
 
-from functions.builtin.kubernetes_schemas import definitions, read, versions
-from functions.builtin.sdk import Call, FunctionError, Item, strings
-from kpt.krm import map_of
-from kpt.yaml_nodes import Value
+from porchflow.functions.builtin.toolkit.kubernetes_schemas import definitions, read, versions
+from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, strings
+from porchflow.kpt.format.krm import map_of
+from porchflow.yamltext.nodes import Value
 
 _KEYS = ("ignore_missing_schemas", "skip_kinds", "strict", "kubernetes_version")
 _NETWORK_KEYS = ("schema_location", "additional_schema_locations")

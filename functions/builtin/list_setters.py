@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from functions.builtin.apply_setters import derive, setter_pattern, setters_in
-from functions.builtin.line_comments import fields
-from functions.builtin.sdk import Call, Item, scalar_text, strings
-from kpt.errors import YamlError
-from kpt.krm import map_of, text_of
-from kpt.yaml_nodes import ScalarNode, SequenceNode, Value
-from kpt.yaml_text import load
+from porchflow.functions.builtin.apply_setters import derive, setter_pattern, setters_in
+from porchflow.functions.builtin.toolkit.sdk import Call, Item, scalar_text, strings
+from porchflow.functions.builtin.toolkit.setter_comments import fields
+from porchflow.kpt.format.krm import map_of, text_of
+from porchflow.kpt.package_errors import YamlError
+from porchflow.yamltext.document import load
+from porchflow.yamltext.nodes import ScalarNode, SequenceNode, Value
 
 _TEXT = "str"
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from functions.builtin.registry import configured, find
-from functions.builtin.sdk import Reply
-from functions.builtin.worker import ANSWER, OUT_OF_MEMORY, REQUEST
-from functions.configs import FunctionConfigs
-from functions.errors import FunctionNotFound
-from kpt.errors import FunctionFailed
-from kpt.evaluation import Evaluation
+from porchflow.functions.builtin.catalog import configured, find
+from porchflow.functions.builtin.child import ANSWER, OUT_OF_MEMORY, REQUEST
+from porchflow.functions.builtin.toolkit.sdk import Reply
+from porchflow.functions.configs import FunctionConfigs
+from porchflow.functions.function_errors import FunctionNotFound
+from porchflow.kpt.package_errors import FunctionFailed
+from porchflow.kpt.render.evaluation import Evaluation
 
 DEFAULT_MEMORY_LIMIT = 1024 * 1024 * 1024
 """Bytes of address space per process: enough for a package of the largest message size, far from a whole machine."""
@@ -88,7 +88,7 @@ class WorkerPool:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "functions.builtin.worker",
+            "porchflow.functions.builtin.child",
             str(self._memory_limit),
             str(os.getpid()),
             stdin=PIPE,
@@ -154,7 +154,7 @@ class BuiltinRuntime:
         self._configs = configs or FunctionConfigs()
 
     async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
-        """Run one function; see `functions.evaluators.FunctionRuntime`."""
+        """Run one function; see `porchflow.functions.evaluators.FunctionRuntime`."""
         builtin = configured(image, self._configs) or find(image, self._prefixes)
         if builtin is None:
             raise FunctionNotFound(image)

@@ -4,7 +4,7 @@ Other than in the catalog, the Kptfile stays: a package without it is no package
 it.
 """
 
-from functions.builtin.sdk import LOCAL_CONFIG, Call, Item
+from porchflow.functions.builtin.toolkit.sdk import LOCAL_CONFIG, Call, Item
 
 
 def run(call: Call) -> None:

@@ -5,13 +5,22 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 
-from functions.builtin.line_comments import Field, Path, assign, comment_of, fields, put_comments, shown, takes_comments
-from functions.builtin.patterns import Pattern, PatternError, compiled
-from functions.builtin.sdk import Call, FunctionError, Item, quoted, strings
-from kpt.krm import map_of
-from kpt.yaml_nodes import ScalarNode, Value
-from kpt.yaml_render import flow
-from kpt.yaml_scalars import resolve_plain
+from porchflow.functions.builtin.toolkit.patterns import Pattern, PatternError, compiled
+from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, quoted, strings
+from porchflow.functions.builtin.toolkit.setter_comments import (
+    Field,
+    Path,
+    assign,
+    comment_of,
+    fields,
+    put_comments,
+    shown,
+    takes_comments,
+)
+from porchflow.kpt.format.krm import map_of
+from porchflow.yamltext.emit import flow
+from porchflow.yamltext.nodes import ScalarNode, Value
+from porchflow.yamltext.scalars import resolve_plain
 
 _KEYS = ("by-value", "by-file-path", "by-value-regex", "by-path", "put-value", "put-comment")
 _QUOTES = ("'", '"')

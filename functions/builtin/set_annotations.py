@@ -2,10 +2,10 @@
 
 import json
 
-from functions.builtin.fields import FieldSpec, read_specs, select, spec
-from functions.builtin.sdk import Call, FunctionError, Item, strings
-from kpt.krm import map_of
-from kpt.yaml_nodes import Value
+from porchflow.functions.builtin.toolkit.fields import FieldSpec, read_specs, select, spec
+from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, strings
+from porchflow.kpt.format.krm import map_of
+from porchflow.yamltext.nodes import Value
 
 _TEMPLATE = "spec/template/metadata/annotations"
 _FIELDS = [

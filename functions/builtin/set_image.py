@@ -7,10 +7,10 @@ name of the image is no regular expression.
 import re
 from typing import NamedTuple
 
-from functions.builtin.fields import FieldSpec, read_specs, select, spec
-from functions.builtin.sdk import Call, FunctionError, strings
-from kpt.krm import map_of, text_of
-from kpt.yaml_nodes import Value
+from porchflow.functions.builtin.toolkit.fields import FieldSpec, read_specs, select, spec
+from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, strings
+from porchflow.kpt.format.krm import map_of, text_of
+from porchflow.yamltext.nodes import Value
 
 _TAGGED = re.compile(r"(?::[\w.{}-]*)?(?:@sha256:[\w.{}-]*)?", re.ASCII)
 _POD = ("spec",)

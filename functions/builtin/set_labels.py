@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from functions.builtin.sdk import Call, FunctionError, Item, change, strings
-from kpt.krm import text_of
-from kpt.yaml_nodes import Value
+from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, change, strings
+from porchflow.kpt.format.krm import text_of
+from porchflow.yamltext.nodes import Value
 
 
 class Place(NamedTuple):

@@ -6,10 +6,10 @@ Other than the catalog's v0.4.5, a CustomResourceDefinition or APIService withou
 import re
 from collections.abc import Callable
 
-from functions.builtin.scopes import is_namespaced
-from functions.builtin.sdk import Call, Item, change
-from kpt.krm import map_of, text_of
-from kpt.yaml_nodes import Value
+from porchflow.functions.builtin.toolkit.scopes import is_namespaced
+from porchflow.functions.builtin.toolkit.sdk import Call, Item, change
+from porchflow.kpt.format.krm import map_of, text_of
+from porchflow.yamltext.nodes import Value
 
 DEPENDS_ON = "config.kubernetes.io/depends-on"
 UPSTREAM_IDENTIFIER = "internal.kpt.dev/upstream-identifier"

@@ -10,12 +10,12 @@ from collections import defaultdict, deque
 
 import starlark
 
-from functions.builtin.kubernetes_schemas import open_api
-from functions.builtin.sdk import Call, FunctionError, Item
-from functions.builtin.starlark_modules import MODULES
-from kpt.krm import krm_problem, map_of, text_of
-from kpt.yaml_nodes import Value
-from kpt.yaml_text import dump
+from porchflow.functions.builtin.toolkit.kubernetes_schemas import open_api
+from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item
+from porchflow.functions.builtin.toolkit.starlark_modules import MODULES
+from porchflow.kpt.format.krm import krm_problem, map_of, text_of
+from porchflow.yamltext.document import dump
+from porchflow.yamltext.nodes import Value
 
 _DEFAULT_NAME = "starlark-function-run"
 _ORIGIN = ("internal.config.kubernetes.io/path", "internal.config.kubernetes.io/index")

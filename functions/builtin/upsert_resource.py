@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from functions.builtin.sdk import Call, FunctionError, Item
-from kpt.krm import krm_problem, map_of, text_of
-from kpt.yaml_nodes import Value
-from kpt.yaml_text import dump
+from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item
+from porchflow.kpt.format.krm import krm_problem, map_of, text_of
+from porchflow.yamltext.document import dump
+from porchflow.yamltext.nodes import Value
 
 TARGET_PATH = "config.kubernetes.io/target-path"
 _FUNCTION = ("config.kubernetes.io/function", "config.k8s.io/function")

@@ -5,9 +5,9 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from functions.pods.cluster import Cluster, ClusterError, Manifest
-from functions.pods.member import FunctionPod
-from functions.pods.template import USED_ANNOTATION
+from porchflow.functions.pods.cluster import Cluster, ClusterError, Manifest
+from porchflow.functions.pods.member import FunctionPod
+from porchflow.functions.pods.template import USED_ANNOTATION
 
 _log = logging.getLogger(__name__)
 

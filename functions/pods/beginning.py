@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Callable
 
-from functions.pods.background import Background
-from functions.pods.cluster import Cluster, ClusterError, Manifest
-from functions.pods.template import default_template
+from porchflow.functions.pods.background import Background
+from porchflow.functions.pods.cluster import Cluster, ClusterError, Manifest
+from porchflow.functions.pods.template import default_template
 
 _log = logging.getLogger(__name__)
 

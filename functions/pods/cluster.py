@@ -1,4 +1,4 @@
-"""What the pod evaluator asks of a Kubernetes cluster; `cli.runner.pods` has the real one."""
+"""What the pod evaluator asks of a Kubernetes cluster; `porchflow.cli.processes.function_pods` has the real one."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any, NamedTuple
 
-from functions.pods.cluster import Manifest
-from functions.pods.template import FUNCTION_CONTAINER
+from porchflow.functions.pods.cluster import Manifest
+from porchflow.functions.pods.template import FUNCTION_CONTAINER
 
 _OF_THE_IMAGE = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}

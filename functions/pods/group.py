@@ -4,9 +4,9 @@ import asyncio
 import math
 from collections import deque
 
-from functions.errors import FunctionUnavailable
-from functions.pods.limits import Limits
-from functions.pods.member import FunctionPod
+from porchflow.functions.function_errors import FunctionUnavailable
+from porchflow.functions.pods.member import FunctionPod
+from porchflow.functions.pods.pod_limits import Limits
 
 
 class Group:

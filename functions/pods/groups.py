@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from functions.configs import FunctionConfigs
-from functions.pods.group import Group
-from functions.pods.limits import PodSettings, limits_of
-from functions.pods.member import FunctionPod
+from porchflow.functions.configs import FunctionConfigs
+from porchflow.functions.pods.group import Group
+from porchflow.functions.pods.member import FunctionPod
+from porchflow.functions.pods.pod_limits import PodSettings, limits_of
 
 
 class Groups:

@@ -4,16 +4,16 @@ import asyncio
 import contextlib
 from datetime import datetime
 
-from functions.pods.cluster import Manifest
-from functions.pods.connection import PodConnection
-from functions.pods.diagnosis import Diagnosis, PodPhase, address_of, diagnose, is_ready
-from functions.pods.template import (
+from porchflow.functions.pods.cluster import Manifest
+from porchflow.functions.pods.diagnosis import Diagnosis, PodPhase, address_of, diagnose, is_ready
+from porchflow.functions.pods.template import (
     DIGEST_ANNOTATION,
     FINGERPRINT_ANNOTATION,
     FUNCTION_CONTAINER,
     PORT,
     USED_ANNOTATION,
 )
+from porchflow.functions.pods.wrapper_connection import PodConnection
 
 
 class FunctionPod:
@@ -77,7 +77,7 @@ class FunctionPod:
 
     @property
     def fingerprint(self) -> str:
-        """See `functions.pods.template.fingerprint`."""
+        """See `porchflow.functions.pods.template.fingerprint`."""
         return self._annotation(FINGERPRINT_ANNOTATION)
 
     @property

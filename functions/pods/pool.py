@@ -15,22 +15,22 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import NoReturn, Self
 
-from api.functionconfig import FunctionConfigSpec
-from functions.configs import FunctionConfigs
-from functions.errors import FunctionNotFound, FunctionUnavailable
-from functions.pods.background import Background
-from functions.pods.beginning import Beginning
-from functions.pods.cluster import Cluster, ClusterError, Manifest
-from functions.pods.diagnosis import Diagnosis, PodPhase
-from functions.pods.group import Group
-from functions.pods.groups import Groups
-from functions.pods.images import ImageInfo, ImageLookup
-from functions.pods.limits import PodSettings, warm_images, warm_images_of
-from functions.pods.member import FunctionPod
-from functions.pods.metrics import PodMetrics
-from functions.pods.starting import PodStarter
-from functions.pods.upkeep import Upkeep
-from kpt.errors import FunctionFailed
+from porchflow.api.functionconfig import FunctionConfigSpec
+from porchflow.functions.configs import FunctionConfigs
+from porchflow.functions.function_errors import FunctionNotFound, FunctionUnavailable
+from porchflow.functions.image_facts import ImageInfo, ImageLookup
+from porchflow.functions.pods.background import Background
+from porchflow.functions.pods.beginning import Beginning
+from porchflow.functions.pods.cluster import Cluster, ClusterError, Manifest
+from porchflow.functions.pods.diagnosis import Diagnosis, PodPhase
+from porchflow.functions.pods.group import Group
+from porchflow.functions.pods.groups import Groups
+from porchflow.functions.pods.member import FunctionPod
+from porchflow.functions.pods.pod_limits import PodSettings, warm_images, warm_images_of
+from porchflow.functions.pods.pod_metrics import PodMetrics
+from porchflow.functions.pods.starting import PodStarter
+from porchflow.functions.pods.upkeep import Upkeep
+from porchflow.kpt.package_errors import FunctionFailed
 
 _log = logging.getLogger(__name__)
 

@@ -1,13 +1,13 @@
 """Functions in pods of their images (`reference/porch.md` 6.5)."""
 
-from functions.configs import FunctionConfigs
-from functions.errors import FunctionNotFound, FunctionUnavailable
-from functions.pods.connection import PodLost
-from functions.pods.diagnosis import killed_for_memory, restarts
-from functions.pods.member import FunctionPod
-from functions.pods.pool import PodPool
-from kpt.errors import FunctionFailed
-from kpt.evaluation import Evaluation
+from porchflow.functions.configs import FunctionConfigs
+from porchflow.functions.function_errors import FunctionNotFound, FunctionUnavailable
+from porchflow.functions.pods.diagnosis import killed_for_memory, restarts
+from porchflow.functions.pods.member import FunctionPod
+from porchflow.functions.pods.pool import PodPool
+from porchflow.functions.pods.wrapper_connection import PodLost
+from porchflow.kpt.package_errors import FunctionFailed
+from porchflow.kpt.render.evaluation import Evaluation
 
 _ATTEMPTS = 3
 _KILLS = 2
@@ -25,7 +25,7 @@ class PodRuntime:
         self._configs = configs
 
     async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
-        """Run one function; see `functions.evaluators.FunctionRuntime`.
+        """Run one function; see `porchflow.functions.evaluators.FunctionRuntime`.
 
         The time limit counts from when the pod has the call; waiting for the pod has a limit of its own. A call whose
         pod goes away is given to another, since functions change nothing but their answer.

@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Callable
 
-from functions.pods.cluster import Cluster, ClusterError, Manifest, PodExists
-from functions.pods.group import Group
-from functions.pods.images import ImageInfo, ImageLookup
-from functions.pods.limits import PodSettings
-from functions.pods.member import FunctionPod
-from functions.pods.template import compose, fingerprint, pod_name
+from porchflow.functions.image_facts import ImageInfo, ImageLookup
+from porchflow.functions.pods.cluster import Cluster, ClusterError, Manifest, PodExists
+from porchflow.functions.pods.group import Group
+from porchflow.functions.pods.member import FunctionPod
+from porchflow.functions.pods.pod_limits import PodSettings
+from porchflow.functions.pods.template import compose, fingerprint, pod_name
 
 _log = logging.getLogger(__name__)
 

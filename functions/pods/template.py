@@ -6,11 +6,11 @@ import json
 import re
 from typing import Any
 
-from api.pods import ContainerOverrides, PodTemplateOverrides
-from functions.images import parse_image
-from functions.pods.cluster import ClusterError, Manifest
-from functions.pods.images import ImageInfo
-from functions.pods.limits import PodSettings
+from porchflow.api.pods import ContainerOverrides, PodTemplateOverrides
+from porchflow.functions.image_facts import ImageInfo
+from porchflow.functions.images import parse_image
+from porchflow.functions.pods.cluster import ClusterError, Manifest
+from porchflow.functions.pods.pod_limits import PodSettings
 
 TEMPLATE_NAME = "base-pod-template"
 PORT = 9446

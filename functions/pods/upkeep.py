@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from functions.pods.background import Background
-from functions.pods.diagnosis import PodPhase
-from functions.pods.group import Group
+from porchflow.functions.pods.background import Background
+from porchflow.functions.pods.diagnosis import PodPhase
+from porchflow.functions.pods.group import Group
 
 _STUCK_AFTER = 5
 """How many times the start timeout until a pod that does not start is replaced; its image may be large."""

@@ -1,4 +1,4 @@
-# Generated from evaluator.proto by `python -m functions.proto.generate`. Do not edit.
+# Generated from evaluator.proto by `python -m porchflow.functions.proto.generate`. Do not edit.
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from typing import ClassVar as _ClassVar, Optional as _Optional

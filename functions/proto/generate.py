@@ -9,7 +9,7 @@ from grpc_tools import protoc
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[1]
 _SOURCE = "functions/proto/evaluator.proto"
-_HEADER = "# Generated from evaluator.proto by `python -m functions.proto.generate`. Do not edit.\n"
+_HEADER = "# Generated from evaluator.proto by `python -m porchflow.functions.proto.generate`. Do not edit.\n"
 
 
 def generate() -> dict[str, str]:
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--check"]:
         names = stale()
         for name in names:
-            sys.stderr.write(f"functions/proto/{name} is stale: run `python -m functions.proto.generate`\n")
+            sys.stderr.write(f"functions/proto/{name} is stale: run `python -m porchflow.functions.proto.generate`\n")
         return 1 if names else 0
     for name, text in generate().items():
         (_HERE / name).write_text(text)

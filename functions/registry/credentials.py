@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from functions.errors import RegistryUnavailable
-from functions.registry.references import DOCKER_HUB, Reference
+from porchflow.functions.function_errors import RegistryUnavailable
+from porchflow.functions.registry.references import DOCKER_HUB, Reference
 
 _HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", DOCKER_HUB, "registry-1.docker.io")
 

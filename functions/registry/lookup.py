@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from functions.errors import ImageNotFound
-from functions.pods.images import ImageInfo
-from functions.registry.memory import Memory
-from functions.registry.references import DIGEST, TAG, Reference, parse_reference
-from functions.registry.session import Answer, RegistrySession
-from kpt.versions import Constraint
+from porchflow.functions.function_errors import ImageNotFound
+from porchflow.functions.image_facts import ImageInfo
+from porchflow.functions.registry.memory import Memory
+from porchflow.functions.registry.references import DIGEST, TAG, Reference, parse_reference
+from porchflow.functions.registry.session import Answer, RegistrySession
+from porchflow.kpt.render.versions import Constraint
 
 _INDEXES: Final = frozenset(
     {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
@@ -39,7 +39,7 @@ def own_platform() -> str:
 
 
 class RegistryLookup:
-    """Asks registries for images; see `functions.pods.images.ImageLookup`.
+    """Asks registries for images; see `porchflow.functions.image_facts.ImageLookup`.
 
     What a digest stands for is kept for good, what a tag stands for for five minutes, a list of tags for one.
     """

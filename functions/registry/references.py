@@ -3,7 +3,7 @@
 import re
 from typing import Final, NamedTuple
 
-from functions.errors import ImageNotFound
+from porchflow.functions.function_errors import ImageNotFound
 
 DOCKER_HUB: Final = "docker.io"
 

@@ -19,9 +19,9 @@ from typing import Final, NamedTuple, Self
 import aiohttp
 from yarl import URL
 
-from functions.errors import ImageNotFound, RegistryUnavailable
-from functions.registry.credentials import Credentials, DockerConfig
-from functions.registry.references import Reference
+from porchflow.functions.function_errors import ImageNotFound, RegistryUnavailable
+from porchflow.functions.registry.credentials import Credentials, DockerConfig
+from porchflow.functions.registry.references import Reference
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=10)
 _REDIRECTS: Final = 5

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kpt.errors import InvalidPackage, YamlError
-from kpt.krm import describe, text_of
-from kpt.merge.outcome import Conflict, Kept, shown
-from kpt.merge.sides import LOCAL, NEW_UPSTREAM, OLD_UPSTREAM, told
-from kpt.merge.values import Clash
-from kpt.resources import Origin, Resource, SourceFile, read_source, write_files
-from kpt.yaml_text import Document
+from porchflow.kpt.format.krm import describe, text_of
+from porchflow.kpt.format.resources import Origin, Resource, SourceFile, read_source, write_files
+from porchflow.kpt.merge.merge_result import Conflict, Kept, shown
+from porchflow.kpt.merge.sides import LOCAL, NEW_UPSTREAM, OLD_UPSTREAM, told
+from porchflow.kpt.merge.values import Clash
+from porchflow.kpt.package_errors import InvalidPackage, YamlError
+from porchflow.yamltext.document import Document
 
 Merger = Callable[[Document | None, Document, Document], tuple[Document, Sequence[Clash]]]
 """Merges base (or none), upstream and local."""

@@ -1,4 +1,4 @@
-"""Makes `merge_keys.json` from the Kubernetes schemas: `python -m kpt.merge.generate [--check]`.
+"""Makes `merge_keys.json` from the Kubernetes schemas: `python -m porchflow.kpt.merge.generate [--check]`.
 
 The schemas are those that the library kubernetes-validate carries, so nothing is fetched. Of every kind the newest
 Kubernetes version that knows it counts. Only what leads to a list that is merged by element is kept.
@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if TARGET.exists() and TARGET.read_text(encoding="utf-8") == content:
         return 0
-    sys.stderr.write(f"{TARGET.name} is out of date: run python -m kpt.merge.generate\n")
+    sys.stderr.write(f"{TARGET.name} is out of date: run python -m porchflow.kpt.merge.generate\n")
     return 1
 
 

@@ -7,12 +7,12 @@ from functools import cached_property
 from posixpath import basename
 from typing import Final
 
-from kpt.files import KPTFILE
-from kpt.krm import text_of
-from kpt.merge.documents import ParsedFile
-from kpt.merge.identity import Identity, identity_of
-from kpt.yaml_nodes import Value
-from kpt.yaml_text import Document
+from porchflow.kpt.format.files import KPTFILE
+from porchflow.kpt.format.krm import text_of
+from porchflow.kpt.merge.documents import ParsedFile
+from porchflow.kpt.merge.resource_identity import Identity, identity_of
+from porchflow.yamltext.document import Document
+from porchflow.yamltext.nodes import Value
 
 _ALIKE: Final = 0.7
 """Share of fields that two resources have in common when one is the other renamed."""

@@ -6,15 +6,15 @@ the package's name.
 
 from posixpath import basename
 
-from kpt.errors import InvalidPackage, LocalChanges
-from kpt.files import KPTFILE, is_krm
-from kpt.init import PACKAGE_CONTEXT
-from kpt.merge.documents import merge_single, parse_file, replaced, single, whole
-from kpt.merge.identity import unchanged, with_own
-from kpt.merge.kptfiles import merge_kptfiles, same_package, without_rendering
-from kpt.merge.outcome import Conflict, Kept, UpdateOutcome, in_order
-from kpt.merge.sides import LOCAL, NEW_UPSTREAM, OLD_UPSTREAM, Sides
-from kpt.yaml_text import Document
+from porchflow.kpt.format.files import KPTFILE, is_krm
+from porchflow.kpt.format.init import PACKAGE_CONTEXT
+from porchflow.kpt.merge.documents import merge_single, parse_file, replaced, single, whole
+from porchflow.kpt.merge.kptfile_merge import merge_kptfiles, same_package, without_rendering
+from porchflow.kpt.merge.merge_result import Conflict, Kept, UpdateOutcome, in_order
+from porchflow.kpt.merge.resource_identity import unchanged, with_own
+from porchflow.kpt.merge.sides import LOCAL, NEW_UPSTREAM, OLD_UPSTREAM, Sides
+from porchflow.kpt.package_errors import InvalidPackage, LocalChanges
+from porchflow.yamltext.document import Document
 
 
 def fast_forward(sides: Sides) -> UpdateOutcome:

@@ -1,6 +1,6 @@
 """Which lists of which kinds are merged by element, from the Kubernetes schemas and the package's own CRDs.
 
-`merge_keys.json` holds what the Kubernetes schemas say, see `kpt.merge.generate`. What a CRD of the package says of its
+`merge_keys.json` holds what the Kubernetes schemas say, see `porchflow.kpt.merge.generate`. What a CRD of the package says of its
 kind (`x-kubernetes-list-type`, `x-kubernetes-list-map-keys`, and the patch extensions) counts in the same way.
 """
 
@@ -11,13 +11,13 @@ from functools import cache, cached_property
 from importlib import resources
 from typing import Any, Final
 
-from kpt.errors import InvalidPackage
-from kpt.files import is_krm
-from kpt.krm import is_kustomization, map_of, text_of
-from kpt.merge.documents import parse_file
-from kpt.merge.shape import PLAIN, Keying, Shape, by_fields, by_value
-from kpt.merge.sides import LOCAL, NEW_UPSTREAM, OLD_UPSTREAM, Sides
-from kpt.yaml_nodes import Value
+from porchflow.kpt.format.files import is_krm
+from porchflow.kpt.format.krm import is_kustomization, map_of, text_of
+from porchflow.kpt.merge.documents import parse_file
+from porchflow.kpt.merge.shape import PLAIN, Keying, Shape, by_fields, by_value
+from porchflow.kpt.merge.sides import LOCAL, NEW_UPSTREAM, OLD_UPSTREAM, Sides
+from porchflow.kpt.package_errors import InvalidPackage
+from porchflow.yamltext.nodes import Value
 
 _CRD: Final = "CustomResourceDefinition"
 _OBJECT_META: Final = "apimachinery.pkg.apis.meta.v1.ObjectMeta"
@@ -90,7 +90,9 @@ def _keying(schema: Mapping[str, Value]) -> Keying | None:
 
 @cache
 def _data() -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(resources.files("kpt.merge").joinpath("merge_keys.json").read_text("utf-8"))
+    data: dict[str, Any] = json.loads(
+        resources.files("porchflow.kpt.merge").joinpath("merge_keys.json").read_text("utf-8")
+    )
     return data
 
 

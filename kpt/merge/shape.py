@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from kpt.yaml_nodes import Value
+from porchflow.yamltext.nodes import Value
 
 Key = Hashable | None
 """What tells an element of a list from its siblings; None for one that has nothing of the kind."""

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
-from kpt.errors import InvalidPackage, YamlError
-from kpt.files import Files
+from porchflow.kpt.format.files import Files
+from porchflow.kpt.package_errors import InvalidPackage, YamlError
 
 OLD_UPSTREAM = "old upstream"
 NEW_UPSTREAM = "new upstream"

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from kpt.merge.comments import merge_comments
-from kpt.merge.identity import with_own
-from kpt.merge.outcome import ABSENT
-from kpt.merge.shape import Key, Shape
-from kpt.merge.values import Clash, ValueMerge
-from kpt.yaml_nodes import Value
-from kpt.yaml_text import Document
+from porchflow.kpt.merge.comment_merge import merge_comments
+from porchflow.kpt.merge.merge_result import ABSENT
+from porchflow.kpt.merge.resource_identity import with_own
+from porchflow.kpt.merge.shape import Key, Shape
+from porchflow.kpt.merge.values import Clash, ValueMerge
+from porchflow.yamltext.document import Document
+from porchflow.yamltext.nodes import Value
 
 
 def merge_documents(

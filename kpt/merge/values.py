@@ -7,10 +7,10 @@ in different ways, upstream wins, and the conflict is told.
 from dataclasses import dataclass, field
 from typing import Any
 
-from kpt.merge.outcome import ABSENT, Absent, Kept, Maybe
-from kpt.merge.shape import Key, Shape
-from kpt.yaml_align import same
-from kpt.yaml_nodes import Value
+from porchflow.kpt.merge.merge_result import ABSENT, Absent, Kept, Maybe
+from porchflow.kpt.merge.shape import Key, Shape
+from porchflow.yamltext.align import same
+from porchflow.yamltext.nodes import Value
 
 FieldPath = tuple[str, ...]
 """Steps to a field, each as it is shown: `.spec` and `.containers`, then `[name=web]`."""

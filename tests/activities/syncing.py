@@ -7,11 +7,11 @@ from typing import Any
 
 from temporalio.testing import ActivityEnvironment
 
-from activities.definitions import SyncRequest, SyncResult
-from activities.sync import RepositorySync, SyncOptions
-from api.names import RECONCILE_NOW_ANNOTATION
-from kube.client import KubeClient, Object
-from kube.resources import EVENTS, PACKAGEREVISIONS, REPOSITORIES
+from porchflow.activities.definitions import SyncRequest, SyncResult
+from porchflow.activities.sync.sync import RepositorySync, SyncOptions
+from porchflow.api.names import RECONCILE_NOW_ANNOTATION
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.kinds import EVENTS, PACKAGEREVISIONS, REPOSITORIES
 from tests.activities.world import World
 from tests.gitrepo.porch_layout import PorchRepository
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from activities.definitions import Phase
-from api.names import APPROVED_BY_ANNOTATION, RECORDS_POLICY
-from kube.errors import Invalid
+from porchflow.activities.definitions import Phase
+from porchflow.api.names import APPROVED_BY_ANNOTATION, RECORDS_POLICY
+from porchflow.kube.errors import Invalid
 from tests.activities.world import World, entered
 from tests.servers.control_plane import ControlPlane
 from tests.servers.git import GitRepositories

@@ -2,10 +2,10 @@
 
 import pytest
 
-from activities.definitions import ErrorKind, Phase
-from api.names import V1ALPHA2_MIGRATION_ANNOTATION
-from kube.errors import NotFound
-from kube.resources import REPOSITORIES
+from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.api.names import V1ALPHA2_MIGRATION_ANNOTATION
+from porchflow.kube.errors import NotFound
+from porchflow.kube.kinds import REPOSITORIES
 from tests.activities.world import World, reason
 
 

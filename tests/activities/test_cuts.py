@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.definitions import ErrorKind, Phase
-from kube.errors import NotFound
+from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.kube.errors import NotFound
 from tests.activities.world import World
 from tests.e2e.packages import DEPLOYMENT, KPTFILE
 from tests.e2e.rules import check_rules

@@ -1,7 +1,7 @@
 """Deletions that meet something odd: a Repository that went or came, a wrong name, finalizers of others."""
 
-from activities.definitions import ErrorKind, Phase
-from kube.resources import REPOSITORIES
+from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.kube.kinds import REPOSITORIES
 from tests.activities.world import World
 
 

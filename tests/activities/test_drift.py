@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from activities.definitions import ErrorKind, Phase
-from kube.errors import NotFound
+from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.kube.errors import NotFound
+from porchflow.watcher.needs import needs_reconcile
 from tests.activities.syncing import Syncs
 from tests.activities.world import condition, reason
 from tests.gitrepo.porch_layout import PorchRepository, kptfile
-from watcher.needs import needs_reconcile
 
 RESOURCE = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\n"
 DRAFT, FIRST = "porch.web.draft", "porch.web.first"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from activities.definitions import ErrorKind, Phase
-from api.intent import intent_key
-from api.names import ORPHAN_ANNOTATION
-from kube.errors import NotFound
+from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.api.intent import intent_key
+from porchflow.api.names import ORPHAN_ANNOTATION
+from porchflow.kube.errors import NotFound
 from tests.activities.world import World, condition, reason
 from tests.servers.git import GitRepositories
 

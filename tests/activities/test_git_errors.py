@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from activities.definitions import ErrorKind
-from activities.failures import classify, to_application_error
-from api.conditions import Reason
-from cli.stack.gitserver import Faults, GitServer, create_bare_repository
-from gitrepo.packages import GitStore
-from gitrepo.remote import BasicAuth, Remote
+from porchflow.activities.definitions import ErrorKind
+from porchflow.api.conditions import Reason
+from porchflow.devstack.gitserver import Faults, GitServer, create_bare_repository
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.remote.remote import BasicAuth, Remote
+from porchflow.repositories.failures import classify, to_application_error
 from tests.gitrepo.conftest import PASSWORD, USER, Served, init, little_patience, location
 from tests.servers.authority import Authority
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from activities.definitions import Phase, PhaseResult
+from porchflow.activities.definitions import Phase, PhaseResult
 from tests.activities.test_upgrades import ROOT, upgrade
 from tests.activities.upstream import UPSTREAM_KPTFILE, clone_from_git, clone_of, create_clone, publish, push_tree, tree
 from tests.activities.world import World

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from activities.observe import facts_of
-from api.packagerevision import Lifecycle, PackageRevision
+from porchflow.activities.phases.observe import facts_of
+from porchflow.api.packagerevision import Lifecycle, PackageRevision
 
 
 def obj(

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from activities.definitions import ErrorKind, Phase
-from api.packagerevision import Lifecycle
+from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.watcher.needs import needs_reconcile
 from tests.activities.world import World, condition, reason
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, RENDERED_DEPLOYMENT, messages, show
 from tests.e2e.rules import check_rules
 from tests.servers.git import GitRepositories, commit_files
 from tests.servers.waiting import eventually
-from watcher.needs import needs_reconcile
 
 CONTENT: dict[str, str | bytes] = {"Kptfile": KPTFILE, "deployment.yaml": DEPLOYMENT}
 LATEST = "porch.kpt.dev/latest-revision"

@@ -4,18 +4,18 @@ from typing import Any
 
 import pytest
 
-from activities.approval import Approvals
-from activities.definitions import ErrorKind, Phase
-from activities.failures import Stalled
-from activities.phase import Target
-from activities.proposals import Proposals
-from activities.repositories import RepositoryAccess
-from api.packagerevision import Lifecycle
-from gitrepo.commits import DEFAULT_AUTHOR
-from gitrepo.refs import PackageLocation
-from gitrepo.remote import Remote
-from kube.client import KubeClient
-from kube.errors import NotFound
+from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.activities.phases.approval import Approvals
+from porchflow.activities.phases.phase import Target
+from porchflow.activities.phases.proposals import Proposals
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.gitrepo.refs import PackageLocation
+from porchflow.gitrepo.remote.remote import Remote
+from porchflow.gitrepo.store.commits import DEFAULT_AUTHOR
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import NotFound
+from porchflow.repositories.access import RepositoryAccess
+from porchflow.repositories.failures import Stalled
 from tests.activities.world import World, reason
 from tests.e2e.rules import check_rules
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from activities.definitions import ErrorKind, Phase
-from api.conditions import Reason
-from cli.stack.gitserver import GitServer, create_bare_repository
-from gitrepo.errors import GitCertificateError, GitError, GitHostKeyError, GitQuotaExceeded
-from kube.errors import Forbidden, Invalid, KubeError, KubeUnavailable
-from kube.resources import REPOSITORIES, SECRETS
+from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.api.conditions import Reason
+from porchflow.devstack.gitserver import GitServer, create_bare_repository
+from porchflow.gitrepo.errors import GitCertificateError, GitError, GitHostKeyError, GitQuotaExceeded
+from porchflow.kube.errors import Forbidden, Invalid, KubeError, KubeUnavailable
+from porchflow.kube.kinds import REPOSITORIES, SECRETS
 from tests.activities.upstream import clone_from_git
 from tests.activities.world import World, reason
 from tests.e2e.packages import KPTFILE

@@ -1,6 +1,6 @@
-from activities.render_event import LIMIT, failure_event, shortened
-from kpt.render_status import Step
-from kpt.results import Result, ResultField, ResultFile
+from porchflow.activities.rendering.render_event import LIMIT, failure_event, shortened
+from porchflow.kpt.format.render_status import Step
+from porchflow.kpt.format.results import Result, ResultField, ResultFile
 
 MUTATOR = Step(
     package="", kind="mutator", image="ghcr.io/kptdev/krm-functions-catalog/set-namespace:v0.4.5", duration=0.123

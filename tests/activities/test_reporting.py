@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from activities.failures import Superseded
-from activities.reporting import Report, StatusReporter
-from api.conditions import Condition, ConditionStatus, ConditionType
-from kube.client import Object
+from porchflow.activities.reporting import Report, StatusReporter
+from porchflow.api.conditions import Condition, ConditionStatus, ConditionType
+from porchflow.kube.client import Object
+from porchflow.repositories.failures import Superseded
 from tests.activities.world import World, condition, reason
 
 LONG_AGO = "2020-01-01T00:00:00Z"

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.definitions import ErrorKind, Phase
-from api.names import REPOSITORY_FINALIZER
-from kube.client import Object
-from kube.errors import NotFound
-from kube.resources import REPOSITORIES
+from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.api.names import REPOSITORY_FINALIZER
+from porchflow.kube.client import Object
+from porchflow.kube.errors import NotFound
+from porchflow.kube.kinds import REPOSITORIES
+from porchflow.watcher.needs import needs_reconcile
+from porchflow.watcher.syncs import asks_for_sync
 from tests.activities.syncing import Syncs
 from tests.activities.world import condition, reason
-from watcher.needs import needs_reconcile
-from watcher.syncs import asks_for_sync
 
 
 async def change(syncs: Syncs, patch: Object, name: str = "porch") -> Object:

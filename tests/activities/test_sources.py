@@ -5,10 +5,10 @@ import itertools
 
 import pytest
 
-from activities.definitions import ErrorKind, Phase
-from functions.errors import RunnerUnavailable
-from kpt.evaluation import Evaluation
-from kpt.kptfile import parse
+from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.functions.function_errors import RunnerUnavailable
+from porchflow.kpt.format.kptfile import parse
+from porchflow.kpt.render.evaluation import Evaluation
 from tests.activities.upstream import (
     BINARY,
     CONFIG,

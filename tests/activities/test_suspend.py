@@ -2,9 +2,9 @@
 
 import pytest
 
-from activities.definitions import ErrorKind, Phase
+from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.workflows.plan import plan
 from tests.activities.world import World, condition, reason
-from workflows.plan import plan
 
 
 @pytest.mark.parametrize("lifecycle", ["Draft", "Proposed"])

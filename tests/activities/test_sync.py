@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from kube.client import Object
+from porchflow.kube.client import Object
+from porchflow.watcher.needs import needs_reconcile
 from tests.activities.syncing import Syncs
 from tests.gitrepo.porch_layout import kptfile
-from watcher.needs import needs_reconcile
 
 
 def latest(objects: dict[str, Object]) -> list[str]:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from activities.definitions import ErrorKind, Phase
-from functions.registry.credentials import DockerConfig
-from functions.registry.lookup import RegistryLookup
-from functions.registry.session import RegistrySession
-from functions.tags import FunctionTags
+from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.functions.registry.credentials import DockerConfig
+from porchflow.functions.registry.lookup import RegistryLookup
+from porchflow.functions.registry.session import RegistrySession
+from porchflow.functions.tags import FunctionTags
 from tests.activities.world import World, condition, reason
 from tests.servers.registry import Registry, running_registry
 

@@ -2,11 +2,11 @@
 
 import asyncio
 
-from activities.definitions import ErrorKind, Phase
-from api.names import LATEST_REVISION_LABEL
-from kube.client import Object
+from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.api.names import LATEST_REVISION_LABEL
+from porchflow.kube.client import Object
+from porchflow.workflows.plan import plan
 from tests.activities.world import World, condition, reason
-from workflows.plan import plan
 
 BROKEN = {"Kptfile": "apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata:\n  name: web\npipeline: [\n"}
 DRAFT, PROPOSED = "refs/heads/drafts/web/v1", "refs/heads/proposed/web/v1"

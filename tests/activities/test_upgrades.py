@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from activities.definitions import ErrorKind, Phase
-from api.packagerevision import UpdateStrategy
-from kpt.kptfile import parse
+from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.api.packagerevision import UpdateStrategy
+from porchflow.kpt.format.kptfile import parse
 from tests.activities.upstream import clone_of, create_clone, fill, git_of, publish, publish_upstream, raw, tree
 from tests.activities.world import World, reason
 from tests.e2e.packages import messages, show

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from activities.definitions import ErrorKind, Phase
-from cli.stack.gitserver import GitServer, create_bare_repository
+from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.devstack.gitserver import GitServer, create_bare_repository
 from tests.activities.upstream import (
     clone_from_git,
     create_clone,

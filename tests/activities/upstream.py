@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from activities.definitions import Phase
-from kube.client import Object
-from kube.resources import SECRETS
+from porchflow.activities.definitions import Phase
+from porchflow.kube.client import Object
+from porchflow.kube.kinds import SECRETS
 from tests.activities.world import World
 from tests.e2e.packages import git
 

@@ -11,16 +11,16 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.definitions import ErrorKind, Facts, ObjectKey, Phase, PhaseInput, PhaseResult
-from activities.reconcile import PhaseActivities
-from api.conditions import Condition
-from api.intent import intent_key
-from functions.local import LocalEvaluator
-from gitrepo.packages import GitStore
-from kpt.evaluation import Evaluator, TagSource
-from kube.client import KubeClient, Object
-from kube.events import EventRecorder
-from kube.resources import EVENTS, PACKAGEREVISIONS, REPOSITORIES
+from porchflow.activities.definitions import ErrorKind, Facts, ObjectKey, Phase, PhaseInput, PhaseResult
+from porchflow.activities.reconcile import PhaseActivities
+from porchflow.api.conditions import Condition
+from porchflow.api.intent import intent_key
+from porchflow.functions.local import LocalEvaluator
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.kpt.render.evaluation import Evaluator, TagSource
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.events import EventRecorder
+from porchflow.kube.kinds import EVENTS, PACKAGEREVISIONS, REPOSITORIES
 from tests.e2e.packages import push_content
 from tests.servers.control_plane import ControlPlane
 from tests.servers.git import GitRepositories, GitRepository, commit_files

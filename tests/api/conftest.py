@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kube.client import KubeClient
+from porchflow.kube.client import KubeClient
 from tests.api.manifests import Objects
 from tests.api.team import BINDINGS, DEPLOY, PEOPLE, Team, binding
 from tests.kubectl import Kubectl

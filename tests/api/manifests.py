@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kube.client import KubeClient
-from kube.resources import PACKAGEREVISIONS
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import PACKAGEREVISIONS
 from tests.kubectl import Kubectl, KubectlError
 
 Manifest = dict[str, Any]

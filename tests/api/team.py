@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from api.names import FINALIZER
-from api.policies.deletion import CLEANERS
-from kube.client import KubeClient, Object
-from kube.errors import Invalid, KubeError
-from kube.resources import PACKAGEREVISIONS, Resource
+from porchflow.api.names import FINALIZER
+from porchflow.api.policies.deletion import CLEANERS
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.errors import Invalid, KubeError
+from porchflow.kube.kinds import PACKAGEREVISIONS, Resource
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False)

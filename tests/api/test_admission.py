@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from api.admission import POLICIES, main, manifests, stale, write
-from api.names import object_name
-from api.packagerevision import PackageRevisionSpec
-from kube.errors import Forbidden, Invalid
-from kube.resources import NAMESPACES, PACKAGEREVISIONS
+from porchflow.api.admission import POLICIES, main, manifests, stale, write
+from porchflow.api.names import object_name
+from porchflow.api.packagerevision import PackageRevisionSpec
+from porchflow.kube.errors import Forbidden, Invalid
+from porchflow.kube.kinds import NAMESPACES, PACKAGEREVISIONS
 from tests.api.team import DEPLOY, IDENTITY, Team, refused
 from tests.servers.waiting import eventually
 
@@ -26,7 +26,7 @@ def test_a_stale_file_is_told_and_mended(tmp_path: Path, monkeypatch: pytest.Mon
     assert "nobodys.yaml" in stale(tmp_path)
     write(tmp_path)
     assert stale(tmp_path) == []
-    monkeypatch.setattr("api.admission.stale", lambda: ["porchflow-lifecycle.yaml"])
+    monkeypatch.setattr("porchflow.api.admission.stale", lambda: ["porchflow-lifecycle.yaml"])
     assert main(["--check"]) == 1
 
 

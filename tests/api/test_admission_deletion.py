@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from api.policies.deletion import CLEANERS
-from kube.errors import Forbidden
+from porchflow.api.policies.deletion import CLEANERS
+from porchflow.kube.errors import Forbidden
 from tests.api.team import Team, refused
 from tests.kubectl import Kubectl, KubectlError
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from kube.client import KubeClient, Object
-from kube.errors import Forbidden
-from kube.resources import PACKAGEREVISIONS
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.errors import Forbidden
+from porchflow.kube.kinds import PACKAGEREVISIONS
 from tests.api.team import BINDINGS, DEPLOY, IDENTITY, ROLES, Team, binding, refused
 from tests.kubectl import KubectlError, kubectl_with
 from tests.servers.control_plane import ControlPlane

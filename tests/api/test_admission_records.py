@@ -2,7 +2,7 @@
 
 import pytest
 
-from kube.resources import PACKAGEREVISIONS
+from porchflow.kube.kinds import PACKAGEREVISIONS
 from tests.api.team import APPROVED_BY, SUSPENDED_BY, Team, refused
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api.conditions import MESSAGE_LIMIT, Condition, ConditionStatus, ConditionType, Reason, merge_conditions
+from porchflow.api.conditions import MESSAGE_LIMIT, Condition, ConditionStatus, ConditionType, Reason, merge_conditions
 
 PAGE = (Path(__file__).parents[2] / "docs" / "concepts.md").read_text()
 

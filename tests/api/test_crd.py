@@ -10,11 +10,20 @@ import pytest
 import yaml
 from pydantic import ConfigDict, Field
 
-from api.base import ATOMIC, INT64, ApiModel
-from api.crd import DEFINITIONS, FOLDER, custom_resource_definition, main, manifests, stale, structural_schema, write
-from api.definition import Rule, checked, label_path
-from api.functionconfig import FunctionConfig
-from api.packagerevision import NEXT_LIFECYCLES, Lifecycle
+from porchflow.api.base import ATOMIC, INT64, ApiModel
+from porchflow.api.crd import (
+    DEFINITIONS,
+    FOLDER,
+    custom_resource_definition,
+    main,
+    manifests,
+    stale,
+    structural_schema,
+    write,
+)
+from porchflow.api.definition import Rule, checked, label_path
+from porchflow.api.functionconfig import FunctionConfig
+from porchflow.api.packagerevision import NEXT_LIFECYCLES, Lifecycle
 
 
 class Colour(StrEnum):
@@ -155,4 +164,4 @@ class TestFiles:
         assert main(["--check", "--folder", str(tmp_path)]) == 1
         told = capsys.readouterr()
         assert "-    - packages\n+    - rpkg\n" in told.out
-        assert "run `python -m api.crd`" in told.err
+        assert "run `python -m porchflow.api.crd`" in told.err

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from api.crd import DEFINITIONS, custom_resource_definition
-from api.definition import ResourceDefinition
+from porchflow.api.crd import DEFINITIONS, custom_resource_definition
+from porchflow.api.definition import ResourceDefinition
 from tests.api.schemas import Table, differences, documented, table_of
 
 PORCH: dict[str, Table] = yaml.safe_load((Path(__file__).parent / "porch_crds.yaml").read_text())

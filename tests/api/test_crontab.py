@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api.crontab import Crontab, InvalidSchedule, parse_crontab
+from porchflow.api.crontab import Crontab, InvalidSchedule, parse_crontab
 
 SUNDAY_NOON = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.intent import intent_key
+from porchflow.api.intent import intent_key
 
 
 def asked(**metadata: Any) -> dict[str, Any]:

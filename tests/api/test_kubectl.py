@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from api.names import FIELD_MANAGER
-from kube.client import KubeClient
+from porchflow.api.names import FIELD_MANAGER
+from porchflow.kube.client import KubeClient
 from tests.api.manifests import (
     NOTHING,
     Objects,

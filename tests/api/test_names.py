@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from api.names import object_name
+from porchflow.api.names import object_name
 
 MODELS = ("base", "conditions", "functionconfig", "intent", "names", "packagerevision", "repository")
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from api.packagerevision import Lifecycle, PackageRevision, RunOutcome
-from api.repository import Repository
+from porchflow.api.packagerevision import Lifecycle, PackageRevision, RunOutcome
+from porchflow.api.repository import Repository
 from tests.api.manifests import package_revision, repository
 
 

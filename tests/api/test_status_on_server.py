@@ -2,9 +2,9 @@
 
 import pytest
 
-from api.names import FIELD_MANAGER, KPTFILE_FIELD_MANAGER, RENDER_FIELD_MANAGER
-from kube.client import KubeClient
-from kube.resources import PACKAGEREVISIONS
+from porchflow.api.names import FIELD_MANAGER, KPTFILE_FIELD_MANAGER, RENDER_FIELD_MANAGER
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import PACKAGEREVISIONS
 from tests.api.manifests import Objects, a_condition, apply_status, package_revision
 
 pytestmark = pytest.mark.usefixtures("crds")

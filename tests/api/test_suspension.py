@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api.suspension import suspension_of, told_suspended
+from porchflow.api.suspension import suspension_of, told_suspended
 
 WHY, UNTIL, BY = "porchflow.dev/suspend", "porchflow.dev/suspend-until", "porchflow.dev/suspended-by"
 NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)

@@ -15,8 +15,8 @@ from bench.results import PORCH_RATES, Result, print_results
 from bench.runs import RunCosts
 from bench.usage import Usage
 from bench.workloads import Timing
-from kube.client import KubeClient
-from kube.resources import PACKAGEREVISIONS
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import PACKAGEREVISIONS
 from tests.e2e.system import PR, ROOT
 
 N = 3

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from cli import configuration
-from cli.settings import Settings, variable_of
-from cli.stack.settings import StackSettings
-from cli.stack.settings import variable_of as stack_variable_of
+from porchflow.cli import configuration
+from porchflow.cli.settings import Settings, variable_of
+from porchflow.devstack.stack_settings import StackSettings
+from porchflow.devstack.stack_settings import variable_of as stack_variable_of
 
 
 def row(variable: str) -> str:
@@ -47,4 +47,4 @@ def test_a_stale_page_is_refused_with_what_differs(
     assert configuration.main(["--check"]) == 1
     said = capsys.readouterr()
     assert "+| `PORCHFLOW_RENDER_SLOTS` | `--render-slots` | `20`" in said.out
-    assert "run `python -m cli.configuration`" in said.err
+    assert "run `python -m porchflow.cli.configuration`" in said.err

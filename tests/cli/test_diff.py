@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.diff.sides import previous_of
-from cli.main import main
-from cli.stack.gitserver import GitServer, create_bare_repository
-from gitrepo.annotations import TaskType
-from gitrepo.packages import GitStore
-from gitrepo.refs import PackageLocation
-from gitrepo.remote import BasicAuth, Remote
-from gitrepo.trees import File, Files
-from kube.client import KubeClient
-from kube.resources import PACKAGEREVISIONS, REPOSITORIES, SECRETS
+from porchflow.cli.diff.sides import previous_of
+from porchflow.cli.main import main
+from porchflow.devstack.gitserver import GitServer, create_bare_repository
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.refs import PackageLocation
+from porchflow.gitrepo.remote.remote import BasicAuth, Remote
+from porchflow.gitrepo.store.commit_messages import TaskType
+from porchflow.gitrepo.store.trees import File, Files
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES, SECRETS
 from tests.servers.control_plane import ControlPlane
 from tests.servers.git import GitRepository
 
@@ -96,7 +96,7 @@ class World:
 
     @property
     def command(self) -> list[str]:
-        return [sys.executable, "-m", "cli.main", "diff"]
+        return [sys.executable, "-m", "porchflow.cli.main", "diff"]
 
     @property
     def environment(self) -> dict[str, str]:

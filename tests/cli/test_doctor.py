@@ -15,20 +15,23 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from cli.doctor.cluster import check_content_api, check_definitions, check_policies
-from cli.doctor.findings import Check, Finding, Level, within
-from cli.doctor.functions import check_configs, check_registry
-from cli.doctor.permissions import check_permissions, rights_of
-from cli.doctor.repositories import check_repositories
-from cli.doctor.run import examine
-from cli.doctor.servers import check_cache, check_runner, check_temporal
-from cli.main import main
-from cli.settings import Settings
-from cli.stack.gitserver import GitServer, create_bare_repository
-from cli.stack.ports import free_port
-from functions.proto import evaluator_pb2_grpc
-from kube.client import KubeClient
-from kube.resources import APISERVICES, FUNCTIONCONFIGS, REPOSITORIES, SECRETS
+from porchflow.cli.doctor.all_checks import examine
+from porchflow.cli.doctor.cluster import check_content_api, check_definitions, check_policies
+from porchflow.cli.doctor.findings import Check, Finding, Level, within
+from porchflow.cli.doctor.functions import check_configs, check_registry
+from porchflow.cli.doctor.permissions import check_permissions, rights_of
+from porchflow.cli.doctor.repositories import check_repositories
+from porchflow.cli.doctor.servers import check_cache, check_runner, check_temporal
+from porchflow.cli.main import main
+from porchflow.cli.settings import Settings
+from porchflow.devstack.gitserver import GitServer, create_bare_repository
+from porchflow.devstack.ports import free_port
+from porchflow.functions.proto import evaluator_pb2_grpc
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import APISERVICES, FUNCTIONCONFIGS, REPOSITORIES, SECRETS
+from porchflow.workflows.packagerevision import PackageRevisionWorkflow
+from porchflow.workflows.policies import RECONCILE_QUEUE
+from porchflow.workflows.runner import workflow_runner
 from tests.functions.runner import running
 from tests.kubectl import Kubectl
 from tests.servers.control_plane import ControlPlane
@@ -36,9 +39,6 @@ from tests.servers.git import GitRepositories, GitRepository, commit_files
 from tests.servers.registry import running_registry as run_registry
 from tests.servers.temporal import TemporalServer
 from tests.servers.waiting import eventually
-from workflows.packagerevision import PackageRevisionWorkflow
-from workflows.policies import RECONCILE_QUEUE
-from workflows.runner import workflow_runner
 
 SECONDS = 10.0
 

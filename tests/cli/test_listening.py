@@ -4,10 +4,10 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner
 
-from cli.listening import check_addresses, host_and_port
-from cli.main import main
-from cli.settings import Settings, SettingsError
-from cli.stack.processes import free_port
+from porchflow.cli.main import main
+from porchflow.cli.processes.listening import check_addresses, host_and_port
+from porchflow.cli.settings import Settings, SettingsError
+from porchflow.devstack.processes import free_port
 
 
 @pytest.fixture

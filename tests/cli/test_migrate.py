@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from api.names import UPSTREAM_OF_ANNOTATION, V1ALPHA2_MIGRATION_ANNOTATION
-from cli.main import main
-from cli.migrate.models import Phase, Record
-from cli.migrate.porch import V1ALPHA1_RESOURCES, V1ALPHA1_REVISIONS, revision_of
-from kube.client import KubeClient, Object
-from kube.resources import CUSTOMRESOURCEDEFINITIONS, NAMESPACES, REPOSITORIES
+from porchflow.api.names import UPSTREAM_OF_ANNOTATION, V1ALPHA2_MIGRATION_ANNOTATION
+from porchflow.cli.main import main
+from porchflow.cli.migrate.models import Phase, Record
+from porchflow.cli.migrate.porch import V1ALPHA1_RESOURCES, V1ALPHA1_REVISIONS, revision_of
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.kinds import CUSTOMRESOURCEDEFINITIONS, NAMESPACES, REPOSITORIES
+from porchflow.watcher.syncs import asks_for_sync
 from tests.activities.syncing import CountingClient, Syncs
 from tests.activities.world import entered
 from tests.gitrepo.porch_layout import PorchRepository, kptfile
 from tests.servers.control_plane import ControlPlane, running_control_plane
 from tests.servers.git import GitRepositories
 from tests.servers.waiting import eventually
-from watcher.syncs import asks_for_sync
 
 
 def definition(plural: str, kind: str) -> Object:

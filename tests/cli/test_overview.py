@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from cli.overview import Standing, describe, describe_repository, read_overview
-from kube.client import KubeClient
-from kube.resources import PACKAGEREVISIONS, REPOSITORIES
+from porchflow.cli.overview import Standing, describe, describe_repository, read_overview
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
 from tests.servers.control_plane import ControlPlane
 
 

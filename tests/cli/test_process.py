@@ -3,7 +3,7 @@ import gc
 import subprocess
 import sys
 
-from cli.process import collect_seldom
+from porchflow.cli.processes.process import collect_seldom
 
 COLLECTIONS = """
 import gc, sys

@@ -15,8 +15,8 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from cli.main import main
-from cli.render.folder import FolderError, read_folder, write_folder
+from porchflow.cli.main import main
+from porchflow.cli.render.folder import FolderError, read_folder, write_folder
 from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -235,7 +235,7 @@ async def test_an_interrupt_leaves_the_folder_as_it_was(package: Path) -> None:
     source = "def f():\n  for a in range(1000000000):\n    for b in range(1000000000):\n      pass\nf()\n"
     pipeline(package, {"image": "starlark:v0.5", "configMap": {"source": source}})
     before = contents(package)
-    command = (sys.executable, "-m", "cli.main", "render", "--function-timeout", "60", str(package))
+    command = (sys.executable, "-m", "porchflow.cli.main", "render", "--function-timeout", "60", str(package))
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.DEVNULL)
     try:
         parent = psutil.Process(process.pid)
@@ -323,7 +323,7 @@ def test_results_and_diff_are_not_mixed(package: Path) -> None:
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_an_output_that_is_full_is_told(package: Path, unbuffered: str) -> None:
     with Path("/dev/full").open("wb") as full:
-        command = (sys.executable, "-m", "cli.main", "render", "--dry-run", "-q", str(package))
+        command = (sys.executable, "-m", "porchflow.cli.main", "render", "--dry-run", "-q", str(package))
         done = subprocess.run(
             command,
             cwd=ROOT,
@@ -359,7 +359,7 @@ def _computing(parent: psutil.Process) -> list[psutil.Process]:
     """The processes that run functions, once one of them computes."""
     # Other children come and go while modules are loaded.
     with suppress(psutil.NoSuchProcess):
-        workers = [child for child in parent.children() if "functions.builtin.worker" in child.cmdline()]
+        workers = [child for child in parent.children() if "porchflow.functions.builtin.child" in child.cmdline()]
         if any(worker.cpu_times().user > 1 for worker in workers):
             return workers
     return []

@@ -4,10 +4,10 @@ import pytest
 from click.testing import CliRunner
 from pydantic import SecretStr
 
-from cli.content_api import check_certificate
-from cli.main import main
-from cli.settings import Settings, SettingsError, load_settings, variable_of
-from cli.watcher import webhook_options
+from porchflow.cli.main import main
+from porchflow.cli.processes.content_api import check_certificate
+from porchflow.cli.processes.watcher import webhook_options
+from porchflow.cli.settings import Settings, SettingsError, load_settings, variable_of
 
 COMMANDS = ["worker", "watcher", "function-runner", "content-api"]
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from cli.stack.processes import free_port
-from kube.resources import PACKAGEREVISIONS, REPOSITORIES
+from porchflow.devstack.processes import free_port
+from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
 from tests.e2e.system import ROOT
 from tests.servers.control_plane import ControlPlane
 from tests.servers.temporal import TemporalServer
@@ -28,7 +28,7 @@ class Started:
     def __init__(self, folder: Path, command: str, *arguments: str) -> None:
         self.health = f"127.0.0.1:{free_port()}"
         self.log = folder / f"{command}.log"
-        line = [sys.executable, "-m", "cli.main", command, *arguments, "--health-address", self.health]
+        line = [sys.executable, "-m", "porchflow.cli.main", command, *arguments, "--health-address", self.health]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(line, cwd=ROOT, stderr=log)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kube.client import KubeClient
+from porchflow.kube.client import KubeClient
 from tests.content.direct import Direct, running_direct
 from tests.content.world import Packages
 from tests.servers.git import GitRepository, commit_files

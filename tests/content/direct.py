@@ -12,12 +12,12 @@ import aiohttp
 from multidict import CIMultiDict
 from prometheus_client import CollectorRegistry
 
-from content.app import Clients, ContentServer, ServerSettings, running_server
-from content.metrics import ContentMetrics
-from content.tls import ServingTls
-from gitrepo.packages import GitStore
-from kube.client import KubeClient
-from kube.resources import CONFIGMAPS
+from porchflow.content.access.tls import ServingTls
+from porchflow.content.serving.app import Clients, ContentServer, ServerSettings, running_server
+from porchflow.content.serving.request_metrics import ContentMetrics
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import CONFIGMAPS
 from tests.content.world import Packages
 from tests.servers.authority import Authority, Pair
 

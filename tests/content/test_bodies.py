@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from content.bodies import read_wanted, unknown_fields
-from content.errors import ApiError
+from porchflow.content.packages.bodies import read_wanted, unknown_fields
+from porchflow.content.refusals import ApiError
 from tests.content.direct import ADMIN, Direct
 from tests.content.world import FILES, KPTFILE, Packages
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from content.certificates import RENEW_BEFORE, VALID, CertificateKeeper, Pair
-from kube.client import KubeClient
-from kube.errors import NotFound
-from kube.resources import APISERVICES, SECRETS
+from porchflow.content.serving.certificate_keeper import RENEW_BEFORE, VALID, CertificateKeeper, Pair
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import NotFound
+from porchflow.kube.kinds import APISERVICES, SECRETS
 from tests.servers.waiting import eventually
 
 NAMES = ("content.porch-system.svc", "content.porch-system.svc.cluster.local")

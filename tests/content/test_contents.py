@@ -5,9 +5,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from content.contents import new_files, problems
-from content.encoding import encode_files
-from gitrepo.trees import File, Mode
+from porchflow.content.packages.encoding import encode_files
+from porchflow.content.packages.pushed_files import new_files, problems
+from porchflow.gitrepo.store.trees import File, Mode
 
 KPTFILE = "Kptfile"
 

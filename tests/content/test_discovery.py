@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from api.names import PORCH_GROUP
+from porchflow.api.names import PORCH_GROUP
 from tests.servers.control_plane import ControlPlane
 from tests.servers.waiting import eventually
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import aiohttp
 
-from api.names import RENDER_REQUEST_ANNOTATION
-from cli.stack.processes import free_port
+from porchflow.api.names import RENDER_REQUEST_ANNOTATION
+from porchflow.devstack.processes import free_port
 from tests.content.direct import ADMIN, Direct
 from tests.content.world import KPTFILE, Packages
 from tests.servers.authority import Authority

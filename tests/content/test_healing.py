@@ -4,15 +4,15 @@ import asyncio
 
 import pytest
 
-from api.names import RENDER_REQUEST_ANNOTATION
-from content.rendering import Healer, RenderRequests
-from gitrepo.annotations import TaskType
-from gitrepo.packages import GitStore
-from gitrepo.refs import PackageLocation
-from gitrepo.remote import Remote
-from gitrepo.trees import File
-from kube.client import KubeClient
-from kube.errors import KubeUnavailable
+from porchflow.api.names import RENDER_REQUEST_ANNOTATION
+from porchflow.content.packages.render_requests import Healer, RenderRequests
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.refs import PackageLocation
+from porchflow.gitrepo.remote.remote import Remote
+from porchflow.gitrepo.store.commit_messages import TaskType
+from porchflow.gitrepo.store.trees import File
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import KubeUnavailable
 from tests.content.direct import Direct
 from tests.content.world import FILES, KPTFILE, Packages
 from tests.servers.waiting import eventually

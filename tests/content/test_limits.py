@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from content.cache import ContentCache
-from content.encoding import Encoded
-from content.errors import ApiError
-from content.limits import RateLimit
+from porchflow.content.access.rate_limits import RateLimit
+from porchflow.content.packages.content_cache import ContentCache
+from porchflow.content.packages.encoding import Encoded
+from porchflow.content.refusals import ApiError
 
 
 class Clock:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from api.names import LATEST_REVISION_LABEL
-from kube.resources import PACKAGEREVISIONS
+from porchflow.api.names import LATEST_REVISION_LABEL
+from porchflow.kube.kinds import PACKAGEREVISIONS
 from tests.content.world import FILES, KPTFILE, REPOSITORY, Packages
 from tests.servers.control_plane import ControlPlane
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from cli.stack.processes import Process
+from porchflow.devstack.processes import Process
 from tests.content.world import KPTFILE, Packages
 from tests.servers.control_plane import ControlPlane
 

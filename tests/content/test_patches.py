@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from content.patches import BadPatch, json_patch, merge_patch
+from porchflow.content.serving.patches import BadPatch, json_patch, merge_patch
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),

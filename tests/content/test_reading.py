@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cli.stack.processes import Process
+from porchflow.devstack.processes import Process
 from tests.content.world import FILES, Packages
 from tests.servers.control_plane import ControlPlane
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from content.errors import ApiError
-from content.requests import ROOT, Accepted, Address, dry_run, flag, negotiate, number, parse_address
+from porchflow.content.refusals import ApiError
+from porchflow.content.serving.requests import ROOT, Accepted, Address, dry_run, flag, negotiate, number, parse_address
 
 PRR = "packagerevisionresources"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"

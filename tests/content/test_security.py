@@ -13,8 +13,8 @@ import aiohttp
 import pytest
 from multidict import CIMultiDict
 
-from kube.client import KubeClient
-from kube.resources import Resource
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import Resource
 from tests.content.direct import ADMIN, PROXY_NAME, Direct, announce, front_proxy_data, running_direct
 from tests.content.world import KPTFILE, Packages
 from tests.servers.authority import Authority, Pair

@@ -1,7 +1,7 @@
 import pytest
 
-from content.errors import ApiError
-from content.selectors import read_selection
+from porchflow.content.refusals import ApiError
+from porchflow.content.serving.selectors import read_selection
 
 
 def test_what_the_api_server_can_select_is_asked_of_it() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from content.tls import ServingTls
+from porchflow.content.access.tls import ServingTls
 from tests.content.direct import Direct
 from tests.servers.authority import Authority
 

@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from kube.client import KubeClient
-from kube.resources import PACKAGEREVISIONS
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import PACKAGEREVISIONS
 from tests.content.direct import ADMIN, Direct, running_direct
 from tests.content.world import FILES, KPTFILE, Packages
 from tests.servers.control_plane import ControlPlane

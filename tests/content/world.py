@@ -4,9 +4,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from api.names import object_name
-from kube.client import KubeClient
-from kube.resources import PACKAGEREVISIONS, REPOSITORIES
+from porchflow.api.names import object_name
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
 from tests.servers.git import GitRepository, commit_files
 
 REPOSITORY = "blueprints"

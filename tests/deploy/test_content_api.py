@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.stack.contentapi import SERVICE
-from cli.stack.processes import HOST, Process, free_port
-from cli.stack.servers import answers
-from kube.client import KubeClient
-from kube.resources import APISERVICES, NAMESPACES, PACKAGEREVISIONRESOURCES, SECRETS, SERVICES
+from porchflow.devstack.api_service import SERVICE
+from porchflow.devstack.processes import HOST, Process, free_port
+from porchflow.devstack.servers import answers
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import APISERVICES, NAMESPACES, PACKAGEREVISIONRESOURCES, SECRETS, SERVICES
 from tests.content.world import FILES, Packages
 from tests.kubectl import kubectl_with
 from tests.servers.control_plane import ControlPlane
@@ -48,7 +48,7 @@ async def content_api(
 
     process = Process(
         "content-api",
-        [sys.executable, "-m", "cli.main", "content-api"],
+        [sys.executable, "-m", "porchflow.cli.main", "content-api"],
         log=tmp_path / "content-api.log",
         ready=ready,
         address=f"https://{HOST}:{port}",

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.doctor.permissions import PERMISSIONS as EXPECTED
-from cli.main import main
-from cli.settings import load_settings
+from porchflow.cli.doctor.permissions import PERMISSIONS as EXPECTED
+from porchflow.cli.main import main
+from porchflow.cli.settings import load_settings
 from tests.deploy.manifests import (
     BASE,
     BESIDE_PORCH,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cli.settings import Settings, load_settings, variable_of
-from functions.pods.template import IMAGE_LABEL, OWNED_LABEL, OWNER, PORT
+from porchflow.cli.settings import Settings, load_settings, variable_of
+from porchflow.functions.pods.template import IMAGE_LABEL, OWNED_LABEL, OWNER, PORT
 from tests.deploy.manifests import (
     BESIDE_PORCH,
     CERT_MANAGER,

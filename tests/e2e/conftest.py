@@ -16,9 +16,9 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
-from cli.stack.gitserver import GitServer, create_bare_repository
-from kube.client import KubeClient
-from kube.resources import REPOSITORIES
+from porchflow.devstack.gitserver import GitServer, create_bare_repository
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import REPOSITORIES
 from tests.e2e.packages import git
 from tests.e2e.system import System
 from tests.servers.control_plane import ControlPlane

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from kube.client import KubeClient
-from kube.resources import PACKAGEREVISIONS
-from kube.watching import Changed, Deleted, Listed, ListEnd, watch_objects
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.kube.watching import Changed, Deleted, Listed, ListEnd, watch_objects
 from tests.servers.waiting import eventually
 
 ABNORMAL_TRUE = ("Reconciling", "Stalled", "Suspended")

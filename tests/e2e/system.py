@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cli.stack.launch import launched
-from kube.client import KubeClient
-from kube.errors import NotFound
-from kube.resources import EVENTS, PACKAGEREVISIONS
+from porchflow.devstack.launch import launched
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import NotFound
+from porchflow.kube.kinds import EVENTS, PACKAGEREVISIONS
 from tests.e2e.rules import check_rules
 from tests.servers.control_plane import ControlPlane
 from tests.servers.waiting import eventually
@@ -48,7 +48,10 @@ class System:
         }
         with self.log(name).open("ab") as log:
             process = subprocess.Popen(
-                [*launched(os.getpid()), sys.executable, "-m", "cli.main", *command], cwd=ROOT, env=env, stderr=log
+                [*launched(os.getpid()), sys.executable, "-m", "porchflow.cli.main", *command],
+                cwd=ROOT,
+                env=env,
+                stderr=log,
             )
         self.processes[name] = process
         return process

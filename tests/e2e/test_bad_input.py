@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kube.errors import Invalid
-from kube.resources import PACKAGEREVISIONS, SECRETS
+from porchflow.kube.errors import Invalid
+from porchflow.kube.kinds import PACKAGEREVISIONS, SECRETS
 from tests.e2e.conftest import PrivateRepository, register
 from tests.e2e.packages import KPTFILE, push_content, refs
 from tests.e2e.system import System, condition, is_ready

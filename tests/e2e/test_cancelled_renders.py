@@ -8,8 +8,8 @@ import grpc
 import psutil
 import pytest
 
-from cli.stack.processes import free_port
-from kube.resources import FUNCTIONCONFIGS, PACKAGEREVISIONS
+from porchflow.devstack.processes import free_port
+from porchflow.kube.kinds import FUNCTIONCONFIGS, PACKAGEREVISIONS
 from tests.cli.runner.test_function_runner import function_config, settled
 from tests.e2e.packages import DEPLOYMENT, push_content
 from tests.e2e.system import System, condition, is_ready

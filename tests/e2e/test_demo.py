@@ -14,7 +14,7 @@ ANY_FREE_PORTS = {f"PORCHFLOW_{part}_PORT": "0" for part in _PARTS_WITH_PORTS}
 
 def run(state: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "cli.main", *command],
+        [sys.executable, "-m", "porchflow.cli.main", *command],
         cwd=ROOT,
         env={**os.environ, **ANY_FREE_PORTS, "PORCHFLOW_STATE_DIR": str(state)},
         capture_output=True,

@@ -7,8 +7,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from cli.stack.processes import free_port
-from kube.client import KubeClient
+from porchflow.devstack.processes import free_port
+from porchflow.kube.client import KubeClient
 from tests.conftest import create_namespace
 from tests.e2e.packages import git, push_content
 from tests.e2e.system import System, condition, is_ready

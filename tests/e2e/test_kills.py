@@ -9,8 +9,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from functions.local import LocalEvaluator
-from functions.proto import evaluator_pb2, evaluator_pb2_grpc
+from porchflow.functions.local import LocalEvaluator
+from porchflow.functions.proto import evaluator_pb2, evaluator_pb2_grpc
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, RENDERED_DEPLOYMENT, messages, push_content, refs, show
 from tests.e2e.system import System, condition, is_ready
 from tests.servers.git import GitRepositories, GitRepository, commit_files

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from kube.resources import PACKAGEREVISIONS, REPOSITORIES
+from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
 from tests.e2e.conftest import register
 from tests.e2e.system import System, is_ready
 from tests.gitrepo.porch_layout import PorchRepository

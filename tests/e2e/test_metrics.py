@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from cli.stack.processes import HOST, free_port
+from porchflow.devstack.processes import HOST, free_port
 from tests.e2e.system import System, condition
 from tests.servers.waiting import eventually
 

@@ -10,11 +10,11 @@ from google.protobuf.message import Message
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowHistory
 
-from kube.resources import SECRETS
+from porchflow.kube.kinds import SECRETS
+from porchflow.workflows.ids import workflow_id
 from tests.e2e.conftest import PrivateRepository, register
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, push_content
 from tests.e2e.system import System, is_ready
-from workflows.identity import workflow_id
 
 LIMIT = 64 * 1024
 MARK = "a-word-of-the-content-that-nobody-else-says"

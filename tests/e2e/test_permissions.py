@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kube.resources import SECRETS
+from porchflow.kube.kinds import SECRETS
 from tests.e2e.conftest import PrivateRepository, register
 from tests.e2e.packages import KPTFILE, push_content
 from tests.e2e.system import ROOT, System, condition, is_ready

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 import yaml
 
-from cli.stack.processes import Process
+from porchflow.devstack.processes import Process
 from tests.e2e.system import System, is_ready
 from tests.servers.control_plane import ControlPlane
 from tests.servers.git import GitRepositories, commit_files

@@ -7,8 +7,8 @@ import grpc
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import Client
 
-from cli.stack.processes import free_port
-from kube.resources import FUNCTIONCONFIGS
+from porchflow.devstack.processes import free_port
+from porchflow.kube.kinds import FUNCTIONCONFIGS
 from tests.cli.runner.test_function_runner import function_config, settled
 from tests.e2e.packages import push_content
 from tests.e2e.system import System, is_ready

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from kube.client import KubeClient
-from kube.resources import PACKAGEREVISIONS
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import PACKAGEREVISIONS
 from tests.e2e.rules import Recorder, check_echo, check_kstatus, check_ready_is_of_now, check_rules, check_step, kstatus
 
 T1, T2 = "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z"

@@ -7,13 +7,13 @@ from typing import Any
 import yaml
 from temporalio.client import Client
 
-from kpt.kptfile import parse
+from porchflow.kpt.format.kptfile import parse
+from porchflow.workflows.ids import workflow_id
 from tests.e2e.conftest import register
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, messages, push_content, show
 from tests.e2e.system import PR, System, condition, is_ready
 from tests.servers.git import GitRepositories, GitRepository, commit_files
 from tests.servers.waiting import eventually
-from workflows.identity import workflow_id
 
 
 def manifest(repository: str, package: str, workspace: str, source: dict[str, Any]) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from cli.stack.gitserver import create_bare_repository
-from kube.resources import SECRETS
+from porchflow.devstack.gitserver import create_bare_repository
+from porchflow.kube.kinds import SECRETS
 from tests.e2e.conftest import register
 from tests.e2e.packages import git
 from tests.e2e.system import System, condition

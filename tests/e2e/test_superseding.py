@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from kube.errors import Invalid
-from kube.resources import PACKAGEREVISIONS
-from kube.watching import Changed, WatchState, watch_objects
+from porchflow.kube.errors import Invalid
+from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.kube.watching import Changed, WatchState, watch_objects
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, messages, push_content, refs
 from tests.e2e.rules import check_rules
 from tests.e2e.system import System, condition, is_ready

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from kube.errors import NotFound
-from kube.resources import PACKAGEREVISIONS, REPOSITORIES
+from porchflow.kube.errors import NotFound
+from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
 from tests.e2e.conftest import register
 from tests.e2e.system import System
 from tests.gitrepo.porch_layout import PorchRepository

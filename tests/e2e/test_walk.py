@@ -5,11 +5,11 @@ from pathlib import Path
 
 from temporalio.client import Client
 
+from porchflow.workflows.ids import workflow_id
 from tests.e2e.conftest import register
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, RENDERED_DEPLOYMENT, messages, push_content, refs, show
 from tests.e2e.system import System, condition, is_ready
 from tests.servers.git import GitRepository
-from workflows.identity import workflow_id
 
 PACKAGE = """\
 apiVersion: porch.kpt.dev/v1alpha2

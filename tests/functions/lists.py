@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
-from functions.builtin.registry import BUILTINS
-from functions.builtin.sdk import Reply, execute
-from kpt.resource_list import compose_list, split_list
+from porchflow.functions.builtin.catalog import BUILTINS
+from porchflow.functions.builtin.toolkit.sdk import Reply, execute
+from porchflow.kpt.format.resource_list import compose_list, split_list
 
 
 def config(data: dict[str, str], *, name: str = "config") -> str:

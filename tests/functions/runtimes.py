@@ -3,12 +3,12 @@
 import asyncio
 from pathlib import Path
 
-from api.functionconfig import FunctionConfig
-from functions.configs import FunctionConfigs
-from functions.errors import FunctionNotFound, ImageNotFound, RegistryUnavailable
-from functions.executable import ExecutableRuntime
-from kpt.errors import FunctionFailed
-from kpt.evaluation import Evaluation
+from porchflow.api.functionconfig import FunctionConfig
+from porchflow.functions.configs import FunctionConfigs
+from porchflow.functions.executable import ExecutableRuntime
+from porchflow.functions.function_errors import FunctionNotFound, ImageNotFound, RegistryUnavailable
+from porchflow.kpt.package_errors import FunctionFailed
+from porchflow.kpt.render.evaluation import Evaluation
 
 
 class Slow:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.builtin.apply_setters import derive
+from porchflow.functions.builtin.apply_setters import derive
 from tests.functions.lists import config, items, results, run, said, text
 
 CASES = {

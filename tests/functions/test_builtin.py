@@ -1,15 +1,15 @@
 import pytest
 import yaml
 
-from functions.builtin import BUILTINS, find
-from functions.builtin.sdk import execute
-from functions.errors import FunctionNotFound
-from functions.local import LocalEvaluator
-from functions.proto.generate import stale
-from kpt.errors import FunctionFailed
-from kpt.hydrate import render
-from kpt.images import ImageResolver
-from kpt.resource_list import compose_list
+from porchflow.functions.builtin import BUILTINS, find
+from porchflow.functions.builtin.toolkit.sdk import execute
+from porchflow.functions.function_errors import FunctionNotFound
+from porchflow.functions.local import LocalEvaluator
+from porchflow.functions.proto.generate import stale
+from porchflow.kpt.format.resource_list import compose_list
+from porchflow.kpt.package_errors import FunctionFailed
+from porchflow.kpt.render.hydrate import render
+from porchflow.kpt.render.image_names import ImageResolver
 from tests.functions.lists import config, run
 
 CATALOG = "ghcr.io/kptdev/krm-functions-catalog"

@@ -7,12 +7,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.builtin import BUILTINS
-from functions.builtin.sdk import execute
-from kpt.resource_list import split_list
+from porchflow.functions.builtin import BUILTINS
+from porchflow.functions.builtin.toolkit.sdk import execute
+from porchflow.kpt.format.resource_list import split_list
 from tests.functions.lists import config, items, run
 from tests.functions.packages import resources
-from tests.kpt.yaml_documents import contents
+from tests.yamltext.yaml_documents import contents
 
 
 def custom(kind: str, **fields: object) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 import grpc
 import pytest
 
-from cli.stack.processes import free_port
-from functions.client import GrpcEvaluator
-from functions.errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
-from functions.proto import evaluator_pb2, evaluator_pb2_grpc
-from kpt.errors import FunctionFailed
-from kpt.resource_list import compose_list
+from porchflow.devstack.processes import free_port
+from porchflow.functions.client import GrpcEvaluator
+from porchflow.functions.function_errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
+from porchflow.functions.proto import evaluator_pb2, evaluator_pb2_grpc
+from porchflow.kpt.format.resource_list import compose_list
+from porchflow.kpt.package_errors import FunctionFailed
 from tests.servers.waiting import eventually
 
 LIST = compose_list(["kind: X\nmetadata:\n  name: x\n"])
@@ -95,7 +95,7 @@ async def test_a_runner_that_is_pinged_too_often_is_pinged_less(
     wrapper_binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Porch's runner and its wrapper server are gRPC servers of the same making."""
-    monkeypatch.setattr("functions.client._PING_MS", 30)
+    monkeypatch.setattr("porchflow.functions.client._PING_MS", 30)
     script, go = tmp_path / "function", tmp_path / "go"
     script.write_text(f"#!/bin/sh\ncat > {tmp_path}/in\nwhile [ ! -e {go} ]; do sleep 0.05; done\ncat {tmp_path}/in\n")
     script.chmod(0o755)

@@ -9,9 +9,9 @@ from typing import Any
 import grpc
 import pytest
 
-from functions.client import GrpcEvaluator
-from functions.proto import evaluator_pb2, evaluator_pb2_grpc
-from functions.tls import CertificateError, ClientCredentials, Identity, server_credentials
+from porchflow.functions.client import GrpcEvaluator
+from porchflow.functions.proto import evaluator_pb2, evaluator_pb2_grpc
+from porchflow.functions.tls import CertificateError, ClientCredentials, Identity, server_credentials
 from tests.servers.authority import Authority, Pair
 
 

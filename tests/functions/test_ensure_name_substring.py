@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import yaml
 
-from functions.builtin.name_references import NAME_REFERENCES
+from porchflow.functions.builtin.toolkit.name_references import NAME_REFERENCES
 from tests.functions.lists import config, items, run
 from tests.functions.packages import CONFIG_MAP, DEPLOYMENT
 

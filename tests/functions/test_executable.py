@@ -6,15 +6,15 @@ from typing import Any
 import psutil
 import pytest
 
-from api.functionconfig import FunctionConfig
-from functions.builtin import BUILTINS
-from functions.builtin.registry import configured
-from functions.configs import FunctionConfigs
-from functions.errors import FunctionNotFound
-from functions.executable import ExecutableRuntime
-from functions.images import ImageName, parse_image
-from kpt.errors import FunctionFailed
-from kpt.resource_list import compose_list
+from porchflow.api.functionconfig import FunctionConfig
+from porchflow.functions.builtin import BUILTINS
+from porchflow.functions.builtin.catalog import configured
+from porchflow.functions.configs import FunctionConfigs
+from porchflow.functions.executable import ExecutableRuntime
+from porchflow.functions.function_errors import FunctionNotFound
+from porchflow.functions.images import ImageName, parse_image
+from porchflow.kpt.format.resource_list import compose_list
+from porchflow.kpt.package_errors import FunctionFailed
 from tests.servers.waiting import eventually
 
 LIST = compose_list(["kind: X\nmetadata:\n  name: x\n"])

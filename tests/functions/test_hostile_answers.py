@@ -7,7 +7,7 @@ from typing import Any
 import psutil
 import pytest
 
-from functions.client import GrpcEvaluator
+from porchflow.functions.client import GrpcEvaluator
 from tests.functions.runner import running
 from tests.functions.test_executable import script
 from tests.kpt.hostile import ANSWERS, FINE, account, package, text_of

@@ -11,10 +11,10 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from functions.builtin.pool import BuiltinRuntime, WorkerPool
-from functions.local import LocalEvaluator
-from kpt.errors import FunctionFailed
-from kpt.resource_list import compose_list
+from porchflow.functions.builtin.pool import BuiltinRuntime, WorkerPool
+from porchflow.functions.local import LocalEvaluator
+from porchflow.kpt.format.resource_list import compose_list
+from porchflow.kpt.package_errors import FunctionFailed
 from tests.functions.lists import config
 from tests.functions.test_starlark import program
 from tests.servers.waiting import eventually

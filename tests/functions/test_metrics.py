@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from functions.configs import FunctionConfigs
-from functions.errors import FunctionNotFound, FunctionUnavailable
-from functions.metrics import RunnerMetrics
-from functions.proto import evaluator_pb2
-from functions.server import EvaluatorService
-from kpt.errors import FunctionFailed
-from kpt.evaluation import Evaluation
+from porchflow.functions.call_metrics import RunnerMetrics
+from porchflow.functions.configs import FunctionConfigs
+from porchflow.functions.function_errors import FunctionNotFound, FunctionUnavailable
+from porchflow.functions.proto import evaluator_pb2
+from porchflow.functions.server import EvaluatorService
+from porchflow.kpt.package_errors import FunctionFailed
+from porchflow.kpt.render.evaluation import Evaluation
 
 LIMIT = 1000
 OUTCOMES: dict[str, tuple[Exception | bytes, str, str]] = {

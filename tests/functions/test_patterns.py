@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from functions.builtin.patterns import Pattern, PatternError, compiled
+from porchflow.functions.builtin.toolkit.patterns import Pattern, PatternError, compiled
 from tests.functions.lists import config, items, run, said
 from tests.functions.packages import DEPLOYMENT
 from tests.functions.test_starlark import program

@@ -2,7 +2,7 @@
 
 import pytest
 
-from functions import porch_failures
+from porchflow.functions import porch_failures
 
 IMAGE = "ghcr.io/kptdev/krm-functions-catalog/f:v1"
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from functions.client import GrpcEvaluator
-from functions.errors import RunnerUnavailable
-from functions.tls import CertificateError, ClientCredentials, Identity, server_credentials
-from kpt.evaluation import Evaluation
-from kpt.resource_list import compose_list
+from porchflow.functions.client import GrpcEvaluator
+from porchflow.functions.function_errors import RunnerUnavailable
+from porchflow.functions.tls import CertificateError, ClientCredentials, Identity, server_credentials
+from porchflow.kpt.format.resource_list import compose_list
+from porchflow.kpt.render.evaluation import Evaluation
 from tests.functions.lists import config
 from tests.functions.runner import Runner, running
 from tests.servers.authority import Authority, Pair

@@ -1,6 +1,6 @@
 import pytest
 
-from functions.builtin.search_replace import path_matches
+from porchflow.functions.builtin.search_replace import path_matches
 from tests.functions.lists import config, items, results, run, said, text
 from tests.functions.packages import CONFIG_MAP, DEPLOYMENT
 

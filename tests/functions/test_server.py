@@ -14,13 +14,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from functions.builtin.pool import WorkerPool
-from functions.client import GrpcEvaluator
-from functions.errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
-from functions.proto import evaluator_pb2
-from functions.server import serve
-from kpt.errors import FunctionFailed
-from kpt.resource_list import compose_list, split_list
+from porchflow.functions.builtin.pool import WorkerPool
+from porchflow.functions.client import GrpcEvaluator
+from porchflow.functions.function_errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
+from porchflow.functions.proto import evaluator_pb2
+from porchflow.functions.server import serve
+from porchflow.kpt.format.resource_list import compose_list, split_list
+from porchflow.kpt.package_errors import FunctionFailed
 from tests.functions.lists import config
 from tests.functions.runner import Runner, running
 from tests.servers.waiting import eventually

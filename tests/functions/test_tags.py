@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from functions.builtin.registry import BUILTINS, CATALOGS
-from functions.errors import ImageNotFound
-from functions.registry.credentials import DockerConfig
-from functions.registry.lookup import RegistryLookup
-from functions.registry.session import RegistrySession
-from functions.tags import FunctionTags
-from kpt.images import ImageResolver
-from kpt.kptfile import Function
+from porchflow.functions.builtin.catalog import BUILTINS, CATALOGS
+from porchflow.functions.function_errors import ImageNotFound
+from porchflow.functions.registry.credentials import DockerConfig
+from porchflow.functions.registry.lookup import RegistryLookup
+from porchflow.functions.registry.session import RegistrySession
+from porchflow.functions.tags import FunctionTags
+from porchflow.kpt.format.kptfile import Function
+from porchflow.kpt.render.image_names import ImageResolver
 from tests.servers.registry import Registry, running_registry
 
 

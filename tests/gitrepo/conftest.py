@@ -9,13 +9,13 @@ from pathlib import Path
 import pygit2
 import pytest
 
-from cli.stack.gitserver import Faults, GitServer, create_bare_repository
-from gitrepo.annotations import TaskType
-from gitrepo.errors import GitUnavailable
-from gitrepo.packages import Draft, GitStore
-from gitrepo.refs import PackageLocation
-from gitrepo.remote import BasicAuth, Remote
-from gitrepo.trees import File, Files
+from porchflow.devstack.gitserver import Faults, GitServer, create_bare_repository
+from porchflow.gitrepo.errors import GitUnavailable
+from porchflow.gitrepo.git_store import Draft, GitStore
+from porchflow.gitrepo.refs import PackageLocation
+from porchflow.gitrepo.remote.remote import BasicAuth, Remote
+from porchflow.gitrepo.store.commit_messages import TaskType
+from porchflow.gitrepo.store.trees import File, Files
 
 USER, PASSWORD = "porch", "s3cret-word"
 ENVIRONMENT = {

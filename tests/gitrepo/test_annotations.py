@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitrepo.annotations import (
+from porchflow.gitrepo.store.commit_messages import (
     Annotation,
     TaskType,
     approval_message,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pygit2
 import pytest
 
-from gitrepo.atomic import offered, with_capability
-from gitrepo.transport import open_push
+from porchflow.gitrepo.remote.atomic import offered, with_capability
+from porchflow.gitrepo.remote.transport import open_push
 from tests.gitrepo.conftest import Served
 
 ZERO, OID = "0" * 40, "1" * 40

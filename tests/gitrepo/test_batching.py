@@ -7,7 +7,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from gitrepo.batching import Batcher, QueueFullError
+from porchflow.gitrepo.push.batching import Batcher, QueueFullError
 
 
 async def test_under_load_a_batch_takes_along_who_comes_after_the_one_before_has_ended() -> None:
@@ -36,7 +36,7 @@ async def test_under_load_a_batch_takes_along_who_comes_after_the_one_before_has
 
 async def test_where_no_more_come_a_batch_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """A push to a server far away is long, and all that there is to push may wait when it ends."""
-    monkeypatch.setattr("gitrepo.batching._LONGEST_GATHERING", 3600.0)
+    monkeypatch.setattr("porchflow.gitrepo.push.batching._LONGEST_GATHERING", 3600.0)
     slept: list[float] = []
 
     class Clock:
@@ -61,14 +61,14 @@ async def test_where_no_more_come_a_batch_waits_for_nobody(monkeypatch: pytest.M
         Clock.now += 1000.0
         return list(items)
 
-    monkeypatch.setattr("gitrepo.batching.time", Clock)
+    monkeypatch.setattr("porchflow.gitrepo.push.batching.time", Clock)
     with ThreadPoolExecutor(1) as pool:
         batcher: Batcher[str, str] = Batcher(handle, pool)
         first = create_task(batcher.submit("first"))
         await to_thread(began.wait)
         others = [create_task(batcher.submit(name)) for name in ("second", "third")]
         await sleep(0)
-        monkeypatch.setattr("gitrepo.batching.asyncio.sleep", pass_time)
+        monkeypatch.setattr("porchflow.gitrepo.push.batching.asyncio.sleep", pass_time)
         go_on.set()
         assert await gather(first, *others) == ["first", "second", "third"]
         monkeypatch.undo()

@@ -1,7 +1,7 @@
 import asyncio
 from pathlib import Path
 
-from gitrepo.packages import GitStore
+from porchflow.gitrepo.git_store import GitStore
 from tests.gitrepo.conftest import Served, init, location, proposed
 
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli.diff.show import lines_of
-from gitrepo.diffs import FileDiff, compare_files
-from gitrepo.trees import File, Files, Mode
+from porchflow.cli.diff.show import lines_of
+from porchflow.gitrepo.store.diffs import FileDiff, compare_files
+from porchflow.gitrepo.store.trees import File, Files, Mode
 
 TEXT = File(b"one\ntwo\nthree\n")
 

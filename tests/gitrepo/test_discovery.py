@@ -6,8 +6,8 @@ from pathlib import Path
 import pygit2
 import pytest
 
-from gitrepo.discovery import Discovery, DiscoveryKnowledge, digest_of, discover
-from gitrepo.transport import Refs
+from porchflow.gitrepo.discovery.discover import Discovery, DiscoveryKnowledge, digest_of, discover
+from porchflow.gitrepo.remote.transport import Refs
 from tests.gitrepo.porch_layout import PorchRepository, kptfile
 
 NOT_THERE = "1" * 40

@@ -2,14 +2,14 @@ import asyncio
 
 import pytest
 
-from api.packagerevision import Lifecycle
-from gitrepo.annotations import TaskType, content_message
-from gitrepo.commits import Author
-from gitrepo.drafts import Draft
-from gitrepo.errors import GitConflict, GitNotFound
-from gitrepo.packages import GitStore
-from gitrepo.refs import InvalidName, PackageLocation
-from gitrepo.trees import File, Mode
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.gitrepo.errors import GitConflict, GitNotFound
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.refs import InvalidName, PackageLocation
+from porchflow.gitrepo.store.commit_messages import TaskType, content_message
+from porchflow.gitrepo.store.commits import Author
+from porchflow.gitrepo.store.drafts import Draft
+from porchflow.gitrepo.store.trees import File, Mode
 from tests.gitrepo.conftest import Served, files, init, location, proposed
 
 PLACE = location("net/app", "v1", "blueprints")

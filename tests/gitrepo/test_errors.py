@@ -1,7 +1,7 @@
 import pygit2
 import pytest
 
-from gitrepo.errors import (
+from porchflow.gitrepo.errors import (
     GitAuthError,
     GitCertificateError,
     GitError,
@@ -11,8 +11,8 @@ from gitrepo.errors import (
     from_network,
     sanitize,
 )
-from gitrepo.refs import InvalidName
-from gitrepo.remote import BasicAuth, BearerToken, Remote, SshKey
+from porchflow.gitrepo.refs import InvalidName
+from porchflow.gitrepo.remote.remote import BasicAuth, BearerToken, Remote, SshKey
 
 URL = "https://user:p%40ss@git.example.com/repo.git?token=abc"
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from api.packagerevision import Lifecycle
-from cli.stack.gitserver import GitServer, create_bare_repository
-from gitrepo.errors import GitAuthError, GitError, GitNotFound, GitUnavailable
-from gitrepo.packages import GitStore
-from gitrepo.refs import InvalidName
-from gitrepo.remote import BasicAuth, BearerToken, Remote
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.devstack.gitserver import GitServer, create_bare_repository
+from porchflow.gitrepo.errors import GitAuthError, GitError, GitNotFound, GitUnavailable
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.refs import InvalidName
+from porchflow.gitrepo.remote.remote import BasicAuth, BearerToken, Remote
 from tests.gitrepo.conftest import (
     PASSWORD,
     USER,
@@ -291,8 +291,8 @@ async def test_a_push_whose_answer_was_lost_is_recognized(ready: Served, store: 
 async def test_a_bloated_cache_is_made_again(
     ready: Served, store: GitStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitrepo.cache._UPKEEP_INTERVAL", 2)
-    monkeypatch.setattr("gitrepo.cache._MOST_PACKS", 3)
+    monkeypatch.setattr("porchflow.gitrepo.store.cache._UPKEEP_INTERVAL", 2)
+    monkeypatch.setattr("porchflow.gitrepo.store.cache._MOST_PACKS", 3)
     async with GitStore(tmp_path / "other") as other:
         for number in range(8):
             draft = await init(other, ready.remote, location(f"p{number}"))

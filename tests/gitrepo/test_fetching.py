@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from gitrepo.packages import GitStore
-from gitrepo.trees import File
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.store.trees import File
 from tests.gitrepo.conftest import Served, files, init, location
 
 LARGE = random.Random(7).randbytes(1 << 20)
@@ -30,7 +30,7 @@ async def test_little_is_remembered_of_what_was_pushed(
     ready: Served, store: GitStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is forgotten is fetched again, and nothing is lost."""
-    monkeypatch.setattr("gitrepo.cache._MOST_PUSHED", 1)
+    monkeypatch.setattr("porchflow.gitrepo.store.cache._MOST_PUSHED", 1)
     content = {**files(), "large.bin": File(LARGE)}
     await init(store, ready.remote, location(), content)
     await init(store, ready.remote, location("other"))

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from gitrepo.annotations import TaskType
-from gitrepo.folders import CacheFolder, Turn
-from gitrepo.packages import GitStore
-from gitrepo.transition import Step
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.store.commit_messages import TaskType
+from porchflow.gitrepo.store.folders import CacheFolder, Turn
+from porchflow.gitrepo.store.transition import Step
 from tests.gitrepo.conftest import Served, files, init, location, proposed
 
 HOLDER = """
@@ -38,8 +38,8 @@ async def other(store: GitStore, tmp_path: Path) -> AsyncIterator[GitStore]:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody goes out of turn, however slow the machine is."""
-    monkeypatch.setattr("gitrepo.connection._PATIENCE", 60.0)
-    monkeypatch.setattr("gitrepo.connection._SHORT_PATIENCE", 60.0)
+    monkeypatch.setattr("porchflow.gitrepo.push.connection._PATIENCE", 60.0)
+    monkeypatch.setattr("porchflow.gitrepo.push.connection._SHORT_PATIENCE", 60.0)
 
 
 def cache_of(store: GitStore) -> Path:
@@ -160,7 +160,7 @@ async def test_a_merge_goes_out_when_whoever_has_the_turn_is_gone(
 async def test_who_holds_the_turn_for_too_long_is_not_waited_for(
     ready: Served, store: GitStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitrepo.connection._PATIENCE", 0.0)
+    monkeypatch.setattr("porchflow.gitrepo.push.connection._PATIENCE", 0.0)
     async with AsyncExitStack() as processes:
         (turn,) = (tmp_path / "cache").glob("*.turn")
         process = await held_elsewhere(turn, processes)
@@ -174,7 +174,7 @@ async def test_only_merges_wait_long_for_their_turn(
     ready: Served, store: GitStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a server far away, what cannot race would otherwise wait for one slow push after another."""
-    monkeypatch.setattr("gitrepo.connection._PATIENCE", 60.0)
+    monkeypatch.setattr("porchflow.gitrepo.push.connection._PATIENCE", 60.0)
     place = location()
 
     async def transition(step: Step, *, moves_branch: bool) -> None:
@@ -209,7 +209,7 @@ async def test_a_file_system_that_has_lost_its_locks_keeps_nobody_from_pushing(
     def no_locks(handle: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("gitrepo.folders.fcntl.flock", no_locks)
+    monkeypatch.setattr("porchflow.gitrepo.store.folders.fcntl.flock", no_locks)
     async with asyncio.timeout(20):
         await init(store, ready.remote, location())
     assert "refs/heads/drafts/app/v1" in ready.refs()

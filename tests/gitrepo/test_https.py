@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.stack.gitserver import GitServer, create_bare_repository
-from gitrepo.errors import GitAuthError, GitCertificateError, GitError, GitUnavailable
-from gitrepo.packages import GitStore
-from gitrepo.remote import BasicAuth, BearerToken, Remote
+from porchflow.devstack.gitserver import GitServer, create_bare_repository
+from porchflow.gitrepo.errors import GitAuthError, GitCertificateError, GitError, GitUnavailable
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.remote.remote import BasicAuth, BearerToken, Remote
 from tests.gitrepo.conftest import PASSWORD, USER, init, location
 from tests.servers.authority import Authority
 

@@ -17,12 +17,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.packagerevision import Lifecycle
-from cli.stack.gitserver import Faults, GitServer, create_bare_repository
-from gitrepo.annotations import TaskType
-from gitrepo.errors import GitConflict, GitError, GitHookDeclined, GitNotFound
-from gitrepo.packages import GitStore
-from gitrepo.refs import PackageLocation
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.devstack.gitserver import Faults, GitServer, create_bare_repository
+from porchflow.gitrepo.errors import GitConflict, GitError, GitHookDeclined, GitNotFound
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.refs import PackageLocation
+from porchflow.gitrepo.store.commit_messages import TaskType
 from tests.gitrepo.conftest import Served, files, location
 
 PACKAGES = ("a", "a/b", "c")

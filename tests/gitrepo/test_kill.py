@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from api.packagerevision import Lifecycle
-from gitrepo.packages import GitStore
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.gitrepo.git_store import GitStore
 from tests.gitrepo.conftest import PASSWORD, USER, Served, eventually, init, location, proposed
 
 _WORKER = """

@@ -3,8 +3,8 @@ import hmac
 
 import pytest
 
-from gitrepo.errors import GitHostKeyError
-from gitrepo.known_hosts import HostKey, KnownHosts, known_hosts_line
+from porchflow.gitrepo.errors import GitHostKeyError
+from porchflow.gitrepo.remote.known_hosts import HostKey, KnownHosts, known_hosts_line
 
 
 def key(kind: str = "ssh-ed25519", body: bytes = b"1") -> HostKey:

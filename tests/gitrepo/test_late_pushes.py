@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from api.packagerevision import Lifecycle
-from gitrepo.packages import GitStore
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.gitrepo.git_store import GitStore
 from tests.gitrepo.conftest import Served, eventually, given_up, init, location, proposed
 
 MAIN = "refs/heads/main"

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from api.packagerevision import Lifecycle
-from gitrepo.annotations import TaskType, approval_message
-from gitrepo.errors import GitConflict, GitNotFound
-from gitrepo.packages import GitStore, PackageState
-from gitrepo.refs import PackageLocation
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.gitrepo.errors import GitConflict, GitNotFound
+from porchflow.gitrepo.git_store import GitStore, PackageState
+from porchflow.gitrepo.refs import PackageLocation
+from porchflow.gitrepo.store.commit_messages import TaskType, approval_message
 from tests.gitrepo.conftest import Served, files, init, location, proposed
 
 PLACE = location("app", "first", "dir")

@@ -7,15 +7,15 @@ import pygit2
 import pytest
 from aiohttp import web
 
-from gitrepo.annotations import TaskType, approval_message
-from gitrepo.commits import DEFAULT_AUTHOR, create_commit
-from gitrepo.drafts import CreateDraft
-from gitrepo.errors import GitConflict, GitHookDeclined, GitNotFound, GitQuotaExceeded
-from gitrepo.packages import GitStore
-from gitrepo.publishing import Publish
-from gitrepo.transport import RefUpdate
-from gitrepo.trees import File, write_files
-from gitrepo.view import RefView
+from porchflow.gitrepo.errors import GitConflict, GitHookDeclined, GitNotFound, GitQuotaExceeded
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.remote.transport import RefUpdate
+from porchflow.gitrepo.store.commit_messages import TaskType, approval_message
+from porchflow.gitrepo.store.commits import DEFAULT_AUTHOR, create_commit
+from porchflow.gitrepo.store.drafts import CreateDraft
+from porchflow.gitrepo.store.publishing import Publish
+from porchflow.gitrepo.store.ref_view import RefView
+from porchflow.gitrepo.store.trees import File, write_files
 from tests.gitrepo.conftest import Served, eventually, files, init, location, proposed
 
 MAIN = "refs/heads/main"

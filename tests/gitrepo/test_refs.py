@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitrepo.refs import (
+from porchflow.gitrepo.refs import (
     InvalidName,
     PackageLocation,
     branch_ref,

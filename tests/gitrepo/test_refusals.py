@@ -1,7 +1,7 @@
 import pytest
 
-from gitrepo.errors import GitAuthError
-from gitrepo.refusals import Refusals
+from porchflow.gitrepo.errors import GitAuthError
+from porchflow.gitrepo.remote.credential_backoff import Refusals
 
 MINE, OTHER = ("https://h/x", "digest"), ("https://h/x", "another")
 
@@ -9,7 +9,7 @@ MINE, OTHER = ("https://h/x", "digest"), ("https://h/x", "another")
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
-    monkeypatch.setattr("gitrepo.refusals.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("porchflow.gitrepo.remote.credential_backoff.time.monotonic", lambda: now[0])
     return now
 
 

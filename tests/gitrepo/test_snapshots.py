@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, web
 
-from cli.stack.gitserver import STATISTICS_PATH
-from gitrepo.annotations import TaskType
-from gitrepo.errors import GitNotFound, GitQuotaExceeded, GitUnavailable
-from gitrepo.packages import GitStore
-from gitrepo.refs import InvalidName, PackageLocation
-from gitrepo.snapshots import Edit, Snapshot, Stored
-from gitrepo.trees import File, Limits, Mode
+from porchflow.devstack.gitserver import STATISTICS_PATH
+from porchflow.gitrepo.errors import GitNotFound, GitQuotaExceeded, GitUnavailable
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.refs import InvalidName, PackageLocation
+from porchflow.gitrepo.store.commit_messages import TaskType
+from porchflow.gitrepo.store.snapshots import Edit, Snapshot, Stored
+from porchflow.gitrepo.store.trees import File, Limits, Mode
 from tests.gitrepo.conftest import Served
 
 CONTENT = {

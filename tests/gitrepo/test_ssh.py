@@ -7,10 +7,10 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from cli.stack.gitserver import create_bare_repository
-from gitrepo.errors import GitAuthError, GitHookDeclined, GitHostKeyError, GitNotFound, GitUnavailable
-from gitrepo.packages import GitStore
-from gitrepo.remote import Remote, SshKey
+from porchflow.devstack.gitserver import create_bare_repository
+from porchflow.gitrepo.errors import GitAuthError, GitHookDeclined, GitHostKeyError, GitNotFound, GitUnavailable
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.remote.remote import Remote, SshKey
 from tests.gitrepo.conftest import files, init, little_patience, location, proposed
 from tests.servers.ssh import SshGitServer, running_ssh_server
 from tests.servers.waiting import eventually

@@ -2,7 +2,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 
-from gitrepo.ssh_keys import UnusableKey, key_pair
+from porchflow.gitrepo.remote.ssh_keys import UnusableKey, key_pair
 
 # Made for this test with ssh-keygen; its passphrase is `open sesame`.
 ENCRYPTED = """-----BEGIN OPENSSH PRIVATE KEY-----

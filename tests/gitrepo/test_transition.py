@@ -2,11 +2,11 @@
 
 import pytest
 
-from api.packagerevision import Lifecycle
-from gitrepo.annotations import TaskType
-from gitrepo.packages import GitStore, Step
-from gitrepo.state import PackageState
-from gitrepo.transition import TaskOf
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.gitrepo.git_store import GitStore, Step
+from porchflow.gitrepo.store.commit_messages import TaskType
+from porchflow.gitrepo.store.package_state import PackageState
+from porchflow.gitrepo.store.transition import TaskOf
 from tests.gitrepo.conftest import Served, files, init, location, proposed
 
 STEPS = {

@@ -5,10 +5,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitrepo.commits import Author, create_commit
-from gitrepo.errors import GitNotFound, GitQuotaExceeded
-from gitrepo.refs import InvalidName
-from gitrepo.trees import File, Files, Limits, Mode, read_package, replace_directory, subtree, write_files
+from porchflow.gitrepo.errors import GitNotFound, GitQuotaExceeded
+from porchflow.gitrepo.refs import InvalidName
+from porchflow.gitrepo.store.commits import Author, create_commit
+from porchflow.gitrepo.store.trees import (
+    File,
+    Files,
+    Limits,
+    Mode,
+    read_package,
+    replace_directory,
+    subtree,
+    write_files,
+)
 
 
 @pytest.fixture

@@ -17,13 +17,13 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 
-from activities.definitions import Facts, Phase, SyncResult
-from api.packagerevision import Lifecycle
+from porchflow.activities.definitions import Facts, Phase, SyncResult
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.workflows.packagerevision import PackageRevisionWorkflow
 from tests.workflows.fakes import FakeActivities
 from tests.workflows.test_packagerevision import NEW_DRAFT, Handle, failure, start, working
 from tests.workflows.test_repositorysync import FakeSync, serving
 from tests.workflows.test_repositorysync import start as start_sync
-from workflows.packagerevision import PackageRevisionWorkflow
 
 FOLDER = Path(__file__).parent
 Scenario = Callable[[Client, FakeActivities, str], Awaitable[Handle]]

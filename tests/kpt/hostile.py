@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 
-from kpt.evaluation import Evaluation, Evaluator
-from kpt.hydrate import render
-from kpt.images import ImageResolver
-from kpt.yaml_split import split
+from porchflow.kpt.render.evaluation import Evaluation, Evaluator
+from porchflow.kpt.render.hydrate import render
+from porchflow.kpt.render.image_names import ImageResolver
+from porchflow.yamltext.split import split
 from tests.kpt.rendering import config_map, kptfile, without_status
 
 PREFIX = "example.com/fn/"

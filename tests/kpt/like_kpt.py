@@ -18,10 +18,10 @@ from typing import Any
 
 import yaml
 
-from kpt.errors import FunctionFailed
-from kpt.evaluation import Evaluation
-from kpt.hydrate import render
-from kpt.images import ImageResolver
+from porchflow.kpt.package_errors import FunctionFailed
+from porchflow.kpt.render.evaluation import Evaluation
+from porchflow.kpt.render.hydrate import render
+from porchflow.kpt.render.image_names import ImageResolver
 
 RECORDED = Path(__file__).parent / "data" / "like_kpt.json"
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import yaml
 
-from kpt.errors import FunctionFailed
-from kpt.evaluation import Evaluation
-from kpt.hydrate import RenderOutcome, render
-from kpt.images import ImageResolver
+from porchflow.kpt.package_errors import FunctionFailed
+from porchflow.kpt.render.evaluation import Evaluation
+from porchflow.kpt.render.hydrate import RenderOutcome, render
+from porchflow.kpt.render.image_names import ImageResolver
 
 PREFIX = "example.com/fn/"
 PATH = "internal.config.kubernetes.io/path"

@@ -1,8 +1,8 @@
 import pytest
 
-from kpt.errors import InvalidPackage
-from kpt.files import check_paths, decode, is_krm, package_directory, package_tree, path_problem
-from kpt.krmignore import ignored
+from porchflow.kpt.format.files import check_paths, decode, is_krm, package_directory, package_tree, path_problem
+from porchflow.kpt.format.krmignore import ignored
+from porchflow.kpt.package_errors import InvalidPackage
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from functions.builtin.registry import BUILTINS
-from functions.builtin.sdk import execute
-from kpt.errors import YamlError
-from kpt.files import path_problem
-from kpt.resource_list import split_list
-from kpt.yaml_text import load
+from porchflow.functions.builtin.catalog import BUILTINS
+from porchflow.functions.builtin.toolkit.sdk import execute
+from porchflow.kpt.format.files import path_problem
+from porchflow.kpt.format.resource_list import split_list
+from porchflow.kpt.package_errors import YamlError
+from porchflow.yamltext.document import load
 from tests.kpt.rendering import Functions, config_map, kptfile, run
-from tests.kpt.yaml_documents import contents
+from tests.yamltext.yaml_documents import contents
 
 relaxed = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 

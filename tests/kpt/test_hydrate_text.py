@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from kpt.evaluation import Evaluation
+from porchflow.kpt.render.evaluation import Evaluation
 from tests.kpt.rendering import (
     Functions,
     config_map,

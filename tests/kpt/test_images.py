@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from kpt.errors import FunctionFailed
-from kpt.evaluation import Evaluation
-from kpt.hydrate import render
-from kpt.images import ImageResolver, UnresolvedImageError
-from kpt.kptfile import Function
-from kpt.versions import Constraint
+from porchflow.kpt.format.kptfile import Function
+from porchflow.kpt.package_errors import FunctionFailed
+from porchflow.kpt.render.evaluation import Evaluation
+from porchflow.kpt.render.hydrate import render
+from porchflow.kpt.render.image_names import ImageResolver, UnresolvedImageError
+from porchflow.kpt.render.versions import Constraint
 
 
 class Tags:

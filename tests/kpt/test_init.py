@@ -1,9 +1,9 @@
 import pytest
 import yaml
 
-from kpt.errors import InvalidPackage
-from kpt.init import init_package
-from kpt.kptfile import parse
+from porchflow.kpt.format.init import init_package
+from porchflow.kpt.format.kptfile import parse
+from porchflow.kpt.package_errors import InvalidPackage
 
 
 def test_a_new_package_has_three_files() -> None:

@@ -2,9 +2,9 @@ from textwrap import dedent
 
 import pytest
 
-from kpt.errors import InvalidPackage
-from kpt.kptfile import Function, Selector, parse
-from kpt.pipeline_rules import check_pipeline
+from porchflow.kpt.format.kptfile import Function, Selector, parse
+from porchflow.kpt.package_errors import InvalidPackage
+from porchflow.kpt.render.pipeline_rules import check_pipeline
 
 HEAD = "apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata:\n  name: p\n"
 CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}

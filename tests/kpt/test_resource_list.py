@@ -2,14 +2,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kpt.errors import YamlError
-from kpt.evaluation import Evaluation
-from kpt.hydrate import render
-from kpt.images import ImageResolver
-from kpt.resource_list import compose_list, own_lines, split_list
-from kpt.yaml_text import Document, load, same
+from porchflow.kpt.format.resource_list import compose_list, own_lines, split_list
+from porchflow.kpt.package_errors import YamlError
+from porchflow.kpt.render.evaluation import Evaluation
+from porchflow.kpt.render.hydrate import render
+from porchflow.kpt.render.image_names import ImageResolver
+from porchflow.yamltext.document import Document, load, same
 from tests.kpt.rendering import config_map, kptfile
-from tests.kpt.yaml_documents import changes, documents
+from tests.yamltext.yaml_documents import changes, documents
 
 relaxed = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 

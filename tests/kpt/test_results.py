@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from kpt.render_status import Step, with_status
-from kpt.results import MAX_BYTES, MAX_MESSAGE, MAX_RESULTS, MAX_TOTAL_BYTES, parse_results
+from porchflow.kpt.format.render_status import Step, with_status
+from porchflow.kpt.format.results import MAX_BYTES, MAX_MESSAGE, MAX_RESULTS, MAX_TOTAL_BYTES, parse_results
 
 
 def items(count: int, **fields: Any) -> list[dict[str, Any]]:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from kpt.errors import InvalidPackage
-from kpt.init import init_package
-from kpt.kptfile import parse
-from kpt.upstream import GitUpstream, downstream_files, upstream_lock
+from porchflow.kpt.format.init import init_package
+from porchflow.kpt.format.kptfile import parse
+from porchflow.kpt.format.upstream import GitUpstream, downstream_files, upstream_lock
+from porchflow.kpt.package_errors import InvalidPackage
 
 UPSTREAM = GitUpstream("https://git.example/catalog", "/apps/web", "v1", "c" * 40)
 

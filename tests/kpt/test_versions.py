@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpt.versions import Constraint, ConstraintError, Version, parse_version
+from porchflow.kpt.render.versions import Constraint, ConstraintError, Version, parse_version
 
 
 @pytest.mark.parametrize(

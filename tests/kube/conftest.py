@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from kube.client import KubeClient
+from porchflow.kube.client import KubeClient
 from tests.kube.helpers import WIDGET_CRD, WIDGETS, install_crd
 
 

@@ -8,10 +8,10 @@ from urllib.parse import urlparse
 
 import yaml
 
-from kube.client import KubeClient, Object
-from kube.errors import KubeError
-from kube.resources import CUSTOMRESOURCEDEFINITIONS, Resource
-from kube.watching import Changed, Deleted, Listed, ListEnd, ListStarted, WatchTimings, watch_objects
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.errors import KubeError
+from porchflow.kube.kinds import CUSTOMRESOURCEDEFINITIONS, Resource
+from porchflow.kube.watching import Changed, Deleted, Listed, ListEnd, ListStarted, WatchTimings, watch_objects
 from tests.servers.waiting import eventually
 
 WIDGETS = Resource("test.porchflow.dev", "v1", "widgets", "Widget")

@@ -1,6 +1,6 @@
 import pytest
 
-from kube.backoff import Backoff
+from porchflow.kube.backoff import Backoff
 
 
 def test_delays_double_up_to_the_longest_with_jitter() -> None:
@@ -12,7 +12,7 @@ def test_delays_double_up_to_the_longest_with_jitter() -> None:
 
 def test_only_a_quiet_time_starts_over(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("kube.backoff.time.monotonic", lambda: now)
+    monkeypatch.setattr("porchflow.kube.backoff.time.monotonic", lambda: now)
     backoff = Backoff(first=1.0, longest=4.0)
     for now, low in ((0.0, 0.5), (1.0, 1.0), (8.9, 2.0), (17.0, 0.5)):  # noqa: B007 - the clock reads it
         assert low <= backoff.next() <= 3 * low

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from kube.client import KubeClient
-from kube.errors import AlreadyExists, Conflict, Invalid, KubeUnavailable, NotFound, NotServed
-from kube.resources import CONFIGMAPS, NAMESPACES, Resource
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import AlreadyExists, Conflict, Invalid, KubeUnavailable, NotFound, NotServed
+from porchflow.kube.kinds import CONFIGMAPS, NAMESPACES, Resource
 from tests.kube.helpers import WIDGETS, widget
 
 

@@ -6,9 +6,9 @@ import pytest
 import yaml
 from aiohttp import web
 
-from kube.client import KubeClient
-from kube.connection import Connection, credentials_loader, default_namespace
-from kube.errors import KubeConfigError, KubeUnavailable, Unauthorized
+from porchflow.kube.client import KubeClient
+from porchflow.kube.connection import Connection, credentials_loader, default_namespace
+from porchflow.kube.errors import KubeConfigError, KubeUnavailable, Unauthorized
 from tests.kube.helpers import WIDGETS, kubeconfig_for
 from tests.kube.scripted import ScriptedServer, listing, scripted_server
 
@@ -26,7 +26,7 @@ def _guard(server: ScriptedServer, token: str) -> None:
 
 
 async def test_refused_credentials_are_read_again_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kube.connection._RELOAD_INTERVAL", 0.0)
+    monkeypatch.setattr("porchflow.kube.connection._RELOAD_INTERVAL", 0.0)
     async with scripted_server() as server:
         _guard(server, "second")
         kubeconfig = kubeconfig_for(server.url, tmp_path, token="first")

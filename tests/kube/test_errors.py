@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from kube import errors
+from porchflow.kube import errors
 
 
 def _status(code: int, reason: str, **more: object) -> bytes:

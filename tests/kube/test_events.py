@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kube.client import KubeClient, Object
-from kube.events import EventRecorder
-from kube.resources import EVENTS, Resource
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.events import EventRecorder
+from porchflow.kube.kinds import EVENTS, Resource
 from tests.kube.helpers import WIDGETS, kubeconfig_for, widget
 from tests.kube.scripted import failing, scripted_server
 from tests.servers.waiting import eventually
@@ -134,8 +134,8 @@ async def test_what_counts_is_the_bytes_of_a_message(api: KubeClient, namespace:
 async def test_a_failing_api_server_is_tried_a_few_times_and_never_felt(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kube.events._FIRST_DELAY", 0.001)
-    caplog.set_level(logging.WARNING, logger="kube.events")
+    monkeypatch.setattr("porchflow.kube.events._FIRST_DELAY", 0.001)
+    caplog.set_level(logging.WARNING, logger="porchflow.kube.events")
     async with scripted_server() as server:
         server.lists = [failing(503)]
         async with await KubeClient.connect(kubeconfig_for(server.url, tmp_path)) as client:
@@ -160,8 +160,8 @@ async def test_an_event_that_is_refused_is_not_tried_again(tmp_path: Path, caplo
 async def test_too_many_events_are_dropped_not_kept(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kube.events._QUEUE_LIMIT", 3)
-    monkeypatch.setattr("kube.events._REMEMBERED", 5)
+    monkeypatch.setattr("porchflow.kube.events._QUEUE_LIMIT", 3)
+    monkeypatch.setattr("porchflow.kube.events._REMEMBERED", 5)
     async with scripted_server() as server:
         server.lists = [failing(403, "Forbidden")]
         async with await KubeClient.connect(kubeconfig_for(server.url, tmp_path)) as client:

@@ -6,7 +6,7 @@ from aiohttp.base_protocol import BaseProtocol
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kube.lines import LineTooLong, read_lines
+from porchflow.kube.line_reader import LineTooLong, read_lines
 
 
 def _stream(chunks: list[bytes]) -> aiohttp.StreamReader:

@@ -1,6 +1,6 @@
 import pytest
 
-from kube.resources import NAMESPACES, PACKAGEREVISIONS, SECRETS
+from porchflow.kube.kinds import NAMESPACES, PACKAGEREVISIONS, SECRETS
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from urllib.parse import urlparse
 
 import aiohttp
 
-from kube.client import KubeClient
-from kube.errors import Expired, KubeError
-from kube.resources import CONFIGMAPS
-from kube.watching import Listed, WatchState, WatchTimings, _Watch, watch_objects
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import Expired, KubeError
+from porchflow.kube.kinds import CONFIGMAPS
+from porchflow.kube.watching import Listed, WatchState, WatchTimings, _Watch, watch_objects
 from tests.kube.helpers import (
     QUICK,
     WIDGET_CRD,

@@ -10,8 +10,17 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from kube.client import KubeClient
-from kube.watching import Changed, Deleted, Listed, ListEnd, ListStarted, WatchState, WatchTimings, watch_objects
+from porchflow.kube.client import KubeClient
+from porchflow.kube.watching import (
+    Changed,
+    Deleted,
+    Listed,
+    ListEnd,
+    ListStarted,
+    WatchState,
+    WatchTimings,
+    watch_objects,
+)
 from tests.kube.helpers import WIDGETS, collect, kubeconfig_for
 from tests.kube.scripted import EXPIRED, ScriptedServer, event, failing, listing, obj, scripted_server, watching
 from tests.servers.waiting import eventually
@@ -105,7 +114,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         taken.append(seconds)
         await asyncio.sleep(0)
 
-    monkeypatch.setattr("kube.watching.sleep", sleep)
+    monkeypatch.setattr("porchflow.kube.watching.sleep", sleep)
     return taken
 
 
@@ -182,7 +191,7 @@ async def test_silence_costs_a_connection_and_is_no_failure(
     assert events[2] == Changed("ADDED", obj("a", 11))
     assert server.watched_from() == ["10"] * 6
     assert server.listed == 1
-    assert not [record for record in caplog.records if record.name == "kube.watching"]
+    assert not [record for record in caplog.records if record.name == "porchflow.kube.watching"]
 
 
 async def test_a_server_that_takes_connections_and_says_nothing_is_a_failure(
@@ -233,11 +242,11 @@ async def test_a_list_that_expires_between_pages_starts_over(client: KubeClient,
 async def test_loss_and_recovery_are_told_once_each(
     client: KubeClient, server: ScriptedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger="kube.watching")
+    caplog.set_level(logging.INFO, logger="porchflow.kube.watching")
     state = WatchState("things")
     server.lists = [*[failing(503)] * 5, *[failing(403, "Forbidden")] * 3, listing(10)]
     await _first(client, 2, state=state)
-    assert [(r.levelname, r.message.split(":")[0]) for r in caplog.records if r.name == "kube.watching"] == [
+    assert [(r.levelname, r.message.split(":")[0]) for r in caplog.records if r.name == "porchflow.kube.watching"] == [
         ("WARNING", "cannot watch things, trying until it works"),
         ("WARNING", "cannot watch things, trying until it works"),
         ("INFO", "watching things again"),

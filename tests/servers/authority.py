@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kube.certificates import SIGNS_CERTIFICATES
+from porchflow.kube.x509 import SIGNS_CERTIFICATES
 
 _DAY = dt.timedelta(days=1)
 

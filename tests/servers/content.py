@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from cli.stack.processes import HOST, Process, free_port
-from cli.stack.servers import answers
-from kube.client import KubeClient
-from kube.errors import NotFound
-from kube.resources import APISERVICES, NAMESPACES, SERVICES
+from porchflow.devstack.processes import HOST, Process, free_port
+from porchflow.devstack.servers import answers
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import NotFound
+from porchflow.kube.kinds import APISERVICES, NAMESPACES, SERVICES
 from tests.servers.authority import Authority
 from tests.servers.control_plane import ControlPlane
 from tests.servers.waiting import eventually
@@ -41,7 +41,7 @@ def content_process(plane: ControlPlane, folder: Path, port: int, authority: Aut
 
     return Process(
         "content-api",
-        [sys.executable, "-m", "cli.main", "content-api"],
+        [sys.executable, "-m", "porchflow.cli.main", "content-api"],
         log=folder / "content-api.log",
         ready=ready,
         address=f"https://{HOST}:{port}",

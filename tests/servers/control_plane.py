@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from cli.stack.certs import Certificates
-from cli.stack.crds import install_crds
-from cli.stack.policies import install_policies
-from cli.stack.processes import Process, free_port
-from cli.stack.servers import etcd, kube_apiserver
-from kube.client import KubeClient
+from porchflow.devstack.certs import Certificates
+from porchflow.devstack.crds import install_crds
+from porchflow.devstack.policies import install_policies
+from porchflow.devstack.processes import Process, free_port
+from porchflow.devstack.servers import etcd, kube_apiserver
+from porchflow.kube.client import KubeClient
 
 
 class ControlPlane:

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.stack.gitserver import Faults, GitServer, create_bare_repository
+from porchflow.devstack.gitserver import Faults, GitServer, create_bare_repository
 
 
 @dataclass

@@ -18,12 +18,12 @@ from typing import Any
 
 import psutil
 
-from cli.stack.processes import free_port
-from kube.client import KubeClient, Object
-from kube.errors import KubeError, NotFound
-from kube.resources import PODS, Resource
-from kube.transport import Request
-from kube.watching import Changed, Deleted, Listed, watch_objects
+from porchflow.devstack.processes import free_port
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.errors import KubeError, NotFound
+from porchflow.kube.kinds import PODS, Resource
+from porchflow.kube.transport import Request
+from porchflow.kube.watching import Changed, Deleted, Listed, watch_objects
 from tests.servers.waiting import eventually
 
 PORT = 9446

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import yaml
 
-from cli.stack.processes import Process, free_port
+from porchflow.devstack.processes import Process, free_port
 from tests.servers.authority import Pair
 
 USER, PASSWORD = "reader", "correct horse"

@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from cli.stack.processes import HOST, free_port
+from porchflow.devstack.processes import HOST, free_port
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import asyncssh
 
-from gitrepo.known_hosts import HostKey, known_hosts_line
+from porchflow.gitrepo.remote.known_hosts import HostKey, known_hosts_line
 
 # The server-sig-algs of OpenSSH, as far as they matter here. asyncssh would say them twice, which libssh2 1.11.1 does
 # not survive with an RSA key.

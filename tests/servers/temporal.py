@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from cli.stack.processes import Process, free_port
-from cli.stack.servers import temporal
+from porchflow.devstack.processes import Process, free_port
+from porchflow.devstack.servers import temporal
 
 
 class TemporalServer:

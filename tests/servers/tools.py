@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.stack.executables import MODULES, Server
+from porchflow.devstack.executables import MODULES, Server
 
 _ANSWER_SECONDS = 60.0
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.names import (
+from porchflow.api.names import (
     CONFIG_API_VERSION,
     FIELD_MANAGER,
     PACKAGE_REVISION_API_VERSION,
@@ -10,8 +10,8 @@ from api.names import (
     REPOSITORY_KIND,
     object_name,
 )
-from kube.client import KubeClient, Object
-from kube.resources import PACKAGEREVISIONS
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.kinds import PACKAGEREVISIONS
 
 
 def package_revision(namespace: str, repository: str, package: str, **metadata: Any) -> Object:

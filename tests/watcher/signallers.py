@@ -4,9 +4,9 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 
-from watcher.needs import Key, Target
-from watcher.starter import TemporalUnavailable
-from watcher.syncs import SyncPlan
+from porchflow.watcher.needs import Key, Target
+from porchflow.watcher.starter import TemporalUnavailable
+from porchflow.watcher.syncs import SyncPlan
 
 
 class RecordingSignaller:

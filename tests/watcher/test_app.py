@@ -10,19 +10,19 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RetryConfig, RPCError
 
-from kube.client import KubeClient
-from kube.resources import PACKAGEREVISIONS
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.watcher.app import WatcherHealth, run_watcher
+from porchflow.watcher.needs import key_of
+from porchflow.watcher.schedules import RepositorySchedules
+from porchflow.watcher.starter import TemporalUnavailable, WorkflowStarter
+from porchflow.workflows.ids import workflow_id
 from tests.kube.helpers import QUICK, kubeconfig_for
 from tests.kube.proxy import tcp_proxy
 from tests.kube.scripted import listing, not_served, scripted_server, watching
 from tests.servers.waiting import eventually
 from tests.watcher.objects import converge, package_revision
 from tests.watcher.signallers import RecordingSchedules, RecordingSignaller
-from watcher.app import WatcherHealth, run_watcher
-from watcher.needs import key_of
-from watcher.schedules import RepositorySchedules
-from watcher.starter import TemporalUnavailable, WorkflowStarter
-from workflows.identity import workflow_id
 
 
 async def _runs(temporal: Client, namespace: str, name: str) -> bool:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from porchflow.watcher.dispatcher import Dispatcher
+from porchflow.watcher.needs import Target
+from porchflow.watcher.starter import SignalRefused, TemporalUnavailable
 from tests.servers.waiting import eventually
 from tests.watcher.signallers import RecordingSignaller
-from watcher.dispatcher import Dispatcher
-from watcher.needs import Target
-from watcher.starter import SignalRefused, TemporalUnavailable
 
 
 def target(name: str, intent: int = 1) -> Target:
@@ -123,7 +123,7 @@ async def test_no_more_than_n_calls_at_once() -> None:
 
 
 async def test_temporal_away_loses_nothing_keeps_the_order_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="watcher.dispatcher")
+    caplog.set_level(logging.INFO, logger="porchflow.watcher.dispatcher")
     signaller = RecordingSignaller()
     signaller.failures = [TemporalUnavailable("connection refused")] * 7
     dispatcher = make(signaller, in_flight=1)
@@ -133,7 +133,7 @@ async def test_temporal_away_loses_nothing_keeps_the_order_and_says_so_once(capl
         await quiet(dispatcher)
     assert [t.name for t in signaller.sent] == ["a", "b", "c"]
     assert signaller.calls == 10
-    assert [r.message for r in caplog.records if r.name == "watcher.dispatcher"] == [
+    assert [r.message for r in caplog.records if r.name == "porchflow.watcher.dispatcher"] == [
         "Temporal takes no signals, trying until it does: connection refused",
         "Temporal takes signals again; 2 objects wait",
     ]

@@ -3,15 +3,15 @@ from typing import Any
 
 import pytest
 
-from api.names import (
+from porchflow.api.names import (
     FINALIZER,
     RECONCILE_NOW_ANNOTATION,
     RENDER_REQUEST_ANNOTATION,
     SUSPEND_ANNOTATION,
     SUSPEND_UNTIL_ANNOTATION,
 )
-from api.suspension import suspension_of
-from watcher.needs import needs_reconcile, target_of
+from porchflow.api.suspension import suspension_of
+from porchflow.watcher.needs import needs_reconcile, target_of
 
 
 def package(

@@ -6,18 +6,18 @@ import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from typing import Any
 
-from api.names import FINALIZER, RECONCILE_NOW_ANNOTATION
-from kube.client import KubeClient, Object
-from kube.resources import PACKAGEREVISIONS
-from kube.watching import Listed, ListEnd, ListStarted, WatchState
+from porchflow.api.names import FINALIZER, RECONCILE_NOW_ANNOTATION
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.kube.watching import Listed, ListEnd, ListStarted, WatchState
+from porchflow.watcher.app import WatcherHealth, run_watcher
+from porchflow.watcher.needs import key_of
+from porchflow.watcher.packagerevisions import PackageRevisionWatcher
 from tests.kube.helpers import QUICK
 from tests.servers.waiting import eventually
 from tests.watcher.objects import converge, package_revision
 from tests.watcher.signallers import RecordingSchedules, RecordingSignaller
 from tests.watcher.test_dispatcher import make, target
-from watcher.app import WatcherHealth, run_watcher
-from watcher.needs import key_of
-from watcher.packagerevisions import PackageRevisionWatcher
 
 
 @contextlib.asynccontextmanager

@@ -1,7 +1,7 @@
 import pytest
 
+from porchflow.watcher.places import Places, place_of
 from tests.watcher.objects import repository
-from watcher.places import Places, place_of
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-from watcher.references import References
+from porchflow.watcher.references import References
 
 
 def test_who_names_what() -> None:

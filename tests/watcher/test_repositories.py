@@ -1,12 +1,12 @@
 """What waits for a Repository goes on as soon as it is there."""
 
-from kube.client import KubeClient
-from kube.resources import PACKAGEREVISIONS, REPOSITORIES
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
+from porchflow.watcher.needs import key_of
 from tests.servers.waiting import eventually
 from tests.watcher.objects import converge, package_revision, repository
 from tests.watcher.signallers import RecordingSignaller
 from tests.watcher.test_packagerevisions import watching
-from watcher.needs import key_of
 
 
 async def test_a_repository_wakes_those_of_its_packages_that_need_work(kube: KubeClient, namespace: str) -> None:

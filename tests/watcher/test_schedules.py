@@ -10,13 +10,13 @@ from temporalio.api.workflowservice.v1 import ListScheduleMatchingTimesRequest
 from temporalio.client import Client, ScheduleDescription, ScheduleOverlapPolicy
 from temporalio.service import RPCError
 
-from api.crontab import parse_crontab
+from porchflow.api.crontab import parse_crontab
+from porchflow.watcher.needs import Key
+from porchflow.watcher.schedules import RepositorySchedules
+from porchflow.watcher.starter import TemporalUnavailable, WorkflowStarter
+from porchflow.watcher.syncs import SyncPlan
+from porchflow.workflows.ids import sync_id
 from tests.servers.waiting import eventually
-from watcher.needs import Key
-from watcher.schedules import RepositorySchedules
-from watcher.starter import TemporalUnavailable, WorkflowStarter
-from watcher.syncs import SyncPlan
-from workflows.identity import sync_id
 
 
 @pytest.fixture

@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from api.conditions import Reason
-from api.names import FIELD_MANAGER, PACKAGE_REVISION_API_VERSION, PACKAGE_REVISION_KIND
-from kube.client import KubeClient, Object
-from kube.resources import PACKAGEREVISIONS, REPOSITORIES, SECRET_METADATA, SECRETS
-from kube.watching import Changed, Listed, ListEnd, ListStarted, WatchState
+from porchflow.api.conditions import Reason
+from porchflow.api.names import FIELD_MANAGER, PACKAGE_REVISION_API_VERSION, PACKAGE_REVISION_KIND
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES, SECRET_METADATA, SECRETS
+from porchflow.kube.watching import Changed, Listed, ListEnd, ListStarted, WatchState
+from porchflow.watcher.needs import Key, key_of
+from porchflow.watcher.secrets import SecretWatcher
 from tests.kube.helpers import QUICK
 from tests.servers.waiting import eventually
 from tests.watcher.objects import package_revision, repository
 from tests.watcher.signallers import RecordingSchedules, RecordingSignaller
 from tests.watcher.test_packagerevisions import watching
-from watcher.needs import Key, key_of
-from watcher.secrets import SecretWatcher
 
 
 async def secret(kube: KubeClient, namespace: str, name: str, word: str = "one") -> None:

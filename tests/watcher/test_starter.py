@@ -8,11 +8,11 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RetryConfig
 
+from porchflow.watcher.needs import Target
+from porchflow.watcher.starter import SignalRefused, TemporalUnavailable, WorkflowStarter
+from porchflow.workflows.ids import LOOK_AGAIN_SIGNAL, RECONCILE_QUEUE, WORKFLOW_NAME, PackageRevisionInput, workflow_id
 from tests.kube.proxy import tcp_proxy
 from tests.servers.waiting import eventually
-from watcher.needs import Target
-from watcher.starter import SignalRefused, TemporalUnavailable, WorkflowStarter
-from workflows.identity import LOOK_AGAIN_SIGNAL, RECONCILE_QUEUE, WORKFLOW_NAME, PackageRevisionInput, workflow_id
 
 
 def _target(**changes: str) -> Target:

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from api.crontab import Crontab
-from api.suspension import suspension_of
-from kube.client import KubeClient
-from kube.resources import REPOSITORIES
+from porchflow.api.crontab import Crontab
+from porchflow.api.suspension import suspension_of
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import REPOSITORIES
+from porchflow.watcher.scheduling import SyncScheduling
+from porchflow.watcher.syncs import SyncPlan, asks_for_sync, plan_of
 from tests.servers.waiting import eventually
 from tests.watcher.objects import repository
 from tests.watcher.signallers import RecordingSchedules, RecordingSignaller
 from tests.watcher.test_packagerevisions import watching
-from watcher.scheduling import SyncScheduling
-from watcher.syncs import SyncPlan, asks_for_sync, plan_of
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 USUAL = timedelta(minutes=5)

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from kube.client import KubeClient, Object
-from kube.resources import PACKAGEREVISIONS
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.watcher.needs import key_of
+from porchflow.watcher.waiters import Waiters
 from tests.servers.waiting import eventually
 from tests.watcher.objects import package_revision
 from tests.watcher.signallers import RecordingSignaller
 from tests.watcher.test_packagerevisions import watching
-from watcher.needs import key_of
-from watcher.waiters import Waiters
 
 
 def waiting(name: str, *references: str, done: bool = False) -> Object:

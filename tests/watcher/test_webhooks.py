@@ -11,17 +11,17 @@ import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestClient, TestServer
 
-from kube.client import KubeClient
-from kube.resources import REPOSITORIES
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import REPOSITORIES
+from porchflow.watcher.needs import Key
+from porchflow.watcher.places import Places
+from porchflow.watcher.webhooks import WebhookOptions, Webhooks
 from tests.servers.waiting import eventually
 from tests.watcher import forges
 from tests.watcher.forges import SECRET, Request, gitea, github, gitlab, signature
 from tests.watcher.objects import repository
 from tests.watcher.signallers import RecordingSchedules, RecordingSignaller
 from tests.watcher.test_packagerevisions import watching
-from watcher.needs import Key
-from watcher.places import Places
-from watcher.webhooks import WebhookOptions, Webhooks
 
 
 class Endpoint:

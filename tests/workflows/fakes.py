@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.definitions import Facts, ObjectKey, Phase, PhaseInput, PhaseResult
-from api.packagerevision import Lifecycle
+from porchflow.activities.definitions import Facts, ObjectKey, Phase, PhaseInput, PhaseResult
+from porchflow.api.packagerevision import Lifecycle
 
 Behaviour = Callable[[PhaseInput], PhaseResult]
 

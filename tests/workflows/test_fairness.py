@@ -9,13 +9,13 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.definitions import Facts, ObjectKey, PhaseInput, PhaseResult
-from api.packagerevision import Lifecycle
+from porchflow.activities.definitions import Facts, ObjectKey, PhaseInput, PhaseResult
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.workflows import policies
+from porchflow.workflows.ids import LOOK_AGAIN_SIGNAL, PackageRevisionInput
+from porchflow.workflows.packagerevision import PackageRevisionWorkflow
+from porchflow.workflows.runner import workflow_runner
 from tests.servers.waiting import eventually
-from workflows import policies
-from workflows.identity import LOOK_AGAIN_SIGNAL, PackageRevisionInput
-from workflows.packagerevision import PackageRevisionWorkflow
-from workflows.runner import workflow_runner
 
 BULK = 60
 

@@ -16,15 +16,15 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from activities.definitions import Facts, ObjectKey, Phase, PhaseInput
-from api.packagerevision import Lifecycle
+from porchflow.activities.definitions import Facts, ObjectKey, Phase, PhaseInput
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.workflows import policies
+from porchflow.workflows.ids import LOOK_AGAIN_SIGNAL, PackageRevisionInput
+from porchflow.workflows.packagerevision import PackageRevisionWorkflow
+from porchflow.workflows.results import Outcome, PackageRevisionResult
+from porchflow.workflows.runner import workflow_runner
 from tests.servers.waiting import eventually
 from tests.workflows.fakes import FakeActivities
-from workflows import policies
-from workflows.identity import LOOK_AGAIN_SIGNAL, PackageRevisionInput
-from workflows.packagerevision import PackageRevisionWorkflow
-from workflows.results import Outcome, PackageRevisionResult
-from workflows.runner import workflow_runner
 
 Handle = WorkflowHandle[PackageRevisionWorkflow, PackageRevisionResult]
 NEW_DRAFT = Facts(exists=True, intent="one", desired=Lifecycle.DRAFT, source_pending=True, report_pending=True)

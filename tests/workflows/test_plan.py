@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.definitions import Facts, Phase
-from api.packagerevision import Lifecycle
-from workflows.plan import plan
+from porchflow.activities.definitions import Facts, Phase
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.workflows.plan import plan
 
 DRAFT, PROPOSED, PUBLISHED, DELETION = (
     Lifecycle.DRAFT,

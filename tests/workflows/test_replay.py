@@ -9,8 +9,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
-from workflows.packagerevision import PackageRevisionWorkflow
-from workflows.repositorysync import RepositorySyncWorkflow
+from porchflow.workflows.packagerevision import PackageRevisionWorkflow
+from porchflow.workflows.repositorysync import RepositorySyncWorkflow
 
 HISTORIES = Path(__file__).parents[1] / "histories"
 

@@ -13,10 +13,10 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from activities.definitions import SyncRequest, SyncResult
-from workflows import policies
-from workflows.identity import RepositorySyncInput
-from workflows.repositorysync import RepositorySyncWorkflow
+from porchflow.activities.definitions import SyncRequest, SyncResult
+from porchflow.workflows import policies
+from porchflow.workflows.ids import RepositorySyncInput
+from porchflow.workflows.repositorysync import RepositorySyncWorkflow
 
 Handle = WorkflowHandle[RepositorySyncWorkflow, SyncResult]
 

@@ -7,8 +7,8 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import RestrictedWorkflowAccessError
 
+from porchflow.workflows.runner import workflow_runner
 from tests.workflows.unsafe import LooksAtTheClock
-from workflows.runner import workflow_runner
 
 
 async def test_what_is_not_deterministic_is_refused(temporal_client: Client) -> None:

@@ -13,13 +13,13 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
-from activities.definitions import Facts, ObjectKey, PhaseInput, PhaseResult
-from api.packagerevision import Lifecycle
+from porchflow.activities.definitions import Facts, ObjectKey, PhaseInput, PhaseResult
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.workflows.ids import LOOK_AGAIN_SIGNAL, PackageRevisionInput
+from porchflow.workflows.packagerevision import PackageRevisionWorkflow
 from tests.servers.waiting import eventually
 from tests.workflows.fakes import FakeActivities
 from tests.workflows.test_packagerevision import working
-from workflows.identity import LOOK_AGAIN_SIGNAL, PackageRevisionInput
-from workflows.packagerevision import PackageRevisionWorkflow
 
 OBJECTS, EDITS = 50, 20
 

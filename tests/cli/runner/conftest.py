@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kube.client import KubeClient
+from porchflow.kube.client import KubeClient
 from tests.cli.runner.pods import IMAGE, Cluster, Images, Slow
 from tests.servers.kubelet import Kubelet
 from tests.servers.registry import Registry, running_registry

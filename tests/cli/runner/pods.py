@@ -9,16 +9,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from api.functionconfig import FunctionConfig
-from cli.runner.pods import KubeCluster, PodFollower
-from functions.configs import FunctionConfigs
-from functions.errors import ImageNotFound
-from functions.pods.images import ImageInfo
-from functions.pods.limits import PodSettings
-from functions.pods.pool import PodPool
-from functions.pods.runtime import PodRuntime
-from kube.client import KubeClient, Object
-from kube.resources import PODS
+from porchflow.api.functionconfig import FunctionConfig
+from porchflow.cli.processes.function_pods import KubeCluster, PodFollower
+from porchflow.functions.configs import FunctionConfigs
+from porchflow.functions.function_errors import ImageNotFound
+from porchflow.functions.image_facts import ImageInfo
+from porchflow.functions.pods.pod_limits import PodSettings
+from porchflow.functions.pods.pool import PodPool
+from porchflow.functions.pods.runtime import PodRuntime
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.kinds import PODS
 from tests.servers.kubelet import Kubelet
 from tests.servers.waiting import eventually
 

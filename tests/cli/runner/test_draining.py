@@ -11,11 +11,11 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from cli.stack.processes import free_port
-from functions.client import GrpcEvaluator
-from functions.errors import RunnerUnavailable
-from kube.client import KubeClient
-from kube.resources import FUNCTIONCONFIGS, PODS
+from porchflow.devstack.processes import free_port
+from porchflow.functions.client import GrpcEvaluator
+from porchflow.functions.function_errors import RunnerUnavailable
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import FUNCTIONCONFIGS, PODS
 from tests.cli.runner.test_function_runner import LIST, function_config, metrics_at, runner, settled
 from tests.servers.control_plane import ControlPlane
 from tests.servers.kubelet import Kubelet

@@ -15,14 +15,14 @@ import pytest
 from click.testing import CliRunner
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from cli.main import main
-from cli.stack.processes import free_port
-from functions.client import GrpcEvaluator
-from functions.errors import FunctionNotFound
-from kpt.errors import FunctionFailed
-from kpt.resource_list import compose_list
-from kube.client import KubeClient
-from kube.resources import FUNCTIONCONFIGS
+from porchflow.cli.main import main
+from porchflow.devstack.processes import free_port
+from porchflow.functions.client import GrpcEvaluator
+from porchflow.functions.function_errors import FunctionNotFound
+from porchflow.kpt.format.resource_list import compose_list
+from porchflow.kpt.package_errors import FunctionFailed
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import FUNCTIONCONFIGS
 from tests.functions.lists import config
 from tests.servers.control_plane import ControlPlane
 from tests.servers.waiting import eventually
@@ -35,7 +35,7 @@ LIST = compose_list(["kind: X\nmetadata:\n  name: x\n"], function_config=config(
 async def runner(*flags: object, address: str = "") -> AsyncIterator[tuple[GrpcEvaluator, asyncio.subprocess.Process]]:
     """Start the command with these flags, at a free address if none is given."""
     address = address or f"127.0.0.1:{free_port()}"
-    command = (sys.executable, "-m", "cli.main", "function-runner", "--function-runner-listen", address)
+    command = (sys.executable, "-m", "porchflow.cli.main", "function-runner", "--function-runner-listen", address)
     process = await asyncio.create_subprocess_exec(
         *command, "--function-processes", "1", *map(str, flags), cwd=ROOT, stderr=asyncio.subprocess.PIPE
     )

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.stack.processes import free_port
-from functions.client import GrpcEvaluator
-from functions.errors import FunctionNotFound, RunnerUnavailable
-from kpt.errors import FunctionFailed
-from kube.client import KubeClient
-from kube.resources import FUNCTIONCONFIGS
+from porchflow.devstack.processes import free_port
+from porchflow.functions.client import GrpcEvaluator
+from porchflow.functions.function_errors import FunctionNotFound, RunnerUnavailable
+from porchflow.kpt.package_errors import FunctionFailed
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import FUNCTIONCONFIGS
 from tests.cli.runner.test_function_runner import LIST, ROOT, function_config, metrics_at, runner, settled
 from tests.servers.control_plane import ControlPlane
 from tests.servers.kubelet import Kubelet

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from functions.errors import FunctionUnavailable
-from kpt.errors import FunctionFailed
-from kube.client import KubeClient
-from kube.resources import NAMESPACES, PODTEMPLATES
+from porchflow.functions.function_errors import FunctionUnavailable
+from porchflow.kpt.package_errors import FunctionFailed
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import NAMESPACES, PODTEMPLATES
 from tests.cli.runner.pods import ANSWER, IMAGE, LIST, Cluster, Evaluator, Images, Slow
 from tests.servers.control_plane import ControlPlane
 from tests.servers.kubelet import Kubelet
@@ -164,7 +164,7 @@ async def test_pods_go_on_without_the_api_server(
 
 
 async def test_nothing_is_logged_but_what_happened(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "functions.pods"):
+    with caplog.at_level(logging.INFO, "porchflow.functions.pods"):
         async with cluster.evaluator() as evaluate:
             await asyncio.gather(*(evaluate() for _ in range(3)))
     assert [record.message.partition(" ")[0] for record in caplog.records] == ["started", "started"]

@@ -4,7 +4,7 @@ import asyncio
 import shlex
 from pathlib import Path
 
-from kube.resources import PODS, PODTEMPLATES, SECRETS
+from porchflow.kube.kinds import PODS, PODTEMPLATES, SECRETS
 from tests.cli.runner.pods import ANSWER, IMAGE, LIST, Cluster, Slow
 from tests.kubectl import Kubectl
 from tests.servers.waiting import eventually

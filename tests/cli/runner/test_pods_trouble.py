@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from functions.errors import FunctionUnavailable, ImageNotFound, RegistryUnavailable
-from functions.pods.images import ImageInfo
-from kpt.errors import FunctionFailed
-from kube.client import KubeClient
-from kube.resources import NAMESPACES, PODS, PODTEMPLATES
+from porchflow.functions.function_errors import FunctionUnavailable, ImageNotFound, RegistryUnavailable
+from porchflow.functions.image_facts import ImageInfo
+from porchflow.kpt.package_errors import FunctionFailed
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import NAMESPACES, PODS, PODTEMPLATES
 from tests.cli.runner.pods import ANSWER, IMAGE, LIST, Cluster, Evaluator, Images, Slow
 from tests.servers.control_plane import ControlPlane
 from tests.servers.waiting import eventually

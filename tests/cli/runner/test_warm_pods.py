@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from cli.runner.configs import ConfigFollower
-from functions.configs import FunctionConfigs
-from functions.executable import ExecutableRuntime
-from kube.client import KubeClient, Object
-from kube.resources import FUNCTIONCONFIGS, PODTEMPLATES, Resource
-from kube.watching import WatchState
+from porchflow.cli.processes.function_configs import ConfigFollower
+from porchflow.functions.configs import FunctionConfigs
+from porchflow.functions.executable import ExecutableRuntime
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.kinds import FUNCTIONCONFIGS, PODTEMPLATES, Resource
+from porchflow.kube.watching import WatchState
 from tests.cli.runner.pods import IMAGE, Cluster, Evaluator
 from tests.cli.runner.test_function_runner import function_config
 from tests.servers.control_plane import ControlPlane
@@ -88,7 +88,7 @@ def followed(cluster: Cluster) -> Followed:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the runner try again as soon as it looks."""
-    monkeypatch.setattr("functions.pods.pool._FIRST_BLOCK", 0.0)
+    monkeypatch.setattr("porchflow.functions.pods.pool._FIRST_BLOCK", 0.0)
 
 
 @pytest.mark.usefixtures("at_once")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from functions.pods.diagnosis import Diagnosis, PodPhase, diagnose, killed_for_memory
+from porchflow.functions.pods.diagnosis import Diagnosis, PodPhase, diagnose, killed_for_memory
 
 NO_ROOM = {
     "type": "PodScheduled",

@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from api.functionconfig import FunctionConfig
-from functions.configs import FunctionConfigs
-from functions.pods.limits import Limits, PodSettings, limits_of, parse_duration, warm_images
+from porchflow.api.functionconfig import FunctionConfig
+from porchflow.functions.configs import FunctionConfigs
+from porchflow.functions.pods.pod_limits import Limits, PodSettings, limits_of, parse_duration, warm_images
 
 SETTINGS = PodSettings("w", time_to_live=100, max_pods=5, max_queue=6, default_image_prefix="r.io/default/")
 

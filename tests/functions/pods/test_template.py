@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 
-from api.pods import PodTemplateOverrides
-from functions.pods.cluster import ClusterError
-from functions.pods.images import ImageInfo
-from functions.pods.limits import PodSettings
-from functions.pods.template import compose, default_template, fingerprint, pod_name
+from porchflow.api.pods import PodTemplateOverrides
+from porchflow.functions.image_facts import ImageInfo
+from porchflow.functions.pods.cluster import ClusterError
+from porchflow.functions.pods.pod_limits import PodSettings
+from porchflow.functions.pods.template import compose, default_template, fingerprint, pod_name
 
 INFO = ImageInfo("sha256:0123456789abcdef", ("/usr/local/bin/function", "--flag"))
 SETTINGS = PodSettings("r.io/wrapper:v1", max_message_size=1000)

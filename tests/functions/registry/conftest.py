@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from functions.registry.credentials import DockerConfig
-from functions.registry.lookup import RegistryLookup
-from functions.registry.session import RegistrySession
+from porchflow.functions.registry.credentials import DockerConfig
+from porchflow.functions.registry.lookup import RegistryLookup
+from porchflow.functions.registry.session import RegistrySession
 from tests.servers.registry import Registry, running_registry
 
 

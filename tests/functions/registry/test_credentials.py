@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.errors import ImageNotFound, RegistryUnavailable
+from porchflow.functions.function_errors import ImageNotFound, RegistryUnavailable
 from tests.functions.registry.conftest import looking
 from tests.servers.authority import Authority
 from tests.servers.registry import USER, Registry, docker_config, passwords, running_registry

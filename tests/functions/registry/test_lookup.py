@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from functions.errors import ImageNotFound, RegistryUnavailable
-from functions.pods.images import ImageInfo
-from functions.registry.lookup import RegistryLookup
+from porchflow.functions.function_errors import ImageNotFound, RegistryUnavailable
+from porchflow.functions.image_facts import ImageInfo
+from porchflow.functions.registry.lookup import RegistryLookup
 from tests.functions.registry.conftest import looking
 from tests.servers.registry import Registry
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from functions.registry.memory import Memory
+from porchflow.functions.registry.memory import Memory
 
 
 class Source:

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from functions.errors import ImageNotFound, RegistryUnavailable
+from porchflow.functions.function_errors import ImageNotFound, RegistryUnavailable
 from tests.functions.registry.conftest import looking
 from tests.servers.authority import Authority
 from tests.servers.registry import docker_config
@@ -127,7 +127,7 @@ async def test_another_host_is_not_shown_the_credentials(tmp_path: Path) -> None
 async def test_tokens_are_kept_for_so_many_repositories(
     odd: Odd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("functions.registry.session._KEPT", 2)
+    monkeypatch.setattr("porchflow.functions.registry.session._KEPT", 2)
     odd.answer = lambda request: (
         web.Response(status=404)
         if "Authorization" in request.headers
@@ -161,7 +161,7 @@ async def test_many_who_ask_at_once_are_answered_by_one_look(odd: Odd) -> None:
 
 
 async def test_a_registry_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("functions.registry.session._TIMEOUT", aiohttp.ClientTimeout(total=0.2))
+    monkeypatch.setattr("porchflow.functions.registry.session._TIMEOUT", aiohttp.ClientTimeout(total=0.2))
     listener = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
     address = f"127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     async with listener, looking(insecure=[address]) as lookup:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from functions.errors import ImageNotFound
-from functions.registry.lookup import RegistryLookup
-from kpt.versions import Constraint
+from porchflow.functions.function_errors import ImageNotFound
+from porchflow.functions.registry.lookup import RegistryLookup
+from porchflow.kpt.render.versions import Constraint
 from tests.functions.registry.conftest import looking
 from tests.servers.registry import Registry
 
@@ -68,7 +68,7 @@ async def test_that_tags_cannot_be_listed_is_not_kept(registry: Registry, lookup
 
 
 async def test_lists_of_tags_are_kept_up_to_so_many_tags(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("functions.registry.lookup._KEPT_TAGS", 6)
+    monkeypatch.setattr("porchflow.functions.registry.lookup._KEPT_TAGS", 6)
     for name in ("a:v1", "a:v2", "b:v1", "b:v2", "c:v1"):
         await registry.push(name, ["/tool"])
     async with looking(registry) as lookup:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from kpt.yaml_text import dump
+from porchflow.yamltext.document import dump
 from tests.kpt.merge.packages import kptfile
 
 DATA = Path(__file__).parents[1] / "data" / "merge"

@@ -1,8 +1,8 @@
 """Small packages to merge."""
 
-from api.packagerevision import UpdateStrategy
-from kpt.merge.outcome import UpdateOutcome
-from kpt.update import update_package
+from porchflow.api.packagerevision import UpdateStrategy
+from porchflow.kpt.merge.merge_result import UpdateOutcome
+from porchflow.kpt.merge.update import update_package
 
 
 def kptfile(name: str = "app", more: str = "") -> bytes:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from api.packagerevision import UpdateStrategy
-from kpt.errors import PackageError, YamlError
-from kpt.files import is_krm
-from kpt.update import update_package
-from kpt.yaml_split import split
-from kpt.yaml_text import load
+from porchflow.api.packagerevision import UpdateStrategy
+from porchflow.kpt.format.files import is_krm
+from porchflow.kpt.merge.update import update_package
+from porchflow.kpt.package_errors import PackageError, YamlError
+from porchflow.yamltext.document import load
+from porchflow.yamltext.split import split
 from tests.kpt.merge.kpt_cases import CASES, DATA, Case
 
 ANSWERS = json.loads((DATA / "kpt_answers.json").read_text(encoding="utf-8"))

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from kpt.merge.generate import _schema_folders
+from porchflow.kpt.merge.generate import _schema_folders
 from tests.kpt.merge.kpt_cases import CASES
 from tests.kpt.merge.packages import package, update
 

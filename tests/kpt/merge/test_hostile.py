@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-import kpt.merge.resources
-from api.packagerevision import UpdateStrategy
-from kpt.errors import InvalidPackage, PackageError
-from kpt.merge.documents import ParsedFile, parse_file
+import porchflow.kpt.merge.resource_merge
+from porchflow.api.packagerevision import UpdateStrategy
+from porchflow.kpt.merge.documents import ParsedFile, parse_file
+from porchflow.kpt.package_errors import InvalidPackage, PackageError
 from tests.kpt.merge.packages import config, kptfile, package, update
 
 BROKEN = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a\n"

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from api.packagerevision import UpdateStrategy
-from kpt.errors import YamlError
-from kpt.merge.outcome import Kept
-from kpt.yaml_text import Document, dump, load
+from porchflow.api.packagerevision import UpdateStrategy
+from porchflow.kpt.merge.merge_result import Kept
+from porchflow.kpt.package_errors import YamlError
+from porchflow.yamltext.document import Document, dump, load
 from tests.kpt.merge.packages import kptfile, update
-from tests.kpt.yaml_documents import documents
+from tests.yamltext.yaml_documents import documents
 
 relaxed = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 

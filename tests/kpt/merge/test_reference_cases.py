@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 import yaml
 
-from kpt.errors import InvalidPackage
-from kpt.kptfile import RENDERED
-from kpt.merge.kptfiles import merge_kptfiles
-from kpt.merge.outcome import ABSENT
-from kpt.merge.schema import Schemas
-from kpt.merge.sides import Sides
-from kpt.merge.text import merge_documents
-from kpt.yaml_nodes import Value
-from kpt.yaml_text import Document, dump, load
+from porchflow.kpt.format.kptfile import RENDERED
+from porchflow.kpt.merge.kptfile_merge import merge_kptfiles
+from porchflow.kpt.merge.merge_result import ABSENT
+from porchflow.kpt.merge.schema import Schemas
+from porchflow.kpt.merge.sides import Sides
+from porchflow.kpt.merge.text import merge_documents
+from porchflow.kpt.package_errors import InvalidPackage
+from porchflow.yamltext.document import Document, dump, load
+from porchflow.yamltext.nodes import Value
 from tests.kpt.merge.packages import config, kptfile, package, update
 
 SCHEMAS = Schemas(Sides({}, {}, {}))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kpt.errors import InvalidPackage
-from kpt.merge.outcome import Kept
+from porchflow.kpt.merge.merge_result import Kept
+from porchflow.kpt.package_errors import InvalidPackage
 from tests.kpt.merge.packages import config, kptfile, package, update
 
 

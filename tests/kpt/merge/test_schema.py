@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from kpt.merge import generate
-from kpt.merge.schema import Schemas
-from kpt.merge.shape import Shape
-from kpt.merge.sides import Sides
+from porchflow.kpt.merge import generate
+from porchflow.kpt.merge.schema import Schemas
+from porchflow.kpt.merge.shape import Shape
+from porchflow.kpt.merge.sides import Sides
 
 UNKNOWN = Schemas(Sides({}, {}, {}))
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from api.packagerevision import UpdateStrategy
-from kpt.errors import LocalChanges
-from kpt.kptfile import parse
+from porchflow.api.packagerevision import UpdateStrategy
+from porchflow.kpt.format.kptfile import parse
+from porchflow.kpt.package_errors import LocalChanges
 from tests.kpt.merge.packages import config, kptfile, package, update
 
 FAST_FORWARD = UpdateStrategy.FAST_FORWARD

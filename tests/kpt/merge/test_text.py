@@ -2,10 +2,10 @@
 
 import pytest
 
-from kpt.merge.schema import Schemas
-from kpt.merge.sides import Sides
-from kpt.merge.text import merge_documents
-from kpt.yaml_text import Document, load
+from porchflow.kpt.merge.schema import Schemas
+from porchflow.kpt.merge.sides import Sides
+from porchflow.kpt.merge.text import merge_documents
+from porchflow.yamltext.document import Document, load
 from tests.kpt.merge.packages import kptfile, package, update
 
 POD = """\

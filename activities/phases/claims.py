@@ -1,0 +1,67 @@
+"""Which object a draft in Git belongs to, where several could mean it."""
+
+from typing import Any
+
+from porchflow.activities.phases.phase import Target
+from porchflow.api.conditions import Reason
+from porchflow.api.packagerevision import PackageRevision
+from porchflow.gitrepo.refs import InvalidName, PackageLocation
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.repositories.access import Repositories
+from porchflow.repositories.failures import PhaseError, Stalled
+
+
+class Claims:
+    """Finds another object of the namespace that means the same branch.
+
+    Names keep objects of one Repository apart. Two Repositories of one Git repository can mean the same directory.
+    """
+
+    def __init__(self, kube: KubeClient, repositories: Repositories) -> None:
+        """Take the API client and the look-up of Repositories."""
+        self._kube = kube
+        self._repositories = repositories
+
+    async def check(self, target: Target) -> None:
+        """Refuse a draft that is another object's.
+
+        Raises:
+            Stalled: The draft was made for another object.
+        """
+        metadata, workspace = target.obj["metadata"], target.revision.spec.workspace_name
+        async for other in self._kube.list_all(
+            PACKAGEREVISIONS, metadata["namespace"], field_selector=f"spec.workspaceName={workspace}"
+        ):
+            if other["metadata"]["name"] == metadata["name"] or not _precedes(other, target.obj):
+                continue
+            if await self._means(other, target):
+                name = other["metadata"]["name"]
+                raise Stalled(
+                    Reason.GIT_CONFLICT,
+                    f"{target.location.path} {workspace} in {target.repository.remote.display} belongs to"
+                    f" PackageRevision {name!r} already, whose Repository holds the same directory; delete this object,"
+                    " and choose another workspace name",
+                )
+
+    async def _means(self, other: dict[str, Any], target: Target) -> bool:
+        spec = PackageRevision.model_validate(other).spec
+        if spec.repository == target.repository.name:
+            return False
+        try:
+            repository = await self._repositories.access(target.obj["metadata"]["namespace"], spec.repository)
+            location = PackageLocation(repository.directory, spec.package_name, spec.workspace_name)
+        except (PhaseError, InvalidName):
+            return False
+        return (repository.remote.address, location.draft_ref) == (
+            target.repository.remote.address,
+            target.location.draft_ref,
+        )
+
+
+def _precedes(other: dict[str, Any], obj: dict[str, Any]) -> bool:
+    """Whether the other object was there first, or has got the draft."""
+    if (other.get("status") or {}).get("creationSource"):
+        return True
+    first, second = ((item["metadata"]["creationTimestamp"], item["metadata"]["name"]) for item in (other, obj))
+    return first < second

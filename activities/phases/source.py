@@ -1,0 +1,206 @@
+"""Source phase: the first content of a package revision, once."""
+
+from typing import Any
+
+from porchflow.activities.definitions import PhaseInput, PhaseResult
+from porchflow.activities.phases.claims import Claims
+from porchflow.activities.phases.phase import Target, run_of
+from porchflow.activities.phases.proposals import Proposals
+from porchflow.activities.phases.self_lock import draft_lock, self_lock
+from porchflow.activities.rendering.early_rendering import EarlyRendering, read
+from porchflow.activities.rendering.render_files import read_resources
+from porchflow.activities.rendering.rendered import RenderedReport
+from porchflow.activities.reporting import Report, StatusReporter
+from porchflow.activities.sources.source_content import CREATION_SOURCES, SourceContent, task_of
+from porchflow.activities.sources.source_result import Made
+from porchflow.activities.sources.upstreams import Upstreams
+from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.gitrepo.errors import GitConflict, GitError
+from porchflow.gitrepo.git_store import Draft, GitStore
+from porchflow.gitrepo.refs import short_ref
+from porchflow.gitrepo.store.commit_messages import TaskType
+from porchflow.gitrepo.store.snapshots import Edit
+from porchflow.gitrepo.store.trees import Files
+from porchflow.kpt.format.files import KPTFILE
+from porchflow.kpt.format.upstream import upstream_lock
+from porchflow.kpt.package_errors import PackageError
+from porchflow.repositories.failures import PhaseError, Stalled
+
+_TOLD_CONFLICTS = 10
+_LINE_LIMIT = 500
+"""Characters of a conflict; they travel in the activity's result."""
+
+
+class SourcePhase:
+    """Makes the package tree that `spec.source` describes and commits it on the draft branch."""
+
+    def __init__(
+        self,
+        git: GitStore,
+        *,
+        content: SourceContent,
+        upstreams: Upstreams,
+        claims: Claims,
+        reporter: StatusReporter,
+        rendered: RenderedReport,
+        proposals: Proposals,
+        early: EarlyRendering,
+    ) -> None:
+        """Take what the phase works with."""
+        self._early = early
+        self._git = git
+        self._content = content
+        self._upstreams = upstreams
+        self._claims = claims
+        self._reporter = reporter
+        self._rendered = rendered
+        self._proposals = proposals
+
+    async def run(self, target: Target, request: PhaseInput) -> PhaseResult:  # noqa: ARG002 - the shape of every phase
+        """Execute the source unless an earlier run did.
+
+        A repeated run finds the draft that an interrupted one pushed, and only reports it.
+
+        Raises:
+            Stalled: The object was created as Published and Git has no such revision.
+        """
+        revision = target.revision
+        source = revision.spec.source
+        if revision.status.creation_source or source is None:
+            return PhaseResult(summary="the source was executed before", current=Lifecycle.DRAFT)
+        await self._proposals.check_new(target, lambda: self._found(target))
+        task = task_of(source)
+        try:
+            made = await self._content.make(target, source)
+        except (PhaseError, GitError, PackageError):
+            # What an interrupted attempt made counts, even if its upstream has gone since.
+            draft = await self._git.draft_made_by(
+                target.repository.remote, target.repository.branch, target.location, task
+            )
+            if draft is None:
+                raise
+            return await self._report(target, task, draft, Made({}), None)
+        # Conflicts are told among the details of the run as well, which Temporal has of runs of several tasks only.
+        early = await self._early.render(made.content, runs_functions=not made.conflicts)
+        try:
+            draft = await self._create(target, task, early.content, rendered=early.by_functions)
+        except GitConflict as conflict:
+            return await self._taken(target, task, conflict)
+        # A draft that was there already may hold more than this source made.
+        return await self._report(target, task, draft, made, None if draft.existing else early.files)
+
+    async def _found(self, target: Target) -> Lifecycle | None:
+        repository = target.repository
+        return (await self._git.state(repository.remote, repository.branch, target.location)).lifecycle
+
+    async def _create(self, target: Target, task: TaskType, content: Files | Edit, *, rendered: bool) -> Draft:
+        repository = target.repository
+        return await self._git.create_draft(
+            repository.remote,
+            repository.branch,
+            target.location,
+            content,
+            task=task,
+            author=repository.author,
+            create_branch=repository.create_branch,
+            rendered=rendered,
+        )
+
+    async def _report(
+        self, target: Target, task: TaskType, draft: Draft, made: Made, rendered: dict[str, bytes] | None
+    ) -> PhaseResult:
+        if draft.existing:
+            await self._claims.check(target)
+            rendered = await self._rendered_before(target, draft)
+        fields = await self._made_from(target, draft, made)
+        if made.upstream is not None:
+            # Before the report: what that says is done is not done again.
+            metadata = target.obj["metadata"]
+            await self._upstreams.mark(made.upstream, metadata["namespace"], metadata["name"])
+        if rendered is not None:
+            creation = CREATION_SOURCES[task]
+            await self._rendered.write(target, rendered, draft.commit, creationSource=creation, **fields)
+        else:
+            report = self._pending(target, task, {"selfLock": draft_lock(target, draft.commit), **fields})
+            target.obj = await self._reporter.report(target.obj, report)
+        self._tell_conflicts(target, made.conflicts)
+        count = len(made.conflicts)
+        met = f", {count} conflict{'s' if count > 1 else ''}" if count else ""
+        return PhaseResult(
+            summary=f"{CREATION_SOURCES[task]}: draft at {draft.commit[:12]}{met}",
+            notes=[f"conflict: {conflict}" for conflict in _some(made.conflicts)],
+            current=Lifecycle.DRAFT,
+            # Of a proposal the next phase has to find out by itself: it is no draft that could be rendered.
+            commit=draft.commit if draft.ref == short_ref(target.location.draft_ref) else "",
+            rendered=rendered is not None,
+        )
+
+    async def _rendered_before(self, target: Target, draft: Draft) -> dict[str, bytes] | None:
+        """Return the resource files of a draft that an interrupted attempt rendered; None of any other.
+
+        Functions need not make the same of what they made: they are not run on it again.
+        """
+        if not draft.rendered or draft.ref != short_ref(target.location.draft_ref):
+            return None
+        snapshot = await self._git.snapshot(target.repository.remote, draft.commit, target.location.path)
+        return await read_resources(self._git, snapshot)
+
+    def _tell_conflicts(self, target: Target, conflicts: tuple[str, ...]) -> None:
+        """Tell each conflict in an Event; of many the first and how many more there are."""
+        for line in _some(conflicts):
+            self._reporter.warn(target.obj, Reason.MERGE_CONFLICT, line)
+
+    async def _made_from(self, target: Target, draft: Draft, made: Made) -> dict[str, Any]:
+        """Return `status.upstreamLock`, as the Kptfile of the draft says it; nothing where it says nothing."""
+        if draft.existing:
+            snapshot = await self._git.snapshot(target.repository.remote, draft.commit, target.location.path)
+            made = Made(Edit(snapshot))
+        files = made.content.files if isinstance(made.content, Edit) else made.content
+        if KPTFILE not in files:
+            return {}
+        lock = upstream_lock((await read(self._git, made.content, [KPTFILE]))[KPTFILE])
+        return {"upstreamLock": {"type": "git", "git": lock.model_dump()}} if lock is not None else {}
+
+    async def _taken(self, target: Target, task: TaskType, conflict: GitConflict) -> PhaseResult:
+        """Take up a published revision whose object was lost and applied again; refuse what is somebody else's.
+
+        Raises:
+            Stalled: Git holds something else under the name.
+            GitConflict: It came and went: the next attempt sees more.
+        """
+        repository = target.repository
+        state = await self._git.state(repository.remote, repository.branch, target.location)
+        if state.lifecycle is None:
+            raise conflict
+        desired = target.revision.spec.lifecycle
+        if desired is None or not (desired.is_published and state.lifecycle.is_published):
+            raise Stalled(Reason.GIT_CONFLICT, str(conflict)) from conflict
+        await self._claims.check(target)
+        report = self._pending(target, task, {"selfLock": self_lock(target, state)})
+        target.obj = await self._reporter.report(target.obj, report)
+        return PhaseResult(summary=f"{state.ref} is in Git already", current=state.lifecycle, rendered=True)
+
+    def _pending(self, target: Target, task: TaskType, fields: dict[str, Any]) -> Report:
+        generation = target.obj["metadata"]["generation"]
+
+        def pending(kind: ConditionType, status: ConditionStatus, reason: str = Reason.PENDING) -> Condition:
+            return Condition(
+                type=kind, status=status, reason=reason, message="awaiting render", observed_generation=generation
+            )
+
+        return Report(
+            fields={"creationSource": CREATION_SOURCES[task], "lastRun": run_of("Running"), **fields},
+            conditions=(
+                pending(ConditionType.READY, ConditionStatus.FALSE),
+                pending(ConditionType.RECONCILING, ConditionStatus.TRUE, Reason.PROGRESSING),
+            ),
+            rendered=pending(ConditionType.RENDERED, ConditionStatus.UNKNOWN),
+        )
+
+
+def _some(conflicts: tuple[str, ...]) -> list[str]:
+    """Return what is told of conflicts: never more than a person reads."""
+    told = [line[:_LINE_LIMIT] for line in conflicts[:_TOLD_CONFLICTS]]
+    more = len(conflicts) - len(told)
+    return [*told, f"and {more} more conflicts; compare the draft with both upstreams"] if more else told

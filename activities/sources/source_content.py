@@ -1,0 +1,245 @@
+"""What each kind of source makes: the content of a new draft, as far as possible without reading any."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from posixpath import normpath
+
+from porchflow.activities.phases.phase import Target
+from porchflow.activities.sources.source_result import Made
+from porchflow.activities.sources.upgrading import Upgrade, upgrade_package
+from porchflow.activities.sources.upstreams import PublishedRevision, Upstreams, snapshot_of
+from porchflow.api.conditions import Reason
+from porchflow.api.names import RECONCILE_NOW_ANNOTATION
+from porchflow.api.packagerevision import (
+    CloneSource,
+    GitSource,
+    InitSource,
+    ObjectReference,
+    PackageSource,
+    UpdateStrategy,
+    UpgradeSource,
+)
+from porchflow.gitrepo.errors import GitAuthError, GitNotFound
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.store.commit_messages import TaskType
+from porchflow.gitrepo.store.snapshots import Edit, Snapshot
+from porchflow.gitrepo.store.trees import File, Files, Mode
+from porchflow.kpt.format.files import KPTFILE
+from porchflow.kpt.format.init import PACKAGE_CONTEXT, init_package
+from porchflow.kpt.format.upstream import GitUpstream, downstream_files
+from porchflow.repositories.access import Repositories
+from porchflow.repositories.failures import Stalled
+
+
+class SourceContent:
+    """Makes content as `spec.source` describes it."""
+
+    def __init__(self, git: GitStore, repositories: Repositories, upstreams: Upstreams) -> None:
+        """Take where content is from."""
+        self._git = git
+        self._repositories = repositories
+        self._upstreams = upstreams
+
+    async def make(self, target: Target, source: PackageSource) -> Made:
+        """Make the content; nothing is pushed.
+
+        Raises:
+            Waiting: A PackageRevision or Secret that the source names does not exist or is not published yet.
+            Stalled: The source can never be right.
+            GitError: Git does not give what the source names.
+            InvalidPackage: What the source names is no package.
+        """
+        if source.init is not None:
+            return Made(_init(target, source.init))
+        if source.copy_from is not None:
+            return Made(await self._copy(target, source.copy_from))
+        if source.clone_from is not None:
+            return await self._clone(target, source.clone_from)
+        if source.upgrade is not None:
+            return await self._upgrade(target, source.upgrade)
+        raise Stalled(Reason.INVALID_SPEC, "spec.source names no source: set init, cloneFrom, copyFrom or upgrade")
+
+    async def _copy(self, target: Target, reference: ObjectReference) -> Edit:
+        origin = await self.revision(target, reference, "copyFrom")
+        check_same_package(target, origin, "copyFrom", "to take a package from elsewhere use cloneFrom")
+        return Edit(await snapshot_of(self._git, origin))
+
+    async def _clone(self, target: Target, clone: CloneSource) -> Made:
+        origin: PublishedRevision | None = None
+        if clone.upstream_ref is not None:
+            origin = await self.revision(target, clone.upstream_ref, "cloneFrom.upstreamRef")
+            snapshot, upstream = await snapshot_of(self._git, origin), origin.upstream
+        elif clone.git is not None:
+            snapshot, upstream = await self._from_git(target, clone.git)
+        else:
+            raise Stalled(
+                Reason.INVALID_SPEC,
+                "spec.source.cloneFrom says not what to clone: delete this object and create it again with upstreamRef"
+                " (a PackageRevision) or git (a repository)",
+            )
+        check_package(snapshot)
+        return Made(Edit(snapshot, await self.downstream(target, snapshot, upstream)), upstream=origin)
+
+    async def _upgrade(self, target: Target, upgrade: UpgradeSource) -> Made:
+        old = await self.revision(target, upgrade.old_upstream, "upgrade.oldUpstream")
+        new = await self.revision(target, upgrade.new_upstream, "upgrade.newUpstream")
+        current = await self.revision(target, upgrade.current_package, "upgrade.currentPackage")
+        instead = "to take a package from elsewhere use cloneFrom"
+        check_same_package(target, current, "upgrade.currentPackage", instead)
+        if old.package != new.package:
+            raise Stalled(
+                Reason.INVALID_SPEC,
+                f"spec.source.upgrade.newUpstream names {new.name!r} and oldUpstream {old.name!r}: they must be"
+                " revisions of one package; delete this object and create it again with the right ones",
+            )
+        sides = [await snapshot_of(self._git, revision) for revision in (old, new, current)]
+        for side in sides:
+            check_package(side)
+        strategy = upgrade.strategy or UpdateStrategy.RESOURCE_MERGE
+        name = target.revision.spec.package_name
+        upgrade_to = Upgrade(strategy, (sides[0], sides[1], sides[2]), name, new.upstream)
+        return replace(await upgrade_package(self._git, upgrade_to), upstream=new)
+
+    async def _from_git(self, target: Target, source: GitSource) -> tuple[Snapshot, GitUpstream]:
+        field = "spec.source.cloneFrom.git"
+        secret = source.secret_ref.name if source.secret_ref is not None else ""
+        remote = await self._repositories.unregistered(
+            target.obj["metadata"]["namespace"], source.repo, secret, f"{field}.secretRef"
+        )
+        directory = _directory(source.directory)
+        try:
+            commit = await self._git.resolve(remote, source.ref, directory)
+            snapshot = await self._git.snapshot(remote, commit, directory)
+        except GitAuthError as error:
+            mend = (
+                f"correct Secret {secret!r}, and it goes on by itself"
+                if secret
+                else f"delete this object and create it again with {field}.secretRef"
+            )
+            raise Stalled(
+                Reason.GIT_AUTH_FAILED,
+                f"{field}: {remote.display} refused the {'credentials' if secret else 'access without credentials'};"
+                f" {mend}",
+            ) from error
+        except GitNotFound as error:
+            raise Stalled(
+                Reason.GIT_NOT_FOUND,
+                f"{field}: {error}; push it there and set the annotation {RECONCILE_NOW_ANNOTATION} to a new value, or"
+                " delete this object and create it again with the right place",
+            ) from error
+        return snapshot, GitUpstream(remote.address, directory, source.ref, commit)
+
+    async def revision(self, target: Target, reference: ObjectReference | None, field: str) -> PublishedRevision:
+        """Return the published revision that a field names.
+
+        Raises:
+            Waiting: It does not exist or is not published yet.
+            Stalled: The field is empty.
+        """
+        if reference is None or not reference.name:
+            raise Stalled(
+                Reason.INVALID_SPEC,
+                f"spec.source.{field} names no PackageRevision; delete this object and create it again with its name",
+            )
+        return await self._upstreams.published(target.obj["metadata"]["namespace"], reference.name, field)
+
+    async def downstream(self, target: Target, snapshot: Snapshot, upstream: GitUpstream) -> Files:
+        """Return the files that make a package of its own out of its upstream's.
+
+        Raises:
+            InvalidPackage: The Kptfile cannot be read.
+        """
+        paths = [path for path in (KPTFILE, PACKAGE_CONTEXT) if _is_regular(snapshot, path)]
+        files = await self._git.read_files(snapshot, paths)
+        changed = downstream_files(files, target.revision.spec.package_name, upstream)
+        return {path: File(data, snapshot.files[path].mode) for path, data in changed.items()}
+
+
+def check_same_package(target: Target, origin: PublishedRevision, field: str, instead: str) -> None:
+    """Refuse a revision of another package.
+
+    Raises:
+        Stalled: It is one.
+    """
+    spec = target.revision.spec
+    if origin.package != (spec.repository, spec.package_name):
+        raise Stalled(
+            Reason.INVALID_SPEC,
+            f"spec.source.{field} names {origin.name!r}, of package {origin.location.package!r} in repository"
+            f" {origin.repository.name!r}: it must be a revision of package {spec.package_name!r} in repository"
+            f" {spec.repository!r}; {instead}",
+        )
+
+
+def check_package(snapshot: Snapshot) -> None:
+    """Refuse a directory that is no package.
+
+    Raises:
+        Stalled: It holds no Kptfile.
+    """
+    if not _is_regular(snapshot, KPTFILE):
+        where = f"directory {snapshot.path!r}" if snapshot.path else "the root"
+        found = "its Kptfile is a symbolic link" if KPTFILE in snapshot.files else "it has no Kptfile"
+        raise Stalled(
+            Reason.INVALID_PACKAGE,
+            f"{where} of {snapshot.remote.display} at commit {snapshot.commit[:12]} is no package: {found}",
+        )
+
+
+def _is_regular(snapshot: Snapshot, path: str) -> bool:
+    file = snapshot.files.get(path)
+    return file is not None and file.mode is not Mode.SYMLINK
+
+
+def _init(target: Target, init: InitSource) -> Files:
+    files = init_package(
+        target.revision.spec.package_name,
+        subpackage=init.subpackage or "",
+        description=init.description or "",
+        keywords=init.keywords or [],
+        site=init.site or "",
+    )
+    return {path: File(data) for path, data in files.items()}
+
+
+def _directory(text: str) -> str:
+    """Return the directory of an upstream's package, empty for the repository's root.
+
+    Raises:
+        Stalled: It leads out of the repository.
+    """
+    directory = normpath(text.strip("/")) if text.strip("/") else ""
+    if directory == ".":
+        return ""
+    if directory == ".." or directory.startswith("../"):
+        raise Stalled(
+            Reason.INVALID_SPEC,
+            f"spec.source.cloneFrom.git.directory {text!r} leads out of the repository; delete this object and create"
+            " it again with the package's directory",
+        )
+    return directory
+
+
+def task_of(source: PackageSource) -> TaskType:
+    """Return what the commit of a source says it was made for."""
+    if source.clone_from is not None:
+        return TaskType.CLONE
+    if source.copy_from is not None:
+        return TaskType.COPY
+    return TaskType.UPGRADE if source.upgrade is not None else TaskType.INIT
+
+
+CREATION_SOURCES = {
+    TaskType.INIT: "init",
+    TaskType.CLONE: "clone",
+    TaskType.COPY: "copy",
+    TaskType.UPGRADE: "upgrade",
+}
+"""What `status.creationSource` says."""
+
+
+def with_changes(content: Files | Edit, changed: Mapping[str, File | None]) -> Files | Edit:
+    """Return the content with some files changed; None removes one."""
+    if isinstance(content, Edit):
+        return replace(content, changes={**content.changes, **changed})
+    return {path: file for path, file in {**content, **changed}.items() if file is not None}

@@ -1,0 +1,134 @@
+"""Other PackageRevisions as the source of content: found, and published, or waited for."""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from porchflow.api.conditions import Reason
+from porchflow.api.names import UPSTREAM_OF_ANNOTATION
+from porchflow.api.packagerevision import PackageRevision
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.refs import PackageLocation
+from porchflow.gitrepo.store.snapshots import Snapshot
+from porchflow.kpt.format.upstream import GitUpstream
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import KubeError
+from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.repositories.access import Repositories, RepositoryAccess
+from porchflow.repositories.failures import Waiting
+from porchflow.repositories.shared_reads import Looks
+
+logger = logging.getLogger(__name__)
+
+_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True)
+class PublishedRevision:
+    """A published package revision, with the way to its content."""
+
+    name: str
+    uid: str
+    repository: RepositoryAccess
+    location: PackageLocation
+    upstream: GitUpstream
+    """Where it is, as a package made from it says."""
+    marked: bool = False
+    """Whether it is marked as an upstream already."""
+
+    @property
+    def package(self) -> tuple[str, str]:
+        """Repository and package: the same for all revisions of one package."""
+        return self.repository.name, self.location.package
+
+
+class Upstreams:
+    """Looks up the PackageRevisions that a source names."""
+
+    def __init__(self, kube: KubeClient, repositories: Repositories) -> None:
+        """Take the API client and the look-up of Repositories."""
+        self._kube = kube
+        self._looks = Looks(kube, PACKAGEREVISIONS)
+        self._marked: set[str] = set()
+        """Uids: what was read before a mark still seems to lack it."""
+        self._repositories = repositories
+
+    async def published(self, namespace: str, name: str, field: str) -> PublishedRevision:
+        """Return a published package revision.
+
+        Args:
+            namespace: Of the object that asks.
+            name: Of the PackageRevision.
+            field: The field below `spec.source` that names it, for messages.
+
+        Raises:
+            Waiting: There is none of this name (yet), or it is not published (yet).
+            Stalled: Its Repository cannot be used.
+        """
+        obj = await self._looks.get(namespace, name)
+        if obj is None:
+            raise Waiting(
+                Reason.SOURCE_NOT_FOUND,
+                f"waiting for PackageRevision {name!r}, which spec.source.{field} names: there is none in namespace"
+                f" {namespace!r}; create it, or delete this object and create it again with the right name",
+            )
+        revision = PackageRevision.model_validate(obj)
+        lock = revision.status.self_lock.git if revision.status.self_lock else None
+        if not is_published(obj) or lock is None or not lock.commit:
+            raise Waiting(
+                Reason.SOURCE_NOT_PUBLISHED,
+                f"waiting for PackageRevision {name!r}, which spec.source.{field} names: it is"
+                f" {revision.spec.lifecycle or 'of no lifecycle'} and not published; propose and publish it",
+            )
+        repository = await self._repositories.access(namespace, revision.spec.repository)
+        # Not the lock's directory: those that Porch wrote leave out the Repository's own.
+        location = PackageLocation(repository.directory, revision.spec.package_name, revision.spec.workspace_name)
+        upstream = GitUpstream(repository.remote.address, location.path, lock.ref, lock.commit)
+        marked = UPSTREAM_OF_ANNOTATION in (obj["metadata"].get("annotations") or {})
+        return PublishedRevision(name, obj["metadata"]["uid"], repository, location, upstream, marked)
+
+    async def mark(self, revision: PublishedRevision, namespace: str, downstream: str) -> None:
+        """Note on a package revision that another was made from it: who deletes it is then warned.
+
+        Once for each, however many are made from it. Only a courtesy: a failure is logged.
+        """
+        if revision.marked or revision.uid in self._marked:
+            return
+        if len(self._marked) > _REMEMBERED:
+            self._marked.clear()
+        # Before it is: of many that are made at once, one says it for all.
+        self._marked.add(revision.uid)
+        try:
+            patch = {"metadata": {"annotations": {UPSTREAM_OF_ANNOTATION: downstream}}}
+            await self._kube.merge_patch(PACKAGEREVISIONS, namespace, revision.name, patch)
+        except KubeError as error:
+            self._marked.discard(revision.uid)
+            logger.info("cannot mark %s as the upstream of %s: %s", revision.name, downstream, error)
+        except BaseException:
+            self._marked.discard(revision.uid)
+            raise
+
+    async def context(self, namespace: str, names: list[str]) -> str:
+        """Return a digest that changes when one of the PackageRevisions appears, goes or is published."""
+        states = []
+        for name in names:
+            obj = await self._looks.get(namespace, name)
+            states.append(f"{obj['metadata']['uid']}/{is_published(obj)}" if obj is not None else "")
+        return hashlib.sha256(",".join(states).encode()).hexdigest()[:16] if names else ""
+
+
+def is_published(obj: dict[str, Any]) -> bool:
+    """Whether a raw PackageRevision is published, and its status says where."""
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    lifecycle = spec.get("lifecycle")
+    return bool(status.get("revision")) and lifecycle in {"Published", "DeletionProposed"}
+
+
+async def snapshot_of(git: GitStore, revision: PublishedRevision) -> Snapshot:
+    """List the content of a published package revision.
+
+    Raises:
+        GitError: It cannot be had.
+    """
+    return await git.snapshot(revision.repository.remote, revision.upstream.commit, revision.location.path)

@@ -1,0 +1,184 @@
+"""Package revisions found in Git as objects: what a new one holds, and what is kept of those that exist. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from porchflow.activities.objects import owner_of
+from porchflow.activities.rendering.kptfile_mirror import mirrored_conditions, mirrored_spec
+from porchflow.api.conditions import ConditionStatus, ConditionType, Reason
+from porchflow.api.names import (
+    DISCOVERED_ANNOTATION,
+    FINALIZER,
+    LATEST_REVISION_LABEL,
+    PACKAGE_REVISION_API_VERSION,
+    PACKAGE_REVISION_KIND,
+    RECONCILE_NOW_ANNOTATION,
+    REPOSITORY_LABEL,
+    object_name,
+)
+from porchflow.gitrepo.discovery.discover import Discovered
+from porchflow.kpt.format.files import decode
+from porchflow.kpt.format.kptfile import Kptfile, parse
+from porchflow.kpt.package_errors import PackageError
+from porchflow.repositories.access import RepositoryAccess
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """What a sync keeps of an object: enough to see whether it has work, small enough for tens of thousands."""
+
+    name: str
+    uid: str
+    resource_version: str
+    package: str
+    workspace: str
+    lifecycle: str
+    revision: int
+    lock_ref: str
+    lock_commit: str
+    latest: str
+    """The label; empty where there is none."""
+    owned: bool
+    """Has the label, owner and finalizer of its Repository."""
+    deployment: bool
+    deleting: bool
+    unfinished: bool
+    """Made by a sync that was interrupted before it wrote the status."""
+    stalled: str
+    """Reason of the `Stalled` condition."""
+    token: str
+    """The reconcile-now token."""
+
+
+def existing_of(obj: Mapping[str, Any], repository_uid: str) -> Existing:
+    """Return what is kept of a raw PackageRevision."""
+    metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    lock = (status.get("selfLock") or {}).get("git") or {}
+    stalled = (each for each in status.get("conditions") or [] if each.get("type") == ConditionType.STALLED)
+    return Existing(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        package=spec.get("packageName", ""),
+        workspace=spec.get("workspaceName", ""),
+        lifecycle=spec.get("lifecycle", ""),
+        revision=status.get("revision") or 0,
+        lock_ref=lock.get("ref", ""),
+        lock_commit=lock.get("commit", ""),
+        latest=labels.get(LATEST_REVISION_LABEL, ""),
+        owned=(
+            labels.get(REPOSITORY_LABEL) == spec.get("repository")
+            and FINALIZER in (metadata.get("finalizers") or [])
+            and any(owner.get("uid") == repository_uid for owner in metadata.get("ownerReferences") or [])
+        ),
+        deployment=bool(status.get("deployment")),
+        deleting="deletionTimestamp" in metadata,
+        unfinished=DISCOVERED_ANNOTATION in annotations and "observedGeneration" not in status,
+        stalled=next((each.get("reason", "") for each in stalled if each.get("status") == "True"), ""),
+        token=annotations.get(RECONCILE_NOW_ANNOTATION, ""),
+    )
+
+
+def name_of(repository: str, revision: Discovered) -> str:
+    """Return the name of the object for a revision."""
+    return object_name(repository, revision.package, revision.workspace)
+
+
+def parse_kptfile(data: bytes | None) -> Kptfile | None:
+    """Read a Kptfile; None where it cannot be read: the package is there all the same."""
+    if data is None:
+        return None
+    try:
+        return parse(decode("Kptfile", data))
+    except PackageError:
+        return None
+
+
+def new_object(
+    namespace: str, repository: RepositoryAccess, revision: Discovered, kptfile: Kptfile | None, *, latest: bool
+) -> dict[str, Any]:
+    """Return the manifest of an object for a revision that has none (porch.md 3.4)."""
+    return {
+        "apiVersion": PACKAGE_REVISION_API_VERSION,
+        "kind": PACKAGE_REVISION_KIND,
+        "metadata": {
+            "namespace": namespace,
+            "name": name_of(repository.name, revision),
+            "labels": {REPOSITORY_LABEL: repository.name, LATEST_REVISION_LABEL: "true" if latest else "false"},
+            "annotations": {DISCOVERED_ANNOTATION: "true"},
+            "finalizers": [FINALIZER],
+            "ownerReferences": [owner_of(repository)],
+        },
+        "spec": {
+            "packageName": revision.package,
+            "repository": repository.name,
+            "workspaceName": revision.workspace,
+            "lifecycle": revision.lifecycle.value,
+            **(mirrored_spec(kptfile) if kptfile else {}),
+        },
+    }
+
+
+def seed_status(
+    repository: RepositoryAccess, revision: Discovered, kptfile: Kptfile | None, generation: int
+) -> dict[str, Any]:
+    """Return the whole status of an object that was made for a revision: nothing is left for a workflow to do."""
+    now = _timestamp(datetime.now(UTC))
+    status: dict[str, Any] = {
+        "observedGeneration": generation,
+        "selfLock": lock_of(repository, revision),
+        "conditions": [
+            {
+                "type": ConditionType.READY.value,
+                "status": ConditionStatus.TRUE.value,
+                "reason": Reason.READY.value,
+                "message": "",
+                "observedGeneration": generation,
+                "lastTransitionTime": now,
+            }
+        ],
+    }
+    if revision.revision:
+        status["revision"] = revision.revision
+    if repository.deployment:
+        status["deployment"] = True
+    if revision.touched is not None and revision.lifecycle.is_published:
+        status |= {"publishedAt": _timestamp(revision.touched.at), "publishedBy": revision.touched.email}
+    if kptfile is not None:
+        status |= _of_kptfile(kptfile)
+    return status
+
+
+def lock_of(repository: RepositoryAccess, revision: Discovered) -> dict[str, Any]:
+    """Return the self lock of a revision as Git has it."""
+    return {
+        "type": "git",
+        "git": {
+            "repo": repository.remote.address,
+            "directory": path_of(repository, revision.package),
+            "ref": revision.ref,
+            "commit": revision.commit,
+        },
+    }
+
+
+def path_of(repository: RepositoryAccess, package: str) -> str:
+    """Return a package's directory in the repository."""
+    return f"{repository.directory}/{package}" if repository.directory else package
+
+
+def _of_kptfile(kptfile: Kptfile) -> dict[str, Any]:
+    status: dict[str, Any] = {}
+    if conditions := mirrored_conditions(kptfile):
+        status["packageConditions"] = conditions
+    upstream, lock = kptfile.upstream, kptfile.upstream_lock
+    if upstream is not None and upstream.git is not None and lock is not None and lock.git is not None:
+        status["upstreamLock"] = {"type": lock.type or "git", "git": lock.git.model_dump()}
+    return status
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,213 @@
+"""Where Git is not where an object says: changed behind porchflow's back, or by work that is under way.
+
+A look from afar cannot tell these apart. So every suspicion is looked at again: the object first, then Git. An object
+with work in hand is left to its workflow, and what is written carries the version of the object that was read.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from porchflow.activities.phases.lifecycle import tag_moved
+from porchflow.activities.phases.observe import facts_of
+from porchflow.activities.phases.phase import acknowledged
+from porchflow.activities.phases.self_lock import how_to_put_back, published_ref, reported_commit
+from porchflow.activities.reporting import Report, StatusReporter
+from porchflow.activities.sync.discovered import Existing
+from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from porchflow.api.names import ACCEPT_COMMIT_ANNOTATION, FINALIZER, RECONCILE_NOW_ANNOTATION
+from porchflow.api.packagerevision import Lifecycle, PackageRevision
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.refs import UNNUMBERED, InvalidName, PackageLocation
+from porchflow.gitrepo.store.package_state import PackageState
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import Conflict, NotFound
+from porchflow.kube.events import EventRecorder
+from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.repositories.access import RepositoryAccess
+from porchflow.repositories.failures import Superseded
+
+GRACE = timedelta(minutes=10)
+"""How long an object whose revision is gone from Git is kept, for a person to put the branch or tag back."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a close look came to."""
+
+    settled: bool
+    """False: somebody works on it; worth another look soon."""
+    waits: bool = False
+    """The next sync has to look again, though no ref moves until then."""
+    told: str = ""
+    """What happened, for the Repository's Events; empty where nothing did."""
+
+
+class DriftCheck:
+    """Looks closely at objects of one Repository, and acts where nobody else does."""
+
+    def __init__(  # noqa: PLR0917 - clients
+        self,
+        kube: KubeClient,
+        git: GitStore,
+        reporter: StatusReporter,
+        events: EventRecorder,
+        namespace: str,
+        repository: RepositoryAccess,
+        grace: timedelta,
+    ) -> None:
+        """Take the clients, the Repository, and how long what is gone from Git is kept."""
+        self._kube = kube
+        self._git = git
+        self._reporter = reporter
+        self._events = events
+        self._namespace = namespace
+        self._repository = repository
+        self._grace = grace
+
+    async def look(self, suspect: Existing) -> Look:
+        """Look at one object and its place in Git.
+
+        Raises:
+            GitError: Git cannot be read.
+            KubeError: The API server cannot be reached or refuses.
+        """
+        try:
+            obj = await self._kube.get(PACKAGEREVISIONS, self._namespace, suspect.name)
+            revision = PackageRevision.model_validate(obj)
+            facts = facts_of(obj, revision)
+            if facts.suspended:
+                # Who resumes it has its workflow look; until then nobody may touch it.
+                return Look(settled=True)
+            if facts.deleting or facts.source_pending or facts.render_pending or facts.report_pending:
+                return Look(settled=False)
+            return await self._judge(obj, await self._state(revision))
+        except (Conflict, NotFound, Superseded):
+            # Somebody works on it: what is right then is decided by who looks next.
+            return Look(settled=False)
+
+    async def _state(self, revision: PackageRevision) -> PackageState:
+        spec, repository = revision.spec, self._repository
+        try:
+            location = PackageLocation(repository.directory, spec.package_name, spec.workspace_name)
+        except InvalidName:
+            return PackageState(None)
+        # By its tag, whoever moved that: what a tag's commit says of its workspace is another thing.
+        hint = published_ref(revision.status)
+        return await self._git.state(repository.remote, repository.branch, location, tag_hint=hint)
+
+    async def _judge(self, obj: dict[str, Any], state: PackageState) -> Look:
+        revision = PackageRevision.model_validate(obj)
+        lock = revision.status.self_lock
+        ref = lock.git.ref if lock is not None and lock.git is not None else ""
+        reported, wanted = reported_commit(revision.status), revision.spec.lifecycle
+        if state.lifecycle is None:
+            return await self._gone(obj, revision, ref)
+        if state.lifecycle is wanted and state.revision == UNNUMBERED and ref == state.ref == self._repository.branch:
+            return await self._recovered(obj, revision, state)
+        if (revision.status.revision or 0) > 0 and state.lifecycle.is_published and state.commit != reported:
+            return await self._moved_tag(obj, state, reported)
+        if state.lifecycle is wanted and state.commit == reported:
+            return await self._recovered(obj, revision, state)
+        if wanted is Lifecycle.PROPOSED and state.lifecycle is wanted:
+            return await self._moved_proposal(obj, state, reported)
+        return await self._wake(obj, state)
+
+    async def _recovered(self, obj: dict[str, Any], revision: PackageRevision, state: PackageState) -> Look:
+        """Let the workflow say that all is well again, where a sync had said that it is not."""
+        if _stalled(revision) in {Reason.REMOVED_FROM_GIT, Reason.TAG_MOVED, Reason.CONTENT_CHANGED}:
+            return await self._ask(obj, f"git-{state.commit[:12]}-{_stalled_since(revision):%Y%m%d%H%M%S}", "")
+        return Look(settled=True)
+
+    async def _wake(self, obj: dict[str, Any], state: PackageState) -> Look:
+        if state.lifecycle is Lifecycle.DRAFT and (obj.get("spec") or {}).get("lifecycle") == Lifecycle.DRAFT:
+            told = f"newer content on the draft branch: {state.ref} is at {state.commit[:12]}; rendering it"
+        else:
+            told = f"Git has it as {state.lifecycle}, at {state.ref} {state.commit[:12]}; putting that right"
+        return await self._ask(obj, f"git-{state.commit[:12]}-{state.lifecycle}", told)
+
+    async def _ask(self, obj: dict[str, Any], token: str, told: str) -> Look:
+        """Have the object's workflow look, once for what was found: it may find that a person must act."""
+        metadata = obj["metadata"]
+        if (metadata.get("annotations") or {}).get(RECONCILE_NOW_ANNOTATION) == token:
+            return Look(settled=True)
+        patch = {"annotations": {RECONCILE_NOW_ANNOTATION: token}, "resourceVersion": metadata["resourceVersion"]}
+        await self._kube.merge_patch(PACKAGEREVISIONS, self._namespace, metadata["name"], {"metadata": patch})
+        if told:
+            self._events.record(obj, "Normal", Reason.CONTENT_CHANGED, told)
+        return Look(settled=True, told=f"{metadata['name']}: {told}" if told else "")
+
+    async def _moved_tag(self, obj: dict[str, Any], state: PackageState, reported: str) -> Look:
+        accepted = (obj["metadata"].get("annotations") or {}).get(ACCEPT_COMMIT_ANNOTATION)
+        if accepted == state.commit:
+            return await self._ask(obj, f"git-{state.commit[:12]}-accepted", f"{state.commit[:12]} is accepted")
+        return await self._stall(obj, Reason.TAG_MOVED, tag_moved(state.ref, reported, state.commit))
+
+    async def _moved_proposal(self, obj: dict[str, Any], state: PackageState, reported: str) -> Look:
+        message = (
+            f"{state.ref} is at {state.commit[:12]}, which nobody proposed ({reported[:12]} was): reject it by setting"
+            f" spec.lifecycle to Draft, or put the branch back to {reported}"
+        )
+        return await self._stall(obj, Reason.CONTENT_CHANGED, message)
+
+    async def _gone(self, obj: dict[str, Any], revision: PackageRevision, ref: str) -> Look:
+        known = _stalled(revision) == Reason.REMOVED_FROM_GIT
+        name = obj["metadata"]["name"]
+        if revision.status.revision == UNNUMBERED or (
+            known and datetime.now(UTC) - _stalled_since(revision) >= self._grace
+        ):
+            await self._let_go(obj)
+            return Look(settled=True, told=f"{name} is deleted: {ref} is gone from Git")
+        if known:
+            return Look(settled=True, waits=True)
+        message = (
+            f"{how_to_put_back(revision.status)}; else this object is deleted by a sync after"
+            f" {self._grace.total_seconds() / 60:g} minutes"
+        )
+        look = await self._stall(obj, Reason.REMOVED_FROM_GIT, message)
+        return replace(look, waits=True)
+
+    async def _stall(self, obj: dict[str, Any], reason: Reason, message: str) -> Look:
+        generation = obj["metadata"]["generation"]
+        ready = Condition(
+            type=ConditionType.READY,
+            status=ConditionStatus.FALSE,
+            reason=reason,
+            message=message,
+            observed_generation=generation,
+        )
+        stalled = ready.model_copy(update={"type": ConditionType.STALLED, "status": ConditionStatus.TRUE})
+        known = PackageRevision.model_validate(obj).status.conditions
+        if any((c.type, c.reason, c.message) == (ConditionType.STALLED, reason, message) for c in known):
+            return Look(settled=True)
+        await self._reporter.report(obj, Report(fields=acknowledged(obj), conditions=(ready, stalled)))
+        return Look(settled=True, told=f"{obj['metadata']['name']}: {message}")
+
+    async def _let_go(self, obj: dict[str, Any]) -> None:
+        metadata = obj["metadata"]
+        finalizers = [name for name in metadata.get("finalizers") or [] if name != FINALIZER]
+        patch = {"metadata": {"finalizers": finalizers, "resourceVersion": metadata["resourceVersion"]}}
+        after = await self._kube.merge_patch(PACKAGEREVISIONS, self._namespace, metadata["name"], patch)
+        await self._kube.delete(
+            PACKAGEREVISIONS,
+            self._namespace,
+            metadata["name"],
+            uid=metadata["uid"],
+            resource_version=after["metadata"]["resourceVersion"],
+        )
+
+
+def _stalled(revision: PackageRevision) -> str:
+    condition = _condition(revision)
+    return condition.reason if condition is not None else ""
+
+
+def _stalled_since(revision: PackageRevision) -> datetime:
+    condition = _condition(revision)
+    moment = condition.last_transition_time if condition is not None else None
+    return moment or datetime.now(UTC)
+
+
+def _condition(revision: PackageRevision) -> Condition | None:
+    found = (each for each in revision.status.conditions if each.type == ConditionType.STALLED)
+    return next((each for each in found if each.status is ConditionStatus.TRUE), None)

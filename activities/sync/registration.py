@@ -1,0 +1,160 @@
+"""Makes and mends the objects of a Repository, as a comparison with Git says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from porchflow.activities.objects import owned_metadata
+from porchflow.activities.sync.comparison import Pair, Work, is_latest, places
+from porchflow.activities.sync.discovered import lock_of, name_of, new_object, parse_kptfile, seed_status
+from porchflow.activities.sync.paced_writes import Write, Writer
+from porchflow.api.names import (
+    LATEST_REVISION_LABEL,
+    METADATA_FIELD_MANAGER,
+    PACKAGE_REVISION_API_VERSION,
+    PACKAGE_REVISION_KIND,
+    REPOSITORY_FIELD_MANAGER,
+    REPOSITORY_SEED_FIELD_MANAGER,
+)
+from porchflow.gitrepo.discovery.discover import Discovered
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.refs import UNNUMBERED
+from porchflow.kpt.format.kptfile import Kptfile
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
+from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.repositories.access import RepositoryAccess
+
+_CHUNK = 100
+"""Kptfiles in memory at once."""
+
+
+class Registration:
+    """Writes what a sync found. Everything is written so that a second attempt, or a second worker, does no harm."""
+
+    def __init__(self, kube: KubeClient, git: GitStore, namespace: str, repository: RepositoryAccess) -> None:
+        """Take the clients and the Repository."""
+        self._kube = kube
+        self._git = git
+        self._namespace = namespace
+        self._repository = repository
+        self.problems: list[str] = []
+        self.missed = 0
+        """Objects that somebody else changed meanwhile; the next sync looks at them again."""
+
+    async def run(self, work: Work, writer: Writer) -> None:
+        """Do everything but what needs a close look.
+
+        Raises:
+            GitError: The objects of the repository cannot be read.
+            KubeError: The API server cannot be reached or refuses.
+        """
+        work.relock = await self._really_changed(work.relock)
+        await writer.run(self._writes(work))
+
+    async def _really_changed(self, pairs: list[Pair]) -> list[Pair]:
+        """Keep the packages on the branch whose content is another than that of their lock.
+
+        The branch moves whenever any package on it does: else each publication would change the objects of all.
+        """
+        same = await self._git.same_content(self._repository.remote, places(self._repository, pairs))
+        return [pair for pair, unchanged in zip(pairs, same, strict=True) if not unchanged]
+
+    async def _writes(self, work: Work) -> AsyncIterator[Write]:
+        async for revision, kptfile in self._with_kptfiles(work.create):
+            latest = is_latest(work, name_of(self._repository.name, revision), revision.package)
+            yield partial(self._create, revision, kptfile, latest=latest)
+        finish = {id(pair.found): pair for pair in work.finish}
+        async for revision, kptfile in self._with_kptfiles([pair.found for pair in work.finish]):
+            yield partial(self._finish, finish[id(revision)].existing.name, revision, kptfile)
+        for pair in work.own:
+            yield partial(self._own, pair, latest=is_latest(work, pair.existing.name, pair.found.package))
+        for pair in work.relock:
+            yield partial(self._report, pair, pair.found.commit)
+        relocked = {pair.existing.name for pair in work.relock}
+        for pair in work.deployment:
+            if pair.existing.name not in relocked:
+                yield partial(self._report, pair, pair.existing.lock_commit)
+
+    async def _with_kptfiles(self, revisions: Sequence[Discovered]) -> AsyncIterator[tuple[Discovered, Kptfile | None]]:
+        for start in range(0, len(revisions), _CHUNK):
+            chunk = revisions[start : start + _CHUNK]
+            files = await self._git.read_kptfiles(self._repository.remote, [each.tree for each in chunk])
+            kptfiles = await asyncio.to_thread(_parse_all, files)
+            for revision, kptfile in zip(chunk, kptfiles, strict=True):
+                if kptfile is None:
+                    self.problems.append(f"{revision.ref}: the Kptfile of {revision.package} cannot be read")
+                yield revision, kptfile
+
+    async def _create(self, revision: Discovered, kptfile: Kptfile | None, *, latest: bool) -> None:
+        body = new_object(self._namespace, self._repository, revision, kptfile, latest=latest)
+        try:
+            await self._kube.create(PACKAGEREVISIONS, body, field_manager=REPOSITORY_FIELD_MANAGER)
+        except AlreadyExists:
+            # Made by a user or another worker since the objects were listed: the next look compares it.
+            self.missed += 1
+            return
+        except Invalid as error:
+            if kptfile is None:
+                self.problems.append(f"{body['metadata']['name']}: {error.message}")
+                return
+            # What the Kptfile says cannot be shown; the revision can.
+            await self._create(revision, None, latest=latest)
+        else:
+            await self._finish(body["metadata"]["name"], revision, kptfile)
+
+    async def _finish(self, name: str, revision: Discovered, kptfile: Kptfile | None) -> None:
+        try:
+            await self._apply(
+                name, seed_status(self._repository, revision, kptfile, 1), REPOSITORY_SEED_FIELD_MANAGER, force=False
+            )
+        except (Conflict, NotFound):
+            self.missed += 1
+        except Invalid as error:
+            if kptfile is None:
+                self.problems.append(f"{name}: {error.message}")
+                return
+            await self._finish(name, revision, None)
+
+    async def _own(self, pair: Pair, *, latest: bool) -> None:
+        name = pair.existing.name
+        try:
+            obj = await self._kube.get(PACKAGEREVISIONS, self._namespace, name)
+            if obj["metadata"]["resourceVersion"] != pair.existing.resource_version:
+                self.missed += 1
+                return
+            patch = owned_metadata(obj["metadata"], self._repository)
+            patch.setdefault("labels", {})[LATEST_REVISION_LABEL] = "true" if latest else "false"
+            patch["resourceVersion"] = pair.existing.resource_version
+            await self._kube.merge_patch(
+                PACKAGEREVISIONS, self._namespace, name, {"metadata": patch}, field_manager=METADATA_FIELD_MANAGER
+            )
+        except (Conflict, NotFound):
+            self.missed += 1
+
+    async def _report(self, pair: Pair, commit: str) -> None:
+        """Apply all that the sync owns of a status: what it leaves out would be removed."""
+        status: dict[str, Any] = {}
+        if pair.found.revision == UNNUMBERED:
+            status["selfLock"] = lock_of(self._repository, replace(pair.found, commit=commit))
+        if self._repository.deployment or pair.existing.deployment:
+            status["deployment"] = self._repository.deployment
+        try:
+            await self._apply(pair.existing.name, status, REPOSITORY_FIELD_MANAGER, force=True)
+        except NotFound:
+            self.missed += 1
+
+    async def _apply(self, name: str, status: dict[str, Any], manager: str, *, force: bool) -> None:
+        body = {
+            "apiVersion": PACKAGE_REVISION_API_VERSION,
+            "kind": PACKAGE_REVISION_KIND,
+            "metadata": {"namespace": self._namespace, "name": name},
+            "status": status,
+        }
+        await self._kube.apply(PACKAGEREVISIONS, body, field_manager=manager, force=force, subresource="status")
+
+
+def _parse_all(files: Sequence[bytes | None]) -> list[Kptfile | None]:
+    return [parse_kptfile(data) for data in files]

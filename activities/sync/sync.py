@@ -1,0 +1,336 @@
+"""A sync: Git is asked where its refs are, and where they moved, the objects of the Repository are made to agree."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from temporalio import activity
+
+from porchflow.activities.definitions import SyncActivities, SyncRequest, SyncResult
+from porchflow.activities.reporting import StatusReporter
+from porchflow.activities.sync.comparison import Work, compare
+from porchflow.activities.sync.discovered import Existing, existing_of
+from porchflow.activities.sync.drift import GRACE, DriftCheck
+from porchflow.activities.sync.duplicates import check_alone
+from porchflow.activities.sync.paced_writes import Write, Writer
+from porchflow.activities.sync.registration import Registration
+from porchflow.activities.sync.removal import Removal
+from porchflow.activities.sync.repository_changes import change_repository
+from porchflow.activities.sync.repository_status import (
+    RepositoryReport,
+    RepositoryReporter,
+    acknowledged,
+    condition,
+    failure_report,
+    progress_report,
+)
+from porchflow.activities.sync.sync_rules import (
+    check_places,
+    conditions_of,
+    handled_by,
+    is_due,
+    next_full_sync,
+    run_once_due,
+    timestamp,
+)
+from porchflow.api.conditions import ConditionStatus, ConditionType, Reason
+from porchflow.api.names import (
+    REPOSITORY_FINALIZER,
+    V1ALPHA2_MIGRATION_ANNOTATION,
+)
+from porchflow.api.suspension import Suspension, suspension_of
+from porchflow.gitrepo.discovery.discover import Discovery
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import KubeError, NotFound
+from porchflow.kube.events import EventRecorder
+from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
+from porchflow.repositories.access import Repositories, RepositoryAccess
+from porchflow.repositories.failures import PhaseError, classify, to_application_error
+
+_HEARTBEAT_SECONDS = 1.0
+_SHOW_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class SyncOptions:
+    """How syncs go about their work."""
+
+    namespaces: Sequence[str] = ()
+    """Where Repositories are; none means everywhere."""
+    full_sync: timedelta = timedelta(hours=1)
+    """After this time the objects are compared although nothing moved in Git: somebody may have changed them."""
+    writes_at_once: int = 16
+    grace: timedelta = GRACE
+    """How long an object is kept whose revision is gone from Git."""
+    annotated_only: bool = False
+    """Leave Repositories without the annotation of v1alpha2 to the Porch that runs besides."""
+
+
+@dataclass
+class Progress:
+    """How far a sync is; heartbeats carry it, so that the Temporal UI shows it."""
+
+    text: str = "looking at the refs"
+    total: int = 0
+    writer: Writer | None = None
+
+    def say(self, text: str) -> None:
+        """Set what is being done now."""
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"{self.text}: {self.writer.done} of {self.total}" if self.writer is not None else self.text
+
+
+@dataclass
+class _Run:
+    """One sync of one Repository."""
+
+    asked: dict[str, Any]
+    """The Repository as it was when the sync began: what came since is for the next one."""
+    raw: dict[str, Any]
+    access: RepositoryAccess
+    progress: Progress
+    problems: list[str] = field(default_factory=list)
+    rewritten: str = ""
+    unsettled: int = 0
+    waits: bool = False
+    written: int = 0
+
+
+class RepositorySync(SyncActivities):
+    """What a worker registers."""
+
+    def __init__(
+        self, *, kube: KubeClient, git: GitStore, events: EventRecorder, options: SyncOptions | None = None
+    ) -> None:
+        """Take the clients; closing them is the caller's."""
+        self._kube = kube
+        self._git = git
+        self._events = events
+        self._options = options or SyncOptions()
+        self._repositories = Repositories(kube, annotated_only=self._options.annotated_only)
+        self._reporter = RepositoryReporter(kube, events)
+        self._objects = StatusReporter(kube, events)
+        self._removal = Removal(kube, self._reporter, at_once=self._options.writes_at_once)
+
+    @activity.defn(name="sync_repository")
+    async def sync_repository(self, request: SyncRequest) -> SyncResult:
+        """See `SyncActivities.sync_repository`."""
+        progress = Progress()
+        async with self._alive(progress):
+            raw: dict[str, Any] | None = None
+            try:
+                raw = await self._repositories.raw(request.namespace, request.name)
+                return await self._sync(raw, progress)
+            except Exception as error:  # noqa: BLE001 - every error is sorted, shown and given to Temporal
+                failure = classify(error)
+                if raw is not None:
+                    await self._show_failure(raw, failure)
+                raise to_application_error(failure) from None
+
+    async def _sync(self, raw: dict[str, Any] | None, progress: Progress) -> SyncResult:
+        if raw is None:
+            return SyncResult(summary="the Repository is gone")
+        if self._repositories.is_left_to_porch(raw):
+            return SyncResult(summary=f"left to Porch: it has no annotation {V1ALPHA2_MIGRATION_ANNOTATION}: true")
+        if "deletionTimestamp" in raw["metadata"]:
+            removed = await self._removal.run(raw, progress.say)
+            await self._git.forget(raw["spec"]["git"]["repo"])
+            return removed
+        suspension = suspension_of(raw["metadata"].get("annotations") or {})
+        if suspension is not None and suspension.is_active(datetime.now(UTC)):
+            return await self._suspended(raw, suspension)
+        check_places(raw)
+        due = is_due(raw)
+        if due:
+            await check_alone(self._kube, raw, self._options.namespaces)
+        access = await self._repositories.opened(raw)
+        await self._git.ensure_branch(access.remote, access.branch, create_branch=access.create_branch)
+        known = "" if due else raw["status"]["observedRefs"]
+        if known and await self._git.refs_digest(access.remote, access.branch, access.directory) == known:
+            return SyncResult(
+                summary="the refs have not moved", revisions=(raw.get("status") or {}).get("packageCount") or 0
+            )
+        return await self._compare(_Run(raw, await self._hold(raw), access, progress))
+
+    async def _suspended(self, raw: dict[str, Any], suspension: Suspension) -> SyncResult:
+        reason, message = suspension.reason, suspension.message
+        suspended = condition(ConditionType.SUSPENDED, ConditionStatus.TRUE, reason, message)
+        ready = condition(ConditionType.READY, ConditionStatus.FALSE, reason, message)
+        await self._reporter.report(raw, RepositoryReport(acknowledged(raw), (ready, suspended)))
+        return SyncResult(summary="suspended")
+
+    async def _hold(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """Keep the Repository until its objects are gone: not every cluster has a garbage collector."""
+
+        def patch(current: dict[str, Any]) -> dict[str, Any]:
+            finalizers = current["metadata"].get("finalizers") or []
+            if REPOSITORY_FINALIZER in finalizers:
+                return {}
+            return {"metadata": {"finalizers": [*finalizers, REPOSITORY_FINALIZER]}}
+
+        return await change_repository(self._kube, raw, patch)
+
+    async def _compare(self, run: _Run) -> SyncResult:
+        # The objects before Git: what a user deletes between the two looks is then not made again.
+        existing = await self._existing(run.access, run.raw["metadata"]["namespace"])
+        run.progress.say("reading the packages")
+        survey = await self._git.survey(run.access.remote, run.access.branch, run.access.directory)
+        discovery = survey.discovery
+        work = await asyncio.to_thread(compare, run.access, discovery.revisions, existing)
+        run.problems += [*discovery.problems, *work.problems]
+        async with self._shown(run):
+            await self._register(run, work)
+            await self._look_closely(run, work)
+        run.rewritten = await self._rewritten(run, discovery)
+        await self._report(run, discovery, survey.digest)
+        return SyncResult(
+            summary=_summary(run, len(work.names)),
+            revisions=len(work.names),
+            written=run.written,
+            unsettled=run.unsettled,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _shown(self, run: _Run) -> AsyncIterator[None]:
+        """Say in the Repository's status how far the sync is: of the first one at once, of others that take long."""
+        first = not (run.raw.get("status") or {}).get("conditions")
+
+        async def show() -> None:
+            if not first:
+                await asyncio.sleep(_SHOW_SECONDS)
+            while True:
+                try:
+                    run.raw = await self._reporter.report(run.raw, progress_report(run.raw, str(run.progress)))
+                except KubeError as error:
+                    # It is a courtesy: what matters is reported at the end, or fails there.
+                    activity.logger.info("cannot say how far the sync is: %s", error)
+                await asyncio.sleep(_SHOW_SECONDS)
+
+        task = asyncio.create_task(show())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _existing(self, access: RepositoryAccess, namespace: str) -> dict[str, Existing]:
+        objects = self._kube.list_all(PACKAGEREVISIONS, namespace, field_selector=f"spec.repository={access.name}")
+        return {obj["metadata"]["name"]: existing_of(obj, access.uid) async for obj in objects}
+
+    async def _register(self, run: _Run, work: Work) -> None:
+        namespace = run.raw["metadata"]["namespace"]
+        registration = Registration(self._kube, self._git, namespace, run.access)
+        writer = Writer(self._options.writes_at_once)
+        run.progress.total = len(work.create) + len(work.finish) + len(work.own) + len(work.deployment)
+        run.progress.text, run.progress.writer = "writing objects", writer
+        await registration.run(work, writer)
+        run.written += writer.done
+        run.unsettled += registration.missed
+        run.problems += registration.problems
+
+    async def _look_closely(self, run: _Run, work: Work) -> None:
+        check = DriftCheck(
+            self._kube,
+            self._git,
+            self._objects,
+            self._events,
+            run.raw["metadata"]["namespace"],
+            run.access,
+            self._options.grace,
+        )
+
+        async def look(suspect: Existing) -> None:
+            result = await check.look(suspect)
+            run.unsettled += not result.settled
+            run.waits |= result.waits
+            if result.told:
+                self._reporter.warn(run.raw, Reason.CONTENT_CHANGED, result.told)
+
+        async def looks() -> AsyncIterator[Write]:
+            for suspect in (*(pair.existing for pair in work.drifted), *work.gone):
+                yield partial(look, suspect)
+
+        writer = Writer(self._options.writes_at_once)
+        run.progress.total = len(work.drifted) + len(work.gone)
+        run.progress.text, run.progress.writer = "looking at what changed", writer
+        await writer.run(looks())
+
+    async def _rewritten(self, run: _Run, discovery: Discovery) -> str:
+        """Return what to tell of a branch whose history somebody replaced; empty where it only went on."""
+        before: str = (run.raw.get("status") or {}).get("gitCommitHash", "")
+        after, branch = discovery.branch_commit, run.access.branch
+        if not before or before == after:
+            return ""
+        if not after:
+            return f"the branch {branch} is gone; it was at {before}"
+        if await self._git.holds_commit(run.access.remote, after, before):
+            return ""
+        return f"the branch {branch} was rewritten: {before} is not in its history any more; it is at {after}"
+
+    async def _report(self, run: _Run, discovery: Discovery, digest: str) -> None:
+        raw = await self._consume_run_once(run.raw)
+        now = datetime.now(UTC).replace(microsecond=0)
+        await self._reporter.report(
+            raw,
+            RepositoryReport(
+                {
+                    **handled_by(run.asked, raw),
+                    "lastFullSyncTime": timestamp(now),
+                    "nextFullSyncTime": timestamp(next_full_sync(raw, now, self._options.full_sync)),
+                    "packageCount": len(discovery.revisions) or None,
+                    "gitCommitHash": discovery.branch_commit or None,
+                    # What somebody works on, or what is gone, is looked at again although no ref moves.
+                    "observedRefs": None if run.unsettled or run.waits else digest,
+                },
+                conditions_of(raw, run.problems, run.rewritten),
+            ),
+        )
+
+    async def _consume_run_once(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """Take a one-time sync that was done out of the spec, as Porch does (porch.md 3.2)."""
+        return await change_repository(
+            self._kube, raw, lambda current: {"spec": {"sync": {"runOnceAt": None}}} if run_once_due(current) else {}
+        )
+
+    async def _show_failure(self, raw: dict[str, Any], failure: PhaseError) -> None:
+        try:
+            metadata = raw["metadata"]
+            current = await self._kube.get(REPOSITORIES, metadata["namespace"], metadata["name"])
+            if current["metadata"]["uid"] == metadata["uid"]:
+                # Acknowledged is what was read at the start; what came since is for the next sync.
+                report = failure_report(raw, failure, activity.info().attempt)
+                await self._reporter.report(current, report)
+        except NotFound:
+            return
+        except Exception as error:  # noqa: BLE001 - the failure itself is what matters
+            activity.logger.warning("cannot report %r in the status: %s", failure.message, error)
+
+    @contextlib.asynccontextmanager
+    async def _alive(self, progress: Progress) -> AsyncIterator[None]:
+        async def beat() -> None:
+            while True:
+                await asyncio.sleep(_HEARTBEAT_SECONDS)
+                activity.heartbeat(str(progress))
+
+        task = asyncio.create_task(beat())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def _summary(run: _Run, count: int) -> str:
+    parts = [f"{count} package revisions", f"{run.written} objects written"]
+    if run.unsettled:
+        parts.append(f"{run.unsettled} to be looked at again")
+    if run.problems:
+        parts.append(f"{len(run.problems)} left out")
+    return ", ".join(parts)

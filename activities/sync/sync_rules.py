@@ -1,0 +1,110 @@
+"""When a Repository is due, and what its conditions say. Pure."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from porchflow.activities.sync.repository_status import acknowledged, condition
+from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from porchflow.api.crontab import InvalidSchedule, parse_crontab
+from porchflow.api.repository import Repository
+from porchflow.gitrepo.refs import InvalidName, PackageLocation, branch_ref
+from porchflow.repositories.failures import Stalled
+
+_NAMED_PROBLEMS = 3
+
+
+def check_places(raw: Mapping[str, Any]) -> None:
+    """Refuse names that no branch or directory can have, before anything is asked of Git.
+
+    Raises:
+        Stalled: Says which name and why.
+    """
+    git = Repository.model_validate(raw).spec.git
+    if git is None:
+        return
+    try:
+        branch_ref(git.branch)
+        PackageLocation((git.directory or "").strip("/"), "package", "workspace")
+    except InvalidName as error:
+        raise Stalled(Reason.INVALID_REPOSITORY, f"spec.git: {error}; register the right place anew") from error
+
+
+def is_due(raw: Mapping[str, Any]) -> bool:
+    """Whether the objects have to be compared even if no ref moved."""
+    status, metadata = raw.get("status") or {}, raw["metadata"]
+    handled = acknowledged(raw)
+    ready = {each["type"]: each for each in status.get("conditions") or []}.get(ConditionType.READY, {})
+    following: str = status.get("nextFullSyncTime", "")
+    return (
+        not status.get("observedRefs")
+        or status.get("observedGeneration") != metadata["generation"]
+        or (handled["observedReconcileNow"] or "") != status.get("observedReconcileNow", "")
+        or run_once_due(raw)
+        or ready.get("reason") in {None, Reason.SUSPENDED}
+        or (ready.get("status") != "True" and ready.get("reason") != Reason.INVALID_SCHEDULE)
+        or not following
+        or datetime.fromisoformat(following) <= datetime.now(UTC)
+    )
+
+
+def run_once_due(raw: Mapping[str, Any]) -> bool:
+    """Whether the time of a one-time sync has come."""
+    once: str | None = ((raw.get("spec") or {}).get("sync") or {}).get("runOnceAt")
+    return once is not None and datetime.fromisoformat(once) <= datetime.now(UTC)
+
+
+def handled_by(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the status fields that say what a sync handled: what was asked when it began, not what came since.
+
+    Args:
+        before: The Repository as the sync read it.
+        after: The Repository now; that its one-time sync was taken out of the spec is no news to the sync.
+    """
+    handled = acknowledged(before)
+    if run_once_due(before) and after["metadata"]["generation"] == before["metadata"]["generation"] + 1:
+        handled["observedGeneration"] = after["metadata"]["generation"]
+    return handled
+
+
+def next_full_sync(raw: Mapping[str, Any], now: datetime, usual: timedelta) -> datetime:
+    """Return when the objects are compared next even if no ref moves: by the Repository's schedule, or as usual."""
+    try:
+        sync = Repository.model_validate(raw).spec.sync
+        if sync is not None and sync.schedule:
+            return parse_crontab(sync.schedule).next(now)
+    except InvalidSchedule:
+        pass
+    return now + usual
+
+
+def conditions_of(raw: Mapping[str, Any], problems: Sequence[str], rewritten: str) -> tuple[Condition, ...]:
+    """Return the conditions of a Repository that was synced.
+
+    Args:
+        raw: The Repository.
+        problems: What was left out.
+        rewritten: What to tell of a branch that was rewritten; empty where none was.
+    """
+    sync = Repository.model_validate(raw).spec.sync
+    try:
+        if sync is not None and sync.schedule:
+            parse_crontab(sync.schedule)
+    except InvalidSchedule as error:
+        message = f"spec.sync.schedule: {error}. Until it is mended the repository is synced at the usual interval"
+        return (
+            condition(ConditionType.READY, ConditionStatus.FALSE, Reason.INVALID_SCHEDULE, message),
+            condition(ConditionType.STALLED, ConditionStatus.TRUE, Reason.INVALID_SCHEDULE, message),
+        )
+    if rewritten:
+        return (condition(ConditionType.READY, ConditionStatus.TRUE, Reason.BRANCH_REWRITTEN, rewritten),)
+    if not problems:
+        return (condition(ConditionType.READY, ConditionStatus.TRUE, Reason.READY, "Repository Ready"),)
+    more = f"; and {len(problems) - _NAMED_PROBLEMS} more" if len(problems) > _NAMED_PROBLEMS else ""
+    message = f"{len(problems)} left out: {'; '.join(problems[:_NAMED_PROBLEMS])}{more}"
+    return (condition(ConditionType.READY, ConditionStatus.TRUE, Reason.REGISTERED_IN_PART, message),)
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a time as Kubernetes does."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,79 @@
+"""All checks at once."""
+
+from collections.abc import Sequence
+
+from porchflow.cli.doctor.cluster import check_content_api, check_definitions, check_policies
+from porchflow.cli.doctor.findings import Check, Finding, Level, all_of, within, worst
+from porchflow.cli.doctor.functions import check_configs, check_registry
+from porchflow.cli.doctor.permissions import Right, check_permissions, may
+from porchflow.cli.doctor.repositories import check_repositories
+from porchflow.cli.doctor.servers import check_cache, check_runner, check_temporal
+from porchflow.cli.settings import Settings
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import KubeConfigError, KubeError, Unauthorized
+from porchflow.kube.kinds import PACKAGEREVISIONS, SELFSUBJECTACCESSREVIEWS
+
+
+async def examine(
+    settings: Settings, processes: Sequence[str], seconds: float, *, deployed_in: str = ""
+) -> list[Finding]:
+    """Run every check; ends within about three times `seconds` whatever hangs.
+
+    Args:
+        settings: As the processes have them.
+        processes: Whose permissions to check.
+        seconds: How long one check may wait for a server.
+        deployed_in: Namespace of the ServiceAccounts whose permissions to check; empty for the credentials at hand.
+    """
+    temporal = Check("temporal", settings.temporal_address)
+    runner = Check("function-runner", settings.function_runner_address or "none")
+    registry = Check("registry", settings.default_image_prefix)
+    cache = Check("git-cache", str(settings.git_cache_dir))
+    return await all_of(
+        _examine_cluster(settings, processes, seconds, deployed_in),
+        within(seconds, temporal, check_temporal(settings, seconds)),
+        within(seconds, runner, check_runner(settings, seconds)),
+        within(seconds, registry, check_registry(settings)),
+        within(seconds, cache, check_cache(settings)),
+    )
+
+
+async def _examine_cluster(
+    settings: Settings, processes: Sequence[str], seconds: float, deployed_in: str
+) -> list[Finding]:
+    check = Check("kubernetes", str(settings.kubeconfig or "the default kubeconfig"))
+    try:
+        client = await KubeClient.connect(settings.kubeconfig, request_timeout=seconds)
+    except KubeConfigError as error:
+        return [check.failure(str(error), "correct PORCHFLOW_KUBECONFIG (--kubeconfig)")]
+    async with client as kube:
+        reached = await within(seconds, Check("kubernetes", kube.host), _reach(kube))
+        if worst(reached) != Level.OK:
+            return reached
+        definitions, policies = Check("crds", kube.host), Check("admission", kube.host)
+        configs = Check("function-configs", kube.host)
+        content, repositories = Check("content-api", kube.host), Check("repositories", kube.host)
+        return reached + await all_of(
+            within(seconds, definitions, check_definitions(kube)),
+            *(
+                within(seconds, Check("permissions", process), check_permissions(kube, process, settings, deployed_in))
+                for process in processes
+            ),
+            within(seconds, policies, check_policies(kube)),
+            within(seconds, content, check_content_api(kube)),
+            within(seconds, configs, check_configs(kube, settings)),
+            within(2 * seconds, repositories, check_repositories(kube, settings.namespaces, seconds)),
+        )
+
+
+async def _reach(kube: KubeClient) -> list[Finding]:
+    check = Check("kubernetes", kube.host)
+    try:
+        # What everybody who is somebody may ask.
+        await may(kube, Right("", "list", str(PACKAGEREVISIONS)))
+    except Unauthorized as error:
+        return [check.failure(f"refuses the credentials: {error.message}", "renew the kubeconfig's credentials")]
+    except KubeError as error:
+        mend = f"start the API server, correct the kubeconfig, or allow {SELFSUBJECTACCESSREVIEWS}"
+        return [check.failure(error.message, mend)]
+    return [check.ok("answers and accepts the credentials")]

@@ -1,0 +1,160 @@
+"""Connections to Temporal and Kubernetes at start: wait, say for what, go on when they appear."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+import grpc
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.service import RetryConfig, RPCError
+
+from porchflow.cli.settings import Settings, SettingsError, told_name
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import KubeConfigError, KubeError
+from porchflow.kube.kinds import PACKAGEREVISIONS
+
+logger = logging.getLogger(__name__)
+
+_FIRST_DELAY = 0.5
+_MAX_DELAY = 10.0
+_ANSWER = timedelta(seconds=10)
+"""How long Temporal may take to answer one attempt; an address can accept connections and say nothing."""
+
+_Connected = TypeVar("_Connected")
+
+WaitsFor = Callable[[str], None]
+"""Told what the start waits for; the empty text when it is there."""
+
+
+async def connect_temporal(settings: Settings, waits_for: WaitsFor, *, retries: int | None = None) -> Client:
+    """Connect to Temporal; waits until it answers and has the namespace.
+
+    Args:
+        settings: Where it is.
+        waits_for: Told while it is away.
+        retries: How often the client itself repeats a call that failed, for who has a better way; None leaves it to
+            the library, which goes on for ten seconds.
+    """
+    runtime = _runtime(settings)
+
+    async def connect(retry: RetryConfig | None) -> Client:
+        return await Client.connect(
+            settings.temporal_address,
+            namespace=settings.temporal_namespace,
+            data_converter=pydantic_data_converter,
+            retry_config=retry,
+            runtime=runtime,
+        )
+
+    async def attempt() -> Client:
+        await answers_calls(settings.temporal_address, _ANSWER.total_seconds())
+        # One that gives up soon finds out: the library's own attempts would neither say anything nor be interrupted.
+        quick = await connect(RetryConfig(max_retries=1))
+        await quick.workflow_service.describe_namespace(
+            DescribeNamespaceRequest(namespace=settings.temporal_namespace), timeout=_ANSWER
+        )
+        return await connect(None if retries is None else RetryConfig(max_retries=retries))
+
+    what = f"Temporal at {settings.temporal_address} with namespace {settings.temporal_namespace!r}"
+    return await persist(what, attempt, (RuntimeError, RPCError, OSError), waits_for)
+
+
+async def answers_calls(address: str, seconds: float) -> None:
+    """Wait until somebody at host:port speaks gRPC, or refuses: Temporal's client says more about that.
+
+    That client would wait for ever where connections are accepted and nothing is said, even after it is cancelled, and
+    keep its process from ending.
+
+    Raises:
+        TimeoutError: Nothing is said in time.
+    """
+    ends = (grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE)
+    try:
+        async with (
+            grpc.aio.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel,
+            asyncio.timeout(seconds),
+        ):
+            while (state := channel.get_state(try_to_connect=True)) not in ends:
+                await channel.wait_for_state_change(state)
+    except TimeoutError:
+        raise TimeoutError(f"{address} says nothing within {seconds:g} s") from None
+
+
+def _runtime(settings: Settings) -> Runtime | None:
+    """Return a runtime that tells Temporal's own metrics, if that was asked for.
+
+    Raises:
+        SettingsError: It cannot listen there.
+    """
+    address = settings.temporal_metrics_address
+    if not address:
+        return None
+    host, _, port = address.rpartition(":")
+    prometheus = PrometheusConfig(bind_address=f"{host or '0.0.0.0'}:{port}", durations_as_seconds=True)  # noqa: S104 - as was asked
+    try:
+        return Runtime(telemetry=TelemetryConfig(metrics=prometheus))
+    except (RuntimeError, ValueError) as error:
+        raise SettingsError(f"{told_name('temporal_metrics_address')}: cannot listen on {address}: {error}") from None
+
+
+async def connect_kubernetes(settings: Settings, waits_for: WaitsFor, *, namespaces: Sequence[str] = ()) -> KubeClient:
+    """Connect to the Kubernetes API; waits until it serves PackageRevisions.
+
+    Args:
+        settings: Where it is.
+        waits_for: Told while it is away.
+        namespaces: Where PackageRevisions may be listed; none means in all of them.
+
+    Raises:
+        SettingsError: The credentials cannot be loaded at all: waiting would not help.
+    """
+    try:
+        client = await KubeClient.connect(settings.kubeconfig)
+    except KubeConfigError as error:
+        raise SettingsError(f"{told_name('kubeconfig')}: {error}") from None
+
+    async def attempt() -> KubeClient:
+        for namespace in namespaces or (None,):
+            await client.list_page(PACKAGEREVISIONS, namespace, limit=1)
+        return client
+
+    try:
+        return await persist("the Kubernetes API to serve PackageRevisions", attempt, (KubeError,), waits_for)
+    except BaseException:
+        await client.aclose()
+        raise
+
+
+async def persist(
+    what: str,
+    attempt: Callable[[], Awaitable[_Connected]],
+    expected: tuple[type[Exception], ...],
+    waits_for: WaitsFor,
+) -> _Connected:
+    """Try until it works, with growing delays.
+
+    Args:
+        what: What is waited for, for people.
+        attempt: What to try.
+        expected: Errors that may pass.
+        waits_for: Told while it does not work.
+    """
+    delay, waited = _FIRST_DELAY, False
+    while True:
+        try:
+            connected = await attempt()
+        except expected as error:
+            logger.warning("waiting for %s: %s; next attempt in %.1f s", what, error, delay)
+            waits_for(f"{what}: {error}")
+            await asyncio.sleep(delay)
+            delay, waited = min(delay * 2, _MAX_DELAY), True
+        else:
+            waits_for("")
+            if waited:
+                logger.info("connected to %s", what)
+            return connected

@@ -1,0 +1,133 @@
+"""Follows the FunctionConfigs of one namespace, and says in their status that they were taken up."""
+
+import asyncio
+import contextlib
+from typing import NoReturn
+
+from pydantic import ValidationError
+
+from porchflow.api.functionconfig import FunctionConfig, FunctionConfigSpec
+from porchflow.cli.processes.function_reports import PODS_TROUBLE, ConfigReports
+from porchflow.functions.builtin import BUILTINS
+from porchflow.functions.configs import ConfigKey, FunctionConfigs
+from porchflow.functions.executable import ExecutableRuntime
+from porchflow.functions.pods.pool import PodPool
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.kinds import FUNCTIONCONFIGS
+from porchflow.kube.watching import (
+    Changed,
+    Deleted,
+    Listed,
+    ListEnd,
+    ListStarted,
+    WatchEvent,
+    WatchState,
+    watch_objects,
+)
+
+
+class ConfigFollower:
+    """Keeps a table of FunctionConfigs as the API server has them."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        namespace: str,
+        configs: FunctionConfigs,
+        executables: ExecutableRuntime | None,
+        state: WatchState,
+        *,
+        pods: PodPool | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            client: of the API server.
+            namespace: of the FunctionConfigs.
+            configs: the table.
+            executables: what runs executables; None if nothing does.
+            state: is told how the watch stands.
+            pods: of functions; None if they do not run in pods.
+        """
+        self._client = client
+        self._namespace = namespace
+        self._configs = configs
+        self._executables = executables
+        self._state = state
+        self._pods = pods
+        self._reports = ConfigReports(client, self._problem)
+        self._unlisted: set[ConfigKey] = set()
+        configs.complete = False
+        if pods is not None:
+            pods.listen(self._reports.review)
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reports.run())
+            group.create_task(self._follow())
+
+    async def _follow(self) -> NoReturn:
+        events = watch_objects(self._client, FUNCTIONCONFIGS, self._namespace, state=self._state)
+        async with contextlib.aclosing(events):
+            async for event in events:
+                self._handle(event)
+        raise RuntimeError("the watch of FunctionConfigs ended")
+
+    def _handle(self, event: WatchEvent) -> None:
+        match event:
+            case ListStarted():
+                self._unlisted = self._configs.keys()
+            case Listed(obj) | Changed(_, obj):
+                self._unlisted.discard(_key(obj))
+                self._take_up(obj)
+            case ListEnd():
+                self._configs.complete = True
+                for key in self._unlisted:
+                    self._forget(key)
+                self._unlisted = set()
+            case Deleted(obj):
+                self._forget(_key(obj))
+
+    def _forget(self, key: ConfigKey) -> None:
+        self._reports.remove(key)
+        self._configs.remove(key)
+
+    def _take_up(self, obj: Object) -> None:
+        key = _key(obj)
+        self._reports.put(key, obj)
+        try:
+            self._configs.put(key, FunctionConfig.model_validate(obj))
+        except ValidationError:
+            self._configs.remove(key)
+
+    def _problem(self, obj: Object) -> str | None:
+        """What of it cannot be used here; empty if all can, None if it is not known yet whether its pods can."""
+        try:
+            spec = FunctionConfig.model_validate(obj).spec
+        except ValidationError as error:
+            first = error.errors()[0]
+            return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return self._executors_problem(spec) or self._pods_problem(spec)
+
+    def _pods_problem(self, spec: FunctionConfigSpec) -> str | None:
+        trouble = self._pods.warm_trouble(spec) if self._pods is not None else ""
+        return PODS_TROUBLE + trouble if trouble else trouble
+
+    def _executors_problem(self, spec: FunctionConfigSpec) -> str:
+        if spec.go_executor is not None and (spec.go_executor.id or spec.image) not in BUILTINS:
+            return (
+                f"goExecutor: there is no builtin function {spec.go_executor.id or spec.image!r};"
+                f" those there are: {', '.join(sorted(BUILTINS))}"
+            )
+        if spec.binary_executor is None:
+            only_pods = spec.go_executor is None and self._pods is None
+            return "podExecutor: the function runner starts no pods: set WRAPPER_SERVER_IMAGE" if only_pods else ""
+        if self._executables is None:
+            return "binaryExecutor: the function runner has no folder of executables: set PORCHFLOW_FUNCTIONS_DIR"
+        problem = self._executables.problem(spec.binary_executor.path)
+        return f"binaryExecutor: {problem}" if problem else ""
+
+
+def _key(obj: Object) -> ConfigKey:
+    return obj["metadata"]["namespace"], obj["metadata"]["name"]

@@ -1,0 +1,176 @@
+"""The function runner as a process: its settings, the FunctionConfigs it follows, its pods, its metrics."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from porchflow.cli.processes.function_configs import ConfigFollower
+from porchflow.cli.processes.function_pods import KubeCluster, PodFollower
+from porchflow.cli.processes.listening import host_and_port
+from porchflow.cli.processes.registries import open_registries
+from porchflow.cli.settings import Settings, SettingsError, told_name
+from porchflow.functions.call_metrics import RunnerMetrics
+from porchflow.functions.configs import FunctionConfigs
+from porchflow.functions.evaluators import FunctionRuntime
+from porchflow.functions.executable import ExecutableRuntime
+from porchflow.functions.pods.pod_limits import PodSettings
+from porchflow.functions.pods.pod_metrics import PodMetrics
+from porchflow.functions.pods.pool import PodPool
+from porchflow.functions.pods.runtime import PodRuntime
+from porchflow.functions.registry.lookup import RegistryLookup
+from porchflow.functions.server import serve
+from porchflow.functions.tls import CertificateError, Identity
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import KubeConfigError
+from porchflow.kube.watching import WatchState
+
+logger = logging.getLogger(__name__)
+
+_COLLECT_SECONDS = 15.0
+"""Between two looks at which pods nobody uses any more."""
+
+
+async def run_function_runner(settings: Settings) -> None:
+    """Run the function runner until it is told to stop.
+
+    Raises:
+        SettingsError: a certificate, the folder of executables or the kubeconfig cannot be used.
+    """
+    configs, metrics, stop = FunctionConfigs(settings.default_image_prefix), RunnerMetrics(), asyncio.Event()
+    executables = _executables(settings, configs)
+    runtimes: list[FunctionRuntime] = [executables] if executables else []
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(_serve_metrics(settings.metrics_address, metrics))
+        if settings.function_config_namespace or settings.wrapper_server_image:
+            images = await stack.enter_async_context(open_registries(settings))
+            client = await stack.enter_async_context(await _connect(settings))
+            pool = _pool(settings, client, images, configs, metrics) if settings.wrapper_server_image else None
+            if settings.function_config_namespace:
+                follower = _config_follower(settings, client, configs, executables, pool)
+                await stack.enter_async_context(_beside(stop, follower.run()))
+            if pool is not None:
+                runtimes.append(await stack.enter_async_context(_pods(settings, client, configs, pool, stop)))
+        try:
+            await serve(
+                settings.function_runner_listen,
+                max_message_size=settings.max_grpc_message_size,
+                processes=settings.function_processes,
+                time_limit=settings.function_timeout,
+                default_image_prefix=settings.default_image_prefix,
+                configs=configs,
+                runtimes=runtimes,
+                identity=_identity(settings),
+                metrics=metrics,
+                stop=stop,
+            )
+        except CertificateError as error:
+            raise SettingsError(str(error)) from None
+
+
+def _executables(settings: Settings, configs: FunctionConfigs) -> ExecutableRuntime | None:
+    folder = settings.functions_dir
+    if folder is None:
+        return None
+    if not folder.is_dir():
+        raise SettingsError(f"{told_name('functions_dir')}: {folder} is no folder")
+    return ExecutableRuntime(
+        folder, configs, slots=settings.function_processes, max_output=settings.max_grpc_message_size
+    )
+
+
+def _identity(settings: Settings) -> Identity:
+    try:
+        return Identity(
+            settings.function_runner_tls_cert, settings.function_runner_tls_key, settings.function_runner_client_ca
+        )
+    except CertificateError as error:
+        raise SettingsError(f"the function runner's TLS: {error}") from None
+
+
+def _config_follower(
+    settings: Settings,
+    client: KubeClient,
+    configs: FunctionConfigs,
+    executables: ExecutableRuntime | None,
+    pool: PodPool | None,
+) -> ConfigFollower:
+    namespace = settings.function_config_namespace
+    state = WatchState(f"FunctionConfigs in {namespace}")
+    return ConfigFollower(client, namespace, configs, executables, state, pods=pool)
+
+
+def _pool(
+    settings: Settings, client: KubeClient, images: RegistryLookup, configs: FunctionConfigs, metrics: RunnerMetrics
+) -> PodPool:
+    pods = PodSettings(
+        wrapper_image=settings.wrapper_server_image,
+        time_to_live=settings.pod_ttl,
+        max_pods=settings.max_parallel_pods_per_function,
+        max_queue=settings.max_waitlist_length,
+        max_message_size=settings.max_grpc_message_size,
+        start_timeout=settings.pod_start_timeout,
+        warm=settings.warm_up_pod_cache,
+        default_image_prefix=settings.default_image_prefix,
+    )
+    cluster = KubeCluster(client, settings.pod_namespace)
+    return PodPool(cluster, images, configs, pods, metrics=PodMetrics(metrics.registry, metrics.name))
+
+
+@contextlib.asynccontextmanager
+async def _pods(
+    settings: Settings, client: KubeClient, configs: FunctionConfigs, pool: PodPool, stop: asyncio.Event
+) -> AsyncIterator[PodRuntime]:
+    """Run functions in pods while the context is open."""
+    follower = PodFollower(client, settings.pod_namespace, pool)
+    async with pool, _beside(stop, follower.run(), pool.run(_COLLECT_SECONDS)):
+        yield PodRuntime(pool, configs)
+
+
+async def _connect(settings: Settings) -> KubeClient:
+    try:
+        return await KubeClient.connect(settings.kubeconfig, user_agent="porchflow-function-runner")
+    except KubeConfigError as error:
+        raise SettingsError(f"{told_name('kubeconfig')}: {error}") from None
+
+
+@contextlib.asynccontextmanager
+async def _beside(stop: asyncio.Event, *work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do work that never ends while the context is open; if it fails, the runner stops and says why."""
+    tasks = [asyncio.create_task(each) for each in work]
+    for task in tasks:
+        task.add_done_callback(lambda _: stop.set())
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if ended is not None and not isinstance(ended, asyncio.CancelledError):
+                raise ended
+
+
+@contextlib.asynccontextmanager
+async def _serve_metrics(address: str, metrics: RunnerMetrics) -> AsyncIterator[None]:
+    """Answer /metrics while the context is open; on no port when the address is empty."""
+    if not address:
+        yield
+        return
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    host, port = host_and_port(address)
+    app = web.Application()
+    app.router.add_get("/metrics", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host or None, port).start()
+        yield
+    finally:
+        await runner.cleanup()

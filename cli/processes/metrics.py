@@ -1,0 +1,162 @@
+"""What the processes count, for Prometheus; /metrics is served where /healthz is."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, CancelledError
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from porchflow.activities.definitions import ErrorKind
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.kube.client import KubeClient
+from porchflow.watcher.app import WatcherHealth
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+_KINDS = frozenset(ErrorKind)
+
+
+def new_registry() -> CollectorRegistry:
+    """Return a registry that tells the version, the processor time and the memory of this process."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    Info("porchflow_build", "Version of porchflow", registry=registry).info({"version": version("porchflow")})
+    return registry
+
+
+class ActivityMetrics(Interceptor):
+    """Attempts of Temporal activities, which the phases are, by how they ended."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Take where to tell them."""
+        self.seconds = Histogram(
+            "porchflow_activity_seconds",
+            "Duration of attempts of activities, by outcome: succeeded, transient, waiting, stalled, superseded,"
+            " cancelled, or error for what was not sorted",
+            ["activity", "outcome"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.running = Gauge(
+            "porchflow_activities_under_way", "Attempts of activities under way", ["activity"], registry=registry
+        )
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - Temporal's
+        """Stand before every activity."""
+        return _Timed(next, self)
+
+
+class _Timed(ActivityInboundInterceptor):
+    def __init__(self, following: ActivityInboundInterceptor, metrics: ActivityMetrics) -> None:
+        super().__init__(following)
+        self._metrics = metrics
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> object:  # noqa: A002 - Temporal's
+        name, began, outcome = activity.info().activity_type, time.monotonic(), "error"
+        try:
+            with self._metrics.running.labels(name).track_inprogress():
+                result: object = await super().execute_activity(input)
+            outcome = "succeeded"
+        except (asyncio.CancelledError, CancelledError):
+            outcome = "cancelled"
+            raise
+        except ApplicationError as error:
+            outcome = error.type.lower() if error.type in _KINDS else outcome
+            raise
+        finally:
+            self._metrics.seconds.labels(name, outcome).observe(time.monotonic() - began)
+        return result
+
+
+class GitCollector(Collector):
+    """What a store of Git repositories did."""
+
+    def __init__(self, store: GitStore) -> None:
+        """Take the store."""
+        self._store = store
+
+    def collect(self) -> Iterable[Metric]:
+        """Tell the counts since the start."""
+        stats = self._store.stats
+        requests = CounterMetricFamily("porchflow_git_requests", "Requests to Git servers", labels=["operation"])
+        seconds = CounterMetricFamily("porchflow_git_request_seconds", "Time that they took", labels=["operation"])
+        for operation, count, took in (
+            ("list", stats.listings, stats.listing_seconds),
+            ("fetch", stats.fetches, stats.fetch_seconds),
+            ("push", stats.pushes, stats.push_seconds),
+        ):
+            requests.add_metric([operation], count)
+            seconds.add_metric([operation], took)
+        yield requests
+        yield seconds
+        for name, text, count in (
+            ("push_groups", "Groups of changes that were pushed together", stats.groups),
+            ("refs_pushed", "Branches and tags in these pushes", stats.refs),
+            ("changes_retried", "Changes that were built again, because the remote had moved", stats.retries),
+            (
+                "restores",
+                "Pushes that took back what a server did of a change that it otherwise refused",
+                stats.restores,
+            ),
+            ("content_read_bytes", "Bytes of package content that were read into memory", stats.bytes_read),
+        ):
+            yield CounterMetricFamily(f"porchflow_git_{name}", text, value=count)
+
+
+class KubernetesCollector(Collector):
+    """Requests to the API server."""
+
+    def __init__(self, client: KubeClient) -> None:
+        """Take who sends them."""
+        self._client = client
+
+    def collect(self) -> Iterable[Metric]:
+        """Tell the counts since the start."""
+        labels = ["method", "resource", "code"]
+        requests = CounterMetricFamily(
+            "porchflow_kubernetes_requests", "Requests to the API server; code 0 had no answer", labels=labels
+        )
+        seconds = CounterMetricFamily(
+            "porchflow_kubernetes_request_seconds", "Time until their answers began", labels=labels
+        )
+        for (method, resource, code), tally in list(self._client.requests.items()):
+            requests.add_metric([method, resource, str(code)], tally.count)
+            seconds.add_metric([method, resource, str(code)], tally.seconds)
+        yield requests
+        yield seconds
+
+
+class WatcherCollector(Collector):
+    """How the watches and the queue of signals stand."""
+
+    def __init__(self, health: WatcherHealth) -> None:
+        """Take who knows."""
+        self._health = health
+
+    def collect(self) -> Iterable[Metric]:
+        """Tell how they stand now; nothing before everything was connected."""
+        numbers = self._health.numbers()
+        if numbers is None:
+            return
+        up = GaugeMetricFamily("porchflow_watch_up", "Whether a watch works", labels=["watch"])
+        silence = GaugeMetricFamily("porchflow_watch_silence_seconds", "Time since it last heard", labels=["watch"])
+        for watch in self._health.watches:
+            up.add_metric([watch.name], float(watch.listed and not watch.error))
+            if watch.listed:
+                silence.add_metric([watch.name], time.monotonic() - watch.active_at)
+        yield up
+        yield silence
+        for name, text, value in (
+            ("objects_unconverged", "Objects that need work", numbers.unconverged),
+            ("signals_pending", "Signals that wait to be sent to Temporal", numbers.pending),
+            ("signals_in_flight", "Signals that are being sent", numbers.in_flight),
+            ("signal_oldest_seconds", "Age of the oldest waiting signal", numbers.oldest_pending_seconds),
+            ("temporal_up", "Whether Temporal takes signals", not numbers.error),
+        ):
+            yield GaugeMetricFamily(f"porchflow_{name}", text, value=float(value))
+        yield CounterMetricFamily("porchflow_signals", "Signals that Temporal took", value=numbers.signalled)

@@ -1,0 +1,59 @@
+"""Assembles the watcher process."""
+
+import contextlib
+
+from porchflow.cli.processes.connect import connect_kubernetes, connect_temporal
+from porchflow.cli.processes.health import serve_health
+from porchflow.cli.processes.metrics import KubernetesCollector, WatcherCollector, new_registry
+from porchflow.cli.settings import Settings, SettingsError
+from porchflow.watcher.app import WatcherHealth, run_watcher
+from porchflow.watcher.schedules import RepositorySchedules
+from porchflow.watcher.starter import WorkflowStarter
+from porchflow.watcher.webhooks import WebhookOptions
+
+_SHORTEST_SECRET = 16
+
+
+async def run(settings: Settings) -> None:
+    """Watch until cancelled; waits for Kubernetes and Temporal when they are away."""
+    webhooks = webhook_options(settings)
+    health, registry = WatcherHealth(), new_registry()
+    registry.register(WatcherCollector(health))
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(serve_health(settings.health_address, health.readiness, registry))
+        kube = await connect_kubernetes(settings, health.waits_for, namespaces=settings.namespaces)
+        await stack.enter_async_context(kube)
+        registry.register(KubernetesCollector(kube))
+        # The dispatcher has a way of its own to go on while Temporal is away: it keeps order and says so once.
+        client = await connect_temporal(settings, health.waits_for, retries=1)
+        starter = WorkflowStarter(client)
+        await run_watcher(
+            kube,
+            starter,
+            RepositorySchedules(client),
+            namespaces=settings.namespaces,
+            watch_secrets=settings.watch_secrets,
+            in_flight=settings.signals_in_flight,
+            sync_seconds=settings.sync_seconds,
+            relist_seconds=settings.relist_seconds,
+            webhooks=webhooks,
+            health=health,
+        )
+
+
+def webhook_options(settings: Settings) -> WebhookOptions | None:
+    """Return where webhooks are taken; None where they are off.
+
+    Raises:
+        SettingsError: There is an address, and no secret or a short one.
+    """
+    if not settings.webhook_address:
+        return None
+    words = settings.webhook_secret.get_secret_value().replace("\n", ",").split(",")
+    secrets = [word.strip() for word in words if word.strip()]
+    if not secrets or min(map(len, secrets)) < _SHORTEST_SECRET:
+        raise SettingsError(
+            f"PORCHFLOW_WEBHOOK_SECRET: webhooks need a secret of at least {_SHORTEST_SECRET} characters, such as what"
+            " openssl rand -hex 32 prints; several are separated by commas"
+        )
+    return WebhookOptions(settings.webhook_address, secrets)

@@ -1,0 +1,210 @@
+"""Assembles a worker: clients, activities, and one Temporal worker per task queue."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.worker import Interceptor, Worker
+
+from porchflow.activities.reconcile import PhaseActivities
+from porchflow.activities.sync.sync import RepositorySync, SyncOptions
+from porchflow.cli.processes.connect import connect_kubernetes, connect_temporal
+from porchflow.cli.processes.health import serve_health
+from porchflow.cli.processes.metrics import ActivityMetrics, GitCollector, KubernetesCollector, new_registry
+from porchflow.cli.processes.registries import open_tags
+from porchflow.cli.processes.runner_client import open_runner_client
+from porchflow.cli.processes.tracing import exporting_spans, interceptors, traced
+from porchflow.cli.settings import Settings
+from porchflow.functions.local import LocalEvaluator
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.kpt.render.evaluation import Evaluator
+from porchflow.kube.client import KubeClient
+from porchflow.kube.events import EventRecorder
+from porchflow.workflows.packagerevision import PackageRevisionWorkflow
+from porchflow.workflows.policies import RECONCILE_QUEUE, RENDER_QUEUE, SYNC_QUEUE
+from porchflow.workflows.repositorysync import RepositorySyncWorkflow
+from porchflow.workflows.runner import workflow_runner
+
+logger = logging.getLogger(__name__)
+
+_CANCELLATION_WITHIN = timedelta(seconds=1)
+"""How soon a superseded activity hears of it: heartbeats are sent at most this far apart."""
+
+_GRACE = timedelta(seconds=20)
+"""How long activities in hand may finish when the worker is told to stop."""
+
+
+async def run_worker(settings: Settings) -> None:
+    """Serve the configured task queues until cancelled; waits for Kubernetes and Temporal when they are away."""
+    health, registry = WorkerHealth(), new_registry()
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(serve_health(settings.health_address, health.readiness, registry))
+        exporting = await stack.enter_async_context(exporting_spans("worker"))
+        kube = await connect_kubernetes(settings, health.waits_for, namespaces=settings.namespaces)
+        await stack.enter_async_context(kube)
+        registry.register(KubernetesCollector(kube))
+        activities = await stack.enter_async_context(open_activities(settings, kube))
+        registry.register(GitCollector(activities.git))
+        client = await connect_temporal(settings, health.waits_for)
+        for worker in build_workers(
+            settings, client, activities, ActivityMetrics(registry), *interceptors(exporting=exporting)
+        ):
+            await stack.enter_async_context(worker)
+        health.serves(settings.queues)
+        logger.info("serving %s", ", ".join(settings.queues))
+        await asyncio.Event().wait()
+
+
+class WorkerHealth:
+    """How a worker stands, for probes: alive from the start, ready when it serves its queues."""
+
+    def __init__(self) -> None:
+        """Nothing is served yet."""
+        self._waiting_for = ""
+        self._queues: Sequence[str] = ()
+
+    def waits_for(self, what: str) -> None:
+        """Say what the start waits for."""
+        self._waiting_for = what
+
+    def serves(self, queues: Sequence[str]) -> None:
+        """Say that the worker works."""
+        self._queues = queues
+
+    def readiness(self) -> tuple[bool, Mapping[str, Any]]:
+        """Return whether the worker takes tasks, and of which queues, or what it waits for."""
+        if not self._queues:
+            return False, {"waitingFor": self._waiting_for or "the start"}
+        return True, {"queues": list(self._queues)}
+
+
+@dataclass(frozen=True)
+class Activities:
+    """Everything that a worker can be asked to do."""
+
+    phases: PhaseActivities
+    sync: RepositorySync
+    git: GitStore
+    """What they have in common."""
+
+
+@contextlib.asynccontextmanager
+async def open_activities(settings: Settings, kube: KubeClient) -> AsyncIterator[Activities]:
+    """Make the activities with their clients, and close those afterwards."""
+    async with contextlib.AsyncExitStack() as stack:
+        git = await stack.enter_async_context(
+            GitStore(
+                settings.git_cache_dir.expanduser(), threads=settings.git_threads, server_timeout=settings.git_timeout
+            )
+        )
+        events = EventRecorder(kube)
+        stack.push_async_callback(events.aclose)
+        evaluator = await _open_evaluator(settings, stack)
+        tags = await stack.enter_async_context(open_tags(settings))
+        phases = PhaseActivities(
+            kube=kube,
+            git=git,
+            evaluator=traced(evaluator),
+            events=events,
+            default_image_prefix=settings.default_image_prefix,
+            tags=tags,
+            annotated_only=settings.annotated_repositories_only,
+        )
+        sync = RepositorySync(kube=kube, git=git, events=events, options=_sync_options(settings))
+        yield Activities(phases, sync, git)
+
+
+def _sync_options(settings: Settings) -> SyncOptions:
+    return SyncOptions(
+        namespaces=settings.namespaces,
+        full_sync=timedelta(seconds=settings.full_sync_seconds),
+        writes_at_once=settings.sync_writes,
+        grace=timedelta(seconds=settings.removed_grace_seconds),
+        annotated_only=settings.annotated_repositories_only,
+    )
+
+
+async def _open_evaluator(settings: Settings, stack: contextlib.AsyncExitStack) -> Evaluator:
+    if not settings.function_runner_address:
+        local = LocalEvaluator(settings.default_image_prefix, time_limit=settings.function_timeout)
+        stack.push_async_callback(local.aclose)
+        return local
+    return await stack.enter_async_context(open_runner_client(settings))
+
+
+def build_workers(
+    settings: Settings, client: Client, activities: Activities, *interceptors: Interceptor
+) -> list[Worker]:
+    """Return one Temporal worker per configured queue."""
+    workers = []
+    if "reconcile" in settings.queues:
+        workers.append(_reconcile_worker(settings, client, activities.phases, interceptors))
+    if "render" in settings.queues:
+        workers.append(_render_worker(settings, client, activities.phases, interceptors))
+    if "sync" in settings.queues:
+        workers.append(_sync_worker(settings, client, activities.sync, interceptors))
+    return workers
+
+
+def _reconcile_worker(
+    settings: Settings, client: Client, activities: PhaseActivities, interceptors: Sequence[Interceptor]
+) -> Worker:
+    return Worker(
+        client,
+        task_queue=RECONCILE_QUEUE,
+        workflows=[PackageRevisionWorkflow],
+        workflow_runner=workflow_runner(),
+        activities=[
+            activities.observe,
+            activities.execute_source,
+            activities.move_lifecycle,
+            activities.finalize,
+            activities.suspend,
+        ],
+        max_concurrent_activities=settings.reconcile_slots,
+        # A local activity holds the slot of its workflow task.
+        max_concurrent_local_activities=settings.reconcile_slots,
+        max_concurrent_workflow_tasks=settings.reconcile_slots,
+        max_cached_workflows=settings.cached_workflows,
+        max_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
+        default_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
+        graceful_shutdown_timeout=_GRACE,
+        interceptors=interceptors,
+    )
+
+
+def _render_worker(
+    settings: Settings, client: Client, activities: PhaseActivities, interceptors: Sequence[Interceptor]
+) -> Worker:
+    return Worker(
+        client,
+        task_queue=RENDER_QUEUE,
+        activities=[activities.render],
+        max_concurrent_activities=settings.render_slots,
+        max_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
+        default_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
+        graceful_shutdown_timeout=_GRACE,
+        interceptors=interceptors,
+    )
+
+
+def _sync_worker(
+    settings: Settings, client: Client, activities: RepositorySync, interceptors: Sequence[Interceptor]
+) -> Worker:
+    return Worker(
+        client,
+        task_queue=SYNC_QUEUE,
+        workflows=[RepositorySyncWorkflow],
+        activities=[activities.sync_repository],
+        max_concurrent_activities=settings.sync_slots,
+        max_cached_workflows=settings.cached_workflows,
+        max_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
+        default_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
+        graceful_shutdown_timeout=_GRACE,
+        interceptors=interceptors,
+    )

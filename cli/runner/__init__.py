@@ -1,1 +1,0 @@
-"""The function runner as a process: follows FunctionConfigs, runs pods in a real cluster, finds registries."""

@@ -1,0 +1,38 @@
+"""How much one user may ask."""
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from porchflow.content.refusals import too_many
+
+_KEPT_USERS = 10_000
+
+
+class RateLimit:
+    """A bucket of requests per user that fills up at a steady rate."""
+
+    def __init__(self, per_second: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Take the rate, and how many requests may come at once after a pause."""
+        self._rate = per_second
+        self._burst = burst
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, user: str) -> None:
+        """Count one request of a user.
+
+        Raises:
+            ApiError: It is one too many; says after how many seconds there is room again.
+        """
+        now = self._clock()
+        left, seen = self._buckets.get(user, (float(self._burst), now))
+        left = min(float(self._burst), left + (now - seen) * self._rate)
+        if left < 1:
+            wait = math.ceil((1 - left) / self._rate)
+            raise too_many(f"user {user!r} sends more than {self._rate:g} requests per second; try again", wait)
+        self._buckets[user] = (left - 1, now)
+        self._buckets.move_to_end(user)
+        while len(self._buckets) > _KEPT_USERS:
+            self._buckets.popitem(last=False)

@@ -1,0 +1,71 @@
+"""Content that was read, kept within a limit; those who want the same at once wait for one reading."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+
+from porchflow.content.packages.encoding import Encoded
+
+_READINGS = 4
+"""Packages that are read at once: each may need several times its size while it is."""
+
+
+class ContentCache:
+    """Content by what names it for ever: a commit and a path. Belongs to one event loop."""
+
+    def __init__(self, limit: int) -> None:
+        """Take how many bytes may be kept; what is larger than half of it is not kept at all."""
+        self._limit = limit
+        self._kept: OrderedDict[Hashable, Encoded] = OrderedDict()
+        self._bytes = 0
+        self._readings: dict[Hashable, asyncio.Task[Encoded]] = {}
+        self._slots = asyncio.Semaphore(_READINGS)
+        self.loads = 0
+        """Readings since the start."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that are kept."""
+        return self._bytes
+
+    async def get(self, key: Hashable, load: Callable[[], Awaitable[Encoded]]) -> Encoded:
+        """Return what is kept, or wait for the reading that is under way, or begin one.
+
+        Args:
+            key: Names the content.
+            load: Reads it. What it raises goes to all who wait, and nothing is kept.
+        """
+        if (kept := self._kept.get(key)) is not None:
+            self._kept.move_to_end(key)
+            return kept
+        reading = self._readings.get(key)
+        if reading is None:
+            reading = asyncio.create_task(self._load(key, load))
+            self._readings[key] = reading
+            reading.add_done_callback(lambda done: self._forget(key, done))
+        # Shielded: who goes away must not take the reading from the others.
+        return await asyncio.shield(reading)
+
+    async def aclose(self) -> None:
+        """End the readings that are under way."""
+        readings = list(self._readings.values())
+        for reading in readings:
+            reading.cancel()
+        await asyncio.gather(*readings, return_exceptions=True)
+
+    async def _load(self, key: Hashable, load: Callable[[], Awaitable[Encoded]]) -> Encoded:
+        async with self._slots:
+            self.loads += 1
+            content = await load()
+        if content.size <= self._limit // 2:
+            self._kept[key] = content
+            self._bytes += content.size
+            while self._bytes > self._limit:
+                self._bytes -= self._kept.popitem(last=False)[1].size
+        return content
+
+    def _forget(self, key: Hashable, done: asyncio.Task[Encoded]) -> None:
+        self._readings.pop(key, None)
+        if not done.cancelled():
+            # Marked as seen: everybody who waited may have gone.
+            done.exception()

@@ -1,0 +1,74 @@
+"""Package content as the JSON of `spec.resources`, made once and sent many times."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from porchflow.gitrepo.store.trees import File, Files, Mode
+
+_PIECE_BYTES: Final = 256 * 1024
+"""Written between two looks at other work: the encoder holds the interpreter while it runs."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The files of a package that text can show.
+
+    Attributes:
+        resources: The JSON object from path to text, in pieces.
+        count: How many files it holds.
+        hidden: Paths of files that JSON cannot hold: symbolic links, and what is not UTF-8.
+    """
+
+    resources: tuple[bytes, ...]
+    count: int
+    hidden: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return sum(map(len, self.resources))
+
+
+def text_of(file: File) -> str | None:
+    """Return a file as text; None where text cannot say what it is."""
+    if file.mode is Mode.SYMLINK:
+        return None
+    try:
+        return file.data.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+async def encode_files(files: Files) -> Encoded:
+    """Write a package's files as JSON, byte for byte; lets other work go on meanwhile."""
+    pieces: list[bytes] = []
+    piece: list[str] = []
+    hidden: list[str] = []
+    length = count = 0
+    for path in sorted(files):
+        text = text_of(files[path])
+        if text is None:
+            hidden.append(path)
+            continue
+        piece.append(("," if count else "{") + _dumps(path) + ":" + _dumps(text))
+        count += 1
+        length += len(text)
+        if length >= _PIECE_BYTES:
+            pieces.append("".join(piece).encode())
+            piece, length = [], 0
+            await asyncio.sleep(0)
+    piece.append("}" if count else "{}")
+    pieces.append("".join(piece).encode())
+    return Encoded(tuple(pieces), count, tuple(hidden))
+
+
+def _dumps(value: Any) -> str:  # noqa: ANN401 - JSON
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def dumps(value: Mapping[str, Any]) -> bytes:
+    """Write a JSON object compactly."""
+    return _dumps(value).encode()

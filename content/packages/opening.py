@@ -1,0 +1,166 @@
+"""From a PackageRevision to its content in Git."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from porchflow.activities.phases.self_lock import published_ref, reported_commit
+from porchflow.api.names import object_name
+from porchflow.api.packagerevision import Lifecycle, PackageRevision
+from porchflow.content.packages.content_cache import ContentCache
+from porchflow.content.packages.encoding import Encoded, encode_files
+from porchflow.content.refusals import not_found
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.refs import TAGS, InvalidName, PackageLocation, branch_ref
+from porchflow.gitrepo.remote.remote import Remote
+from porchflow.gitrepo.store.trees import Files
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import NotFound
+from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.repositories.access import Repositories, RepositoryAccess
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A package revision."""
+
+    obj: dict[str, Any]
+    """The PackageRevision as the API server has it."""
+    revision: PackageRevision
+
+    @property
+    def name(self) -> str:
+        """Name of the object."""
+        return str(self.obj["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of the object."""
+        return str(self.obj["metadata"]["namespace"])
+
+
+@dataclass(frozen=True)
+class Registered(Revision):
+    """A package revision, and where its repository is."""
+
+    repository: RepositoryAccess
+    location: PackageLocation
+
+
+@dataclass(frozen=True)
+class Found(Registered):
+    """A package revision, and where its content is now."""
+
+    commit: str
+    """The commit that holds the content: what the content's resource version is."""
+    lifecycle: Lifecycle
+    """As Git has it."""
+
+
+class Packages:
+    """Finds package revisions and reads their content."""
+
+    def __init__(self, kube: KubeClient, git: GitStore, cache: ContentCache) -> None:
+        """Take the clients and where content that was read is kept."""
+        self._kube = kube
+        self._git = git
+        self._cache = cache
+        self._repositories = Repositories(kube)
+
+    async def find(self, namespace: str, name: str) -> Found:
+        """Find a package revision as Kubernetes and Git have it now.
+
+        Raises:
+            ApiError: There is none, or it has no content yet.
+            KubeError: The API server does not answer.
+            GitError: The repository does not answer.
+            PhaseError: The Repository object is missing or cannot be used.
+        """
+        return await self.locate(await self.registered(namespace, name))
+
+    async def registered(self, namespace: str, name: str) -> Registered:
+        """Find a package revision and its repository, without asking Git; raises what `find` does."""
+        try:
+            obj = await self._kube.get(PACKAGEREVISIONS, namespace, name)
+        except (NotFound, ValueError):
+            raise not_found(name) from None
+        return await self.register(obj)
+
+    async def register(self, obj: dict[str, Any]) -> Registered:
+        """Find the repository of a PackageRevision that is at hand; raises what `find` does."""
+        name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
+        revision = PackageRevision.model_validate(obj)
+        spec = revision.spec
+        if name != object_name(spec.repository, spec.package_name, spec.workspace_name):
+            raise not_found(name, "the PackageRevision's name does not say what its spec says, so it has no content")
+        repository = await self._repositories.access(namespace, spec.repository)
+        if repository.deleting:
+            raise not_found(name, f"Repository {spec.repository!r} is being deleted")
+        try:
+            location = PackageLocation(repository.directory, spec.package_name, spec.workspace_name)
+        except InvalidName as error:
+            raise not_found(name, str(error)) from None
+        return Registered(obj, revision, repository, location)
+
+    async def locate(self, registered: Registered) -> Found:
+        """Find the content of a package revision in Git; raises what `find` does."""
+        commit, lifecycle = await self._place(registered.revision, registered.repository, registered.location)
+        if lifecycle is None:
+            raise not_found(registered.name, "the package revision has no content yet; wait until it is Ready")
+        return Found(**vars(registered), commit=commit, lifecycle=lifecycle)
+
+    async def encoded(self, found: Found) -> Encoded:
+        """Give the content, written as JSON; what was read before comes from memory."""
+        remote, path = found.repository.remote, found.location.path
+
+        async def load() -> Encoded:
+            return await encode_files(await self._git.read_package(remote, found.commit, path))
+
+        return await self._cache.get((*remote.identity, found.commit, path), load)
+
+    async def fetch(self, found: Sequence[Found]) -> None:
+        """Bring the content of several package revisions here, with one request per repository.
+
+        What is not there, or a server that does not answer, shows when the content is read.
+        """
+        commits: dict[Remote, list[str]] = defaultdict(list)
+        for each in found:
+            commits[each.repository.remote].append(each.commit)
+        requests = (self._git.fetch(remote, wanted) for remote, wanted in commits.items())
+        await asyncio.gather(*requests, return_exceptions=True)
+
+    async def files(self, registered: Registered, commit: str) -> Files:
+        """Read the content at a commit as Git has it."""
+        return await self._git.read_package(registered.repository.remote, commit, registered.location.path)
+
+    async def _place(
+        self, revision: PackageRevision, repository: RepositoryAccess, location: PackageLocation
+    ) -> tuple[str, Lifecycle | None]:
+        """Find commit and lifecycle; asks as little of the server as it takes to be right."""
+        status = revision.status
+        commit, tag = reported_commit(status), published_ref(status)
+        if commit and (status.revision or 0) > 0:
+            # What is published does not change: nobody has to be asked.
+            return commit, Lifecycle.PUBLISHED
+        if location.workspace != repository.branch and not tag:
+            refs = await self._git.list_refs(repository.remote)
+            if place := _open(refs, location):
+                return place
+        elif status.revision:
+            refs = await self._git.list_refs(repository.remote)
+            if tip := refs.get(branch_ref(repository.branch)) or refs.get(f"{TAGS}{tag}"):
+                return tip, Lifecycle.PUBLISHED
+        state = await self._git.state(
+            repository.remote, repository.branch, location, tag_hint=tag, commit_hint=commit or None
+        )
+        return state.commit, state.lifecycle
+
+
+def _open(refs: Mapping[str, str], location: PackageLocation) -> tuple[str, Lifecycle] | None:
+    """Read the commit of a draft or proposal; of both, the draft is the newer truth unless they are the same."""
+    draft, proposed = refs.get(location.draft_ref), refs.get(location.proposed_ref)
+    if draft and draft != proposed:
+        return draft, Lifecycle.DRAFT
+    return (proposed, Lifecycle.PROPOSED) if proposed else None

@@ -1,0 +1,323 @@
+"""The aggregated API server: who may come in, and which handler answers."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from opentelemetry import propagate, trace
+
+from porchflow.content.access.authorization import Attributes, Authorizer
+from porchflow.content.access.frontproxy import NAMESPACE, FrontProxyWatch
+from porchflow.content.access.identity import NotTrusted, User
+from porchflow.content.access.rate_limits import RateLimit
+from porchflow.content.access.tls import ServingTls
+from porchflow.content.packages.bodies import BodyReader
+from porchflow.content.packages.content_cache import ContentCache
+from porchflow.content.packages.opening import Packages
+from porchflow.content.packages.pushing import Writer
+from porchflow.content.packages.render_requests import Healer, RenderRequests
+from porchflow.content.refusals import ApiError, method_not_allowed, of_failure
+from porchflow.content.serving.answers import COMMIT, STARTED
+from porchflow.content.serving.handlers import Resources
+from porchflow.content.serving.listing import Lister
+from porchflow.content.serving.request_metrics import ContentMetrics
+from porchflow.content.serving.requests import Address, flag, parse_address
+from porchflow.content.serving.static import static_document
+from porchflow.content.serving.watches import Watches
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.kube.client import KubeClient
+
+logger = logging.getLogger(__name__)
+audit = logging.getLogger("content.audit")
+
+MIB: Final = 1024 * 1024
+ADDRESS: Final = web.RequestKey("address", Address)
+VERB: Final = web.RequestKey("verb", str)
+
+_tracer = trace.get_tracer("porchflow")
+
+_GONE: Final = 499
+"""What is logged where the client went away before there was an answer; no client ever sees it."""
+_TLS_CHECK_SECONDS = 10.0
+_HANDSHAKE_SECONDS = 10.0
+_SHUTDOWN_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How the server serves.
+
+    Attributes:
+        host: Where it listens.
+        port: 0 means any free one.
+        certificate: PEM file with its certificate; read again when it changes.
+        key: PEM file with the key.
+        max_body: Bytes of a request's body.
+        timeout: Seconds that a request may take; a watch has limits of its own.
+        rate: Requests per second of one user.
+        burst: Requests at once of one user.
+        cache: Bytes of content that are kept.
+        watches: How many may watch at once.
+        silence: Seconds until a new connection must have sent its first request.
+        front_proxy_namespace: Where the ConfigMap is that names the front proxy.
+    """
+
+    host: str
+    port: int
+    certificate: Path
+    key: Path
+    max_body: int = 6 * MIB
+    timeout: float = 55.0
+    rate: float = 50.0
+    burst: int = 200
+    cache: int = 128 * MIB
+    watches: int = 100
+    silence: float = 30.0
+    front_proxy_namespace: str = NAMESPACE
+
+
+@dataclass(frozen=True)
+class Clients:
+    """Whom the server talks to.
+
+    Attributes:
+        kube: The API server.
+        watching: The API server, for watches: each keeps a connection, for which nobody else should have to wait.
+        git: The repositories.
+    """
+
+    kube: KubeClient
+    watching: KubeClient
+    git: GitStore
+
+
+class ContentServer:
+    """Answers requests; knows the front proxy, the rights and the packages."""
+
+    def __init__(
+        self, settings: ServerSettings, clients: Clients, proxies: FrontProxyWatch, metrics: ContentMetrics
+    ) -> None:
+        """Take the settings and the parts that requests share."""
+        kube, git = clients.kube, clients.git
+        self._metrics = metrics
+        self._settings = settings
+        self._silent: dict[web.RequestHandler, asyncio.TimerHandle] = {}
+        self._proxies = proxies
+        self._authorizer = Authorizer(kube)
+        self._rate = RateLimit(settings.rate, settings.burst)
+        self.cache = ContentCache(settings.cache)
+        self.requests = RenderRequests(kube)
+        packages = Packages(kube, git, self.cache)
+        self._writer = Writer(packages, git, self.requests)
+        self.healer = Healer(kube, git, self.requests)
+        self.watches = Watches(clients.watching, packages, settings.watches)
+        bodies = BodyReader(settings.max_body)
+        self._resources = Resources(packages, Lister(kube, packages), self.watches, self._writer, bodies)
+
+    async def aclose(self) -> None:
+        """Bring pushes to their end, and drop the rest."""
+        for timer in self._silent.values():
+            timer.cancel()
+        await self._writer.aclose()
+        await self.requests.aclose()
+        await self.cache.aclose()
+
+    def connected(self, runner: web.AppRunner) -> web.RequestHandler:
+        """Make what serves a new connection; it is closed where no request comes."""
+        assert runner.server is not None  # noqa: S101 - it is set up before anything connects
+        connection = runner.server()
+
+        def close() -> None:
+            del self._silent[connection]
+            connection.force_close()
+
+        self._silent[connection] = asyncio.get_running_loop().call_later(self._settings.silence, close)
+        return connection
+
+    async def on_shutdown(self, _: web.Application) -> None:
+        """End what would not end by itself."""
+        self.watches.close()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request, and write who asked what, and what came of it."""
+        if timer := self._silent.pop(request.protocol, None):
+            timer.cancel()
+        began = time.monotonic()
+        user: User | None = None
+        try:
+            user = self._user(request)
+            # Whom the front proxy lets in is in its trace, where it makes one.
+            with _tracer.start_as_current_span("request", propagate.extract(request.headers), record_exception=False):
+                response = await self._limited(request, user)
+        except asyncio.CancelledError:
+            self._answered(request, user, _GONE, time.monotonic() - began)
+            raise
+        except Exception as error:
+            response = _failure(error)
+            if STARTED in request:
+                # Whatever went out is not all: a connection that ends before its time says so.
+                logger.warning("an answer broke off: %s", error)
+                if request.transport is not None:
+                    request.transport.abort()
+                raise
+        self._answered(request, user, response.status, time.monotonic() - began)
+        return response
+
+    def _answered(self, request: web.Request, user: User | None, status: int, seconds: float) -> None:
+        self._metrics.answered(request.get(VERB, ""), status, seconds)
+        _audit(request, user, status, seconds)
+
+    def _user(self, request: web.Request) -> User:
+        tls = request.transport.get_extra_info("ssl_object") if request.transport else None
+        certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+        try:
+            return self._proxies.current.user(certificate, request.headers)
+        except NotTrusted as error:
+            raise ApiError(401, "Unauthorized", f"Unauthorized: {error}") from None
+
+    async def _limited(self, request: web.Request, user: User) -> web.StreamResponse:
+        try:
+            async with asyncio.timeout(self._settings.timeout) as limit:
+                return await self._route(request, user, limit)
+        except TimeoutError:
+            raise ApiError(
+                504, "Timeout", f"not done within {self._settings.timeout:g} s; try again", retry_after=1
+            ) from None
+
+    async def _route(self, request: web.Request, user: User, limit: asyncio.Timeout) -> web.StreamResponse:
+        path = request.rel_url.raw_path.rstrip("/") or "/"
+        if document := static_document(path, request):
+            return document
+        address = parse_address(path)
+        verb = _verb(request, address)
+        request[ADDRESS], request[VERB] = address, verb
+        self._rate.take(user.name)
+        await self._authorizer.check(user, Attributes(verb, address.resource, address.namespace, address.name))
+        handler = self._resources.handler(verb, address)
+        if verb == "watch":
+            limit.reschedule(None)
+        return await handler(request, user, address)
+
+
+def _verb(request: web.Request, address: Address) -> str:
+    match request.method:
+        case "GET" if address.name:
+            return "get"
+        case "GET":
+            return "watch" if flag(request.query, "watch") else "list"
+        case "PUT":
+            return "update"
+        case "PATCH":
+            return "patch"
+        case "POST":
+            return "create"
+        case "DELETE":
+            return "delete" if address.name else "deletecollection"
+    raise method_not_allowed(request.method)
+
+
+def _failure(error: Exception) -> web.Response:
+    known = of_failure(error)
+    if known is None:
+        logger.error("unexpected %s", type(error).__name__, exc_info=error)
+        known = ApiError(500, "InternalError", f"Internal error occurred: {type(error).__name__}; the log says more")
+    headers = {"Retry-After": str(known.retry_after)} if known.retry_after is not None else {}
+    return web.json_response(known.status(), status=known.code, headers=headers)
+
+
+def _audit(request: web.Request, user: User | None, status: int, seconds: float) -> None:
+    """Write who asked what and what came of it; never what the content is."""
+    address = request.get(ADDRESS)
+    what = f"{address.namespace}/{address.name}".strip("/") if address else ""
+    audit.info(
+        "user=%s verb=%s object=%s status=%d%s ms=%d groups=%s path=%s",
+        json.dumps(user.name if user else ""),
+        request.get(VERB, request.method),
+        what if what.isprintable() and " " not in what else json.dumps(what),
+        status,
+        f" commit={request[COMMIT]}" if COMMIT in request else "",
+        seconds * 1000,
+        json.dumps(user.groups if user else ()),
+        json.dumps(request.rel_url.raw_path),
+    )
+
+
+@contextlib.asynccontextmanager
+async def running_server(
+    settings: ServerSettings, clients: Clients, metrics: ContentMetrics | None = None
+) -> AsyncIterator["Running"]:
+    """Serve while the context is open; waits until the cluster says who its front proxy is.
+
+    Yields:
+        The server, with the port it listens on.
+    """
+    tls = ServingTls(settings.certificate, settings.key)
+    async with contextlib.AsyncExitStack() as stack:
+        following = FrontProxyWatch.following(clients.watching, tls, settings.front_proxy_namespace)
+        proxies = await stack.enter_async_context(following)
+        stack.push_async_callback(_ended, asyncio.create_task(_keep_fresh(tls)))
+        server = ContentServer(settings, clients, proxies, metrics or ContentMetrics())
+        stack.push_async_callback(server.aclose)
+        stack.push_async_callback(_ended, asyncio.create_task(server.healer.run()))
+        runner = await _runner(server, settings)
+        stack.push_async_callback(runner.cleanup)
+        listener = await asyncio.get_running_loop().create_server(
+            lambda: server.connected(runner),
+            settings.host or None,
+            settings.port,
+            ssl=tls.context,
+            ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+        )
+        stack.callback(listener.close)
+        port = int(listener.sockets[0].getsockname()[1])
+        logger.info("serving package content on port %d", port)
+        yield Running(server, tls, port)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that listens."""
+
+    server: ContentServer
+    tls: ServingTls
+    port: int
+
+
+async def serve(settings: ServerSettings, clients: Clients, ready: Callable[[], None], metrics: ContentMetrics) -> None:
+    """Serve until cancelled; `ready` is called when requests are answered."""
+    async with running_server(settings, clients, metrics):
+        ready()
+        await asyncio.Event().wait()
+
+
+async def _runner(server: ContentServer, settings: ServerSettings) -> web.AppRunner:
+    app = web.Application(client_max_size=settings.max_body)
+    app.router.add_route("*", "/{path:.*}", server.handle)
+    app.on_shutdown.append(server.on_shutdown)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+        # Nobody reads for a client that has gone, and watches of those would stay open.
+        handler_cancellation=True,
+    )
+    await runner.setup()
+    return runner
+
+
+async def _keep_fresh(tls: ServingTls) -> None:
+    while True:
+        await asyncio.sleep(_TLS_CHECK_SECONDS)
+        await asyncio.to_thread(tls.refresh)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

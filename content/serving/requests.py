@@ -1,0 +1,150 @@
+"""What a request asks for: its path, its parameters and the kinds of answer it accepts. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import unquote
+
+from porchflow.api.names import PORCH_GROUP
+from porchflow.content.refusals import ApiError, bad_request, no_such_path
+
+VERSION: Final = "v1alpha1"
+
+ROOT: Final = f"/apis/{PORCH_GROUP}/{VERSION}"
+
+TABLE: Final = "Table"
+METADATA: Final = "PartialObjectMetadata"
+_PLAIN: Final = ""
+
+Shape = Literal["", "Table", "PartialObjectMetadata"]
+"""How objects are shown: as they are, as rows, or their metadata alone."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """An object, or a collection of them.
+
+    Attributes:
+        resource: The plural in the path, such as `packagerevisionresources`.
+        namespace: Empty for the collection of all namespaces.
+        name: Empty for a collection.
+        subresource: What follows the name.
+    """
+
+    resource: str
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+
+
+def parse_address(raw_path: str) -> Address:
+    """Take the path of an object or collection apart.
+
+    Args:
+        raw_path: As the client sent it, percent-encoded: an encoded slash is part of a name, which no object has.
+
+    Raises:
+        ApiError: Nothing is served there.
+    """
+    parts = [unquote(part) for part in raw_path.removeprefix(ROOT).split("/")[1:]]
+    if not raw_path.startswith(ROOT + "/") or not all(parts):
+        raise no_such_path()
+    if parts[0] == "namespaces" and len(parts) > 2:  # noqa: PLR2004 - namespaces, its name, and what is in it
+        namespace, rest = parts[1], parts[2:]
+    else:
+        namespace, rest = "", parts
+    resource, *names = rest
+    if len(names) > (2 if namespace else 0):
+        raise no_such_path()
+    name, subresource = (*names, "", "")[:2]
+    return Address(resource, namespace, name, subresource)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The kind of answer that goes out."""
+
+    shape: Shape
+    version: str = "v1"
+    """Of `meta.k8s.io`, for a shape."""
+
+    @property
+    def content_type(self) -> str:
+        """The answer's media type."""
+        return "application/json"
+
+
+def negotiate(accept: str) -> Accepted:
+    """Choose among the media types that the client accepts; the first one that can be made wins, as in Kubernetes.
+
+    Raises:
+        ApiError: None can be made.
+    """
+    for entry in accept.split(",") if accept.strip() else ["*/*"]:
+        media, *parameters = [part.strip() for part in entry.split(";")]
+        if media not in {"application/json", "application/*", "*/*"}:
+            continue
+        given = dict(part.partition("=")[::2] for part in parameters if "=" in part)
+        accepted = _shape_of(given)
+        if accepted is not None:
+            return accepted
+    raise ApiError(
+        406,
+        "NotAcceptable",
+        "only the following media types are accepted: application/json, application/json;as=Table;g=meta.k8s.io;v=v1,"
+        " application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+    )
+
+
+def _shape_of(given: Mapping[str, str]) -> Accepted | None:
+    wanted, group, version = given.get("as", _PLAIN), given.get("g", ""), given.get("v", "v1")
+    if wanted == _PLAIN:
+        return Accepted("")
+    if group != "meta.k8s.io" or version not in {"v1", "v1beta1"}:
+        return None
+    match wanted.removesuffix("List"):
+        case "Table" if wanted == TABLE:
+            return Accepted("Table", version)
+        case "PartialObjectMetadata":
+            return Accepted("PartialObjectMetadata", version)
+    return None
+
+
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """Read a parameter that is true or false.
+
+    Raises:
+        ApiError: It is neither.
+    """
+    value = query.get(name, "")
+    if value in {"true", "1", "True", "TRUE", "t", "T"}:
+        return True
+    if value in {"", "false", "0", "False", "FALSE", "f", "F"}:
+        return False
+    raise bad_request(f"parameter {name}: give true or false, not {value!r}")
+
+
+def number(query: Mapping[str, str], name: str) -> int:
+    """Read a parameter that is a number from 0; 0 where it is not given.
+
+    Raises:
+        ApiError: It is no such number.
+    """
+    value = query.get(name, "")
+    if not value:
+        return 0
+    if not (value.isascii() and value.isdigit() and len(value) <= 18):  # noqa: PLR2004 - what 64 bits hold
+        raise bad_request(f"parameter {name}: give a number from 0, not {value!r}")
+    return int(value)
+
+
+def dry_run(query: Mapping[str, str]) -> bool:
+    """Tell whether nothing is to be changed.
+
+    Raises:
+        ApiError: A word that Kubernetes does not know.
+    """
+    value = query.get("dryRun", "")
+    if value not in {"", "All"}:
+        raise bad_request(f"parameter dryRun: the only value is All, not {value!r}")
+    return value == "All"

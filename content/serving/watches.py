@@ -1,0 +1,335 @@
+"""Watches: what changes about PackageRevisions, told as changes of their content.
+
+A watch follows the PackageRevisions behind the content. A change of theirs is told where it means other content, or
+other metadata; what only moves a status is not. Resource versions are of two kinds: those of lists, bookmarks and
+deletions are the API server's, and a watch can start from them; those of objects are commits, from which none can.
+"""
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiohttp import web
+
+from porchflow.api.names import RENDER_REQUEST_ANNOTATION
+from porchflow.api.packagerevision import PackageRevision
+from porchflow.content.access.identity import User
+from porchflow.content.packages.encoding import Encoded, dumps
+from porchflow.content.packages.opening import Found, Packages, Revision
+from porchflow.content.refusals import ApiError, bad_request, invalid_query, of_failure, too_many
+from porchflow.content.serving.answers import Answer, write
+from porchflow.content.serving.requests import Address, flag, number
+from porchflow.content.serving.selectors import Selection, read_selection
+from porchflow.kube.backoff import Backoff
+from porchflow.kube.client import PAGE_SIZE, KubeClient
+from porchflow.kube.errors import KubeUnavailable, error_from_status
+from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.kube.line_reader import read_lines
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_SECONDS: Final = 3600
+_SILENCE_SECONDS: Final = 300.0
+_END_SECONDS: Final = 10.0
+_READ_ATTEMPTS: Final = 4
+_NOTHING: Final = Encoded((b"{}",), 0)
+_INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
+
+
+class Watches:
+    """Answers watches, so many at once."""
+
+    def __init__(self, kube: KubeClient, packages: Packages, limit: int) -> None:
+        """Take a client that nobody else waits for, where packages are, and how many may watch at once."""
+        self._kube = kube
+        self._packages = packages
+        self._left = limit
+        self._closing = asyncio.Event()
+
+    def close(self) -> None:
+        """End all watches: their clients open others, of another server."""
+        self._closing.set()
+
+    async def send(self, request: web.Request, _: User, address: Address) -> web.StreamResponse:
+        """Send changes until the client, its time or this server ends.
+
+        Raises:
+            ApiError: The query makes no sense, too many watch, or the version is too old.
+        """
+        wanted = _Wanted.of(request, address)
+        if self._left <= 0:
+            raise too_many("too many watches are open; try again, or raise PORCHFLOW_CONTENT_WATCHES", 5)
+        self._left -= 1
+        try:
+            watch = _Watch(self._kube, self._packages, wanted, Answer(request))
+            return await self._follow(watch, wanted.seconds)
+        finally:
+            self._left += 1
+
+    async def _follow(self, watch: "_Watch", seconds: float) -> web.StreamResponse:
+        await watch.begin()
+        following = asyncio.create_task(watch.run())
+        closing = asyncio.create_task(self._closing.wait())
+        try:
+            await asyncio.wait({following, closing}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (following, closing):
+                task.cancel()
+            results = await asyncio.gather(following, closing, return_exceptions=True)
+        if isinstance(results[0], Exception):
+            raise results[0]
+        # Who does not read any more must not keep the connection open.
+        async with asyncio.timeout(_END_SECONDS):
+            return await watch.end()
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a client wants to watch.
+
+    Attributes:
+        namespace: None means all.
+        version: Where to start; empty means with all that is there.
+        bookmarks: Whether versions are told that no change belongs to.
+        initial: Whether the end of what is there at first is told.
+        seconds: How long.
+    """
+
+    namespace: str | None
+    selection: Selection
+    version: str
+    bookmarks: bool
+    initial: bool
+    seconds: float
+
+    @classmethod
+    def of(cls, request: web.Request, address: Address) -> "_Wanted":
+        query = request.query
+        initial, match = flag(query, "sendInitialEvents"), query.get("resourceVersionMatch", "")
+        if initial and match != "NotOlderThan":
+            raise invalid_query("sendInitialEvents", "resourceVersionMatch has to be NotOlderThan with it")
+        if match and "sendInitialEvents" not in query:
+            raise invalid_query("resourceVersionMatch", "is forbidden for watch unless sendInitialEvents is provided")
+        version = query.get("resourceVersion", "")
+        if version and not (version.isascii() and version.isdigit()):
+            raise ApiError(410, "Expired", f"too old resource version: {version} is an object's; list again")
+        seconds = number(query, "timeoutSeconds") or random.uniform(0.5, 1.0) * _LONGEST_SECONDS  # noqa: S311 - jitter
+        return cls(
+            namespace=address.namespace or None,
+            selection=_named(read_selection(query), address),
+            version="" if initial or version == "0" else version,
+            bookmarks=flag(query, "allowWatchBookmarks"),
+            initial=initial,
+            seconds=min(seconds, _LONGEST_SECONDS),
+        )
+
+
+def _named(selection: Selection, address: Address) -> Selection:
+    if not address.name:
+        return selection
+    raise bad_request(f"watch the collection with fieldSelector=metadata.name={address.name}")
+
+
+@dataclass(frozen=True)
+class _Gone(Revision):
+    """A package revision that is not there any more, with the API server's version of that moment."""
+
+    commit: str
+
+
+_UNKNOWN: Final = ("not told here, but maybe by the list that the watch goes on from",)
+
+
+@dataclass
+class _Told:
+    """What a client knows of an object.
+
+    Attributes:
+        looked: What of the PackageRevision says that the content may be another.
+        shown: What the object looked like; None where the client knows of none.
+    """
+
+    looked: Any
+    shown: tuple[Any, ...] | None
+
+
+@dataclass
+class _Watch:
+    kube: KubeClient
+    packages: Packages
+    wanted: _Wanted
+    answer: Answer
+    told: dict[tuple[str, str], _Told] = field(default_factory=dict)
+    response: web.StreamResponse | None = None
+    version: str = field(init=False)
+    """Everything up to it is told."""
+    sending: bool = False
+    """Whether an event went out in part."""
+
+    def __post_init__(self) -> None:
+        self.version = self.wanted.version
+
+    async def begin(self) -> None:
+        """Send the headers."""
+        self.response = await self.answer.begin()
+
+    async def run(self) -> None:
+        """Send events until the API server ends its own watch, or something cannot be told."""
+        try:
+            if not self.version:
+                await self._initial()
+            await self._changes()
+        except KubeUnavailable as error:
+            logger.info("a watch ends: %s", error)
+        except Exception as error:
+            known = of_failure(error)
+            if known is None or self.sending:
+                raise
+            logger.info("a watch ends: %s", error)
+            await self._send("ERROR", [dumps(known.status())])
+
+    async def _changes(self) -> None:
+        selection = self.wanted.selection
+        query = {
+            "resourceVersion": self.version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(_LONGEST_SECONDS),
+            "labelSelector": selection.labels,
+            "fieldSelector": selection.fields,
+        }
+        given = {key: value for key, value in query.items() if value}
+        async with self.kube.watch(
+            PACKAGEREVISIONS, self.wanted.namespace, given, inactivity_timeout=_SILENCE_SECONDS
+        ) as body:
+            async for line in read_lines(body):
+                if line.strip() and not await self._event(json.loads(line)):
+                    return
+
+    async def end(self) -> web.StreamResponse:
+        """Say from where another watch can go on."""
+        assert self.response is not None  # noqa: S101 - `begin` came first
+        if self.wanted.bookmarks and self.version and not self.sending:
+            await self._bookmark()
+        await self.response.write_eof()
+        return self.response
+
+    async def _initial(self) -> None:
+        token, version = "", ""
+        while True:
+            page = await self.kube.list_page(
+                PACKAGEREVISIONS,
+                self.wanted.namespace,
+                limit=PAGE_SIZE,
+                continue_token=token,
+                label_selector=self.wanted.selection.labels,
+                field_selector=self.wanted.selection.fields,
+            )
+            version = version or page.resource_version
+            for obj in page.items:
+                await self._changed(obj, new=True)
+            token = page.continue_token
+            if not token:
+                break
+        self.version = version
+        if self.wanted.initial:
+            await self._bookmark({_INITIAL_EVENTS_END: "true"})
+
+    async def _event(self, event: Mapping[str, Any]) -> bool:
+        """Handle an event of the API server; return whether there are more to come."""
+        kind, obj = event["type"], event["object"]
+        if kind == "ERROR":
+            logger.info("a watch ends: %s", error_from_status(obj))
+            await self._send("ERROR", [dumps(obj)])
+            return False
+        version = obj["metadata"]["resourceVersion"]
+        if kind == "BOOKMARK":
+            self.version = version
+            if self.wanted.bookmarks:
+                await self._bookmark()
+            return True
+        if kind == "DELETED" or not self.wanted.selection.holds(obj):
+            await self._gone(obj, version)
+        else:
+            await self._changed(obj, new=kind == "ADDED")
+        self.version = version
+        return True
+
+    async def _changed(self, obj: dict[str, Any], *, new: bool) -> None:
+        """Tell of an object's change, if it is one that its content shows.
+
+        Args:
+            obj: The PackageRevision.
+            new: Whether the client cannot know of it.
+        """
+        if not self.wanted.selection.holds(obj):
+            return
+        key, looked = _key(obj), _look(obj)
+        told = self.told.get(key)
+        if told is not None and told.looked == looked:
+            return
+        found = await self._read(lambda: self._locate(obj))
+        before = told.shown if told is not None else None if new else _UNKNOWN
+        if found is None:
+            self.told[key] = _Told(looked, before)
+            return
+        shown = (found.commit, found.obj["metadata"].get("labels"), found.revision.status.revision)
+        if before != shown:
+            content = await self._read(lambda: self.packages.encoded(found))
+            await self._send("ADDED" if before is None else "MODIFIED", self.answer.pieces(found, content))
+        self.told[key] = _Told(looked, shown)
+
+    async def _gone(self, obj: dict[str, Any], version: str) -> None:
+        told = self.told.pop(_key(obj), None)
+        if told is None or told.shown is not None:
+            gone = _Gone(obj, PackageRevision.model_validate(obj), version)
+            await self._send("DELETED", self.answer.pieces(gone, _NOTHING))
+
+    async def _locate(self, obj: dict[str, Any]) -> Found | None:
+        try:
+            return await self.packages.locate(await self.packages.register(obj))
+        except ApiError:
+            # It has no content (yet).
+            return None
+
+    async def _read(self, read: Callable[[], Any]) -> Any:  # noqa: ANN401 - what `read` gives
+        """Read from Git; a server that is away for a moment must not make the client miss something."""
+        backoff = Backoff(first=0.2, longest=5.0)
+        for attempt in range(1, _READ_ATTEMPTS + 1):
+            try:
+                return await read()
+            except Exception as error:
+                if of_failure(error) is None or attempt == _READ_ATTEMPTS:
+                    raise
+                logger.info("a watch waits for its content: %s", error)
+                await asyncio.sleep(backoff.next())
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _bookmark(self, annotations: Mapping[str, str] | None = None) -> None:
+        metadata: dict[str, Any] = {"resourceVersion": self.version, "creationTimestamp": None}
+        if annotations:
+            metadata["annotations"] = dict(annotations)
+        await self._send("BOOKMARK", [self.answer.bookmark(metadata)])
+
+    async def _send(self, kind: str, pieces: list[bytes]) -> None:
+        assert self.response is not None  # noqa: S101 - `begin` came first
+        framed = self.answer.framed(pieces) if kind in {"ADDED", "MODIFIED", "DELETED"} else pieces
+        self.sending = True
+        for piece in (b'{"type":"' + kind.encode() + b'","object":', *framed, b"}\n"):
+            await write(self.response, piece)
+        self.sending = False
+
+
+def _key(obj: Mapping[str, Any]) -> tuple[str, str]:
+    return obj["metadata"]["namespace"], obj["metadata"]["name"]
+
+
+def _look(obj: Mapping[str, Any]) -> Any:  # noqa: ANN401 - compared only
+    """Return what of a PackageRevision says that its content, or what is shown besides, may be another."""
+    metadata, status = obj["metadata"], obj.get("status") or {}
+    lock = (status.get("selfLock") or {}).get("git") or {}
+    request = (metadata.get("annotations") or {}).get(RENDER_REQUEST_ANNOTATION)
+    return (lock.get("commit"), lock.get("ref"), status.get("revision"), request, metadata.get("labels"))

@@ -1,0 +1,58 @@
+"""Installs porchflow's CustomResourceDefinitions."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from porchflow.devstack.waiting import until
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import NotFound, NotServed
+from porchflow.kube.kinds import CUSTOMRESOURCEDEFINITIONS, Resource
+
+MANIFESTS = Path(__file__).parents[2] / "deploy" / "crds"
+FIELD_MANAGER = "porchflow-up"
+
+
+async def install_crds(client: KubeClient, *, seconds: float = 30.0) -> list[str]:
+    """Apply the CRDs, as `kubectl apply --server-side -f deploy/crds` does, and wait until they are served.
+
+    Args:
+        client: The API server.
+        seconds: How long it may take until they are served.
+
+    Returns:
+        The names of the CRDs.
+
+    Raises:
+        KubeError: The API server refuses one.
+        TimeoutError: They are not served in time.
+    """
+    manifests = crd_manifests()
+    for manifest in manifests:
+        await client.apply(CUSTOMRESOURCEDEFINITIONS, manifest, field_manager=FIELD_MANAGER, force=True)
+
+    async def served() -> bool:
+        return all([await _is_served(client, _resource(manifest)) for manifest in manifests])
+
+    await until(served, seconds=seconds, what="the API server serves the CustomResourceDefinitions")
+    return [str(manifest["metadata"]["name"]) for manifest in manifests]
+
+
+def crd_manifests() -> list[dict[str, Any]]:
+    """Return the CustomResourceDefinitions of this version."""
+    return [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(MANIFESTS.glob("*_*.yaml"))]
+
+
+def _resource(manifest: dict[str, Any]) -> Resource:
+    spec = manifest["spec"]
+    return Resource(spec["group"], spec["versions"][0]["name"], spec["names"]["plural"], spec["names"]["kind"])
+
+
+async def _is_served(client: KubeClient, resource: Resource) -> bool:
+    # The condition Established comes a moment before the API server answers.
+    try:
+        await client.list_page(resource, limit=1)
+    except (NotServed, NotFound):
+        return False
+    return True

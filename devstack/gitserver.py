@@ -1,0 +1,293 @@
+"""A small Git server: bare repositories below a folder, over smart HTTP.
+
+aiohttp speaks HTTP; the Git side is git itself (`porchflow.devstack.gitservice`), so hooks and protocol are the real ones.
+"""
+
+import argparse
+import asyncio
+import base64
+import logging
+import os
+import ssl
+import subprocess
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from porchflow.cli.processes.process import run_process
+from porchflow.devstack import gitservice
+from porchflow.devstack.gitupkeep import Upkeep
+
+logger = logging.getLogger(__name__)
+
+STATISTICS_PATH = "/-/statistics"
+"""Answers with the pushes and fetches of each repository so far, as JSON; no repository's requests have this path."""
+
+_ADVERTISEMENT = "info/refs"
+_BARE_CONFIGURATION = {
+    # Garbage collection in the middle of a burst of pushes costs seconds and frees little.
+    "receive.autogc": "false",
+    "gc.auto": "0",
+    # A commit stays fetchable by its id after its draft branch has gone.
+    "uploadpack.allowAnySHA1InWant": "true",
+    # A push is unpacked beside the repository and sees that as one it borrows from: all of its refs, read once more.
+    "core.alternateRefsCommand": "true",
+    # The upkeep and a push wait for one another's locks.
+    "core.filesRefLockTimeout": "2000",
+    "core.packedRefsTimeout": "5000",
+}
+
+
+class Faults:
+    """Faults that a test switches on in a server of its own process."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        """Requests that arrived, failed ones included."""
+        self.refuse_auth = False
+        """Answer 401 whatever the credentials."""
+        self.on_request: Callable[[web.Request], Awaitable[None]] | None = None
+        """Awaited before each request is served."""
+        self._failures = 0
+        self._status = 500
+        self._gate = asyncio.Event()
+        self._gate.set()
+
+    def fail_next(self, count: int, status: int = 500) -> None:
+        """Answer the next `count` requests with an HTTP status instead of serving them."""
+        self._failures, self._status = count, status
+
+    def hang(self) -> None:
+        """Hold every request until `release`."""
+        self._gate.clear()
+
+    def release(self) -> None:
+        """Serve the requests that hang, and those to come."""
+        self._gate.set()
+
+    async def apply(self, request: web.Request) -> None:
+        """Do to a request what was asked for; raises the HTTP error to answer with."""
+        self.requests += 1
+        await self._gate.wait()
+        if self._failures:
+            self._failures -= 1
+            raise _http_error(self._status)
+        if self.on_request:
+            await self.on_request(request)
+
+
+class GitServer:
+    """Serves the bare repositories below `root`; an asynchronous context manager.
+
+    A repository `a/b.git` answers to `/a/b.git` and to `/a/b`.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        username: str | None = None,
+        password: str | None = None,
+        bearer_token: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        faults: Faults | None = None,
+    ) -> None:
+        """Prepare a server.
+
+        Args:
+            root: Folder of the bare repositories.
+            host: Address to listen on.
+            port: Port to listen on; 0 takes a free one, see `port`.
+            username: Switches basic authentication on, for reads and writes.
+            password: Its password.
+            bearer_token: A token that may be shown in place of them.
+            tls: Serve HTTPS with this.
+            faults: What a test wants to go wrong.
+        """
+        self.host = host
+        self.port = port
+        self.faults = faults
+        self._root = root.resolve()
+        self._tls = tls
+        self._accepted: set[str] = set()
+        if username is not None:
+            self._accepted.add(_basic(username, password or ""))
+        if bearer_token is not None:
+            self._accepted.add(f"Bearer {bearer_token}")
+        self._runner: web.AppRunner | None = None
+        self._pushes: Counter[str] = Counter()
+        self._fetches: Counter[str] = Counter()
+        self._upkeep = Upkeep()
+
+    @property
+    def url(self) -> str:
+        """Address of the server, without a final slash."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
+
+    def repository_url(self, name: str) -> str:
+        """Address of the repository `name`."""
+        return f"{self.url}/{name.removesuffix('.git')}.git"
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: The address is in use or not ours.
+        """
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._serve)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self.host, self.port, ssl_context=self._tls).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self.port = int(runner.addresses[0][1])
+        self._runner = runner
+
+    async def stop(self) -> None:
+        """Stop listening and end the requests in flight."""
+        if self.faults:
+            self.faults.release()
+        if self._runner:
+            await self._runner.cleanup()
+            self._runner = None
+        await self._upkeep.finished()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if self.faults:
+            await self.faults.apply(request)
+        self._authenticate(request)
+        if request.path == STATISTICS_PATH:
+            return web.json_response({"pushes": self._pushes, "fetches": self._fetches})
+        repository, service = self._locate(request.path)
+        folder = self._root / repository
+        if service == _ADVERTISEMENT:
+            return await gitservice.advertise(request, folder)
+        response = await gitservice.serve(request, folder, service)
+        if service == "git-receive-pack":
+            self._pushes[repository] += 1
+            self._upkeep.pushed(folder)
+        else:
+            self._fetches[repository] += 1
+        return response
+
+    def _authenticate(self, request: web.Request) -> None:
+        refused = self.faults is not None and self.faults.refuse_auth
+        if refused or (self._accepted and request.headers.get("Authorization") not in self._accepted):
+            raise web.HTTPUnauthorized(
+                headers={"WWW-Authenticate": 'Basic realm="git"'}, text="wrong or missing username and password\n"
+            )
+
+    def _locate(self, path: str) -> tuple[str, str]:
+        """Split a request's path into the repository's folder below root and the Git service."""
+        for service in (_ADVERTISEMENT, *gitservice.SERVICES):
+            if path.endswith(f"/{service}"):
+                name = path.removesuffix(service).strip("/").removesuffix(".git")
+                for candidate in (f"{name}.git", name):
+                    if self._is_repository(candidate):
+                        return candidate, service
+                raise web.HTTPNotFound(text=f"there is no repository {name!r} here\n")
+        raise web.HTTPNotFound(text="only Git's smart HTTP protocol is served here\n")
+
+    def _is_repository(self, name: str) -> bool:
+        if not name or any(part in {"", ".", ".."} for part in name.split("/")) or "\0" in name:
+            return False
+        return (self._root / name / "HEAD").is_file()
+
+
+def create_bare_repository(root: Path, name: str, default_branch: str = "main", *, durable: bool = True) -> Path:
+    """Make an empty bare repository that can be pushed to over HTTP.
+
+    Args:
+        root: Folder of the repositories.
+        name: Name of the new one, with or without `.git`.
+        default_branch: Branch that its HEAD names.
+        durable: Whether Git forces packs to the disk. Without it a power cut, not a crash, can lose the last pushes.
+
+    Returns:
+        The repository's folder. One that exists already is kept, and gets today's configuration.
+    """
+    path = root / f"{name.removesuffix('.git')}.git"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _git("init", "--quiet", "--bare", f"--initial-branch={default_branch}", "--template=", str(path))
+    settings = _BARE_CONFIGURATION | ({} if durable else {"core.fsync": "none"})
+    for key, value in settings.items():
+        _git("-C", str(path), "config", key, value)
+    return path
+
+
+def _git(*arguments: str) -> str:
+    environment = {**os.environ, **gitservice.GIT_ENVIRONMENT}
+    done = subprocess.run(["git", *arguments], check=True, capture_output=True, text=True, env=environment)
+    return done.stdout.strip()
+
+
+def _basic(username: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
+def _http_error(status: int) -> web.HTTPException:
+    error = web.HTTPInternalServerError(text="a fault that a test asked for\n")
+    error.set_status(status)
+    return error
+
+
+def far_away(latency: float) -> Faults:
+    """Return what makes every request to a repository take longer, as to a server far away.
+
+    Args:
+        latency: Milliseconds.
+    """
+
+    async def wait(request: web.Request) -> None:
+        if request.path != STATISTICS_PATH:
+            await asyncio.sleep(latency / 1000)
+
+    faults = Faults()
+    faults.on_request = wait
+    return faults
+
+
+async def _serve_for_ever(root: Path, host: str, port: int, username: str | None, latency: float) -> None:
+    password = os.environ.get("PORCHFLOW_GIT_PASSWORD")
+    faults = far_away(latency) if latency else None
+    async with GitServer(root, host=host, port=port, username=username, password=password, faults=faults) as server:
+        logger.info("serving the Git repositories below %s at %s", root, server.url)
+        await asyncio.Event().wait()
+
+
+def main() -> None:
+    """Serve until a signal arrives."""
+    parser = argparse.ArgumentParser(description="Serve bare Git repositories over HTTP.")
+    parser.add_argument("--root", type=Path, required=True, help="folder of the bare repositories")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
+    parser.add_argument("--username", help="ask for this user and the password in PORCHFLOW_GIT_PASSWORD")
+    parser.add_argument("--latency", type=float, default=0, help="milliseconds that each request waits first")
+    parser.add_argument("--log-level", default="INFO")
+    options = parser.parse_args()
+    options.root.mkdir(parents=True, exist_ok=True)
+    serving = _serve_for_ever(options.root, options.host, options.port, options.username, options.latency)
+    run_process(serving, log_level=options.log_level)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""A process of the embedded stack: start until ready, log to a file, stop for certain."""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+from porchflow.devstack.launch import launched
+
+Ready = Callable[[], Awaitable[bool]]
+
+HOST = "127.0.0.1"
+
+_POLL_SECONDS = 0.05
+_LOG_LIMIT = 20 * 1024 * 1024
+_TAIL_LINES = 15
+# Below the range from which systems take ports for outgoing connections.
+_FIRST_PORT, _LAST_PORT = 15_000, 32_000
+
+
+class ProcessError(Exception):
+    """A process that does not start, or is not ready in time; carries the end of its log."""
+
+
+class Process:
+    """One server process. Its output goes to a file, so that nobody needs to read it."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        log: Path,
+        ready: Ready,
+        address: str = "",
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        ready_seconds: float = 60.0,
+        stop_seconds: float = 15.0,
+    ) -> None:
+        """Describe a process; `start` starts it.
+
+        Args:
+            name: What people call it.
+            command: Program and arguments.
+            log: File that its output is appended to.
+            ready: Whether it can be used now; called again and again.
+            address: Where it answers, for people and tools.
+            environment: Added to this process's environment.
+            folder: Its current directory; this process's when not given.
+            ready_seconds: How long it may take to become ready.
+            stop_seconds: How long it may take to end after SIGTERM; then it is killed.
+        """
+        self.name = name
+        self.address = address
+        self.log = log
+        self._command = [str(part) for part in command]
+        self._environment = dict(environment or {})
+        self._folder = folder
+        self._ready = ready
+        self._ready_seconds = ready_seconds
+        self._stop_seconds = stop_seconds
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Id of the process; None while it does not run."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives; it may not be ready."""
+        return self.pid is not None
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready.
+
+        Raises:
+            ProcessError: It ended, or was not ready in time; it does not run then.
+        """
+        await self.spawn()
+        try:
+            await self.wait_ready()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def spawn(self) -> None:
+        """Start it without waiting; does nothing when it runs."""
+        if self.running:
+            return
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        _rotate(self.log)
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *launched(os.getpid()),
+                *self._command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self._environment},
+                cwd=self._folder,
+                # Ctrl-C in a terminal goes to the supervisor alone, which stops its parts in order.
+                start_new_session=True,
+            )
+
+    async def wait_ready(self) -> None:
+        """Wait until it is ready.
+
+        Raises:
+            ProcessError: It ended, or was not ready in time.
+        """
+        started = time.monotonic()
+        while not await self.is_ready():
+            if self._process is None or self._process.returncode is not None:
+                code = self._process.returncode if self._process else None
+                raise ProcessError(f"{self.name} ended at its start with {describe_exit(code)}{self._tail()}")
+            if time.monotonic() - started > self._ready_seconds:
+                raise ProcessError(f"{self.name} is not ready after {self._ready_seconds:g} s{self._tail()}")
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def is_ready(self) -> bool:
+        """Return whether it runs and can be used now."""
+        return self.running and await self._ready()
+
+    async def wait(self) -> int:
+        """Wait until it ends; return its exit code, negative for a signal."""
+        if self._process is None:
+            raise ProcessError(f"{self.name} was never started")
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """End it: SIGTERM, then SIGKILL when it takes too long."""
+        if self._process is None or self._process.returncode is not None:
+            return
+        self.signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(self._process.wait(), self._stop_seconds)
+        except TimeoutError:
+            await self.kill()
+
+    async def kill(self) -> None:
+        """End it as a power cut would."""
+        if self._process is not None:
+            self.signal(signal.SIGKILL)
+            await self._process.wait()
+
+    async def restart(self) -> None:
+        """Stop it and start it again, at the same address."""
+        await self.stop()
+        await self.start()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, such as SIGSTOP; nothing happens when it has ended."""
+        if self.running and self._process:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    def _tail(self) -> str:
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
+        except OSError:
+            return ""
+        return f"; the end of {self.log}:" + "".join(f"\n    {line}" for line in lines)
+
+
+def describe_exit(code: int | None) -> str:
+    """Say how a process ended, for people."""
+    if code is None:
+        return "no exit code"
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return signal.Signals(-code).name
+    return f"exit code {code}"
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody listens on."""
+    while True:
+        port = random.randint(_FIRST_PORT, _LAST_PORT)  # noqa: S311 - only has to differ from others
+        if port_is_free(port):
+            return port
+
+
+def port_is_free(port: int) -> bool:
+    """Return whether a server could listen on a port of the loopback interface."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+async def listens(port: int) -> bool:
+    """Return whether somebody accepts connections on a port of the loopback interface."""
+    try:
+        _, writer = await asyncio.open_connection(HOST, port)
+    except OSError:
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+def _rotate(log: Path) -> None:
+    """Keep one old log when the current one has grown large."""
+    with contextlib.suppress(FileNotFoundError):
+        if log.stat().st_size > _LOG_LIMIT:
+            log.replace(log.with_name(f"{log.name}.1"))

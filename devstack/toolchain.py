@@ -1,0 +1,159 @@
+"""Finds the servers of the embedded stack, and builds from pinned Go modules what is missing.
+
+Order for each server: an explicit path, PATH, the cache folder, a build. A build is made under a temporary name, must
+run before it gets its final one, and is made by one process at a time.
+"""
+
+import contextlib
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+import psutil
+
+from porchflow.devstack.executables import SERVERS, Server, ToolchainError
+from porchflow.devstack.gobuild import INSTALL_GO, GoBuild, Progress, build_name, go_version
+
+__all__ = ["Progress", "ToolchainError", "cache_folder", "ensure_servers", "main"]
+
+_BUILD_MEMORY = 3 * 1024**3
+"""What linking the largest server takes, with the compilers beside it."""
+
+
+def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of what porchflow keeps between checkouts; it may be deleted at any time."""
+    if explicit := environ.get("PORCHFLOW_CACHE_DIR"):
+        return Path(explicit).expanduser().absolute()
+    base = environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path("~/.cache").expanduser()) / "porchflow"
+
+
+def ensure_servers(
+    progress: Progress, *, servers: Sequence[Server] = SERVERS, stop: threading.Event | None = None
+) -> dict[str, Path]:
+    """Find or build the servers.
+
+    Args:
+        progress: Told in one line when something else than the pinned build is used, and what is going on while it
+            takes long; called from several threads.
+        servers: What is wanted.
+        stop: Set by another thread to end builds; set here when one of them fails.
+
+    Returns:
+        The executable of each server, by its name.
+
+    Raises:
+        ToolchainError: One cannot be had; says why and what to do.
+    """
+    found: dict[str, Path] = {}
+    with ThreadPoolExecutor(len(servers)) as pool:
+        for server, path in zip(servers, pool.map(lambda server: _find(server, progress), servers), strict=True):
+            if path:
+                found[server.name] = path
+    missing = [server for server in servers if server.name not in found]
+    return found | _build_all(missing, progress, stop or threading.Event())
+
+
+def _find(server: Server, progress: Progress) -> Path | None:
+    if explicit := os.environ.get(server.variable):
+        path = Path(explicit).expanduser().absolute()
+        if problem := server.problem(path):
+            raise ToolchainError(f"{server.variable} names {path}, which cannot be used: {problem}")
+        progress(f"{server.name}: {path}, as {server.variable} says")
+        return path
+    if on_path := shutil.which(server.name):
+        path = Path(on_path).absolute()
+        problem = server.problem(path)
+        progress(f"{server.name}: {path}, from PATH{f', is passed over: {problem}' if problem else ''}")
+        if not problem:
+            return path
+    return _find_built(server, progress)
+
+
+def _find_built(server: Server, progress: Progress) -> Path | None:
+    pattern = build_name(server, go_version(server) or "*")
+    for path in sorted(_servers_folder().glob(pattern), reverse=True):
+        if problem := server.problem(path):
+            # Replaced by the next build, not removed here: another process may just have done so.
+            progress(f"{server.name}: the build in {path} is broken and is made again: {problem}")
+        else:
+            return path
+    return None
+
+
+def _servers_folder() -> Path:
+    return cache_folder() / "servers"
+
+
+def _build_all(servers: Sequence[Server], progress: Progress, stop: threading.Event) -> dict[str, Path]:
+    if not servers:
+        return {}
+    _require_go(servers)
+    jobs = _jobs(len(servers))
+    parallel = max(2, (os.cpu_count() or 2) // jobs + 1)
+    builds = {server.name: GoBuild(server, _servers_folder(), progress, stop) for server in servers}
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {name: pool.submit(build.run, parallel) for name, build in builds.items()}
+        try:
+            _raise_first_failure(futures.values())
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+        return {name: future.result() for name, future in futures.items()}
+
+
+def _raise_first_failure(futures: Collection[Future[Path]]) -> None:
+    """Wait until all are done or one failed: its message must not wait for minutes of building another one."""
+    done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+    for future in done:
+        future.result()
+
+
+def _require_go(servers: Sequence[Server]) -> None:
+    if shutil.which("go"):
+        return
+    names = ", ".join(server.name for server in servers)
+    variables = ", ".join(server.variable for server in servers)
+    raise ToolchainError(
+        f"{names} must be built, and `go` is not on PATH. {INSTALL_GO}, or put ready executables on PATH, or name them"
+        f" with {variables}."
+    )
+
+
+def _jobs(wanted: int) -> int:
+    by_memory = _memory() // _BUILD_MEMORY
+    by_cores = ((os.cpu_count() or 1) + 1) // 2
+    return max(1, min(wanted, by_memory, by_cores))
+
+
+def _memory() -> int:
+    """Return the bytes that builds may take: what is available, within a container's limit."""
+    available = int(psutil.virtual_memory().available)
+    with contextlib.suppress(OSError, ValueError):
+        return min(available, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return available
+
+
+def main() -> int:
+    """Build what is missing and print the name and path of each server."""
+    try:
+        # In one piece, because several threads report.
+        servers = ensure_servers(lambda line: print(f"{line}\n", end="", file=sys.stderr, flush=True))
+    except ToolchainError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; what was built so far is kept", file=sys.stderr)
+        return 130
+    for name in sorted(servers):
+        print(name, servers[name])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

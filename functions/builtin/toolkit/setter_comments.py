@@ -1,0 +1,181 @@
+"""Comments at the ends of lines: what stands behind a value of a document, and how another comes to stand there."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from porchflow.yamltext.document import Document
+from porchflow.yamltext.edit import Editor
+from porchflow.yamltext.emit import Style, block, child_column, is_block
+from porchflow.yamltext.nodes import MappingNode, Node, ScalarNode, SequenceNode, Value
+
+Path = tuple[str | int, ...]
+"""Keys and indices from the root of a document."""
+
+_COLON = re.compile(r"[ \t]*:")
+_BLOCK = ("|", ">")
+
+
+class Field(NamedTuple):
+    """A scalar or list of a document, with the key it stands behind; None for elements of lists."""
+
+    path: Path
+    key: ScalarNode | None
+    node: ScalarNode | SequenceNode
+
+
+def takes_comments(root: Node | None) -> bool:
+    """Whether comments can be put into a document: one that is all in brackets is JSON, which has none."""
+    return isinstance(root, MappingNode | SequenceNode) and not root.flow
+
+
+def fields(root: Node | None) -> Iterator[Field]:
+    """Every list behind a key and every scalar; of one mapping the lists first, then what is inside each entry."""
+    if root is not None:
+        yield from _fields(root, (), None)
+
+
+def _fields(node: Node, path: Path, key: ScalarNode | None) -> Iterator[Field]:
+    if isinstance(node, ScalarNode):
+        yield Field(path, key, node)
+    elif isinstance(node, SequenceNode):
+        for index, item in enumerate(node.items):
+            yield from _fields(item, (*path, index), None)
+    elif isinstance(node, MappingNode):
+        entries = [(name, value) for name, value in node.entries if not (name.raw == "<<" and node.merged)]
+        for name, value in entries:
+            if isinstance(value, SequenceNode):
+                yield Field((*path, name.raw), name, value)
+        for name, value in entries:
+            yield from _fields(value, (*path, name.raw), name)
+
+
+def shown(path: Path) -> str:
+    """A path as results show it: `spec.list[0].name`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
+def assign(value: Value, changes: Mapping[Path, Value]) -> Value:
+    """A copy of a value with the values at some paths replaced; the same object if there are none."""
+    for path, new in changes.items():
+        value = _assigned(value, path, new)
+    return value
+
+
+def _assigned(value: Value, path: Path, new: Value) -> Value:
+    if not path:
+        return new
+    step, rest = path[0], path[1:]
+    if isinstance(value, list):
+        return [_assigned(element, rest, new) if index == step else element for index, element in enumerate(value)]
+    return {**value, step: _assigned(value[step], rest, new)}
+
+
+def comment_of(text: str, field: Field) -> str:
+    """The comment of a field from its `#` on, with one space at its end; empty if there is none.
+
+    A list has it behind its key, or behind its brackets; a literal block behind its header.
+    """
+    place = _place(text, field)
+    end = text.find("\n", place)
+    rest = text[place : end if end >= 0 else len(text)]
+    comment = rest.lstrip(" \t")
+    return comment.rstrip() + " " if comment.startswith("#") and comment != rest else ""
+
+
+def _place(text: str, field: Field) -> int:
+    """Where the comment of a field begins, or would."""
+    node = field.node
+    if isinstance(node, ScalarNode):
+        if node.style not in _BLOCK:
+            return node.end
+        end = text.find("\n", node.start)
+        header = text[node.start : end if end >= 0 else len(text)]
+        return node.start + len(header.partition(" #")[0].rstrip())
+    colon = _COLON.match(text, field.key.end) if field.key is not None else None
+    return node.end if node.flow or colon is None else colon.end()
+
+
+def put_comments(text: str, comments: Mapping[Path, str]) -> str:
+    """The text of a document with comments behind some of its fields, in place of those that stood there.
+
+    Collections in brackets that have such a field inside are written in lines first, since there is no place for a
+    comment between brackets.
+
+    Args:
+        text: one document, which takes comments.
+        comments: by path, without the `# `.
+    """
+    document = Document(_in_lines(Document(text), set(comments)))
+    edits: list[tuple[int, int, str]] = []
+    for field in fields(document.root):
+        comment = comments.get(field.path)
+        if comment is not None:
+            edits += _edit(document.text, field, f" # {comment}")
+    return _applied(document.text, edits)
+
+
+def _edit(text: str, field: Field, comment: str) -> list[tuple[int, int, str]]:
+    place = _place(text, field)
+    end = text.find("\n", place)
+    end = len(text) if end < 0 else end
+    rest = text[place:end].strip()
+    return [(place, end, comment)] if not rest or rest.startswith("#") else []
+
+
+def _applied(text: str, edits: list[tuple[int, int, str]]) -> str:
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def _in_lines(document: Document, wanted: set[Path]) -> str:
+    """The text with every collection in brackets, that has a wanted path below it, written in lines."""
+    root = document.root
+    if not isinstance(root, MappingNode | SequenceNode) or root.flow:
+        return document.text
+    style = Editor(document.text, root).style
+    edits = [_unfolded(document.text, entry, style) for entry in _outermost(root, (), wanted)]
+    return _applied(document.text, edits)
+
+
+class _Brackets(NamedTuple):
+    """A collection in brackets, below a key (None: a dash) at a column."""
+
+    node: MappingNode | SequenceNode
+    key: ScalarNode | None
+    column: int
+
+
+def _outermost(node: Node, path: Path, wanted: set[Path]) -> Iterator[_Brackets]:
+    if isinstance(node, MappingNode):
+        children: list[tuple[str | int, ScalarNode | None, Node]] = [
+            (key.raw, key, value) for key, value in node.entries
+        ]
+    elif isinstance(node, SequenceNode):
+        children = [(index, None, item) for index, item in enumerate(node.items)]
+    else:
+        return
+    for step, key, child in children:
+        below = (*path, step)
+        if isinstance(child, MappingNode | SequenceNode) and child.flow:
+            if any(len(path) > len(below) and path[: len(below)] == below for path in wanted):
+                yield _Brackets(child, key, node.column)
+        else:
+            yield from _outermost(child, below, wanted)
+
+
+def _unfolded(text: str, entry: _Brackets, style: Style) -> tuple[int, int, str]:
+    node, value = entry.node, entry.node.value
+    end = text.find("\n", node.end)
+    end = len(text) if end < 0 else end
+    comment = text[node.end : end].strip()
+    colon = _COLON.match(text, entry.key.end) if entry.key is not None else None
+    if not is_block(value) or (comment and not comment.startswith("#")):
+        return node.start, node.start, ""
+    if colon is None:
+        lines = block(value, entry.column + 2, style)
+        first = lines[0].lstrip() + (f" {comment}" if comment else "")
+        return node.start, end, "\n".join([first, *lines[1:]])
+    lines = block(value, child_column(value, entry.column, style), style)
+    return colon.end(), end, "\n".join([f" {comment}" if comment else "", *lines])

@@ -1,0 +1,64 @@
+"""What the function runner counts, for Prometheus."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from porchflow.functions.function_errors import FunctionNotFound, FunctionUnavailable
+from porchflow.functions.images import parse_image
+from porchflow.kpt.package_errors import FunctionFailed
+
+_SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_MOST_FUNCTIONS = 500
+"""Names of functions that are told apart: they come from packages, so anybody can make up more."""
+
+
+class RunnerMetrics:
+    """Calls by function and outcome, their durations, and how many are under way."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._calls = Counter(
+            "porchflow_function_calls", "Calls of functions", ["function", "outcome"], registry=self.registry
+        )
+        self._durations = Histogram(
+            "porchflow_function_seconds",
+            "Duration of calls of functions, waiting included",
+            ["function"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._running = Gauge("porchflow_function_calls_under_way", "Calls under way", registry=self.registry)
+        self._names: set[str] = set()
+
+    @contextmanager
+    def call(self, image: str) -> Iterator[None]:
+        """Count one call: `succeeded`, `failed`, `not_found`, `unavailable`, or `cancelled` by its caller."""
+        name, began, outcome = self.name(image), time.monotonic(), "cancelled"
+        try:
+            with self._running.track_inprogress():
+                yield
+            outcome = "succeeded"
+        except FunctionNotFound:
+            # No function, no name: what is asked for and does not exist can be anything.
+            name, outcome = "other", "not_found"
+            raise
+        except FunctionFailed:
+            outcome = "failed"
+            raise
+        except FunctionUnavailable:
+            outcome = "unavailable"
+            raise
+        finally:
+            self._calls.labels(name, outcome).inc()
+            self._durations.labels(name).observe(time.monotonic() - began)
+
+    def name(self, image: str) -> str:
+        """The label of an image: its base name, or `other` where there are too many."""
+        name = parse_image(image).name
+        if name in self._names or len(self._names) < _MOST_FUNCTIONS:
+            self._names.add(name)
+            return name
+        return "other"

@@ -1,0 +1,105 @@
+"""How many pods a function may have and for how long: settings, and what FunctionConfigs say instead."""
+
+import re
+from dataclasses import dataclass
+
+from porchflow.api.functionconfig import FunctionConfigSpec
+from porchflow.api.pods import PodTemplateOverrides
+from porchflow.functions.builtin.catalog import configured, find
+from porchflow.functions.configs import FunctionConfigs
+from porchflow.functions.images import parse_image
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+
+
+@dataclass(frozen=True)
+class PodSettings:
+    """Settings of the pod evaluator; a FunctionConfig's `podExecutor` goes before the first three.
+
+    Attributes:
+        wrapper_image: image with the server that runs a function for each call.
+        time_to_live: seconds an unused pod is kept.
+        max_pods: pods of a function at once.
+        max_queue: calls in one pod before there is another.
+        max_message_size: bytes of a request or an answer.
+        start_timeout: seconds a call waits for a pod.
+        warm: whether the tags that FunctionConfigs list get a pod ahead of the first use.
+        default_image_prefix: what an empty prefix in a FunctionConfig stands for.
+    """
+
+    wrapper_image: str
+    time_to_live: float = 1800.0
+    max_pods: int = 2
+    max_queue: int = 1
+    max_message_size: int = 6 * 1024 * 1024
+    start_timeout: float = 60.0
+    warm: bool = True
+    default_image_prefix: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What counts for one image; see `PodSettings`."""
+
+    time_to_live: float
+    max_pods: int
+    max_queue: int
+    overrides: PodTemplateOverrides | None = None
+
+
+def limits_of(image: str, configs: FunctionConfigs, settings: PodSettings) -> Limits:
+    """The limits of an image: those of the first FunctionConfig with a `podExecutor` that means it, else the settings'.
+
+    Zero, or a time that cannot be read, stands for the setting.
+    """
+    for spec in configs.matching(parse_image(image)):
+        if spec.pod_executor is not None:
+            executor = spec.pod_executor
+            return Limits(
+                parse_duration(executor.time_to_live) or settings.time_to_live,
+                max(0, executor.max_parallel_executions) or settings.max_pods,
+                max(0, executor.preferred_max_queue_length) or settings.max_queue,
+                executor.template_overrides,
+            )
+    return Limits(settings.time_to_live, settings.max_pods, settings.max_queue)
+
+
+def warm_images(configs: FunctionConfigs, settings: PodSettings) -> set[str]:
+    """The images that are to have a pod ahead of the first use: every listed tag, from the first prefix.
+
+    Images that never reach a pod, because a builtin function or an executable stands for them, are left out.
+    """
+    return {image for spec in configs.specs() for image in warm_images_of(spec, configs, settings)}
+
+
+def warm_images_of(spec: FunctionConfigSpec, configs: FunctionConfigs, settings: PodSettings) -> list[str]:
+    """Those of `warm_images` that one FunctionConfig lists, in its order."""
+    if not settings.warm:
+        return []
+    return [image for image in _listed(spec, settings) if not _runs_elsewhere(image, configs, settings)]
+
+
+def _listed(spec: FunctionConfigSpec, settings: PodSettings) -> list[str]:
+    if spec.pod_executor is None:
+        return []
+    prefix = (spec.prefixes[0] if spec.prefixes else "") or settings.default_image_prefix
+    name = f"{prefix.rstrip('/')}/{spec.image}" if prefix else spec.image
+    return [f"{name}:{tag}" if tag else name for tag in spec.pod_executor.tags]
+
+
+def _runs_elsewhere(image: str, configs: FunctionConfigs, settings: PodSettings) -> bool:
+    prefixes = (settings.default_image_prefix,) if settings.default_image_prefix else ()
+    if configured(image, configs) or find(image, prefixes):
+        return True
+    name = parse_image(image)
+    executables = (spec.binary_executor for spec in configs.matching(name))
+    return any(executable is not None and name.tag in executable.tags for executable in executables)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration as Go writes it, such as `1h30m`; 0 if it is none."""
+    parts = _PART.findall(text)
+    if "".join(number + unit for number, unit in parts) != text:
+        return 0.0
+    return float(sum(float(number) * _UNITS[unit] for number, unit in parts))

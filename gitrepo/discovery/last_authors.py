@@ -1,0 +1,62 @@
+"""Who touched a package last, from one walk over a branch's history."""
+
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pygit2
+from pygit2.enums import SortMode
+
+from porchflow.gitrepo.store.commit_messages import parse_annotations
+
+
+@dataclass(frozen=True, slots=True)
+class LastTouch:
+    """The author of a commit and its time."""
+
+    seconds: int
+    """Since the epoch."""
+    email: str
+
+    @property
+    def at(self) -> datetime:
+        """The time in UTC."""
+        return datetime.fromtimestamp(self.seconds, UTC)
+
+
+def touch_of(commit: pygit2.Commit) -> LastTouch:
+    """Return who made a commit and when."""
+    return LastTouch(commit.author.time, commit.author.email)
+
+
+class PackageDates:
+    """For each package the newest commit of a branch's history that names it in a `kpt:{...}` line.
+
+    The history is read once for all packages, and after that only what is new.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tip: pygit2.Oid | None = None
+        self._last: dict[str, LastTouch] = {}
+
+    def advance(self, repo: pygit2.Repository, tip: pygit2.Oid) -> None:
+        """Read the commits that came since the last time; all of them where the branch was rewritten."""
+        with self._lock:
+            if tip == self._tip:
+                return
+            walk = repo.walk(tip, SortMode.TOPOLOGICAL | SortMode.TIME)
+            if self._tip is not None and self._tip in repo and repo.descendant_of(tip, self._tip):
+                walk.hide(self._tip)
+            else:
+                self._last = {}
+            newer: dict[str, LastTouch] = {}
+            for commit in walk:
+                for annotation in parse_annotations(commit.message):
+                    newer.setdefault(annotation.package, touch_of(commit))
+            self._last.update(newer)
+            self._tip = tip
+
+    def last_touch(self, path: str) -> LastTouch | None:
+        """Who touched the package with this full path last; None where no commit names it."""
+        return self._last.get(path)

@@ -1,0 +1,247 @@
+"""One remote as the process uses it: its cache, and one listing, fetch and push at a time for all who wait."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import pygit2
+from opentelemetry import trace
+
+from porchflow.gitrepo.errors import GitError, GitUnavailable
+from porchflow.gitrepo.push.batching import Batcher, QueueFullError
+from porchflow.gitrepo.push.changes import Change, PushResult
+from porchflow.gitrepo.push.grouped import Pusher
+from porchflow.gitrepo.remote.remote import Remote
+from porchflow.gitrepo.remote.stats import PushStats
+from porchflow.gitrepo.remote.transport import Refs
+from porchflow.gitrepo.store.cache import RepositoryCache, missing_refs
+from porchflow.gitrepo.store.folders import Turn
+from porchflow.gitrepo.store.object_copy import Carried, carry
+from porchflow.gitrepo.store.package_state import Knowledge
+from porchflow.gitrepo.store.ref_view import RefView
+
+T = TypeVar("T")
+
+_tracer = trace.get_tracer("porchflow")
+
+_GATHERING_SECONDS = 0.005
+"""What a push that is alone waits for others: little beside what a push takes."""
+_PATIENCE = 1.0
+"""Seconds that a push to the branch waits for its turn at least: longer than most pushes take."""
+_SHORT_PATIENCE = 0.05
+"""Seconds that other pushes wait: about as long as one to a server that is near."""
+_PUSHES_PATIENT = 3
+"""Pushes, each as long as the last one, that a push to the branch waits for: a race costs it two."""
+_MOST_WAITING = 2_000
+"""Changes that wait for one remote; at a hundred in a push that is twenty pushes."""
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The threads of a store."""
+
+    network: Executor
+    """For what waits for servers; a server that hangs must not keep others from working."""
+    local: Executor
+    """For reading and writing objects."""
+
+
+@dataclass(frozen=True)
+class _Want:
+    refs: Refs
+    items: tuple[str, ...]
+
+
+class PushQueue:
+    """Changes that wait for one remote; while one push is in flight the next group gathers."""
+
+    def __init__(self, pusher: Pusher, display: str, pool: Executor, *, turn: Turn, limit: int) -> None:
+        """Take what pushes, the remote's name for people, the threads, the remote's turn, and the largest group."""
+        self._display = display
+        self._pusher = pusher
+        self._turn = turn
+        self._seconds = 0.0
+        self._batcher: Batcher[Change, PushResult] = Batcher(
+            self._push_group,
+            pool,
+            limit=limit,
+            gathering=_GATHERING_SECONDS,
+            most_waiting=_MOST_WAITING,
+            irrevocable=True,
+            turn=self._wait_for_turn,
+        )
+
+    async def submit(self, change: Change) -> PushResult:
+        """Bring a change to the remote.
+
+        Cancelled before its group goes out, the change is dropped; after that its end is waited for, because what
+        comes next has to see what became of it.
+
+        Raises:
+            GitError: Of this change alone, or what kept the whole group from the server.
+            GitUnavailable: Also where so many changes wait that this one would not come up in any useful time.
+        """
+        try:
+            return await self._batcher.submit(change)
+        except QueueFullError as error:
+            raise GitUnavailable(f"{self._display} takes changes more slowly than they come: {error}") from error
+
+    async def close(self) -> None:
+        """Drop what waits and wait for the push in flight."""
+        await self._batcher.close()
+
+    def _wait_for_turn(self, changes: Sequence[Change]) -> AbstractAsyncContextManager[None]:
+        if any(change.moves_branch for change in changes):
+            return self._turn.taken(max(_PATIENCE, _PUSHES_PATIENT * self._seconds))
+        return self._turn.taken(_SHORT_PATIENCE)
+
+    def _push_group(self, changes: Sequence[Change]) -> list[PushResult | Exception]:
+        began = time.monotonic()
+        try:
+            return self._pusher.push_group(changes)
+        finally:
+            self._seconds = time.monotonic() - began
+
+
+class Connection:
+    """A remote with everything the process keeps for it."""
+
+    def __init__(
+        self,
+        cache: RepositoryCache,
+        knowledge: Knowledge,
+        remote: Remote,
+        *,
+        stats: PushStats,
+        pools: Pools,
+        turn: Turn,
+        group_limit: int,
+    ) -> None:
+        """Take the parts; the cache, knowledge and turn are shared by all credentials of an address."""
+        self.knowledge = knowledge
+        self.cache = cache
+        self._remote = remote
+        self._pools = pools
+        self._known = False
+        self.carrying = asyncio.Lock()
+        self._listings: Batcher[None, Refs] = Batcher(self._list, pools.network, limit=10_000)
+        self._fetches: Batcher[_Want, None] = Batcher(self._fetch, pools.network, limit=10_000)
+        pusher = Pusher(cache, remote, stats)
+        self._pushes = PushQueue(pusher, remote.display, pools.network, turn=turn, limit=group_limit)
+
+    async def refs(self) -> Refs:
+        """The remote's branches and tags, not older than this call."""
+        with self._span("git list"):
+            refs = await self._listings.submit(None)
+        self._known = True
+        return refs
+
+    async def push(self, change: Change) -> PushResult:
+        """Bring a change to the remote; see `PushQueue.submit`."""
+        with self._span("git push"):
+            result = await self._pushes.submit(change)
+        self._known = True
+        return result
+
+    async def view(
+        self, needs: Callable[[RefView], Iterable[str]], read: Callable[[pygit2.Repository, RefView], T]
+    ) -> T:
+        """Read something from the remote's state as it is now.
+
+        Args:
+            needs: Names the refs and commits that `read` looks at; they are fetched together with those of others.
+            read: Runs on a thread.
+        """
+        refs = await self.refs()
+
+        def missing(repo: pygit2.Repository) -> list[str]:
+            return missing_refs(repo, refs, needs(self._view(repo, refs)))
+
+        if wanted := await self.local(missing):
+            await self._fetched(refs, wanted)
+        return await self.local(lambda repo: read(repo, self._view(repo, refs)))
+
+    async def commit(self, commit: str, read: Callable[[pygit2.Repository], T]) -> T:
+        """Read something of one commit, fetching it if it is not here.
+
+        The first read with some credentials asks the remote for its refs: without that, whoever knows a commit's id
+        could read from the cache what others fetched.
+        """
+        if not self._known:
+            await self.refs()
+        if await self.local(lambda repo: commit not in repo):
+            await self._fetched(await self.refs(), [commit])
+
+        def held(repo: pygit2.Repository) -> T:
+            # The cache that had it can be gone by now.
+            if commit not in repo:
+                self.cache.fetch(repo, self._remote, self.cache.list_refs(repo, self._remote), [commit])
+            return read(repo)
+
+        return await self.local(held)
+
+    async def fetch(self, commits: Sequence[str]) -> None:
+        """Bring commits here that are not, in one request; the access rule is that of `commit`."""
+        if not self._known:
+            await self.refs()
+        if missing := await self.local(lambda repo: [commit for commit in commits if commit not in repo]):
+            await self._fetched(await self.refs(), missing)
+
+    async def local(self, work: Callable[[pygit2.Repository], T]) -> T:
+        """Do work on the local repository on a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._pools.local, self.cache.run, work)
+
+    async def carry(self, target: "Connection", roots: Sequence[str], folder: Path) -> Carried:
+        """Bring trees and blobs into the local repository of another remote; see `carrying.carry`.
+
+        One at a time for each remote: who waits for the same objects finds them there.
+        """
+        async with target.carrying:
+            loop, caches = asyncio.get_running_loop(), (self.cache, target.cache)
+            return await loop.run_in_executor(self._pools.local, carry, *caches, roots, folder)
+
+    async def close(self) -> None:
+        """Drop what waits and wait for what is under way."""
+        await self._pushes.close()
+        await self._fetches.close()
+        await self._listings.close()
+
+    async def _fetched(self, refs: Refs, items: Sequence[str]) -> None:
+        with self._span("git fetch"):
+            await self._fetches.submit(_Want(refs, tuple(items)))
+
+    def _span(self, name: str) -> AbstractContextManager[trace.Span]:
+        """Return a span of what a caller waits for, which may be a request together with others."""
+        attributes = {"porchflow.git.repository": self._remote.display}
+        return _tracer.start_as_current_span(name, attributes=attributes, record_exception=False)
+
+    def _view(self, repo: pygit2.Repository, refs: Refs) -> RefView:
+        return RefView(repo, refs, lambda wanted: self.cache.fetch(repo, self._remote, refs, wanted))
+
+    def _list(self, waiting: Sequence[None]) -> list[Refs | Exception]:
+        refs = self.cache.run(lambda repo: self.cache.list_refs(repo, self._remote))
+        return [refs] * len(waiting)
+
+    def _fetch(self, wants: Sequence[_Want]) -> list[Exception | None]:
+        # The newest listing is last; what an older one named may have moved, which the fetch itself finds out.
+        refs = Refs({ref: oid for want in wants for ref, oid in want.refs.items()})
+        items = list(dict.fromkeys(item for want in wants for item in want.items))
+        try:
+            self.cache.run(lambda repo: self.cache.fetch(repo, self._remote, refs, items))
+        except GitUnavailable:
+            raise
+        except GitError:
+            return [self._fetch_one(want) for want in wants]
+        return [None] * len(wants)
+
+    def _fetch_one(self, want: _Want) -> Exception | None:
+        try:
+            self.cache.run(lambda repo: self.cache.fetch(repo, self._remote, want.refs, want.items))
+        except GitError as error:
+            return error
+        return None

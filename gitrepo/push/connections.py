@@ -1,0 +1,100 @@
+"""The remotes that a process works with, and what it keeps for all of them: threads, caches, settings of libgit2."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pygit2
+from pygit2.enums import ConfigLevel
+
+from porchflow.gitrepo.push.connection import Connection, Pools
+from porchflow.gitrepo.remote.host_key_types import keep_host_keys_in
+from porchflow.gitrepo.remote.remote import Remote
+from porchflow.gitrepo.remote.stats import GitStats, PushStats
+from porchflow.gitrepo.store.cache import RepositoryCache
+from porchflow.gitrepo.store.folders import CacheFolder
+from porchflow.gitrepo.store.package_state import Knowledge
+
+_MIB = 1024 * 1024
+_OBJECT_CACHE_BYTES = 64 * _MIB
+_MAPPED_WINDOW_BYTES = 256 * _MIB
+
+
+class Connections:
+    """One connection for each remote and its credentials; all to one address share a cache."""
+
+    def __init__(self, cache_dir: Path, *, threads: int, network_threads: int, group_limit: int) -> None:
+        """Take a sub-folder of `cache_dir`; see `GitStore`."""
+        self._group_limit = group_limit
+        self._folder = CacheFolder(cache_dir)
+        keep_host_keys_in(self._folder.path / "home")
+        self._network = ThreadPoolExecutor(network_threads, "git-network")
+        self._local = ThreadPoolExecutor(threads, "git-local")
+        self._caches: dict[str, tuple[RepositoryCache, Knowledge]] = {}
+        self._connections: dict[tuple[str, str], Connection] = {}
+        self._pushed = PushStats()
+
+    @property
+    def path(self) -> Path:
+        """The sub-folder that this process writes to."""
+        return self._folder.path
+
+    def to(self, remote: Remote) -> Connection:
+        """Return the connection to a remote, which is opened when it is used."""
+        connection = self._connections.get(remote.identity)
+        if connection is None:
+            cache, knowledge = self._cache(remote.address)
+            connection = Connection(
+                cache,
+                knowledge,
+                remote,
+                stats=self._pushed,
+                pools=Pools(self._network, self._local),
+                turn=self._folder.turn(remote.address),
+                group_limit=self._group_limit,
+            )
+            self._connections[remote.identity] = connection
+        return connection
+
+    def _cache(self, address: str) -> tuple[RepositoryCache, Knowledge]:
+        if address not in self._caches:
+            others = partial(self._folder.others, address)
+            self._caches[address] = (RepositoryCache(self._folder.repository(address), others), Knowledge())
+        return self._caches[address]
+
+    async def forget(self, address: str) -> None:
+        """Delete the cache of an address, unless it is used now."""
+        if address in self._caches:
+            cache, _ = self._caches[address]
+            await asyncio.to_thread(cache.discard)
+
+    def stats(self, *, bytes_read: int) -> GitStats:
+        """Return the counts since the start."""
+        caches = [cache for cache, _ in self._caches.values()]
+        listings, fetches = (cache.listings for cache in caches), (cache.fetches for cache in caches)
+        return GitStats.of(self._pushed, listings, fetches, bytes_read=bytes_read)
+
+    async def aclose(self) -> None:
+        """Drop what waits, wait for what is under way, free the cache folder."""
+        for connection in self._connections.values():
+            await connection.close()
+        for pool in (self._network, self._local):
+            await asyncio.to_thread(pool.shutdown)
+        self._folder.close()
+
+
+def configure_libgit2(*, connect_timeout: float, server_timeout: float) -> None:
+    """Set what libgit2 keeps for the whole process.
+
+    Args:
+        connect_timeout: Seconds until a server must accept a connection; libgit2's own limit is none.
+        server_timeout: Seconds that a server may be silent; libgit2's own limit is none.
+    """
+    pygit2.settings.server_connect_timeout = round(connect_timeout * 1000)
+    pygit2.settings.server_timeout = round(server_timeout * 1000)
+    pygit2.settings.cache_max_size(_OBJECT_CACHE_BYTES)
+    pygit2.settings.mwindow_mapped_limit = _MAPPED_WINDOW_BYTES
+    for level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
+        # What a person configured for Git on this machine, such as rewritten URLs, must not change what a worker does.
+        pygit2.settings.search_path[level] = ""

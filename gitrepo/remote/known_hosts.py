@@ -1,0 +1,145 @@
+"""The host keys that an SSH server may show: the `known_hosts` format of sshd(8), read and compared."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from porchflow.gitrepo.errors import GitHostKeyError
+
+SSH_PORT = 22
+
+_HASHED = "|1|"
+
+
+def fingerprint(blob: bytes) -> str:
+    """Return the fingerprint of a public key as ssh-keygen(1) prints it."""
+    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+
+
+@dataclass(frozen=True)
+class HostKey:
+    """A public key of a server."""
+
+    blob: bytes
+    """As it goes over the wire."""
+
+    @property
+    def kind(self) -> str:
+        """Its algorithm, such as `ssh-ed25519`."""
+        length = int.from_bytes(self.blob[:4], "big")
+        return self.blob[4 : 4 + length].decode("ascii", "replace")
+
+    @property
+    def fingerprint(self) -> str:
+        """As ssh-keygen(1) prints it."""
+        return fingerprint(self.blob)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.fingerprint}"
+
+
+@dataclass(frozen=True)
+class _Line:
+    marker: str
+    hosts: str
+    key: HostKey
+
+
+class KnownHosts:
+    """The lines of one `known_hosts` text."""
+
+    def __init__(self, text: str) -> None:
+        """Take the text; lines that cannot be read are left out, as ssh(1) does."""
+        self._lines = list(_lines(text))
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def keys(self, host: str, port: int = SSH_PORT) -> list[HostKey]:
+        """Return the keys that a host may show."""
+        return [line.key for line in self._of(host, port) if not line.marker]
+
+    def check(self, host: str, port: int, shown: HostKey) -> None:
+        """Accept the key that a host shows.
+
+        Raises:
+            GitHostKeyError: It is not one that the host may show; says which it is, and how to mend that.
+        """
+        lines = self._of(host, port)
+        where = _place(host, port)
+        if any(line.marker == "@revoked" and line.key == shown for line in lines):
+            raise GitHostKeyError(f"{where} shows the host key {shown}, which known_hosts has as revoked")
+        known = [line.key for line in lines if not line.marker]
+        if shown not in known:
+            raise GitHostKeyError(_unknown(where, shown, known))
+
+    def _of(self, host: str, port: int) -> list[_Line]:
+        return [line for line in self._lines if _matches(line.hosts, _place(host, port))]
+
+
+def known_hosts_line(host: str, port: int, key: HostKey) -> str:
+    """Return the line of known_hosts for a key."""
+    return f"{_place(host, port)} {key.kind} {base64.b64encode(key.blob).decode()}"
+
+
+def _unknown(where: str, shown: HostKey, known: list[HostKey]) -> str:
+    told = f"the SSH server {where} shows the host key {shown}, and known_hosts in the Secret has"
+    same_kind = [key for key in known if key.kind == shown.kind]
+    if same_kind:
+        other = ", ".join(key.fingerprint for key in same_kind)
+        return (
+            f"{told} {other} for it: the server has got a new key, or somebody is in between. Ask who runs the server;"
+            " if the key is new, replace its line in known_hosts"
+        )
+    what = f"only keys of other types ({', '.join(key.kind for key in known)})" if known else "no key"
+    return (
+        f"{told} {what} for it. Compare the fingerprint with what who runs the server says, then add the lines that"
+        " ssh-keyscan prints for the server to known_hosts"
+    )
+
+
+def _place(host: str, port: int) -> str:
+    return host.lower() if port == SSH_PORT else f"[{host.lower()}]:{port}"
+
+
+def _lines(text: str) -> Iterator[_Line]:
+    for raw in text.splitlines():
+        fields = raw.split()
+        if not fields or fields[0].startswith("#"):
+            continue
+        marker = fields.pop(0) if fields[0].startswith("@") else ""
+        if len(fields) < 3:  # noqa: PLR2004 - hosts, type, key
+            continue
+        try:
+            key = HostKey(base64.b64decode(fields[2], validate=True))
+        except binascii.Error:
+            continue
+        if key.kind == fields[1]:
+            yield _Line(marker, fields[0], key)
+
+
+def _matches(hosts: str, place: str) -> bool:
+    if hosts.startswith(_HASHED):
+        return _matches_hash(hosts, place)
+    patterns = [pattern.lower() for pattern in hosts.split(",")]
+    if any(_fits(pattern[1:], place) for pattern in patterns if pattern.startswith("!")):
+        return False
+    return any(_fits(pattern, place) for pattern in patterns if not pattern.startswith("!"))
+
+
+def _fits(pattern: str, place: str) -> bool:
+    # Brackets are no character class here: they set a port apart.
+    return fnmatchcase(place, pattern.replace("[", "[[]"))
+
+
+def _matches_hash(hosts: str, place: str) -> bool:
+    salt, _, wanted = hosts.removeprefix(_HASHED).partition("|")
+    try:
+        digest = hmac.digest(base64.b64decode(salt), place.encode(), "sha1")
+        return hmac.compare_digest(digest, base64.b64decode(wanted))
+    except binascii.Error:
+        return False

@@ -1,0 +1,309 @@
+"""Talking to a remote: list, fetch, push. Blocking; every error leaves as one of ours, without secrets."""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pygit2
+from pygit2.enums import CredentialType, FetchPrune
+from pygit2.ffi import C
+from pygit2.remotes import PushUpdate
+
+from porchflow.gitrepo.errors import (
+    GitAuthError,
+    GitCertificateError,
+    GitConflict,
+    GitError,
+    GitHostKeyError,
+    GitQuotaExceeded,
+    from_network,
+    is_local,
+    sanitize,
+    speaks_of_quota,
+)
+from porchflow.gitrepo.refs import HEADS, TAGS, short_ref
+from porchflow.gitrepo.remote import atomic
+from porchflow.gitrepo.remote import server_certificates as certificates
+from porchflow.gitrepo.remote.credential_backoff import Refusals
+from porchflow.gitrepo.remote.host_key_types import prefer_known_types
+from porchflow.gitrepo.remote.known_hosts import KnownHosts
+from porchflow.gitrepo.remote.peers import PeerCallbacks
+from porchflow.gitrepo.remote.remote import Remote, SshKey
+from porchflow.gitrepo.remote.ssh_keys import UnusableKey, key_pair
+
+
+class Refs(dict[str, pygit2.Oid]):
+    """Branches and tags of a remote by full ref name. An annotated tag's id is the tag object's. Never changed."""
+
+    def directly_below(self, folder: str) -> dict[str, pygit2.Oid]:
+        """The refs one level below a folder, such as `refs/tags/P`; found without a look at all others."""
+        return self._folders.get(folder, {})
+
+    @cached_property
+    def _folders(self) -> dict[str, dict[str, pygit2.Oid]]:
+        folders: dict[str, dict[str, pygit2.Oid]] = {}
+        for ref, oid in self.items():
+            folders.setdefault(ref.rpartition("/")[0], {})[ref] = oid
+        return folders
+
+
+_TRACKING = "refs/remotes/origin/"
+_WANTED = "refs/wanted/"
+_ZERO = "0" * 40
+_PROBE_SECONDS = 10.0
+_WORDS_LIMIT = 2000
+
+
+@dataclass(frozen=True)
+class RefUpdate:
+    """One ref to change, with the state it must be in: the compare-and-swap."""
+
+    ref: str
+    old: pygit2.Oid | None
+    """None: the ref must not exist."""
+    new: pygit2.Oid | None
+    """None: delete the ref."""
+
+    def __str__(self) -> str:
+        return f"{short_ref(self.ref)} ({_short(self.old)} -> {_short(self.new)})"
+
+
+@dataclass(frozen=True)
+class PushReport:
+    """What a server did with a push."""
+
+    refused: Mapping[str, str]
+    """Refs that it did not update, each with its reason."""
+    words: str
+    """What the server's hooks said."""
+
+
+_refusals = Refusals()
+
+_Answer = pygit2.UserPass | pygit2.Username | pygit2.KeypairFromMemory
+
+
+class _Callbacks(PeerCallbacks):
+    def __init__(self, remote: Remote) -> None:
+        super().__init__()
+        self._remote = remote
+        self._offered = ""
+        self.words: list[str] = []
+        self.answers: dict[str, str | None] = {}
+        self.expected: dict[str, RefUpdate] = {}
+
+    def custom_headers(self) -> list[str] | None:
+        # Sent without waiting for a 401, which saves a request for each connection.
+        authorization = self._remote.authorization
+        return [f"Authorization: {authorization}"] if authorization else None
+
+    def credentials(self, url: str, username_from_url: str | None, allowed_types: CredentialType) -> _Answer:  # noqa: ARG002
+        where, named = self._remote.display, _named(self._remote)
+        key = self._remote.credentials
+        if isinstance(key, SshKey) and self._remote.is_ssh and not self._offered:
+            return self._ssh_answer(key, allowed_types)
+        # Of HTTP called only when the server did not take the header. Answering once more would loop.
+        if self._remote.authorization or self._offered:
+            offered = f"the {self._offered}" if self._offered else "the credentials"
+            raise GitAuthError(f"{where} refused {offered}; correct {named}, or what they may do at the server")
+        raise GitAuthError(f"{where} asks for credentials; name a Secret in the Repository's spec.git.secretRef")
+
+    def _ssh_answer(self, key: SshKey, allowed: CredentialType) -> _Answer:
+        if not allowed & CredentialType.SSH_MEMORY:
+            if allowed & CredentialType.USERNAME:
+                return pygit2.Username(self._remote.user)
+            raise GitAuthError(f"{self._remote.display} takes no public keys over SSH")
+        try:
+            pair = key_pair(key.private_key, key.passphrase)
+        except UnusableKey as error:
+            named = _named(self._remote)
+            raise GitAuthError(f"the private key for {self._remote.display} {error}; correct {named}") from None
+        self._offered = f"key {pair.fingerprint} of user {self._remote.user!r}"
+        return pygit2.KeypairFromMemory(self._remote.user, pair.public, pair.private, pair.passphrase)
+
+    def certificate_check(self, certificate: None, valid: bool, host: bytes) -> bool:  # noqa: ARG002, FBT001 - pygit2's
+        if self.certificate is not None:
+            return valid or self._trusts(self.certificate, host.decode())
+        key = self._remote.credentials
+        if self.host_key is None or not isinstance(key, SshKey):
+            raise GitHostKeyError(f"the SSH server of {self._remote.display} shows no host key that can be checked")
+        KnownHosts(key.known_hosts).check(self._remote.host, self._remote.port, self.host_key)
+        return True
+
+    def _trusts(self, certificate: bytes, host: str) -> bool:
+        if host.strip("[]").lower() != self._remote.host:
+            raise GitCertificateError(
+                f"{self._remote.display} redirects to {host}, whose certificate is not trusted; give the address it"
+                " redirects to as the repository's"
+            )
+        timeout = pygit2.settings.server_connect_timeout / 1000
+        certificates.check_certificate(
+            self._remote.host, self._remote.port, certificate, self._remote.ca_bundle, timeout=timeout or _PROBE_SECONDS
+        )
+        return True
+
+    @property
+    def said(self) -> str:
+        """What the server's hooks and programs said, without secrets and not endless."""
+        return sanitize("".join(self.words).strip()[:_WORDS_LIMIT])
+
+    def sideband_progress(self, string: str) -> None:
+        self.words.append(string)
+
+    def push_update_reference(self, refname: str, message: str | None) -> None:
+        self.answers[refname] = message
+
+    def push_negotiation(self, updates: list[PushUpdate]) -> None:
+        for update in updates:
+            wanted = self.expected[update.dst_refname]
+            if str(update.src) != (str(wanted.old) if wanted.old else _ZERO):
+                raise GitConflict(f"{wanted.ref} of {self._remote.display} moved to {_short(update.src)}")
+
+
+@dataclass
+class PushSession:
+    """A connection for one push: what the server advertised is what the push is checked against."""
+
+    remote: Remote
+    refs: Refs
+    _connection: pygit2.remotes.Remote = field(repr=False)
+    takes_whole: bool = False
+    """Whether the server can be asked to make either all updates of a push or none."""
+
+    def push(self, updates: Iterable[RefUpdate], *, whole: bool = False) -> PushReport:
+        """Send updates in one push.
+
+        Args:
+            updates: One for each ref.
+            whole: Ask the server to make all of them or none; only where it offers that.
+
+        Raises:
+            GitConflict: A ref is not where its update expects it, or an update is no fast-forward; nothing was sent.
+            GitError: As `from_network`; what arrived is not known.
+        """
+        callbacks = _Callbacks(self.remote)
+        callbacks.expected = {update.ref: update for update in updates}
+        specs = [_refspec(update) for update in callbacks.expected.values()]
+        try:
+            with atomic.asking() if whole else contextlib.nullcontext():
+                self._connection.push(specs, callbacks=callbacks)
+        except (pygit2.GitError, ValueError, OSError) as error:
+            if is_local(error) and not _is_race(error):
+                raise
+            raise _push_error(error, self.remote, callbacks.said) from None
+        refused = {
+            ref: callbacks.answers.get(ref, "the server did not say what it did") or ""
+            for ref in callbacks.expected
+            if callbacks.answers.get(ref, "") is not None
+        }
+        return PushReport(refused, callbacks.said)
+
+
+def list_refs(repo: pygit2.Repository, remote: Remote) -> Refs:
+    """Ask the remote for its branches and tags."""
+    with _asking(remote, "list the refs"):
+        heads = _connect(repo, remote).list_heads(callbacks=_Callbacks(remote))
+    return _advertised(heads)
+
+
+def open_push(repo: pygit2.Repository, remote: Remote) -> PushSession:
+    """Connect for a push; the session's refs are the remote's at this moment."""
+    with _asking(remote, "open a push"), atomic.listening() as offers:
+        connection = _connect(repo, remote)
+        connection.connect(_Callbacks(remote), direction=C.GIT_DIRECTION_PUSH)
+        heads = connection.list_heads(connect=False)
+        takes_whole = offers()
+    return PushSession(remote, _advertised(heads), connection, takes_whole)
+
+
+def fetch(repo: pygit2.Repository, remote: Remote, wanted: Iterable[str]) -> None:
+    """Fetch refs, by their name at the remote, or commits, by their id; nothing else comes along."""
+    specs = [_fetch_spec(item) for item in wanted]
+    with _asking(remote, "fetch"):
+        _connect(repo, remote).fetch(specs, callbacks=_Callbacks(remote), prune=FetchPrune.NO_PRUNE)
+
+
+@contextlib.contextmanager
+def _asking(remote: Remote, doing: str) -> Iterator[None]:
+    """Ask a server something; its errors leave as ours, and credentials that it refuses wait before the next time."""
+    _refusals.check(remote.identity)
+    try:
+        yield
+    except GitAuthError as error:
+        _refusals.note(remote.identity, error)
+        raise
+    except (pygit2.GitError, ValueError, OSError) as error:
+        if is_local(error):
+            raise
+        ours = from_network(error, remote.url, doing)
+        if isinstance(ours, GitAuthError):
+            _refusals.note(remote.identity, ours)
+        raise ours from None
+    _refusals.forget(remote.identity)
+
+
+def tracking_ref(ref: str) -> str:
+    """Where a remote's branch or tag is kept locally."""
+    return _TRACKING + ref.removeprefix(HEADS) if ref.startswith(HEADS) else ref
+
+
+def prune(repo: pygit2.Repository, refs: Refs) -> None:
+    """Forget local refs that the remote no longer has: they could be in the way of new ones."""
+    kept = {tracking_ref(ref) for ref in refs}
+    for name in list(repo.references):
+        if name.startswith((_TRACKING, TAGS)) and name not in kept:
+            repo.references.delete(name)
+
+
+def track(repo: pygit2.Repository, ref: str, commit: pygit2.Oid) -> None:
+    """Note locally where a remote's ref is, so that a fetch tells the server what is here."""
+    repo.references.create(tracking_ref(ref), commit, force=True)
+
+
+def _connect(repo: pygit2.Repository, remote: Remote) -> pygit2.remotes.Remote:
+    # Anonymous: nothing about the remote is stored on the disk, and tags are not followed.
+    if remote.ca_bundle:
+        certificates.trust(remote.ca_bundle)
+    if isinstance(remote.credentials, SshKey):
+        prefer_known_types(remote.host, remote.port, KnownHosts(remote.credentials.known_hosts))
+    return repo.remotes.create_anonymous(remote.address)
+
+
+def _named(remote: Remote) -> str:
+    return f"Secret {remote.secret!r}" if remote.secret else "the Secret that the Repository names"
+
+
+def _advertised(heads: Iterable[pygit2.remotes.RemoteHead]) -> Refs:
+    return Refs(
+        (head.name, head.oid)
+        for head in heads
+        if head.name and head.name.startswith((HEADS, TAGS)) and not head.name.endswith("^{}")
+    )
+
+
+def _is_race(error: Exception) -> bool:
+    """Whether a ref moved since we looked. libgit2 has no type for it, and finds it before anything is sent."""
+    return any(words in str(error) for words in ("non-fastforwardable", "not present locally"))
+
+
+def _push_error(error: Exception, remote: Remote, said: str) -> GitError:
+    text = str(error)
+    if _is_race(error):
+        return GitConflict(f"cannot push to {remote.display}: {text}")
+    if "unpacking the sent packfile failed" in text:
+        message = f"{remote.display} cannot store what was pushed; the server says: {said or text}"
+        return GitQuotaExceeded(message) if speaks_of_quota(said) else GitError(message)
+    return from_network(error, remote.url, "push to a branch or tag")
+
+
+def _refspec(update: RefUpdate) -> str:
+    return f"{update.new or ''}:{update.ref}"
+
+
+def _fetch_spec(item: str) -> str:
+    return f"+{item}:{tracking_ref(item)}" if item.startswith("refs/") else f"+{item}:{_WANTED}{item}"
+
+
+def _short(oid: pygit2.Oid | None) -> str:
+    return str(oid)[:12] if oid else "nothing"

@@ -1,0 +1,269 @@
+"""Changes to drafts and proposals. Each is level-triggered: done already is success with the same result."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pygit2
+
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.gitrepo.errors import GitConflict, GitNotFound, GitUnavailable
+from porchflow.gitrepo.refs import DELETION_PROPOSED, DRAFTS, HEADS, PROPOSED, PackageLocation, branch_ref, short_ref
+from porchflow.gitrepo.remote.transport import RefUpdate
+from porchflow.gitrepo.store.commit_messages import (
+    BRANCH_MESSAGE,
+    TaskType,
+    content_message,
+    parse_annotations,
+    says_rendered,
+)
+from porchflow.gitrepo.store.commits import COMMITTER, Author, create_commit, is_ours
+from porchflow.gitrepo.store.package_state import Knowledge, PackageState, tags_of
+from porchflow.gitrepo.store.ref_view import RefView
+from porchflow.gitrepo.store.snapshots import Edit
+from porchflow.gitrepo.store.trees import File, Files, commit_at, replace_directory, write_files
+
+_README = b"Created by porch"
+_HISTORY_LIMIT = 1000
+"""Commits of a draft that are searched for its origin."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A draft that was asked for."""
+
+    commit: str
+    ref: str
+    """Short: `drafts/P/w`; `proposed/P/w` where it is proposed already."""
+    existing: bool = False
+    """Whether an earlier call made it."""
+    rendered: bool = False
+    """Whether its newest commit is that call's and says that functions made the content what it is."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """A package's content, with the tree it was written as."""
+
+    files: Files | Edit
+    tree: pygit2.Oid
+
+    def tree_in(self, repo: pygit2.Repository) -> pygit2.Oid:
+        """The tree; written again where the local repository was made anew meanwhile.
+
+        Raises:
+            GitUnavailable: It is made of what the local repository no longer holds.
+        """
+        if self.tree in repo:
+            return self.tree
+        if isinstance(self.files, Edit):
+            raise GitUnavailable("the local Git cache was made again while a package was put together; trying again")
+        return write_files(repo, self.files)
+
+
+@dataclass
+class CreateDraft:
+    """The first commit of a new draft, on top of the branch."""
+
+    moves_branch: ClassVar[bool] = False
+    knowledge: Knowledge
+    location: PackageLocation
+    branch: str
+    content: Content
+    task: TaskType
+    author: Author
+    create_branch: bool
+    rendered: bool = False
+    result: Draft | None = None
+
+    def needs(self, refs: RefView) -> Iterable[str]:
+        """The branch, the revision if it exists, and the tags that could have its workspace."""
+        location = self.location
+        tags = [tag.ref for tag in tags_of(refs, location)]
+        return [branch_ref(self.branch), location.draft_ref, location.proposed_ref, *tags]
+
+    def build(self, repo: pygit2.Repository, refs: RefView) -> Sequence[RefUpdate]:
+        """Make the commit, unless the draft exists."""
+        location = self.location
+        for ref in (location.draft_ref, location.proposed_ref):
+            if refs.get(ref):
+                self.result = made_by(repo, refs, self.branch, location, self.task)
+                if self.result is None:
+                    raise GitConflict(
+                        f"{short_ref(ref)} exists already, and no commit in it made this package by"
+                        f" {self.task.name.lower()}; delete the branch or choose another workspace name"
+                    )
+                return []
+        if tag := self.knowledge.tag_of(refs, location):
+            raise GitConflict(
+                f"workspace {location.workspace!r} of {location.path!r} is published as {short_ref(tag.ref)}; choose"
+                " another workspace name"
+            )
+        updates, base = base_commit(repo, refs, self.branch, create=self.create_branch)
+        # Not the branch as others in the group are about to leave it: if they fail, the draft must not carry that in.
+        base = refs.remote_refs.get(branch_ref(self.branch)) or base
+        old = commit_at(repo, base).tree_id if base else None
+        tree = replace_directory(repo, old, location.path, self.content.tree_in(repo)) or old
+        assert tree is not None  # noqa: S101 - content is never empty
+        message = content_message(self.task, location.path, location.workspace, rendered=self.rendered)
+        parents = [base] if base else []
+        commit = create_commit(repo, tree=tree, parents=parents, message=message, author=self.author)
+        self.result = Draft(str(commit), short_ref(location.draft_ref), rendered=self.rendered)
+        return [*updates, RefUpdate(location.draft_ref, None, commit)]
+
+
+def draft_refs(location: PackageLocation, branch: str) -> list[str]:
+    """The refs that `made_by` reads."""
+    return [branch_ref(branch), location.draft_ref, location.proposed_ref]
+
+
+def made_by(
+    repo: pygit2.Repository, refs: RefView, branch: str, location: PackageLocation, task: TaskType
+) -> Draft | None:
+    """Recognize a draft, or else a proposal, that an interrupted attempt made: by its commits' annotations."""
+    ref = next((ref for ref in (location.draft_ref, location.proposed_ref) if refs.get(ref)), None)
+    tip = refs.commit(ref) if ref else None
+    if ref is None or tip is None:
+        return None
+    walk = repo.walk(tip.id)
+    if base := refs.get(branch_ref(branch)):
+        walk.hide(base)
+    wanted = (location.path, location.workspace, task)
+    for commit in itertools.islice(walk, _HISTORY_LIMIT):
+        if any((note.package, note.workspace, note.task) == wanted for note in parse_annotations(commit.message)):
+            rendered = commit.id == tip.id and is_ours(commit) and says_rendered(commit.message)
+            return Draft(str(tip.id), short_ref(ref), existing=True, rendered=rendered)
+    return None
+
+
+@dataclass
+class CommitOnDraft:
+    """A commit on a draft, on top of the commit that its maker read."""
+
+    moves_branch: ClassVar[bool] = False
+    location: PackageLocation
+    content: Content
+    expected_parent: str
+    message: str
+    author: Author
+    result: str | None = None
+    """The draft's commit."""
+
+    def needs(self, refs: RefView) -> Iterable[str]:  # noqa: ARG002 - part of the protocol
+        """The draft."""
+        return [self.location.draft_ref]
+
+    def build(self, repo: pygit2.Repository, refs: RefView) -> Sequence[RefUpdate]:
+        """Make the commit; none where the files are the same, or an interrupted attempt made it."""
+        ref = self.location.draft_ref
+        tip = refs.commit(ref)
+        if tip is None:
+            raise self._absent(refs)
+        parent = refs.commit_by_id(self.expected_parent)
+        tree = replace_directory(repo, parent.tree_id, self.location.path, self.content.tree_in(repo))
+        ours = tip.parent_ids == [parent.id] and tip.tree_id == tree and tip.message == self.message
+        if ours or (tip.id == parent.id and tree is None):
+            self.result = str(tip.id)
+            return []
+        if tip.id != parent.id or tree is None:
+            raise GitConflict(f"{short_ref(ref)} moved to {tip.id}; the change was made for {parent.id}")
+        commit = create_commit(repo, tree=tree, parents=[parent.id], message=self.message, author=self.author)
+        self.result = str(commit)
+        return [RefUpdate(ref, tip.id, commit)]
+
+    def _absent(self, refs: RefView) -> GitConflict | GitNotFound:
+        if refs.get(self.location.proposed_ref):
+            return GitConflict(f"{short_ref(self.location.proposed_ref)} is proposed; reject it to change it")
+        return GitNotFound(f"there is no branch {short_ref(self.location.draft_ref)}")
+
+
+@dataclass
+class Move:
+    """Propose or reject: the same commit under another branch."""
+
+    moves_branch: ClassVar[bool] = False
+    source: str
+    target: str
+    lifecycle: Lifecycle
+    """What the revision is then."""
+    expected_commit: str | None
+    result: PackageState | None = None
+
+    def needs(self, refs: RefView) -> Iterable[str]:  # noqa: ARG002 - part of the protocol
+        """Both branches."""
+        return [self.source, self.target]
+
+    def build(self, repo: pygit2.Repository, refs: RefView) -> Sequence[RefUpdate]:  # noqa: ARG002 - part of the protocol
+        """Move the branch, or finish what an interrupted attempt began."""
+        source, target = refs.get(self.source), refs.get(self.target)
+        commit = source or target
+        if commit is None:
+            raise GitNotFound(f"there is neither a branch {short_ref(self.source)} nor {short_ref(self.target)}")
+        check_expected(short_ref(self.source if source else self.target), commit, self.expected_commit)
+        updates = []
+        if source and target != source:
+            updates.append(RefUpdate(self.target, target, source))
+        if source:
+            updates.append(RefUpdate(self.source, source, None))
+        self.result = PackageState(self.lifecycle, str(commit), short_ref(self.target), changed=bool(updates))
+        return updates
+
+
+@dataclass
+class EnsureBranch:
+    """The Repository's branch, made with one commit where it is missing."""
+
+    moves_branch: ClassVar[bool] = True
+    branch: str
+    create: bool
+    tip: str | None = None
+
+    def needs(self, refs: RefView) -> Iterable[str]:  # noqa: ARG002 - part of the protocol
+        """Nothing: only the ref counts."""
+        return []
+
+    def build(self, repo: pygit2.Repository, refs: RefView) -> Sequence[RefUpdate]:
+        """Make the branch if it is missing."""
+        updates, base = base_commit(repo, refs, self.branch, create=self.create)
+        self.tip = str(base) if base else None
+        return updates
+
+
+def check_expected(ref: str, commit: pygit2.Oid, expected: str | None) -> None:
+    """Refuse to go on with another commit than the one that was looked at.
+
+    Raises:
+        GitConflict: The ref is at another commit.
+    """
+    if expected and str(commit) != expected:
+        raise GitConflict(f"{ref} is at {commit}, not at {expected}: it changed meanwhile")
+
+
+def _is_empty(refs: RefView) -> bool:
+    """Whether a repository holds nothing but drafts: then there is no branch to start from, and none is missed."""
+    own = (DRAFTS, PROPOSED, DELETION_PROPOSED)
+    return all(ref.startswith(own) for ref in refs if ref.startswith(HEADS))
+
+
+def base_commit(
+    repo: pygit2.Repository, refs: RefView, branch: str, *, create: bool
+) -> tuple[list[RefUpdate], pygit2.Oid | None]:
+    """Find the branch's commit, with the update that makes the branch where that is asked for.
+
+    Returns:
+        No commit in a repository that is still empty.
+
+    Raises:
+        GitNotFound: The branch does not exist.
+    """
+    ref = branch_ref(branch)
+    if tip := refs.get(ref):
+        return [], tip
+    if create:
+        tree = write_files(repo, {"README.md": File(_README)})
+        commit = create_commit(repo, tree=tree, parents=[], message=BRANCH_MESSAGE, author=COMMITTER)
+        return [RefUpdate(ref, None, commit)], commit
+    if not _is_empty(refs):
+        raise GitNotFound(f"branch {branch!r} doesn't exist; create it, or set spec.git.createBranch")
+    return [], None

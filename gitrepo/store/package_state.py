@@ -1,0 +1,199 @@
+"""What Git says about a package revision."""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pygit2
+
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.gitrepo.refs import TAGS, UNNUMBERED, PackageLocation, branch_ref, revision_of, short_ref
+from porchflow.gitrepo.store.commit_messages import Annotation, parse_annotations
+from porchflow.gitrepo.store.history import BranchHistory, approvals
+from porchflow.gitrepo.store.ref_view import RefView
+from porchflow.gitrepo.store.trees import commit_at, has_file, subtree
+
+
+@dataclass(frozen=True)
+class PackageState:
+    """Where a revision is in Git."""
+
+    lifecycle: Lifecycle | None
+    """None: Git does not have it."""
+    commit: str = ""
+    """Empty where Git does not have it."""
+    ref: str = ""
+    """Short, as in locks: `drafts/P/w`, `proposed/P/w`, `P/v1`; the branch for the package on it."""
+    revision: int = 0
+    """0 unless published; -1 for what is published without a number."""
+    published_at: datetime | None = None
+    """When the tagged commit was made."""
+    complete: bool = True
+    """False where a move to this lifecycle was interrupted: making it again finishes it."""
+    changed: bool = False
+    """Of a change's result: whether it did anything."""
+
+
+ABSENT = PackageState(None)
+
+
+@dataclass(frozen=True)
+class Tag:
+    """The tag of a published revision."""
+
+    ref: str
+    oid: pygit2.Oid
+    revision: int
+
+
+class Knowledge:
+    """What was learned from a repository's commits; never changes, since commits never do."""
+
+    def __init__(self) -> None:
+        self._annotations: dict[pygit2.Oid, list[Annotation]] = {}
+        self._histories: dict[str, BranchHistory] = {}
+        self._lock = threading.Lock()
+
+    def history(self, branch: str) -> BranchHistory:
+        """The approvals in a branch's history."""
+        with self._lock:
+            return self._histories.setdefault(branch, BranchHistory())
+
+    def tag_of(self, view: RefView, location: PackageLocation, hint: str | None = None) -> Tag | None:
+        """Find the tag of a workspace by the annotation of the tagged commit (porch.md 3.5).
+
+        Args:
+            view: The remote's refs.
+            location: The package and its workspace.
+            hint: Short name of the tag that the revision is known to have; spares reading the tagged commits.
+        """
+        if hint and (oid := view.get(TAGS + hint)) and (TAGS + hint).startswith(location.tag_prefix):
+            return Tag(TAGS + hint, oid, revision_of(hint.rpartition("/")[2]))
+        found = [tag for tag in tags_of(view, location) if self._workspace(view, location, tag) == location.workspace]
+        return max(found, key=lambda tag: tag.revision, default=None)
+
+    def _workspace(self, view: RefView, location: PackageLocation, tag: Tag) -> str:
+        if tag.oid not in self._annotations:
+            commit = view.commit(tag.ref)
+            self._annotations[tag.oid] = parse_annotations(commit.message) if commit else []
+        for annotation in self._annotations[tag.oid]:
+            if annotation.package == location.path and annotation.workspace:
+                return annotation.workspace
+        return f"v{tag.revision}" if tag.revision > UNNUMBERED else tag.ref.rpartition("/")[2]
+
+
+def tags_of(view: RefView, location: PackageLocation) -> list[Tag]:
+    """The tags of a package's revisions."""
+    found = view.directly_below(location.tag_prefix.rstrip("/"))
+    return [Tag(ref, oid, revision_of(ref.rpartition("/")[2])) for ref, oid in found.items()]
+
+
+def needed_refs(view: RefView, location: PackageLocation, branch: str, hint: str | None = None) -> Iterable[str]:
+    """The refs whose commits tell the state of a revision."""
+    yield from (branch_ref(branch), location.draft_ref, location.proposed_ref)
+    if hint and view.get(TAGS + hint):
+        yield TAGS + hint
+    else:
+        yield from (tag.ref for tag in tags_of(view, location))
+
+
+def read_state(
+    repo: pygit2.Repository,
+    view: RefView,
+    knowledge: Knowledge,
+    location: PackageLocation,
+    branch: str,
+    *,
+    tag_hint: str | None = None,
+    commit_hint: str | None = None,
+) -> PackageState:
+    """Tell the state of a revision.
+
+    Args:
+        repo: The local repository.
+        view: The remote's refs.
+        knowledge: What was learned of the repository.
+        location: The package and its workspace.
+        branch: The Repository's branch.
+        tag_hint: Short name of its tag, where known.
+        commit_hint: The draft's last known commit. It finds a revision whose publish was interrupted between the
+            branch and the tag.
+    """
+    if tag := knowledge.tag_of(view, location, tag_hint):
+        return _published(repo, view, knowledge.history(branch), location, branch_ref(branch), tag)
+    if open_state := _open(view, location):
+        return open_state
+    if location.workspace == branch:
+        return _on_branch(repo, view, location, branch)
+    if commit_hint:
+        history = knowledge.history(branch)
+        tip = view.remote_refs.get(branch_ref(branch))
+        history.advance(repo, tip)
+        approval = history.approval_of(location.path, pygit2.Oid(hex=commit_hint))
+        if approval and contains(repo, tip, approval.commit):
+            ref = short_ref(location.proposed_ref)
+            return PackageState(Lifecycle.PROPOSED, commit_hint, ref, complete=False)
+    return ABSENT
+
+
+def contains(repo: pygit2.Repository, tip: pygit2.Oid | None, commit: pygit2.Oid) -> bool:
+    """Whether a commit is in the history of a tip."""
+    if tip is None or tip == commit:
+        return tip is not None
+    # The common case is asked first, because libgit2 would look at far more of the history.
+    return commit in commit_at(repo, tip).parent_ids or repo.descendant_of(tip, commit)
+
+
+def in_branch(
+    repo: pygit2.Repository, view: RefView, history: BranchHistory, branch: str, commit: pygit2.Commit
+) -> bool:
+    """Whether a tagged commit is merged to the branch (a full ref), or was made by no approval and need not be."""
+    if not approvals(commit):
+        return True
+    tip = view.remote_refs.get(branch)
+    history.advance(repo, tip)
+    return history.holds(tip, commit.id) or contains(repo, view.get(branch), commit.id)
+
+
+def commit_time(commit: pygit2.Commit) -> datetime:
+    """When a commit was made."""
+    return datetime.fromtimestamp(commit.commit_time, UTC)
+
+
+def _published(  # noqa: PLR0917 - private, each a thing of its own
+    repo: pygit2.Repository, view: RefView, history: BranchHistory, location: PackageLocation, branch: str, tag: Tag
+) -> PackageState:
+    commit = view.commit(tag.ref) or commit_at(repo, tag.oid)
+    view.require([branch])
+    leftovers = {view.get(location.draft_ref), view.get(location.proposed_ref)} & {*commit.parent_ids, commit.id}
+    marked = view.get(location.deletion_proposed_ref(tag.revision))
+    return PackageState(
+        lifecycle=Lifecycle.DELETION_PROPOSED if marked else Lifecycle.PUBLISHED,
+        commit=str(commit.id),
+        ref=short_ref(tag.ref),
+        revision=tag.revision,
+        published_at=commit_time(commit),
+        complete=not leftovers and in_branch(repo, view, history, branch, commit),
+    )
+
+
+def _open(view: RefView, location: PackageLocation) -> PackageState | None:
+    draft, proposed = view.get(location.draft_ref), view.get(location.proposed_ref)
+    # Both at one commit is a propose or reject that was interrupted; a draft that went on is the newer truth.
+    if proposed and (draft is None or draft == proposed):
+        ref = short_ref(location.proposed_ref)
+        return PackageState(Lifecycle.PROPOSED, str(proposed), ref, complete=draft is None)
+    if draft:
+        return PackageState(Lifecycle.DRAFT, str(draft), short_ref(location.draft_ref), complete=proposed is None)
+    return None
+
+
+def _on_branch(repo: pygit2.Repository, view: RefView, location: PackageLocation, branch: str) -> PackageState:
+    commit = view.commit(branch_ref(branch))
+    tree = subtree(repo, commit.tree_id, location.path) if commit else None
+    if commit is None or tree is None or not has_file(repo, tree, "Kptfile"):
+        return ABSENT
+    deletion = view.get(location.deletion_proposed_ref(UNNUMBERED))
+    lifecycle = Lifecycle.DELETION_PROPOSED if deletion else Lifecycle.PUBLISHED
+    return PackageState(lifecycle, str(commit.id), branch, UNNUMBERED, commit_time(commit))

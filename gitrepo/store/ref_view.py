@@ -1,0 +1,84 @@
+"""A remote's refs at one moment, with what a group of changes is about to do to them."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import pygit2
+
+from porchflow.gitrepo.errors import GitConflict
+from porchflow.gitrepo.remote.transport import Refs, RefUpdate
+from porchflow.gitrepo.store.trees import commit_at
+
+Fetch = Callable[[Iterable[str]], None]
+"""Makes refs of the remote (by full name) or commits (by id) available locally."""
+
+
+class RefView:
+    """Refs as they will be once the changes applied so far have gone out."""
+
+    def __init__(self, repo: pygit2.Repository, refs: Refs, fetch: Fetch) -> None:
+        """Take the local repository, the remote's refs and the way to fetch."""
+        self.remote_refs = refs
+        self._repo = repo
+        self.assumed: set[str] = set()
+        """Refs that were read as an earlier change will leave them: whoever read them relies on that change."""
+        self._applied: dict[str, pygit2.Oid | None] = {}
+        self._fetch = fetch
+
+    @property
+    def changed(self) -> bool:
+        """Whether a change was applied."""
+        return bool(self._applied)
+
+    def get(self, ref: str) -> pygit2.Oid | None:
+        """Where a ref points; None where there is none."""
+        if ref in self._applied:
+            self.assumed.add(ref)
+        return self._at(ref)
+
+    def directly_below(self, folder: str) -> dict[str, pygit2.Oid]:
+        """The refs one level below a folder."""
+        applied = {ref: oid for ref, oid in self._applied.items() if ref.rpartition("/")[0] == folder}
+        self.assumed.update(applied)
+        merged = {**self.remote_refs.directly_below(folder), **applied}
+        return {ref: oid for ref, oid in merged.items() if oid is not None}
+
+    def __iter__(self) -> Iterator[str]:
+        return (ref for ref in {**self.remote_refs, **self._applied} if self._at(ref) is not None)
+
+    def require(self, wanted: Iterable[str]) -> None:
+        """Make refs and commits available locally, with one fetch at most."""
+        self._fetch(wanted)
+
+    def commit(self, ref: str) -> pygit2.Commit | None:
+        """Read the commit at a ref, fetching it if it is not here."""
+        oid = self.get(ref)
+        if oid is None:
+            return None
+        if oid not in self._repo:
+            self._fetch([ref])
+        return commit_at(self._repo, oid)
+
+    def commit_by_id(self, commit: str) -> pygit2.Commit:
+        """Read a commit, fetching it if it is not here.
+
+        Raises:
+            GitNotFound: The remote has no such commit, or does not give it.
+        """
+        if commit not in self._repo:
+            self._fetch([commit])
+        return commit_at(self._repo, pygit2.Oid(hex=commit))
+
+    def apply(self, updates: Iterable[RefUpdate]) -> None:
+        """Let later changes see some updates; all of them or, on an error, none.
+
+        Raises:
+            GitConflict: A ref is not where its update expects it.
+        """
+        updates = list(updates)
+        for update in updates:
+            if self._at(update.ref) != update.old:
+                raise GitConflict(f"{update}: the ref is at {self._at(update.ref) or 'nothing'}")
+        self._applied.update((update.ref, update.new) for update in updates)
+
+    def _at(self, ref: str) -> pygit2.Oid | None:
+        return self._applied[ref] if ref in self._applied else self.remote_refs.get(ref)

@@ -1,0 +1,188 @@
+"""A package as Git stores it: which files there are, without their content, and trees made from such packages."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+import pygit2
+from pygit2.enums import FileMode
+
+from porchflow.gitrepo.errors import GitNotFound, GitQuotaExceeded
+from porchflow.gitrepo.refs import InvalidName
+from porchflow.gitrepo.remote.remote import Remote
+from porchflow.gitrepo.store.trees import (
+    DEFAULT_LIMITS,
+    File,
+    Limits,
+    Mode,
+    check_path,
+    commit_at,
+    files_below,
+    mode_of,
+    subtree,
+    tree_at,
+)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file whose content Git has."""
+
+    id: str
+    """Of the blob."""
+    mode: Mode
+    size: int
+    """In bytes."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A package at one commit of one repository."""
+
+    remote: Remote
+    commit: str
+    path: str
+    """The package's directory; empty for the repository's root."""
+    tree: str
+    files: dict[str, Stored]
+    """By path below the directory."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files.values())
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A package given as a stored one with some files changed: what stays the same is never read."""
+
+    base: Snapshot
+    changes: Mapping[str, File | Stored | None] = field(default_factory=dict)
+    """By path; None removes a file."""
+    others: tuple[Snapshot, ...] = ()
+    """Where the stored files among the changes are from."""
+
+    @property
+    def files(self) -> dict[str, File | Stored]:
+        """The files as the edit leaves them."""
+        merged = {**self.base.files, **self.changes}
+        return {path: file for path, file in merged.items() if file is not None}
+
+
+def take_snapshot(
+    repo: pygit2.Repository, remote: Remote, commit: pygit2.Oid, path: str, limits: Limits = DEFAULT_LIMITS
+) -> Snapshot:
+    """List a package.
+
+    Raises:
+        GitNotFound: The commit holds no such directory.
+        GitQuotaExceeded: The package is larger than the limits.
+        InvalidContent: It holds a submodule, which a package cannot.
+    """
+    found = commit_at(repo, commit)
+    tree = subtree(repo, found.tree_id, path) if path else found.tree_id
+    if tree is None:
+        raise GitNotFound(f"commit {commit} of {remote.display} has no directory {path!r}")
+    files: dict[str, Stored] = {}
+    size = 0
+    for name, entry in files_below(repo, tree):
+        file = Stored(str(entry.id), mode_of(name, entry), repo.odb.read_header(entry.id)[1])
+        size += file.size
+        if size > limits.bytes or len(files) >= limits.files:
+            raise GitQuotaExceeded(
+                f"package {path!r} at commit {commit} of {remote.display} is larger than {limits}; split it, or raise"
+                " the limit"
+            )
+        files[name] = file
+    return Snapshot(remote, str(found.id), path, str(tree), files)
+
+
+def read_stored(repo: pygit2.Repository, files: Mapping[str, Stored]) -> dict[str, bytes]:
+    """Read the content of files."""
+    return {path: repo.read(pygit2.Oid(hex=file.id))[1] for path, file in files.items()}
+
+
+def edit_tree(repo: pygit2.Repository, edit: Edit, limits: Limits = DEFAULT_LIMITS) -> pygit2.Oid:
+    """Write the tree that an edit describes; every stored object must be here.
+
+    Raises:
+        InvalidName: A path is unsafe, a file is in the way of a directory, or nothing is left.
+        GitQuotaExceeded: The result is larger than the limits.
+    """
+    files = edit.files
+    if len(files) > limits.files or sum(map(_length, files.values())) > limits.bytes:
+        raise GitQuotaExceeded(f"the package is larger than {limits}")
+    _check_new(files, [path for path, file in edit.changes.items() if file is not None])
+    changes: _Directory = {}
+    # Removals first: a file that goes may make room for a directory, or a directory for a file.
+    for path, file in sorted(edit.changes.items(), key=lambda item: item[1] is not None):
+        *parents, name = path.split("/")
+        directory = changes
+        for part in parents:
+            child = directory.get(part)
+            directory[part] = directory = child if isinstance(child, dict) else {}
+        directory[name] = file
+    tree = _apply(repo, pygit2.Oid(hex=edit.base.tree), changes)
+    if tree is None:
+        raise InvalidName("a package without files cannot be stored in Git")
+    return tree
+
+
+def objects_below(repo: pygit2.Repository, tree: pygit2.Oid) -> Iterator[pygit2.Oid]:
+    """Name everything in a tree and the tree itself, parts before the whole."""
+    for entry in tree_at(repo, tree):
+        if entry.filemode == FileMode.TREE:
+            yield from objects_below(repo, entry.id)
+        else:
+            yield entry.id
+    yield tree
+
+
+_Directory = dict[str, Any]
+"""Changes in a directory: by name another directory, a file, or None for what goes."""
+
+
+def _length(file: File | Stored) -> int:
+    return file.size if isinstance(file, Stored) else len(file.data)
+
+
+def _check_new(files: Mapping[str, object], added: Iterable[str]) -> None:
+    directories = {str(parent) for path in files for parent in PurePosixPath(path).parents}
+    for path in added:
+        check_path(path)
+        if path in directories:
+            raise InvalidName(f"file path {path!r} is a file and a directory")
+        for parent in PurePosixPath(path).parents:
+            if str(parent) in files:
+                raise InvalidName(f"file path {path!r}: {str(parent)!r} is a file and a directory")
+
+
+def _apply(repo: pygit2.Repository, base: pygit2.Oid | None, changes: _Directory) -> pygit2.Oid | None:
+    tree = tree_at(repo, base) if base is not None else None
+    builder = repo.TreeBuilder(tree) if tree is not None else repo.TreeBuilder()
+    for name, change in changes.items():
+        old = tree[name] if tree is not None and name in tree else None
+        new = _entry(repo, old, change)
+        if new is not None:
+            builder.insert(name, *new)
+        elif old is not None:
+            builder.remove(name)
+    return builder.write() if len(builder) else None
+
+
+def _entry(
+    repo: pygit2.Repository, old: pygit2.Object | None, change: File | Stored | _Directory | None
+) -> tuple[pygit2.Oid, FileMode] | None:
+    """Return what stands in a tree for a change; None for nothing."""
+    match change:
+        case None:
+            return None
+        case File():
+            return repo.create_blob(change.data), FileMode(change.mode)
+        case Stored():
+            return pygit2.Oid(hex=change.id), FileMode(change.mode)
+    inner = old.id if old is not None and old.filemode == FileMode.TREE else None
+    tree = _apply(repo, inner, change)
+    return (tree, FileMode.TREE) if tree is not None else None

@@ -1,0 +1,105 @@
+"""A package made from another: what its Kptfile and its package context say then (`reference/kpt.md` 4.2)."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from porchflow.kpt.format.files import KPTFILE, decode
+from porchflow.kpt.format.init import CONTEXT_NAME, PACKAGE_CONTEXT
+from porchflow.kpt.format.kptfile import GitLock
+from porchflow.kpt.format.kptfile import decode as decode_kptfile
+from porchflow.kpt.package_errors import InvalidPackage, YamlError
+from porchflow.yamltext.document import Document
+from porchflow.yamltext.split import Part, join, split
+
+
+@dataclass(frozen=True)
+class GitUpstream:
+    """The place in Git that a package was made from."""
+
+    repo: str
+    directory: str
+    ref: str
+    commit: str
+
+    @property
+    def place(self) -> dict[str, str]:
+        """As the Kptfile's `upstream.git` says it: with `.git` and without a leading slash, like kpt."""
+        repo = self.repo if self.repo.endswith(".git") else f"{self.repo}.git"
+        return {"repo": repo, "directory": self.directory.removeprefix("/"), "ref": self.ref}
+
+    @property
+    def lock(self) -> dict[str, str]:
+        """As the Kptfile's `upstreamLock.git` says it."""
+        return {**self.place, "commit": self.commit}
+
+
+def downstream_files(
+    files: Mapping[str, bytes], name: str, upstream: GitUpstream, *, keeps_strategy: bool = False
+) -> dict[str, bytes]:
+    """Return the files that make a package out of its upstream's: those that change.
+
+    Args:
+        files: Holds the Kptfile, and the package context where the package has one.
+        name: The new package's.
+        upstream: Where the content is from.
+        keeps_strategy: Of an upgrade: the Kptfile's `upstream` is the package's own, with the strategy its owner chose.
+
+    Raises:
+        InvalidPackage: There is no Kptfile, or it cannot be read.
+    """
+    if KPTFILE not in files:
+        raise InvalidPackage(KPTFILE, "is missing: a directory without one is no package")
+    new = {KPTFILE: _kptfile(files[KPTFILE], name, upstream, keeps_strategy=keeps_strategy)}
+    if PACKAGE_CONTEXT in files:
+        new[PACKAGE_CONTEXT] = _context(files[PACKAGE_CONTEXT], name)
+    return {path: content for path, content in new.items() if content != files[path]}
+
+
+def upstream_lock(kptfile: bytes) -> GitLock | None:
+    """Return what a Kptfile says its package was made from; None where it says nothing, or cannot be read."""
+    try:
+        lock = decode_kptfile(Document(decode(KPTFILE, kptfile)), KPTFILE).upstream_lock
+    except (InvalidPackage, YamlError):
+        return None
+    return lock.git if lock is not None else None
+
+
+def _kptfile(content: bytes, name: str, upstream: GitUpstream, *, keeps_strategy: bool) -> bytes:
+    try:
+        document = Document(decode(KPTFILE, content))
+        decode_kptfile(document, KPTFILE)
+        value: Any = deepcopy(document.value)
+        value["metadata"] = {**(value.get("metadata") or {}), "name": name}
+        before = (value.get("upstream") or {}) if keeps_strategy else {}
+        kept = {key: item for key, item in before.items() if key == "updateStrategy"}
+        value["upstream"] = {"type": "git", "git": upstream.place, **kept}
+        value["upstreamLock"] = {"type": "git", "git": upstream.lock}
+        return document.edit(value).text.encode()
+    except YamlError as error:
+        raise InvalidPackage(KPTFILE, f"error reading Kptfile: yaml: {error}") from None
+
+
+def _context(content: bytes, name: str) -> bytes:
+    """Let the package context name the package; a file that is none stays as it is."""
+    try:
+        parts = split(content.decode())
+        return join([_named(part, name) for part in parts]).encode()
+    except (UnicodeDecodeError, YamlError):
+        # No business of this step: what cannot be read is told by the rendering, with file and line.
+        return content
+
+
+def _named(part: Part, name: str) -> Part:
+    if not part.has_content:
+        return part
+    document = Document(part.body)
+    value: Any = document.value
+    if not isinstance(value, dict) or value.get("kind") != "ConfigMap":
+        return part
+    metadata, data = value.get("metadata"), value.get("data")
+    if not isinstance(metadata, dict) or metadata.get("name") != CONTEXT_NAME or not isinstance(data, dict):
+        return part
+    renamed = document.edit({**value, "data": {**data, "name": name}})
+    return Part(part.separator, renamed.text, part.line)

@@ -1,0 +1,340 @@
+"""Resources of a package to a function's input, and its answer to resources again."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from posixpath import normpath
+
+from porchflow.kpt.format.files import join, new_path_problem, path_problem
+from porchflow.kpt.format.function_paths import BadOutputError, check_places
+from porchflow.kpt.format.krm import krm_problem, map_of, text_of
+from porchflow.kpt.format.resource_list import ItemList, compose_list, split_list
+from porchflow.kpt.format.resources import LAST, Resource
+from porchflow.kpt.format.results import Result, parse_results
+from porchflow.kpt.format.wire_text import Annotated, annotated
+from porchflow.kpt.package_errors import YamlError
+from porchflow.yamltext.document import Document
+from porchflow.yamltext.line_comments import adopt
+from porchflow.yamltext.nodes import MappingNode, Node, SequenceNode, Value
+from porchflow.yamltext.quoting import shown
+
+PATH, LEGACY_PATH = "internal.config.kubernetes.io/path", "config.kubernetes.io/path"
+INDEX, LEGACY_INDEX = "internal.config.kubernetes.io/index", "config.kubernetes.io/index"
+PACKAGE_PATH = "internal.config.kubernetes.io/package-path"
+SEQUENCE_INDENT = "internal.config.kubernetes.io/seqindent"
+MIGRATION_ID = "internal.config.kubernetes.io/annotations-migration-resource-id"
+RESOURCE_ID = "internal.config.k8s.io/kpt-resource-id"
+IDS = ("internal.config.kubernetes.io/id", "config.k8s.io/id")
+INTERNAL = frozenset(
+    {PATH, LEGACY_PATH, INDEX, LEGACY_INDEX, PACKAGE_PATH, SEQUENCE_INDENT, MIGRATION_ID, RESOURCE_ID, *IDS}
+)
+"""Annotations that exist on the wire only."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a function was given, kept to recognise it in the answer."""
+
+    resources: Sequence[Resource]
+    items: Sequence[Annotated]
+    top: str
+    """Directory of the top package: `/` on the wire."""
+    package: str
+    """Directory of the package whose pipeline runs."""
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a function gave back.
+
+    Attributes:
+        resources: its items. Those with an origin in the input keep that text wherever the value is the same.
+        places: for each item, the position in the input of the resource it was; None for new ones.
+        results: what it said.
+    """
+
+    resources: list[Resource]
+    places: list[int | None]
+    results: list[Result]
+
+
+def encode(
+    resources: Sequence[Resource],
+    *,
+    top: str,
+    package: str,
+    config: str | None,
+    mutator: bool,
+    chosen: Sequence[int] | None = None,
+) -> Sent:
+    """Write the input of one function.
+
+    Args:
+        resources: the items.
+        top: directory of the top package.
+        package: directory of the package whose pipeline runs.
+        config: text of the functionConfig document; None for none.
+        mutator: whether its answer becomes the package; only then kpt marks the items to put them back.
+        chosen: positions of the items in the package, if the function has selectors; None if it has none.
+    """
+    items = [
+        annotated(resource.document, _wire(resource, top, place, _marks(place, chosen) if mutator else {}))
+        for place, resource in enumerate(resources)
+    ]
+    content = compose_list((item.text for item in items), function_config=config)
+    return Sent(resources, items, top, package, content)
+
+
+def _wire(resource: Resource, top: str, place: int, marks: dict[str, str]) -> dict[str, str]:
+    index = resource.index_text
+    return {
+        **({LEGACY_INDEX: index} if index else {}),
+        LEGACY_PATH: resource.path,
+        **({INDEX: index} if index else {}),
+        PACKAGE_PATH: _absolute(resource.package, top),
+        PATH: resource.path,
+        SEQUENCE_INDENT: _sequence_indent(resource.document.root),
+        **marks,
+        IDS[0]: str(place + 1),
+        IDS[1]: str(place + 1),
+    }
+
+
+def _marks(place: int, chosen: Sequence[int] | None) -> dict[str, str]:
+    marks = {MIGRATION_ID: str(place)}
+    return marks if chosen is None else {**marks, RESOURCE_ID: str(chosen[place])}
+
+
+def _sequence_indent(root: Node | None) -> str:
+    """`wide` if the document's first list below a key stands to the right of it."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, SequenceNode):
+            stack += reversed(node.items)
+        elif isinstance(node, MappingNode):
+            for _, value in node.entries:
+                if isinstance(value, SequenceNode) and not value.flow:
+                    return "wide" if value.column > node.column else "compact"
+            stack += reversed([value for _, value in node.entries])
+    return "compact"
+
+
+def _absolute(package: str, top: str) -> str:
+    return "/" + package[len(top) :].lstrip("/")
+
+
+def decode(sent: Sent, content: bytes) -> Answer:
+    """Read what a function gave back and find out which of its items are which of the input.
+
+    Raises:
+        BadOutputError: no ResourceList, items that are no resources, or that lie outside of the package.
+    """
+    if not content.strip() and sent.resources:
+        raise BadOutputError(
+            "the function gave no output; to delete everything it must answer with an empty list of items"
+        )
+    try:
+        listed, found = _read(sent, content)
+    except YamlError as error:
+        hint = "a function must write a ResourceList and nothing else to its standard output"
+        raise BadOutputError(f"MalformedYAMLError: {error}; {hint}") from None
+    resources = [resource for resource, _ in found]
+    check_places(resources)
+    _check_krm(resources)
+    return Answer(resources, [place for _, place in found], parse_results(listed.results))
+
+
+def _read(sent: Sent, content: bytes) -> tuple[ItemList, list[tuple[Resource, int | None]]]:
+    try:
+        listed = split_list(content)
+        return listed, _Reader(sent).read_all(listed.items)
+    except YamlError:
+        # An item may refer to an anchor in another one, and an error is to name the line of the whole list.
+        listed = split_list(content, by_nodes=True)
+        return listed, _Reader(sent).read_all(listed.items)
+
+
+class _Reader:
+    """Recognises items of an answer."""
+
+    def __init__(self, sent: Sent) -> None:
+        self.sent = sent
+        self.by_text = {item.text: place for place, item in enumerate(sent.items)}
+        self.by_id = {str(place + 1): place for place in range(len(sent.resources))}
+        self.by_place = {(item.full_path, item.index): place for place, item in enumerate(sent.resources)}
+        self.used: set[int] = set()
+
+    def read_all(self, items: Sequence[str]) -> list[tuple[Resource, int | None]]:
+        found = []
+        for number, text in enumerate(items, 1):
+            try:
+                found.append(self.read(text))
+            except BadOutputError as problem:
+                raise _of_item(number, problem) from None
+        return found
+
+    def read(self, text: str) -> tuple[Resource, int | None]:
+        place = self.by_text.get(text)
+        if place is not None and place not in self.used:
+            self.used.add(place)
+            return self.sent.resources[place], place
+        return self._edited(text) or self._parsed(text)
+
+    def _edited(self, text: str) -> tuple[Resource, int] | None:
+        """An item whose annotations of the wire came back as they went, read without them; None for any other."""
+        found = _ID.search(text)
+        place = self.by_id.get(found[1]) if found else None
+        if place is None or place in self.used:
+            return None
+        candidate = _document(self.sent.items[place].without_lines(text))
+        if candidate is None or not isinstance(candidate.value, dict):
+            return None
+        if not INTERNAL.isdisjoint(map_of(candidate.value, "metadata", "annotations")):
+            return None
+        self.used.add(place)
+        old = self.sent.resources[place]
+        # A function that edits text has written what we would write, and its text is parsed already.
+        as_we_would = old.document.edit_text(candidate.value) == candidate.text
+        document = candidate if as_we_would else adopt(old.document.edit(candidate.value), candidate)
+        return replace(old, document=document), place
+
+    def _parsed(self, text: str) -> tuple[Resource, int | None]:
+        document = Document(text)
+        if not isinstance(document.value, dict):
+            raise BadOutputError(f"{_ONLY_KRM}: an item is not a mapping")
+        annotations = map_of(document.value, "metadata", "annotations")
+        place = self._identify(annotations)
+        if place is None:
+            return self._new(document, annotations), None
+        self.used.add(place)
+        return self._known(self.sent.resources[place], document, annotations), place
+
+    def _identify(self, annotations: dict[str, Value]) -> int | None:
+        for name in IDS:
+            place = self.by_id.get(str(annotations.get(name)))
+            if place is not None:
+                return place if place not in self.used else None
+        path, index = annotations.get(PATH), annotations.get(INDEX)
+        if isinstance(path, str) and isinstance(index, str) and _INDEX.fullmatch(index):
+            full = join(self._package(annotations), path)
+            place = self.by_place.get((full, int(index)))
+        return place if place not in self.used else None
+
+    def _known(self, old: Resource, answer: Document, annotations: dict[str, Value]) -> Resource:
+        path = _reconcile("path", annotations.get(LEGACY_PATH), annotations.get(PATH), old.path)
+        index = _reconcile("index", annotations.get(LEGACY_INDEX), annotations.get(INDEX), old.index_text)
+        value = answer.value
+        document = adopt(old.document.edit(_without_wire(value, old.value)), answer)
+        package = self._package(annotations) if PACKAGE_PATH in annotations else old.package
+        moved = _clean_path(path if path is not None else _default_path(value), old.path)
+        return Resource(package, moved, _index(index), document, old.origin)
+
+    def _new(self, document: Document, annotations: dict[str, Value]) -> Resource:
+        path = _reconcile("path", annotations.get(LEGACY_PATH), annotations.get(PATH), None)
+        index = _reconcile("index", annotations.get(LEGACY_INDEX), annotations.get(INDEX), None)
+        value = document.value
+        document = document.edit(_without_wire(value, {}))
+        place = _clean_path(path if path is not None else _default_path(value), None)
+        return Resource(self._package(annotations), place, _index(index), document)
+
+    def _package(self, annotations: dict[str, Value]) -> str:
+        """Directory of the package that an item says it belongs to; the running one if it says nothing."""
+        named = annotations.get(PACKAGE_PATH)
+        if not isinstance(named, str):
+            return self.sent.package
+        package = normpath(join(self.sent.top, named.strip("/"))) if named.strip("/") else self.sent.top
+        inside = package == self.sent.package or package.startswith(join(self.sent.package, ""))
+        if not inside or path_problem(package or "x"):
+            raise BadOutputError(
+                f"function must not modify resources outside of package: resource has package path {shown(named)}"
+            )
+        return package
+
+
+_ID = re.compile(rf"^ *{re.escape(IDS[0])}: '([0-9]+)'$", re.MULTILINE)
+
+
+def _document(text: str | None) -> Document | None:
+    try:
+        return Document(text) if text is not None else None
+    except YamlError:
+        return None
+
+
+def _reconcile(what: str, legacy: Value, internal: Value, old: str | None) -> str | None:
+    """The value of an annotation that exists under two keys, of which functions may change one."""
+    if legacy is None and internal is None:
+        return None
+    for value in (legacy, internal):
+        if isinstance(value, dict | list):
+            raise BadOutputError(f"a resource has the {what} annotation {shown(str(value))}: it must be a text")
+    one, other = str(internal if legacy is None else legacy), str(legacy if internal is None else internal)
+    if other in (one, old):
+        return one
+    if one == old:
+        return other
+    raise BadOutputError(f"resource input to function has mismatched legacy and internal {what} annotations")
+
+
+def _clean_path(path: str, old: str | None) -> str:
+    """Where a resource goes; `old` is where it was, which may be a path that nobody would choose."""
+    if path == old:
+        return path
+    clean = normpath(path.lstrip("/"))
+    if clean == ".." or clean.startswith("../"):
+        raise BadOutputError(f"function must not modify resources outside of package: resource has path {shown(path)}")
+    problem = new_path_problem(clean)
+    if problem:
+        raise BadOutputError(f"resource has path '{shown(path)}': {problem}")
+    return clean
+
+
+def _index(text: str | None) -> int:
+    if text is None or not text:
+        return LAST
+    if not _INDEX.fullmatch(text):
+        raise BadOutputError(f"resource has index '{shown(text)}', expected a number from 0 to 999999999")
+    return int(text)
+
+
+_INDEX = re.compile("[0-9]{1,9}")
+
+
+def _default_path(value: Value) -> str:
+    """Where kpt puts a resource that a function made without saying where."""
+    namespace, name = text_of(value, "metadata", "namespace"), text_of(value, "metadata", "name")
+    file = f"{text_of(value, 'kind').lower()}_{name}.yaml"
+    return f"{namespace}/{file}" if namespace else file
+
+
+def _without_wire(value: dict[str, Value], old: dict[str, Value]) -> dict[str, Value]:
+    """The value without the annotations of the wire; what the document had before of that name comes back."""
+    metadata = map_of(value, "metadata")
+    kept = {key: item for key, item in map_of(metadata, "annotations").items() if key not in INTERNAL}
+    kept |= {key: item for key, item in map_of(old, "metadata", "annotations").items() if key in INTERNAL}
+    rest = {key: item for key, item in metadata.items() if key != "annotations"}
+    if kept:
+        return {**value, "metadata": {**rest, "annotations": kept}}
+    if "annotations" in map_of(old, "metadata") and not map_of(old, "metadata", "annotations"):
+        rest["annotations"] = old["metadata"]["annotations"]
+    if rest or map_of(old, "metadata"):
+        return {**value, "metadata": rest}
+    if "metadata" in old:
+        return {**value, "metadata": old["metadata"]}
+    return {key: item for key, item in value.items() if key != "metadata"}
+
+
+def _check_krm(resources: Iterable[Resource]) -> None:
+    for number, resource in enumerate(resources, 1):
+        problem = krm_problem(resource.path, resource.value)
+        if problem:
+            raise _of_item(number, f"{_ONLY_KRM}: {shown(resource.path)}: {problem}")
+
+
+def _of_item(number: int, problem: object) -> BadOutputError:
+    return BadOutputError(f"{problem} (item {number} of its answer)")
+
+
+_ONLY_KRM = "output resource list must contain only KRM resources"

@@ -1,0 +1,207 @@
+"""One function of a pipeline: its input written, its answer read, and an account of both kept."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from porchflow.kpt.format.function_paths import BadOutputError, Places
+from porchflow.kpt.format.kptfile import Function
+from porchflow.kpt.format.render_status import Step
+from porchflow.kpt.format.resource_list import split_list
+from porchflow.kpt.format.resources import Resource
+from porchflow.kpt.format.results import Result, clip, parse_results
+from porchflow.kpt.format.wire import Sent, decode, encode
+from porchflow.kpt.package_errors import FunctionFailed, YamlError
+from porchflow.kpt.render.evaluation import Evaluation, Evaluator
+from porchflow.kpt.render.image_names import ImageResolver, UnresolvedImageError
+from porchflow.kpt.render.selection import merge, select
+
+Compute = Callable[..., Awaitable[Any]]
+"""Calls a function with arguments, here or in a thread: `compute(function, *arguments)`."""
+
+_SHOWN_ERRORS = 3
+
+
+class PipelineError(Exception):
+    """A function of a pipeline failed; the message is for people."""
+
+
+@dataclass(frozen=True)
+class FunctionCall:
+    """A function at its place.
+
+    Attributes:
+        function: of the Kptfile.
+        kind: `mutator` or `validator`.
+        package: directory of the package whose pipeline it is in.
+        relative: the same directory relative to the top package; empty for that one.
+        label: what to call the package in messages.
+    """
+
+    function: Function
+    kind: str
+    package: str
+    relative: str
+    label: str
+
+
+async def compute_inline(function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - any function
+    """Call the function right here."""
+    return function(*arguments)
+
+
+class StepRunner:
+    """Runs functions of one rendering, one after another."""
+
+    def __init__(
+        self, top: str, evaluate: Evaluator, images: ImageResolver, steps: list[Step], compute: Compute
+    ) -> None:
+        """Prepare.
+
+        Args:
+            top: directory of the top package.
+            evaluate: runs a function.
+            images: tells which image a function is.
+            steps: gets an entry for every function run or refused.
+            compute: for work that takes CPU time.
+        """
+        self._top = top
+        self._evaluate = evaluate
+        self._images = images
+        self._steps = steps
+        self._compute = compute
+        self.places = Places({}, {})
+
+    async def resolve(self, call: FunctionCall) -> str:
+        """The full image name of a function.
+
+        Raises:
+            PipelineError: it names none that can be run.
+            Exception: the tags of its image cannot be listed now.
+        """
+        try:
+            return await self._images.resolve(call.function)
+        except FunctionFailed as failure:
+            raise self._function_failed(call, call.function.image, failure, 0.0) from None
+        except UnresolvedImageError as error:
+            raise self._failed(call, call.function.image, str(error), execution_error=str(error)) from None
+
+    async def run(self, call: FunctionCall, image: str, current: list[Resource], config: str | None) -> list[Resource]:
+        """Run one function.
+
+        Args:
+            call: the function.
+            image: its full name.
+            current: what the package consists of.
+            config: text of the functionConfig; None for none.
+
+        Returns:
+            What the package consists of after it.
+
+        Raises:
+            PipelineError: it failed, or its answer cannot be used.
+        """
+        chosen = select(call.function, current)
+        sent: Sent = await self._compute(self._encode, call, current, chosen, config)
+        started = perf_counter()
+        try:
+            evaluation = await self._evaluate(image, sent.content)
+            result, results = await self._compute(_merged, call.function, current, chosen, sent, evaluation)
+            await self._compute(self.places.check, result)
+        except FunctionFailed as failure:
+            raise self._function_failed(call, image, failure, perf_counter() - started) from None
+        except BadOutputError as problem:
+            duration = perf_counter() - started
+            raise self._failed(call, image, str(problem), execution_error=str(problem), duration=duration) from None
+        log = evaluation.log.decode(errors="replace")
+        self._record(call, image, stderr=log, results=results, duration=perf_counter() - started)
+        merged: list[Resource] = result
+        return merged
+
+    def _encode(self, call: FunctionCall, current: list[Resource], chosen: list[int], config: str | None) -> Sent:
+        return encode(
+            [current[place] for place in chosen],
+            top=self._top,
+            package=call.package,
+            config=config,
+            mutator=call.kind == "mutator",
+            chosen=chosen if call.function.selectors or call.function.exclude else None,
+        )
+
+    def _function_failed(
+        self, call: FunctionCall, image: str, failure: FunctionFailed, duration: float
+    ) -> PipelineError:
+        return self._failed(
+            call,
+            image,
+            failure.message,
+            exit_code=failure.exit_code or 1,
+            stderr=failure.stderr,
+            results=_results_of(failure.resource_list),
+            execution_error="" if failure.ran else failure.message,
+            duration=duration,
+        )
+
+    def _failed(
+        self,
+        call: FunctionCall,
+        image: str,
+        message: str,
+        *,
+        exit_code: int = 1,
+        **account: Any,  # noqa: ANN401 - fields of Step
+    ) -> PipelineError:
+        """Record a failure.
+
+        Returns:
+            The error to raise for it, with the first errors that the function reported.
+        """
+        step = self._record(call, image, exit_code=exit_code, **account)
+        said = [str(result) for result in step.error_results[:_SHOWN_ERRORS] if result.message not in message]
+        text = "; ".join([f"package {call.label}: {call.kind} {step.label!r} failed: {message}", *said])
+        return PipelineError(clip(text))
+
+    def _record(
+        self,
+        call: FunctionCall,
+        image: str,
+        *,
+        exit_code: int = 0,
+        stderr: str = "",
+        execution_error: str = "",
+        results: list[Result] | None = None,
+        duration: float = 0.0,
+    ) -> Step:
+        step = Step(
+            package=call.relative,
+            kind=call.kind,
+            name=call.function.name,
+            image=image,
+            exec=call.function.exec,
+            exit_code=exit_code,
+            stderr=clip(stderr),
+            execution_error=clip(execution_error),
+            results=results or [],
+            duration=duration,
+        )
+        self._steps.append(step)
+        return step
+
+
+def _merged(
+    function: Function, current: list[Resource], chosen: list[int], sent: Sent, evaluation: Evaluation
+) -> tuple[list[Resource], list[Result]]:
+    answer = decode(sent, evaluation.resource_list)
+    selective = function.selectors or function.exclude
+    result = merge(current, chosen, answer.resources, answer.places) if selective else answer.resources
+    return result, answer.results
+
+
+def _results_of(resource_list: bytes | None) -> list[Result]:
+    if not resource_list:
+        return []
+    try:
+        return parse_results(split_list(resource_list).results)
+    except YamlError:
+        return []

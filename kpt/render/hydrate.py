@@ -1,0 +1,245 @@
+"""Rendering: run the pipelines of a package and its subpackages over their resources.
+
+Pure but for calling functions: a map of files goes in, a map of files and an account of what happened come out.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from posixpath import normpath, relpath
+
+from porchflow.kpt.format.files import Files, PackageDir, check_paths, package_tree
+from porchflow.kpt.format.files import decode as decode_text
+from porchflow.kpt.format.function_paths import Places
+from porchflow.kpt.format.kptfile import Function, Kptfile, decode
+from porchflow.kpt.format.render_status import Step, with_status
+from porchflow.kpt.format.resource_list import own_lines
+from porchflow.kpt.format.resources import Resource, SourceFile, read_package, write_files
+from porchflow.kpt.format.results import clip
+from porchflow.kpt.package_errors import InvalidPackage, YamlError
+from porchflow.kpt.render.evaluation import Evaluator
+from porchflow.kpt.render.function_step import FunctionCall, PipelineError, StepRunner, compute_inline
+from porchflow.kpt.render.image_names import ImageResolver
+from porchflow.kpt.render.pipeline_rules import check_pipeline
+from porchflow.yamltext.document import Document, dump
+from porchflow.yamltext.nodes import Value
+
+_SMALL = 64 * 1024
+"""Bytes of a package up to which the parsing between two function calls takes some milliseconds only."""
+
+
+@dataclass(frozen=True)
+class RenderOutcome:
+    """What came of a rendering.
+
+    Attributes:
+        files: the complete new content. When the rendering failed, the old content with a new Kptfile status, unless
+            the package asks to keep what was done before the failure.
+        ok: whether every function of every pipeline succeeded.
+        message: why not, for people; empty on success.
+        steps: what ran, in order.
+    """
+
+    files: dict[str, bytes]
+    ok: bool
+    message: str = ""
+    steps: list[Step] = field(default_factory=list)
+
+
+async def render(files: Mapping[str, bytes], evaluate: Evaluator, *, images: ImageResolver) -> RenderOutcome:
+    """Render the top-most package of a file map (`reference/kpt.md` 2).
+
+    Args:
+        files: content by path. Without a Kptfile nothing is rendered.
+        evaluate: runs one function.
+        images: tells which image a function is.
+
+    Raises:
+        Exception: whatever `evaluate` and `images` raise but FunctionFailed: it could not be run, try again later.
+    """
+    try:
+        check_paths(files)
+        top = package_tree(files)
+        if top is None:
+            return RenderOutcome(dict(files), ok=True)
+        rendering = _Rendering(files, top, evaluate, images)
+        await rendering.load()
+    except InvalidPackage as error:
+        return _refused(files, str(error))
+    return await rendering.run()
+
+
+def _refused(files: Files, message: str) -> RenderOutcome:
+    """The outcome for a package that cannot even be read; its Kptfile says so if it is readable itself."""
+    top = None if any(path.startswith("/") for path in files) else package_tree(files)
+    message = clip(message)
+    new = dict(files)
+    if top is not None:
+        _set_status(new, top.kptfile, [], ok=False, message=message)
+    return RenderOutcome(new, ok=False, message=message)
+
+
+def _set_status(files: dict[str, bytes], path: str, steps: list[Step], *, ok: bool, message: str) -> None:
+    """Write the outcome into a Kptfile, changing nothing else in it; one that cannot be decoded stays as it is."""
+    content = files.get(path)
+    if content is None:
+        return
+    try:
+        document = Document(content.decode())
+        decode(document, path)
+        new = document.edit(with_status(document.value, steps, ok=ok, message=message)).text.encode()
+    except (InvalidPackage, YamlError, UnicodeDecodeError):
+        return
+    if new != content:
+        files[path] = new
+
+
+@dataclass
+class _Node:
+    """One package while it renders."""
+
+    directory: PackageDir
+    kptfile: Kptfile
+    children: list["_Node"]
+    resources: list[Resource]
+    """Its own, as read."""
+    current: list[Resource] | None = None
+    """Its own and its descendants', as of the last function that succeeded; None before its pipeline began."""
+
+
+class _Rendering:
+    """One run of `render`."""
+
+    def __init__(self, files: Files, top: PackageDir, evaluate: Evaluator, images: ImageResolver) -> None:
+        self.files = files
+        self.top = top
+        self.sources: dict[str, SourceFile] = {}
+        self.steps: list[Step] = []
+        self.compute = compute_inline if sum(map(len, files.values())) < _SMALL else asyncio.to_thread
+        self.runner = StepRunner(top.path, evaluate, images, self.steps, self.compute)
+        self.root: _Node
+
+    # Reading
+
+    async def load(self) -> None:
+        """Read and check all packages.
+
+        Raises:
+            InvalidPackage: a file or a pipeline is wrong.
+        """
+        self.root = await self.compute(self._load, self.top)
+        self.runner.places = Places(self.files, self.sources)
+
+    def _load(self, directory: PackageDir) -> _Node:
+        kptfile = self._kptfile(directory)
+        read = read_package(directory, self.files)
+        self.sources |= read.sources
+        configs: dict[str, list[Value]] = {}
+        for path in read.sources:
+            configs[relpath(path, directory.path or ".")] = []
+        for resource in read.resources:
+            configs[resource.path].append(resource.value)
+        check_pipeline(kptfile, directory.kptfile, configs)
+        return _Node(directory, kptfile, [self._load(child) for child in directory.children], read.resources)
+
+    def _kptfile(self, directory: PackageDir) -> Kptfile:
+        path = directory.kptfile
+        try:
+            return decode(Document(decode_text(path, self.files[path])), path)
+        except YamlError as error:
+            raise InvalidPackage(path, f"error reading Kptfile: yaml: {error}") from None
+
+    # Running
+
+    async def run(self) -> RenderOutcome:
+        try:
+            if self.root.kptfile.bfs_rendering:
+                resources = await self._breadth_first()
+            else:
+                resources = await self._depth_first(self.root)
+        except PipelineError as failure:
+            return self._failed(str(failure))
+        new = await self.compute(write_files, self.files, self.sources, resources)
+        _set_status(new, self.top.kptfile, self.steps, ok=True, message="")
+        return RenderOutcome(new, ok=True, steps=self.steps)
+
+    def _failed(self, message: str) -> RenderOutcome:
+        new = dict(self.files)
+        if self.root.kptfile.save_on_render_failure:
+            new = write_files(self.files, self.sources, _reached(self.root), prune=False)
+        _set_status(new, self.top.kptfile, self.steps, ok=False, message=message)
+        return RenderOutcome(new, ok=False, message=message, steps=self.steps)
+
+    async def _depth_first(self, node: _Node) -> list[Resource]:
+        """Subpackages first; a package then sees its own resources and all that its subpackages became."""
+        below = [resource for child in node.children for resource in await self._depth_first(child)]
+        node.current = [*node.resources, *below]
+        await self._pipeline(node)
+        return node.current
+
+    async def _breadth_first(self) -> list[Resource]:
+        """Top down, level by level; each package sees its own resources and those of all packages below it."""
+        level = [self.root]
+        order: list[_Node] = []
+        while level:
+            order += level
+            level = [child for node in level for child in node.children]
+        own = {node.directory.path: node.resources for node in order}
+        for node in order:
+            below = [each.directory.path for each in _preorder(node)]
+            node.current = [resource for path in below for resource in own[path]]
+            try:
+                await self._pipeline(node)
+            finally:
+                for path in below:
+                    own[path] = [resource for resource in node.current if resource.package == path]
+                own[node.directory.path] += [resource for resource in node.current if resource.package not in own]
+                # What later packages do is the root's too: it is what is kept when one of them fails.
+                self.root.current = [resource for each in _preorder(self.root) for resource in own[each.directory.path]]
+        return self.root.current or []
+
+    async def _pipeline(self, node: _Node) -> None:
+        """Run a package's mutators, then its validators; all images of a list are resolved before the first runs."""
+        relative = node.directory.path[len(self.top.path) :].lstrip("/")
+        label = relative or node.kptfile.name or "."
+        pipeline = node.kptfile.pipeline
+        for kind, functions in (("mutator", pipeline.mutators), ("validator", pipeline.validators)):
+            calls = [FunctionCall(function, kind, node.directory.path, relative, label) for function in functions]
+            images = [await self.runner.resolve(call) for call in calls]
+            for call, image in zip(calls, images, strict=True):
+                result = await self.runner.run(call, image, node.current or [], _config(node, call.function))
+                if kind == "mutator":
+                    node.current = result
+
+
+def _preorder(node: _Node) -> list[_Node]:
+    return [node, *(below for child in node.children for below in _preorder(child))]
+
+
+def _reached(node: _Node) -> list[Resource]:
+    """What each package had become when the rendering stopped; those not reached as they were."""
+    if node.current is not None:
+        return node.current
+    return [*node.resources, *(resource for child in node.children for resource in _reached(child))]
+
+
+def _config(node: _Node, function: Function) -> str | None:
+    """Text of the functionConfig; from the resources as they are now, so that earlier functions' edits apply."""
+    if function.config_path:
+        path = normpath(function.config_path)
+        found = [
+            resource
+            for resource in [*(node.current or []), *node.resources]
+            if resource.package == node.directory.path and resource.path == path
+        ]
+        return own_lines(found[0].document) if found else None
+    if function.config_map:
+        return dump(
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "function-input"},
+                "data": function.config_map,
+            }
+        )
+    return None

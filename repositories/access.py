@@ -1,0 +1,190 @@
+"""From a Repository object and its Secret to something Git can talk to."""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from porchflow.api.conditions import ConditionType, Reason
+from porchflow.api.names import V1ALPHA2_MIGRATION_ANNOTATION, ca_bundle_name
+from porchflow.api.repository import Repository
+from porchflow.gitrepo.errors import sanitize
+from porchflow.gitrepo.remote.remote import Remote, is_ssh
+from porchflow.gitrepo.store.commits import Author
+from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import Forbidden
+from porchflow.kube.kinds import REPOSITORIES, SECRETS
+from porchflow.repositories.credentials import SSH_AUTH, GitSecret, read_bundle, read_secret
+from porchflow.repositories.failures import Stalled, Waiting
+from porchflow.repositories.shared_reads import Looks
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RepositoryAccess:
+    """A registered repository, ready to use."""
+
+    name: str
+    uid: str
+    remote: Remote
+    branch: str
+    directory: str
+    create_branch: bool
+    author: Author
+    deleting: bool = False
+    """Whether the Repository object is on its way out."""
+    deployment: bool = False
+
+
+class Repositories:
+    """Looks up Repository objects and Secrets, as they are at the time of the question."""
+
+    def __init__(self, kube: KubeClient, *, annotated_only: bool = False) -> None:
+        """Take the API client, and whether Repositories without the annotation of v1alpha2 are left to Porch."""
+        self._annotated_only = annotated_only
+        self._looks = Looks(kube, REPOSITORIES)
+        self._secrets = Looks(kube, SECRETS)
+
+    async def raw(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """Return the Repository object as it is now, or None where there is none.
+
+        Raises:
+            KubeError: The API server cannot be reached or refuses.
+        """
+        return await self._looks.get(namespace, name)
+
+    def is_left_to_porch(self, raw: dict[str, Any]) -> bool:
+        """Whether a raw Repository is none of ours: neither its objects nor its Git are touched."""
+        annotations = raw["metadata"].get("annotations") or {}
+        return self._annotated_only and annotations.get(V1ALPHA2_MIGRATION_ANNOTATION) != "true"
+
+    async def context(self, raw: dict[str, Any] | None, *secrets: str) -> str:
+        """Return a digest that changes when the Repository appears, goes or gets another spec, and with its Secret.
+
+        Args:
+            raw: The Repository; None where there is none.
+            secrets: Names of other Secrets that are needed, in its namespace; an empty one counts for nothing.
+        """
+        if raw is None:
+            return ""
+        metadata, git = raw["metadata"], raw["spec"].get("git") or {}
+        versions = [f"{metadata['uid']}/{metadata.get('generation', 0)}"]
+        if self.is_left_to_porch(raw):
+            versions.append("left to Porch")
+        for secret in filter(None, ((git.get("secretRef") or {}).get("name"), *secrets)):
+            found = await self._secrets.get(metadata["namespace"], secret)
+            versions.append(found["metadata"]["resourceVersion"] if found else "")
+        return hashlib.sha256("/".join(versions).encode()).hexdigest()[:16]
+
+    async def access(self, namespace: str, name: str, *, seen: dict[str, Any] | None = None) -> RepositoryAccess:
+        """Return what is needed to work in the repository's Git.
+
+        Args:
+            namespace: Of the Repository and its Secret.
+            name: Of the Repository.
+            seen: The Repository, if it was looked up a moment ago.
+
+        Raises:
+            Waiting: The Repository or its Secret does not exist (yet), or the Repository is not to be used.
+            Stalled: The Repository is of a type that holds no packages in Git, or the Secret cannot be used.
+        """
+        raw = seen or await self.raw(namespace, name)
+        if raw is None:
+            raise Waiting(
+                Reason.REPOSITORY_NOT_FOUND,
+                f"waiting for Repository {name!r}: there is none in namespace {namespace!r}; register it, or"
+                " delete this object and create it again with the right spec.repository",
+            )
+        if self.is_left_to_porch(raw):
+            raise Waiting(
+                Reason.REPOSITORY_NOT_MIGRATED,
+                f"waiting for Repository {name!r} to be migrated: it is left to Porch until it has the annotation"
+                f" {V1ALPHA2_MIGRATION_ANNOTATION}: true (porchflow migrate apply sets it)",
+            )
+        _check_usable(raw)
+        return await self.opened(raw)
+
+    async def opened(self, raw: dict[str, Any]) -> RepositoryAccess:
+        """Return what is needed to work in the Git of a Repository, in whatever state that is.
+
+        Raises:
+            Waiting: Its Secret does not exist (yet).
+            Stalled: It is of a type that holds no packages in Git, or the Secret cannot be used.
+        """
+        namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
+        repository = Repository.model_validate(raw)
+        git = repository.spec.git
+        if git is None:
+            raise Stalled(Reason.INVALID_REPOSITORY, f"Repository {name!r} has no spec.git: packages live in Git")
+        secret = git.secret_ref.name if git.secret_ref else ""
+        named_by = f"spec.git.secretRef of Repository {name!r}"
+        return RepositoryAccess(
+            name=name,
+            uid=raw["metadata"]["uid"],
+            remote=await self.unregistered(namespace, git.repo, secret, named_by),
+            branch=git.branch,
+            directory=(git.directory or "").strip("/"),
+            create_branch=bool(git.create_branch),
+            author=Author.of_repository(git.author, git.email),
+            deleting="deletionTimestamp" in raw["metadata"],
+            deployment=repository.spec.deployment,
+        )
+
+    async def unregistered(self, namespace: str, url: str, secret: str, named_by: str) -> Remote:
+        """Return a Git repository that need not be registered.
+
+        Args:
+            namespace: Of the Secret.
+            url: Address of the repository.
+            secret: Name of the Secret with the credentials; empty for none.
+            named_by: The field that names the Secret, for messages.
+
+        Raises:
+            Waiting: The Secret does not exist (yet).
+            Stalled: The Secret cannot be used.
+            InvalidName: The address is none that Git packages are fetched from.
+        """
+        found = GitSecret(None)
+        if secret:
+            found = read_secret(await self._secret(namespace, secret, named_by), url)
+        elif is_ssh(url):
+            raise Stalled(
+                Reason.INVALID_SECRET,
+                f"the address {sanitize(url)} is one of SSH, and {named_by} names no Secret: name one of type"
+                f" {SSH_AUTH} with ssh-privatekey and known_hosts",
+            )
+        bundle = found.ca_bundle
+        if bundle is None and url.startswith("https:"):
+            bundle = await self._bundle(namespace)
+        return Remote(url, found.credentials, bundle, secret=secret)
+
+    async def _secret(self, namespace: str, name: str, named_by: str) -> dict[str, Any]:
+        secret = await self._secrets.get(namespace, name)
+        if secret is None:
+            raise Waiting(
+                Reason.SECRET_NOT_FOUND,
+                f"waiting for Secret {name!r} in namespace {namespace!r}, which {named_by} names; create it, or correct"
+                " the name",
+            )
+        return secret
+
+    async def _bundle(self, namespace: str) -> str | None:
+        name = ca_bundle_name(namespace)
+        try:
+            secret = await self._secrets.get(namespace, name)
+        except Forbidden:
+            # Who binds the worker's role to single Secrets need not know of this one.
+            logger.debug("Secret %s/%s may not be read; the system's authorities are trusted alone", namespace, name)
+            return None
+        return read_bundle(secret) if secret is not None else None
+
+
+def _check_usable(raw: dict[str, Any]) -> None:
+    """Let nobody work in a Repository that is on its way out, or that is another one's double."""
+    name = raw["metadata"]["name"]
+    if "deletionTimestamp" in raw["metadata"]:
+        raise Waiting(Reason.DELETING, f"Repository {name!r} is being deleted; its package revisions go with it")
+    for condition in (raw.get("status") or {}).get("conditions") or []:
+        if condition["type"] == ConditionType.STALLED and condition["reason"] == Reason.DUPLICATE_REPOSITORY:
+            raise Waiting(Reason.DUPLICATE_REPOSITORY, f"Repository {name!r} is not used: {condition['message']}")

@@ -1,0 +1,192 @@
+"""The three kinds of error, and the one table that sorts every library's errors into them."""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from porchflow.activities.definitions import ErrorKind
+from porchflow.api.conditions import MESSAGE_LIMIT, Reason
+from porchflow.api.names import RECONCILE_NOW_ANNOTATION
+from porchflow.functions.function_errors import FunctionUnavailable, RegistryUnavailable, RunnerUnavailable
+from porchflow.gitrepo.errors import (
+    GitAuthError,
+    GitCertificateError,
+    GitConflict,
+    GitError,
+    GitHookDeclined,
+    GitHostKeyError,
+    GitNotFound,
+    GitQuotaExceeded,
+    GitUnavailable,
+    sanitize,
+)
+from porchflow.gitrepo.refs import InvalidName
+from porchflow.gitrepo.store.trees import InvalidContent
+from porchflow.kpt.package_errors import FunctionFailed, LocalChanges, PackageError
+from porchflow.kube.errors import (
+    Forbidden,
+    Invalid,
+    KubeConfigError,
+    KubeError,
+    KubeUnavailable,
+    NotServed,
+    TooManyRequests,
+    Unauthorized,
+)
+
+logger = logging.getLogger(__name__)
+
+WAITING_DELAY = timedelta(seconds=15)
+"""How long a wait for something else lasts before the next look; a signal usually ends it sooner."""
+
+
+class PhaseError(Exception):
+    """Ends a phase; says of which kind the error is and how to show it to people."""
+
+    kind = ErrorKind.TRANSIENT
+
+    def __init__(self, reason: str, message: str, *, event: str = "") -> None:
+        """Take what is shown.
+
+        Args:
+            reason: Of the condition.
+            message: For people: what failed, on what, what to do.
+            event: What the Event says instead, where there is more to tell.
+        """
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.event = event
+
+
+class Transient(PhaseError):  # noqa: N818 - the kinds carry the design's names
+    """The world is at fault; tried again with backoff, without limit."""
+
+
+class Waiting(PhaseError):  # noqa: N818 - the kinds carry the design's names
+    """Something else must come first; tried again at a set delay."""
+
+    kind = ErrorKind.WAITING
+
+
+class Stalled(PhaseError):  # noqa: N818 - the kinds carry the design's names
+    """A person must act; not tried again."""
+
+    kind = ErrorKind.STALLED
+
+
+class Superseded(PhaseError):  # noqa: N818 - the kinds carry the design's names
+    """The object asks for something newer; nothing is written."""
+
+    kind = ErrorKind.SUPERSEDED
+
+    def __init__(self) -> None:
+        """Nothing is shown to people: the next pass reports."""
+        super().__init__(Reason.SUPERSEDED, "the object asks for something newer")
+
+
+class HandedOver(PhaseError):  # noqa: N818 - the kinds carry the design's names
+    """A local first attempt takes too long; the phase goes on as an activity of its own, which reports."""
+
+    kind = ErrorKind.HANDED_OVER
+
+    def __init__(self) -> None:
+        """Nothing is shown to people."""
+        super().__init__(Reason.PROGRESSING, "goes on as an activity of its own")
+
+
+@dataclass(frozen=True)
+class _Row:
+    error: type[Exception]
+    kind: type[PhaseError]
+    reason: str
+    mend: str = ""
+    """What to do, where the library's words only say what happened."""
+
+
+_SECRET = "the Secret that the Repository, or spec.source, names"  # noqa: S105 - no secret
+_AGAIN = f"then set the annotation {RECONCILE_NOW_ANNOTATION} to a new value"
+_WAIT = "it is tried again until it works"
+
+_TABLE = (
+    _Row(GitAuthError, Stalled, Reason.GIT_AUTH_FAILED, f"correct {_SECRET}, or what its account may do there"),
+    _Row(GitHookDeclined, Stalled, Reason.GIT_REJECTED, f"change what the server asks for, {_AGAIN}"),
+    _Row(
+        GitQuotaExceeded, Stalled, Reason.GIT_QUOTA_EXCEEDED, f"make the package smaller or the limit larger, {_AGAIN}"
+    ),
+    _Row(
+        GitCertificateError,
+        Stalled,
+        Reason.GIT_CERTIFICATE_INVALID,
+        f"put the certificate of its authority as ca.crt into {_SECRET}, or correct the server's",
+    ),
+    _Row(GitHostKeyError, Stalled, Reason.GIT_HOST_KEY_UNTRUSTED, f"correct known_hosts in {_SECRET}"),
+    _Row(
+        GitNotFound,
+        Stalled,
+        Reason.GIT_NOT_FOUND,
+        f"correct the Repository or spec.source, or make what is missing, {_AGAIN}",
+    ),
+    _Row(GitConflict, Transient, Reason.GIT_CONFLICT),
+    _Row(GitUnavailable, Transient, Reason.GIT_UNAVAILABLE, f"{_WAIT}: look at the Git server"),
+    _Row(GitError, Transient, Reason.GIT_FAILED, f"{_WAIT}: look at the Git server"),
+    _Row(InvalidContent, Stalled, Reason.INVALID_PACKAGE),
+    _Row(InvalidName, Stalled, Reason.INVALID_SPEC),
+    _Row(LocalChanges, Stalled, Reason.LOCAL_CHANGES),
+    _Row(PackageError, Stalled, Reason.INVALID_PACKAGE, f"mend the package that it is made from, {_AGAIN}"),
+    _Row(FunctionFailed, Stalled, Reason.RENDER_FAILED),
+    _Row(RunnerUnavailable, Transient, Reason.FUNCTION_RUNNER_UNAVAILABLE, f"{_WAIT}: look at the function runner"),
+    _Row(RegistryUnavailable, Transient, Reason.REGISTRY_UNAVAILABLE, f"{_WAIT}: look at the registry"),
+    _Row(FunctionUnavailable, Transient, Reason.FUNCTION_RUNNER_UNAVAILABLE, f"{_WAIT}: look at the function runner"),
+    # Who runs the cluster mends these: RBAC, a token that expired, a CRD that is not installed yet. Nobody has to touch
+    # the object afterwards, so it is tried until then.
+    _Row(Forbidden, Transient, Reason.KUBERNETES_FORBIDDEN, f"{_WAIT}: give the worker its permissions, with deploy/"),
+    _Row(Unauthorized, Transient, Reason.KUBERNETES_FORBIDDEN, f"{_WAIT}: give the worker credentials"),
+    _Row(KubeConfigError, Transient, Reason.KUBERNETES_FORBIDDEN),
+    _Row(NotServed, Transient, Reason.KUBERNETES_UNAVAILABLE),
+    _Row(KubeUnavailable, Transient, Reason.KUBERNETES_UNAVAILABLE, f"{_WAIT}: look at the API server"),
+    _Row(TooManyRequests, Transient, Reason.KUBERNETES_UNAVAILABLE),
+    # The API server's word on content, such as what a Kptfile says of the package: the same again is refused again.
+    _Row(Invalid, Stalled, Reason.KUBERNETES_FAILED, "mend what the Kptfile says of the package, and push it"),
+    _Row(KubeError, Transient, Reason.KUBERNETES_FAILED, f"{_WAIT}: look at the API server"),
+)
+
+
+MEND_PACKAGE = "; mend the package and push it again"
+
+
+def with_mend(message: str) -> str:
+    """Return what a failed rendering says, with what to do about it: also where it is too long to be shown whole."""
+    if message.endswith(MEND_PACKAGE):
+        return message
+    room = MESSAGE_LIMIT - len(MEND_PACKAGE)
+    return (message if len(message) <= room else message[: room - 1] + "…") + MEND_PACKAGE
+
+
+def classify(error: Exception) -> PhaseError:
+    """Sort any error into one of the kinds. An unknown one is Transient, and loud: its trace is logged."""
+    if isinstance(error, PhaseError):
+        return error
+    for row in _TABLE:
+        if isinstance(error, row.error):
+            return row.kind(row.reason, f"{error}; {row.mend}" if row.mend else str(error))
+    logger.error("unexpected %s", type(error).__name__, exc_info=error)
+    return Transient(
+        Reason.INTERNAL_ERROR,
+        sanitize(f"unexpected {type(error).__name__}: {error}; {_WAIT}: report it, with the log of the worker"),
+    )
+
+
+def to_application_error(error: PhaseError) -> ApplicationError:
+    """Give Temporal the error with its retry behaviour, and the message as the condition shows it: cut."""
+    benign = error.kind in {ErrorKind.WAITING, ErrorKind.SUPERSEDED, ErrorKind.HANDED_OVER}
+    long = len(error.message) > MESSAGE_LIMIT
+    return ApplicationError(
+        error.message[: MESSAGE_LIMIT - 1] + "…" if long else error.message,
+        type=error.kind,
+        non_retryable=error.kind in {ErrorKind.STALLED, ErrorKind.SUPERSEDED},
+        next_retry_delay=WAITING_DELAY if error.kind is ErrorKind.WAITING else None,
+        category=ApplicationErrorCategory.BENIGN if benign else ApplicationErrorCategory.UNSPECIFIED,
+    )

@@ -1,0 +1,308 @@
+"""Edit YAML text at the marks of its nodes, so that only the lines of a changed value change.
+
+An edit that the text cannot take in place (an explicit `? key`, a merge key, a comment inside brackets) raises
+`InexpressibleError`; the next larger subtree is then replaced as a whole.
+"""
+
+import re
+from dataclasses import replace
+from functools import cached_property
+from typing import NamedTuple
+
+from porchflow.yamltext.align import Pair, align, same
+from porchflow.yamltext.emit import (
+    Style,
+    block,
+    check,
+    child_column,
+    entry,
+    flow,
+    inline,
+    is_block,
+    item_lines,
+    render_key,
+)
+from porchflow.yamltext.lines import InexpressibleError, TextEdits, joined
+from porchflow.yamltext.nodes import AliasNode, MappingNode, Node, ScalarNode, SequenceNode, Value
+from porchflow.yamltext.scalars import literal_header, render_scalar
+
+_COLON = re.compile(r"[ \t]*:")
+_NOT_BLANK = re.compile(r"\S")
+
+
+class Slot(NamedTuple):
+    """Where a node stands in its parent."""
+
+    kind: str
+    """`root`, `value` (behind a key of a block mapping), `item` (behind a dash) or `flow` (inside brackets)."""
+    column: int = 0
+    """Column of the parent's keys or dashes."""
+    start: int = 0
+    """For `value`: the place right behind the colon. For `item`: right behind the dash."""
+
+
+class Editor(TextEdits):
+    """Collects the edits that turn the text of one document into that of another value."""
+
+    def __init__(self, text: str, root: Node, *, by_position: bool = False) -> None:
+        super().__init__(text)
+        self.root = root
+        self.by_position = by_position
+
+    @cached_property
+    def style(self) -> Style:
+        """How the document is written."""
+        return Style(wide_lists=_has_wide_lists(self.text, self.root), json_text=self.json_text)
+
+    @cached_property
+    def json_text(self) -> bool:
+        """Whether the document is JSON."""
+        return _is_json(self.root)
+
+    def update(self, node: Node, new: Value, slot: Slot) -> None:
+        """Make the text of `node` say `new`."""
+        if not same(node.value, new):
+            self._update(node, new, slot)
+
+    def _update(self, node: Node, new: Value, slot: Slot) -> None:
+        mark = len(self.edits)
+        try:
+            self._update_inside(node, new, slot)
+        except InexpressibleError:
+            del self.edits[mark:]
+            self.replace(node, new, slot)
+
+    def expand_aliases(self, node: Node, slot: Slot) -> None:
+        """Write every alias below `node` as the value it stands for."""
+        if isinstance(node, AliasNode) or (isinstance(node, MappingNode) and node.merged):
+            self.replace(node, node.value, slot)
+        elif isinstance(node, MappingNode):
+            for key, value in node.entries:
+                self.expand_aliases(value, self._value_slot(node, key))
+        elif isinstance(node, SequenceNode):
+            for item in node.items:
+                self.expand_aliases(item, self._item_slot(node, item))
+
+    def _update_inside(self, node: Node, new: Value, slot: Slot) -> None:
+        if isinstance(node, MappingNode) and isinstance(new, dict) and new and node.entries:
+            self._mapping(node, new)
+        elif isinstance(node, SequenceNode) and isinstance(new, list) and new and node.items:
+            self._sequence(node, new)
+        elif (
+            isinstance(node, ScalarNode)
+            and not is_block(new)
+            and node.start < node.end
+            and node.style not in ("|", ">")
+        ):
+            self._scalar(node, new, slot)
+        else:
+            raise InexpressibleError
+
+    def _scalar(self, node: ScalarNode, new: Value, slot: Slot) -> None:
+        check(new)
+        literal = isinstance(new, str) and slot.kind != "flow" and not self.json_text and literal_header(new)
+        if literal or isinstance(new, dict | list) or self.text[node.start] in "!&":
+            raise InexpressibleError
+        in_flow = slot.kind == "flow"
+        rendered = render_scalar(new, style=node.style, flow=in_flow, json_text=self.json_text)
+        self.edits.append((node.start, node.end, rendered))
+
+    # Mappings
+
+    def _mapping(self, node: MappingNode, new: dict[str, Value]) -> None:
+        if node.merged:
+            raise InexpressibleError
+        kept = [key.raw in new for key, _ in node.entries]
+        if not any(kept):
+            raise InexpressibleError
+        for (key, value), keep in zip(node.entries, kept, strict=True):
+            if keep and not same(value.value, new[key.raw]):
+                self._update(value, new[key.raw], self._value_slot(node, key))
+        added = [key for key in new if key not in node.value]
+        if not added and all(kept):
+            return
+        for name in added:
+            check({name: new[name]})
+        spans = [(key.start, value.end) for key, value in node.entries]
+        if node.flow:
+            texts = [f"{self._flow_key(key)}: {flow(new[key], self.style)}" for key in added]
+            self._edit_flow(spans, kept, {len(spans): texts})
+        else:
+            self._edit_block_mapping(node, spans, kept, {key: new[key] for key in added})
+
+    def _edit_block_mapping(
+        self, node: MappingNode, spans: list[tuple[int, int]], kept: list[bool], added: dict[str, Value]
+    ) -> None:
+        if any(self._column(key.start) != node.column or self._is_explicit(key) for key, _ in node.entries):
+            raise InexpressibleError
+        self._cut_lines(spans, kept, node.column, keep_head=node is self.root)
+        if added:
+            last = max(index for index, keep in enumerate(kept) if keep)
+            at = self._line_after(spans[last][1])
+            style = self._style_before(at, node.column)
+            self._insert_lines(
+                at, [line for key, value in added.items() for line in entry(key, value, node.column, style)]
+            )
+
+    def _flow_key(self, key: str) -> str:
+        return render_key(key, self.style, flow=True)
+
+    def _is_explicit(self, key: ScalarNode) -> bool:
+        return self.text[self._line_start(key.start) : key.start].rstrip().endswith("?") or not _COLON.match(
+            self.text, key.end
+        )
+
+    def _value_slot(self, node: MappingNode, key: ScalarNode) -> Slot:
+        colon = _COLON.match(self.text, key.end)
+        if colon is None or (not node.flow and self._is_explicit(key)):
+            raise InexpressibleError
+        return Slot("flow") if node.flow else Slot("value", node.column, colon.end())
+
+    # Lists
+
+    def _sequence(self, node: SequenceNode, new: list[Value]) -> None:
+        pairs = self._pairs(node.value, new)
+        kept = [False] * len(node.items)
+        added: dict[int, list[Value]] = {}
+        seen = 0
+        for i, j in pairs:
+            if i is not None:
+                seen = i + 1
+                kept[i] = j is not None
+            elif j is not None:
+                check(new[j])
+                added.setdefault(seen, []).append(new[j])
+            if i is not None and j is not None and not same(node.value[i], new[j]):
+                self._update(node.items[i], new[j], self._item_slot(node, node.items[i]))
+        if all(kept) and not added:
+            return
+        if not any(kept):
+            raise InexpressibleError
+        if node.flow:
+            spans = [(item.start, item.end) for item in node.items]
+            texts = {place: [flow(value, self.style) for value in values] for place, values in added.items()}
+            self._edit_flow(spans, kept, texts)
+        else:
+            self._edit_block_sequence(node, kept, added)
+
+    def _pairs(self, old: list[Value], new: list[Value]) -> list[Pair]:
+        if self.by_position and len(old) == len(new):
+            return [(index, index) for index in range(len(old))]
+        return align(old, new)
+
+    def _edit_block_sequence(self, node: SequenceNode, kept: list[bool], added: dict[int, list[Value]]) -> None:
+        spans = [(self._dash(node, item), item.end) for item in node.items]
+        first_inline = bool(self._before(spans[0][0]).strip())
+        if first_inline and (0 in added or (not kept[0] and added)):
+            raise InexpressibleError
+        self._cut_lines(spans, kept, node.column, keep_head=node is self.root)
+        for place, values in added.items():
+            at = self._line_after(spans[place - 1][1]) if place else self._line_start(spans[0][0])
+            style = self._style_before(at, node.column)
+            self._insert_lines(at, [line for value in values for line in item_lines(value, node.column, style)])
+
+    def _item_slot(self, node: SequenceNode, item: Node) -> Slot:
+        return Slot("flow") if node.flow else Slot("item", node.column, self._dash(node, item) + 1)
+
+    def _dash(self, node: SequenceNode, item: Node) -> int:
+        """The place of the dash that belongs to an item: on its line or, with comments between, on one above."""
+        if self.text[node.start] != "-":
+            raise InexpressibleError
+        line = self._line_start(item.start)
+        while line >= 0:
+            place = line + node.column
+            if node.start <= place < item.start and self.text[place] == "-":
+                return place
+            if line <= node.start:
+                break
+            line = self._line_start(line - 1)
+        raise InexpressibleError
+
+    # Replacing a whole subtree
+
+    def replace(self, node: Node, new: Value, slot: Slot) -> None:
+        """Put entirely new text where `node` stands; comments inside it go with it."""
+        check(new)
+        if slot.kind == "flow":
+            self._replace_in_flow(node, new)
+        elif slot.kind == "value":
+            self._replace_value(node, new, slot)
+        elif slot.kind == "item":
+            self._replace_item(node, new, slot)
+        else:
+            self._replace_root(node, new)
+
+    def _replace_in_flow(self, node: Node, new: Value) -> None:
+        if node.start == node.end:
+            if self.text[node.start - 1 : node.start] != ":":
+                raise InexpressibleError
+            self.edits.append((node.start, node.start, " " + flow(new, self.style)))
+        else:
+            self.edits.append((node.start, node.end, flow(new, self.style)))
+
+    def _replace_root(self, node: Node, new: Value) -> None:
+        column = self._column(node.start)
+        style = self._style_before(self._line_after(node.end), column)
+        lines = block(new, column, style) if is_block(new) else inline(new, column, style)
+        text = flow(new, style) if style.json_text else "\n".join(lines)[column if is_block(new) else 0 :]
+        self.edits.append((node.start, node.end, text))
+
+    def _replace_value(self, node: Node, new: Value, slot: Slot) -> None:
+        style = self._style_before(self._line_after(node.end), slot.column)
+        first, *rest = (
+            ["", *block(new, child_column(new, slot.column, style), style)]
+            if is_block(new)
+            else inline(new, slot.column, style)
+        )
+        if first:
+            first = " " + first
+        if node.start > self._line_end(slot.start):
+            # The old value has lines of its own below the key; a comment behind the key stays.
+            self.edits.append((slot.start, slot.start, first))
+            self.edits.append((self._line_after(slot.start), self._line_after(node.end), joined(rest)))
+        elif rest:
+            self.edits.append(
+                (slot.start, self._line_after(node.end), first + self._tail(node.end) + "\n" + joined(rest))
+            )
+        else:
+            self.edits.append((slot.start, node.end, first))
+
+    def _replace_item(self, node: Node, new: Value, slot: Slot) -> None:
+        lines = item_lines(new, slot.column, self._style_before(self._line_after(node.end), slot.column))
+        tail = self._tail(node.end)
+        if len(lines) > 1 and tail:
+            if is_block(new):
+                lines = [" " * (slot.column + 1), " " * (slot.column + 2) + lines[0][slot.column + 2 :], *lines[1:]]
+            lines[0] += tail
+            self.edits.append((slot.start, self._line_end(node.end), "\n".join(lines)[slot.column + 1 :]))
+        else:
+            self.edits.append((slot.start, node.end, "\n".join(lines)[slot.column + 1 :]))
+
+    def _style_before(self, place: int, column: int) -> Style:
+        """The document's style, without the block scalars that would swallow the lines at `place`."""
+        following = _NOT_BLANK.search(self.text, place)
+        at = following.start() if following else len(self.text)
+        if at < len(self.text) and self.text[at] == "#" and self._column(at) > column:
+            return replace(self.style, literals=())
+        return replace(self.style, literals=("|", "|-")) if "\n" in self.text[place:at] else self.style
+
+
+def _is_json(root: Node) -> bool:
+    if isinstance(root, MappingNode) and root.flow:
+        return not root.entries or root.entries[0][0].style == '"'
+    return False
+
+
+def _has_wide_lists(text: str, root: Node) -> bool:
+    """Whether the first list below a key stands right of that key (`seqindent: wide` in kpt's words)."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, SequenceNode):
+            stack += reversed(node.items)
+        elif isinstance(node, MappingNode) and not node.flow:
+            for _, value in node.entries:
+                if isinstance(value, SequenceNode) and not value.flow and text[value.start] == "-":
+                    return value.column > node.column
+            stack += reversed([value for _, value in node.entries])
+    return False
