@@ -15,7 +15,7 @@ from porchflow.cli.settings import Settings, flag_of, variable_of
 from porchflow.devstack.stack_settings import StackSettings
 from porchflow.devstack.stack_settings import variable_of as stack_variable_of
 
-PAGE: Final = Path(__file__).parent.parent / "docs" / "configuration.md"
+PAGE: Final = Path(__file__).parents[2] / "docs" / "configuration.md"
 
 _PROCESSES: Final = ("worker", "watcher", "function-runner", "content-api")
 

@@ -10,7 +10,7 @@ from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import NotFound, NotServed
 from porchflow.kube.kinds import CUSTOMRESOURCEDEFINITIONS, Resource
 
-MANIFESTS = Path(__file__).parents[2] / "deploy" / "crds"
+MANIFESTS = Path(__file__).parents[1] / "deploy" / "crds"
 FIELD_MANAGER = "porchflow-up"
 
 

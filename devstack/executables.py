@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-MODULES = Path(__file__).parents[2] / "deploy" / "toolchain"
+MODULES = Path(__file__).parents[1] / "deploy" / "toolchain"
 
 _KUBERNETES_VERSION = "k8s.io/component-base/version"
 

@@ -25,7 +25,7 @@ from porchflow.kube.kinds import (
     Resource,
 )
 
-MANIFESTS = Path(__file__).parents[2] / "deploy" / "admission"
+MANIFESTS = Path(__file__).parents[1] / "deploy" / "admission"
 FIELD_MANAGER = "porchflow-up"
 
 _KINDS: Final = {

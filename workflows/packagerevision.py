@@ -12,7 +12,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
-    # `from workflows import policies` would load a second copy of it for every run: the sandbox passes a module through
+    # `from porchflow.workflows import policies` would load a second copy of it for every run: the sandbox passes a module through
     # only when the import statement names it in full.
     import porchflow.workflows.policies as policies  # noqa: PLR0402
     from porchflow.activities.definitions import (

@@ -7,8 +7,8 @@ from pathlib import Path
 from grpc_tools import protoc
 
 _HERE = Path(__file__).parent
-_ROOT = _HERE.parents[1]
-_SOURCE = "functions/proto/evaluator.proto"
+_ROOT = _HERE.parents[2]
+_SOURCE = "porchflow/functions/proto/evaluator.proto"
 _HEADER = "# Generated from evaluator.proto by `python -m porchflow.functions.proto.generate`. Do not edit.\n"
 
 

@@ -15,7 +15,7 @@ LOADED = """
 import sys
 before = set(sys.modules)
 for name in sys.argv[1:]:
-    __import__("api." + name)
+    __import__("porchflow.api." + name)
 print(*{name.partition(".")[0] for name in set(sys.modules) - before})
 """
 
@@ -36,5 +36,5 @@ def test_the_models_need_nothing_but_pydantic() -> None:
     """Temporal's sandbox loads them anew for every workflow run that is not cached."""
     told = subprocess.run([sys.executable, "-c", LOADED, *MODELS], check=True, capture_output=True, text=True)
     loaded = {name for name in told.stdout.split() if not name.startswith("_")}
-    assert "api" in loaded
-    assert loaded - sys.stdlib_module_names <= PYDANTIC | {"api"}
+    assert "porchflow" in loaded
+    assert loaded - sys.stdlib_module_names <= PYDANTIC | {"porchflow"}

@@ -7,8 +7,8 @@ from porchflow.cli.processes.process import collect_seldom
 
 COLLECTIONS = """
 import gc, sys
-from cli.process import collect_seldom
-from kpt.yaml_nodes import compose
+from porchflow.cli.processes.process import collect_seldom
+from porchflow.yamltext.nodes import compose
 if sys.argv[1] == "seldom":
     collect_seldom()
 before = sum(generation["collections"] for generation in gc.get_stats())

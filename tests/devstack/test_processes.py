@@ -138,7 +138,7 @@ async def test_the_environment_is_added_to(make: Callable[..., Process]) -> None
 async def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     code = f"""
 import asyncio, pathlib
-from cli.stack.processes import Process
+from porchflow.devstack.processes import Process
 async def ready(): return True
 async def main():
     part = Process("part", ["tail", "-f", "/dev/null"], log=pathlib.Path({str(tmp_path / "log")!r}), ready=ready)

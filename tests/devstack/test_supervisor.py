@@ -143,7 +143,7 @@ async def test_a_part_that_ignores_being_told_is_killed(stack: Stack) -> None:
 async def test_parts_end_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
     code = f"""
 import asyncio, pathlib
-from cli.stack.processes import Process
+from porchflow.devstack.processes import Process
 async def main():
     async def ready(): return True
     part = Process("a", ["sleep", "1000"], log=pathlib.Path({str(tmp_path)!r}) / "a.log", ready=ready)

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 _PROGRAM = """
 import json, sys
 from pathlib import Path
-from functions.tls import Identity
-from functions.server import main
+from porchflow.functions.tls import Identity
+from porchflow.functions.server import main
 from tests.functions import runtimes
 settings = json.loads(sys.argv[1])
 extra = [getattr(runtimes, name)() for name in settings.pop("runtimes", [])]

@@ -137,7 +137,7 @@ async def test_a_worker_without_function_runner_outlives_a_program() -> None:
 
 RUNNER = """
 import asyncio, sys
-from functions.builtin.pool import BuiltinRuntime, WorkerPool
+from porchflow.functions.builtin.pool import BuiltinRuntime, WorkerPool
 
 async def main():
     async with WorkerPool(1) as pool:

@@ -13,9 +13,9 @@ from tests.gitrepo.conftest import PASSWORD, USER, Served, eventually, init, loc
 _WORKER = """
 import asyncio, sys
 from pathlib import Path
-from gitrepo.packages import GitStore
-from gitrepo.refs import PackageLocation
-from gitrepo.remote import BasicAuth, Remote
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.refs import PackageLocation
+from porchflow.gitrepo.remote.remote import BasicAuth, Remote
 
 async def main(cache, url, user, password, call):
     remote = Remote(url, BasicAuth(user, password))

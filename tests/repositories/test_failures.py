@@ -4,11 +4,9 @@ from typing import Any
 
 import pytest
 
-import porchflow.functions.function_errors
-import porchflow.gitrepo.refs
-import porchflow.kpt.package_errors
 from porchflow.activities.definitions import ErrorKind
 from porchflow.api.conditions import MESSAGE_LIMIT, Reason
+from porchflow.functions import function_errors
 from porchflow.functions.function_errors import (
     FunctionNotFound,
     FunctionUnavailable,
@@ -18,8 +16,10 @@ from porchflow.functions.function_errors import (
     RunnerUnavailable,
 )
 from porchflow.gitrepo import errors as git
+from porchflow.gitrepo import refs
 from porchflow.gitrepo.refs import InvalidName
 from porchflow.gitrepo.store.trees import InvalidContent
+from porchflow.kpt import package_errors
 from porchflow.kpt.package_errors import FunctionFailed, InvalidPackage, LocalChanges, PackageError, YamlError
 from porchflow.kube import errors as k8s
 from porchflow.repositories.failures import (
@@ -73,7 +73,7 @@ TABLE: list[tuple[Exception, ErrorKind, str]] = [
 ]
 
 
-LIBRARIES = [functions.errors, git, gitrepo.refs, kpt.errors, k8s]
+LIBRARIES = [function_errors, git, refs, package_errors, k8s]
 
 
 @pytest.mark.parametrize(("error", "kind", "reason"), TABLE, ids=[type(row[0]).__name__ for row in TABLE])

@@ -70,7 +70,7 @@ class TestCommand:
         script(tmp_path / "bin" / "go", f'[ "$1" = build ] || exec {go} "$@"\ntouch {pids}/$$; exec tail -f /dev/null')
         # A shell may have switched SIGINT off for what runs in its background.
         code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        code += " from cli.stack.toolchain import main; sys.exit(main())"
+        code += " from porchflow.devstack.toolchain import main; sys.exit(main())"
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", code),
             env={**os.environ, "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", **dict.fromkeys(VARIABLES, "")},

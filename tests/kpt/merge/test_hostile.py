@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-import porchflow.kpt.merge.resource_merge
 from porchflow.api.packagerevision import UpdateStrategy
+from porchflow.kpt.merge import resource_merge
 from porchflow.kpt.merge.documents import ParsedFile, parse_file
 from porchflow.kpt.package_errors import InvalidPackage, PackageError
 from tests.kpt.merge.packages import config, kptfile, package, update
@@ -158,7 +158,7 @@ def test_a_large_package_is_read_only_where_upstream_changed_it(monkeypatch: pyt
         read.append(path)
         return parse_file(side, path, content)
 
-    monkeypatch.setattr(kpt.merge.resources, "parse_file", counting)
+    monkeypatch.setattr(resource_merge, "parse_file", counting)
     files = {f"d{number % 50}/r{number}.yaml": config(f"r{number}", "{x: '1', y: '1'}") for number in range(5000)}
     base = {**package(), **files}
     upstream = {**base, "d7/r7.yaml": config("r7", "{x: '2', y: '1'}"), "n.yaml": config("brand-new")}
