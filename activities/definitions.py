@@ -14,7 +14,7 @@ from porchflow.api.packagerevision import Lifecycle
 
 
 class Phase(StrEnum):
-    """The steps of one pass, in the order in which they run when nothing forces another (see `porchflow.workflows.plan`)."""
+    """The steps of one pass, in the order in which they run when nothing forces another (see `workflows/plan.py`)."""
 
     SOURCE = "Source"
     RENDER = "Render"
@@ -83,22 +83,6 @@ class PhaseResult(BaseModel):
     """A few more lines for people, such as conflicts of a merge: shown in the run's details."""
     rendered: bool = False
     """Of a source: its content needs no functions and is rendered already; the render phase has nothing to do."""
-
-
-class ErrorKind(StrEnum):
-    """The type of the ApplicationError that a phase raises; its retry behaviour is part of the error."""
-
-    TRANSIENT = "Transient"
-    """The world is at fault: tried again with backoff, without limit."""
-    WAITING = "Waiting"
-    """Something else must come first: tried again at a set delay, not counted as a failure."""
-    STALLED = "Stalled"
-    """A person must act: not tried again."""
-    SUPERSEDED = "Superseded"
-    """The object asks for something newer: the pass starts over."""
-    HANDED_OVER = "HandedOver"
-    """A first attempt that would hold up the workflow's own task for too long: the phase goes on as an activity of its
-    own."""
 
 
 class ReconcileActivities(ABC):

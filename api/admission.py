@@ -1,4 +1,4 @@
-"""Makes the admission policies in `deploy/admission/` from `porchflow.api.policies`: `python -m porchflow.api.admission [--check]`."""
+"""Makes `deploy/admission/` from the policies of `api/policies/`: `python -m porchflow.api.admission [--check]`."""
 
 import sys
 from collections.abc import Sequence

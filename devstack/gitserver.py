@@ -1,6 +1,6 @@
 """A small Git server: bare repositories below a folder, over smart HTTP.
 
-aiohttp speaks HTTP; the Git side is git itself (`porchflow.devstack.gitservice`), so hooks and protocol are the real ones.
+aiohttp speaks HTTP; the Git side is git itself (`gitservice`), so hooks and protocol are the real ones.
 """
 
 import argparse

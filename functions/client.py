@@ -76,7 +76,7 @@ class GrpcEvaluator:
         await self._channel.close(None)
 
     async def __call__(self, image: str, resource_list: bytes) -> Evaluation:
-        """Run one function; see `porchflow.kpt.render.evaluation.Evaluator`. Cancelling the call kills the function in the runner.
+        """Run one function; see `Evaluator`. Cancelling the call kills the function in the runner.
 
         Raises:
             MessageTooLarge: the request or the answer exceeds the message size.

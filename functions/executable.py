@@ -14,8 +14,9 @@ from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.function_errors import FunctionNotFound
 from porchflow.functions.images import parse_image
 from porchflow.kpt.format.resource_list import split_list
-from porchflow.kpt.package_errors import FunctionFailed, YamlError
+from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kpt.render.evaluation import Evaluation
+from porchflow.yamltext.yaml_error import YamlError
 
 _CHUNK = 64 * 1024
 _MAX_LOG = 64 * 1024

@@ -8,8 +8,9 @@ from google.protobuf.message import DecodeError
 from porchflow.functions.proto.evaluator_pb2 import FunctionFailure
 from porchflow.kpt.format.krm import map_of
 from porchflow.kpt.format.resource_list import compose_list, split_list
-from porchflow.kpt.package_errors import FunctionFailed, YamlError
+from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.yamltext.nodes import Value
+from porchflow.yamltext.yaml_error import YamlError
 
 METADATA_KEY = "porchflow-function-failure-bin"
 

@@ -32,7 +32,7 @@ class GitStore(PackageReader):
     """Packages in remote Git repositories, with a cache that may be deleted at any time.
 
     Belongs to one event loop. Nothing here blocks it: Git's work runs on threads of the store. Every method raises
-    `GitError` (see `porchflow.gitrepo.errors`) that says which repository or ref and why, and `InvalidName` for names and paths
+    `GitError` (`gitrepo/errors.py`) that says which repository or ref and why, and `InvalidName` for names and paths
     that Git or a package cannot have.
     """
 

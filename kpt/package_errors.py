@@ -1,7 +1,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from porchflow.yamltext.quoting import shown
+from porchflow.yamltext.yaml_error import YamlError
 
 _LONGEST_PATH = 1000
 
@@ -52,25 +54,8 @@ class LocalChanges(PackageError):  # noqa: N818 - says what is the matter, like 
         )
 
 
-class YamlError(PackageError):
-    """A YAML document cannot be read, or a wanted value cannot be written as YAML.
-
-    Attributes:
-        reason: what is wrong.
-        line: 1-based line in the text that was read; 0 when no line is to blame.
-    """
-
-    def __init__(self, reason: str, line: int = 0) -> None:
-        super().__init__(reason, line)
-        self.reason = reason
-        self.line = line
-
-    def __str__(self) -> str:
-        return f"line {self.line}: {self.reason}" if self.line else self.reason
-
-    def shifted(self, lines: int) -> "YamlError":
-        """The same error for a document that begins `lines` lines down its file."""
-        return YamlError(self.reason, self.line + lines if self.line else 0)
+CONTENT_ERRORS: Final = (PackageError, YamlError)
+"""What is raised for content that a person has to change."""
 
 
 @dataclass

@@ -51,7 +51,7 @@ class Page:
 class KubeClient:
     """Talks to one API server. An asynchronous context manager; `connect` makes one.
 
-    Every method raises `porchflow.kube.errors.KubeError` with the class that says what went wrong, and returns objects as
+    Every method raises `KubeError` (`errors.py`) with the class that says what went wrong, and returns objects as
     plain dictionaries. Nothing is tried again here, but for credentials that were refused: those are loaded again once.
     """
 

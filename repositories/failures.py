@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from porchflow.activities.definitions import ErrorKind
 from porchflow.api.conditions import MESSAGE_LIMIT, Reason
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.names import RECONCILE_NOW_ANNOTATION
 from porchflow.functions.function_errors import FunctionUnavailable, RegistryUnavailable, RunnerUnavailable
 from porchflow.gitrepo.errors import (
@@ -24,7 +24,7 @@ from porchflow.gitrepo.errors import (
 )
 from porchflow.gitrepo.refs import InvalidName
 from porchflow.gitrepo.store.trees import InvalidContent
-from porchflow.kpt.package_errors import FunctionFailed, LocalChanges, PackageError
+from porchflow.kpt.package_errors import CONTENT_ERRORS, FunctionFailed, LocalChanges
 from porchflow.kube.errors import (
     Forbidden,
     Invalid,
@@ -135,7 +135,10 @@ _TABLE = (
     _Row(InvalidContent, Stalled, Reason.INVALID_PACKAGE),
     _Row(InvalidName, Stalled, Reason.INVALID_SPEC),
     _Row(LocalChanges, Stalled, Reason.LOCAL_CHANGES),
-    _Row(PackageError, Stalled, Reason.INVALID_PACKAGE, f"mend the package that it is made from, {_AGAIN}"),
+    *(
+        _Row(error, Stalled, Reason.INVALID_PACKAGE, f"mend the package that it is made from, {_AGAIN}")
+        for error in CONTENT_ERRORS
+    ),
     _Row(FunctionFailed, Stalled, Reason.RENDER_FAILED),
     _Row(RunnerUnavailable, Transient, Reason.FUNCTION_RUNNER_UNAVAILABLE, f"{_WAIT}: look at the function runner"),
     _Row(RegistryUnavailable, Transient, Reason.REGISTRY_UNAVAILABLE, f"{_WAIT}: look at the registry"),

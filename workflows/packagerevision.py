@@ -12,18 +12,11 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
-    # `from porchflow.workflows import policies` would load a second copy of it for every run: the sandbox passes a module through
-    # only when the import statement names it in full.
+    # `from porchflow.workflows import policies` would load a second copy of it for every run: the sandbox passes a
+    # module through only when the import statement names it in full.
     import porchflow.workflows.policies as policies  # noqa: PLR0402
-    from porchflow.activities.definitions import (
-        ErrorKind,
-        Facts,
-        ObjectKey,
-        Phase,
-        PhaseInput,
-        PhaseResult,
-        ReconcileActivities,
-    )
+    from porchflow.activities.definitions import Facts, ObjectKey, Phase, PhaseInput, PhaseResult, ReconcileActivities
+    from porchflow.api.error_kinds import ErrorKind
     from porchflow.api.packagerevision import Lifecycle
     from porchflow.workflows.ids import (
         LIFECYCLE_ATTRIBUTE,

@@ -53,8 +53,8 @@ FIRST_ATTEMPT_RETRY = RetryPolicy(maximum_attempts=1)
 """A local first attempt is the only local one."""
 
 FIRST_ATTEMPT_TIMEOUT = timedelta(minutes=2)
-"""After this a local first attempt counts as lost. It gives up by itself long before (see `porchflow.activities.phases.local_attempts`),
-except while a push is out, which nobody can take back."""
+"""After this a local first attempt counts as lost. It gives up by itself long before (see
+`activities/phases/local_attempts.py`), except while a push is out, which nobody can take back."""
 
 LONGEST_SLEEP = timedelta(days=30)
 """A run that waits for the end of a suspension looks at the object at least this often."""

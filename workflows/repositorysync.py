@@ -8,7 +8,8 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     # In full, as the sandbox passes modules through by the name in the import statement.
     import porchflow.workflows.policies as policies  # noqa: PLR0402
-    from porchflow.activities.definitions import ErrorKind, SyncActivities, SyncRequest, SyncResult
+    from porchflow.activities.definitions import SyncActivities, SyncRequest, SyncResult
+    from porchflow.api.error_kinds import ErrorKind
     from porchflow.workflows.ids import SYNC_WORKFLOW_NAME, RepositorySyncInput
 
 

@@ -2,12 +2,12 @@
 
 import re
 
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.align import same
 from porchflow.yamltext.edit import Editor, Slot
 from porchflow.yamltext.emit import Style, block, check, inline, is_block
 from porchflow.yamltext.lines import InexpressibleError
 from porchflow.yamltext.nodes import MappingNode, Node, SequenceNode, Value, compose
+from porchflow.yamltext.yaml_error import YamlError
 
 __all__ = ["Document", "apply", "dump", "load", "same"]
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.nodes import MAX_DEPTH, Value
 from porchflow.yamltext.scalars import literal_header, render_scalar
+from porchflow.yamltext.yaml_error import YamlError
 
 _LONGEST_KEY = 1000
 """libyaml reads a key of at most 1,024 characters without the explicit `? key` form."""

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.document import Document, same
 from porchflow.yamltext.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from porchflow.yamltext.yaml_error import YamlError
 
 _COLON = re.compile(r"[ \t]*:")
 _REST = re.compile(r"(?P<blank>[ \t]*)(?P<comment>#[^\r\n]*)?(?=\r?\n|\Z)")

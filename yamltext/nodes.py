@@ -10,12 +10,12 @@ from typing import Any
 import yaml
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs leave out the base class of its loaders
 
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.plain import compose_plain
 from porchflow.yamltext.quoting import shown
 from porchflow.yamltext.scalars import resolve_plain, resolve_tagged
 from porchflow.yamltext.syntax_errors import above, character_error, line_at, marked_error
 from porchflow.yamltext.tree import MAX_DEPTH, AliasNode, MappingNode, Node, ScalarNode, SequenceNode, Value
+from porchflow.yamltext.yaml_error import YamlError
 
 __all__ = ["MAX_DEPTH", "AliasNode", "MappingNode", "Node", "ScalarNode", "SequenceNode", "Value", "compose"]
 

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.quoting import shown
+from porchflow.yamltext.yaml_error import YamlError
 
 _SEPARATOR = re.compile(r"^---.*(?:\n|\Z)", re.MULTILINE)
 _CONTENT_LINE = re.compile(r"^[ \t]*(?!#|%|\.\.\.[ \t\r]*$)[^\s#]", re.MULTILINE)

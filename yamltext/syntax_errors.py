@@ -4,8 +4,8 @@ import re
 
 import yaml
 
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.quoting import shown
+from porchflow.yamltext.yaml_error import YamlError
 
 LONGEST_KEY = 1024
 """Characters of a key on one line; YAML allows no more."""

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from porchflow.activities.definitions import ErrorKind, PhaseInput, PhaseResult
+from porchflow.activities.definitions import PhaseInput, PhaseResult
 from porchflow.activities.objects import change_object
 from porchflow.activities.phases.latest_label import LatestLabel
 from porchflow.activities.phases.phase import Target, check_spec
 from porchflow.api.conditions import Reason
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.names import FINALIZER, ORPHAN_ANNOTATION
 from porchflow.api.packagerevision import Lifecycle, PackageRevision
 from porchflow.gitrepo.errors import sanitize

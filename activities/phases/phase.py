@@ -8,12 +8,13 @@ from typing import Any
 
 from temporalio import activity
 
-from porchflow.activities.definitions import ErrorKind, Phase, PhaseInput, PhaseResult
+from porchflow.activities.definitions import Phase, PhaseInput, PhaseResult
 from porchflow.activities.objects import change_object, owned_metadata
 from porchflow.activities.phases.handoff import JustSeen, Seen
 from porchflow.activities.phases.local_attempts import FirstAttempts
 from porchflow.activities.reporting import Report, StatusReporter
 from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.intent import intent_key
 from porchflow.api.names import (
     RECONCILE_NOW_ANNOTATION,

@@ -24,7 +24,7 @@ from porchflow.gitrepo.store.snapshots import Edit
 from porchflow.gitrepo.store.trees import Files
 from porchflow.kpt.format.files import KPTFILE
 from porchflow.kpt.format.upstream import upstream_lock
-from porchflow.kpt.package_errors import PackageError
+from porchflow.kpt.package_errors import CONTENT_ERRORS
 from porchflow.repositories.failures import PhaseError, Stalled
 
 _TOLD_CONFLICTS = 10
@@ -73,7 +73,7 @@ class SourcePhase:
         task = task_of(source)
         try:
             made = await self._content.make(target, source)
-        except (PhaseError, GitError, PackageError):
+        except (PhaseError, GitError, *CONTENT_ERRORS):
             # What an interrupted attempt made counts, even if its upstream has gone since.
             draft = await self._git.draft_made_by(
                 target.repository.remote, target.repository.branch, target.location, task

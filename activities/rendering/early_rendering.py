@@ -16,7 +16,7 @@ from porchflow.gitrepo.store.snapshots import Edit, Stored
 from porchflow.gitrepo.store.trees import File, Files, Mode
 from porchflow.kpt.format.files import KPTFILE, decode
 from porchflow.kpt.format.kptfile import Function, parse
-from porchflow.kpt.package_errors import PackageError
+from porchflow.kpt.package_errors import CONTENT_ERRORS
 from porchflow.kpt.render.evaluation import Evaluator
 from porchflow.kpt.render.hydrate import render
 from porchflow.kpt.render.image_names import ImageResolver, UnresolvedImageError
@@ -140,6 +140,6 @@ def _functions(path: str, text: bytes) -> list[Function | None]:
     """The functions of a Kptfile's pipeline; None for a Kptfile of which the rendering has to say what is wrong."""
     try:
         pipeline = parse(decode(path, text), path).pipeline
-    except PackageError:
+    except CONTENT_ERRORS:
         return [None]
     return [*pipeline.mutators, *pipeline.validators]

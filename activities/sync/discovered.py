@@ -21,7 +21,7 @@ from porchflow.api.names import (
 from porchflow.gitrepo.discovery.discover import Discovered
 from porchflow.kpt.format.files import decode
 from porchflow.kpt.format.kptfile import Kptfile, parse
-from porchflow.kpt.package_errors import PackageError
+from porchflow.kpt.package_errors import CONTENT_ERRORS
 from porchflow.repositories.access import RepositoryAccess
 
 
@@ -93,7 +93,7 @@ def parse_kptfile(data: bytes | None) -> Kptfile | None:
         return None
     try:
         return parse(decode("Kptfile", data))
-    except PackageError:
+    except CONTENT_ERRORS:
         return None
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from porchflow.activities.definitions import ErrorKind
 from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason, merge_conditions
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.names import (
     CONFIG_API_VERSION,
     RECONCILE_NOW_ANNOTATION,

@@ -12,7 +12,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from porchflow.activities.definitions import ErrorKind
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.kube.client import KubeClient
 from porchflow.watcher.app import WatcherHealth

@@ -5,9 +5,9 @@ from typing import Any
 
 from porchflow.gitrepo.store.diffs import FileDiff
 from porchflow.kpt.format.krm import map_of
-from porchflow.kpt.package_errors import YamlError
 from porchflow.kpt.render.hydrate import RenderOutcome
 from porchflow.yamltext.document import load
+from porchflow.yamltext.yaml_error import YamlError
 
 
 def lines_of(outcome: RenderOutcome) -> Iterator[str]:

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from porchflow.api.names import CONTENT_API_VERSION, PACKAGE_REVISION_RESOURCES_KIND
 from porchflow.content.refusals import ApiError, Cause, bad_request, invalid, too_large
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.document import load
+from porchflow.yamltext.yaml_error import YamlError
 
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"

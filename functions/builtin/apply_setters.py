@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, quoted, strings
 from porchflow.functions.builtin.toolkit.setter_comments import Field, comment_of
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.document import load
 from porchflow.yamltext.nodes import MappingNode, Node, ScalarNode, SequenceNode, Value
 from porchflow.yamltext.scalars import resolve_plain
+from porchflow.yamltext.yaml_error import YamlError
 
 MARK = "# kpt-set: "
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")

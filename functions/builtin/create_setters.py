@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, quoted, scalar_text, strings
 from porchflow.functions.builtin.toolkit.setter_comments import Path, fields, put_comments, shown, takes_comments
 from porchflow.kpt.format.krm import map_of
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.document import load
 from porchflow.yamltext.nodes import ScalarNode, SequenceNode, Value
+from porchflow.yamltext.yaml_error import YamlError
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from porchflow.functions.builtin.apply_setters import derive, setter_pattern, se
 from porchflow.functions.builtin.toolkit.sdk import Call, Item, scalar_text, strings
 from porchflow.functions.builtin.toolkit.setter_comments import fields
 from porchflow.kpt.format.krm import map_of, text_of
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.document import load
 from porchflow.yamltext.nodes import ScalarNode, SequenceNode, Value
+from porchflow.yamltext.yaml_error import YamlError
 
 _TEXT = "str"
 

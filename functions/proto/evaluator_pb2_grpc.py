@@ -4,7 +4,7 @@
 import grpc
 import warnings
 
-from porchflow.functions.proto import evaluator_pb2 as functions_dot_proto_dot_evaluator__pb2
+from porchflow.functions.proto import evaluator_pb2 as porchflow_dot_functions_dot_proto_dot_evaluator__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -19,7 +19,7 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in functions/proto/evaluator_pb2_grpc.py depends on'
+        + ' but the generated code in porchflow/functions/proto/evaluator_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
@@ -38,8 +38,8 @@ class FunctionEvaluatorStub:
         """
         self.EvaluateFunction = channel.unary_unary(
                 '/evaluator.FunctionEvaluator/EvaluateFunction',
-                request_serializer=functions_dot_proto_dot_evaluator__pb2.EvaluateFunctionRequest.SerializeToString,
-                response_deserializer=functions_dot_proto_dot_evaluator__pb2.EvaluateFunctionResponse.FromString,
+                request_serializer=porchflow_dot_functions_dot_proto_dot_evaluator__pb2.EvaluateFunctionRequest.SerializeToString,
+                response_deserializer=porchflow_dot_functions_dot_proto_dot_evaluator__pb2.EvaluateFunctionResponse.FromString,
                 _registered_method=True)
 
 
@@ -59,8 +59,8 @@ def add_FunctionEvaluatorServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'EvaluateFunction': grpc.unary_unary_rpc_method_handler(
                     servicer.EvaluateFunction,
-                    request_deserializer=functions_dot_proto_dot_evaluator__pb2.EvaluateFunctionRequest.FromString,
-                    response_serializer=functions_dot_proto_dot_evaluator__pb2.EvaluateFunctionResponse.SerializeToString,
+                    request_deserializer=porchflow_dot_functions_dot_proto_dot_evaluator__pb2.EvaluateFunctionRequest.FromString,
+                    response_serializer=porchflow_dot_functions_dot_proto_dot_evaluator__pb2.EvaluateFunctionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -89,8 +89,8 @@ class FunctionEvaluator:
             request,
             target,
             '/evaluator.FunctionEvaluator/EvaluateFunction',
-            functions_dot_proto_dot_evaluator__pb2.EvaluateFunctionRequest.SerializeToString,
-            functions_dot_proto_dot_evaluator__pb2.EvaluateFunctionResponse.FromString,
+            porchflow_dot_functions_dot_proto_dot_evaluator__pb2.EvaluateFunctionRequest.SerializeToString,
+            porchflow_dot_functions_dot_proto_dot_evaluator__pb2.EvaluateFunctionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from porchflow.kpt.package_errors import InvalidPackage, YamlError
+from porchflow.kpt.package_errors import InvalidPackage
 from porchflow.yamltext.document import Document
 from porchflow.yamltext.nodes import AliasNode, MappingNode, Node, ScalarNode, SequenceNode
 from porchflow.yamltext.quoting import shown
+from porchflow.yamltext.yaml_error import YamlError
 
 API_VERSION = "kpt.dev/v1"
 KIND = "Kptfile"

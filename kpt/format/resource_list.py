@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.document import Document, dump
 from porchflow.yamltext.nodes import MappingNode, SequenceNode, Value
 from porchflow.yamltext.quoting import shown
+from porchflow.yamltext.yaml_error import YamlError
 
 API_VERSION = "config.kubernetes.io/v1"
 KIND = "ResourceList"

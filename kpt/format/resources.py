@@ -9,11 +9,12 @@ from posixpath import basename
 from porchflow.kpt.format.files import Files, PackageDir, decode, is_krm, join
 from porchflow.kpt.format.krm import krm_problem
 from porchflow.kpt.format.krmignore import KRMIGNORE, ignored
-from porchflow.kpt.package_errors import InvalidPackage, YamlError
+from porchflow.kpt.package_errors import InvalidPackage
 from porchflow.yamltext.document import Document
 from porchflow.yamltext.nodes import Value
 from porchflow.yamltext.split import Part, split
 from porchflow.yamltext.split import join as join_parts
+from porchflow.yamltext.yaml_error import YamlError
 
 _BOM = "\ufeff"
 

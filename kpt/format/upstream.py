@@ -9,9 +9,10 @@ from porchflow.kpt.format.files import KPTFILE, decode
 from porchflow.kpt.format.init import CONTEXT_NAME, PACKAGE_CONTEXT
 from porchflow.kpt.format.kptfile import GitLock
 from porchflow.kpt.format.kptfile import decode as decode_kptfile
-from porchflow.kpt.package_errors import InvalidPackage, YamlError
+from porchflow.kpt.package_errors import InvalidPackage
 from porchflow.yamltext.document import Document
 from porchflow.yamltext.split import Part, join, split
+from porchflow.yamltext.yaml_error import YamlError
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from porchflow.kpt.format.resource_list import ItemList, compose_list, split_lis
 from porchflow.kpt.format.resources import LAST, Resource
 from porchflow.kpt.format.results import Result, parse_results
 from porchflow.kpt.format.wire_text import Annotated, annotated
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.document import Document
 from porchflow.yamltext.line_comments import adopt
 from porchflow.yamltext.nodes import MappingNode, Node, SequenceNode, Value
 from porchflow.yamltext.quoting import shown
+from porchflow.yamltext.yaml_error import YamlError
 
 PATH, LEGACY_PATH = "internal.config.kubernetes.io/path", "config.kubernetes.io/path"
 INDEX, LEGACY_INDEX = "internal.config.kubernetes.io/index", "config.kubernetes.io/index"

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from porchflow.kpt.merge.resource_identity import MERGE_COMMENT
 from porchflow.kpt.merge.shape import Shape
 from porchflow.kpt.merge.values import equal
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.document import Document, same
 from porchflow.yamltext.line_comments import LineComment, entry_comment, item_comment
 from porchflow.yamltext.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from porchflow.yamltext.yaml_error import YamlError
 
 _COMMENT_LINE = re.compile(r"[ \t]*(#[^\r\n]*)")
 

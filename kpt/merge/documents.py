@@ -8,8 +8,9 @@ from porchflow.kpt.format.resources import Origin, Resource, SourceFile, read_so
 from porchflow.kpt.merge.merge_result import Conflict, Kept, shown
 from porchflow.kpt.merge.sides import LOCAL, NEW_UPSTREAM, OLD_UPSTREAM, told
 from porchflow.kpt.merge.values import Clash
-from porchflow.kpt.package_errors import InvalidPackage, YamlError
+from porchflow.kpt.package_errors import InvalidPackage
 from porchflow.yamltext.document import Document
+from porchflow.yamltext.yaml_error import YamlError
 
 Merger = Callable[[Document | None, Document, Document], tuple[Document, Sequence[Clash]]]
 """Merges base (or none), upstream and local."""

@@ -1,6 +1,6 @@
 """Which lists of which kinds are merged by element, from the Kubernetes schemas and the package's own CRDs.
 
-`merge_keys.json` holds what the Kubernetes schemas say, see `porchflow.kpt.merge.generate`. What a CRD of the package says of its
+`merge_keys.json` holds what the Kubernetes schemas say, see `generate.py`. What a CRD of the package says of its
 kind (`x-kubernetes-list-type`, `x-kubernetes-list-map-keys`, and the patch extensions) counts in the same way.
 """
 

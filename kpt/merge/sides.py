@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from porchflow.kpt.format.files import Files
-from porchflow.kpt.package_errors import InvalidPackage, YamlError
+from porchflow.kpt.package_errors import InvalidPackage
+from porchflow.yamltext.yaml_error import YamlError
 
 OLD_UPSTREAM = "old upstream"
 NEW_UPSTREAM = "new upstream"

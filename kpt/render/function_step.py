@@ -12,10 +12,11 @@ from porchflow.kpt.format.resource_list import split_list
 from porchflow.kpt.format.resources import Resource
 from porchflow.kpt.format.results import Result, clip, parse_results
 from porchflow.kpt.format.wire import Sent, decode, encode
-from porchflow.kpt.package_errors import FunctionFailed, YamlError
+from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kpt.render.evaluation import Evaluation, Evaluator
 from porchflow.kpt.render.image_names import ImageResolver, UnresolvedImageError
 from porchflow.kpt.render.selection import merge, select
+from porchflow.yamltext.yaml_error import YamlError
 
 Compute = Callable[..., Awaitable[Any]]
 """Calls a function with arguments, here or in a thread: `compute(function, *arguments)`."""

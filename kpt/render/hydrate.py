@@ -16,13 +16,14 @@ from porchflow.kpt.format.render_status import Step, with_status
 from porchflow.kpt.format.resource_list import own_lines
 from porchflow.kpt.format.resources import Resource, SourceFile, read_package, write_files
 from porchflow.kpt.format.results import clip
-from porchflow.kpt.package_errors import InvalidPackage, YamlError
+from porchflow.kpt.package_errors import InvalidPackage
 from porchflow.kpt.render.evaluation import Evaluator
 from porchflow.kpt.render.function_step import FunctionCall, PipelineError, StepRunner, compute_inline
 from porchflow.kpt.render.image_names import ImageResolver
 from porchflow.kpt.render.pipeline_rules import check_pipeline
 from porchflow.yamltext.document import Document, dump
 from porchflow.yamltext.nodes import Value
+from porchflow.yamltext.yaml_error import YamlError
 
 _SMALL = 64 * 1024
 """Bytes of a package up to which the parsing between two function calls takes some milliseconds only."""

@@ -2,7 +2,8 @@
 
 import pytest
 
-from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.activities.definitions import Phase
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.names import V1ALPHA2_MIGRATION_ANNOTATION
 from porchflow.kube.errors import NotFound
 from porchflow.kube.kinds import REPOSITORIES

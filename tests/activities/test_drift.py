@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.activities.definitions import Phase
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.kube.errors import NotFound
 from porchflow.watcher.needs import needs_reconcile
 from tests.activities.syncing import Syncs

@@ -2,7 +2,8 @@
 
 import pytest
 
-from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.activities.definitions import Phase
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.intent import intent_key
 from porchflow.api.names import ORPHAN_ANNOTATION
 from porchflow.kube.errors import NotFound

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from porchflow.activities.definitions import ErrorKind
 from porchflow.api.conditions import Reason
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.devstack.gitserver import Faults, GitServer, create_bare_repository
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.remote.remote import BasicAuth, Remote

@@ -8,8 +8,9 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from porchflow.activities.definitions import ErrorKind, ObjectKey, PhaseInput
+from porchflow.activities.definitions import ObjectKey, PhaseInput
 from porchflow.activities.reconcile import PhaseActivities
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.intent import intent_key
 from porchflow.kube.client import Object
 from porchflow.kube.kinds import REPOSITORIES, Resource

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.activities.definitions import Phase
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.watcher.needs import needs_reconcile
 from tests.activities.world import World, condition, reason

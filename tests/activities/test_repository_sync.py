@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.activities.definitions import Phase
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.names import REPOSITORY_FINALIZER
 from porchflow.kube.client import Object
 from porchflow.kube.errors import NotFound

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.activities.definitions import Phase
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.functions.registry.credentials import DockerConfig
 from porchflow.functions.registry.lookup import RegistryLookup
 from porchflow.functions.registry.session import RegistrySession

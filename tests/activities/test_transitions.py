@@ -2,7 +2,8 @@
 
 import asyncio
 
-from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.activities.definitions import Phase
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.names import LATEST_REVISION_LABEL
 from porchflow.kube.client import Object
 from porchflow.workflows.plan import plan

@@ -11,9 +11,10 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from porchflow.activities.definitions import ErrorKind, Facts, ObjectKey, Phase, PhaseInput, PhaseResult
+from porchflow.activities.definitions import Facts, ObjectKey, Phase, PhaseInput, PhaseResult
 from porchflow.activities.reconcile import PhaseActivities
 from porchflow.api.conditions import Condition
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.intent import intent_key
 from porchflow.functions.local import LocalEvaluator
 from porchflow.gitrepo.git_store import GitStore

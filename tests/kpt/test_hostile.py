@@ -10,8 +10,8 @@ from porchflow.functions.builtin.catalog import BUILTINS
 from porchflow.functions.builtin.toolkit.sdk import execute
 from porchflow.kpt.format.files import path_problem
 from porchflow.kpt.format.resource_list import split_list
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.document import load
+from porchflow.yamltext.yaml_error import YamlError
 from tests.kpt.rendering import Functions, config_map, kptfile, run
 from tests.yamltext.yaml_documents import contents
 

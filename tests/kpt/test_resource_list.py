@@ -3,11 +3,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from porchflow.kpt.format.resource_list import compose_list, own_lines, split_list
-from porchflow.kpt.package_errors import YamlError
 from porchflow.kpt.render.evaluation import Evaluation
 from porchflow.kpt.render.hydrate import render
 from porchflow.kpt.render.image_names import ImageResolver
 from porchflow.yamltext.document import Document, load, same
+from porchflow.yamltext.yaml_error import YamlError
 from tests.kpt.rendering import config_map, kptfile
 from tests.yamltext.yaml_documents import changes, documents
 

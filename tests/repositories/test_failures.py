@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from porchflow.activities.definitions import ErrorKind
 from porchflow.api.conditions import MESSAGE_LIMIT, Reason
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.functions import function_errors
 from porchflow.functions.function_errors import (
     FunctionNotFound,
@@ -20,7 +20,7 @@ from porchflow.gitrepo import refs
 from porchflow.gitrepo.refs import InvalidName
 from porchflow.gitrepo.store.trees import InvalidContent
 from porchflow.kpt import package_errors
-from porchflow.kpt.package_errors import FunctionFailed, InvalidPackage, LocalChanges, PackageError, YamlError
+from porchflow.kpt.package_errors import FunctionFailed, InvalidPackage, LocalChanges, PackageError
 from porchflow.kube import errors as k8s
 from porchflow.repositories.failures import (
     WAITING_DELAY,
@@ -31,6 +31,8 @@ from porchflow.repositories.failures import (
     classify,
     to_application_error,
 )
+from porchflow.yamltext import yaml_error
+from porchflow.yamltext.yaml_error import YamlError
 
 TRANSIENT, STALLED = ErrorKind.TRANSIENT, ErrorKind.STALLED
 
@@ -73,7 +75,7 @@ TABLE: list[tuple[Exception, ErrorKind, str]] = [
 ]
 
 
-LIBRARIES = [function_errors, git, refs, package_errors, k8s]
+LIBRARIES = [function_errors, git, refs, package_errors, yaml_error, k8s]
 
 
 @pytest.mark.parametrize(("error", "kind", "reason"), TABLE, ids=[type(row[0]).__name__ for row in TABLE])

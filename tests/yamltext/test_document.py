@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 import yaml
 
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.document import Document, apply, dump, load, same
 from porchflow.yamltext.nodes import MAX_DEPTH
 from porchflow.yamltext.split import join, split
+from porchflow.yamltext.yaml_error import YamlError
 
 
 def _set(*path: str | int, to: Any) -> Callable[[Any], Any]:

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.document import dump, load
+from porchflow.yamltext.yaml_error import YamlError
 
 NASTY = [
     "", "on", "y", "No", "012", "1e3", "0x1F", "null", "~", "true", "2024-01-02", "12:30:45", "1_000", ".5", "=",

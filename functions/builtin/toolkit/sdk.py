@@ -6,9 +6,9 @@ from functools import cached_property
 
 from porchflow.kpt.format.krm import map_of, text_of
 from porchflow.kpt.format.resource_list import compose_list, split_list
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.document import Document, dump
 from porchflow.yamltext.nodes import Value
+from porchflow.yamltext.yaml_error import YamlError
 
 LOCAL_CONFIG = "config.kubernetes.io/local-config"
 _PATHS = ("internal.config.kubernetes.io/path", "config.kubernetes.io/path")

@@ -10,9 +10,10 @@ import yaml
 from porchflow.api.packagerevision import UpdateStrategy
 from porchflow.kpt.format.files import is_krm
 from porchflow.kpt.merge.update import update_package
-from porchflow.kpt.package_errors import PackageError, YamlError
+from porchflow.kpt.package_errors import CONTENT_ERRORS
 from porchflow.yamltext.document import load
 from porchflow.yamltext.split import split
+from porchflow.yamltext.yaml_error import YamlError
 from tests.kpt.merge.kpt_cases import CASES, DATA, Case
 
 ANSWERS = json.loads((DATA / "kpt_answers.json").read_text(encoding="utf-8"))
@@ -34,7 +35,7 @@ def ours(name: str) -> Any:
             upstream=_bytes(case.upstream),
             local=_bytes(case.local),
         )
-    except PackageError:
+    except CONTENT_ERRORS:
         return REFUSED
     return values({path: content.decode() for path, content in outcome.files.items()})
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from porchflow.api.packagerevision import UpdateStrategy
 from porchflow.kpt.merge.merge_result import Kept
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.document import Document, dump, load
+from porchflow.yamltext.yaml_error import YamlError
 from tests.kpt.merge.packages import kptfile, update
 from tests.yamltext.yaml_documents import documents
 
