@@ -43,7 +43,9 @@ class Crontab:
 
 
 def parse_crontab(text: str) -> Crontab:
-    """Read a cron expression with five fields, or a descriptor such as `@hourly` or `@every 90m` (porch.md 1.2).
+    """Read a cron expression with five fields, or a descriptor such as `@hourly` or `@every 90m`.
+
+    Source: docs/reference/porch-api.md, "Schedules of a Repository".
 
     Raises:
         InvalidSchedule: It is none; says what would be.

@@ -73,7 +73,10 @@ FUNCTION_RUNNER_FIELD_MANAGER: Final = "function-runner"
 
 
 def ca_bundle_name(namespace: str) -> str:
-    """Return the name of the Secret with certificates for all Repositories of a namespace (porch.md 4.7)."""
+    """Return the name of the Secret with certificates for all Repositories of a namespace.
+
+    Source: docs/reference/porch-git-layout.md, "Credentials".
+    """
     return f"{namespace}-ca-bundle"
 
 

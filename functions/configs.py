@@ -1,4 +1,7 @@
-"""What FunctionConfig objects say: which images are which function, and how each is run (`reference/porch.md` 6.6)."""
+"""What FunctionConfig objects say: which images are which function, and how each is run.
+
+Source: docs/reference/porch-function-runner.md, "FunctionConfigs".
+"""
 
 from collections.abc import Callable, Iterator
 

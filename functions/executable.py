@@ -1,4 +1,7 @@
-"""Functions that are executables in a folder of the runner (`reference/porch.md` 6.4)."""
+"""Functions that are executables in a folder of the runner.
+
+Source: docs/reference/porch-function-runner.md, "Executables".
+"""
 
 import asyncio
 import contextlib

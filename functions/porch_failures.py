@@ -1,4 +1,7 @@
-"""What Porch's function runner and its wrapper server say of a function that failed (`reference/porch.md` 6.3)."""
+"""What Porch's function runner and its wrapper server say of a function that failed.
+
+Source: docs/reference/porch-function-runner.md, "Failures".
+"""
 
 import re
 from typing import Final

@@ -76,7 +76,9 @@ class PackageReader(ABC):
         return await self._connection(remote).view(lambda _: draft_refs(location, branch), read)
 
     async def resolve(self, remote: Remote, ref: str, directory: str = "") -> str:
-        """Find the commit that a ref of an upstream means (porch.md 2.3).
+        """Find the commit that a ref of an upstream means.
+
+        Source: docs/reference/porch-git-layout.md, "Refs of an upstream".
 
         Args:
             remote: The repository.

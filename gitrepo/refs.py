@@ -1,4 +1,7 @@
-"""Where a package revision lives in Git: paths, branches and tags (porch.md 4.1). Pure."""
+"""Where a package revision lives in Git: paths, branches and tags. Pure.
+
+Source: docs/reference/porch-git-layout.md, "Branches and tags".
+"""
 
 import re
 from dataclasses import dataclass
@@ -80,7 +83,8 @@ class PackageLocation:
         """Refuse names that a new revision must not have.
 
         Raises:
-            InvalidName: A part is no DNS-1123 label (porch.md 3.4): the names become part of an object's name.
+            InvalidName: A part is no DNS-1123 label: the names become part of an object's name
+                (docs/reference/porch-api.md, "Object names").
         """
         for part in self.package.split("/"):
             _check_label("package name", self.package, part)
@@ -129,7 +133,10 @@ def parse_tag_ref(ref: str) -> ParsedRef | None:
 
 
 def revision_of(suffix: str) -> int:
-    """Read a revision number from `vN` or `N`; -1 for another word (porch.md 3.5)."""
+    """Read a revision number from `vN` or `N`; -1 for another word.
+
+    Source: docs/reference/porch-git-layout.md, "Revision numbers and workspaces".
+    """
     match = _NUMBER.fullmatch(suffix)
     return int(match[1]) if match else UNNUMBERED
 

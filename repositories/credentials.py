@@ -29,7 +29,9 @@ class GitSecret:
 
 
 def read_secret(secret: dict[str, Any], url: str) -> GitSecret:
-    """Read a Secret (porch.md 4.7; SSH, passphrases and `ca.crt` besides are ours).
+    """Read a Secret.
+
+    Source: docs/reference/porch-git-layout.md, "Credentials". SSH, passphrases and `ca.crt` besides are ours.
 
     Args:
         secret: The object.

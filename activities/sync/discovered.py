@@ -100,7 +100,10 @@ def parse_kptfile(data: bytes | None) -> Kptfile | None:
 def new_object(
     namespace: str, repository: RepositoryAccess, revision: Discovered, kptfile: Kptfile | None, *, latest: bool
 ) -> dict[str, Any]:
-    """Return the manifest of an object for a revision that has none (porch.md 3.4)."""
+    """Return the manifest of an object for a revision that has none.
+
+    Source: docs/reference/porch-git-layout.md, "Objects for what is found".
+    """
     return {
         "apiVersion": PACKAGE_REVISION_API_VERSION,
         "kind": PACKAGE_REVISION_KIND,

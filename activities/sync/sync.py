@@ -294,7 +294,10 @@ class RepositorySync(SyncActivities):
         )
 
     async def _consume_run_once(self, raw: dict[str, Any]) -> dict[str, Any]:
-        """Take a one-time sync that was done out of the spec, as Porch does (porch.md 3.2)."""
+        """Take a one-time sync that was done out of the spec, as Porch does.
+
+        Source: docs/reference/porch-api.md, "A sync at a set time".
+        """
         return await change_repository(
             self._kube, raw, lambda current: {"spec": {"sync": {"runOnceAt": None}}} if run_once_due(current) else {}
         )

@@ -1,4 +1,7 @@
-"""What Porch's v1alpha1 API serves (porch.md 1.4, 1.5)."""
+"""What Porch's v1alpha1 API serves.
+
+Source: docs/reference/porch-api.md, "PackageRevisions of v1alpha1".
+"""
 
 from collections.abc import AsyncIterator
 from typing import Any, Final

@@ -1,4 +1,7 @@
-"""PackageRevisionResources objects: what they say besides the content (porch.md 1.4)."""
+"""PackageRevisionResources objects: what they say besides the content.
+
+Source: docs/reference/porch-api.md, "PackageRevisionResources".
+"""
 
 import json
 import uuid

@@ -1,4 +1,7 @@
-"""Pushes: new content on a draft, then the request to render it (porch.md 5)."""
+"""Pushes: new content on a draft, then the request to render it.
+
+Source: docs/reference/porch-api.md, "Pushing content".
+"""
 
 import asyncio
 import dataclasses
@@ -241,7 +244,10 @@ def _found(registered: Registered, commit: str) -> Found:
 
 
 def _author(configured: Author, user: User) -> Author:
-    """Choose who is shown as the author: whom the Repository names, else who pushed (porch.md 4.3)."""
+    """Choose who is shown as the author: whom the Repository names, else who pushed.
+
+    Source: docs/reference/porch-git-layout.md, "Authors and committers".
+    """
     if configured != DEFAULT_AUTHOR:
         return configured
     try:

@@ -96,9 +96,11 @@ class Resources:
 
 
 def _older_api(verb: str, address: Address) -> Handler:
-    """Answer for PackageRevisions of v1alpha1 as Porch does where v1alpha2 manages them (porch.md 1.5).
+    """Answer for PackageRevisions of v1alpha1 as Porch does where v1alpha2 manages them.
 
     Clients of that version, such as porchctl without `--api-version`, learn what to do.
+
+    Source: docs/reference/porch-api.md, "PackageRevisions of v1alpha1".
     """
     told = "PackageRevisions are managed by v1alpha2; use the v1alpha2 API (porchctl rpkg --api-version=v1alpha2)"
     if verb in {"get", "delete"}:

@@ -1,6 +1,8 @@
-"""Which objects a list or watch is about (porch.md 1.4). Pure.
+"""Which objects a list or watch is about. Pure.
 
 Labels and most fields are those of the PackageRevision, so that the API server selects by them; the rest is left here.
+
+Source: docs/reference/porch-api.md, "Columns and selectors".
 """
 
 import re

@@ -1,4 +1,7 @@
-"""Objects as rows, for people (porch.md 1.4 has the columns)."""
+"""Objects as rows, for people.
+
+Source: docs/reference/porch-api.md, "Columns and selectors".
+"""
 
 from typing import Any, Final
 

@@ -1,4 +1,7 @@
-"""apply-replacements v0.1: copies a value from one field to others (`reference/kpt.md` 6.10), as kustomize does."""
+"""apply-replacements v0.1: copies a value from one field to others, as kustomize does.
+
+Source: docs/reference/kpt-functions.md, "apply-replacements".
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,7 @@
-"""apply-setters v0.2: writes values into the fields that name them in a comment (`reference/kpt.md` 6.1)."""
+"""apply-setters v0.2: writes values into the fields that name them in a comment.
+
+Source: docs/reference/kpt-functions.md, "apply-setters".
+"""
 
 import re
 from typing import NamedTuple

@@ -1,4 +1,7 @@
-"""create-setters v0.1: marks fields with the setters whose values they hold (`reference/kpt.md` 6.2)."""
+"""create-setters v0.1: marks fields with the setters whose values they hold.
+
+Source: docs/reference/kpt-functions.md, "create-setters".
+"""
 
 import re
 from dataclasses import dataclass

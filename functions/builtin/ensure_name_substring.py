@@ -1,7 +1,9 @@
-"""ensure-name-substring v0.2: a substring in every name, and in what refers to it (`reference/kpt.md` 6.8).
+"""ensure-name-substring v0.2: a substring in every name, and in what refers to it.
 
 Other than in the catalog, resources of one name in two subpackages are no error: a reference goes to the one in its own
 directory, else to the one nearest above.
+
+Source: docs/reference/kpt-functions.md, "ensure-name-substring".
 """
 
 import re

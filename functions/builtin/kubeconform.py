@@ -1,7 +1,9 @@
-"""kubeconform v0.1: checks resources against the schemas of Kubernetes (`reference/kpt.md` 6.13).
+"""kubeconform v0.1: checks resources against the schemas of Kubernetes.
 
 The schemas come with an installed library, so no network is needed and custom resources have none. Local configuration
 is not checked, since it is never applied.
+
+Source: docs/reference/kpt-functions.md, "kubeconform".
 """
 
 import json

@@ -1,4 +1,7 @@
-"""list-setters v0.1: the setters of a package, their values, and how often each is used (`reference/kpt.md` 6.3)."""
+"""list-setters v0.1: the setters of a package, their values, and how often each is used.
+
+Source: docs/reference/kpt-functions.md, "list-setters".
+"""
 
 from dataclasses import dataclass, field
 

@@ -1,7 +1,9 @@
-"""remove-local-config-resources v0.1: leaves out what is never applied to a cluster (`reference/kpt.md` 6.13).
+"""remove-local-config-resources v0.1: leaves out what is never applied to a cluster.
 
 Other than in the catalog, the Kptfile stays: a package without it is no package, so its annotation is no wish to remove
 it.
+
+Source: docs/reference/kpt-functions.md, "remove-local-config-resources".
 """
 
 from porchflow.functions.builtin.toolkit.sdk import LOCAL_CONFIG, Call, Item

@@ -1,4 +1,7 @@
-"""search-replace v0.2: finds fields by value, path or file, and puts values and comments (`reference/kpt.md` 6.9)."""
+"""search-replace v0.2: finds fields by value, path or file, and puts values and comments.
+
+Source: docs/reference/kpt-functions.md, "search-replace".
+"""
 
 import re
 from dataclasses import dataclass

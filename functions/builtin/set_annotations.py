@@ -1,4 +1,7 @@
-"""set-annotations v0.1.5: annotations on resources and on the templates in them (`reference/kpt.md` 6.6)."""
+"""set-annotations v0.1.5: annotations on resources and on the templates in them.
+
+Source: docs/reference/kpt-functions.md, "set-annotations".
+"""
 
 import json
 

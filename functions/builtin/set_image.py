@@ -1,7 +1,9 @@
-"""set-image v0.1: names, tags and digests of container images (`reference/kpt.md` 6.7).
+"""set-image v0.1: names, tags and digests of container images.
 
 Other than the catalog's v0.1.1, init containers are found, a tag or digest that is not given stays as it was, and the
 name of the image is no regular expression.
+
+Source: docs/reference/kpt-functions.md, "set-image".
 """
 
 import re

@@ -1,4 +1,7 @@
-"""set-labels v0.2: labels on resources, their selectors and templates (`reference/kpt.md` 6.5)."""
+"""set-labels v0.2: labels on resources, their selectors and templates.
+
+Source: docs/reference/kpt-functions.md, "set-labels".
+"""
 
 from typing import NamedTuple
 

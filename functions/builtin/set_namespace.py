@@ -1,6 +1,8 @@
-"""set-namespace v0.4: moves the resources of a package to a namespace (`reference/kpt.md` 6.4).
+"""set-namespace v0.4: moves the resources of a package to a namespace.
 
 Other than the catalog's v0.4.5, a CustomResourceDefinition or APIService without a service reference does not get one.
+
+Source: docs/reference/kpt-functions.md, "set-namespace".
 """
 
 import re

@@ -1,7 +1,9 @@
-"""starlark v0.5: runs a Starlark program of the functionConfig on the resources (`reference/kpt.md` 6.11).
+"""starlark v0.5: runs a Starlark program of the functionConfig on the resources.
 
 The interpreter is starlark-rust. Other than the catalog's, it has no `while`, a `set` is a dict without values,
 `ctx.environment` is empty, and `load` finds the modules of `starlark_modules` only: nothing reaches the network.
+
+Source: docs/reference/kpt-functions.md, "starlark".
 """
 
 import json

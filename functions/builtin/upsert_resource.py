@@ -1,4 +1,7 @@
-"""upsert-resource v0.2: adds resources, or replaces those of the same identity (`reference/kpt.md` 6.12)."""
+"""upsert-resource v0.2: adds resources, or replaces those of the same identity.
+
+Source: docs/reference/kpt-functions.md, "upsert-resource".
+"""
 
 from typing import NamedTuple
 

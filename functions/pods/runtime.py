@@ -1,4 +1,7 @@
-"""Functions in pods of their images (`reference/porch.md` 6.5)."""
+"""Functions in pods of their images.
+
+Source: docs/reference/porch-function-runner.md, "Pods".
+"""
 
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.function_errors import FunctionNotFound, FunctionUnavailable

@@ -1,4 +1,7 @@
-"""Pods of functions: what they are made of (`reference/porch.md` 6.5)."""
+"""Pods of functions: what they are made of.
+
+Source: docs/reference/porch-function-runner.md, "Pods".
+"""
 
 import copy
 import hashlib

@@ -1,4 +1,7 @@
-"""Which package revisions a repository holds (porch.md 3.4, 3.5, 4.2). Pure over a bare repository and its refs."""
+"""Which package revisions a repository holds. Pure over a bare repository and its refs.
+
+Source: docs/reference/porch-git-layout.md, "What is a package" and "Revision numbers and workspaces".
+"""
 
 import hashlib
 from collections.abc import Iterable, Iterator

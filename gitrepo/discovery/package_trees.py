@@ -1,4 +1,7 @@
-"""Finds the packages in a tree: directories with a Kptfile; what lies below one belongs to it (porch.md 4.2)."""
+"""Finds the packages in a tree: directories with a Kptfile; what lies below one belongs to it.
+
+Source: docs/reference/porch-git-layout.md, "What is a package".
+"""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,7 @@
-"""Commit messages, with the `kpt:{...}` line that says what a commit is for (porch.md 4.3). Pure."""
+"""Commit messages, with the `kpt:{...}` line that says what a commit is for. Pure.
+
+Source: docs/reference/porch-git-layout.md, "Commit messages".
+"""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""Commits and who made them (porch.md 4.3)."""
+"""Commits and who made them.
+
+Source: docs/reference/porch-git-layout.md, "Authors and committers".
+"""
 
 import time
 from collections.abc import Sequence

@@ -61,7 +61,9 @@ class Knowledge:
             return self._histories.setdefault(branch, BranchHistory())
 
     def tag_of(self, view: RefView, location: PackageLocation, hint: str | None = None) -> Tag | None:
-        """Find the tag of a workspace by the annotation of the tagged commit (porch.md 3.5).
+        """Find the tag of a workspace by the annotation of the tagged commit.
+
+        Source: docs/reference/porch-git-layout.md, "Revision numbers and workspaces".
 
         Args:
             view: The remote's refs.

@@ -1,4 +1,7 @@
-"""A new package, as `kpt pkg init` makes it (`reference/kpt.md` 3)."""
+"""A new package, as `kpt pkg init` makes it.
+
+Source: docs/reference/kptfile.md, "A new package".
+"""
 
 from posixpath import normpath
 

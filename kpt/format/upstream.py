@@ -1,4 +1,7 @@
-"""A package made from another: what its Kptfile and its package context say then (`reference/kpt.md` 4.2)."""
+"""A package made from another: what its Kptfile and its package context say then.
+
+Source: docs/reference/kptfile.md, "A package made from another".
+"""
 
 from collections.abc import Mapping
 from copy import deepcopy

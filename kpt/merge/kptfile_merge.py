@@ -1,4 +1,7 @@
-"""Three-way merge of Kptfiles: `reference/kpt.md` 5.5, without the quirks that its section 9 says to mend."""
+"""Three-way merge of Kptfiles.
+
+Source: docs/reference/kpt-merge.md, "Kptfiles", which also says what of kpt's behaviour is mended.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final

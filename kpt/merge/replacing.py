@@ -1,7 +1,8 @@
 """The strategies that take upstream's files as they are: fast-forward, force-delete-replace and copy-merge.
 
-Source: `reference/kpt.md` 5.2. In all of them the Kptfile of the package itself is merged, and a package context keeps
-the package's name.
+In all of them the Kptfile of the package itself is merged, and a package context keeps the package's name.
+
+Source: docs/reference/kpt-merge.md, "Strategies".
 """
 
 from posixpath import basename

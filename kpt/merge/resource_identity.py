@@ -23,7 +23,10 @@ _COMMENT: Final = re.compile(r"(?:^|[ \t])(#[^\r\n]*)", re.MULTILINE)
 
 
 class Identity(NamedTuple):
-    """API group, kind, namespace and name: what `reference/kpt.md` 5.3 compares. The version does not count."""
+    """API group, kind, namespace and name: what a merge compares. The version does not count.
+
+    Source: docs/reference/kpt-merge.md, "Which resource is which".
+    """
 
     group: str
     kind: str

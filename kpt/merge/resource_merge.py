@@ -1,4 +1,7 @@
-"""Three-way merge of the resources of one package: `reference/kpt.md` 5.3."""
+"""Three-way merge of the resources of one package.
+
+Source: docs/reference/kpt-merge.md, "Resources".
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

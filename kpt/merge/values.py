@@ -1,4 +1,6 @@
-"""Three-way merge of one value: `reference/kpt.md` 5.4, without the quirks that its section 9 says to mend.
+"""Three-way merge of one value.
+
+Source: docs/reference/kpt-merge.md, "Fields" and "Lists with keys", which also say what of kpt's behaviour is mended.
 
 The rule in short: what only one side changed is taken from that side. Where both changed the same scalar or plain list
 in different ways, upstream wins, and the conflict is told.

@@ -48,7 +48,9 @@ class RenderOutcome:
 
 
 async def render(files: Mapping[str, bytes], evaluate: Evaluator, *, images: ImageResolver) -> RenderOutcome:
-    """Render the top-most package of a file map (`reference/kpt.md` 2).
+    """Render the top-most package of a file map.
+
+    Source: docs/reference/kpt-rendering.md, "Order of packages".
 
     Args:
         files: content by path. Without a Kptfile nothing is rendered.

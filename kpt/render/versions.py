@@ -1,7 +1,9 @@
-"""Versions of functions, and constraints on them, as kpt reads the `tag` of a function (`reference/kpt.md` 2).
+"""Versions of functions, and constraints on them, as kpt reads the `tag` of a function.
 
 The syntax is that of the Masterminds semver library: `~0.4`, `^1.2`, `>=0.1 <1`, `0.1.x`, `1.2 - 1.4`; a comma or a
 space is an and, `||` an or.
+
+Source: docs/reference/kpt-rendering.md, "Versions of functions".
 """
 
 import re

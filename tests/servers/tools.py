@@ -39,7 +39,10 @@ WRAPPER_SERVER = Tool(
     "gRPC server that fronts a KRM function",
     (0, 0),
 )
-"""Porch's own: what runs beside a function in its pod (`reference/porch.md` 6.5)."""
+"""Porch's own: what runs beside a function in its pod.
+
+Source: docs/reference/porch-function-runner.md, "Pods".
+"""
 
 REGISTRY = Server(
     "registry",

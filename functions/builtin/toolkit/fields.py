@@ -1,4 +1,7 @@
-"""Field specifications in kustomize's terms: which resources, and which field of them (`reference/kpt.md` 6.6, 6.8)."""
+"""Field specifications in kustomize's terms: which resources, and which field of them.
+
+Source: docs/reference/kpt-functions.md, "Field specifications".
+"""
 
 import re
 from collections.abc import Callable, Iterable

@@ -1,7 +1,7 @@
 r"""Paths of kustomize's replacements: which fields of a resource they name, and how those are written.
 
 `spec.containers.[name=web].image`, `spec.list.0`, `spec.containers.*.image`, `metadata.annotations.[a.b/c]`, and `\.`
-for a dot in a key (`reference/kpt.md` 6.10).
+for a dot in a key (docs/reference/kpt-functions.md, "apply-replacements").
 """
 
 import re

@@ -1,4 +1,7 @@
-"""The cases that kpt's and kyaml's own tests cover, in our words: `reference/kpt.md` 5.8, by its numbers."""
+"""The cases that kpt's and kyaml's own tests cover, in our words.
+
+Source: docs/reference/kpt-merge.md, "Cases of kpt's own tests".
+"""
 
 from pathlib import Path
 from typing import Any
