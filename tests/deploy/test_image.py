@@ -15,7 +15,9 @@ def test_every_room_is_in_the_build() -> None:
     rooms = {pattern.rstrip(".*").replace(".", "/") for pattern in packages}
     taken = {line[1:] for line in (IMAGES / "Dockerfile.dockerignore").read_text().splitlines() if line[0] == "!"}
     assert rooms <= taken
-    assert {"pyproject.toml", project["project"]["readme"], "requirements.lock", "requirements-dev.lock"} <= taken
+    licenses = project["project"]["license-files"]
+    assert {"pyproject.toml", project["project"]["readme"], *licenses} <= taken
+    assert {"requirements.lock", "requirements-dev.lock"} <= taken
 
 
 def test_what_is_installed_is_pinned_by_hash() -> None:

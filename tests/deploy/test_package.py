@@ -27,6 +27,7 @@ def test_the_wheel_holds_every_file_that_is_read(tmp_path: Path) -> None:
         assert wanted, pattern
         assert wanted <= held
     assert not [name for name in held if name.startswith(("tests/", "bench/"))]
+    assert {Path(name).name for name in held if "/licenses/" in name} == {"LICENSE", "NOTICE"}
 
 
 def run(*command: str) -> None:
