@@ -1,5 +1,6 @@
 """What kustomize makes of deploy/, taken apart."""
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ WEBHOOKS = DEPLOY / "overlays" / "webhooks"
 FUNCTION_PODS = DEPLOY / "overlays" / "function-pods"
 PRIVATE_REGISTRIES = DEPLOY / "overlays" / "private-registries"
 CERT_MANAGER = DEPLOY / "overlays" / "cert-manager"
+
+VERSION: str = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]["version"]
+"""What images are tagged with."""
 
 Manifest = dict[str, Any]
 CLUSTER = "--all-namespaces"

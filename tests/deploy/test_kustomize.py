@@ -15,6 +15,7 @@ from tests.deploy.manifests import (
     FUNCTION_PODS,
     MANY_WORKERS,
     PRIVATE_REGISTRIES,
+    VERSION,
     WEBHOOKS,
     Built,
     Manifest,
@@ -237,4 +238,4 @@ class TestProcesses:
 
     def test_all_run_the_same_image(self, built: Built) -> None:
         images = {pod["spec"]["containers"][0]["image"] for pod in built.pods.values()}
-        assert images == {"porchflow:0.1.0"}
+        assert images == {f"porchflow:{VERSION}"}
