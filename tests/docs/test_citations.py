@@ -34,7 +34,7 @@ CODE = re.compile(r"`[^`\n]*`")
 def words(path: Path) -> str:
     """The docstrings and comments of a module, lines joined."""
     text = path.read_text(encoding="utf-8")
-    return re.sub(r"\s+", " ", " ".join([*comments(text), *strings(text)]))
+    return re.sub(r"\s+", " ", " ".join([*comments(text), *strings(text)])) if ".md" in text else ""
 
 
 def comments(text: str) -> Iterator[str]:
