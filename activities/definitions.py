@@ -4,24 +4,13 @@ Everything that crosses Temporal is a reference: names, commit ids, short messag
 """
 
 from abc import ABC, abstractmethod
-from datetime import datetime
 from enum import StrEnum
 
 from pydantic import BaseModel
 from temporalio import activity
 
+from porchflow.api.needs import Facts
 from porchflow.api.packagerevision import Lifecycle
-
-
-class Phase(StrEnum):
-    """The steps of one pass, in the order in which they run when nothing forces another (see `workflows/plan.py`)."""
-
-    SOURCE = "Source"
-    RENDER = "Render"
-    LIFECYCLE = "Lifecycle"
-    FINALIZE = "Finalize"
-    SUSPEND = "Suspend"
-    """Instead of all others, while the object is suspended."""
 
 
 class ObjectKey(BaseModel):
@@ -29,34 +18,6 @@ class ObjectKey(BaseModel):
 
     namespace: str
     name: str
-
-
-class Facts(BaseModel):
-    """What a pass needs to know of the live object to decide which phases have work."""
-
-    exists: bool
-    intent: str = ""
-    """Digest of what was asked (`porchflow.api.intent`)."""
-    context: str = ""
-    """Digest of the Repository the object names, and of the PackageRevisions that its source does while that is to be
-    executed: one that appears, changes or is published ends a wait for it."""
-    deleting: bool = False
-    finalizer: bool = False
-    desired: Lifecycle | None = None
-    current: Lifecycle | None = None
-    """The lifecycle that the last report found in Git; None when nothing was reported yet."""
-    repository: str = ""
-    package: str = ""
-    workspace: str = ""
-    source_pending: bool = False
-    render_pending: bool = False
-    report_pending: bool = False
-    """The generation or a token was not acknowledged in the status yet."""
-    suspended: bool = False
-    """Nothing is to be done until `resume_at`, or until somebody ends it."""
-    suspension_told: bool = False
-    """The status says so already, in these words."""
-    resume_at: datetime | None = None
 
 
 class PhaseInput(BaseModel):

@@ -2,7 +2,7 @@
 
 from temporalio import activity
 
-from porchflow.activities.definitions import Facts, ObjectKey, Phase, PhaseInput, PhaseResult, ReconcileActivities
+from porchflow.activities.definitions import ObjectKey, PhaseInput, PhaseResult, ReconcileActivities
 from porchflow.activities.phases.approval import Approvals
 from porchflow.activities.phases.claims import Claims
 from porchflow.activities.phases.finalize import Finalizer, blocked
@@ -20,6 +20,7 @@ from porchflow.activities.rendering.rendered import RenderedReport
 from porchflow.activities.reporting import StatusReporter
 from porchflow.activities.sources.source_content import SourceContent
 from porchflow.activities.sources.upstreams import Upstreams
+from porchflow.api.needs import Facts, Phase
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.kpt.render.evaluation import Evaluator, TagSource
 from porchflow.kpt.render.image_names import ImageResolver

@@ -2,16 +2,17 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from porchflow.api.conditions import ConditionType, Reason
+from porchflow.api.needs import needs_work
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
-from porchflow.watcher.needs import needs_reconcile
 from porchflow.watcher.syncs import asks_for_sync
 
 
@@ -144,7 +145,7 @@ def _standing(
     standing, condition = _troubled(conditions)
     if standing is not None:
         return standing, condition
-    if needs_reconcile(obj):
+    if needs_work(obj, datetime.now(UTC)):
         return Standing.IN_PROGRESS, {}
     lifecycle = (obj.get("spec") or {}).get("lifecycle")
     if lifecycle in {Lifecycle.PROPOSED, Lifecycle.DELETION_PROPOSED}:

@@ -1,21 +1,13 @@
-"""Does this object need work? Pure functions of the object as the API server has it."""
+"""What the watcher keeps of an object, and what the object depends on. Pure; `porchflow.api.needs` says whether it needs work."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from porchflow.api.conditions import ACCESS_REASONS
 from porchflow.api.intent import intent_key
-from porchflow.api.names import (
-    DISCOVERED_ANNOTATION,
-    FINALIZER,
-    RECONCILE_NOW_ANNOTATION,
-    RENDER_REQUEST_ANNOTATION,
-    ca_bundle_name,
-)
-from porchflow.api.packagerevision import Lifecycle
-from porchflow.api.suspension import suspension_of, told_suspended
+from porchflow.api.names import ca_bundle_name
+from porchflow.api.suspension import suspension_of
 
 Key = tuple[str, str]
 """Namespace and name of an object."""
@@ -75,46 +67,10 @@ def target_of(obj: Mapping[str, Any]) -> Target:
     )
 
 
-def needs_reconcile(obj: Mapping[str, Any], now: datetime | None = None) -> bool:
-    """Say whether a raw PackageRevision asks for something that its status does not say was handled.
-
-    A stalled object needs nothing: a person must change it first, which moves the generation. A suspended one needs
-    that its status says so, and nothing more until that ends: its workflow is awake then.
-
-    Args:
-        obj: The object.
-        now: When; the present by default.
-    """
-    metadata = obj.get("metadata") or {}
-    deleting = "deletionTimestamp" in metadata
-    if deleting and FINALIZER not in (metadata.get("finalizers") or []):
-        return False
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    annotations = metadata.get("annotations") or {}
-    suspension, told = suspension_of(annotations), told_suspended(status)
-    if suspension is not None and suspension.is_active(now or datetime.now(UTC)):
-        return told != suspension.message
-    if deleting or told:
-        return True
-    if metadata.get("generation", 0) != status.get("observedGeneration", 0):
-        # What a sync made gets its status from the sync, a moment later; unless somebody was quicker to ask for more.
-        return not (DISCOVERED_ANNOTATION in annotations and metadata.get("generation") == 1 and not status)
-    return (
-        _source_due(metadata, spec, status) or _render_due(spec, annotations, status) or _asked_now(annotations, status)
-    )
-
-
-def sleeps(obj: Mapping[str, Any]) -> bool:
+def sleeps(obj: Mapping[str, Any], now: datetime) -> bool:
     """Say whether a raw PackageRevision is suspended until some time: a workflow has to be there then to go on."""
     suspension = suspension_of((obj.get("metadata") or {}).get("annotations") or {})
-    return suspension is not None and suspension.until is not None and suspension.is_active(datetime.now(UTC))
-
-
-def stalled_on_access(obj: Mapping[str, Any]) -> bool:
-    """Say whether a raw PackageRevision stalled on what a change of its Repository or of a Secret may mend."""
-    conditions = (obj.get("status") or {}).get("conditions") or []
-    stalled = next((each for each in conditions if each["type"] == "Stalled" and each["status"] == "True"), None)
-    return stalled is not None and stalled["reason"] in ACCESS_REASONS
+    return suspension is not None and suspension.until is not None and suspension.is_active(now)
 
 
 def secrets_of(repository: Mapping[str, Any]) -> list[Key]:
@@ -132,35 +88,3 @@ def clone_secret(obj: Mapping[str, Any]) -> str:
     source = (obj.get("spec") or {}).get("source") or {}
     git = (source.get("cloneFrom") or {}).get("git") or {}
     return str((git.get("secretRef") or {}).get("name") or "")
-
-
-def _source_due(metadata: Mapping[str, Any], spec: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
-    if not spec.get("source") or status.get("creationSource"):
-        return False
-    return not any(
-        condition.get("type") == "Stalled"
-        and condition.get("status") == "True"
-        and condition.get("observedGeneration") == metadata.get("generation")
-        for condition in status.get("conditions") or []
-    )
-
-
-def _render_due(spec: Mapping[str, Any], annotations: Mapping[str, str], status: Mapping[str, Any]) -> bool:
-    requested = annotations.get(RENDER_REQUEST_ANNOTATION)
-    if not requested or requested == status.get("observedPrrResourceVersion"):
-        return False
-    # What stalled on its way to be proposed or published may be a draft still, and new content what it waits for.
-    lifecycle = spec.get("lifecycle")
-    return lifecycle == Lifecycle.DRAFT or bool(lifecycle and not _ready(status) and not status.get("revision"))
-
-
-def _ready(status: Mapping[str, Any]) -> bool:
-    return any(
-        condition.get("type") == "Ready" and condition.get("status") == "True"
-        for condition in status.get("conditions") or []
-    )
-
-
-def _asked_now(annotations: Mapping[str, str], status: Mapping[str, Any]) -> bool:
-    asked = annotations.get(RECONCILE_NOW_ANNOTATION)
-    return bool(asked) and asked != status.get("observedReconcileNow")

@@ -1,7 +1,9 @@
 """From the watch of PackageRevisions to signals."""
 
 import contextlib
+from datetime import UTC, datetime
 
+from porchflow.api.needs import needs_work, stalled_on_access
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.kube.watching import (
@@ -16,16 +18,7 @@ from porchflow.kube.watching import (
     watch_objects,
 )
 from porchflow.watcher.dispatcher import Dispatcher
-from porchflow.watcher.needs import (
-    Key,
-    Target,
-    clone_secret,
-    key_of,
-    needs_reconcile,
-    sleeps,
-    stalled_on_access,
-    target_of,
-)
+from porchflow.watcher.needs import Key, Target, clone_secret, key_of, sleeps, target_of
 from porchflow.watcher.references import References
 from porchflow.watcher.waiters import Waiters
 
@@ -70,8 +63,9 @@ class PackageRevisionWatcher:
     def handle(self, event: WatchEvent) -> None:
         """Take one event of the watch.
 
-        A list signals again what was signalled before and is not converged: a run that somebody terminated by hand is
-        replaced. What a list does not have any more is forgotten.
+        A list signals again what was signalled before and still needs work, whoever ended its run: by hand, or with
+        Temporal's data. Between two lists the status that a run writes makes no signals, because it asks for nothing
+        new. What a list does not have any more is forgotten.
         """
         match event:
             case ListStarted():
@@ -91,11 +85,12 @@ class PackageRevisionWatcher:
 
     def _look_at(self, obj: dict[str, object], *, listed: bool) -> None:
         self._note_secret(obj)
+        now = datetime.now(UTC)
         # A Temporal that lost its runs has lost who waits for the end of a suspension, too.
-        if needs_reconcile(obj) or (listed and sleeps(obj)):
+        if needs_work(obj, now) or (listed and sleeps(obj, now)):
             self._waiters.note(obj)
             self._dispatcher.offer(target_of(obj), again=listed)
-        elif not self._listed and stalled_on_access(obj):
+        elif not self._listed and stalled_on_access(obj, now):
             # What it stalled on may have changed while nobody watched.
             self._dispatcher.insist(target_of(obj))
         else:

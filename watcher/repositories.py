@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import logging
+from datetime import UTC, datetime
 from typing import NoReturn
 
+from porchflow.api.needs import needs_work, stalled_on_access
 from porchflow.kube.backoff import Backoff
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import KubeError
@@ -21,7 +23,7 @@ from porchflow.kube.watching import (
     watch_objects,
 )
 from porchflow.watcher.dispatcher import Dispatcher
-from porchflow.watcher.needs import Key, key_of, needs_reconcile, secrets_of, stalled_on_access, target_of
+from porchflow.watcher.needs import Key, key_of, secrets_of, target_of
 from porchflow.watcher.places import Places
 from porchflow.watcher.references import References
 from porchflow.watcher.scheduling import SyncScheduling
@@ -163,9 +165,10 @@ class RepositoryWatcher:
         objects = self._client.list_all(PACKAGEREVISIONS, namespace, field_selector=f"spec.repository={name}")
         async with contextlib.aclosing(objects):
             async for obj in objects:
-                if needs_reconcile(obj):
+                now = datetime.now(UTC)
+                if needs_work(obj, now):
                     self._dispatcher.offer(target_of(obj), again=True)
-                elif stalled_on_access(obj):
+                elif stalled_on_access(obj, now):
                     self._dispatcher.insist(target_of(obj))
                 else:
                     continue

@@ -8,6 +8,7 @@ from typing import Any
 
 from porchflow.api.crontab import Crontab, InvalidSchedule, parse_crontab
 from porchflow.api.names import RECONCILE_NOW_ANNOTATION
+from porchflow.api.needs import newer
 from porchflow.api.suspension import suspension_of, told_suspended
 from porchflow.watcher.needs import Key, key_of
 
@@ -70,7 +71,7 @@ def asks_for_sync(repository: Mapping[str, Any], now: datetime | None = None) ->
     due = bool(once) and datetime.fromisoformat(once) <= (now or datetime.now(UTC))
     asked = (
         metadata.get("generation", 0) != status.get("observedGeneration", 0)
-        or token != status.get("observedReconcileNow", "")
+        or newer(token, status.get("observedReconcileNow"))
         or (due and once != status.get("observedRunOnceAt", ""))
         or paused != told_suspended(status)
     )

@@ -15,8 +15,9 @@ with workflow.unsafe.imports_passed_through():
     # `from porchflow.workflows import policies` would load a second copy of it for every run: the sandbox passes a
     # module through only when the import statement names it in full.
     import porchflow.workflows.policies as policies  # noqa: PLR0402
-    from porchflow.activities.definitions import Facts, ObjectKey, Phase, PhaseInput, PhaseResult, ReconcileActivities
+    from porchflow.activities.definitions import ObjectKey, PhaseInput, PhaseResult, ReconcileActivities
     from porchflow.api.error_kinds import ErrorKind
+    from porchflow.api.needs import Facts, Phase, plan
     from porchflow.api.packagerevision import Lifecycle
     from porchflow.workflows.ids import (
         LIFECYCLE_ATTRIBUTE,
@@ -25,7 +26,6 @@ with workflow.unsafe.imports_passed_through():
         WORKFLOW_NAME,
         PackageRevisionInput,
     )
-    from porchflow.workflows.plan import plan
     from porchflow.workflows.results import Outcome, PackageRevisionResult
 
 _LINE_LIMIT = 300
@@ -48,6 +48,10 @@ _PHASES: dict[Phase, _PhaseActivity] = {
 
 class _SupersededError(Exception):
     """The object asks for something newer than the pass in hand works on."""
+
+
+class _StalledError(Exception):
+    """A phase found that a person must act; its text is what the condition says."""
 
 
 @workflow.defn(name=WORKFLOW_NAME)
@@ -116,40 +120,48 @@ class PackageRevisionWorkflow:
             self._note("superseded by a newer request; starting over")
             self._look_again = True
             return PackageRevisionResult(outcome=Outcome.SUPERSEDED)
+        except _StalledError as stalled:
+            return PackageRevisionResult(outcome=Outcome.STALLED, message=str(stalled))
 
     async def _run_phases(self, facts: Facts) -> PackageRevisionResult:
         result = PhaseResult(summary="nothing to do" if facts.exists else "the object is gone", current=facts.current)
-        phases, again = plan(facts), False
+        phases = plan(facts)
         if not phases and facts.exists and self._result.outcome is Outcome.STALLED:
             # A signal that came late asks for nothing new; what a person must do is still to be done.
             return self._result
-        while phases:
-            phase = phases.pop(0)
+        for phase in phases:
             if phase is Phase.RENDER and result.rendered:
                 continue
-            try:
-                result = await self._run_phase(phase, facts, result)
-            except (ActivityError, ApplicationError) as error:
-                return self._stalled(phase, error)
-            self._note(f"{phase}: {result.summary}")
-            for note in result.notes:
-                self._note(f"{phase}: {note}")
+            result = await self._run_and_tell(phase, facts, result)
             if phase is Phase.RENDER and result.current is not Lifecycle.DRAFT:
                 # Git is not where the status has it: that is put right, and then looked at again.
-                phases, again = [Phase.LIFECYCLE], True
-        self._look_again |= again
+                result = await self._run_and_tell(Phase.LIFECYCLE, facts, result)
+                self._look_again = True
+                break
         return PackageRevisionResult(
             outcome=Outcome.CONVERGED, message=result.summary, lifecycle=result.current, revision=result.revision
         )
 
-    def _stalled(self, phase: Phase, error: ActivityError | ApplicationError) -> PackageRevisionResult:
-        cause = _cause(error)
-        if cause is None:
-            raise error
-        if cause.type == ErrorKind.SUPERSEDED:
-            raise _SupersededError from error
-        self._note(f"{phase}: {cause.message}")
-        return PackageRevisionResult(outcome=Outcome.STALLED, message=cause.message)
+    async def _run_and_tell(self, phase: Phase, facts: Facts, before: PhaseResult) -> PhaseResult:
+        """Run a phase and note what it came to.
+
+        Raises:
+            _SupersededError: The pass is to start over.
+            _StalledError: A person must act.
+        """
+        try:
+            result = await self._run_phase(phase, facts, before)
+        except (ActivityError, ApplicationError) as error:
+            cause = _cause(error)
+            if cause is None:
+                raise
+            if cause.type == ErrorKind.SUPERSEDED:
+                raise _SupersededError from error
+            self._note(f"{phase}: {cause.message}")
+            raise _StalledError(cause.message) from error
+        for line in (result.summary, *result.notes):
+            self._note(f"{phase}: {line}")
+        return result
 
     async def _run_phase(self, phase: Phase, facts: Facts, before: PhaseResult) -> PhaseResult:
         activity = _PHASES[phase]

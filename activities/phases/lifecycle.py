@@ -6,7 +6,6 @@ from typing import Any
 from porchflow.activities.definitions import PhaseInput, PhaseResult
 from porchflow.activities.phases.approval import Approvals
 from porchflow.activities.phases.latest_label import LatestLabel
-from porchflow.activities.phases.observe import facts_of, lifecycle_in_git
 from porchflow.activities.phases.phase import Target, acknowledged, run_of
 from porchflow.activities.phases.proposals import Proposals
 from porchflow.activities.phases.self_lock import how_to_put_back, published_ref, reported_commit, self_lock
@@ -14,6 +13,7 @@ from porchflow.activities.rendering.rendered import condition
 from porchflow.activities.reporting import Report, StatusReporter
 from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from porchflow.api.names import ACCEPT_COMMIT_ANNOTATION, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
+from porchflow.api.needs import lifecycle_in_git
 from porchflow.api.packagerevision import NEXT_LIFECYCLES, Lifecycle, PackageRevision
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.store.commit_messages import TaskType
@@ -87,7 +87,7 @@ class LifecyclePhase:
         Returns:
             Where it was and where it is.
         """
-        if facts_of(target.obj, target.revision).current in {None, desired}:
+        if target.facts.current in {None, desired}:
             # Most likely nothing is to be moved, and to look needs no right to push.
             state = await self._state(target)
             _check_tag(target, state)
@@ -134,7 +134,7 @@ class LifecyclePhase:
         target.fields = {"selfLock": self_lock(target, after), **_published_fields(after)}
         if after.lifecycle is not None and after.lifecycle.is_published:
             target.fields |= await self._approvals.fields(target.annotations)
-        if desired is Lifecycle.DRAFT and facts_of(obj, target.revision).render_pending:
+        if desired is Lifecycle.DRAFT and target.facts.render_pending:
             report = Report(fields={**target.fields, "lastRun": run_of("Running")}, conditions=_render_follows(obj))
         elif desired is Lifecycle.DRAFT:
             _check_rendered(target.revision)
@@ -217,7 +217,11 @@ def _render_follows(obj: dict[str, Any]) -> tuple[Condition, ...]:
 def _told(target: Target, before: PackageState, after: PackageState) -> str:
     status, generation = target.revision.status, target.obj["metadata"]["generation"]
     # An attempt that was cut off has moved it, and could not say so.
-    came_from = before.lifecycle if before.lifecycle is not after.lifecycle else lifecycle_in_git(status)
+    came_from = (
+        before.lifecycle
+        if before.lifecycle is not after.lifecycle
+        else lifecycle_in_git(target.obj.get("status") or {})
+    )
     if came_from not in {None, after.lifecycle}:
         return f"moved from {came_from} to {after.lifecycle}"
     # What was said of the last move stays: saying less, because it was done before, would be news.

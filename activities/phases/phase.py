@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from temporalio import activity
 
-from porchflow.activities.definitions import Phase, PhaseInput, PhaseResult
+from porchflow.activities.definitions import PhaseInput, PhaseResult
 from porchflow.activities.objects import change_object, owned_metadata
 from porchflow.activities.phases.handoff import JustSeen, Seen
 from porchflow.activities.phases.local_attempts import FirstAttempts
@@ -21,6 +22,7 @@ from porchflow.api.names import (
     RENDER_REQUEST_ANNOTATION,
     object_name,
 )
+from porchflow.api.needs import Facts, Phase, facts_of, plan
 from porchflow.api.packagerevision import PackageRevision
 from porchflow.gitrepo.errors import GitUnavailable
 from porchflow.gitrepo.refs import PackageLocation
@@ -55,6 +57,11 @@ class Target:
         if self._typed is None or self._typed[0] is not self.obj:
             self._typed = self.obj, PackageRevision.model_validate(self.obj)
         return self._typed[1]
+
+    @property
+    def facts(self) -> Facts:
+        """What the look before the phase found, of the object as it is now."""
+        return _facts(self.obj)
 
     @property
     def annotations(self) -> dict[str, str]:
@@ -265,7 +272,7 @@ def failure_report(phase: Phase, obj: dict[str, Any], failure: PhaseError, field
 
 def _unrendered(phase: Phase, obj: dict[str, Any], ready: Condition) -> dict[str, Any]:
     """Return what a failed source or render says of the rendering; the request that failed is not rendered again."""
-    if phase not in {Phase.SOURCE, Phase.RENDER}:
+    if phase not in {Phase.SOURCE, Phase.RENDER} and not _found_no_draft(phase, obj):
         return {}
     annotations = obj["metadata"].get("annotations") or {}
     return {
@@ -275,6 +282,18 @@ def _unrendered(phase: Phase, obj: dict[str, Any], ready: Condition) -> dict[str
             "observedPrrResourceVersion": annotations.get(RENDER_REQUEST_ANNOTATION),
         },
     }
+
+
+def _found_no_draft(phase: Phase, obj: dict[str, Any]) -> bool:
+    """Whether the lifecycle phase speaks for a render phase that came first and found no draft to render.
+
+    Else the request would be pending for ever, and the object in need of work that nobody can do.
+    """
+    return phase is Phase.LIFECYCLE and plan(_facts(obj))[:1] == [Phase.RENDER]
+
+
+def _facts(obj: dict[str, Any]) -> Facts:
+    return facts_of(obj, datetime.now(UTC), access_changed=True)
 
 
 @contextlib.asynccontextmanager

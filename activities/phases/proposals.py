@@ -7,10 +7,10 @@ each edit of a spec is a generation of its own, and there are lifecycles that ta
 from collections.abc import Awaitable, Callable
 
 from porchflow.activities.phases.approval import Approvals
-from porchflow.activities.phases.observe import lifecycle_in_git
 from porchflow.activities.phases.phase import Target
 from porchflow.api.conditions import ConditionStatus, ConditionType, Reason
 from porchflow.api.names import ORPHAN_ANNOTATION
+from porchflow.api.needs import lifecycle_in_git
 from porchflow.api.packagerevision import Lifecycle, PackageRevision
 from porchflow.repositories.failures import Stalled
 
@@ -47,7 +47,8 @@ class Proposals:
         """
         revision = target.revision
         status = revision.status
-        if not _asks_to_be_published(revision) or lifecycle_in_git(status) is not Lifecycle.DRAFT:
+        found = lifecycle_in_git(target.obj.get("status") or {})
+        if not _asks_to_be_published(revision) or found is not Lifecycle.DRAFT:
             return
         since = _generation(target) - (status.observed_generation or 0)
         was_draft = status.observed_generation and _has(revision, ConditionType.READY, Reason.READY)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from temporalio import activity
 
 from porchflow.activities.definitions import PhaseInput, PhaseResult
-from porchflow.activities.phases.observe import facts_of
 from porchflow.activities.phases.phase import Target
 from porchflow.activities.phases.proposals import Proposals
 from porchflow.activities.phases.self_lock import draft_lock, reported_commit
@@ -73,7 +72,7 @@ class RenderPhase:
         if found is not Lifecycle.DRAFT:
             return PhaseResult(summary="there is no draft to render", current=found)
         reported = tip == reported_commit(target.revision.status) and not _is_stalled(target)
-        if reported and not facts_of(target.obj, target.revision).render_pending:
+        if reported and not target.facts.render_pending:
             # Reported by an attempt whose end Temporal did not hear of; the first half of a failure's report is not.
             return PhaseResult(summary=f"rendered before; draft at {tip[:12]}", current=Lifecycle.DRAFT, commit=tip)
         done = await self._unreported(target, tip)

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from porchflow.activities.phases.lifecycle import tag_moved
-from porchflow.activities.phases.observe import facts_of
 from porchflow.activities.phases.phase import acknowledged
 from porchflow.activities.phases.self_lock import how_to_put_back, published_ref, reported_commit
 from porchflow.activities.reporting import Report, StatusReporter
 from porchflow.activities.sync.discovered import Existing
 from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from porchflow.api.names import ACCEPT_COMMIT_ANNOTATION, FINALIZER, RECONCILE_NOW_ANNOTATION
+from porchflow.api.needs import facts_of, plan
 from porchflow.api.packagerevision import Lifecycle, PackageRevision
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.refs import UNNUMBERED, InvalidName, PackageLocation
@@ -75,11 +75,11 @@ class DriftCheck:
         try:
             obj = await self._kube.get(PACKAGEREVISIONS, self._namespace, suspect.name)
             revision = PackageRevision.model_validate(obj)
-            facts = facts_of(obj, revision)
+            facts = facts_of(obj, datetime.now(UTC))
             if facts.suspended:
                 # Who resumes it has its workflow look; until then nobody may touch it.
                 return Look(settled=True)
-            if facts.deleting or facts.source_pending or facts.render_pending or facts.report_pending:
+            if facts.deleting or plan(facts):
                 return Look(settled=False)
             return await self._judge(obj, await self._state(revision))
         except (Conflict, NotFound, Superseded):

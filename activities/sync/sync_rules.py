@@ -7,6 +7,7 @@ from typing import Any
 from porchflow.activities.sync.repository_status import acknowledged, condition
 from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from porchflow.api.crontab import InvalidSchedule, parse_crontab
+from porchflow.api.needs import newer
 from porchflow.api.repository import Repository
 from porchflow.gitrepo.refs import InvalidName, PackageLocation, branch_ref
 from porchflow.repositories.failures import Stalled
@@ -39,7 +40,7 @@ def is_due(raw: Mapping[str, Any]) -> bool:
     return (
         not status.get("observedRefs")
         or status.get("observedGeneration") != metadata["generation"]
-        or (handled["observedReconcileNow"] or "") != status.get("observedReconcileNow", "")
+        or newer(handled["observedReconcileNow"], status.get("observedReconcileNow"))
         or run_once_due(raw)
         or ready.get("reason") in {None, Reason.SUSPENDED}
         or (ready.get("status") != "True" and ready.get("reason") != Reason.INVALID_SCHEDULE)

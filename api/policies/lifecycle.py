@@ -19,11 +19,17 @@ from porchflow.api.policies.expressions import (
 from porchflow.api.policy import Check, Policy
 
 _STATUS: Final = "oldObject.?status"
+
+
+def _newer(name: str, echo: str) -> str:
+    """Return what tells whether an annotation asks for something new; as `porchflow.api.needs.newer` does."""
+    asked = annotation("object", name)
+    return f"({asked} != '' && {asked} != {_STATUS}.?{echo}.orValue(''))"
+
+
 _RENDER_DUE: Final = (
-    f"({annotation('object', RENDER_REQUEST_ANNOTATION)} != ''"
-    f" && {annotation('object', RENDER_REQUEST_ANNOTATION)}"
-    f" != {_STATUS}.?observedPrrResourceVersion.orValue(''))"
-    f" || ({annotation('object', RECONCILE_NOW_ANNOTATION)} != {_STATUS}.?observedReconcileNow.orValue(''))"
+    f"{_newer(RENDER_REQUEST_ANNOTATION, 'observedPrrResourceVersion')}"
+    f" || {_newer(RECONCILE_NOW_ANNOTATION, 'observedReconcileNow')}"
 )
 _UNRENDERED: Final = (
     f"{_STATUS}.?conditions.orValue([]).filter(c, c.type == '{ConditionType.RENDERED}' && c.status == 'False')"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from porchflow.activities.definitions import Phase
 from porchflow.api.error_kinds import ErrorKind
+from porchflow.api.needs import Phase
 from porchflow.kube.errors import NotFound
 from tests.activities.world import World
 from tests.e2e.packages import DEPLOYMENT, KPTFILE

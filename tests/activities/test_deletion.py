@@ -1,7 +1,7 @@
 """Deletions that meet something odd: a Repository that went or came, a wrong name, finalizers of others."""
 
-from porchflow.activities.definitions import Phase
 from porchflow.api.error_kinds import ErrorKind
+from porchflow.api.needs import Phase
 from porchflow.kube.kinds import REPOSITORIES
 from tests.activities.world import World
 

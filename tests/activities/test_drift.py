@@ -4,12 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from porchflow.activities.definitions import Phase
 from porchflow.api.error_kinds import ErrorKind
+from porchflow.api.needs import Phase
 from porchflow.kube.errors import NotFound
-from porchflow.watcher.needs import needs_reconcile
 from tests.activities.syncing import Syncs
-from tests.activities.world import condition, reason
+from tests.activities.world import condition, in_need, reason
 from tests.gitrepo.porch_layout import PorchRepository, kptfile
 
 RESOURCE = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\n"
@@ -35,13 +34,13 @@ async def test_newer_content_on_a_draft_branch_is_rendered(known: Syncs) -> None
 
     await known.sync()
     draft = await known.world.get(DRAFT)
-    assert needs_reconcile(draft), "its workflow is woken"
+    assert in_need(draft), "its workflow is woken"
     assert any("newer content on the draft branch" in message for message in await known.told(DRAFT))
 
     await known.world.run(Phase.RENDER, DRAFT)
     rendered = await known.world.get(DRAFT)
     assert reason(rendered, "Ready") == "True/Ready"
-    assert not needs_reconcile(rendered)
+    assert not in_need(rendered)
     settled = await known.sync()
     assert settled.unsettled == 0
     assert (await known.sync()).summary == "the refs have not moved"
@@ -82,7 +81,7 @@ async def test_a_branch_that_was_put_back_is_used_as_before(known: Syncs) -> Non
     await known.sync(grace=timedelta(hours=1))
     known.world.git.git("update-ref", "refs/heads/drafts/web/draft", commit)
     await known.sync(grace=timedelta(hours=1))
-    assert needs_reconcile(await known.world.get(DRAFT))
+    assert in_need(await known.world.get(DRAFT))
     await known.world.run(Phase.RENDER, DRAFT)
     draft = await known.world.get(DRAFT)
     assert (reason(draft, "Ready"), reason(draft, "Stalled")) == ("True/Ready", "")
@@ -124,7 +123,7 @@ async def test_a_tag_that_was_put_back_heals(known: Syncs) -> None:
     await known.sync()
     known.world.git.git("update-ref", "refs/tags/web/v1", published)
     await known.sync()
-    assert needs_reconcile(await known.world.get(FIRST))
+    assert in_need(await known.world.get(FIRST))
     await known.world.run(Phase.LIFECYCLE, FIRST)
     first = await known.world.get(FIRST)
     assert (reason(first, "Ready"), reason(first, "Stalled")) == ("True/Ready", "")
@@ -175,7 +174,7 @@ async def test_a_proposal_that_was_changed_is_told(syncs: Syncs) -> None:
     await syncs.sync()
     proposal = await syncs.world.get("porch.web.next")
     assert reason(proposal, "Stalled") == "True/ContentChanged"
-    assert not needs_reconcile(proposal)
+    assert not in_need(proposal)
 
     proposed = proposal["status"]["selfLock"]["git"]["commit"]
     syncs.world.git.git("update-ref", "refs/heads/proposed/web/next", proposed)
@@ -190,6 +189,6 @@ async def test_a_lifecycle_that_was_changed_in_git_is_put_right(known: Syncs) ->
     known.world.git.git("update-ref", "refs/heads/proposed/web/draft", tip)
     known.world.git.git("update-ref", "-d", "refs/heads/drafts/web/draft")
     await known.sync()
-    assert needs_reconcile(await known.world.get(DRAFT))
+    assert in_need(await known.world.get(DRAFT))
     await known.world.run(Phase.LIFECYCLE, DRAFT)
     assert known.world.git.refs()["refs/heads/drafts/web/draft"] == tip

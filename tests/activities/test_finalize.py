@@ -2,10 +2,10 @@
 
 import pytest
 
-from porchflow.activities.definitions import Phase
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.intent import intent_key
 from porchflow.api.names import ORPHAN_ANNOTATION
+from porchflow.api.needs import Phase
 from porchflow.kube.errors import NotFound
 from tests.activities.world import World, condition, reason
 from tests.servers.git import GitRepositories

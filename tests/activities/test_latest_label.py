@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from porchflow.activities.definitions import Phase
+from porchflow.api.needs import Phase
 from porchflow.kube.client import Object
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from tests.activities.world import World

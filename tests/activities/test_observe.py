@@ -1,9 +1,10 @@
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from porchflow.activities.phases.observe import facts_of
-from porchflow.api.packagerevision import Lifecycle, PackageRevision
+from porchflow.api.needs import facts_of
+from porchflow.api.packagerevision import Lifecycle
 
 
 def obj(
@@ -53,6 +54,7 @@ def lock(ref: str) -> dict[str, Any]:
 REQUEST = {"porch.kpt.dev/render-request": "r2"}
 NOW = {"porchflow.dev/reconcile-now": "t2"}
 RENDERED_FALSE = {"conditions": conditions(Ready="False", Stalled="True", Rendered="False")}
+_NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RETRYING = {"conditions": conditions(Ready="False", Reconciling="True", Rendered="True")}
 
 CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
@@ -96,6 +98,11 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         obj(annotations=NOW, status={"observedReconcileNow": "t2"}),
         {"render_pending": False, "report_pending": False},
     ),
+    (
+        "reconcile now, taken back",
+        obj(status={"observedReconcileNow": "t2"}),
+        {"render_pending": False, "report_pending": False, "current": Lifecycle.DRAFT},
+    ),
     ("a render that is awaited", obj(status={"conditions": conditions(Ready="False")}), {"render_pending": True}),
     ("a render that failed is not tried again by itself", obj(status=RENDERED_FALSE), {"render_pending": False}),
     (
@@ -108,17 +115,24 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         obj(spec={"source": None}, status={"creationSource": "", **RENDERED_FALSE}, generation=4),
         {"render_pending": False},
     ),
-    ("stalled and said so", obj(status=RENDERED_FALSE), {"report_pending": False}),
+    ("stalled and said so", obj(status=RENDERED_FALSE), {"report_pending": False, "stalled": True}),
+    ("stalled, and edited since", obj(status=RENDERED_FALSE, generation=4), {"report_pending": True, "stalled": False}),
+    ("stalled, and asked since", obj(status=RENDERED_FALSE, annotations=NOW), {"stalled": False}),
+    (
+        "neither well nor stalled: whoever wrote that was not done",
+        obj(status={"conditions": conditions(Ready="False", Rendered="True")}),
+        {"report_pending": True},
+    ),
     ("a pass that could not end left it reconciling", obj(status=RETRYING), {"report_pending": True}),
 ]
 
 
 @pytest.mark.parametrize(("raw", "expected"), [row[1:] for row in CASES], ids=[row[0] for row in CASES])
 def test_facts(raw: dict[str, Any], expected: dict[str, Any]) -> None:
-    facts = facts_of(raw, PackageRevision.model_validate(raw)).model_dump()
+    facts = facts_of(raw, _NOW).model_dump()
     assert {name: facts[name] for name in expected} == expected
 
 
 def test_facts_name_the_package() -> None:
-    facts = facts_of(obj(), PackageRevision.model_validate(obj()))
+    facts = facts_of(obj(), _NOW)
     assert (facts.exists, facts.repository, facts.package, facts.workspace) == (True, "repo", "app", "v1")

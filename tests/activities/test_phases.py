@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from porchflow.activities.definitions import Phase
 from porchflow.api.error_kinds import ErrorKind
+from porchflow.api.needs import Phase
 from porchflow.api.packagerevision import Lifecycle
-from porchflow.watcher.needs import needs_reconcile
-from tests.activities.world import World, condition, reason
+from tests.activities.world import World, condition, in_need, reason
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, RENDERED_DEPLOYMENT, messages, show
 from tests.e2e.rules import check_rules
 from tests.servers.git import GitRepositories, commit_files
@@ -237,7 +236,7 @@ async def test_what_is_tried_again_is_not_said_to_be_handled(world: World, git_s
     assert reason(obj, "Reconciling") == "True/ProgressingWithRetry"
     assert obj["status"]["observedGeneration"] == handled
     assert "observedReconcileNow" not in obj["status"]
-    assert needs_reconcile(obj)
+    assert in_need(obj)
     check_rules(obj)
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from porchflow.activities.definitions import Phase
 from porchflow.activities.phases.approval import Approvals
 from porchflow.activities.phases.phase import Target
 from porchflow.activities.phases.proposals import Proposals
 from porchflow.api.error_kinds import ErrorKind
+from porchflow.api.needs import Phase
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.gitrepo.refs import PackageLocation
 from porchflow.gitrepo.remote.remote import Remote

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from porchflow.activities.definitions import Phase
 from porchflow.api.conditions import Reason
 from porchflow.api.error_kinds import ErrorKind
+from porchflow.api.needs import Phase
 from porchflow.devstack.gitserver import GitServer, create_bare_repository
 from porchflow.gitrepo.errors import GitCertificateError, GitError, GitHostKeyError, GitQuotaExceeded
 from porchflow.kube.errors import Forbidden, Invalid, KubeError, KubeUnavailable

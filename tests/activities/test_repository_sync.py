@@ -7,16 +7,15 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from porchflow.activities.definitions import Phase
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.names import REPOSITORY_FINALIZER
+from porchflow.api.needs import Phase
 from porchflow.kube.client import Object
 from porchflow.kube.errors import NotFound
 from porchflow.kube.kinds import REPOSITORIES
-from porchflow.watcher.needs import needs_reconcile
 from porchflow.watcher.syncs import asks_for_sync
 from tests.activities.syncing import Syncs
-from tests.activities.world import condition, reason
+from tests.activities.world import condition, in_need, reason
 
 
 async def change(syncs: Syncs, patch: Object, name: str = "porch") -> Object:
@@ -58,7 +57,7 @@ async def test_objects_are_compared_after_a_while_though_no_ref_moved(syncs: Syn
     await syncs.sync(full_sync=timedelta(0))
     await syncs.world.delete_whatever_it_takes("porch.web.first")
     assert (await syncs.sync(full_sync=timedelta(0))).written == 1
-    assert not needs_reconcile(await syncs.world.get("porch.web.first"))
+    assert not in_need(await syncs.world.get("porch.web.first"))
 
 
 async def test_a_cron_schedule_says_when_objects_are_compared_next(syncs: Syncs) -> None:
@@ -287,7 +286,7 @@ async def test_several_workers_that_sync_at_once_make_each_object_once(syncs: Sy
     results = await asyncio.gather(*(syncs.another().sync() for _ in range(3)))
     objects = await syncs.objects()
     assert len(objects) == 40
-    assert not any(map(needs_reconcile, objects.values()))
+    assert not any(map(in_need, objects.values()))
     assert {result.revisions for result in results} == {40}
     await syncs.ask_now("again")
     assert (await syncs.sync()).written == 0

@@ -5,8 +5,8 @@ import itertools
 
 import pytest
 
-from porchflow.activities.definitions import Phase
 from porchflow.api.error_kinds import ErrorKind
+from porchflow.api.needs import Phase
 from porchflow.functions.function_errors import RunnerUnavailable
 from porchflow.kpt.format.kptfile import parse
 from porchflow.kpt.render.evaluation import Evaluation

@@ -2,9 +2,8 @@
 
 import pytest
 
-from porchflow.activities.definitions import Phase
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.workflows.plan import plan
+from porchflow.api.needs import Phase, plan
 from tests.activities.world import World, condition, reason
 
 

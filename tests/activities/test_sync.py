@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from porchflow.kube.client import Object
-from porchflow.watcher.needs import needs_reconcile
 from tests.activities.syncing import Syncs
+from tests.activities.world import in_need
 from tests.gitrepo.porch_layout import kptfile
 
 
@@ -38,7 +38,7 @@ async def test_what_porch_wrote_appears_with_full_status_and_needs_no_workflow(s
     }
     assert (result.revisions, result.written, result.unsettled) == (5, 5, 0)
     assert latest(objects) == ["porch.web.second"]
-    assert not any(map(needs_reconcile, objects.values()))
+    assert not any(map(in_need, objects.values()))
     second, refs = objects["porch.web.second"], syncs.world.git.refs()
     assert second["spec"]["readinessGates"] == [{"conditionType": "tested"}]
     assert second["status"]["packageConditions"] == [{"type": "tested", "status": "True"}]
@@ -74,7 +74,7 @@ async def test_what_porchflow_wrote_reads_back_as_the_same_objects(syncs: Syncs)
             assert again["status"].get(field) == obj["status"].get(field), field
         for field in ("labels", "finalizers", "ownerReferences"):
             assert again["metadata"][field] == obj["metadata"][field], field
-        assert not needs_reconcile(again)
+        assert not in_need(again)
     assert latest(await syncs.objects()) == [first]
 
 
@@ -110,7 +110,7 @@ async def test_a_sync_that_was_killed_is_finished_by_the_next(syncs: Syncs, writ
     assert len(syncs.kube.created) == 6 - made, "what was made is found again"
     objects = await syncs.objects()
     assert len(objects) == 6
-    assert not any(map(needs_reconcile, objects.values()))
+    assert not any(map(in_need, objects.values()))
     assert latest(objects) == [f"porch.app-{number}.v1" for number in range(3)]
 
 
@@ -132,7 +132,7 @@ async def test_what_a_sync_left_half_done_is_finished_by_the_next(syncs: Syncs) 
     assert result.written == 2
     again = await syncs.objects()
     assert {name: _said(obj) for name, obj in again.items()} == {name: _said(obj) for name, obj in objects.items()}
-    assert not any(map(needs_reconcile, again.values()))
+    assert not any(map(in_need, again.values()))
 
 
 def _without_status(obj: Object) -> Object:

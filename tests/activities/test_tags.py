@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from porchflow.activities.definitions import Phase
 from porchflow.api.error_kinds import ErrorKind
+from porchflow.api.needs import Phase
 from porchflow.functions.registry.credentials import DockerConfig
 from porchflow.functions.registry.lookup import RegistryLookup
 from porchflow.functions.registry.session import RegistrySession

@@ -2,11 +2,10 @@
 
 import asyncio
 
-from porchflow.activities.definitions import Phase
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.names import LATEST_REVISION_LABEL
+from porchflow.api.needs import Phase, plan
 from porchflow.kube.client import Object
-from porchflow.workflows.plan import plan
 from tests.activities.world import World, condition, reason
 
 BROKEN = {"Kptfile": "apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata:\n  name: web\npipeline: [\n"}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from porchflow.activities.definitions import Phase
 from porchflow.api.error_kinds import ErrorKind
+from porchflow.api.needs import Phase
 from porchflow.devstack.gitserver import GitServer, create_bare_repository
 from tests.activities.upstream import (
     clone_from_git,

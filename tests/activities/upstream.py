@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from porchflow.activities.definitions import Phase
+from porchflow.api.needs import Phase
 from porchflow.kube.client import Object
 from porchflow.kube.kinds import SECRETS
 from tests.activities.world import World

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from porchflow.activities.definitions import Facts, ObjectKey, Phase, PhaseInput, PhaseResult
+from porchflow.activities.definitions import ObjectKey, PhaseInput, PhaseResult
 from porchflow.activities.reconcile import PhaseActivities
 from porchflow.api.conditions import Condition
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.intent import intent_key
+from porchflow.api.needs import Facts, Phase, needs_work
 from porchflow.functions.local import LocalEvaluator
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.kpt.render.evaluation import Evaluator, TagSource
@@ -106,10 +108,17 @@ class World:
         return environment, asyncio.ensure_future(environment.run(body, request))
 
     async def fails(self, phase: Phase, name: str, kind: ErrorKind, **kwargs: Any) -> str:
-        """Run a phase that must fail in this way; return its message."""
+        """Run a phase that must fail in this way; return its message.
+
+        What stalled needs no work, or the watcher would start it again for ever; what is tried again does, whoever ends
+        its run.
+        """
         with pytest.raises(ApplicationError) as raised:
             await self.run(phase, name, **kwargs)
         assert raised.value.type == kind, raised.value
+        if kind in {ErrorKind.STALLED, ErrorKind.TRANSIENT, ErrorKind.WAITING}:
+            obj = await self.get(name)
+            assert in_need(obj) is (kind is not ErrorKind.STALLED or "deletionTimestamp" in obj["metadata"])
         return raised.value.message
 
     async def facts(self, name: str) -> Facts:
@@ -217,6 +226,10 @@ async def entered(
             yield world
         finally:
             await events.aclose()
+
+
+def in_need(obj: Object) -> bool:
+    return needs_work(obj, datetime.now(UTC))
 
 
 def condition(obj: Object, kind: str) -> Condition | None:

@@ -17,7 +17,8 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 
-from porchflow.activities.definitions import Facts, Phase, SyncResult
+from porchflow.activities.definitions import SyncResult
+from porchflow.api.needs import Facts, Phase
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.workflows.packagerevision import PackageRevisionWorkflow
 from tests.workflows.fakes import FakeActivities

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from porchflow.activities.definitions import Facts, ObjectKey, Phase, PhaseInput, PhaseResult
+from porchflow.activities.definitions import ObjectKey, PhaseInput, PhaseResult
+from porchflow.api.needs import Facts, Phase
 from porchflow.api.packagerevision import Lifecycle
 
 Behaviour = Callable[[PhaseInput], PhaseResult]

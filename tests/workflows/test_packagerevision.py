@@ -16,7 +16,8 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from porchflow.activities.definitions import Facts, ObjectKey, Phase, PhaseInput
+from porchflow.activities.definitions import ObjectKey, PhaseInput
+from porchflow.api.needs import Facts, Phase
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.workflows import policies
 from porchflow.workflows.ids import LOOK_AGAIN_SIGNAL, PackageRevisionInput

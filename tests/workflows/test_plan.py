@@ -2,9 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from porchflow.activities.definitions import Facts, Phase
+from porchflow.api.needs import Facts, Phase, plan
 from porchflow.api.packagerevision import Lifecycle
-from porchflow.workflows.plan import plan
 
 DRAFT, PROPOSED, PUBLISHED, DELETION = (
     Lifecycle.DRAFT,

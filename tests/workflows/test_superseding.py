@@ -13,7 +13,8 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
-from porchflow.activities.definitions import Facts, ObjectKey, PhaseInput, PhaseResult
+from porchflow.activities.definitions import ObjectKey, PhaseInput, PhaseResult
+from porchflow.api.needs import Facts
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.workflows.ids import LOOK_AGAIN_SIGNAL, PackageRevisionInput
 from porchflow.workflows.packagerevision import PackageRevisionWorkflow
