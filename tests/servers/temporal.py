@@ -16,12 +16,13 @@ class TemporalServer:
     """
 
     def __init__(self, binaries: dict[str, Path], folder: Path) -> None:
+        self._database = folder / "temporal.db"
         self.process: Process = temporal(
             binaries["temporal"],
             log=folder / "temporal.log",
             port=free_port(),
             ui_port=None,
-            database=folder / "temporal.db",
+            database=self._database,
             durable=False,
         )
 
@@ -35,6 +36,13 @@ class TemporalServer:
 
     async def stop(self) -> None:
         await self.process.stop()
+
+    async def lose_data(self) -> None:
+        """Start again at the same address, with nothing that was there before."""
+        await self.stop()
+        for file in self._database.parent.glob(f"{self._database.name}*"):
+            file.unlink()
+        await self.start()
 
 
 @asynccontextmanager

@@ -40,11 +40,30 @@ def repository(namespace: str, name: str, branch: str = "main") -> Object:
 
 async def converge(kube: KubeClient, obj: Object) -> Object:
     """Write the status that a worker leaves behind."""
+    return await _handled(kube, obj, condition("Ready"), condition("Rendered"))
+
+
+async def retry(kube: KubeClient, obj: Object, message: str = "the server is away") -> Object:
+    """Write the status of a pass that handled the generation before, and tries something else until it works."""
+    ready, reconciling = condition("Ready", "False", message), condition("Reconciling", "True", message)
+    return await _handled(kube, obj, ready, reconciling, condition("Rendered"))
+
+
+def condition(kind: str, status: str = "True", message: str = "") -> Object:
+    since = "2026-01-01T00:00:00Z"
+    return {"type": kind, "status": status, "reason": "ForATest", "message": message, "lastTransitionTime": since}
+
+
+async def _handled(kube: KubeClient, obj: Object, *conditions: Object) -> Object:
     metadata = obj["metadata"]
     body = {
         "apiVersion": PACKAGE_REVISION_API_VERSION,
         "kind": PACKAGE_REVISION_KIND,
         "metadata": {"namespace": metadata["namespace"], "name": metadata["name"]},
-        "status": {"creationSource": "init", "observedGeneration": metadata["generation"]},
+        "status": {
+            "creationSource": "init",
+            "observedGeneration": metadata["generation"],
+            "conditions": list(conditions),
+        },
     }
     return await kube.apply(PACKAGEREVISIONS, body, field_manager=FIELD_MANAGER, subresource="status")

@@ -1,17 +1,9 @@
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from porchflow.api.names import (
-    FINALIZER,
-    RECONCILE_NOW_ANNOTATION,
-    RENDER_REQUEST_ANNOTATION,
-    SUSPEND_ANNOTATION,
-    SUSPEND_UNTIL_ANNOTATION,
-)
-from porchflow.api.suspension import suspension_of
-from porchflow.watcher.needs import needs_reconcile, target_of
+from porchflow.api.names import FINALIZER, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
+from porchflow.watcher.needs import target_of
 
 
 def package(
@@ -23,7 +15,7 @@ def package(
     annotations: dict[str, str] | None = None,
     **metadata: Any,
 ) -> dict[str, Any]:
-    """A PackageRevision that needs nothing, but for what a test says."""
+    """A PackageRevision as a test says."""
     obj: dict[str, Any] = {
         "metadata": {
             "namespace": "ns",
@@ -49,83 +41,8 @@ def package(
     return obj
 
 
-def stalled(generation: int, status: str = "True") -> dict[str, Any]:
-    return {"conditions": [{"type": "Stalled", "status": status, "observedGeneration": generation}]}
-
-
 _RENDER = {RENDER_REQUEST_ANNOTATION: "17"}
-_READY = {"conditions": [{"type": "Ready", "status": "True"}]}
-_NOW_UTC = datetime(2026, 1, 1, tzinfo=UTC)
-_SUSPENDED = {SUSPEND_ANNOTATION: "a freeze", SUSPEND_UNTIL_ANNOTATION: "2026-01-01T00:00:01Z"}
-_OVER = {**_SUSPENDED, SUSPEND_UNTIL_ANNOTATION: "2026-01-01T00:00:00Z"}
-
-
-def _told(annotations: dict[str, str]) -> dict[str, Any]:
-    suspension = suspension_of(annotations)
-    assert suspension is not None
-    return {"conditions": [{"type": "Suspended", "status": "True", "message": suspension.message}]}
-
-
 _NOW = {RECONCILE_NOW_ANNOTATION: "t2"}
-
-CASES = [
-    ("converged", package(), False),
-    ("never seen", package(observed=None), True),
-    ("newer generation", package(generation=3), True),
-    ("suspended, which nobody told", package(annotations=_SUSPENDED), True),
-    ("suspended", package(annotations=_SUSPENDED, status=_told(_SUSPENDED)), False),
-    ("suspended and edited", package(annotations=_SUSPENDED, status=_told(_SUSPENDED), generation=3), False),
-    ("suspended in other words", package(annotations=_SUSPENDED, status=_told({SUSPEND_ANNOTATION: "x"})), True),
-    ("suspended no more", package(status=_told(_SUSPENDED)), True),
-    ("a suspension that is over, and still told", package(annotations=_OVER, status=_told(_OVER)), True),
-    ("a suspension that is over", package(annotations=_OVER), False),
-    (
-        "suspended and deleted",
-        package(annotations=_SUSPENDED, status=_told(_SUSPENDED), deletionTimestamp="2026-01-01T00:00:00Z"),
-        False,
-    ),
-    ("no status at all", {**package(), "status": None}, True),
-    ("deleted, ours to finish", package(deletionTimestamp="2026-01-01T00:00:00Z"), True),
-    (
-        "deleted, ours to finish though everything was observed before",
-        package(deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["other/one", FINALIZER]),
-        True,
-    ),
-    ("deleted, others finish", package(deletionTimestamp="x", finalizers=["other/one"], generation=3), False),
-    ("deleted, nobody finishes", package(deletionTimestamp="x", finalizers=None), False),
-    ("source not executed", package(status={"creationSource": ""}), True),
-    ("source not executed, stalled", package(status={"creationSource": "", **stalled(2)}), False),
-    ("source not executed, stalled before the edit", package(status={"creationSource": "", **stalled(1)}), True),
-    ("source not executed, no longer stalled", package(status={"creationSource": "", **stalled(2, "False")}), True),
-    ("discovered: no source to execute", package(spec={"source": None}, status={"creationSource": ""}), False),
-    ("render requested", package(annotations=_RENDER), True),
-    ("render handled", package(annotations=_RENDER, status={"observedPrrResourceVersion": "17"}), False),
-    ("newer render requested", package(annotations=_RENDER, status={"observedPrrResourceVersion": "16"}), True),
-    (
-        "render requested of a proposal",
-        package(annotations=_RENDER, spec={"lifecycle": "Proposed"}, status=_READY),
-        False,
-    ),
-    ("content for a proposal that stalled", package(annotations=_RENDER, spec={"lifecycle": "Proposed"}), True),
-    ("content for a draft that stalled", package(annotations=_RENDER, spec={"lifecycle": "Published"}), True),
-    (
-        "render requested of a published one",
-        package(annotations=_RENDER, spec={"lifecycle": "Published"}, status={"revision": 1}),
-        False,
-    ),
-    ("empty render request", package(annotations={RENDER_REQUEST_ANNOTATION: ""}), False),
-    ("reconcile now", package(annotations=_NOW), True),
-    ("reconcile now, again", package(annotations=_NOW, status={"observedReconcileNow": "t1"}), True),
-    ("reconcile now, handled", package(annotations=_NOW, status={"observedReconcileNow": "t2"}), False),
-    ("reconcile now, published", package(annotations=_NOW, spec={"lifecycle": "Published"}), True),
-    ("other annotations", package(annotations={"a": "b"}), False),
-    ("annotations: null", package() | {"metadata": {**package()["metadata"], "annotations": None}}, False),
-]
-
-
-@pytest.mark.parametrize(("obj", "wanted"), [row[1:] for row in CASES], ids=[row[0] for row in CASES])
-def test_needs_reconcile(obj: dict[str, Any], wanted: bool) -> None:
-    assert needs_reconcile(obj, _NOW_UTC) is wanted
 
 
 def test_target_says_what_the_workflow_is_searched_by() -> None:

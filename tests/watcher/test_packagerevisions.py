@@ -15,7 +15,7 @@ from porchflow.watcher.needs import key_of
 from porchflow.watcher.packagerevisions import PackageRevisionWatcher
 from tests.kube.helpers import QUICK
 from tests.servers.waiting import eventually
-from tests.watcher.objects import converge, package_revision
+from tests.watcher.objects import condition, converge, package_revision, retry
 from tests.watcher.signallers import RecordingSchedules, RecordingSignaller
 from tests.watcher.test_dispatcher import make, target
 
@@ -63,7 +63,7 @@ async def test_from_creation_to_convergence_and_back(kube: KubeClient, namespace
         assert (signaller.sent[0].repository, signaller.sent[0].lifecycle) == ("repo", "Draft")
 
         for message in ("working", "still working"):
-            status = {"status": {"conditions": [_ready(message)]}}
+            status = {"status": {"conditions": [condition("Ready", "False", message)]}}
             await kube.merge_patch(PACKAGEREVISIONS, *key, status, subresource="status")
         await converge(kube, obj)
         await eventually(lambda: _unconverged(health) == 0, what="convergence is noticed")
@@ -101,6 +101,31 @@ async def test_a_relist_signals_again_what_is_not_converged(kube: KubeClient, na
     async with watching(kube, signaller, namespace, relist_seconds=1.5):
         await eventually(lambda: signaller.counts[key_of(waiting)] >= 3, what="signals of two more lists")
     assert set(signaller.counts) == {key_of(waiting)}
+
+
+async def test_a_list_signals_what_is_reconciling_though_its_generation_was_handled(
+    kube: KubeClient, namespace: str
+) -> None:
+    """Whoever ended its run: nothing else would ever look at it again."""
+    signaller = RecordingSignaller()
+    left = await kube.create(PACKAGEREVISIONS, package_revision(namespace, "repo", "left"))
+    await retry(kube, left)
+    async with watching(kube, signaller, namespace, relist_seconds=1.5):
+        await eventually(lambda: signaller.counts[key_of(left)] >= 3, what="signals of two more lists")
+
+
+async def test_what_a_run_says_between_two_lists_makes_one_signal_at_most(kube: KubeClient, namespace: str) -> None:
+    signaller = RecordingSignaller()
+    obj = await kube.create(PACKAGEREVISIONS, package_revision(namespace, "repo", "pkg"))
+    await converge(kube, obj)
+    async with watching(kube, signaller, namespace) as health:
+        for attempt in range(20):
+            await retry(kube, obj, f"attempt {attempt} failed")
+        await converge(kube, obj)
+        last = await kube.create(PACKAGEREVISIONS, package_revision(namespace, "repo", "last"))
+        await eventually(lambda: signaller.counts[key_of(last)] == 1, what="the signal of what came after all that")
+        await eventually(lambda: _unconverged(health) == 1, what="convergence is noticed")
+    assert signaller.counts[key_of(obj)] <= 1
 
 
 async def test_what_was_deleted_unseen_is_forgotten(kube: KubeClient, namespace: str) -> None:
@@ -141,16 +166,6 @@ async def test_five_thousand_converged_objects_cost_no_call_and_the_memory_of_a_
     finally:
         tracemalloc.stop()
     assert peak < 1.5 * page_peak
-
-
-def _ready(message: str) -> Object:
-    return {
-        "type": "Ready",
-        "status": "False",
-        "reason": "Pending",
-        "message": message,
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-    }
 
 
 def _unconverged(health: WatcherHealth) -> int:
