@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.needs import Phase
+from porchflow.api.needs import Phase, plan
 from porchflow.api.packagerevision import Lifecycle
 from tests.activities.world import World, condition, in_need, reason
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, RENDERED_DEPLOYMENT, messages, show
@@ -335,6 +335,19 @@ async def test_a_source_does_not_take_a_branch_of_somebody_else(world: World) ->
     await asyncio.to_thread(commit_files, world.git, "drafts/web/v1", {"web/Kptfile": "x"})
     name = await world.create()
     assert "delete the branch or choose" in await world.fails(Phase.SOURCE, name, ErrorKind.STALLED)
+
+
+async def test_content_that_was_asked_for_and_is_gone_is_not_waited_for(world: World) -> None:
+    """Else the request would be pending for ever, and each list of the watcher would start another run."""
+    name = await world.draft()
+    world.git.git("update-ref", "-d", "refs/heads/drafts/web/v1")
+    await world.annotate(name, render_request="7")
+    assert (await world.run(Phase.RENDER, name)).current is None
+    await world.fails(Phase.LIFECYCLE, name, ErrorKind.STALLED)
+    obj = await world.get(name)
+    assert (reason(obj, "Rendered"), obj["status"]["observedPrrResourceVersion"]) == ("False/NotInGit", "7")
+    await world.annotate(name, render_request="8")
+    assert plan(await world.facts(name)) == [Phase.RENDER], "newer content may have brought the draft back"
 
 
 async def test_a_render_finds_out_that_there_is_no_draft(world: World) -> None:

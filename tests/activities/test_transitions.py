@@ -6,7 +6,7 @@ from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.names import LATEST_REVISION_LABEL
 from porchflow.api.needs import Phase, plan
 from porchflow.kube.client import Object
-from tests.activities.world import World, condition, reason
+from tests.activities.world import World, condition, in_need, reason
 
 BROKEN = {"Kptfile": "apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata:\n  name: web\npipeline: [\n"}
 DRAFT, PROPOSED = "refs/heads/drafts/web/v1", "refs/heads/proposed/web/v1"
@@ -62,6 +62,16 @@ async def test_a_proposal_waits_for_the_render_that_is_due(world: World) -> None
     assert refs(world) == {PROPOSED}
     obj = await world.get(name)
     assert (obj["status"]["observedPrrResourceVersion"], reason(obj, "Ready")) == ("7", "True/Ready")
+
+
+async def test_a_token_that_was_taken_back_renders_nothing(world: World) -> None:
+    name = await world.draft()
+    await world.annotate(name, reconcile_now="t1")
+    await world.run(Phase.RENDER, name)
+    await world.annotate(name, reconcile_now=None)
+    assert not in_need(await world.get(name))
+    await world.ask(name, "Proposed")
+    assert plan(await world.facts(name)) == [Phase.LIFECYCLE]
 
 
 async def test_a_failed_render_keeps_the_proposal_a_draft_and_says_why(world: World) -> None:

@@ -102,6 +102,13 @@ async def test_a_proposal_waits_for_the_rendering_that_is_due(team: Team) -> Non
     await refused(team.ask(team.author, "Proposed"))
 
 
+async def test_a_token_that_was_taken_back_is_no_rendering_that_is_due(team: Team) -> None:
+    await team.create()
+    await team.reported("Rendered", "False", "RenderFailed", "set-namespace: no namespace")
+    await team.report(observedReconcileNow="1")
+    await refused(team.ask(team.author, "Proposed"))
+
+
 @pytest.mark.parametrize(("start", "step"), [("Draft", "Proposed"), ("Proposed", "Published")])
 async def test_unmet_readiness_gates_are_named(team: Team, start: str, step: str) -> None:
     await team.at(start)

@@ -61,6 +61,7 @@ def test_the_schedule_of_a_repository(obj: Any, plan: SyncPlan) -> None:
         (registered(generation=4), True),
         (registered(annotations={"porchflow.dev/reconcile-now": "a"}), True),
         (registered(None, {"observedReconcileNow": "a"}, annotations={"porchflow.dev/reconcile-now": "a"}), False),
+        (registered(None, {"observedReconcileNow": "a"}), False),
         (registered({"runOnceAt": "2026-11-01T11:00:00Z"}), True),
         (registered({"runOnceAt": "2026-11-01T11:00:00Z"}, {"observedRunOnceAt": "2026-11-01T11:00:00Z"}), False),
         (registered({"runOnceAt": "2026-11-01T13:00:00Z"}), False),
