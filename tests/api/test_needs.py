@@ -340,7 +340,7 @@ def objects(*narrower: dict[str, list[Any]], **narrow: list[Any]) -> st.SearchSt
     return choices(*narrower, **narrow).map(_object)
 
 
-_MANY = settings(max_examples=250, deadline=None)
+_MANY = settings(max_examples=100, deadline=None)
 
 
 def planned(obj: Object) -> list[Phase]:
