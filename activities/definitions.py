@@ -4,7 +4,6 @@ Everything that crosses Temporal is a reference: names, commit ids, short messag
 """
 
 from abc import ABC, abstractmethod
-from enum import StrEnum
 
 from pydantic import BaseModel
 from temporalio import activity

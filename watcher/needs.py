@@ -1,4 +1,4 @@
-"""What the watcher keeps of an object, and what the object depends on. Pure; `porchflow.api.needs` says whether it needs work."""
+"""What the watcher keeps of an object; whether it needs work is judged in `api/needs.py`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
