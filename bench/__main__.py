@@ -1,3 +1,4 @@
 from bench.run import main
+from porchflow.cli.ending import run_to_end
 
-main()
+run_to_end(main)

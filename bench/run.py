@@ -201,7 +201,3 @@ def main(
         click.echo(json.dumps({"conditions": asdict(conditions), "results": [result.as_json() for result in results]}))
     else:
         print_results(conditions, results)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,10 @@
 """The `porchflow` command. Subcommands are loaded when they are used, so that help is quick."""
 
 import importlib
-import sys
 
 import click
+
+from porchflow.cli.ending import run_to_end
 
 _COMMANDS = {
     "up": "porchflow.cli.commands.up:up",
@@ -45,5 +46,10 @@ def main() -> None:
     """
 
 
+def run() -> None:
+    """Run the command as a process."""
+    run_to_end(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

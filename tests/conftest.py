@@ -15,6 +15,7 @@ import pytest
 from kubernetes.aio.client.rest import RESTClientObject  # noqa: F401 - slow to import: not within a test's time
 
 from porchflow.api.names import ADMISSION_LABEL
+from porchflow.cli.ending import LastStep
 from porchflow.devstack.executables import SERVERS, Server
 from porchflow.devstack.gitserver import Faults, GitServer
 from porchflow.devstack.processes import Process
@@ -44,6 +45,8 @@ def forget_environment() -> None:
 
 isolate_git()
 forget_environment()
+# Clients of Temporal are open in this process too.
+_LAST_STEP = LastStep()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -57,12 +60,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     session.config.stash[_BINARIES] = _ensure(session.config, wanted)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     left = [process for process in _children() - session.config.stash.get(_BEFORE, set()) if _lives(process)]
     if left and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
         for process in left:
             sys.stderr.write(f"\nleft behind by the tests: {process.pid} {_describe(process)}\n")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    _LAST_STEP.code = int(session.exitstatus)
 
 
 _BEFORE = pytest.StashKey[set[psutil.Process]]()
