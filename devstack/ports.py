@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from porchflow.cli.settings import flag_of
-from porchflow.devstack.processes import free_port, port_is_free
+from porchflow.devstack.processes import free_port, reserve_port
 from porchflow.devstack.stack_settings import StackSettings, variable_of
 
 _USERS = {
@@ -41,7 +41,7 @@ def choose_ports(settings: StackSettings, remembered: Path) -> dict[str, int]:
         port = int(getattr(settings, name)) or _any_port(before.get(name, 0), taken=set(ports.values()))
         if twice := next((other for other, taken in ports.items() if taken == port), None):
             raise PortError(f"{flag_of(name)} and {flag_of(twice)} are both {port}; give each part a port of its own")
-        if not port_is_free(port):
+        if not reserve_port(port):
             raise PortError(_in_use(name, port))
         ports[name] = port
     remembered.write_text(json.dumps(ports), encoding="utf-8")
@@ -55,7 +55,7 @@ def _read(remembered: Path) -> dict[str, int]:
 
 
 def _any_port(before: int, *, taken: set[int]) -> int:
-    if before and before not in taken and port_is_free(before):
+    if before and before not in taken and reserve_port(before):
         return before
     while (port := free_port()) in taken:
         continue

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -179,23 +180,50 @@ def describe_exit(code: int | None) -> str:
     return f"exit code {code}"
 
 
+_reserved: dict[int, socket.socket] = {}
+
+
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
+    """Return a port of the loopback interface for a server that this process starts.
+
+    The port is kept for it as long as this process lives: see `reserve_port`.
+    """
     while True:
         port = random.randint(_FIRST_PORT, _LAST_PORT)  # noqa: S311 - only has to differ from others
-        if port_is_free(port):
+        # Whoever else binds it first, such as another process that chooses ports, keeps it.
+        if _reserve(port, shared=False):
             return port
 
 
-def port_is_free(port: int) -> bool:
-    """Return whether a server could listen on a port of the loopback interface."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True
+def reserve_port(port: int) -> bool:
+    """Keep a port of the loopback interface for a server that this process starts, now and when it starts it again.
+
+    The port is bound here and never listened on. Linux lets a server of its own bind it nevertheless (all servers set
+    SO_REUSEADDR, and two of those that do not listen are no conflict), and gives it to nobody that asks for any port.
+    Elsewhere this cannot be had, and the port is only tried.
+
+    Returns:
+        Whether it is free: False when somebody listens there.
+    """
+    return _reserve(port, shared=True)
+
+
+def _reserve(port: int, *, shared: bool) -> bool:
+    """Bind a port, beside others that keep it if that is `shared`."""
+    reservation = socket.socket()
+    try:
+        if shared:
+            reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reservation.bind((HOST, port))
+    except OSError:
+        reservation.close()
+        return False
+    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sys.platform == "linux" and port not in _reserved:
+        _reserved[port] = reservation
+    else:
+        reservation.close()
+    return True
 
 
 async def listens(port: int) -> bool:

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from porchflow.devstack import processes
-from porchflow.devstack.processes import Process, ProcessError, describe_exit, free_port, listens, port_is_free
+from porchflow.devstack.processes import Process, ProcessError, describe_exit, free_port, listens, reserve_port
 from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -168,10 +169,43 @@ def test_exits_are_described(code: int | None, text: str) -> None:
 
 async def test_a_free_port_can_be_listened_on() -> None:
     port = free_port()
-    assert port_is_free(port)
+    assert reserve_port(port)
     assert not await listens(port)
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", port)
     async with server:
-        assert not port_is_free(port)
+        assert not reserve_port(port)
         assert await listens(port)
     assert not await listens(port)
+    assert reserve_port(port)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot keep a port for somebody else")
+class TestPortsThatAreKept:
+    def test_nobody_else_gets_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Neither this process nor another one that chooses ports, before the server listens."""
+        port = free_port()
+        asked = iter([port, port])
+        monkeypatch.setattr(
+            processes.random, "randint", lambda low, high: next(asked, None) or secrets.choice(range(low, high))
+        )
+        assert free_port() != port
+        assert next(asked, None) is None
+        chosen = subprocess.run(
+            [sys.executable, "-c", f"import socket; socket.socket().bind(('127.0.0.1', {port}))"],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert "Address already in use" in chosen.stderr
+
+    @pytest.mark.parametrize("fixed", [False, True])
+    async def test_the_server_it_was_chosen_for_gets_it_again_and_again(self, tmp_path: Path, *, fixed: bool) -> None:
+        port = free_port()
+        if fixed:
+            assert reserve_port(port)
+        command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
+        process = Process("part", command, log=tmp_path / "log", ready=lambda: listens(port))
+        for _ in range(2):
+            await process.start()
+            await process.kill()
+        assert not await listens(port)

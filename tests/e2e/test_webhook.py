@@ -1,12 +1,12 @@
 """A push that a forge tells about, from the request to what is in Git again."""
 
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
 from aiohttp import ClientError, ClientSession
 
+from porchflow.devstack.processes import HOST, free_port
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, RENDERED_DEPLOYMENT, push_content
 from tests.e2e.system import System, is_ready
 from tests.servers.git import GitRepository
@@ -18,9 +18,7 @@ async def test_a_pushed_draft_is_rendered_at_once(
     idle_system: System, repository: str, git_repository: GitRepository, tmp_path: Path
 ) -> None:
     system = idle_system
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"{HOST}:{free_port()}"
     system.environment |= {
         "PORCHFLOW_WEBHOOK_ADDRESS": address,
         "PORCHFLOW_WEBHOOK_SECRET": SECRET,

@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from porchflow.devstack.processes import HOST, free_port
+from porchflow.devstack.processes import HOST
 
 
 @dataclass
@@ -49,13 +49,13 @@ def attribute(span: Span, key: str) -> str:
 @asynccontextmanager
 async def receiving_spans() -> AsyncIterator[Spans]:
     """Receive spans while the context is open."""
-    port = free_port()
-    received = Spans(f"http://{HOST}:{port}")
+    received = Spans(endpoint="")
     app = web.Application()
     app.router.add_post("/v1/traces", received.receive)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, HOST, port).start()
+    await web.TCPSite(runner, HOST, 0).start()
+    received.endpoint = f"http://{HOST}:{runner.addresses[0][1]}"
     try:
         yield received
     finally:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestClient, TestServer
 
+from porchflow.devstack.processes import HOST, free_port
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import REPOSITORIES
 from porchflow.watcher.needs import Key
@@ -192,9 +192,7 @@ async def test_in_the_watcher(kube: KubeClient, namespace: str) -> None:
     body["spec"]["git"]["repo"] = f"https://{forges.HOST}/shop/packages.git"
     await kube.create(REPOSITORIES, body)
     schedules = RecordingSchedules()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"{HOST}:{free_port()}"
     options = WebhookOptions(address, [SECRET])
     async with watching(kube, RecordingSignaller(), namespace, schedules, webhooks=options), ClientSession() as client:
         await eventually(lambda: ((namespace, "mine"), False) in schedules.triggered, what="the first sync")
