@@ -27,7 +27,7 @@ _STACK_VARIABLES = frozenset(
         "ETCD_PORT",
         "TEMPORAL_PORT",
         "UI_PORT",
-        "GIT_PASSWORD",
+        "GIT_LATENCY",
         "GIT_PORT",
         "RUNNER_PORT",
         "CONTENT_PORT",

@@ -5,13 +5,10 @@ aiohttp speaks HTTP; the Git side is git itself (`gitservice`), so hooks and pro
 
 import argparse
 import asyncio
-import base64
 import logging
 import os
-import ssl
 import subprocess
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -42,84 +39,25 @@ _BARE_CONFIGURATION = {
 }
 
 
-class Faults:
-    """Faults that a test switches on in a server of its own process."""
-
-    def __init__(self) -> None:
-        self.requests = 0
-        """Requests that arrived, failed ones included."""
-        self.refuse_auth = False
-        """Answer 401 whatever the credentials."""
-        self.on_request: Callable[[web.Request], Awaitable[None]] | None = None
-        """Awaited before each request is served."""
-        self._failures = 0
-        self._status = 500
-        self._gate = asyncio.Event()
-        self._gate.set()
-
-    def fail_next(self, count: int, status: int = 500) -> None:
-        """Answer the next `count` requests with an HTTP status instead of serving them."""
-        self._failures, self._status = count, status
-
-    def hang(self) -> None:
-        """Hold every request until `release`."""
-        self._gate.clear()
-
-    def release(self) -> None:
-        """Serve the requests that hang, and those to come."""
-        self._gate.set()
-
-    async def apply(self, request: web.Request) -> None:
-        """Do to a request what was asked for; raises the HTTP error to answer with."""
-        self.requests += 1
-        await self._gate.wait()
-        if self._failures:
-            self._failures -= 1
-            raise _http_error(self._status)
-        if self.on_request:
-            await self.on_request(request)
-
-
 class GitServer:
     """Serves the bare repositories below `root`; an asynchronous context manager.
 
     A repository `a/b.git` answers to `/a/b.git` and to `/a/b`.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        username: str | None = None,
-        password: str | None = None,
-        bearer_token: str | None = None,
-        tls: ssl.SSLContext | None = None,
-        faults: Faults | None = None,
-    ) -> None:
+    scheme = "http"
+
+    def __init__(self, root: Path, *, host: str = "127.0.0.1", port: int = 0) -> None:
         """Prepare a server.
 
         Args:
             root: Folder of the bare repositories.
             host: Address to listen on.
             port: Port to listen on; 0 takes a free one, see `port`.
-            username: Switches basic authentication on, for reads and writes.
-            password: Its password.
-            bearer_token: A token that may be shown in place of them.
-            tls: Serve HTTPS with this.
-            faults: What a test wants to go wrong.
         """
         self.host = host
         self.port = port
-        self.faults = faults
         self._root = root.resolve()
-        self._tls = tls
-        self._accepted: set[str] = set()
-        if username is not None:
-            self._accepted.add(_basic(username, password or ""))
-        if bearer_token is not None:
-            self._accepted.add(f"Bearer {bearer_token}")
         self._runner: web.AppRunner | None = None
         self._pushes: Counter[str] = Counter()
         self._fetches: Counter[str] = Counter()
@@ -129,7 +67,7 @@ class GitServer:
     def url(self) -> str:
         """Address of the server, without a final slash."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
+        return f"{self.scheme}://{host}:{self.port}"
 
     def repository_url(self, name: str) -> str:
         """Address of the repository `name`."""
@@ -146,7 +84,7 @@ class GitServer:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
         await runner.setup()
         try:
-            await web.TCPSite(runner, self.host, self.port, ssl_context=self._tls).start()
+            await self.site(runner).start()
         except OSError:
             await runner.cleanup()
             raise
@@ -155,12 +93,21 @@ class GitServer:
 
     async def stop(self) -> None:
         """Stop listening and end the requests in flight."""
-        if self.faults:
-            self.faults.release()
         if self._runner:
             await self._runner.cleanup()
             self._runner = None
         await self._upkeep.finished()
+
+    def site(self, runner: web.AppRunner) -> web.TCPSite:
+        """Return what listens."""
+        return web.TCPSite(runner, self.host, self.port)
+
+    async def admit(self, request: web.Request) -> None:
+        """Do what comes before each request; here, that is nothing.
+
+        Raises:
+            web.HTTPException: The answer, in place of serving the request.
+        """
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -172,9 +119,7 @@ class GitServer:
         await self.stop()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        if self.faults:
-            await self.faults.apply(request)
-        self._authenticate(request)
+        await self.admit(request)
         if request.path == STATISTICS_PATH:
             return web.json_response({"pushes": self._pushes, "fetches": self._fetches})
         repository, service = self._locate(request.path)
@@ -188,13 +133,6 @@ class GitServer:
         else:
             self._fetches[repository] += 1
         return response
-
-    def _authenticate(self, request: web.Request) -> None:
-        refused = self.faults is not None and self.faults.refuse_auth
-        if refused or (self._accepted and request.headers.get("Authorization") not in self._accepted):
-            raise web.HTTPUnauthorized(
-                headers={"WWW-Authenticate": 'Basic realm="git"'}, text="wrong or missing username and password\n"
-            )
 
     def _locate(self, path: str) -> tuple[str, str]:
         """Split a request's path into the repository's folder below root and the Git service."""
@@ -240,36 +178,29 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _basic(username: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+class DistantGitServer(GitServer):
+    """Makes every request to a repository take longer, as if the server were far away."""
+
+    def __init__(self, root: Path, *, latency: float, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Prepare a server.
+
+        Args:
+            root: Folder of the bare repositories.
+            latency: Milliseconds that a request waits.
+            host: Address to listen on.
+            port: Port to listen on; 0 takes a free one.
+        """
+        super().__init__(root, host=host, port=port)
+        self._seconds = latency / 1000
+
+    async def admit(self, request: web.Request) -> None:
+        """Wait."""
+        if self._seconds and request.path != STATISTICS_PATH:
+            await asyncio.sleep(self._seconds)
 
 
-def _http_error(status: int) -> web.HTTPException:
-    error = web.HTTPInternalServerError(text="a fault that a test asked for\n")
-    error.set_status(status)
-    return error
-
-
-def far_away(latency: float) -> Faults:
-    """Return what makes every request to a repository take longer, as to a server far away.
-
-    Args:
-        latency: Milliseconds.
-    """
-
-    async def wait(request: web.Request) -> None:
-        if request.path != STATISTICS_PATH:
-            await asyncio.sleep(latency / 1000)
-
-    faults = Faults()
-    faults.on_request = wait
-    return faults
-
-
-async def _serve_for_ever(root: Path, host: str, port: int, username: str | None, latency: float) -> None:
-    password = os.environ.get("PORCHFLOW_GIT_PASSWORD")
-    faults = far_away(latency) if latency else None
-    async with GitServer(root, host=host, port=port, username=username, password=password, faults=faults) as server:
+async def _serve_for_ever(root: Path, host: str, port: int, latency: float) -> None:
+    async with DistantGitServer(root, latency=latency, host=host, port=port) as server:
         logger.info("serving the Git repositories below %s at %s", root, server.url)
         await asyncio.Event().wait()
 
@@ -280,12 +211,11 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder of the bare repositories")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
-    parser.add_argument("--username", help="ask for this user and the password in PORCHFLOW_GIT_PASSWORD")
     parser.add_argument("--latency", type=float, default=0, help="milliseconds that each request waits first")
     parser.add_argument("--log-level", default="INFO")
     options = parser.parse_args()
     options.root.mkdir(parents=True, exist_ok=True)
-    serving = _serve_for_ever(options.root, options.host, options.port, options.username, options.latency)
+    serving = _serve_for_ever(options.root, options.host, options.port, options.latency)
     run_process(serving, log_level=options.log_level)
 
 

@@ -17,7 +17,6 @@ from kubernetes.aio.client.rest import RESTClientObject  # noqa: F401 - slow to 
 from porchflow.api.names import ADMISSION_LABEL
 from porchflow.cli.ending import LastStep
 from porchflow.devstack.executables import SERVERS, Server
-from porchflow.devstack.gitserver import Faults, GitServer
 from porchflow.devstack.processes import Process
 from porchflow.devstack.toolchain import ToolchainError, ensure_servers
 from porchflow.kube.client import KubeClient
@@ -26,6 +25,7 @@ from tests.e2e.rules import Recorder
 from tests.kubectl import Kubectl, kubectl_with
 from tests.servers.content import running_content_api
 from tests.servers.control_plane import ControlPlane, running_control_plane
+from tests.servers.faulty import Faults, FaultyGitServer
 from tests.servers.git import GitRepositories, GitRepository, isolate_git
 from tests.servers.temporal import TemporalServer, running_temporal
 from tests.servers.tools import REGISTRY, TOOLS, WRAPPER_SERVER
@@ -245,7 +245,7 @@ async def git_server(tmp_path: Path) -> AsyncIterator[GitRepositories]:
     """A Git server of the test's own; `create` makes repositories, `faults` makes it misbehave."""
     root, faults = tmp_path / "git-server", Faults()
     root.mkdir()
-    async with GitServer(root, faults=faults) as server:
+    async with FaultyGitServer(root, faults=faults) as server:
         yield GitRepositories(root, server, faults)
 
 

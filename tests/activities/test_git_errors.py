@@ -11,12 +11,13 @@ import pytest
 
 from porchflow.api.conditions import Reason
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.devstack.gitserver import Faults, GitServer, create_bare_repository
+from porchflow.devstack.gitserver import create_bare_repository
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.remote.remote import BasicAuth, Remote
 from porchflow.repositories.failures import classify, to_application_error
 from tests.gitrepo.conftest import PASSWORD, USER, Served, init, little_patience, location
 from tests.servers.authority import Authority
+from tests.servers.faulty import Faults, FaultyGitServer
 
 
 @dataclass
@@ -43,7 +44,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
     path = await asyncio.to_thread(create_bare_repository, tmp_path / "git", "repo", durable=False)
     async with (
         AsyncExitStack() as stack,
-        GitServer(tmp_path / "git", username=USER, password=PASSWORD, faults=faults) as git,
+        FaultyGitServer(tmp_path / "git", username=USER, password=PASSWORD, faults=faults) as git,
         GitStore(tmp_path / "cache") as store,
     ):
         server = Server(Served(path, git, faults), store, tmp_path, stack)
@@ -133,7 +134,7 @@ async def refused_size(server: Server) -> None:
 
 async def unknown_authority(server: Server) -> None:
     tls = Authority(server.folder / "tls").serves("127.0.0.1")
-    other = GitServer(server.folder / "git", username=USER, password=PASSWORD, tls=tls)
+    other = FaultyGitServer(server.folder / "git", username=USER, password=PASSWORD, tls=tls)
     url = (await server.stack.enter_async_context(other)).repository_url("repo")
     await server.propose(Remote(url.replace("://", f"://{USER}:{PASSWORD}@")))
 

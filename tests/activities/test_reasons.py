@@ -11,7 +11,7 @@ import pytest
 from porchflow.api.conditions import Reason
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.needs import Phase
-from porchflow.devstack.gitserver import GitServer, create_bare_repository
+from porchflow.devstack.gitserver import create_bare_repository
 from porchflow.gitrepo.errors import GitCertificateError, GitError, GitHostKeyError, GitQuotaExceeded
 from porchflow.kube.errors import Forbidden, Invalid, KubeError, KubeUnavailable
 from porchflow.kube.kinds import REPOSITORIES, SECRETS
@@ -19,6 +19,7 @@ from tests.activities.upstream import clone_from_git
 from tests.activities.world import World, reason
 from tests.e2e.packages import KPTFILE
 from tests.kubectl import Kubectl
+from tests.servers.faulty import FaultyGitServer
 from tests.servers.git import commit_files
 
 Provoke = Callable[[World], Awaitable[str]]
@@ -139,7 +140,7 @@ async def git_auth_failed(world: World) -> str:
     root = world.folder / "private"
     root.mkdir()
     create_bare_repository(root, "private", durable=False)
-    async with GitServer(root, username="ada", password="right") as server:
+    async with FaultyGitServer(root, username="ada", password="right") as server:
         return await _in(world, {"git": {"repo": server.repository_url("private"), "branch": "main"}})
 
 

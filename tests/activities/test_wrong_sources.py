@@ -22,6 +22,7 @@ from tests.activities.upstream import (
 from tests.activities.world import World, reason
 from tests.e2e.packages import show
 from tests.e2e.rules import check_rules
+from tests.servers.faulty import FaultyGitServer
 from tests.servers.git import GitRepository
 
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -96,7 +97,7 @@ async def private(tmp_path: Path) -> AsyncIterator[GitServer]:
     create_bare_repository(root, "private", durable=False)
     async with GitServer(root) as seed:
         await push_tree(seed.repository_url("private"), "main", lambda clone: fill(clone / "web"), tmp_path)
-    async with GitServer(root, username="ada", password="the-right-word") as server:
+    async with FaultyGitServer(root, username="ada", password="the-right-word") as server:
         yield server
 
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from porchflow.cli.diff.sides import previous_of
 from porchflow.cli.main import main
-from porchflow.devstack.gitserver import GitServer, create_bare_repository
+from porchflow.devstack.gitserver import create_bare_repository
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.refs import PackageLocation
 from porchflow.gitrepo.remote.remote import BasicAuth, Remote
@@ -24,6 +24,7 @@ from porchflow.gitrepo.store.trees import File, Files
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES, SECRETS
 from tests.servers.control_plane import ControlPlane
+from tests.servers.faulty import FaultyGitServer
 from tests.servers.git import GitRepository
 
 ROOT = Path(__file__).parents[2]
@@ -116,7 +117,7 @@ async def private_repository(tmp_path: Path) -> AsyncIterator[Remote]:
     root.mkdir()
     create_bare_repository(root, "private", durable=False)
     basic = BasicAuth("porchflow", "the-right-word")
-    async with GitServer(root, username=basic.username, password=basic.password) as server:
+    async with FaultyGitServer(root, username=basic.username, password=basic.password) as server:
         yield Remote(server.repository_url("private"), basic)
 
 

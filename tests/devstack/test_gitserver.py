@@ -11,8 +11,9 @@ import aiohttp
 import psutil
 import pytest
 
-from porchflow.devstack.gitserver import STATISTICS_PATH, Faults, GitServer, create_bare_repository, far_away
+from porchflow.devstack.gitserver import STATISTICS_PATH, DistantGitServer, GitServer, create_bare_repository
 from porchflow.devstack.gitupkeep import PUSHES
+from tests.servers.faulty import Faults, FaultyGitServer
 
 ENVIRONMENT = {
     **os.environ,
@@ -219,7 +220,7 @@ async def test_hooks_run_and_their_words_arrive(root: Path, tmp_path: Path) -> N
 
 
 async def test_basic_authentication(root: Path, tmp_path: Path) -> None:
-    async with GitServer(root, username="me", password="p:w") as server, aiohttp.ClientSession() as session:
+    async with FaultyGitServer(root, username="me", password="p:w") as server, aiohttp.ClientSession() as session:
         url = f"{server.url}/team/repo/info/refs?service=git-upload-pack"
         async with session.get(url) as answer:
             assert answer.status == 401
@@ -253,7 +254,7 @@ async def test_what_is_no_repository_is_not_found(root: Path, path: str) -> None
 
 async def test_faults(root: Path) -> None:
     faults = Faults()
-    async with GitServer(root, faults=faults) as server, aiohttp.ClientSession() as session:
+    async with FaultyGitServer(root, faults=faults) as server, aiohttp.ClientSession() as session:
         url = f"{server.url}/team/repo/info/refs?service=git-upload-pack"
 
         async def status() -> int:
@@ -277,7 +278,7 @@ async def test_faults(root: Path) -> None:
 async def test_a_server_far_away_takes_its_time(root: Path) -> None:
     """No answer comes sooner: how much later one does is the machine's affair."""
     loop = asyncio.get_running_loop()
-    async with GitServer(root, faults=far_away(200)) as server, aiohttp.ClientSession() as session:
+    async with DistantGitServer(root, latency=200) as server, aiohttp.ClientSession() as session:
         before = loop.time()
         async with session.get(f"{server.url}/team/repo/info/refs?service=git-upload-pack") as answer:
             assert (answer.status, loop.time() - before >= 0.2) == (200, True)

@@ -16,12 +16,13 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
-from porchflow.devstack.gitserver import GitServer, create_bare_repository
+from porchflow.devstack.gitserver import create_bare_repository
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import REPOSITORIES
 from tests.e2e.packages import git
 from tests.e2e.system import System
 from tests.servers.control_plane import ControlPlane
+from tests.servers.faulty import FaultyGitServer
 from tests.servers.git import GitRepositories, GitRepository, commit_files
 from tests.servers.temporal import TemporalServer
 from tests.servers.waiting import eventually
@@ -84,7 +85,7 @@ async def private_repository(tmp_path: Path) -> AsyncIterator[PrivateRepository]
     git("clone", "-q", str(bare), str(clone), cwd=tmp_path)
     git("commit", "-q", "--allow-empty", "-m", "first commit", cwd=clone)
     git("push", "-q", "origin", "HEAD:refs/heads/main", cwd=clone)
-    async with GitServer(root, username="porchflow", password="the-right-word") as server:
+    async with FaultyGitServer(root, username="porchflow", password="the-right-word") as server:
         yield PrivateRepository(server.repository_url("private"), "porchflow", "the-right-word")
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import pygit2
 import pytest
 
-from porchflow.devstack.gitserver import Faults, GitServer, create_bare_repository
+from porchflow.devstack.gitserver import GitServer, create_bare_repository
 from porchflow.gitrepo.errors import GitUnavailable
 from porchflow.gitrepo.git_store import Draft, GitStore
 from porchflow.gitrepo.refs import PackageLocation
 from porchflow.gitrepo.remote.remote import BasicAuth, Remote
 from porchflow.gitrepo.store.commit_messages import TaskType
 from porchflow.gitrepo.store.trees import File, Files
+from tests.servers.faulty import Faults, FaultyGitServer
 
 USER, PASSWORD = "porch", "s3cret-word"
 ENVIRONMENT = {
@@ -138,7 +139,7 @@ def faults() -> Faults:
 async def served(tmp_path: Path, faults: Faults) -> AsyncIterator[Served]:
     root = tmp_path / "git"
     path = await asyncio.to_thread(create_bare_repository, root, "repo", durable=False)
-    async with GitServer(root, username=USER, password=PASSWORD, faults=faults) as server:
+    async with FaultyGitServer(root, username=USER, password=PASSWORD, faults=faults) as server:
         yield Served(path, server, faults)
 
 

@@ -15,6 +15,7 @@ from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.remote.remote import BasicAuth, BearerToken, Remote
 from tests.gitrepo.conftest import PASSWORD, USER, init, location
 from tests.servers.authority import Authority
+from tests.servers.faulty import FaultyGitServer
 
 Serve = Callable[[ssl.SSLContext], Awaitable[str]]
 
@@ -27,7 +28,7 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
     async with AsyncExitStack() as stack:
 
         async def start(tls: ssl.SSLContext) -> str:
-            server = GitServer(root, username=USER, password=PASSWORD, bearer_token="t0ken", tls=tls)
+            server = FaultyGitServer(root, username=USER, password=PASSWORD, bearer_token="t0ken", tls=tls)
             return (await stack.enter_async_context(server)).repository_url("repo")
 
         yield start

@@ -18,12 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from porchflow.api.packagerevision import Lifecycle
-from porchflow.devstack.gitserver import Faults, GitServer, create_bare_repository
+from porchflow.devstack.gitserver import create_bare_repository
 from porchflow.gitrepo.errors import GitConflict, GitError, GitHookDeclined, GitNotFound
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.refs import PackageLocation
 from porchflow.gitrepo.store.commit_messages import TaskType
 from tests.gitrepo.conftest import Served, files, location
+from tests.servers.faulty import Faults, FaultyGitServer
 
 PACKAGES = ("a", "a/b", "c")
 STEPS = ("propose", "reject", "publish", "publish", "propose_deletion", "undo_deletion")
@@ -112,7 +113,7 @@ def test_any_interleaving(walks: list[Walk], pushes: list[Push], refused: str, w
 async def race(folder: Path, walks: list[Walk], pushes: list[Push], refused: str, *, whole: bool) -> None:
     path = await asyncio.to_thread(create_bare_repository, folder / "git", "repo", durable=False)
     async with (
-        GitServer(folder / "git", username="porch", password="s3cret-word") as server,
+        FaultyGitServer(folder / "git", username="porch", password="s3cret-word") as server,
         GitStore(folder / "one", server_timeout=30) as one,
         GitStore(folder / "two", server_timeout=30) as two,
     ):
