@@ -1,27 +1,24 @@
-"""The certificates, keys and token of the embedded control plane, and kubeconfigs for its users."""
+"""The certificates, keys and token of the embedded control plane, and the administrator's kubeconfig."""
 
 import base64
 import datetime as dt
-import ipaddress
 import secrets
 import ssl
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import trustme
 import yaml
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from porchflow.kube.x509 import SIGNS_CERTIFICATES, authority_name, certificate_builder, write_private
+from porchflow.kube.x509 import write_private
 
 _VALID = dt.timedelta(days=3650)
 _RENEW_BEFORE = dt.timedelta(days=30)
-_SERVER_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+_SERVER_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "127.0.0.1", "::1")
 ADMIN_USER = "porchflow-admin"
-ADMIN_GROUPS = ("system:masters",)
+ADMIN_GROUP = "system:masters"
 FRONT_PROXY_NAME = "front-proxy-client"
 
 
@@ -62,7 +59,7 @@ class Certificates:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             certificates._make()
         if not certificates.tokens.exists():
-            row = f'{secrets.token_urlsafe(32)},{ADMIN_USER},{ADMIN_USER},"{",".join(ADMIN_GROUPS)}"\n'
+            row = f'{secrets.token_urlsafe(32)},{ADMIN_USER},{ADMIN_USER},"{ADMIN_GROUP}"\n'
             write_private(certificates.tokens, row.encode())
         return certificates
 
@@ -75,7 +72,11 @@ class Certificates:
         """
         authority = self.certificate("ca").stat().st_mtime_ns
         if not self.certificate(name).exists() or self.certificate(name).stat().st_mtime_ns < authority:
-            self._issue(name, "ca", name, serves=(*served_as, "localhost"))
+            self._issue(self.authority(), name, *served_as, "localhost", "127.0.0.1", "::1", common_name=name)
+
+    def authority(self) -> trustme.CA:
+        """Return the authority that signs the API server and its users."""
+        return trustme.CA.from_pem(self.certificate("ca").read_bytes(), self.key("ca").read_bytes())
 
     def _usable(self) -> bool:
         # The last file that `_make` writes: with it, all are there.
@@ -87,107 +88,63 @@ class Certificates:
 
     def _make(self) -> None:
         self.key("service-account").unlink(missing_ok=True)
-        for authority in ("ca", "front-proxy-ca"):
-            key = ec.generate_private_key(ec.SECP256R1())
-            self._write(authority, key, _authority(authority, key))
-        self._issue("apiserver", "ca", "kube-apiserver", serves=_SERVER_NAMES)
-        self._issue("front-proxy-client", "front-proxy-ca", FRONT_PROXY_NAME)
-        self._issue("admin", "ca", ADMIN_USER, groups=ADMIN_GROUPS)
-        write_private(self.key("service-account"), _key_pem(ec.generate_private_key(ec.SECP256R1())))
+        ca, front_proxy_ca = (self._authority(name) for name in ("ca", "front-proxy-ca"))
+        self._issue(ca, "apiserver", *_SERVER_NAMES, common_name="kube-apiserver")
+        self._issue(front_proxy_ca, "front-proxy-client", FRONT_PROXY_NAME, common_name=FRONT_PROXY_NAME)
+        # Kubernetes reads the user from the common name and its group from the organization.
+        self._issue(ca, "admin", ADMIN_USER, common_name=ADMIN_USER, organization_name=ADMIN_GROUP)
+        # A key alone: the API server signs tokens with it. It takes the public half only from the form trustme writes.
+        write_private(self.key("service-account"), ca.issue_cert("service-account").private_key_pem.bytes())
 
-    def _issue(
-        self, name: str, authority: str, common_name: str, *, groups: Sequence[str] = (), serves: Sequence[str] = ()
-    ) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        self._write(name, key, self._sign(authority, key, common_name, groups=groups, serves=serves))
+    def _authority(self, name: str) -> trustme.CA:
+        # Its name differs from that of the authority before it, which the API server goes on publishing.
+        authority = trustme.CA(path_length=0, organization_name=f"porchflow {name}")
+        self._write(name, authority.cert_pem, authority.private_key_pem)
+        return authority
 
-    def _write(self, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
-        write_private(self.key(name), _key_pem(key))
-        self.certificate(name).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    def _issue(self, authority: trustme.CA, name: str, *identities: str, **subject: Any) -> None:  # noqa: ANN401 - see trustme
+        issued = authority.issue_cert(*identities, not_after=_end(), **subject)
+        self._write(name, issued.cert_chain_pems[0], issued.private_key_pem)
 
-    def _sign(
-        self,
-        authority: str,
-        key: ec.EllipticCurvePrivateKey,
-        common_name: str,
-        *,
-        groups: Sequence[str] = (),
-        serves: Sequence[str] = (),
-    ) -> x509.Certificate:
-        signer = serialization.load_pem_private_key(self.key(authority).read_bytes(), password=None)
-        issuer = x509.load_pem_x509_certificate(self.certificate(authority).read_bytes())
-        if not isinstance(signer, ec.EllipticCurvePrivateKey):
-            raise TypeError(f"{self.key(authority)} is not an elliptic-curve key; delete {self.folder} to make it anew")
-        purpose = ExtendedKeyUsageOID.SERVER_AUTH if serves else ExtendedKeyUsageOID.CLIENT_AUTH
-        builder = (
-            _builder(_name(common_name, groups), issuer.subject, key, signer)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-        )
-        if serves:
-            names = [x509.DNSName(name) for name in serves]
-            addresses = [x509.IPAddress(ipaddress.ip_address(text)) for text in ("127.0.0.1", "::1")]
-            builder = builder.add_extension(x509.SubjectAlternativeName([*names, *addresses]), critical=False)
-        return builder.sign(signer, hashes.SHA256())
+    def _write(self, name: str, certificate: trustme.Blob, key: trustme.Blob) -> None:
+        write_private(self.key(name), key.bytes())
+        certificate.write_to_path(self.certificate(name))
 
-    def write_kubeconfig(
-        self,
-        path: Path,
-        server: str,
-        *,
-        user: str = ADMIN_USER,
-        groups: Sequence[str] = ADMIN_GROUPS,
-        namespace: str = "default",
-    ) -> Path:
-        """Write a kubeconfig, readable by the owner only.
-
-        The administrator's has the token inside, any other a fresh client certificate.
+    def write_kubeconfig(self, path: Path, server: str) -> Path:
+        """Write the administrator's kubeconfig, readable by the owner only.
 
         Args:
             path: The file; replaced in one step.
             server: Address of the API server.
-            user: The user it authenticates as.
-            groups: Groups of the user; the default one may do everything.
-            namespace: Namespace of commands that name none.
         """
-        authority = base64.b64encode(self.certificate("ca").read_bytes()).decode()
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "porchflow",
-            "contexts": [
-                {"name": "porchflow", "context": {"cluster": "porchflow", "user": user, "namespace": namespace}}
-            ],
-            "clusters": [{"name": "porchflow", "cluster": {"server": server, "certificate-authority-data": authority}}],
-            "users": [{"name": user, "user": self._credentials(user, tuple(groups))}],
-        }
+        # The API server looks a token up; it verifies a certificate anew for every request, and more than once.
+        token = self.tokens.read_text(encoding="ascii").partition(",")[0]
+        config = self.kubeconfig(server, ADMIN_USER, {"token": token})
         write_private(path, yaml.safe_dump(config, sort_keys=False).encode())
         return path
 
-    def _credentials(self, user: str, groups: tuple[str, ...]) -> dict[str, str]:
-        if (user, groups) == (ADMIN_USER, ADMIN_GROUPS):
-            # The API server looks a token up; it verifies a certificate anew for every request, and more than once.
-            return {"token": self.tokens.read_text(encoding="ascii").partition(",")[0]}
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._sign("ca", key, user, groups=groups).public_bytes(serialization.Encoding.PEM)
+    def kubeconfig(self, server: str, user: str, credentials: dict[str, str]) -> dict[str, Any]:
+        """Return a kubeconfig, as YAML has it.
+
+        Args:
+            server: Address of the API server.
+            user: Name of the user's entry.
+            credentials: What the entry holds, such as a token.
+        """
+        authority = base64.b64encode(self.certificate("ca").read_bytes()).decode()
+        context = {"cluster": "porchflow", "user": user, "namespace": "default"}
         return {
-            "client-certificate-data": base64.b64encode(certificate).decode(),
-            "client-key-data": base64.b64encode(_key_pem(key)).decode(),
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "porchflow",
+            "contexts": [{"name": "porchflow", "context": context}],
+            "clusters": [{"name": "porchflow", "cluster": {"server": server, "certificate-authority-data": authority}}],
+            "users": [{"name": user, "user": credentials}],
         }
 
 
-def _authority(role: str, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    # The API server goes on publishing the authority before this one.
-    name = authority_name(f"porchflow {role}", key.public_key())
-    builder = _builder(name, name, key, key).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    return builder.add_extension(SIGNS_CERTIFICATES, critical=True).sign(key, hashes.SHA256())
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey
-) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.UTC)
-    return certificate_builder(subject, issuer, key.public_key(), signer.public_key(), now=now, valid=_VALID)
+def _end() -> dt.datetime:
+    return dt.datetime.now(dt.UTC) + _VALID
 
 
 def _is_strict(certificate: x509.Certificate) -> bool:
@@ -196,16 +153,3 @@ def _is_strict(certificate: x509.Certificate) -> bool:
     except x509.ExtensionNotFound:
         return False
     return True
-
-
-def _name(common_name: str, groups: Sequence[str] = ()) -> x509.Name:
-    # Kubernetes reads the user from the common name and its groups from the organizations.
-    organizations = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
-    return x509.Name([*organizations, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    # The API server takes the public half of a service-account key only from this older form.
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    )

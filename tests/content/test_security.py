@@ -59,7 +59,7 @@ async def test_a_certificate_of_another_authority_ends_the_handshake(
     folder = control_plane.etcd.log.parent / "certs"
     administrator = Pair(folder / "admin.crt", folder / "admin.key")
     expired = direct.front_proxy.issue(PROXY_NAME, valid=-dt.timedelta(hours=1))
-    server = direct.front_proxy.issue("a-server", PROXY_NAME)
+    server = direct.front_proxy.issue_for_servers_only(PROXY_NAME)
     for certificate in (stranger, administrator, expired, server):
         with pytest.raises(aiohttp.ClientError):
             await direct.ask("GET", "/apis", certificate=certificate)

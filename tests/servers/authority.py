@@ -1,17 +1,17 @@
 """Certificate authorities of a test's own, and TLS servers with the certificates they issue."""
 
 import datetime as dt
-import ipaddress
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from porchflow.kube.x509 import SIGNS_CERTIFICATES
+from porchflow.kube.x509 import certificate_builder, common_name
 
 _DAY = dt.timedelta(days=1)
 
@@ -30,30 +30,24 @@ class Authority:
     def __init__(self, folder: Path, name: str = "test-authority", *, parent: "Authority | None" = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._name = _subject(name)
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        signer = parent or self
-        builder = signer._builder(self._name, self._key, _DAY)
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        certificate = builder.add_extension(SIGNS_CERTIFICATES, critical=True).sign(signer._key, hashes.SHA256())
-        self._chain: list[x509.Certificate] = [certificate, *(parent._chain if parent else [])]
+        self._ca = trustme.CA(parent._ca if parent else None, organization_name=name)
 
     @property
     def pem(self) -> str:
         """What clients are to trust."""
-        return _pem(self._chain[0]).decode()
+        return self._ca.cert_pem.bytes().decode()
 
     def issue(self, name: str, *serves: str, valid: dt.timedelta = _DAY) -> Pair:
-        """Issue a certificate: of a server with these host names and addresses, or of a client when there are none."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        purpose = ExtendedKeyUsageOID.SERVER_AUTH if serves else ExtendedKeyUsageOID.CLIENT_AUTH
-        builder = self._builder(_subject(name), key, valid)
-        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-        if serves:
-            alternatives = x509.SubjectAlternativeName([_alternative(each) for each in serves])
-            builder = builder.add_extension(alternatives, critical=False)
-        return self._write(name, builder.sign(self._key, hashes.SHA256()), key)
+        """Issue a certificate with a common name: of a server with these host names and addresses, or of a client."""
+        end = dt.datetime.now(dt.UTC) + valid
+        issued = self._ca.issue_cert(*(serves or ("client.invalid",)), common_name=name, not_after=end)
+        return self._write(
+            name, b"".join(pem.bytes() for pem in issued.cert_chain_pems), issued.private_key_pem.bytes()
+        )
+
+    def issue_for_servers_only(self, name: str) -> Pair:
+        """Issue a certificate that is good for no client; those of trustme are for both."""
+        return self._write(name, *signed(self._ca, common_name(name), ExtendedKeyUsageOID.SERVER_AUTH))
 
     def serves(self, *names: str, valid: dt.timedelta = _DAY) -> ssl.SSLContext:
         """Return what a TLS server needs, with a certificate for these host names and addresses."""
@@ -62,45 +56,21 @@ class Authority:
         context.load_cert_chain(pair.certificate, pair.key)
         return context
 
-    def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, valid: dt.timedelta
-    ) -> x509.CertificateBuilder:
-        now = dt.datetime.now(dt.UTC)
-        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - 2 * _DAY)
-            .not_valid_after(now + valid)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(signer, critical=False)
-        )
-
-    def _write(self, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Pair:
+    def _write(self, name: str, certificate: bytes, key: bytes) -> Pair:
         pair = Pair(self._folder / f"{name}.crt", self._folder / f"{name}.key")
-        chain = self._chain if len(self._chain) > 1 else []
-        pair.certificate.write_bytes(b"".join(_pem(each) for each in (certificate, *chain)))
-        pair.key.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
+        pair.certificate.write_bytes(certificate)
+        pair.key.write_bytes(key)
         return pair
 
 
-def _alternative(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _subject(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+def signed(authority: trustme.CA, subject: x509.Name, purpose: x509.ObjectIdentifier) -> tuple[bytes, bytes]:
+    """Sign what trustme cannot: any subject, and one purpose alone. Returns the certificate and its key as PEM."""
+    signer = serialization.load_pem_private_key(authority.private_key_pem.bytes(), password=None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes()).subject
+    key, now = ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.UTC)
+    builder = certificate_builder(subject, issuer, key.public_key(), signer.public_key(), now=now, valid=_DAY)
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    certificate = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False).sign(signer, hashes.SHA256())
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return certificate.public_bytes(serialization.Encoding.PEM), key.private_bytes(*form)

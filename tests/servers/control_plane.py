@@ -1,6 +1,7 @@
 """A real etcd and kube-apiserver for tests."""
 
 import asyncio
+import base64
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Sequence
@@ -8,12 +9,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
 from porchflow.devstack.certs import Certificates
 from porchflow.devstack.crds import install_crds
 from porchflow.devstack.policies import install_policies
 from porchflow.devstack.processes import Process, free_port
 from porchflow.devstack.servers import etcd, kube_apiserver
 from porchflow.kube.client import KubeClient
+from tests.servers.authority import signed
 
 
 class ControlPlane:
@@ -57,7 +63,16 @@ class ControlPlane:
     def kubeconfig_for(self, user: str, groups: Sequence[str] = ()) -> Path:
         """Write a kubeconfig of another user, who may do what RBAC says."""
         path = self._folder / ("kubeconfig-" + "-".join((user, *groups)).replace(":", "_").replace("/", "_"))
-        return self._certificates.write_kubeconfig(path, self.url, user=user, groups=groups)
+        # Kubernetes reads the user from the common name and its groups from the organizations.
+        names = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
+        subject = x509.Name([*names, x509.NameAttribute(NameOID.COMMON_NAME, user)])
+        certificate, key = signed(self._certificates.authority(), subject, ExtendedKeyUsageOID.CLIENT_AUTH)
+        credentials = {
+            "client-certificate-data": base64.b64encode(certificate).decode(),
+            "client-key-data": base64.b64encode(key).decode(),
+        }
+        path.write_text(yaml.safe_dump(self._certificates.kubeconfig(self.url, user, credentials)))
+        return path
 
     async def start_apiserver(self) -> None:
         """Start the API server, at the same address, and wait until it is ready."""
