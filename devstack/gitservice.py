@@ -15,6 +15,8 @@ from pathlib import Path
 
 from aiohttp import web
 
+from porchflow.functions.children import end_child
+
 logger = logging.getLogger(__name__)
 
 GIT_ENVIRONMENT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
@@ -122,9 +124,10 @@ async def _relay(
     finally:
         feed.cancel()
         errors.cancel()
-        if not process.stdout.at_eof():
-            _kill(process)
-        await asyncio.shield(asyncio.gather(process.wait(), feed, errors, return_exceptions=True))
+        if process.stdout.at_eof():
+            # All is said; git ends by itself.
+            await asyncio.shield(asyncio.gather(process.wait(), feed, errors, return_exceptions=True))
+        await asyncio.shield(asyncio.gather(end_child(process), feed, errors, return_exceptions=True))
 
 
 async def _stream(

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from porchflow.devstack.gitservice import GIT_ENVIRONMENT
+from porchflow.functions.children import end_child
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,10 @@ async def _tidy(repository: Path) -> None:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
-        _, said = await process.communicate()
+        try:
+            _, said = await process.communicate()
+        finally:
+            await end_child(process)
         if process.returncode:
             # A push held the lock; the next time takes these refs along.
             logger.debug("cannot tidy up %s: %s", repository, said.decode(errors="replace").strip())

@@ -13,6 +13,7 @@ from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
 from porchflow.functions.builtin.pool import DEFAULT_MEMORY_LIMIT
+from porchflow.functions.children import end_child
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.function_errors import FunctionNotFound
 from porchflow.functions.images import parse_image
@@ -164,7 +165,7 @@ async def _read_log(stream: asyncio.StreamReader) -> bytes:
 async def _end(process: Process) -> None:
     """Kill what is left of the process and of those it started."""
     _kill(process)
-    await process.wait()
+    await end_child(process)
 
 
 def _kill(process: Process) -> None:

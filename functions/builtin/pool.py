@@ -12,6 +12,7 @@ from typing import Self
 from porchflow.functions.builtin.catalog import configured, find
 from porchflow.functions.builtin.child import ANSWER, OUT_OF_MEMORY, REQUEST
 from porchflow.functions.builtin.toolkit.sdk import Reply
+from porchflow.functions.children import end_child
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.function_errors import FunctionNotFound
 from porchflow.kpt.package_errors import FunctionFailed
@@ -41,6 +42,7 @@ class WorkerPool:
         for _ in range(size):
             self._idle.put_nowait(None)
         self._running: set[Process] = set()
+        self._ending: set[asyncio.Task[int]] = set()
 
     async def __aenter__(self) -> Self:
         """Start all processes."""
@@ -58,7 +60,8 @@ class WorkerPool:
     async def aclose(self) -> None:
         """Kill all processes."""
         for process in list(self._running):
-            await self._end(process)
+            self._kill(process)
+        await asyncio.gather(*self._ending)
 
     async def run(self, name: str, request: bytes) -> Reply:
         """Run one builtin function, waiting for a free process.
@@ -102,13 +105,13 @@ class WorkerPool:
         return process
 
     def _kill(self, process: Process) -> None:
+        """Kill a process at once; that it has ended is waited for beside what comes next, and by `aclose`."""
         self._running.discard(process)
         if process.returncode is None:
             process.kill()
-
-    async def _end(self, process: Process) -> None:
-        self._kill(process)
-        await process.wait()
+        ending = asyncio.create_task(end_child(process))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
 
 async def _exchange(process: Process, name: str, request: bytes) -> Reply:

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from porchflow.cli.main import main
 from porchflow.cli.render.folder import FolderError, read_folder, write_folder
+from porchflow.functions.children import end_child
 from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -245,8 +246,7 @@ async def test_an_interrupt_leaves_the_folder_as_it_was(package: Path) -> None:
         await eventually(lambda: not any(worker.is_running() for worker in workers), what="the processes end")
     finally:
         if process.returncode is None:
-            process.kill()
-            await process.wait()
+            await end_child(process)
     assert contents(package) == before
 
 

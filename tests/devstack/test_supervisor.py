@@ -13,6 +13,7 @@ from porchflow.devstack import supervisor as module
 from porchflow.devstack.processes import Process, ProcessError
 from porchflow.devstack.state import ProcessRecord, StackRecord, StateFolder
 from porchflow.devstack.supervisor import Supervisor
+from porchflow.functions.children import end_child
 from tests.servers.waiting import eventually
 
 
@@ -155,6 +156,5 @@ asyncio.run(main())
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
     assert parent.stdout
     part = psutil.Process(int(await parent.stdout.readline()))
-    parent.kill()
-    await parent.wait()
+    await end_child(parent)
     await eventually(lambda: not part.is_running(), what="the part has ended")

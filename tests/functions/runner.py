@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from porchflow.functions.children import end_child
+
 ROOT = Path(__file__).parents[2]
 _PROGRAM = """
 import json, sys
@@ -66,5 +68,4 @@ async def running(**settings: Any) -> AsyncIterator[Runner]:
         yield Runner(process, int(line))
     finally:
         if process.returncode is None:
-            process.kill()
-            await process.wait()
+            await end_child(process)

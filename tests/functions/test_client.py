@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from porchflow.devstack.processes import free_port
+from porchflow.functions.children import end_child
 from porchflow.functions.client import GrpcEvaluator
 from porchflow.functions.function_errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
 from porchflow.functions.proto import evaluator_pb2, evaluator_pb2_grpc
@@ -110,8 +111,7 @@ async def test_a_runner_that_is_pinged_too_often_is_pinged_less(
             go.touch()
             assert (await call).resource_list == LIST
     finally:
-        server.kill()
-        await server.wait()
+        await end_child(server)
 
 
 async def _is_disconnected(evaluate: GrpcEvaluator) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from porchflow.api.packagerevision import Lifecycle
+from porchflow.functions.children import end_child
 from porchflow.gitrepo.git_store import GitStore
 from tests.gitrepo.conftest import PASSWORD, USER, Served, eventually, init, location, proposed
 
@@ -38,8 +39,7 @@ async def _killed(served: Served, cache: Path, call: str, updates: int) -> None:
     try:
         await eventually(lambda: len(count.read_text().splitlines()) >= updates)
     finally:
-        worker.kill()
-        await worker.wait()
+        await end_child(worker)
     served.remove_hook("update")
     await eventually(lambda: not list(served.path.glob("refs/**/*.lock")))
 
