@@ -151,11 +151,6 @@ class Process:
             self.signal(signal.SIGKILL)
             await self._process.wait()
 
-    async def restart(self) -> None:
-        """Stop it and start it again, at the same address."""
-        await self.stop()
-        await self.start()
-
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, such as SIGSTOP; nothing happens when it has ended."""
         if self.running and self._process:

@@ -13,6 +13,8 @@ import pytest
 
 from porchflow.devstack import processes
 from porchflow.devstack.processes import Process, ProcessError, describe_exit, free_port, listens, reserve_port
+from porchflow.functions.children import end_child
+from tests.servers.restarts import restart
 from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -115,7 +117,7 @@ async def test_a_restart_is_another_process_with_the_same_log(make: Callable[...
     process = make("echo started; echo $$ > ready; exec tail -f /dev/null")
     await process.start()
     before = process.pid
-    await process.restart()
+    await restart(process)
     assert process.pid != before
     assert process.log.read_text() == "started\nstarted\n"
 
@@ -124,7 +126,7 @@ async def test_a_large_log_is_put_aside(make: Callable[..., Process], monkeypatc
     monkeypatch.setattr(processes, "_LOG_LIMIT", 4)
     process = make("echo started; echo $$ > ready; exec tail -f /dev/null")
     await process.start()
-    await process.restart()
+    await restart(process)
     assert process.log.read_text() == "started\n"
     assert process.log.with_name("part.log.1").read_text() == "started\n"
 
@@ -154,8 +156,7 @@ asyncio.run(main())
         part = psutil.Process(int(await parent.stdout.readline()))
         assert part.is_running()
     finally:
-        parent.kill()
-        await parent.wait()
+        await end_child(parent)
     assert psutil.wait_procs([part], timeout=30)[1] == []
 
 

@@ -18,6 +18,7 @@ from porchflow.kube.errors import Forbidden
 from porchflow.kube.kinds import CONFIGMAPS, PACKAGEREVISIONS, REPOSITORIES
 from porchflow.workflows.ids import SEARCH_ATTRIBUTES
 from tests.servers.control_plane import ControlPlane
+from tests.servers.restarts import restart
 from tests.servers.temporal import TemporalServer
 from tests.servers.waiting import eventually
 
@@ -56,7 +57,7 @@ class TestControlPlane:
     async def test_the_api_server_outlives_a_restart_of_etcd(self, restartable_control_plane: ControlPlane) -> None:
         plane = restartable_control_plane
         uid, process = await keep(plane), plane.apiserver.pid
-        await plane.etcd.restart()
+        await restart(plane.etcd)
         await eventually(plane.apiserver.is_ready, what="the API server is ready again")
         assert await read_kept(plane) == uid
         assert plane.apiserver.pid == process
@@ -123,7 +124,7 @@ class TestTemporal:
     async def test_a_restart_keeps_runs_and_search_attributes(self, restartable_temporal: TemporalServer) -> None:
         server = restartable_temporal
         handle = await _start(await Client.connect(server.address))
-        await server.process.restart()
+        await restart(server.process)
         client = await Client.connect(server.address)
         assert (await client.get_workflow_handle(handle).describe()).status == WorkflowExecutionStatus.RUNNING
         await _until_found(client, handle)
