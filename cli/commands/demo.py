@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from porchflow.cli.extra import need_stack
 from porchflow.devstack.stack_settings import load_stack_settings, stack_options
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def demo(*, stop: bool, **flags: Any) -> None:  # noqa: ANN401 - the values of a
 
     Uses the stack that runs, or starts one, which goes on running so that you can look around.
     """
+    need_stack()
     settings = load_stack_settings(flags)
     from porchflow.devstack.demo.demo_repository import GitFailed  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
     from porchflow.devstack.demo.walk import DemoError  # noqa: PLC0415

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import psutil
 
+from porchflow.cli.extra import need_stack
 from porchflow.devstack.stack_settings import StackSettings, load_stack_settings, stack_options
 
 
@@ -22,6 +23,7 @@ def up(*, detach: bool, quiet: bool, **flags: Any) -> None:  # noqa: ANN401 - th
     That is etcd, the Kubernetes API, Temporal, a Git server, the function runner, the content API, watcher and workers.
     What is missing is built first. All state is in one folder and survives `porchflow down`.
     """
+    need_stack()
     settings = load_stack_settings(flags)
     from porchflow.devstack.logs import console  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
     from porchflow.devstack.run import STACK_ERRORS, start_detached  # noqa: PLC0415

@@ -12,7 +12,8 @@ DOCKERFILE = (IMAGES / "Dockerfile").read_text()
 def test_every_room_is_in_the_build() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = project["tool"]["setuptools"]["packages"]["find"]["include"]
-    rooms = {pattern.rstrip(".*").replace(".", "/") for pattern in packages}
+    # The toolchain builds the servers of the embedded stack, which the image does without.
+    rooms = {pattern.rstrip(".*").replace(".", "/") for pattern in packages} - {"deploy/toolchain"}
     taken = {line[1:] for line in (IMAGES / "Dockerfile.dockerignore").read_text().splitlines() if line[0] == "!"}
     assert rooms <= taken
     licenses = project["project"]["license-files"]

@@ -1,0 +1,85 @@
+"""What is in the image: the wheel built of what the build takes, and what of it can be run without the rest."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+IGNORED = ROOT / "deploy" / "images" / "Dockerfile.dockerignore"
+
+
+def taken(name: str) -> bool:
+    """Whether the build of the image takes a file: the last line of .dockerignore that matches it decides."""
+    found = False
+    for line in IGNORED.read_text().splitlines():
+        pattern = line.removeprefix("!").removesuffix("/*")
+        if pattern in {"*", name} or name.startswith(f"{pattern}/"):
+            found = line.startswith("!")
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as the image has it: a folder with the contents of its wheel."""
+    folder = tmp_path_factory.mktemp("image")
+    for name in run("git", "-C", str(ROOT), "ls-files").splitlines():
+        if taken(name):
+            (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / "source" / name)
+    flags = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(folder)]
+    run(sys.executable, "-m", "pip", "wheel", *flags, str(folder / "source"))
+    [wheel] = folder.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(folder / "installed")
+    return folder / "installed"
+
+
+def test_the_embedded_stack_is_not_in_it(installed: Path) -> None:
+    held = {path.relative_to(installed).as_posix() for path in installed.rglob("*.py")}
+    assert {"cli/main.py", "cli/processes/worker.py", "workflows/packagerevision.py"} <= held
+    assert {name for name in held if name.startswith(("cli/stack/", "cli/demo/", "devstack/", "tests/", "bench/"))} == {
+        "devstack/__init__.py",
+        "devstack/stack_settings.py",
+        "devstack/state.py",
+    }
+    assert not [name for name in held if "class GitServer" in (installed / name).read_text()]
+
+
+def test_what_it_installs_is_without_the_extra() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "\ntrustme==" not in lock
+    assert "\ntrustme==" in (ROOT / "requirements-dev.lock").read_text()
+
+
+@pytest.mark.parametrize("command", ["worker", "watcher", "function-runner", "content-api", "status", "doctor", "up"])
+def test_its_commands_are_there(installed: Path, command: str) -> None:
+    done = porchflow(installed, command, "--help")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", ["up", "demo", "down"])
+def test_commands_of_the_stack_say_what_to_install(installed: Path, command: str) -> None:
+    done = porchflow(installed, command)
+    assert done.returncode == 1
+    assert "pip install 'porchflow[stack]'" in done.stderr
+
+
+def porchflow(installed: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "porchflow.cli.main", *arguments],
+        cwd=installed,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
