@@ -9,8 +9,8 @@ from importlib.metadata import version
 
 import psutil
 
-from porchflow.devstack.stack_settings import StackSettings
-from porchflow.devstack.state import StackRecord
+from porchflow.cli.stack_settings import StackSettings
+from porchflow.cli.stack_state import StackRecord
 
 _VERSION_SECONDS = 60.0
 _SERVERS = {

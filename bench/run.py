@@ -21,12 +21,12 @@ from bench.runs import run_costs, until_quiet
 from bench.upstream import RESOURCES
 from bench.usage import forget_peaks, usage_of, used_since
 from bench.workloads import NAMESPACE, PUSHED, REPOSITORY, UPGRADED, WORKSPACE, Bench, Timing, large_of, object_name
+from porchflow.cli.stack_settings import StackSettings, load_stack_settings
+from porchflow.cli.stack_state import StackRecord, StateFolder
 from porchflow.devstack.demo.demo_repository import GitFailed
 from porchflow.devstack.gitserver import STATISTICS_PATH
 from porchflow.devstack.logs import Say, console
 from porchflow.devstack.run import STACK_ERRORS, running_stack
-from porchflow.devstack.stack_settings import StackSettings, load_stack_settings
-from porchflow.devstack.state import StackRecord, StateFolder
 from porchflow.kube.client import KubeClient
 
 WORKLOADS = ("init", "publish", "clone", "upgrade", "push", "render", "large", "register")

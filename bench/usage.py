@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from porchflow.devstack.state import StackRecord
+from porchflow.cli.stack_state import StackRecord
 
 _MIB = 1024 * 1024
 _PEAK = "5"

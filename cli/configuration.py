@@ -12,8 +12,8 @@ from pydantic.fields import FieldInfo
 
 from porchflow.cli.main import main as porchflow
 from porchflow.cli.settings import Settings, flag_of, variable_of
-from porchflow.devstack.stack_settings import StackSettings
-from porchflow.devstack.stack_settings import variable_of as stack_variable_of
+from porchflow.cli.stack_settings import StackSettings
+from porchflow.cli.stack_settings import variable_of as stack_variable_of
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "configuration.md"
 

@@ -4,11 +4,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from porchflow.cli.stack_state import StateFolder
 from porchflow.devstack.api_service import SERVED_AS
 from porchflow.devstack.certs import Certificates
 from porchflow.devstack.processes import HOST, Process, Ready, free_port, listens
 from porchflow.devstack.servers import answers, etcd, kube_apiserver, temporal
-from porchflow.devstack.state import StateFolder
 
 SOURCES = Path(__file__).parents[2]
 _CONTENT_API = "content-api"

@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 
 from porchflow.cli.settings import flag_of
+from porchflow.cli.stack_settings import StackSettings, variable_of
 from porchflow.devstack.processes import free_port, reserve_port
-from porchflow.devstack.stack_settings import StackSettings, variable_of
 
 _USERS = {
     "api_port": "the Kubernetes API server",

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from porchflow.cli.settings import flag_of
+from porchflow.cli.stack_settings import StackSettings
+from porchflow.cli.stack_state import ProcessRecord, StackRecord, StateError, StateFolder
 from porchflow.devstack import api_service as contentapi
 from porchflow.devstack.crds import install_crds
 from porchflow.devstack.logs import STACK, LogFollower, Say
@@ -19,8 +21,6 @@ from porchflow.devstack.parts import SOURCES, Parts
 from porchflow.devstack.policies import install_policies
 from porchflow.devstack.ports import PortError, choose_ports
 from porchflow.devstack.processes import ProcessError
-from porchflow.devstack.stack_settings import StackSettings
-from porchflow.devstack.state import ProcessRecord, StackRecord, StateError, StateFolder
 from porchflow.devstack.supervisor import Supervisor, end_strays
 from porchflow.devstack.toolchain import ToolchainError, ensure_servers
 from porchflow.kube.client import KubeClient

@@ -6,9 +6,9 @@ import time
 
 import psutil
 
+from porchflow.cli.stack_state import PartRecord, ProcessRecord, StackRecord, StateFolder
 from porchflow.devstack.logs import STACK, Say
 from porchflow.devstack.processes import Process, describe_exit
-from porchflow.devstack.state import PartRecord, ProcessRecord, StackRecord, StateFolder
 
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 30.0

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from porchflow.cli.extra import need_stack
-from porchflow.devstack.stack_settings import load_stack_settings, stack_options
+from porchflow.cli.stack_settings import load_stack_settings, stack_options
 
 if TYPE_CHECKING:
-    from porchflow.devstack.state import StackRecord, StateFolder
+    from porchflow.cli.stack_state import StackRecord, StateFolder
 
 
 @click.command()
@@ -22,11 +22,11 @@ def demo(*, stop: bool, **flags: Any) -> None:  # noqa: ANN401 - the values of a
     """
     need_stack()
     settings = load_stack_settings(flags)
+    from porchflow.cli.stack_state import StateFolder  # noqa: PLC0415
     from porchflow.devstack.demo.demo_repository import GitFailed  # noqa: PLC0415 - help and bad settings must not wait for heavy imports
     from porchflow.devstack.demo.walk import DemoError  # noqa: PLC0415
     from porchflow.devstack.logs import console  # noqa: PLC0415
     from porchflow.devstack.run import STACK_ERRORS, start_detached, stop_stack  # noqa: PLC0415
-    from porchflow.devstack.state import StateFolder  # noqa: PLC0415
 
     folder = StateFolder(settings.state_dir)
     say = console()

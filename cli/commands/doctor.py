@@ -14,7 +14,7 @@ from porchflow.cli.settings import (
     load_settings,
     settings_options,
 )
-from porchflow.devstack.stack_settings import load_stack_settings, stack_options
+from porchflow.cli.stack_settings import load_stack_settings, stack_options
 
 if TYPE_CHECKING:
     from porchflow.cli.doctor.findings import Finding
@@ -78,7 +78,7 @@ def doctor(
     from porchflow.cli.doctor.all_checks import examine  # noqa: PLC0415
     from porchflow.cli.doctor.findings import Check, Level, worst  # noqa: PLC0415 - help must not wait for heavy imports
     from porchflow.cli.doctor.stack import stack_settings  # noqa: PLC0415
-    from porchflow.devstack.state import StateError  # noqa: PLC0415
+    from porchflow.cli.stack_state import StateError  # noqa: PLC0415
 
     folder = load_stack_settings({"state_dir": flags.pop("state_dir")}).state_dir
     try:

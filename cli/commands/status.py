@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from pydantic import BaseModel
 
-from porchflow.devstack.stack_settings import load_stack_settings, stack_options
-from porchflow.devstack.state import StackRecord, StateError, StateFolder
+from porchflow.cli.stack_settings import load_stack_settings, stack_options
+from porchflow.cli.stack_state import StackRecord, StateError, StateFolder
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -10,7 +10,7 @@ import click
 import psutil
 
 from porchflow.cli.extra import need_stack
-from porchflow.devstack.stack_settings import StackSettings, load_stack_settings, stack_options
+from porchflow.cli.stack_settings import StackSettings, load_stack_settings, stack_options
 
 
 @click.command()
@@ -76,7 +76,7 @@ def _cancel_on_signals(task: "asyncio.Task[None] | None") -> asyncio.Event:
 
 
 def _welcome(settings: StackSettings) -> str:
-    from porchflow.devstack.state import StateFolder  # noqa: PLC0415 - see above
+    from porchflow.cli.stack_state import StateFolder  # noqa: PLC0415 - see above
 
     folder = StateFolder(settings.state_dir)
     record = folder.read()

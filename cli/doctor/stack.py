@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from porchflow.cli.settings import Settings, variable_of
-from porchflow.devstack.state import StateFolder
+from porchflow.cli.stack_state import StateFolder
 
 _NAMED: Final = ("kubeconfig", "temporal_address", "function_runner_address", "git_cache_dir")
 

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import click
 
+from porchflow.cli.stack_state import StackRecord, StateFolder
 from porchflow.devstack.demo.demo_repository import ensure_repository, git
-from porchflow.devstack.state import StackRecord, StateFolder
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import PACKAGEREVISIONRESOURCES, PACKAGEREVISIONS
 

@@ -6,8 +6,8 @@ import pytest
 
 from porchflow.cli import configuration
 from porchflow.cli.settings import Settings, variable_of
-from porchflow.devstack.stack_settings import StackSettings
-from porchflow.devstack.stack_settings import variable_of as stack_variable_of
+from porchflow.cli.stack_settings import StackSettings
+from porchflow.cli.stack_settings import variable_of as stack_variable_of
 
 
 def row(variable: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 READ = [
     "[!b]*/py.typed",
-    "cli/demo/storefront/*",
+    "devstack/demo/storefront/*",
     "deploy/admission/*.yaml",
     "deploy/crds/*.yaml",
     "deploy/toolchain/*/go.*",
@@ -25,8 +25,9 @@ def test_the_wheel_holds_every_file_that_is_read(tmp_path: Path) -> None:
     for pattern in READ:
         wanted = {path.relative_to(source).as_posix() for path in source.glob(pattern)}
         assert wanted, pattern
-        assert wanted <= held
-    assert not [name for name in held if name.startswith(("tests/", "bench/"))]
+        assert {f"porchflow/{name}" for name in wanted} <= held
+    assert {name.split("/")[0] for name in held if not name.split("/")[0].endswith(".dist-info")} == {"porchflow"}
+    assert not [name for name in held if name.startswith(("porchflow/tests/", "porchflow/bench/"))]
     assert {Path(name).name for name in held if "/licenses/" in name} == {"LICENSE", "NOTICE"}
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from porchflow.cli.settings import SettingsError
+from porchflow.cli.stack_settings import StackSettings, load_stack_settings
 from porchflow.devstack.ports import PortError, choose_ports
 from porchflow.devstack.processes import HOST, free_port
-from porchflow.devstack.stack_settings import StackSettings, load_stack_settings
 
 ANY = {f"{part}_port": 0 for part in ("api", "etcd", "temporal", "ui", "git", "runner")}
 

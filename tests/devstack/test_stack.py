@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
+from porchflow.cli.stack_state import StackRecord, StateFolder
 from porchflow.devstack.processes import HOST
-from porchflow.devstack.state import StackRecord, StateFolder
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeError, NotFound
 from porchflow.kube.kinds import CONFIGMAPS, FUNCTIONCONFIGS, PACKAGEREVISIONRESOURCES, PACKAGEREVISIONS

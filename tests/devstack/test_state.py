@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from porchflow.cli.main import main
-from porchflow.devstack.state import PartRecord, ProcessRecord, StackRecord, StateError, StateFolder
+from porchflow.cli.stack_state import PartRecord, ProcessRecord, StackRecord, StateError, StateFolder
 from porchflow.devstack.supervisor import end_strays
 
 

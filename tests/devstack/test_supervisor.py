@@ -9,9 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from porchflow.cli.stack_state import ProcessRecord, StackRecord, StateFolder
 from porchflow.devstack import supervisor as module
 from porchflow.devstack.processes import Process, ProcessError
-from porchflow.devstack.state import ProcessRecord, StackRecord, StateFolder
 from porchflow.devstack.supervisor import Supervisor
 from porchflow.functions.children import end_child
 from tests.servers.waiting import eventually
