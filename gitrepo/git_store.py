@@ -5,7 +5,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from porchflow.api.packagerevision import Lifecycle
 from porchflow.gitrepo.push.changes import Change, PushResult
 from porchflow.gitrepo.push.connection import Connection
 from porchflow.gitrepo.push.connections import Connections, configure_libgit2
@@ -15,10 +14,10 @@ from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.remote.stats import GitStats
 from porchflow.gitrepo.store.commit_messages import TaskType, content_message
 from porchflow.gitrepo.store.commits import DEFAULT_AUTHOR, Author
-from porchflow.gitrepo.store.drafts import CommitOnDraft, Content, CreateDraft, Draft, EnsureBranch, Move
+from porchflow.gitrepo.store.drafts import CommitOnDraft, Content, CreateDraft, Draft, EnsureBranch
 from porchflow.gitrepo.store.object_copy import missing
 from porchflow.gitrepo.store.package_state import PackageState
-from porchflow.gitrepo.store.publishing import Delete, DeleteFromBranch, ProposeDeletion, Publish
+from porchflow.gitrepo.store.publishing import Delete, DeleteFromBranch
 from porchflow.gitrepo.store.snapshots import Edit, Snapshot, Stored, edit_tree
 from porchflow.gitrepo.store.transition import Choose, Step, Transition, Transitioned
 from porchflow.gitrepo.store.trees import DEFAULT_LIMITS, Files, Limits, write_files
@@ -95,7 +94,7 @@ class GitStore(PackageReader):
             self._discovered.pop(address, None)
             await self._connections.forget(address)
 
-    # Drafts and proposals
+    # Changes
 
     async def ensure_branch(self, remote: Remote, branch: str, *, create_branch: bool = False) -> str | None:
         """Check that the branch exists; make it with one commit if asked to.
@@ -171,35 +170,6 @@ class GitStore(PackageReader):
         await self._push(remote, change)
         return _result(change.result)
 
-    async def propose(
-        self, remote: Remote, branch: str, location: PackageLocation, *, expected_commit: str | None = None
-    ) -> PackageState:
-        """Move the draft to `proposed/`.
-
-        Args:
-            remote: The repository.
-            branch: The Repository's branch; taken by every lifecycle change, though this one leaves it alone.
-            location: The package and its workspace.
-            expected_commit: Moves the draft only if it is at this commit.
-
-        Raises:
-            GitConflict: The draft is not at `expected_commit`.
-            GitNotFound: There is neither draft nor proposal.
-        """
-        del branch
-        change = Move(location.draft_ref, location.proposed_ref, Lifecycle.PROPOSED, expected_commit)
-        await self._push(remote, change)
-        return _result(change.result)
-
-    async def reject(
-        self, remote: Remote, branch: str, location: PackageLocation, *, expected_commit: str | None = None
-    ) -> PackageState:
-        """Move the proposal back to `drafts/`; arguments and errors are those of `propose`."""
-        del branch
-        change = Move(location.proposed_ref, location.draft_ref, Lifecycle.DRAFT, expected_commit)
-        await self._push(remote, change)
-        return _result(change.result)
-
     async def transition(
         self,
         remote: Remote,
@@ -215,6 +185,8 @@ class GitStore(PackageReader):
     ) -> Transitioned:
         """Find out where a revision is and make the step that this asks for, over one connection.
 
+        Every step is finished where an interrupted attempt began it, and changes nothing where it is made already.
+
         Args:
             remote: The repository.
             branch: The Repository's branch.
@@ -227,7 +199,10 @@ class GitStore(PackageReader):
             moves_branch: Whether a step that `choose` may name merges into the branch.
 
         Raises:
-            GitError: As the step does; see the methods of the same names.
+            GitConflict: Draft and proposal both exist and differ.
+            GitNotFound: There is no branch, draft, proposal or published revision to make the step with.
+            GitHookDeclined: The server refused. What one that cannot take a push as a whole did of it was taken back,
+                but for a branch that moved: publishing again then makes the tag only.
         """
         knowledge = self._connection(remote).knowledge
         change = Transition(
@@ -243,67 +218,6 @@ class GitStore(PackageReader):
         )
         await self._push(remote, change)
         return _result(change.result)
-
-    # Published revisions
-
-    async def publish(
-        self,
-        remote: Remote,
-        branch: str,
-        location: PackageLocation,
-        *,
-        author: Author = DEFAULT_AUTHOR,
-        expected_commit: str | None = None,
-        tag_hint: str | None = None,
-        create_branch: bool = False,
-    ) -> PackageState:
-        """Merge the proposal (or draft) to the branch, tag the merge, remove the proposal: one push.
-
-        The number is one more than the package ever had. Called again it gives the same revision, and finishes what
-        was interrupted.
-
-        Args:
-            remote: The repository.
-            branch: The Repository's branch.
-            location: The package and its workspace.
-            author: Author of the merge.
-            expected_commit: The commit that was approved. Another one is not published; and it is found even where an
-                interrupted attempt has removed the proposal already.
-            tag_hint: As for `state`.
-            create_branch: Make the branch where it is missing.
-
-        Raises:
-            GitConflict: The proposal is not at `expected_commit`, or differs from a draft besides it.
-            GitNotFound: There is nothing to publish, or no branch.
-            GitHookDeclined: The server refused. What one that cannot take a push as a whole did of it was taken back,
-                but for a branch that moved: publishing again then makes the tag only.
-        """
-        knowledge = self._connection(remote).knowledge
-        change = Publish(knowledge, location, branch, author, expected_commit, tag_hint, create_branch)
-        await self._push(remote, change)
-        return _result(change.result)
-
-    async def propose_deletion(
-        self, remote: Remote, branch: str, location: PackageLocation, *, revision: int | None = None
-    ) -> PackageState:
-        """Mark a published revision, or the package on the branch, to be deleted.
-
-        Args:
-            remote: The repository.
-            branch: The Repository's branch.
-            location: The package and its workspace.
-            revision: Its number, where known: spares reading the package's tags.
-
-        Raises:
-            GitNotFound: The revision is not published.
-        """
-        return await self._mark(remote, branch, location, revision, proposed=True)
-
-    async def undo_deletion(
-        self, remote: Remote, branch: str, location: PackageLocation, *, revision: int | None = None
-    ) -> PackageState:
-        """Take the mark back; arguments and errors are those of `propose_deletion`."""
-        return await self._mark(remote, branch, location, revision, proposed=False)
 
     async def delete(
         self,
@@ -338,14 +252,6 @@ class GitStore(PackageReader):
         change = Delete(self._connection(remote).knowledge, location, _tag_hint(location, revision), published)
         await self._push(remote, change)
         return change.changed
-
-    async def _mark(
-        self, remote: Remote, branch: str, location: PackageLocation, revision: int | None, *, proposed: bool
-    ) -> PackageState:
-        knowledge = self._connection(remote).knowledge
-        change = ProposeDeletion(knowledge, location, branch, proposed, _tag_hint(location, revision))
-        await self._push(remote, change)
-        return _result(change.result)
 
     async def _write(self, remote: Remote, files: Files | Edit) -> Content:
         connection, limits = self._connection(remote), self._limits

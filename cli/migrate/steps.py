@@ -13,11 +13,14 @@ from porchflow.api.names import (
     UPSTREAM_OF_ANNOTATION,
     V1ALPHA2_MIGRATION_ANNOTATION,
 )
+from porchflow.api.packagerevision import Lifecycle
 from porchflow.cli.migrate.models import Comparison, RepositoryPlan, Revision, Row
 from porchflow.cli.migrate.planning import Clients
 from porchflow.cli.migrate.porch import content_of
+from porchflow.gitrepo.git_store import PackageState, Step
 from porchflow.gitrepo.refs import PackageLocation
 from porchflow.gitrepo.store.commit_messages import TaskType
+from porchflow.gitrepo.store.transition import TaskOf
 from porchflow.gitrepo.store.trees import File
 from porchflow.kube.client import Object
 from porchflow.kube.errors import Conflict, NotFound
@@ -64,9 +67,14 @@ async def export_drafts(clients: Clients, raw: Object, plan: RepositoryPlan, say
         )
         ref = draft.ref
         if revision.lifecycle == "Proposed":
-            ref = (await clients.git.propose(access.remote, access.branch, place)).ref
+            proposed = await clients.git.transition(access.remote, access.branch, place, _propose, moves_branch=False)
+            ref = proposed.after.ref
         row.git, row.exported = revision.model_copy(update={"ref": ref}), True
         say(f"{row.name}: brought to Git as {ref}")
+
+
+def _propose(state: PackageState, _: TaskOf) -> Step | None:
+    return Step.PROPOSE if state.lifecycle is Lifecycle.DRAFT else None
 
 
 async def hand_over(clients: Clients, plan: RepositoryPlan, *, within: float) -> None:

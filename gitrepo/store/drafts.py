@@ -187,7 +187,6 @@ class Move:
     target: str
     lifecycle: Lifecycle
     """What the revision is then."""
-    expected_commit: str | None
     result: PackageState | None = None
 
     def needs(self, refs: RefView) -> Iterable[str]:  # noqa: ARG002 - part of the protocol
@@ -200,7 +199,6 @@ class Move:
         commit = source or target
         if commit is None:
             raise GitNotFound(f"there is neither a branch {short_ref(self.source)} nor {short_ref(self.target)}")
-        check_expected(short_ref(self.source if source else self.target), commit, self.expected_commit)
         updates = []
         if source and target != source:
             updates.append(RefUpdate(self.target, target, source))
@@ -228,16 +226,6 @@ class EnsureBranch:
         updates, base = base_commit(repo, refs, self.branch, create=self.create)
         self.tip = str(base) if base else None
         return updates
-
-
-def check_expected(ref: str, commit: pygit2.Oid, expected: str | None) -> None:
-    """Refuse to go on with another commit than the one that was looked at.
-
-    Raises:
-        GitConflict: The ref is at another commit.
-    """
-    if expected and str(commit) != expected:
-        raise GitConflict(f"{ref} is at {commit}, not at {expected}: it changed meanwhile")
 
 
 def _is_empty(refs: RefView) -> bool:

@@ -12,7 +12,7 @@ from porchflow.gitrepo.refs import TAGS, UNNUMBERED, PackageLocation, branch_ref
 from porchflow.gitrepo.remote.transport import RefUpdate
 from porchflow.gitrepo.store.commit_messages import approval_message, delete_message
 from porchflow.gitrepo.store.commits import Author, create_commit
-from porchflow.gitrepo.store.drafts import base_commit, check_expected
+from porchflow.gitrepo.store.drafts import base_commit
 from porchflow.gitrepo.store.package_state import (
     Knowledge,
     PackageState,
@@ -40,7 +40,8 @@ class Publish:
     location: PackageLocation
     branch: str
     author: Author
-    expected_commit: str | None = None
+    known_commit: str | None = None
+    """What to publish where an interrupted attempt has removed draft and proposal already."""
     tag_hint: str | None = None
     create_branch: bool = False
     result: PackageState | None = None
@@ -76,13 +77,10 @@ class Publish:
                 f"{short_ref(location.proposed_ref)} and {short_ref(location.draft_ref)} both exist and differ; delete"
                 " the one that is not meant"
             )
-        found = proposed or draft
-        if found:
-            ref = location.proposed_ref if proposed else location.draft_ref
-            check_expected(short_ref(ref), found, self.expected_commit)
+        if found := proposed or draft:
             self._source = found
-        elif self._source is None and self.expected_commit:
-            self._source = refs.commit_by_id(self.expected_commit).id
+        elif self._source is None and self.known_commit:
+            self._source = refs.commit_by_id(self.known_commit).id
         if self._source is None:
             raise GitNotFound(
                 f"there is neither a branch {short_ref(location.proposed_ref)} nor a tag for it to publish"

@@ -93,20 +93,20 @@ class Transition:
         return self._step.build(repo, refs) if self._step else []
 
     def _change(self, step: Step | None, state: PackageState) -> Move | Publish | ProposeDeletion | None:
-        location, commit = self.location, state.commit
+        location = self.location
         is_open = state.lifecycle in {Lifecycle.DRAFT, Lifecycle.PROPOSED}
         match step:
             case Step.PROPOSE:
-                return Move(location.draft_ref, location.proposed_ref, Lifecycle.PROPOSED, commit)
+                return Move(location.draft_ref, location.proposed_ref, Lifecycle.PROPOSED)
             case Step.REJECT:
-                return Move(location.proposed_ref, location.draft_ref, Lifecycle.DRAFT, None)
+                return Move(location.proposed_ref, location.draft_ref, Lifecycle.DRAFT)
             case Step.PUBLISH:
                 return Publish(
                     self.knowledge,
                     location,
                     self.branch,
                     self.author,
-                    commit if is_open else None,
+                    state.commit if is_open else None,
                     self.tag_hint,
                     self.create_branch,
                 )

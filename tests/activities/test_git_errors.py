@@ -14,8 +14,10 @@ from porchflow.api.error_kinds import ErrorKind
 from porchflow.devstack.gitserver import create_bare_repository
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.remote.remote import BasicAuth, Remote
+from porchflow.gitrepo.store.commit_messages import TaskType
 from porchflow.repositories.failures import classify, to_application_error
-from tests.gitrepo.conftest import PASSWORD, USER, Served, init, little_patience, location
+from tests.gitrepo.conftest import PASSWORD, USER, Served, files, init, little_patience, location
+from tests.gitrepo.steps import propose
 from tests.servers.authority import Authority
 from tests.servers.faulty import Faults, FaultyGitServer
 
@@ -35,7 +37,7 @@ class Server:
         return self.served.remote.url.replace("://", f"://{USER}:{PASSWORD}@")
 
     async def propose(self, remote: Remote | None = None) -> None:
-        await self.store.propose(remote or Remote(self.url), "main", location())
+        await propose(self.store, remote or Remote(self.url), location())
 
 
 @pytest.fixture
@@ -82,7 +84,9 @@ async def no_deletions(server: Server) -> None:
 async def moved_draft(server: Server) -> None:
     before = server.served.refs()["refs/heads/drafts/app/v1"]
     server.served.commit("refs/heads/drafts/app/v1")
-    await server.store.propose(Remote(server.url), "main", location(), expected_commit=before)
+    await server.store.commit_on_draft(
+        Remote(server.url), location(), files(a="1"), expected_parent=before, task=TaskType.RENDER
+    )
 
 
 async def a_branch_in_the_way(server: Server) -> None:
@@ -146,7 +150,7 @@ TABLE: list[tuple[Callable[[Server], Awaitable[None]], ErrorKind, Reason, str]] 
     (hook, STALLED, Reason.GIT_REJECTED, "ask at https://wiki.example.com first"),
     (protected_branch, STALLED, Reason.GIT_REJECTED, "proposals are made by merge request"),
     (no_deletions, STALLED, Reason.GIT_REJECTED, "deletion prohibited"),
-    (moved_draft, TRANSIENT, Reason.GIT_CONFLICT, "it changed meanwhile"),
+    (moved_draft, TRANSIENT, Reason.GIT_CONFLICT, "the change was made for"),
     (a_branch_in_the_way, TRANSIENT, Reason.GIT_CONFLICT, "proposed/app is in the way"),
     (no_repository, STALLED, Reason.GIT_NOT_FOUND, "nothing-here"),
     (no_branch, STALLED, Reason.GIT_NOT_FOUND, "branch 'develop' doesn't exist"),

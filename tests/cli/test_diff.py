@@ -23,6 +23,7 @@ from porchflow.gitrepo.store.commit_messages import TaskType
 from porchflow.gitrepo.store.trees import File, Files
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES, SECRETS
+from tests.gitrepo.steps import publish
 from tests.servers.control_plane import ControlPlane
 from tests.servers.faulty import FaultyGitServer
 from tests.servers.git import GitRepository
@@ -58,7 +59,7 @@ class World:
 
     async def published(self, url: str, workspace: str, files: Mapping[str, bytes]) -> str:
         name = await self.draft(url, workspace, files)
-        state = await self.store.publish(Remote(url), "main", PackageLocation("", "web", workspace))
+        state = await publish(self.store, Remote(url), PackageLocation("", "web", workspace))
         await self._status(name, revision=state.revision)
         return name
 
@@ -170,7 +171,7 @@ async def test_a_clone_is_compared_with_its_upstream(
     await world.store.create_draft(
         Remote(upstream.url), "main", location, files, task=TaskType.INIT, create_branch=True
     )
-    published = await world.store.publish(Remote(upstream.url), "main", location)
+    published = await publish(world.store, Remote(upstream.url), location)
     await world.register("blueprints", git_repository.url)
     lock = {"repo": upstream.url, "directory": "base/web", "ref": "base/web/v1", "commit": published.commit}
     clone = await world.draft(git_repository.url, "v1", TWO, upstreamLock={"type": "git", "git": lock})

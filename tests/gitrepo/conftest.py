@@ -16,6 +16,7 @@ from porchflow.gitrepo.refs import PackageLocation
 from porchflow.gitrepo.remote.remote import BasicAuth, Remote
 from porchflow.gitrepo.store.commit_messages import TaskType
 from porchflow.gitrepo.store.trees import File, Files
+from tests.gitrepo.steps import propose
 from tests.servers.faulty import Faults, FaultyGitServer
 
 USER, PASSWORD = "porch", "s3cret-word"
@@ -98,7 +99,7 @@ async def init(store: GitStore, remote: Remote, place: PackageLocation, content:
 
 async def proposed(store: GitStore, remote: Remote, place: PackageLocation) -> str:
     await init(store, remote, place)
-    return (await store.propose(remote, "main", place)).commit
+    return (await propose(store, remote, place)).commit
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@ from pathlib import Path
 
 from porchflow.gitrepo.git_store import GitStore
 from tests.gitrepo.conftest import Served, init, location, proposed
+from tests.gitrepo.steps import publish
 
 
 async def test_fifty_drafts_take_few_pushes(ready: Served, store: GitStore) -> None:
@@ -17,7 +18,7 @@ async def test_publishes_of_one_group_chain_on_the_branch(ready: Served, store: 
     names = [f"p{n}" for n in range(20)]
     await asyncio.gather(*(proposed(store, ready.remote, location(name)) for name in names))
     pushes = store.stats.pushes
-    states = await asyncio.gather(*(store.publish(ready.remote, "main", location(name)) for name in names))
+    states = await asyncio.gather(*(publish(store, ready.remote, location(name)) for name in names))
     assert {state.revision for state in states} == {1}
     assert store.stats.pushes - pushes <= 3
     assert len(ready.subjects("main")) == 21
@@ -27,7 +28,7 @@ async def test_publishes_of_one_group_chain_on_the_branch(ready: Served, store: 
 async def test_publishes_of_one_package_get_numbers_in_a_row(ready: Served, store: GitStore) -> None:
     places = [location("app", f"w{n}") for n in range(20)]
     await asyncio.gather(*(proposed(store, ready.remote, place) for place in places))
-    states = await asyncio.gather(*(store.publish(ready.remote, "main", place) for place in places))
+    states = await asyncio.gather(*(publish(store, ready.remote, place) for place in places))
     assert sorted(state.revision for state in states) == list(range(1, 21))
 
 
@@ -35,7 +36,7 @@ async def test_the_same_publish_twice_at_once_is_one_revision(ready: Served, sto
     await proposed(store, ready.remote, location())
     async with GitStore(tmp_path / "other") as other:
         states = await asyncio.gather(
-            *(each.publish(ready.remote, "main", location()) for each in (store, other, store, other))
+            *(publish(each, ready.remote, location()) for each in (store, other, store, other))
         )
     assert {(state.revision, state.commit) for state in states} == {(1, ready.refs()["refs/tags/app/v1"])}
     assert set(ready.refs()) == {"refs/heads/main", "refs/tags/app/v1"}
@@ -46,7 +47,7 @@ async def test_two_workers_give_unique_numbers_without_gaps(ready: Served, store
     await asyncio.gather(*(proposed(store, ready.remote, place) for place in places))
     async with GitStore(tmp_path / "other") as other:
         states = await asyncio.gather(
-            *((store, other)[number % 2].publish(ready.remote, "main", place) for number, place in enumerate(places))
+            *(publish((store, other)[number % 2], ready.remote, place) for number, place in enumerate(places))
         )
     assert sorted(state.revision for state in states) == list(range(1, 25))
     refs = ready.refs()
@@ -64,7 +65,7 @@ async def test_two_workers_and_many_packages(ready: Served, store: GitStore, tmp
         async def whole(number: int, name: str) -> int:
             each = (store, other)[number % 2]
             await proposed(each, ready.remote, location(name))
-            return (await (other, store)[number % 2].publish(ready.remote, "main", location(name))).revision
+            return (await publish((other, store)[number % 2], ready.remote, location(name))).revision
 
         assert set(await asyncio.gather(*(whole(*item) for item in enumerate(names)))) == {1}
     assert set(ready.refs()) == {"refs/heads/main", *(f"refs/tags/{name}/v1" for name in names)}

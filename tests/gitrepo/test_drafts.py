@@ -11,6 +11,7 @@ from porchflow.gitrepo.store.commits import Author
 from porchflow.gitrepo.store.drafts import Draft
 from porchflow.gitrepo.store.trees import File, Mode
 from tests.gitrepo.conftest import Served, files, init, location, proposed
+from tests.gitrepo.steps import propose, publish, reject
 
 PLACE = location("net/app", "v1", "blueprints")
 
@@ -37,7 +38,7 @@ async def test_an_empty_repository_gets_a_draft_without_parent(served: Served, s
     assert await store.ensure_branch(served.remote, "main") is None
     one, two = await asyncio.gather(*(init(store, served.remote, location(name)) for name in ("one", "two")))
     assert served.parents(one.commit) == served.parents(two.commit) == []
-    published = await store.publish(served.remote, "main", location("one"))
+    published = await publish(store, served.remote, location("one"))
     assert served.refs()["refs/heads/main"] == published.commit
     assert served.parents(published.commit) == [one.commit]
 
@@ -63,7 +64,7 @@ async def test_creating_again_gives_the_same_draft(ready: Served, store: GitStor
     )
     again = await init(store, ready.remote, PLACE)
     assert (again.commit, again.existing) == (later, True)
-    await store.propose(ready.remote, "main", PLACE)
+    await propose(store, ready.remote, PLACE)
     again = await init(store, ready.remote, PLACE)
     assert (again.commit, again.ref, again.existing) == (later, "proposed/blueprints/net/app/v1", True)
 
@@ -109,7 +110,7 @@ async def test_a_draft_of_another_origin_is_a_conflict(ready: Served, store: Git
 
 async def test_a_published_workspace_is_not_drafted_again(ready: Served, store: GitStore) -> None:
     await init(store, ready.remote, PLACE)
-    await store.publish(ready.remote, "main", PLACE)
+    await publish(store, ready.remote, PLACE)
     with pytest.raises(GitConflict, match="is published as blueprints/net/app/v1"):
         await init(store, ready.remote, PLACE)
 
@@ -185,26 +186,17 @@ async def test_what_is_proposed_or_absent_is_not_committed_on(ready: Served, sto
 async def test_propose_and_reject_move_the_branch(ready: Served, store: GitStore) -> None:
     draft = await init(store, ready.remote, PLACE)
     for _ in range(2):
-        state = await store.propose(ready.remote, "main", PLACE)
+        state = await propose(store, ready.remote, PLACE)
         assert (state.lifecycle, state.commit) == (Lifecycle.PROPOSED, draft.commit)
         assert PLACE.draft_ref not in ready.refs()
         assert ready.refs()[PLACE.proposed_ref] == draft.commit
     for _ in range(2):
-        state = await store.reject(ready.remote, "main", PLACE)
+        state = await reject(store, ready.remote, PLACE)
         assert (state.lifecycle, state.ref) == (Lifecycle.DRAFT, "drafts/blueprints/net/app/v1")
         assert PLACE.proposed_ref not in ready.refs()
         assert ready.refs()[PLACE.draft_ref] == draft.commit
     with pytest.raises(GitNotFound, match="neither a branch"):
-        await store.propose(ready.remote, "main", location("none"))
-
-
-async def test_propose_refuses_another_commit_than_was_looked_at(ready: Served, store: GitStore) -> None:
-    draft = await init(store, ready.remote, PLACE)
-    moved = ready.commit(PLACE.draft_ref)
-    with pytest.raises(GitConflict, match=f"is at {moved}"):
-        await store.propose(ready.remote, "main", PLACE, expected_commit=draft.commit)
-    state = await store.propose(ready.remote, "main", PLACE, expected_commit=moved)
-    assert state.commit == moved
+        await propose(store, ready.remote, location("none"))
 
 
 @pytest.mark.parametrize("lost", ["draft", "proposed"])
@@ -214,9 +206,9 @@ async def test_an_interrupted_propose_or_reject_is_finished(ready: Served, store
     state = await store.state(ready.remote, "main", PLACE)
     assert (state.lifecycle, state.complete) == (Lifecycle.PROPOSED, False)
     if lost == "draft":
-        await store.propose(ready.remote, "main", PLACE)
+        await propose(store, ready.remote, PLACE)
     else:
-        await store.reject(ready.remote, "main", PLACE)
+        await reject(store, ready.remote, PLACE)
     state = await store.state(ready.remote, "main", PLACE)
     assert state.complete
     assert state.lifecycle is (Lifecycle.PROPOSED if lost == "draft" else Lifecycle.DRAFT)

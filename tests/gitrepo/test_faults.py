@@ -23,6 +23,7 @@ from tests.gitrepo.conftest import (
     location,
     proposed,
 )
+from tests.gitrepo.steps import propose, publish
 
 
 @pytest.mark.parametrize(
@@ -53,9 +54,9 @@ async def test_revoked_credentials_are_noticed(ready: Served, store: GitStore) -
     await init(store, ready.remote, location())
     ready.faults.refuse_auth = True
     with pytest.raises(GitAuthError):
-        await store.propose(ready.remote, "main", location())
+        await propose(store, ready.remote, location())
     ready.faults.refuse_auth = False
-    assert (await store.propose(ready.remote, "main", location())).lifecycle is Lifecycle.PROPOSED
+    assert (await propose(store, ready.remote, location())).lifecycle is Lifecycle.PROPOSED
 
 
 async def test_what_others_fetched_is_not_read_without_credentials(ready: Served, store: GitStore) -> None:
@@ -189,7 +190,7 @@ async def test_nothing_is_fetched_twice_and_listings_are_shared(ready: Served, s
         places = [location(f"p{n}") for n in range(10)]
         for place in places:
             await init(other, ready.remote, place)
-            await other.publish(ready.remote, "main", place)
+            await publish(other, ready.remote, place)
     listings = store.stats.listings
     states = await asyncio.gather(*(store.state(ready.remote, "main", place) for place in places))
     assert {state.lifecycle for state in states} == {Lifecycle.PUBLISHED}
@@ -201,7 +202,7 @@ async def test_nothing_is_fetched_twice_and_listings_are_shared(ready: Served, s
 
 async def test_what_was_pushed_need_not_be_fetched(ready: Served, store: GitStore) -> None:
     await proposed(store, ready.remote, location())
-    state = await store.publish(ready.remote, "main", location())
+    state = await publish(store, ready.remote, location())
     await store.state(ready.remote, "main", location())
     assert await store.read_package(ready.remote, state.commit, "app") == files()
     assert store.stats.fetches == 0
@@ -214,8 +215,8 @@ async def test_a_deleted_cache_recovers(ready: Served, store: GitStore) -> None:
         lambda: store.read_package(ready.remote, draft.commit, "app"),
         lambda: store.state(ready.remote, "main", location()),
         lambda: init(store, ready.remote, location("second")),
-        lambda: store.propose(ready.remote, "main", location()),
-        lambda: store.publish(ready.remote, "main", location()),
+        lambda: propose(store, ready.remote, location()),
+        lambda: publish(store, ready.remote, location()),
     ):
         shutil.rmtree(folder)
         await call()
@@ -240,7 +241,7 @@ async def test_a_damaged_cache_is_made_again(ready: Served, tmp_path: Path, dama
             (cache / "config").write_text("[core\n")
     async with GitStore(tmp_path / "before") as store:
         assert await store.read_package(ready.remote, draft.commit, "app") == files()
-        state = await store.publish(ready.remote, "main", location())
+        state = await publish(store, ready.remote, location())
         assert state.revision == 1
 
 
@@ -282,9 +283,9 @@ async def test_a_push_whose_answer_was_lost_is_recognized(ready: Served, store: 
     draft = await init(store, ready.remote, location())
     assert draft.existing
     landed.unlink()
-    await given_up(lambda: store.publish(ready.remote, "main", location()), landed)
+    await given_up(lambda: publish(store, ready.remote, location()), landed)
     gate.touch()
-    state = await store.publish(ready.remote, "main", location(), expected_commit=draft.commit)
+    state = await publish(store, ready.remote, location(), commit_hint=draft.commit)
     assert (state.revision, state.changed) == (1, False)
 
 

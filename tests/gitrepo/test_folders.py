@@ -18,6 +18,7 @@ from porchflow.gitrepo.store.commit_messages import TaskType
 from porchflow.gitrepo.store.folders import CacheFolder, Turn
 from porchflow.gitrepo.store.transition import Step
 from tests.gitrepo.conftest import Served, files, init, location, proposed
+from tests.gitrepo.steps import propose, publish
 
 HOLDER = """
 import fcntl, os, sys
@@ -78,8 +79,8 @@ def test_a_cache_is_nobody_elses(tmp_path: Path) -> None:
 async def test_what_another_process_has_is_not_fetched(ready: Served, store: GitStore, other: GitStore) -> None:
     draft = await init(store, ready.remote, location())
     assert await other.read_package(ready.remote, draft.commit, "app") == files()
-    await other.propose(ready.remote, "main", location())
-    state = await store.publish(ready.remote, "main", location())
+    await propose(other, ready.remote, location())
+    state = await publish(store, ready.remote, location())
     assert await other.read_package(ready.remote, state.commit, "app") == files()
     assert (store.stats.fetches, other.stats.fetches) == (0, 0)
     ready.git("fsck", "--strict")
@@ -102,7 +103,7 @@ async def test_a_process_that_loses_what_another_had_fetches_it(
                 file.write_bytes(b"")
     assert await other.read_package(ready.remote, draft.commit, "app") == files()
     assert other.stats.fetches == 1
-    state = await other.publish(ready.remote, "main", location())
+    state = await publish(other, ready.remote, location())
     assert (await store.state(ready.remote, "main", location())).commit == state.commit
     ready.git("fsck", "--strict")
 
@@ -115,9 +116,9 @@ async def test_caches_that_rely_on_each_other_and_are_dropped_lose_nothing(
         first, second = next(stores), next(stores)
         place = location(f"p{number}")
         await init(first, ready.remote, place)
-        await second.propose(ready.remote, "main", place)
+        await propose(second, ready.remote, place)
         shutil.rmtree(cache_of(first))
-        state = await first.publish(ready.remote, "main", place)
+        state = await publish(first, ready.remote, place)
         assert await second.read_package(ready.remote, state.commit, place.path) == files()
         next(stores)
     ready.git("fsck", "--strict")
@@ -132,7 +133,7 @@ async def test_processes_take_turns_instead_of_racing_for_the_branch(
     for place in places:
         await proposed(store, ready.remote, place)
     published = await asyncio.gather(
-        *(who.publish(ready.remote, "main", place) for who, place in zip(itertools.cycle((store, other)), places))
+        *(publish(who, ready.remote, place) for who, place in zip(itertools.cycle((store, other)), places))
     )
     assert all(state.revision == 1 for state in published)
     assert store.stats.retries == other.stats.retries == 0
@@ -149,7 +150,7 @@ async def test_a_merge_goes_out_when_whoever_has_the_turn_is_gone(
     async with AsyncExitStack() as processes:
         (turn,) = (tmp_path / "cache").glob("*.turn")
         process = await held_elsewhere(turn, processes)
-        waiting = asyncio.create_task(store.publish(ready.remote, "main", location()))
+        waiting = asyncio.create_task(publish(store, ready.remote, location()))
         done, _ = await asyncio.wait([waiting], timeout=0.2)
         assert not done
         assert store.stats.groups == before
@@ -165,7 +166,7 @@ async def test_who_holds_the_turn_for_too_long_is_not_waited_for(
         (turn,) = (tmp_path / "cache").glob("*.turn")
         process = await held_elsewhere(turn, processes)
         await proposed(store, ready.remote, location())
-        await store.publish(ready.remote, "main", location())
+        await publish(store, ready.remote, location())
         assert process.poll() is None
     assert "refs/tags/app/v1" in ready.refs()
 

@@ -10,19 +10,22 @@ from porchflow.api.packagerevision import Lifecycle
 from porchflow.functions.children import end_child
 from porchflow.gitrepo.git_store import GitStore
 from tests.gitrepo.conftest import PASSWORD, USER, Served, eventually, init, location, proposed
+from tests.gitrepo.steps import propose, publish
 
 _WORKER = """
 import asyncio, sys
 from pathlib import Path
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.refs import PackageLocation
-from porchflow.gitrepo.remote.remote import BasicAuth, Remote
+from porchflow.gitrepo.remote.remote import BasicAuth
+from porchflow.gitrepo.remote.remote import Remote
+from tests.gitrepo import steps
 
 async def main(cache, url, user, password, call):
     remote = Remote(url, BasicAuth(user, password))
     places = [PackageLocation("", f"p{number}", "v1") for number in range(4)]
     async with GitStore(Path(cache)) as store:
-        await asyncio.gather(*(getattr(store, call)(remote, "main", place) for place in places))
+        await asyncio.gather(*(getattr(steps, call)(store, remote, place) for place in places))
 
 asyncio.run(main(*sys.argv[1:]))
 """
@@ -52,7 +55,7 @@ async def test_killed_in_the_publish(ready: Served, store: GitStore, tmp_path: P
     commits = [await proposed(store, ready.remote, place) for place in places]
     await _killed(ready, tmp_path / "killed", "publish", updates)
     for place, commit in zip(places, commits, strict=True):
-        state = await store.publish(ready.remote, "main", place, expected_commit=commit)
+        state = await publish(store, ready.remote, place, commit_hint=commit)
         assert state.revision == 1
         ready.git("merge-base", "--is-ancestor", state.commit, "main")
     assert set(ready.refs()) == {"refs/heads/main", *(place.tag_ref(1) for place in places)}
@@ -69,7 +72,7 @@ async def test_killed_in_the_propose(ready: Served, store: GitStore, tmp_path: P
     drafts = [await init(store, ready.remote, place) for place in places]
     await _killed(ready, tmp_path / "killed", "propose", updates)
     for place, draft in zip(places, drafts, strict=True):
-        await store.propose(ready.remote, "main", place)
+        await propose(store, ready.remote, place)
         state = await store.state(ready.remote, "main", place)
         assert (state.lifecycle, state.commit, state.complete) == (Lifecycle.PROPOSED, draft.commit, True)
     assert len(ready.refs()) == 5

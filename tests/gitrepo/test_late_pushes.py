@@ -12,6 +12,7 @@ import pytest
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.gitrepo.git_store import GitStore
 from tests.gitrepo.conftest import Served, eventually, given_up, init, location, proposed
+from tests.gitrepo.steps import propose, propose_deletion, publish, reject
 
 MAIN = "refs/heads/main"
 Land = Callable[[], Awaitable[None]]
@@ -61,12 +62,12 @@ async def test_a_late_publish_takes_neither_number_nor_proposal(
     """The branch went on: what the late one merged is no part of it."""
     place = location()
     commit = await proposed(store, server.remote, place)
-    land = await _given_up(server, lambda: late.publish(server.remote, "main", place))
+    land = await _given_up(server, lambda: publish(late, server.remote, place))
     server.commit(MAIN, "somebody was faster")
     before = server.refs()
     await land()
     assert server.refs() == before
-    state = await store.publish(server.remote, "main", place, expected_commit=commit)
+    state = await publish(store, server.remote, place, commit_hint=commit)
     assert server.subjects("main")[:2] == ["Approving package revision app/1", "somebody was faster"]
     assert server.refs() == {MAIN: state.commit, place.tag_ref(1): state.commit}
 
@@ -76,9 +77,9 @@ async def test_a_late_publish_brings_back_nothing_that_was_deleted(
 ) -> None:
     place = location()
     await proposed(store, server.remote, place)
-    land = await _given_up(server, lambda: late.publish(server.remote, "main", place))
-    for step in (store.publish, store.propose_deletion):
-        await step(server.remote, "main", place)
+    land = await _given_up(server, lambda: publish(late, server.remote, place))
+    for step in (publish, propose_deletion):
+        await step(store, server.remote, place)
     await store.delete(server.remote, "main", place, revision=1)
     before = server.refs()
     await land()
@@ -91,10 +92,10 @@ async def test_a_late_publish_is_no_second_revision(server: Served, store: GitSt
     mine, other = location("app", "mine"), location("app", "other")
     for place in (mine, other):
         await proposed(store, server.remote, place)
-    land = await _given_up(server, lambda: late.publish(server.remote, "main", mine))
-    await store.publish(server.remote, "main", other)
+    land = await _given_up(server, lambda: publish(late, server.remote, mine))
+    await publish(store, server.remote, other)
     server.git("tag", "-d", "app/v1")
-    state = await store.publish(server.remote, "main", mine)
+    state = await publish(store, server.remote, mine)
     assert state.revision == 2
     await land()
     assert set(server.refs()) == {MAIN, mine.tag_ref(2)}
@@ -103,9 +104,9 @@ async def test_a_late_publish_is_no_second_revision(server: Served, store: GitSt
 async def test_a_late_proposal_does_not_undo_what_came_after(server: Served, store: GitStore, late: GitStore) -> None:
     place = location()
     await init(store, server.remote, place)
-    land = await _given_up(server, lambda: late.propose(server.remote, "main", place))
-    await store.propose(server.remote, "main", place)
-    await store.publish(server.remote, "main", place)
+    land = await _given_up(server, lambda: propose(late, server.remote, place))
+    await propose(store, server.remote, place)
+    await publish(store, server.remote, place)
     before = server.refs()
     await land()
     if server.git("config", "--default", "true", "receive.advertiseAtomic") == "false":
@@ -113,7 +114,7 @@ async def test_a_late_proposal_does_not_undo_what_came_after(server: Served, sto
         assert set(server.refs()) - set(before) == {place.proposed_ref}
         state = await store.state(server.remote, "main", place)
         assert (state.lifecycle, state.complete) == (Lifecycle.PUBLISHED, False)
-        await store.publish(server.remote, "main", place)
+        await publish(store, server.remote, place)
     assert server.refs() == before
 
 
@@ -123,11 +124,11 @@ async def test_a_late_proposal_is_finished_or_taken_back_by_who_looks_next(
     """Nothing tells that a push is still to come: but once it landed, the next look sees it."""
     place = location()
     draft = await init(store, server.remote, place)
-    land = await _given_up(server, lambda: late.propose(server.remote, "main", place))
+    land = await _given_up(server, lambda: propose(late, server.remote, place))
     assert (await store.state(server.remote, "main", place)).lifecycle is Lifecycle.DRAFT
     await land()
     assert (await store.state(server.remote, "main", place)).lifecycle is Lifecycle.PROPOSED
-    await store.reject(server.remote, "main", place)
+    await reject(store, server.remote, place)
     assert server.refs()[place.draft_ref] == draft.commit
 
 
@@ -140,12 +141,12 @@ async def test_workers_that_publish_the_same_at_once_approve_it_once(
     server.hook("update", "sleep 0.0$(($$ % 10))")
     async with GitStore(tmp_path / "second") as second, GitStore(tmp_path / "third") as third:
 
-        async def publish(worker: GitStore) -> None:
+        async def publish_all(worker: GitStore) -> None:
             for number in random.sample(range(len(places)), len(places)):
                 expected = commits[number]
-                await worker.publish(server.remote, "main", places[number], expected_commit=expected)
+                await publish(worker, server.remote, places[number], commit_hint=expected)
 
-        await asyncio.gather(*map(publish, (store, second, third)))
+        await asyncio.gather(*map(publish_all, (store, second, third)))
     approvals = Counter(server.parents(commit)[1] for commit in server.git("rev-list", "--merges", "main").split())
     assert approvals == Counter(commits)
     assert set(server.refs()) == {MAIN, *(f"refs/tags/app/v{number}" for number in range(1, len(places) + 1))}

@@ -8,15 +8,17 @@ import pytest
 from aiohttp import web
 
 from porchflow.gitrepo.errors import GitConflict, GitHookDeclined, GitNotFound, GitQuotaExceeded
-from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.git_store import GitStore, PackageState, Step
 from porchflow.gitrepo.remote.transport import RefUpdate
 from porchflow.gitrepo.store.commit_messages import TaskType, approval_message
 from porchflow.gitrepo.store.commits import DEFAULT_AUTHOR, create_commit
 from porchflow.gitrepo.store.drafts import CreateDraft
 from porchflow.gitrepo.store.publishing import Publish
 from porchflow.gitrepo.store.ref_view import RefView
+from porchflow.gitrepo.store.transition import TaskOf
 from porchflow.gitrepo.store.trees import File, write_files
 from tests.gitrepo.conftest import Served, eventually, files, init, location, proposed
+from tests.gitrepo.steps import publish
 
 MAIN = "refs/heads/main"
 
@@ -135,9 +137,7 @@ async def test_a_refused_branch_fails_every_publish_and_changes_nothing(ready: S
         await proposed(store, ready.remote, place)
     before = ready.refs()
     ready.hook("update", f'[ "$1" != {MAIN} ] || {{ echo "main is protected" >&2; exit 1; }}')
-    results = await asyncio.gather(
-        *(store.publish(ready.remote, "main", place) for place in places), return_exceptions=True
-    )
+    results = await asyncio.gather(*(publish(store, ready.remote, place) for place in places), return_exceptions=True)
     for result in results:
         assert isinstance(result, GitHookDeclined)
         assert "main: hook declined" in str(result)
@@ -145,7 +145,7 @@ async def test_a_refused_branch_fails_every_publish_and_changes_nothing(ready: S
     assert ready.refs() == before
     ready.remove_hook("update")
     for number, place in enumerate(places):
-        state = await store.publish(ready.remote, "main", place)
+        state = await publish(store, ready.remote, place)
         assert (number, state.revision) == (number, 1)
 
 
@@ -154,14 +154,14 @@ async def test_a_refused_tag_does_not_lose_the_proposal(ready: Served, store: Gi
     other = await proposed(store, ready.remote, location("other"))
     ready.hook("update", 'case "$1" in refs/tags/app/*) exit 1;; esac')
     results = await asyncio.gather(
-        *(store.publish(ready.remote, "main", location(name)) for name in ("app", "other")), return_exceptions=True
+        *(publish(store, ready.remote, location(name)) for name in ("app", "other")), return_exceptions=True
     )
     assert isinstance(results[0], GitHookDeclined)
     assert not isinstance(results[1], BaseException)
     assert ready.refs()[location().proposed_ref] == commit
     assert other in ready.parents(results[1].commit)
     ready.remove_hook("update")
-    state = await store.publish(ready.remote, "main", location(), expected_commit=commit)
+    state = await publish(store, ready.remote, location(), commit_hint=commit)
     assert state.revision == 1
     assert ready.parents(state.commit)[1] == commit
 
@@ -171,7 +171,7 @@ async def test_a_publish_whose_tag_is_refused_moves_nothing(ready: Served, store
     before = ready.refs()
     ready.hook("update", 'case "$1" in refs/tags/*) echo "no tags today" >&2; exit 1;; esac')
     with pytest.raises(GitHookDeclined, match=r"refused to update app/v1: hook declined; .*no tags today") as refused:
-        await store.publish(ready.remote, "main", location())
+        await publish(store, ready.remote, location())
     assert "main" not in str(refused.value), "what only shared the push is not blamed"
     assert ready.refs() == before
     assert store.stats.restores == 0
@@ -211,7 +211,7 @@ async def test_losing_a_race_for_the_branch_is_healed(ready: Served, store: GitS
     for name in ("one", "two"):
         await proposed(store, ready.remote, location(name))
     _once(ready, lambda: ready.commit(MAIN, "somebody was faster"))
-    states = await asyncio.gather(*(store.publish(ready.remote, "main", location(name)) for name in ("one", "two")))
+    states = await asyncio.gather(*(publish(store, ready.remote, location(name)) for name in ("one", "two")))
     assert store.stats.retries > 0
     assert "somebody was faster" in ready.subjects("main")
     for state, name in zip(states, ("one", "two"), strict=True):
@@ -228,10 +228,10 @@ async def test_after_a_lost_race_the_branch_goes_first_and_leaves_nothing_behind
     for name in ("one", "two"):
         await proposed(store, ready.remote, location(name))
     _once(ready, lambda: ready.commit(MAIN))
-    await store.publish(ready.remote, "main", location("one"))
+    await publish(store, ready.remote, location("one"))
     merges = ready.git("rev-list", "--count", "--merges", "main")
     _once(ready, lambda: ready.commit(MAIN, "again"))
-    await store.publish(ready.remote, "main", location("two"))
+    await publish(store, ready.remote, location("two"))
     assert int(ready.git("rev-list", "--count", "--merges", "main")) == int(merges) + 1
 
 
@@ -239,7 +239,7 @@ async def test_losing_a_race_for_a_number_takes_the_next(ready: Served, store: G
     place = location("app", "mine")
     await proposed(store, ready.remote, place)
     _once(ready, lambda: ready.git("tag", "app/v1", "main"))
-    state = await store.publish(ready.remote, "main", place)
+    state = await publish(store, ready.remote, place)
     assert state.revision == 2
     assert ready.refs()["refs/tags/app/v2"] == state.commit
 
@@ -256,9 +256,16 @@ async def test_a_draft_that_moved_during_the_push_is_a_conflict(ready: Served, s
 async def test_a_proposal_that_moved_during_its_removal_survives(ready: Served, store: GitStore) -> None:
     draft = await init(store, ready.remote, location())
     _once(ready, lambda: ready.commit(location().draft_ref))
-    with pytest.raises(GitConflict):
-        await store.propose(ready.remote, "main", location(), expected_commit=draft.commit)
+
+    def only_the_known(state: PackageState, _: TaskOf) -> Step:
+        if state.commit != draft.commit:
+            raise GitConflict(f"the draft is at {state.commit}")
+        return Step.PROPOSE
+
+    with pytest.raises(GitConflict, match="the draft is at"):
+        await store.transition(ready.remote, "main", location(), only_the_known)
     assert location().draft_ref in ready.refs()
+    assert location().proposed_ref not in ready.refs()
 
 
 async def test_a_race_that_never_ends_is_a_conflict(ready: Served, store: GitStore) -> None:
@@ -307,7 +314,7 @@ async def test_a_cancelled_waiter_takes_its_change_with_it(ready: Served, store:
 
 async def test_updates_of_refs_that_do_not_exist_are_refused(ready: Served, store: GitStore) -> None:
     with pytest.raises(GitNotFound):
-        await store.publish(ready.remote, "main", location("none"))
+        await publish(store, ready.remote, location("none"))
 
 
 async def test_a_draft_does_not_start_from_a_merge_that_may_fail(ready: Served, store: GitStore) -> None:
@@ -332,12 +339,12 @@ async def test_what_relies_on_a_refused_change_is_not_believed(ready: Served, st
     commit = await proposed(store, ready.remote, location())
     ready.hook("update", 'case "$1" in refs/tags/*) exit 1;; esac')
     results = await asyncio.gather(
-        *(store.publish(ready.remote, "main", location()) for _ in range(3)), return_exceptions=True
+        *(publish(store, ready.remote, location()) for _ in range(3)), return_exceptions=True
     )
     assert [type(result) for result in results] == [GitHookDeclined] * 3
     assert ready.refs()[location().proposed_ref] == commit
     ready.remove_hook("update")
-    states = await asyncio.gather(*(store.publish(ready.remote, "main", location()) for _ in range(3)))
+    states = await asyncio.gather(*(publish(store, ready.remote, location()) for _ in range(3)))
     assert {(state.revision, state.commit) for state in states} == {(1, ready.refs()["refs/tags/app/v1"])}
 
 
@@ -353,7 +360,7 @@ async def test_what_relies_on_a_change_that_lost_a_race_is_built_again(ready: Se
         ready.git("update-ref", "-d", location("app", "mine").proposed_ref)
 
     _once(ready, faster)
-    states = await asyncio.gather(*(store.publish(ready.remote, "main", location("app", "mine")) for _ in range(3)))
+    states = await asyncio.gather(*(publish(store, ready.remote, location("app", "mine")) for _ in range(3)))
     assert {(state.revision, state.commit) for state in states} == {(1, ready.refs()["refs/tags/app/v1"])}
     assert set(ready.refs()) == {MAIN, "refs/tags/app/v1"}
     assert store.stats.restores == 0

@@ -12,6 +12,7 @@ from porchflow.gitrepo.errors import GitAuthError, GitHookDeclined, GitHostKeyEr
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.remote.remote import Remote, SshKey
 from tests.gitrepo.conftest import files, init, little_patience, location, proposed
+from tests.gitrepo.steps import propose, publish
 from tests.servers.ssh import SshGitServer, running_ssh_server
 from tests.servers.waiting import eventually
 
@@ -57,8 +58,8 @@ async def test_a_package_from_draft_to_published(
     there = remote(server, client_key)
     await store.ensure_branch(there, "main", create_branch=True)
     await init(store, there, location())
-    await store.propose(there, "main", location())
-    state = await store.publish(there, "main", location())
+    await propose(store, there, location())
+    state = await publish(store, there, location())
     assert state.revision == 1
     async with GitStore(tmp_path / "other") as other:
         assert await other.read_package(there, state.commit, "app") == files()
@@ -77,7 +78,7 @@ async def test_a_refused_push_is_refused_as_a_whole(
     hook.write_text('#!/bin/sh\ncase "$1" in refs/tags/*) exit 1;; esac\n')
     hook.chmod(0o755)
     with pytest.raises(GitHookDeclined):
-        await store.publish(there, "main", location())
+        await publish(store, there, location())
     assert await store.list_refs(there) == before
     assert store.stats.restores == 0
 
