@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from porchflow.kube.background import end
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import AlreadyExists, Forbidden, Invalid, KubeError, NotFound, NotServed
 from porchflow.kube.kinds import EVENTS
@@ -113,9 +114,7 @@ class EventRecorder:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FLUSH_SECONDS):
                 await self._queue.join()
-        for writer in self._writers:
-            writer.cancel()
-        await asyncio.gather(*self._writers, return_exceptions=True)
+        await end(self._writers)
         self._writers = []
         if not self._queue.empty():
             logger.warning("%d Events were not written before the end", self._queue.qsize())

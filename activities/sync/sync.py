@@ -45,6 +45,7 @@ from porchflow.api.names import (
 from porchflow.api.suspension import Suspension, suspension_of
 from porchflow.gitrepo.discovery.discover import Discovery
 from porchflow.gitrepo.git_store import GitStore
+from porchflow.kube.background import in_background
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeError, NotFound
 from porchflow.kube.events import EventRecorder
@@ -213,12 +214,8 @@ class RepositorySync(SyncActivities):
                     activity.logger.info("cannot say how far the sync is: %s", error)
                 await asyncio.sleep(_SHOW_SECONDS)
 
-        task = asyncio.create_task(show())
-        try:
+        async with in_background(show()):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def _existing(self, access: RepositoryAccess, namespace: str) -> dict[str, Existing]:
         objects = self._kube.list_all(PACKAGEREVISIONS, namespace, field_selector=f"spec.repository={access.name}")
@@ -322,12 +319,8 @@ class RepositorySync(SyncActivities):
                 await asyncio.sleep(_HEARTBEAT_SECONDS)
                 activity.heartbeat(str(progress))
 
-        task = asyncio.create_task(beat())
-        try:
+        async with in_background(beat()):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
 
 def _summary(run: _Run, count: int) -> str:

@@ -1,9 +1,8 @@
 """Assembles the content API's process."""
 
-import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from porchflow.content.serving.app import Clients, ServerSettings, serve
 from porchflow.content.serving.certificate_keeper import CertificateKeeper
 from porchflow.content.serving.request_metrics import ContentMetrics
 from porchflow.gitrepo.git_store import GitStore
+from porchflow.kube.background import in_background
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeError
 
@@ -83,18 +83,8 @@ async def _serving(settings: Settings, kube: KubeClient, health: _Health) -> Asy
             folder=Path(folder),
         )
         await persist("the certificate in the cluster", keeper.check, (KubeError,), health.waits_for)
-        async with _in_background(keeper.run()):
+        async with in_background(keeper.run()):
             yield _server_settings(settings, keeper.certificate, keeper.key)
-
-
-@contextlib.asynccontextmanager
-async def _in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def _server_settings(settings: Settings, certificate: Path, key: Path) -> ServerSettings:

@@ -25,6 +25,7 @@ from porchflow.functions.pods.runtime import PodRuntime
 from porchflow.functions.registry.lookup import RegistryLookup
 from porchflow.functions.server import serve
 from porchflow.functions.tls import CertificateError, Identity
+from porchflow.kube.background import end
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeConfigError
 from porchflow.kube.watching import WatchState
@@ -147,9 +148,7 @@ async def _beside(stop: asyncio.Event, *work: Coroutine[Any, Any, None]) -> Asyn
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+        for ended in await end(tasks):
             if ended is not None and not isinstance(ended, asyncio.CancelledError):
                 raise ended
 

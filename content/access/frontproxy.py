@@ -8,6 +8,7 @@ from typing import Final
 
 from porchflow.content.access.identity import FrontProxy
 from porchflow.content.access.tls import ServingTls
+from porchflow.kube.background import in_background
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.kinds import CONFIGMAPS
 from porchflow.kube.watching import Changed, Listed, ListEnd, watch_objects
@@ -41,13 +42,9 @@ class FrontProxyWatch:
     ) -> AsyncIterator["FrontProxyWatch"]:
         """Follow the ConfigMap while the context is open; waits until it says something usable first."""
         watch = cls(tls, namespace)
-        task = asyncio.create_task(watch._follow(kube))
-        try:
+        async with in_background(watch._follow(kube)):
             await watch._known.wait()
             yield watch
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def _follow(self, kube: KubeClient) -> None:
         events = watch_objects(kube, CONFIGMAPS, self._namespace, field_selector=f"metadata.name={_NAME}")

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 
 from porchflow.content.packages.encoding import Encoded
+from porchflow.kube.background import end
 
 _READINGS = 4
 """Packages that are read at once: each may need several times its size while it is."""
@@ -48,10 +49,7 @@ class ContentCache:
 
     async def aclose(self) -> None:
         """End the readings that are under way."""
-        readings = list(self._readings.values())
-        for reading in readings:
-            reading.cancel()
-        await asyncio.gather(*readings, return_exceptions=True)
+        await end(self._readings.values())
 
     async def _load(self, key: Hashable, load: Callable[[], Awaitable[Encoded]]) -> Encoded:
         async with self._slots:

@@ -22,7 +22,7 @@ from porchflow.content.packages.bodies import BodyReader
 from porchflow.content.packages.content_cache import ContentCache
 from porchflow.content.packages.opening import Packages
 from porchflow.content.packages.pushing import Writer
-from porchflow.content.packages.render_requests import Healer, RenderRequests
+from porchflow.content.packages.render_requests import RenderRequests
 from porchflow.content.refusals import ApiError, method_not_allowed, of_failure
 from porchflow.content.serving.answers import COMMIT, STARTED
 from porchflow.content.serving.handlers import Resources
@@ -32,6 +32,7 @@ from porchflow.content.serving.requests import Address, flag, parse_address
 from porchflow.content.serving.static import static_document
 from porchflow.content.serving.watches import Watches
 from porchflow.gitrepo.git_store import GitStore
+from porchflow.kube.background import in_background
 from porchflow.kube.client import KubeClient
 
 logger = logging.getLogger(__name__)
@@ -116,7 +117,6 @@ class ContentServer:
         self.requests = RenderRequests(kube)
         packages = Packages(kube, git, self.cache)
         self._writer = Writer(packages, git, self.requests)
-        self.healer = Healer(kube, git, self.requests)
         self.watches = Watches(clients.watching, packages, settings.watches)
         bodies = BodyReader(settings.max_body)
         self._resources = Resources(packages, Lister(kube, packages), self.watches, self._writer, bodies)
@@ -262,10 +262,9 @@ async def running_server(
     async with contextlib.AsyncExitStack() as stack:
         following = FrontProxyWatch.following(clients.watching, tls, settings.front_proxy_namespace)
         proxies = await stack.enter_async_context(following)
-        stack.push_async_callback(_ended, asyncio.create_task(_keep_fresh(tls)))
+        await stack.enter_async_context(in_background(_keep_fresh(tls)))
         server = ContentServer(settings, clients, proxies, metrics or ContentMetrics())
         stack.push_async_callback(server.aclose)
-        stack.push_async_callback(_ended, asyncio.create_task(server.healer.run()))
         runner = await _runner(server, settings)
         stack.push_async_callback(runner.cleanup)
         listener = await asyncio.get_running_loop().create_server(
@@ -316,8 +315,3 @@ async def _keep_fresh(tls: ServingTls) -> None:
     while True:
         await asyncio.sleep(_TLS_CHECK_SECONDS)
         await asyncio.to_thread(tls.refresh)
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -24,6 +24,7 @@ from porchflow.content.refusals import ApiError, bad_request, invalid_query, of_
 from porchflow.content.serving.answers import Answer, write
 from porchflow.content.serving.requests import Address, flag, number
 from porchflow.content.serving.selectors import Selection, read_selection
+from porchflow.kube.background import end
 from porchflow.kube.backoff import Backoff
 from porchflow.kube.client import PAGE_SIZE, KubeClient
 from porchflow.kube.errors import KubeUnavailable, error_from_status
@@ -77,9 +78,7 @@ class Watches:
         try:
             await asyncio.wait({following, closing}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (following, closing):
-                task.cancel()
-            results = await asyncio.gather(following, closing, return_exceptions=True)
+            results = await end((following, closing))
         if isinstance(results[0], Exception):
             raise results[0]
         # Who does not read any more must not keep the connection open.

@@ -6,6 +6,10 @@ import pytest
 
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.needs import Phase
+from porchflow.gitrepo.refs import PackageLocation
+from porchflow.gitrepo.remote.remote import Remote
+from porchflow.gitrepo.store.commit_messages import TaskType
+from porchflow.gitrepo.store.trees import File
 from porchflow.kube.errors import NotFound
 from tests.activities.syncing import Syncs
 from tests.activities.world import condition, in_need, reason
@@ -44,6 +48,21 @@ async def test_newer_content_on_a_draft_branch_is_rendered(known: Syncs) -> None
     settled = await known.sync()
     assert settled.unsettled == 0
     assert (await known.sync()).summary == "the refs have not moved"
+
+
+async def test_a_push_whose_render_request_was_lost_is_rendered(known: Syncs) -> None:
+    """The content API commits, then asks for the rendering; its process may end in between."""
+    before = known.world.git.refs()["refs/heads/drafts/web/draft"]
+    files = {"Kptfile": File(kptfile("web").encode()), "new.yaml": File(RESOURCE.encode())}
+    remote, place = Remote(known.world.git.url), PackageLocation("", "web", "draft")
+    pushed = await known.world.store.commit_on_draft(remote, place, files, expected_parent=before, task=TaskType.PUSH)
+    await known.sync()
+    assert needs_reconcile(await known.world.get(DRAFT)), "its workflow is woken"
+    await known.world.run(Phase.RENDER, DRAFT)
+    rendered = await known.world.get(DRAFT)
+    assert (reason(rendered, "Ready"), reason(rendered, "Rendered")) == ("True/Ready", "True/Rendered")
+    assert rendered["status"]["selfLock"]["git"]["commit"] == pushed
+    assert (await known.sync()).unsettled == 0
 
 
 async def test_a_draft_that_is_being_worked_on_is_left_to_its_workflow(known: Syncs) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from porchflow.api.names import RENDER_REQUEST_ANNOTATION
-from porchflow.content.packages.render_requests import Healer, RenderRequests
+from porchflow.content.packages.render_requests import RenderRequests
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.refs import PackageLocation
 from porchflow.gitrepo.remote.remote import Remote
@@ -31,59 +31,17 @@ class OfflineRequests(RenderRequests):
         await super()._patch(key, commit)
 
 
-async def _push_without_asking(git: GitStore, packages: Packages, parent: str, task: TaskType = TaskType.PUSH) -> str:
+async def _push_without_asking(git: GitStore, packages: Packages, parent: str) -> str:
     files = {path: File(text.encode()) for path, text in {**FILES, "new.txt": "new\n"}.items()}
     location = PackageLocation("", "web", "v1")
-    return await git.commit_on_draft(Remote(packages.git.url), location, files, expected_parent=parent, task=task)
+    return await git.commit_on_draft(
+        Remote(packages.git.url), location, files, expected_parent=parent, task=TaskType.PUSH
+    )
 
 
 async def _request(packages: Packages, name: str) -> str | None:
     annotations = (await packages.object(name))["metadata"].get("annotations") or {}
     return annotations.get(RENDER_REQUEST_ANNOTATION)
-
-
-@pytest.fixture
-def healer(direct: Direct, kube: KubeClient) -> Healer:
-    return Healer(kube, direct.git, RenderRequests(kube))
-
-
-async def test_pushed_content_that_nobody_asked_to_render_is_found(
-    direct: Direct, packages: Packages, healer: Healer
-) -> None:
-    name, before = await packages.draft()
-    assert await healer.heal(packages.namespace) == 0, "what the workers know of waits for nothing"
-    pushed = await _push_without_asking(direct.git, packages, before)
-    assert await healer.heal(packages.namespace) == 1
-    assert await _request(packages, name) == pushed
-    assert await healer.heal(packages.namespace) == 0
-
-
-async def test_a_rendering_is_not_taken_for_a_push(direct: Direct, packages: Packages, healer: Healer) -> None:
-    name, before = await packages.draft()
-    await _push_without_asking(direct.git, packages, before, TaskType.RENDER)
-    assert await healer.heal(packages.namespace) == 0
-    assert await _request(packages, name) is None
-
-
-async def test_a_commit_by_hand_is_left_to_its_author(packages: Packages, healer: Healer) -> None:
-    name, _ = await packages.draft()
-    await packages.commit("drafts/web/v1", {"more.txt": "more\n"})
-    assert await healer.heal(packages.namespace) == 0
-    assert await _request(packages, name) is None
-
-
-async def test_a_repository_that_is_gone_does_not_keep_others_from_being_healed(
-    direct: Direct, packages: Packages, healer: Healer
-) -> None:
-    name, before = await packages.draft()
-    pushed = await _push_without_asking(direct.git, packages, before)
-    await packages.register("another", repo="http://127.0.0.1:9/none.git")
-    manifest = {**await packages.object(name), "status": {}}
-    manifest["metadata"] = {"name": "another.web.v1", "namespace": packages.namespace}
-    manifest["spec"]["repository"] = "another"
-    await packages.create_object(manifest)
-    assert await healer.heal(packages.namespace) == 1
-    assert await _request(packages, name) == pushed
 
 
 async def test_the_client_that_sends_a_push_again_mends_it(direct: Direct, packages: Packages) -> None:

@@ -1,0 +1,28 @@
+"""Work beside other work, which ends with it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from typing import Any
+
+
+@contextlib.asynccontextmanager
+async def in_background(work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
+    """Do work while the context is open. What it fails with is dropped: it has to say that itself."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        await end((task,))
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> list[Any]:
+    """Cancel tasks and wait until they have ended.
+
+    Returns:
+        For each task what it returned, or the exception that it ended with; `asyncio.CancelledError` for most.
+    """
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    return await asyncio.gather(*ending, return_exceptions=True)
