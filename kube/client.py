@@ -1,11 +1,11 @@
 """A small Kubernetes client: raw JSON in and out, errors by kind, a time limit on everything."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 import aiohttp
 
@@ -15,7 +15,6 @@ from porchflow.kube.kinds import Resource
 from porchflow.kube.transport import (
     APPLY_PATCH,
     JSON,
-    JSON_PATCH,
     MERGE_PATCH,
     METADATA,
     METADATA_LIST,
@@ -286,34 +285,12 @@ class KubeClient:
             resource, namespace, name, patch, content_type=MERGE_PATCH, subresource=subresource, query=query
         )
 
-    async def json_patch(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        patch: Sequence[Mapping[str, Any]],
-        *,
-        subresource: str | None = None,
-        field_manager: str = "",
-    ) -> Object:
-        """Patch by RFC 6902, all operations or none.
-
-        Raises:
-            Invalid: An operation cannot be done, for instance a `test` that does not hold.
-            NotFound: There is no such object.
-        """
-        query = _given(fieldManager=field_manager)
-        return await self._patch(
-            resource, namespace, name, list(patch), content_type=JSON_PATCH, subresource=subresource, query=query
-        )
-
     async def delete(
         self,
         resource: Resource,
         namespace: str | None,
         name: str,
         *,
-        propagation: Literal["Background", "Foreground", "Orphan"] | None = None,
         uid: str = "",
         resource_version: str = "",
     ) -> Object:
@@ -323,7 +300,6 @@ class KubeClient:
             resource: The kind.
             namespace: The object's namespace.
             name: The object's name.
-            propagation: What happens to its dependents; None leaves it to the kind's default.
             uid: Delete only the object with this uid.
             resource_version: Delete only the object of this version.
 
@@ -338,8 +314,6 @@ class KubeClient:
         preconditions = _given(uid=uid, resourceVersion=resource_version)
         if preconditions:
             body["preconditions"] = preconditions
-        if propagation:
-            body["propagationPolicy"] = propagation
         path = resource.path(namespace, name)
         return await self._transport.request(Request("DELETE", resource, path, name=_show(namespace, name), body=body))
 

@@ -18,7 +18,7 @@ from typing import Literal
 import aiohttp
 
 from porchflow.kube.backoff import Backoff
-from porchflow.kube.client import PAGE_SIZE, KubeClient, Object, Page
+from porchflow.kube.client import KubeClient, Object, Page
 from porchflow.kube.errors import (
     Expired,
     Forbidden,
@@ -131,7 +131,6 @@ async def watch_objects(
     *,
     label_selector: str = "",
     field_selector: str = "",
-    page_size: int = PAGE_SIZE,
     project: Callable[[Object], Object] | None = None,
     timings: WatchTimings | None = None,
     state: WatchState | None = None,
@@ -146,7 +145,6 @@ async def watch_objects(
         namespace: None means all namespaces.
         label_selector: Only objects with these labels.
         field_selector: Only objects with these fields.
-        page_size: Objects of one page of a list: what is in memory at once.
         project: Makes of each object, right after parsing, what the caller needs, so that memory stays bounded.
         timings: See there.
         state: Told how the watch stands.
@@ -160,7 +158,6 @@ async def watch_objects(
         resource=resource,
         namespace=namespace,
         selectors={name: value for name, value in selectors.items() if value},
-        page_size=page_size,
         project=project or (lambda obj: obj),
         timings=timings or WatchTimings(),
         state=state or WatchState(f"{resource} in {namespace}" if namespace else str(resource)),
@@ -178,7 +175,6 @@ class _Watch:
         resource: Resource,
         namespace: str | None,
         selectors: dict[str, str],
-        page_size: int,
         project: Callable[[Object], Object],
         timings: WatchTimings,
         state: WatchState,
@@ -187,7 +183,6 @@ class _Watch:
         self._resource = resource
         self._namespace = namespace
         self._selectors = selectors
-        self._page_size = page_size
         self._project = project
         self._timings = timings
         self._state = state
@@ -232,7 +227,6 @@ class _Watch:
         page = await self._client.list_page(
             self._resource,
             self._namespace,
-            limit=self._page_size,
             continue_token=continue_token,
             label_selector=self._selectors.get("labelSelector", ""),
             field_selector=self._selectors.get("fieldSelector", ""),

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from porchflow.watcher.needs import Key, key_of
+from porchflow.watcher.references import References
 
 _HEADS = "refs/heads/"
 _TAGS = "refs/tags/"
@@ -19,50 +19,35 @@ Place = tuple[str, int, str]
 """Host, port and path: equal for addresses of one repository over one protocol."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Registered:
-    place: Place
-    branch: str
-
-
 class Places:
     """Repositories by where they are."""
 
     def __init__(self) -> None:
-        self._registered: dict[Key, _Registered] = {}
-        self._there: dict[Place, dict[Key, None]] = {}
+        self._branches = References[Place, tuple[Key, str]]()
 
     def note(self, repository: Mapping[str, Any]) -> None:
         """Take a raw Repository as it is now."""
         key, git = key_of(repository), (repository.get("spec") or {}).get("git") or {}
-        self.forget(key)
         place = place_of(str(git.get("repo") or ""))
-        if place is not None:
-            self._registered[key] = _Registered(place, str(git.get("branch") or "main"))
-            self._there.setdefault(place, {})[key] = None
+        self._branches.note(key, [place] if place is not None else [], (key, str(git.get("branch") or "main")))
 
     def forget(self, key: Key) -> None:
         """The Repository is gone."""
-        registered = self._registered.pop(key, None)
-        if registered is not None:
-            there = self._there[registered.place]
-            del there[key]
-            if not there:
-                del self._there[registered.place]
+        self._branches.forget(key)
 
     def concerned(self, addresses: Iterable[str], ref: str) -> list[Key]:
         """Return the Repositories at one of the addresses whose packages a ref may hold."""
         places = {place_of(address): None for address in addresses}
-        found = [key for place in places if place is not None for key in self._there.get(place, ())]
+        found = [key for place in places if place is not None for key, _ in self._branches.owners(place)]
         return [key for key in dict.fromkeys(found) if self.holds(key, ref)]
 
     def holds(self, key: Key, ref: str) -> bool:
         """Whether a ref may hold packages of a Repository; False for one that is not known."""
-        registered = self._registered.get(key)
+        registered = self._branches.owner(key)
         if registered is None:
             return False
         branch = ref.removeprefix(_HEADS)
-        ours = branch == registered.branch or branch.startswith(_PACKAGE_BRANCHES)
+        ours = branch == registered[1] or branch.startswith(_PACKAGE_BRANCHES)
         return ref.startswith(_TAGS) or (ref.startswith(_HEADS) and ours)
 
 

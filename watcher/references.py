@@ -1,51 +1,57 @@
-"""Who names which Secret."""
+"""Which objects name what: an index that is kept as the objects change."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from porchflow.watcher.needs import Key
 
+Name = TypeVar("Name", bound=Hashable)
 Owner = TypeVar("Owner")
 
 
 @dataclass(frozen=True, slots=True)
-class _Noted(Generic[Owner]):
-    secrets: frozenset[Key]
+class _Noted(Generic[Name, Owner]):
+    names: tuple[Name, ...]
     owner: Owner
 
 
-class References(Generic[Owner]):
-    """Objects by the Secrets that they name; as small as the number of objects that name one."""
+@dataclass
+class References(Generic[Name, Owner]):
+    """Objects by what they name; as small as the number of objects that name something."""
 
-    def __init__(self) -> None:
-        self._noted: dict[Key, _Noted[Owner]] = {}
-        self._by_secret: dict[Key, dict[Key, None]] = {}
+    _noted: dict[Key, _Noted[Name, Owner]] = field(default_factory=dict)
+    _by_name: dict[Name, dict[Key, None]] = field(default_factory=dict)
 
-    def note(self, key: Key, secrets: Iterable[Key], owner: Owner) -> None:
-        """Take the Secrets that an object names now.
+    def note(self, key: Key, names: Iterable[Name], owner: Owner) -> None:
+        """Take what an object names now.
 
         Args:
             key: Namespace and name of the object.
-            secrets: Namespace and name of each Secret; they need not exist.
+            names: What it names, such as the namespace and name of a Secret; it need not exist.
             owner: What is to be given back for the object.
         """
         self.forget(key)
-        noted = _Noted(frozenset(secrets), owner)
-        if noted.secrets:
+        noted = _Noted(tuple(dict.fromkeys(names)), owner)
+        if noted.names:
             self._noted[key] = noted
-        for secret in noted.secrets:
-            self._by_secret.setdefault(secret, {})[key] = None
+        for name in noted.names:
+            self._by_name.setdefault(name, {})[key] = None
 
     def forget(self, key: Key) -> None:
-        """The object names none any more."""
+        """The object names nothing any more."""
         noted = self._noted.pop(key, None)
-        for secret in noted.secrets if noted else ():
-            owners = self._by_secret[secret]
-            del owners[key]
-            if not owners:
-                del self._by_secret[secret]
+        for name in noted.names if noted else ():
+            keys = self._by_name[name]
+            del keys[key]
+            if not keys:
+                del self._by_name[name]
 
-    def owners(self, secret: Key) -> Iterator[Owner]:
-        """Return the objects that name a Secret."""
-        return iter([self._noted[key].owner for key in self._by_secret.get(secret, ())])
+    def owners(self, name: Name) -> Iterator[Owner]:
+        """Return what was noted for the objects that name something."""
+        return iter([self._noted[key].owner for key in self._by_name.get(name, ())])
+
+    def owner(self, key: Key) -> Owner | None:
+        """Return what was noted for an object; None for one that names nothing."""
+        noted = self._noted.get(key)
+        return noted.owner if noted is not None else None

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NoReturn
 
@@ -10,18 +11,9 @@ from porchflow.api.needs import needs_work, stalled_on_access
 from porchflow.kube.backoff import Backoff
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import KubeError
+from porchflow.kube.following import Follower
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
-from porchflow.kube.watching import (
-    Changed,
-    Deleted,
-    Listed,
-    ListEnd,
-    ListStarted,
-    WatchEvent,
-    WatchState,
-    WatchTimings,
-    watch_objects,
-)
+from porchflow.kube.watching import WatchState, WatchTimings, watch_objects
 from porchflow.watcher.dispatcher import Dispatcher
 from porchflow.watcher.needs import Key, key_of, secrets_of, target_of
 from porchflow.watcher.places import Places
@@ -35,7 +27,7 @@ Version = tuple[str, int]
 """The uid and generation of a Repository: differs when another one has the name, or the spec changed."""
 
 
-class RepositoryWatcher:
+class RepositoryWatcher(Follower):
     """Keeps each Repository's schedule of syncs, and wakes the PackageRevisions that wait for a Repository.
 
     That is: those of a Repository that appeared, changed or went, where they still need work or stalled on it.
@@ -56,65 +48,42 @@ class RepositoryWatcher:
 
         `places` is kept up to date with where the Repositories are.
         """
+        super().__init__(lambda: watch_objects(client, REPOSITORIES, namespace, timings=timings, state=state))
         self._places = places
         self._client = client
         self._scheduling = scheduling
         self._dispatcher = dispatcher
         self._namespace = namespace
-        self._timings = timings
-        self._state = state
         self._known: dict[Key, Version] = {}
-        self._secrets = References[Key]()
-        self._unlisted: set[Key] = set()
-        self._listed = False
+        self._secrets = References[Key, Key]()
         self._all_known = asyncio.Event()
         self._to_wake: dict[Key, None] = {}
         self._waking = asyncio.Event()
         self._backoff = Backoff(first=timings.first_delay, longest=timings.longest_delay)
 
     @property
-    def secrets(self) -> References[Key]:
+    def secrets(self) -> References[Key, Key]:
         """The Repositories, by the Secrets that they name."""
         return self._secrets
 
     async def run(self) -> None:
         """Watch until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch())
+            group.create_task(super().run())
             group.create_task(self._wake_forever())
             group.create_task(self._tidy())
 
-    async def _watch(self) -> None:
-        events = watch_objects(self._client, REPOSITORIES, self._namespace, timings=self._timings, state=self._state)
-        async with contextlib.aclosing(events):
-            async for event in events:
-                self.handle(event)
+    def _known_keys(self) -> Iterable[Key]:
+        return self._known
 
-    def handle(self, event: WatchEvent) -> None:
-        """Take one event of the watch."""
-        match event:
-            case ListStarted():
-                self._unlisted = set(self._known)
-            case Listed(obj):
-                self._unlisted.discard(key_of(obj))
-                self._scheduling.seen(obj, listed=True)
-                self._look_at(obj)
-            case ListEnd():
-                self._listed = True
-                self._all_known.set()
-                for key in self._unlisted:
-                    self._gone(key)
-                self._unlisted = set()
-            case Changed(_, obj):
-                self._scheduling.seen(obj, listed=False)
-                self._look_at(obj)
-            case Deleted(obj):
-                self._gone(key_of(obj))
+    def _all_listed(self) -> None:
+        self._all_known.set()
 
-    def _look_at(self, repository: Object) -> None:
-        key, metadata = key_of(repository), repository["metadata"]
-        self._secrets.note(key, secrets_of(repository), key)
-        self._places.note(repository)
+    def _take(self, obj: Object, *, listed: bool) -> None:
+        key, metadata = key_of(obj), obj["metadata"]
+        self._scheduling.seen(obj, listed=listed)
+        self._secrets.note(key, secrets_of(obj), key)
+        self._places.note(obj)
         version = (metadata.get("uid", ""), metadata.get("generation", 0))
         if self._known.get(key) == version:
             return

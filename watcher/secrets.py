@@ -3,24 +3,14 @@
 Only metadata is read. What a Secret holds never comes here.
 """
 
-import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.following import Follower
 from porchflow.kube.kinds import SECRET_METADATA
-from porchflow.kube.watching import (
-    Changed,
-    Deleted,
-    Listed,
-    ListEnd,
-    ListStarted,
-    WatchEvent,
-    WatchState,
-    WatchTimings,
-    watch_objects,
-)
+from porchflow.kube.watching import WatchState, WatchTimings, watch_objects
 from porchflow.watcher.needs import Key, key_of
 
 logger = logging.getLogger(__name__)
@@ -34,7 +24,7 @@ _NEVER_FOR_GIT: Final = (
 )
 
 
-class SecretWatcher:
+class SecretWatcher(Follower):
     """Says which Secret appeared or changed, once for each change."""
 
     def __init__(
@@ -47,50 +37,28 @@ class SecretWatcher:
         state: WatchState,
     ) -> None:
         """Take the client, who is told, what to watch (None is all namespaces), and who hears how the watch stands."""
-        self._client = client
-        self._changed = changed
-        self._namespace = namespace
-        self._timings = timings
-        self._state = state
-        self._known: dict[Key, str] = {}
-        self._unlisted: set[Key] = set()
-        self._listed = False
-
-    async def run(self) -> None:
-        """Watch until cancelled."""
-        events = watch_objects(
-            self._client,
-            SECRET_METADATA,
-            self._namespace,
-            field_selector=",".join(f"type!={kind}" for kind in _NEVER_FOR_GIT),
-            project=_version_only,
-            timings=self._timings,
-            state=self._state,
+        super().__init__(
+            lambda: watch_objects(
+                client,
+                SECRET_METADATA,
+                namespace,
+                field_selector=",".join(f"type!={kind}" for kind in _NEVER_FOR_GIT),
+                project=_version_only,
+                timings=timings,
+                state=state,
+            )
         )
-        async with contextlib.aclosing(events):
-            async for event in events:
-                self.handle(event)
+        self._changed = changed
+        self._known: dict[Key, str] = {}
 
-    def handle(self, event: WatchEvent) -> None:
-        """Take one event of the watch."""
-        match event:
-            case ListStarted():
-                self._unlisted = set(self._known)
-            case Listed(obj):
-                self._unlisted.discard(key_of(obj))
-                self._look_at(obj)
-            case ListEnd():
-                self._listed = True
-                for key in self._unlisted:
-                    del self._known[key]
-                self._unlisted = set()
-            case Changed(_, obj):
-                self._look_at(obj)
-            case Deleted(obj):
-                self._known.pop(key_of(obj), None)
+    def _known_keys(self) -> Iterable[Key]:
+        return self._known
 
-    def _look_at(self, secret: Object) -> None:
-        key, version = key_of(secret), secret["metadata"]["resourceVersion"]
+    def _gone(self, key: Key) -> None:
+        self._known.pop(key, None)
+
+    def _take(self, obj: Object, *, listed: bool) -> None:  # noqa: ARG002 - the version says whether it is new
+        key, version = key_of(obj), obj["metadata"]["resourceVersion"]
         before = self._known.get(key)
         self._known[key] = version
         # The first list tells nothing new: who stalled before the watcher started is signalled once by its own watch.

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from porchflow.watcher.needs import Key, key_of
+from porchflow.watcher.references import References
 
 
 class Waiters:
@@ -11,40 +12,28 @@ class Waiters:
 
     def __init__(self) -> None:
         """Know of nobody."""
-        self._named: dict[Key, tuple[Key, ...]] = {}
-        self._waiting: dict[Key, set[Key]] = {}
+        self._named = References[Key, Key]()
 
     def note(self, obj: Mapping[str, Any]) -> None:
         """Take a raw object that needs work."""
-        key = key_of(obj)
-        self.forget(key)
-        named = _named(obj)
-        if named:
-            self._named[key] = named
-        for other in named:
-            self._waiting.setdefault(other, set()).add(key)
+        self._named.note(key_of(obj), _named(obj), key_of(obj))
 
     def forget(self, key: Key) -> None:
         """Drop an object that needs no work, or is gone."""
-        for other in self._named.pop(key, ()):
-            waiting = self._waiting[other]
-            waiting.discard(key)
-            if not waiting:
-                del self._waiting[other]
+        self._named.forget(key)
 
     def of(self, obj: Mapping[str, Any]) -> Iterable[Key]:
         """Return who may go on now that a raw object is as it is: nobody while it is not published."""
         published = bool((obj.get("status") or {}).get("revision"))
-        return sorted(self._waiting.get(key_of(obj), ())) if published else ()
+        return sorted(self._named.owners(key_of(obj))) if published else ()
 
 
-def _named(obj: Mapping[str, Any]) -> tuple[Key, ...]:
+def _named(obj: Mapping[str, Any]) -> list[Key]:
     source = (obj.get("spec") or {}).get("source")
     if not source or (obj.get("status") or {}).get("creationSource"):
-        return ()
+        return []
     namespace, _ = key_of(obj)
-    named = _references(source)
-    return tuple(dict.fromkeys((namespace, name) for name in named))
+    return [(namespace, name) for name in _references(source)]
 
 
 def _references(source: Mapping[str, Any]) -> Iterable[str]:

@@ -1,8 +1,7 @@
 """Follows the FunctionConfigs of one namespace, and says in their status that they were taken up."""
 
 import asyncio
-import contextlib
-from typing import NoReturn
+from collections.abc import Iterable
 
 from pydantic import ValidationError
 
@@ -13,20 +12,12 @@ from porchflow.functions.configs import ConfigKey, FunctionConfigs
 from porchflow.functions.executable import ExecutableRuntime
 from porchflow.functions.pods.pool import PodPool
 from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.following import Follower, key_of
 from porchflow.kube.kinds import FUNCTIONCONFIGS
-from porchflow.kube.watching import (
-    Changed,
-    Deleted,
-    Listed,
-    ListEnd,
-    ListStarted,
-    WatchEvent,
-    WatchState,
-    watch_objects,
-)
+from porchflow.kube.watching import WatchState, watch_objects
 
 
-class ConfigFollower:
+class ConfigFollower(Follower):
     """Keeps a table of FunctionConfigs as the API server has them."""
 
     def __init__(
@@ -49,14 +40,11 @@ class ConfigFollower:
             state: is told how the watch stands.
             pods: of functions; None if they do not run in pods.
         """
-        self._client = client
-        self._namespace = namespace
+        super().__init__(lambda: watch_objects(client, FUNCTIONCONFIGS, namespace, state=state))
         self._configs = configs
         self._executables = executables
-        self._state = state
         self._pods = pods
         self._reports = ConfigReports(client, self._problem)
-        self._unlisted: set[ConfigKey] = set()
         configs.complete = False
         if pods is not None:
             pods.listen(self._reports.review)
@@ -65,41 +53,25 @@ class ConfigFollower:
         """Follow until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reports.run())
-            group.create_task(self._follow())
+            group.create_task(super().run())
 
-    async def _follow(self) -> NoReturn:
-        events = watch_objects(self._client, FUNCTIONCONFIGS, self._namespace, state=self._state)
-        async with contextlib.aclosing(events):
-            async for event in events:
-                self._handle(event)
-        raise RuntimeError("the watch of FunctionConfigs ended")
+    def _known_keys(self) -> Iterable[ConfigKey]:
+        return self._configs.keys()
 
-    def _handle(self, event: WatchEvent) -> None:
-        match event:
-            case ListStarted():
-                self._unlisted = self._configs.keys()
-            case Listed(obj) | Changed(_, obj):
-                self._unlisted.discard(_key(obj))
-                self._take_up(obj)
-            case ListEnd():
-                self._configs.complete = True
-                for key in self._unlisted:
-                    self._forget(key)
-                self._unlisted = set()
-            case Deleted(obj):
-                self._forget(_key(obj))
-
-    def _forget(self, key: ConfigKey) -> None:
-        self._reports.remove(key)
-        self._configs.remove(key)
-
-    def _take_up(self, obj: Object) -> None:
-        key = _key(obj)
+    def _take(self, obj: Object, *, listed: bool) -> None:  # noqa: ARG002 - taken up again it is the same
+        key = key_of(obj)
         self._reports.put(key, obj)
         try:
             self._configs.put(key, FunctionConfig.model_validate(obj))
         except ValidationError:
             self._configs.remove(key)
+
+    def _gone(self, key: ConfigKey) -> None:
+        self._reports.remove(key)
+        self._configs.remove(key)
+
+    def _all_listed(self) -> None:
+        self._configs.complete = True
 
     def _problem(self, obj: Object) -> str | None:
         """What of it cannot be used here; empty if all can, None if it is not known yet whether its pods can."""
@@ -127,7 +99,3 @@ class ConfigFollower:
             return "binaryExecutor: the function runner has no folder of executables: set PORCHFLOW_FUNCTIONS_DIR"
         problem = self._executables.problem(spec.binary_executor.path)
         return f"binaryExecutor: {problem}" if problem else ""
-
-
-def _key(obj: Object) -> ConfigKey:
-    return obj["metadata"]["namespace"], obj["metadata"]["name"]

@@ -1,6 +1,7 @@
 """The watch against a real API server: restarts, expiry, silence, size."""
 
 import asyncio
+import functools
 import json
 import tracemalloc
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 import aiohttp
+import pytest
 
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import Expired, KubeError
@@ -116,7 +118,6 @@ def _watch(client: KubeClient, namespace: str) -> _Watch:
         resource=WIDGETS,
         namespace=namespace,
         selectors={},
-        page_size=500,
         project=lambda obj: obj,
         timings=QUICK,
         state=WatchState("widgets"),
@@ -187,7 +188,9 @@ async def test_a_connection_that_went_silent_is_replaced(
             await eventually(lambda: "after" in follower.names, what="the event after the cut")
 
 
-async def test_a_large_list_takes_the_memory_of_a_page(api: KubeClient, namespace: str) -> None:
+async def test_a_large_list_takes_the_memory_of_a_page(
+    api: KubeClient, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """4 MiB of objects in pages of 10: what is held stays near one page, whoever keeps only names."""
     payload = "x" * 20_000
     for start in range(0, 200, 20):
@@ -200,13 +203,14 @@ async def test_a_large_list_takes_the_memory_of_a_page(api: KubeClient, namespac
             )
         )
 
+    list_page = api.list_page
+
     async def peak(page_size: int) -> tuple[int, int]:
+        monkeypatch.setattr(api, "list_page", functools.partial(list_page, limit=page_size))
         tracemalloc.start()
         try:
             count = 0
-            events = watch_objects(
-                api, CONFIGMAPS, namespace, page_size=page_size, project=lambda o: {"name": o["metadata"]["name"]}
-            )
+            events = watch_objects(api, CONFIGMAPS, namespace, project=lambda o: {"name": o["metadata"]["name"]})
             async for event in events:
                 if not isinstance(event, Listed):
                     if count:

@@ -63,11 +63,11 @@ async def test_the_watch_starts_from_the_lists_version_not_from_an_objects(
 
 async def test_pages_are_asked_for_one_after_the_other(client: KubeClient, server: ScriptedServer) -> None:
     server.lists = [listing(10, obj("a", 1), token="more"), listing(10, obj("b", 2))]
-    events = await _first(client, 4, page_size=1)
+    events = await _first(client, 4)
     assert [e.object["metadata"]["name"] for e in events[1:3]] == ["a", "b"]
     assert [(r.query.get("limit"), r.query.get("continue")) for r in server.requests[:2]] == [
-        ("1", None),
-        ("1", "more"),
+        ("500", None),
+        ("500", "more"),
     ]
 
 

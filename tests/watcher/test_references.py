@@ -2,7 +2,7 @@ from porchflow.watcher.references import References
 
 
 def test_who_names_what() -> None:
-    references = References[str]()
+    references = References[tuple[str, str], str]()
     references.note(("ns", "a"), [("ns", "one"), ("ns", "two")], "A")
     references.note(("ns", "b"), [("ns", "one")], "B")
     references.note(("other", "c"), [("other", "one")], "C")
@@ -14,4 +14,4 @@ def test_who_names_what() -> None:
     assert list(references.owners(("other", "one"))) == ["C"]
     references.note(("ns", "a"), [], "A3")
     references.forget(("other", "c"))
-    assert vars(references) == vars(References[str]()), "nothing is kept of what names nothing"
+    assert vars(references) == vars(References[tuple[str, str], str]()), "nothing is kept of what names nothing"
