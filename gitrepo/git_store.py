@@ -20,7 +20,7 @@ from porchflow.gitrepo.store.package_state import PackageState
 from porchflow.gitrepo.store.publishing import Delete, DeleteFromBranch
 from porchflow.gitrepo.store.snapshots import Edit, Snapshot, Stored, edit_tree
 from porchflow.gitrepo.store.transition import Choose, Step, Transition, Transitioned
-from porchflow.gitrepo.store.trees import DEFAULT_LIMITS, Files, Limits, write_files
+from porchflow.gitrepo.store.trees import Files, write_files
 
 __all__ = ["Draft", "GitStore", "PackageState", "Step", "Transitioned"]
 
@@ -44,7 +44,6 @@ class GitStore(PackageReader):
         group_limit: int = 100,
         connect_timeout: float = 10.0,
         server_timeout: float = 60.0,
-        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Take a sub-folder of `cache_dir`, which other processes may share.
 
@@ -55,10 +54,9 @@ class GitStore(PackageReader):
             group_limit: Changes in one push.
             connect_timeout: Seconds until a server must accept a connection; libgit2 keeps it for the process.
             server_timeout: Seconds that a server may be silent, its hooks included; kept for the process.
-            limits: What one package may hold.
         """
         configure_libgit2(connect_timeout=connect_timeout, server_timeout=server_timeout)
-        super().__init__(limits)
+        super().__init__()
         self._connections = Connections(
             cache_dir, threads=threads, network_threads=network_threads, group_limit=group_limit
         )

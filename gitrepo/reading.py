@@ -17,16 +17,16 @@ from porchflow.gitrepo.store.package_state import PackageState, needed_refs, rea
 from porchflow.gitrepo.store.ref_view import RefView
 from porchflow.gitrepo.store.snapshots import Snapshot, read_stored, take_snapshot
 from porchflow.gitrepo.store.transition import task_of
-from porchflow.gitrepo.store.trees import Files, Limits, commit_at, read_package
+from porchflow.gitrepo.store.trees import DEFAULT_LIMITS, Files, commit_at, read_package
 from porchflow.gitrepo.survey import Survey, holds_commit, read_kptfiles, same_content, survey
 
 
 class PackageReader(ABC):
     """The half of a `GitStore` that changes nothing; errors are told there."""
 
-    def __init__(self, limits: Limits) -> None:
-        """Take what one package may hold."""
-        self._limits = limits
+    def __init__(self) -> None:
+        self._limits = DEFAULT_LIMITS
+        """What one package may hold."""
         self.bytes_read = 0
         """Of package content, into this process's memory."""
         self._discovered: dict[str, DiscoveryKnowledge] = {}

@@ -1,7 +1,21 @@
-"""How long to wait before trying again."""
+"""Trying again: how long to wait, and for what."""
 
+import asyncio
+import logging
 import random
 import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+logger = logging.getLogger(__name__)
+
+_FIRST_DELAY = 0.5
+_LONGEST_DELAY = 10.0
+
+_Result = TypeVar("_Result")
+
+WaitsFor = Callable[[str], None]
+"""Told what a start waits for; the empty text when it is there."""
 
 
 class Backoff:
@@ -25,3 +39,37 @@ class Backoff:
         self._delay = self._first if quiet else min(self._delay * 2, self._longest)
         self._failed_at = now
         return self._delay * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+
+
+async def persist(
+    what: str,
+    attempt: Callable[[], Awaitable[_Result]],
+    expected: tuple[type[Exception], ...],
+    waits_for: WaitsFor,
+) -> _Result:
+    """Try until it works, with growing delays; logs what is in the way when that changes, not at every attempt.
+
+    Args:
+        what: What is waited for, for people.
+        attempt: What to try.
+        expected: Errors that may pass.
+        waits_for: Told while it does not work.
+
+    Returns:
+        What the attempt that works gives.
+    """
+    backoff, said = Backoff(first=_FIRST_DELAY, longest=_LONGEST_DELAY), ""
+    while True:
+        try:
+            result = await attempt()
+        except expected as error:
+            if str(error) != said:
+                logger.warning("waiting for %s: %s", what, error)
+            said = str(error)
+            waits_for(f"{what}: {said}")
+            await asyncio.sleep(backoff.next())
+        else:
+            waits_for("")
+            if said:
+                logger.info("connected to %s", what)
+            return result

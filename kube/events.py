@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-import random
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from porchflow.kube.background import end
+from porchflow.kube.backoff import Backoff
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import AlreadyExists, Forbidden, Invalid, KubeError, NotFound, NotServed
 from porchflow.kube.kinds import EVENTS
@@ -23,6 +23,8 @@ EventType = Literal["Normal", "Warning"]
 FOLD_SECONDS: Final = 600.0
 """How long an equal event counts up the one before instead of making a new one: what client-go does."""
 
+_COMPONENT = "porchflow"
+"""Shown by kubectl as the event's source."""
 _MESSAGE_LIMIT = 1024
 """Bytes: what events.k8s.io/v1, under which others may read an Event, lets a note have."""
 _CUT = "…"
@@ -30,6 +32,7 @@ _QUEUE_LIMIT = 1000
 _REMEMBERED = 4096
 _ATTEMPTS = 4
 _FIRST_DELAY = 0.25
+_LONGEST_DELAY = 1.0
 _FLUSH_SECONDS = 5.0
 _WRITERS = 4
 
@@ -63,25 +66,9 @@ class EventRecorder:
     written after a few attempts is logged and dropped, and so is what comes while a thousand events wait.
     """
 
-    def __init__(
-        self,
-        client: KubeClient,
-        *,
-        component: str = "porchflow",
-        instance: str = "",
-        fold_seconds: float = FOLD_SECONDS,
-    ) -> None:
-        """Take the client and who is speaking.
-
-        Args:
-            client: Writes the events.
-            component: Shown by kubectl as the event's source.
-            instance: Which process, such as a host name.
-            fold_seconds: How long equal events are folded.
-        """
+    def __init__(self, client: KubeClient, *, fold_seconds: float = FOLD_SECONDS) -> None:
+        """Take the client that writes, and how many seconds equal events are folded."""
         self._client = client
-        self._component = component
-        self._instance = instance
         self._fold_seconds = fold_seconds
         self._seen: OrderedDict[str, _Sighting] = OrderedDict()
         self._queue: asyncio.Queue[_Sighting] = asyncio.Queue(_QUEUE_LIMIT)
@@ -159,7 +146,7 @@ class EventRecorder:
                 self._queue.task_done()
 
     async def _write_with_retries(self, sighting: _Sighting) -> None:
-        delay = _FIRST_DELAY
+        backoff = Backoff(first=_FIRST_DELAY, longest=_LONGEST_DELAY)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 await self._write(sighting)
@@ -170,8 +157,7 @@ class EventRecorder:
                 if attempt == _ATTEMPTS:
                     logger.warning("gave up on the %s: %s", sighting, error)
                     return
-                await asyncio.sleep(error.retry_after or delay * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-                delay *= 2
+                await asyncio.sleep(error.retry_after or backoff.next())
             else:
                 return
 
@@ -211,9 +197,9 @@ class EventRecorder:
             "count": sighting.count,
             "firstTimestamp": _timestamp(sighting.first),
             "lastTimestamp": _timestamp(sighting.last),
-            "source": {"component": self._component, "host": self._instance},
-            "reportingComponent": self._component,
-            "reportingInstance": self._instance,
+            "source": {"component": _COMPONENT, "host": ""},
+            "reportingComponent": _COMPONENT,
+            "reportingInstance": "",
         }
 
 

@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from asyncio import sleep
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -152,12 +152,11 @@ async def watch_objects(
     Yields:
         A list from `ListStarted` to `ListEnd`, then changes; and again a list whenever changes may have been missed.
     """
-    selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
     watch = _Watch(
         client=client,
         resource=resource,
         namespace=namespace,
-        selectors={name: value for name, value in selectors.items() if value},
+        selectors={"labelSelector": label_selector, "fieldSelector": field_selector},
         project=project or (lambda obj: obj),
         timings=timings or WatchTimings(),
         state=state or WatchState(f"{resource} in {namespace}" if namespace else str(resource)),
@@ -228,8 +227,8 @@ class _Watch:
             self._resource,
             self._namespace,
             continue_token=continue_token,
-            label_selector=self._selectors.get("labelSelector", ""),
-            field_selector=self._selectors.get("fieldSelector", ""),
+            label_selector=self._selectors["labelSelector"],
+            field_selector=self._selectors["fieldSelector"],
         )
         self._state.works()
         return page
@@ -244,21 +243,22 @@ class _Watch:
     async def _watch(self, version: str) -> AsyncGenerator[WatchEvent, None]:
         started = time.monotonic()
         seconds = self._request_seconds(started)
-        query = {
-            **self._selectors,
-            "resourceVersion": version,
-            "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(seconds),
-        }
         opened = silent = False
+        request = open_watch(
+            self._client,
+            self._resource,
+            self._namespace,
+            version=version,
+            seconds=seconds,
+            inactivity=self._timings.inactivity,
+            selectors=self._selectors,
+        )
         try:
-            async with self._client.watch(
-                self._resource, self._namespace, query, inactivity_timeout=self._timings.inactivity
-            ) as body:
+            async with request as events:
                 opened = True
                 self._state.works()
-                async for line in _lines(body):
-                    event = self._read(line)
+                async for kind, obj in events:
+                    event = self._read(kind, obj)
                     if event is not None:
                         yield event
         except TimedOut:
@@ -279,8 +279,7 @@ class _Watch:
         if self._version == version and time.monotonic() - started < _SHORT_WATCH:
             raise KubeUnavailable("the API server ended the watch at once", resource=str(self._resource))
 
-    def _read(self, line: bytes) -> WatchEvent | None:
-        kind, obj = _parse(line)
+    def _read(self, kind: str, obj: Object) -> WatchEvent | None:
         self._state.works()
         if kind == "ERROR":
             raise _WatchError.of(obj, self._resource)
@@ -307,11 +306,51 @@ class _WatchError(KubeError):
         return cls(error.message, code=error.code, resource=str(resource), retry_after=error.retry_after)
 
 
-async def _lines(body: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+@contextlib.asynccontextmanager
+async def open_watch(
+    client: KubeClient,
+    resource: Resource,
+    namespace: str | None,
+    *,
+    version: str,
+    seconds: float,
+    inactivity: float,
+    selectors: Mapping[str, str],
+) -> AsyncIterator[AsyncIterator[tuple[str, Object]]]:
+    """Open one watch request, which ends; `watch_objects` makes a watch that goes on out of many.
+
+    Args:
+        client: The API server.
+        resource: The kind.
+        namespace: None means all namespaces.
+        version: The resource version to start from.
+        seconds: How long the API server is asked to let it last.
+        inactivity: Seconds of silence after which the connection counts as lost.
+        selectors: `labelSelector` and `fieldSelector`; empty ones count as none.
+
+    Yields:
+        The events as they come: their type (`ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK`, `ERROR`) and object.
+
+    Raises:
+        KubeError: It cannot be opened.
+        KubeUnavailable: Also from inside the context: the connection is lost, or what comes is no event.
+        TimedOut: Also from inside the context: after that silence.
+    """
+    query = {
+        **{name: selector for name, selector in selectors.items() if selector},
+        "resourceVersion": version,
+        "allowWatchBookmarks": "true",
+        "timeoutSeconds": str(int(seconds)),
+    }
+    async with client.watch(resource, namespace, query, inactivity_timeout=inactivity) as body:
+        yield _events(body)
+
+
+async def _events(body: aiohttp.StreamReader) -> AsyncIterator[tuple[str, Object]]:
     try:
         async for line in read_lines(body):
             if line.strip():
-                yield line
+                yield _parse(line)
     except LineTooLong as error:
         raise KubeUnavailable(f"the watch is broken: {error}") from error
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any, Protocol
 
-from porchflow.kube.backoff import Backoff
+from porchflow.kube.backoff import persist
 from porchflow.kube.client import KubeClient
 from porchflow.kube.watching import WatchState, WatchTimings
 from porchflow.watcher.dispatcher import Dispatcher, DispatcherNumbers, Signaller
@@ -109,7 +109,7 @@ async def run_watcher(
     """
     health = health or WatcherHealth()
     timings = replace(timings or WatchTimings(), relist=relist_seconds)
-    await _prepare(starter, health)
+    await persist("Temporal", starter.prepare, (TemporalUnavailable,), health.waits_for)
     dispatcher = Dispatcher(starter, in_flight=in_flight)
     scheduling = SyncScheduling(schedules, usual=timedelta(seconds=sync_seconds))
     places = Places()
@@ -177,22 +177,6 @@ def _secret_changed(
         repositories.wake(repository)
     for target in packages.clones.owners(secret):
         dispatcher.insist(target)
-
-
-async def _prepare(starter: Starter, health: WatcherHealth) -> None:
-    backoff = Backoff(first=0.5, longest=10.0)
-    said = ""
-    while True:
-        try:
-            await starter.prepare()
-        except TemporalUnavailable as error:
-            if str(error) != said:
-                said = str(error)
-                logger.warning("waiting for Temporal: %s", said)
-            health.waits_for(f"Temporal: {said}")
-            await asyncio.sleep(backoff.next())
-        else:
-            return
 
 
 def _describe(watch: WatchState) -> dict[str, Any]:

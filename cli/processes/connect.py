@@ -1,10 +1,8 @@
 """Connections to Temporal and Kubernetes at start: wait, say for what, go on when they appear."""
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypeVar
 
 import grpc
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
@@ -14,21 +12,13 @@ from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import RetryConfig, RPCError
 
 from porchflow.cli.settings import Settings, SettingsError, told_name
+from porchflow.kube.backoff import WaitsFor, persist
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeConfigError, KubeError
 from porchflow.kube.kinds import PACKAGEREVISIONS
 
-logger = logging.getLogger(__name__)
-
-_FIRST_DELAY = 0.5
-_MAX_DELAY = 10.0
 _ANSWER = timedelta(seconds=10)
 """How long Temporal may take to answer one attempt; an address can accept connections and say nothing."""
-
-_Connected = TypeVar("_Connected")
-
-WaitsFor = Callable[[str], None]
-"""Told what the start waits for; the empty text when it is there."""
 
 
 async def connect_temporal(settings: Settings, waits_for: WaitsFor, *, retries: int | None = None) -> Client:
@@ -128,33 +118,3 @@ async def connect_kubernetes(settings: Settings, waits_for: WaitsFor, *, namespa
     except BaseException:
         await client.aclose()
         raise
-
-
-async def persist(
-    what: str,
-    attempt: Callable[[], Awaitable[_Connected]],
-    expected: tuple[type[Exception], ...],
-    waits_for: WaitsFor,
-) -> _Connected:
-    """Try until it works, with growing delays.
-
-    Args:
-        what: What is waited for, for people.
-        attempt: What to try.
-        expected: Errors that may pass.
-        waits_for: Told while it does not work.
-    """
-    delay, waited = _FIRST_DELAY, False
-    while True:
-        try:
-            connected = await attempt()
-        except expected as error:
-            logger.warning("waiting for %s: %s; next attempt in %.1f s", what, error, delay)
-            waits_for(f"{what}: {error}")
-            await asyncio.sleep(delay)
-            delay, waited = min(delay * 2, _MAX_DELAY), True
-        else:
-            waits_for("")
-            if waited:
-                logger.info("connected to %s", what)
-            return connected

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from porchflow.api.names import CONTENT_VERSION, PORCH_GROUP
-from porchflow.cli.processes.connect import connect_kubernetes, persist
+from porchflow.cli.processes.connect import connect_kubernetes
 from porchflow.cli.processes.health import serve_health
 from porchflow.cli.processes.listening import host_and_port
 from porchflow.cli.processes.metrics import GitCollector, KubernetesCollector, new_registry
@@ -18,6 +18,7 @@ from porchflow.content.serving.certificate_keeper import CertificateKeeper
 from porchflow.content.serving.request_metrics import ContentMetrics
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.kube.background import in_background
+from porchflow.kube.backoff import persist
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeError
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from porchflow.content.refusals import not_found
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.refs import TAGS, InvalidName, PackageLocation, branch_ref
 from porchflow.gitrepo.remote.remote import Remote
+from porchflow.gitrepo.store.package_state import open_at
 from porchflow.gitrepo.store.trees import Files
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import NotFound
@@ -106,7 +107,7 @@ class Packages:
 
     async def locate(self, registered: Registered) -> Found:
         """Find the content of a package revision in Git; raises what `find` does."""
-        commit, lifecycle = await self._place(registered.revision, registered.repository, registered.location)
+        lifecycle, commit = await self._place(registered.revision, registered.repository, registered.location)
         if lifecycle is None:
             raise not_found(registered.name, "the package revision has no content yet; wait until it is Ready")
         return Found(**vars(registered), commit=commit, lifecycle=lifecycle)
@@ -137,30 +138,22 @@ class Packages:
 
     async def _place(
         self, revision: PackageRevision, repository: RepositoryAccess, location: PackageLocation
-    ) -> tuple[str, Lifecycle | None]:
-        """Find commit and lifecycle; asks as little of the server as it takes to be right."""
+    ) -> tuple[Lifecycle | None, str]:
+        """Find lifecycle and commit; asks as little of the server as it takes to be right."""
         status = revision.status
         commit, tag = reported_commit(status), published_ref(status)
         if commit and (status.revision or 0) > 0:
             # What is published does not change: nobody has to be asked.
-            return commit, Lifecycle.PUBLISHED
+            return Lifecycle.PUBLISHED, commit
         if location.workspace != repository.branch and not tag:
             refs = await self._git.list_refs(repository.remote)
-            if place := _open(refs, location):
+            if place := open_at(location, refs.get):
                 return place
         elif status.revision:
             refs = await self._git.list_refs(repository.remote)
             if tip := refs.get(branch_ref(repository.branch)) or refs.get(f"{TAGS}{tag}"):
-                return tip, Lifecycle.PUBLISHED
+                return Lifecycle.PUBLISHED, tip
         state = await self._git.state(
             repository.remote, repository.branch, location, tag_hint=tag, commit_hint=commit or None
         )
-        return state.commit, state.lifecycle
-
-
-def _open(refs: Mapping[str, str], location: PackageLocation) -> tuple[str, Lifecycle] | None:
-    """Read the commit of a draft or proposal; of both, the draft is the newer truth unless they are the same."""
-    draft, proposed = refs.get(location.draft_ref), refs.get(location.proposed_ref)
-    if draft and draft != proposed:
-        return draft, Lifecycle.DRAFT
-    return (proposed, Lifecycle.PROPOSED) if proposed else None
+        return state.lifecycle, state.commit

@@ -6,7 +6,6 @@ deletions are the API server's, and a watch can start from them; those of object
 """
 
 import asyncio
-import json
 import logging
 import random
 from collections.abc import Callable, Mapping
@@ -26,10 +25,11 @@ from porchflow.content.serving.requests import Address, flag, number
 from porchflow.content.serving.selectors import Selection, read_selection
 from porchflow.kube.background import end
 from porchflow.kube.backoff import Backoff
-from porchflow.kube.client import PAGE_SIZE, KubeClient
+from porchflow.kube.client import PAGE_SIZE, KubeClient, Object
 from porchflow.kube.errors import KubeUnavailable, error_from_status
+from porchflow.kube.following import Key, key_of
 from porchflow.kube.kinds import PACKAGEREVISIONS
-from porchflow.kube.line_reader import read_lines
+from porchflow.kube.watching import open_watch
 
 logger = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ class _Watch:
     packages: Packages
     wanted: _Wanted
     answer: Answer
-    told: dict[tuple[str, str], _Told] = field(default_factory=dict)
+    told: dict[Key, _Told] = field(default_factory=dict)
     response: web.StreamResponse | None = None
     version: str = field(init=False)
     """Everything up to it is told."""
@@ -193,19 +193,18 @@ class _Watch:
 
     async def _changes(self) -> None:
         selection = self.wanted.selection
-        query = {
-            "resourceVersion": self.version,
-            "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(_LONGEST_SECONDS),
-            "labelSelector": selection.labels,
-            "fieldSelector": selection.fields,
-        }
-        given = {key: value for key, value in query.items() if value}
-        async with self.kube.watch(
-            PACKAGEREVISIONS, self.wanted.namespace, given, inactivity_timeout=_SILENCE_SECONDS
-        ) as body:
-            async for line in read_lines(body):
-                if line.strip() and not await self._event(json.loads(line)):
+        request = open_watch(
+            self.kube,
+            PACKAGEREVISIONS,
+            self.wanted.namespace,
+            version=self.version,
+            seconds=_LONGEST_SECONDS,
+            inactivity=_SILENCE_SECONDS,
+            selectors={"labelSelector": selection.labels, "fieldSelector": selection.fields},
+        )
+        async with request as events:
+            async for kind, obj in events:
+                if not await self._event(kind, obj):
                     return
 
     async def end(self) -> web.StreamResponse:
@@ -237,9 +236,8 @@ class _Watch:
         if self.wanted.initial:
             await self._bookmark({_INITIAL_EVENTS_END: "true"})
 
-    async def _event(self, event: Mapping[str, Any]) -> bool:
+    async def _event(self, kind: str, obj: Object) -> bool:
         """Handle an event of the API server; return whether there are more to come."""
-        kind, obj = event["type"], event["object"]
         if kind == "ERROR":
             logger.info("a watch ends: %s", error_from_status(obj))
             await self._send("ERROR", [dumps(obj)])
@@ -266,7 +264,7 @@ class _Watch:
         """
         if not self.wanted.selection.holds(obj):
             return
-        key, looked = _key(obj), _look(obj)
+        key, looked = key_of(obj), _look(obj)
         told = self.told.get(key)
         if told is not None and told.looked == looked:
             return
@@ -282,7 +280,7 @@ class _Watch:
         self.told[key] = _Told(looked, shown)
 
     async def _gone(self, obj: dict[str, Any], version: str) -> None:
-        told = self.told.pop(_key(obj), None)
+        told = self.told.pop(key_of(obj), None)
         if told is None or told.shown is not None:
             gone = _Gone(obj, PackageRevision.model_validate(obj), version)
             await self._send("DELETED", self.answer.pieces(gone, _NOTHING))
@@ -320,10 +318,6 @@ class _Watch:
         for piece in (b'{"type":"' + kind.encode() + b'","object":', *framed, b"}\n"):
             await write(self.response, piece)
         self.sending = False
-
-
-def _key(obj: Mapping[str, Any]) -> tuple[str, str]:
-    return obj["metadata"]["namespace"], obj["metadata"]["name"]
 
 
 def _look(obj: Mapping[str, Any]) -> Any:  # noqa: ANN401 - compared only

@@ -1,9 +1,10 @@
 """What Git says about a package revision."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import pygit2
 
@@ -13,6 +14,8 @@ from porchflow.gitrepo.store.commit_messages import Annotation, parse_annotation
 from porchflow.gitrepo.store.history import BranchHistory, approvals
 from porchflow.gitrepo.store.ref_view import RefView
 from porchflow.gitrepo.store.trees import commit_at, has_file, subtree
+
+Commit = TypeVar("Commit", str, pygit2.Oid)
 
 
 @dataclass(frozen=True)
@@ -180,15 +183,33 @@ def _published(  # noqa: PLR0917 - private, each a thing of its own
     )
 
 
+def open_at(location: PackageLocation, commit_of: Callable[[str], Commit | None]) -> tuple[Lifecycle, Commit] | None:
+    """Tell whether a revision is a draft or a proposal, and its commit.
+
+    Both at one commit is a propose or reject that was interrupted; a draft that went on is the newer truth.
+
+    Args:
+        location: The package and its workspace.
+        commit_of: Gives the commit of a full ref; None where there is none.
+
+    Returns:
+        None where there is neither.
+    """
+    draft, proposed = commit_of(location.draft_ref), commit_of(location.proposed_ref)
+    if draft is not None and draft != proposed:
+        return Lifecycle.DRAFT, draft
+    return (Lifecycle.PROPOSED, proposed) if proposed is not None else None
+
+
 def _open(view: RefView, location: PackageLocation) -> PackageState | None:
-    draft, proposed = view.get(location.draft_ref), view.get(location.proposed_ref)
-    # Both at one commit is a propose or reject that was interrupted; a draft that went on is the newer truth.
-    if proposed and (draft is None or draft == proposed):
-        ref = short_ref(location.proposed_ref)
-        return PackageState(Lifecycle.PROPOSED, str(proposed), ref, complete=draft is None)
-    if draft:
-        return PackageState(Lifecycle.DRAFT, str(draft), short_ref(location.draft_ref), complete=proposed is None)
-    return None
+    found = open_at(location, view.get)
+    if found is None:
+        return None
+    lifecycle, commit = found
+    own, other = location.draft_ref, location.proposed_ref
+    if lifecycle is Lifecycle.PROPOSED:
+        own, other = other, own
+    return PackageState(lifecycle, str(commit), short_ref(own), complete=view.get(other) is None)
 
 
 def _on_branch(repo: pygit2.Repository, view: RefView, location: PackageLocation, branch: str) -> PackageState:

@@ -100,7 +100,8 @@ async def test_an_edit_that_makes_no_package_is_refused(
 
 
 async def test_a_package_above_the_limits_is_refused_unread(ready: Served, tmp_path: Path) -> None:
-    async with GitStore(tmp_path / "small", limits=Limits(files=4)) as small, GitStore(tmp_path / "large") as large:
+    async with GitStore(tmp_path / "small") as small, GitStore(tmp_path / "large") as large:
+        small._limits = Limits(files=4)
         snapshot = await upstream(large, ready)
         with pytest.raises(GitQuotaExceeded, match="larger than 4 files"):
             await small.snapshot(ready.remote, snapshot.commit, "web")

@@ -36,7 +36,7 @@ async def test_equal_events_are_folded_and_kubectl_describe_shows_them(
     api: KubeClient, namespace: str, control_plane: Any
 ) -> None:
     obj = await api.create(WIDGETS, widget(namespace, "w"))
-    recorder = EventRecorder(api, instance="host-1", fold_seconds=ENDLESS)
+    recorder = EventRecorder(api, fold_seconds=ENDLESS)
     for _ in range(5):
         recorder.record(obj, "Warning", "GitAuthFailed", "the password was refused; renew Secret git-auth")
     recorder.record(obj, "Normal", "Published", "published as v1", "Publish")
@@ -50,7 +50,7 @@ async def test_equal_events_are_folded_and_kubectl_describe_shows_them(
     assert (events["GitAuthFailed"]["count"], events["Published"]["count"]) == (7, 1)
     assert events["Published"]["action"] == "Publish"
     assert events["Published"]["involvedObject"]["uid"] == obj["metadata"]["uid"]
-    assert events["Published"]["source"] == {"component": "porchflow", "host": "host-1"}
+    assert events["Published"]["source"] == {"component": "porchflow"}
 
     described = await _kubectl(control_plane.kubeconfig, "describe", "widget", "w", "-n", namespace)
     assert "Warning  GitAuthFailed" in described

@@ -117,7 +117,7 @@ def _watch(client: KubeClient, namespace: str) -> _Watch:
         client=client,
         resource=WIDGETS,
         namespace=namespace,
-        selectors={},
+        selectors={"labelSelector": "", "fieldSelector": ""},
         project=lambda obj: obj,
         timings=QUICK,
         state=WatchState("widgets"),
