@@ -17,8 +17,10 @@ class LeanSandboxRunner(SandboxedWorkflowRunner):
 
     The library enters it, by compiling source text, for each payload as well: to ask for a serialization context that
     only codecs and converters with a context need. And it reads the workflow's module anew for each run. Together that
-    was a third of a worker's time. What is shared now are the module's constants; the tests run the workflow in the
-    library's own sandbox, which notices state that is not.
+    was a third of a worker's time: to replay one of the tests' histories takes 15 ms of processor time with this, 23 ms
+    with the library's sandbox that does not read the module anew, and 32 ms with the library's own. What is shared now
+    are the module's constants; the tests run the workflow in the library's own sandbox, which notices state that is
+    not.
     """
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:

@@ -2,13 +2,12 @@
 
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 from porchflow.api.names import CONTENT_VERSION, PORCH_GROUP
 from porchflow.cli.processes.connect import connect_kubernetes
-from porchflow.cli.processes.health import serve_health
+from porchflow.cli.processes.health import ProcessHealth, serve_health
 from porchflow.cli.processes.listening import host_and_port
 from porchflow.cli.processes.metrics import GitCollector, KubernetesCollector, new_registry
 from porchflow.cli.processes.tracing import exporting_spans
@@ -30,7 +29,7 @@ async def run(settings: Settings) -> None:
         SettingsError: There is no certificate to serve with.
     """
     check_certificate(settings)
-    health, registry = _Health(), new_registry()
+    health, registry = ProcessHealth(), new_registry()
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(serve_health(settings.health_address, health.readiness, registry))
         await stack.enter_async_context(exporting_spans("content-api"))
@@ -50,25 +49,8 @@ async def run(settings: Settings) -> None:
         await serve(serving, Clients(kube, watching, git), health.serves, ContentMetrics(registry))
 
 
-class _Health:
-    """Ready when requests are answered; until then, says what is waited for."""
-
-    def __init__(self) -> None:
-        self._serves = False
-        self._waiting_for = "the start"
-
-    def waits_for(self, what: str) -> None:
-        self._waiting_for = what
-
-    def serves(self) -> None:
-        self._serves = True
-
-    def readiness(self) -> tuple[bool, Mapping[str, Any]]:
-        return (True, {}) if self._serves else (False, {"waitingFor": self._waiting_for})
-
-
 @contextlib.asynccontextmanager
-async def _serving(settings: Settings, kube: KubeClient, health: _Health) -> AsyncIterator[ServerSettings]:
+async def _serving(settings: Settings, kube: KubeClient, health: ProcessHealth) -> AsyncIterator[ServerSettings]:
     """Give what to serve with; looks after the certificate while the context is open, unless somebody else does."""
     if settings.content_tls_cert and settings.content_tls_key:
         yield _server_settings(settings, settings.content_tls_cert, settings.content_tls_key)

@@ -6,12 +6,9 @@ import logging
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
-from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-
 from porchflow.cli.processes.function_configs import ConfigFollower
 from porchflow.cli.processes.function_pods import KubeCluster, PodFollower
-from porchflow.cli.processes.listening import host_and_port
+from porchflow.cli.processes.health import serve_metrics
 from porchflow.cli.processes.registries import open_registries
 from porchflow.cli.settings import Settings, SettingsError, told_name
 from porchflow.functions.call_metrics import RunnerMetrics
@@ -46,7 +43,7 @@ async def run_function_runner(settings: Settings) -> None:
     executables = _executables(settings, configs)
     runtimes: list[FunctionRuntime] = [executables] if executables else []
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(_serve_metrics(settings.metrics_address, metrics))
+        await stack.enter_async_context(serve_metrics(settings.metrics_address, metrics.registry))
         if settings.function_config_namespace or settings.wrapper_server_image:
             images = await stack.enter_async_context(open_registries(settings))
             client = await stack.enter_async_context(await _connect(settings))
@@ -151,25 +148,3 @@ async def _beside(stop: asyncio.Event, *work: Coroutine[Any, Any, None]) -> Asyn
         for ended in await end(tasks):
             if ended is not None and not isinstance(ended, asyncio.CancelledError):
                 raise ended
-
-
-@contextlib.asynccontextmanager
-async def _serve_metrics(address: str, metrics: RunnerMetrics) -> AsyncIterator[None]:
-    """Answer /metrics while the context is open; on no port when the address is empty."""
-    if not address:
-        yield
-        return
-
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    host, port = host_and_port(address)
-    app = web.Application()
-    app.router.add_get("/metrics", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host or None, port).start()
-        yield
-    finally:
-        await runner.cleanup()

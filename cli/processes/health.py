@@ -14,17 +14,54 @@ Readiness = Callable[[], tuple[bool, Mapping[str, Any]]]
 """Says whether the process can do its work, and what it knows about that."""
 
 
-@contextlib.asynccontextmanager
-async def serve_health(address: str, readiness: Readiness, registry: CollectorRegistry) -> AsyncIterator[None]:
+class ProcessHealth:
+    """How a process stands, for probes: alive from the start, ready when it serves."""
+
+    def __init__(self) -> None:
+        """Nothing is served yet."""
+        self._waiting_for = ""
+        self._serves: Mapping[str, Any] | None = None
+
+    def waits_for(self, what: str) -> None:
+        """Say what the start waits for."""
+        self._waiting_for = what
+
+    def serves(self, **what: Any) -> None:  # noqa: ANN401 - JSON
+        """Say that the process does its work, and what there is to know about that."""
+        self._serves = what
+
+    def readiness(self) -> tuple[bool, Mapping[str, Any]]:
+        """Return whether it does its work, and what is known about that or what it waits for."""
+        if self._serves is None:
+            return False, {"waitingFor": self._waiting_for or "the start"}
+        return True, self._serves
+
+
+def serve_health(
+    address: str, readiness: Readiness, registry: CollectorRegistry
+) -> contextlib.AbstractAsyncContextManager[None]:
     """Serve health and metrics on host:port while the context is open; on no port when the address is empty."""
+    return _serve(
+        address,
+        web.get("/healthz", _alive),
+        web.get("/readyz", lambda _: _ready(readiness)),
+        web.get("/metrics", lambda _: _metrics(registry)),
+    )
+
+
+def serve_metrics(address: str, registry: CollectorRegistry) -> contextlib.AbstractAsyncContextManager[None]:
+    """Serve metrics alone, as `serve_health` does."""
+    return _serve(address, web.get("/metrics", lambda _: _metrics(registry)))
+
+
+@contextlib.asynccontextmanager
+async def _serve(address: str, *routes: web.RouteDef) -> AsyncIterator[None]:
     if not address:
         yield
         return
     host, port = host_and_port(address)
     app = web.Application()
-    app.router.add_get("/healthz", _alive)
-    app.router.add_get("/readyz", lambda _: _ready(readiness))
-    app.router.add_get("/metrics", lambda _: _metrics(registry))
+    app.add_routes(routes)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:

@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from temporalio.client import Client
 from temporalio.worker import Interceptor, Worker
@@ -14,7 +14,7 @@ from temporalio.worker import Interceptor, Worker
 from porchflow.activities.reconcile import PhaseActivities
 from porchflow.activities.sync.sync import RepositorySync, SyncOptions
 from porchflow.cli.processes.connect import connect_kubernetes, connect_temporal
-from porchflow.cli.processes.health import serve_health
+from porchflow.cli.processes.health import ProcessHealth, serve_health
 from porchflow.cli.processes.metrics import ActivityMetrics, GitCollector, KubernetesCollector, new_registry
 from porchflow.cli.processes.registries import open_tags
 from porchflow.cli.processes.runner_client import open_runner_client
@@ -41,7 +41,7 @@ _GRACE = timedelta(seconds=20)
 
 async def run_worker(settings: Settings) -> None:
     """Serve the configured task queues until cancelled; waits for Kubernetes and Temporal when they are away."""
-    health, registry = WorkerHealth(), new_registry()
+    health, registry = ProcessHealth(), new_registry()
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(serve_health(settings.health_address, health.readiness, registry))
         exporting = await stack.enter_async_context(exporting_spans("worker"))
@@ -55,32 +55,9 @@ async def run_worker(settings: Settings) -> None:
             settings, client, activities, ActivityMetrics(registry), *interceptors(exporting=exporting)
         ):
             await stack.enter_async_context(worker)
-        health.serves(settings.queues)
+        health.serves(queues=list(settings.queues))
         logger.info("serving %s", ", ".join(settings.queues))
         await asyncio.Event().wait()
-
-
-class WorkerHealth:
-    """How a worker stands, for probes: alive from the start, ready when it serves its queues."""
-
-    def __init__(self) -> None:
-        """Nothing is served yet."""
-        self._waiting_for = ""
-        self._queues: Sequence[str] = ()
-
-    def waits_for(self, what: str) -> None:
-        """Say what the start waits for."""
-        self._waiting_for = what
-
-    def serves(self, queues: Sequence[str]) -> None:
-        """Say that the worker works."""
-        self._queues = queues
-
-    def readiness(self) -> tuple[bool, Mapping[str, Any]]:
-        """Return whether the worker takes tasks, and of which queues, or what it waits for."""
-        if not self._queues:
-            return False, {"waitingFor": self._waiting_for or "the start"}
-        return True, {"queues": list(self._queues)}
 
 
 @dataclass(frozen=True)
@@ -141,21 +118,29 @@ def build_workers(
     settings: Settings, client: Client, activities: Activities, *interceptors: Interceptor
 ) -> list[Worker]:
     """Return one Temporal worker per configured queue."""
+    make = functools.partial(
+        Worker,
+        client,
+        max_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
+        default_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
+        graceful_shutdown_timeout=_GRACE,
+        interceptors=interceptors,
+    )
     workers = []
     if "reconcile" in settings.queues:
-        workers.append(_reconcile_worker(settings, client, activities.phases, interceptors))
+        workers.append(_reconcile_worker(make, settings, activities.phases))
     if "render" in settings.queues:
-        workers.append(_render_worker(settings, client, activities.phases, interceptors))
+        render = activities.phases.render
+        workers.append(
+            make(task_queue=RENDER_QUEUE, activities=[render], max_concurrent_activities=settings.render_slots)
+        )
     if "sync" in settings.queues:
-        workers.append(_sync_worker(settings, client, activities.sync, interceptors))
+        workers.append(_sync_worker(make, settings, activities.sync))
     return workers
 
 
-def _reconcile_worker(
-    settings: Settings, client: Client, activities: PhaseActivities, interceptors: Sequence[Interceptor]
-) -> Worker:
-    return Worker(
-        client,
+def _reconcile_worker(make: Callable[..., Worker], settings: Settings, activities: PhaseActivities) -> Worker:
+    return make(
         task_queue=RECONCILE_QUEUE,
         workflows=[PackageRevisionWorkflow],
         workflow_runner=workflow_runner(),
@@ -171,40 +156,14 @@ def _reconcile_worker(
         max_concurrent_local_activities=settings.reconcile_slots,
         max_concurrent_workflow_tasks=settings.reconcile_slots,
         max_cached_workflows=settings.cached_workflows,
-        max_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
-        default_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
-        graceful_shutdown_timeout=_GRACE,
-        interceptors=interceptors,
     )
 
 
-def _render_worker(
-    settings: Settings, client: Client, activities: PhaseActivities, interceptors: Sequence[Interceptor]
-) -> Worker:
-    return Worker(
-        client,
-        task_queue=RENDER_QUEUE,
-        activities=[activities.render],
-        max_concurrent_activities=settings.render_slots,
-        max_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
-        default_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
-        graceful_shutdown_timeout=_GRACE,
-        interceptors=interceptors,
-    )
-
-
-def _sync_worker(
-    settings: Settings, client: Client, activities: RepositorySync, interceptors: Sequence[Interceptor]
-) -> Worker:
-    return Worker(
-        client,
+def _sync_worker(make: Callable[..., Worker], settings: Settings, activities: RepositorySync) -> Worker:
+    return make(
         task_queue=SYNC_QUEUE,
         workflows=[RepositorySyncWorkflow],
         activities=[activities.sync_repository],
         max_concurrent_activities=settings.sync_slots,
         max_cached_workflows=settings.cached_workflows,
-        max_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
-        default_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
-        graceful_shutdown_timeout=_GRACE,
-        interceptors=interceptors,
     )

@@ -5,7 +5,7 @@ import math
 from collections import deque
 
 from porchflow.functions.function_errors import FunctionUnavailable
-from porchflow.functions.pods.member import FunctionPod
+from porchflow.functions.pods.member import FunctionPod, Standing
 from porchflow.functions.pods.pod_limits import Limits
 
 
@@ -105,7 +105,10 @@ class Group:
 
     def unavailable(self, seconds: float, problem: str) -> FunctionUnavailable:
         """The error of a call that waited so long, with what is in the way, for all images or for this one."""
-        words = [f"pod {pod.name}: {pod.words}" for pod in self.pods.values() if pod.current and not pod.is_usable]
+        told = {Standing.CURRENT, Standing.DOOMED}
+        words = [
+            f"pod {pod.name}: {pod.words}" for pod in self.pods.values() if pod.standing in told and not pod.is_usable
+        ]
         words += [each for each in (problem, self.problem) if each]
         return FunctionUnavailable(
             self.image, f"no pod was ready within {seconds:g} s: {'; '.join(words) or 'none was started yet'}"

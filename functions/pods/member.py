@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from datetime import datetime
+from enum import Enum, auto
 
 from porchflow.functions.pods.cluster import Manifest
 from porchflow.functions.pods.diagnosis import Diagnosis, PodPhase, address_of, diagnose, is_ready
@@ -16,6 +17,21 @@ from porchflow.functions.pods.template import (
 from porchflow.functions.pods.wrapper_connection import PodConnection
 
 
+class Standing(Enum):
+    """What a pod is to this runner."""
+
+    FOREIGN = auto()
+    """Made of other settings than ours, and never ours: maybe another runner's."""
+    CURRENT = auto()
+    """Made of what the settings, the PodTemplate and its FunctionConfig say now."""
+    OUTDATED = auto()
+    """It was current: it gets no more calls, and is deleted after the last of those in it."""
+    DOOMED = auto()
+    """It is to be deleted, whatever is under way in it."""
+    GONE = auto()
+    """It is deleted."""
+
+
 class FunctionPod:
     """A pod: what the API server says of it, our connection to it, and the calls in it.
 
@@ -25,10 +41,7 @@ class FunctionPod:
         connection: open; None while the pod cannot be called.
         calls: of ours that are under way in it, or about to begin.
         picked: grows with each call that is given to it, so that pods take turns.
-        current: whether it is made of what the settings, the PodTemplate and its FunctionConfig say now.
-        was_current: whether it ever was; what never was may be another runner's, with other settings.
-        doomed: whether it is to be deleted; it gets no more calls.
-        gone: whether it is deleted.
+        standing: what it is to this runner.
         first_seen: seconds since 1970.
         ready_at: when it could be called for the first time; None before.
         touched_at: when we last wrote that it is used; seconds since 1970.
@@ -41,10 +54,7 @@ class FunctionPod:
         self.connection: PodConnection | None = None
         self.calls = 0
         self.picked = 0
-        self.current = False
-        self.was_current = False
-        self.doomed = False
-        self.gone = False
+        self.standing = Standing.FOREIGN
         self.touched_at = 0.0
         self.ready_at: float | None = None
         self.first_seen = now
@@ -110,7 +120,7 @@ class FunctionPod:
     @property
     def is_live(self) -> bool:
         """Whether it counts among the pods of its function."""
-        return self.current and not self.doomed and self.diagnosis.phase is not PodPhase.LEAVING
+        return self.standing is Standing.CURRENT and self.diagnosis.phase is not PodPhase.LEAVING
 
     @property
     def is_usable(self) -> bool:
@@ -123,6 +133,25 @@ class FunctionPod:
     def is_starting(self) -> bool:
         """Whether it may yet be given calls."""
         return self.is_live and self.connection is None and self.diagnosis.phase is not PodPhase.BROKEN
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it is deleted, or to be deleted."""
+        return self.standing in {Standing.DOOMED, Standing.GONE}
+
+    def judge(self, *, fits: bool, ours: bool = False) -> None:
+        """Take up what pods are made of now.
+
+        Args:
+            fits: whether it is made of that.
+            ours: whether this runner made it, so that no other uses it.
+        """
+        if self.is_ending:
+            return
+        if fits:
+            self.standing = Standing.CURRENT
+        elif ours or self.standing is Standing.CURRENT:
+            self.standing = Standing.OUTDATED
 
     def see(self, manifest: Manifest) -> None:
         """Take up what the API server says now."""
@@ -137,7 +166,7 @@ class FunctionPod:
 
     async def next_seen(self, seconds: float) -> None:
         """Wait until the API server says something new of it, at most so long; not at all when it is gone."""
-        if self.gone:
+        if self.standing is Standing.GONE:
             return
         self._seen.clear()
         with contextlib.suppress(TimeoutError):

@@ -25,7 +25,7 @@ from porchflow.functions.pods.cluster import Cluster, ClusterError, Manifest
 from porchflow.functions.pods.diagnosis import Diagnosis, PodPhase
 from porchflow.functions.pods.group import Group
 from porchflow.functions.pods.groups import Groups
-from porchflow.functions.pods.member import FunctionPod
+from porchflow.functions.pods.member import FunctionPod, Standing
 from porchflow.functions.pods.pod_limits import PodSettings, warm_images, warm_images_of
 from porchflow.functions.pods.pod_metrics import PodMetrics
 from porchflow.functions.pods.starting import PodStarter
@@ -131,7 +131,7 @@ class PodPool:
         pod = self._groups.find(manifest["metadata"]["name"])
         if pod is None or pod.uid != manifest["metadata"]["uid"]:
             return
-        pod.doomed = pod.gone = True
+        pod.standing = Standing.GONE
         del self._groups.of(pod.image).pods[pod.name]
         pod.see(manifest)
         self._disconnect(pod)
@@ -194,8 +194,8 @@ class PodPool:
 
     def doom(self, pod: FunctionPod) -> None:
         """Give a pod no more calls, and delete it."""
-        if not pod.doomed:
-            pod.doomed = True
+        if not pod.is_ending:
+            pod.standing = Standing.DOOMED
             self._background.delete(pod)
             self._advance(self._groups.of(pod.image))
 
@@ -220,7 +220,7 @@ class PodPool:
     def _leave(self, group: Group, pod: FunctionPod) -> None:
         pod.calls -= 1
         pod.use(self._clock())
-        if not pod.calls and not pod.current:
+        if not pod.calls and pod.standing is Standing.OUTDATED:
             self.doom(pod)
         self._advance(group)
 
@@ -260,8 +260,8 @@ class PodPool:
     def _retire_other_digests(self, group: Group, info: ImageInfo) -> None:
         """The tag was moved: what was pulled before is not the image any more."""
         for pod in list(group.pods.values()):
-            if pod.current and pod.digest != info.digest:
-                pod.current = False
+            if pod.standing is Standing.CURRENT and pod.digest != info.digest:
+                pod.standing = Standing.OUTDATED
                 if not pod.calls:
                     self.doom(pod)
 
@@ -269,12 +269,12 @@ class PodPool:
         """Do what its status asks for."""
         diagnosis, group = pod.diagnosis, self._groups.of(pod.image)
         if diagnosis.phase is PodPhase.RUNNING:
-            if pod.connection is None and pod.current and pod.uid not in self._connecting:
+            if pod.connection is None and pod.standing is Standing.CURRENT and pod.uid not in self._connecting:
                 self._connecting[pod.uid] = self._background.spawn(self._connect(pod))
         elif diagnosis.phase is not PodPhase.LEAVING:
             # Its container ended. What is under way in it fails by itself.
             self._disconnect(pod)
-        if diagnosis.phase is PodPhase.BROKEN and pod.current and not pod.doomed:
+        if diagnosis.phase is PodPhase.BROKEN and pod.standing is Standing.CURRENT:
             self._give_up(group, pod, diagnosis)
         if diagnosis.stuck:
             self._tell()
@@ -282,7 +282,7 @@ class PodPool:
 
     def _give_up(self, group: Group, pod: FunctionPod, diagnosis: Diagnosis) -> None:
         _log.warning("pod %s of %s is deleted: %s", pod.name, pod.image, diagnosis.words)
-        pod.doomed = True
+        pod.standing = Standing.DOOMED
         self._background.delete(pod)
         if pod.ready_at is None:
             words = f"pod {pod.name} cannot run: {diagnosis.words}"
@@ -313,7 +313,7 @@ class PodPool:
             raise
         finally:
             self._connecting.pop(pod.uid, None)
-        if pod.doomed or pod.diagnosis.phase is not PodPhase.RUNNING:
+        if pod.is_ending or pod.diagnosis.phase is not PodPhase.RUNNING:
             await connection.lose()
             return
         pod.connection = connection
@@ -378,11 +378,10 @@ class PodPool:
     def _judge(self, pod: FunctionPod) -> None:
         if not self._starter.template or not self._configs.complete:
             return
-        pod.current = pod.fingerprint == self._starter.fingerprint(self._groups.of(pod.image))
-        pod.was_current = pod.was_current or pod.uid in self._starter.created
-        if pod.was_current and not pod.current and not pod.calls:
+        fits = pod.fingerprint == self._starter.fingerprint(self._groups.of(pod.image))
+        pod.judge(fits=fits, ours=pod.uid in self._starter.created)
+        if pod.standing is Standing.OUTDATED and not pod.calls:
             self.doom(pod)
-        pod.was_current = pod.was_current or pod.current
 
     def _tell(self) -> None:
         for listener in self._listeners:

@@ -81,5 +81,5 @@ class PodStarter:
 
     def _is_ours(self, manifest: Manifest, group: Group) -> bool:
         pod = FunctionPod(manifest, 0)
-        pod.current = pod.fingerprint == self.fingerprint(group)
+        pod.judge(fits=pod.fingerprint == self.fingerprint(group))
         return pod.image == group.image and pod.is_live

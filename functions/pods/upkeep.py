@@ -5,6 +5,7 @@ from collections.abc import Callable
 from porchflow.functions.pods.background import Background
 from porchflow.functions.pods.diagnosis import PodPhase
 from porchflow.functions.pods.group import Group
+from porchflow.functions.pods.member import Standing
 
 _STUCK_AFTER = 5
 """How many times the start timeout until a pod that does not start is replaced; its image may be large."""
@@ -28,10 +29,10 @@ class Upkeep:
                 continue
             if pod.calls:
                 self._background.touch(pod, group.limits.time_to_live)
-            elif pod.doomed or (pod.current and pod.connection is None and pod.created_at < old_start):
-                pod.doomed = True
+            elif pod.is_ending or (pod.is_live and pod.connection is None and pod.created_at < old_start):
+                pod.standing = Standing.DOOMED
                 self._background.delete(pod)
-            elif not pod.current and now - pod.used_at > group.limits.time_to_live:
+            elif pod.standing is not Standing.CURRENT and now - pod.used_at > group.limits.time_to_live:
                 self._background.delete(pod, pod.version)
         self._collect_unused(group, keep, now)
 
