@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from posixpath import basename
 
-from porchflow.activities.rendering.render_files import resource_paths
+from porchflow.activities.rendering.render_files import changes_of, resource_paths
 from porchflow.activities.sources.source_content import with_changes
 from porchflow.functions.builtin import find
 from porchflow.gitrepo.errors import GitError
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.store.snapshots import Edit, Stored
-from porchflow.gitrepo.store.trees import File, Files, Mode
+from porchflow.gitrepo.store.trees import File, Files
 from porchflow.kpt.format.files import KPTFILE, decode
 from porchflow.kpt.format.kptfile import Function, parse
 from porchflow.kpt.package_errors import CONTENT_ERRORS
@@ -96,10 +96,7 @@ class EarlyRendering:
         outcome = await render(texts, self._evaluator, images=self._images)
         if not outcome.ok:
             return EarlyRendered(content)
-        changed: dict[str, File | None] = dict.fromkeys(texts.keys() - outcome.files.keys())
-        for path, data in outcome.files.items():
-            if data != texts.get(path):
-                changed[path] = File(data, files[path].mode if path in files else Mode.REGULAR)
+        changed = changes_of(files, texts, outcome.files)
         return EarlyRendered(with_changes(content, changed), outcome.files, by_functions)
 
     async def _are_builtin(self, functions: list[Function | None]) -> bool:

@@ -30,8 +30,24 @@ async def read_resources(git: GitStore, snapshot: Snapshot) -> dict[str, bytes]:
 
 def edited(snapshot: Snapshot, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Edit:
     """Return a package whose resource files became others; each keeps its mode."""
-    changes: dict[str, File | Stored | None] = dict.fromkeys(before.keys() - after.keys())
+    return Edit(snapshot, changes_of(snapshot.files, before, after))
+
+
+def changes_of(
+    files: Mapping[str, File | Stored], before: Mapping[str, bytes], after: Mapping[str, bytes]
+) -> dict[str, File | None]:
+    """Return what a rendering did to a package's files.
+
+    Args:
+        files: The package.
+        before: The files that were rendered.
+        after: What they became.
+
+    Returns:
+        The files that are new or others, each with the mode it had; None for those that are gone.
+    """
+    changes: dict[str, File | None] = dict.fromkeys(before.keys() - after.keys())
     for path, data in after.items():
         if data != before.get(path):
-            changes[path] = File(data, snapshot.files[path].mode if path in before else Mode.REGULAR)
-    return Edit(snapshot, changes)
+            changes[path] = File(data, files[path].mode if path in files else Mode.REGULAR)
+    return changes

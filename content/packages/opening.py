@@ -11,13 +11,13 @@ from porchflow.api.names import object_name
 from porchflow.api.packagerevision import Lifecycle, PackageRevision
 from porchflow.content.packages.content_cache import ContentCache
 from porchflow.content.packages.encoding import Encoded, encode_files
-from porchflow.content.refusals import not_found
+from porchflow.content.refusals import ApiError, not_found
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.refs import TAGS, InvalidName, PackageLocation, branch_ref
 from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.store.package_state import open_at
 from porchflow.gitrepo.store.trees import Files
-from porchflow.kube.client import KubeClient
+from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import NotFound
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.repositories.access import Repositories, RepositoryAccess
@@ -104,6 +104,17 @@ class Packages:
         except InvalidName as error:
             raise not_found(name, str(error)) from None
         return Registered(obj, revision, repository, location)
+
+    async def content_of(self, obj: Object) -> Found | None:
+        """Find the content of a PackageRevision that is at hand; None where it has none (yet).
+
+        Raises:
+            KubeError: As for `find`; so are `GitError` and `PhaseError`.
+        """
+        try:
+            return await self.locate(await self.register(obj))
+        except ApiError:
+            return None
 
     async def locate(self, registered: Registered) -> Found:
         """Find the content of a package revision in Git; raises what `find` does."""

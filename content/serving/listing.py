@@ -94,10 +94,8 @@ class Lister:
 
     async def _locate(self, obj: dict[str, Any]) -> Found | ApiError | None:
         try:
-            return await self._packages.locate(await self._packages.register(obj))
-        except ApiError:
-            # It has no content (yet), which is no problem of the list.
-            return None
+            # None: it has no content (yet), which is no problem of the list.
+            return await self._packages.content_of(obj)
         except Exception as error:
             known = of_failure(error)
             if known is None:

@@ -18,7 +18,7 @@ from porchflow.api.names import RENDER_REQUEST_ANNOTATION
 from porchflow.api.packagerevision import PackageRevision
 from porchflow.content.access.identity import User
 from porchflow.content.packages.encoding import Encoded, dumps
-from porchflow.content.packages.opening import Found, Packages, Revision
+from porchflow.content.packages.opening import Packages, Revision
 from porchflow.content.refusals import ApiError, bad_request, invalid_query, of_failure, too_many
 from porchflow.content.serving.answers import Answer, write
 from porchflow.content.serving.requests import Address, flag, number
@@ -268,7 +268,7 @@ class _Watch:
         told = self.told.get(key)
         if told is not None and told.looked == looked:
             return
-        found = await self._read(lambda: self._locate(obj))
+        found = await self._read(lambda: self.packages.content_of(obj))
         before = told.shown if told is not None else None if new else _UNKNOWN
         if found is None:
             self.told[key] = _Told(looked, before)
@@ -284,13 +284,6 @@ class _Watch:
         if told is None or told.shown is not None:
             gone = _Gone(obj, PackageRevision.model_validate(obj), version)
             await self._send("DELETED", self.answer.pieces(gone, _NOTHING))
-
-    async def _locate(self, obj: dict[str, Any]) -> Found | None:
-        try:
-            return await self.packages.locate(await self.packages.register(obj))
-        except ApiError:
-            # It has no content (yet).
-            return None
 
     async def _read(self, read: Callable[[], Any]) -> Any:  # noqa: ANN401 - what `read` gives
         """Read from Git; a server that is away for a moment must not make the client miss something."""
