@@ -1,9 +1,8 @@
 """The packages that are cloned, upgraded, pushed and rendered: resources and functions."""
 
-import tempfile
-from pathlib import Path
+import shutil
 
-from porchflow.devstack.demo.demo_repository import push_files
+from porchflow.devstack.demo.demo_repository import cloned, git
 
 PACKAGE = "catalog"
 RESOURCES = 10
@@ -61,11 +60,17 @@ def push_revision(url: str, branch: str, version: int) -> str:
     Returns:
         The new commit.
     """
-    with tempfile.TemporaryDirectory(prefix="porchflow-bench-") as name:
-        folder = Path(name)
+    with cloned(url) as clone:
+        git("switch", "--quiet", branch, cwd=clone)
+        target = clone / PACKAGE
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir()
         for file, text in package_files(PACKAGE, version).items():
-            (folder / file).write_text(text)
-        return push_files(url, branch, PACKAGE, folder)
+            (target / file).write_text(text)
+        git("add", "--all", cwd=clone)
+        git("commit", "--quiet", "--message", f"Fill the package {PACKAGE}", cwd=clone)
+        git("push", "--quiet", "origin", branch, cwd=clone)
+        return git("rev-parse", "HEAD", cwd=clone)
 
 
 def package_files(name: str, version: int = 1) -> dict[str, str]:

@@ -271,8 +271,7 @@ class GitStore(PackageReader):
         # Fetched again where the local repository was made anew since.
         await source.commit(snapshot.commit, lambda _: None)
         if snapshot.remote.address != remote.address:
-            carried = await source.carry(target, roots, self.cache_path)
-            self.bytes_read += carried.loose_bytes
+            self.bytes_read += await source.carry(target, roots, self.cache_path)
 
     async def _push(self, remote: Remote, change: Change) -> PushResult:
         return await self._connection(remote).push(change)

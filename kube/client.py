@@ -63,7 +63,6 @@ class KubeClient:
         cls,
         kubeconfig: Path | None = None,
         *,
-        context: str | None = None,
         user_agent: str = "porchflow",
         max_connections: int = 100,
         request_timeout: float = 30.0,
@@ -72,7 +71,6 @@ class KubeClient:
 
         Args:
             kubeconfig: The file; None means the pod's service account, else `KUBECONFIG`, else `~/.kube/config`.
-            context: Context of the kubeconfig; None means its current one.
             user_agent: Shown in the audit log of the API server.
             max_connections: Open connections at most; further requests wait for one.
             request_timeout: Seconds a request may take; a watch has limits of its own.
@@ -80,7 +78,7 @@ class KubeClient:
         Raises:
             KubeConfigError: The credentials cannot be loaded.
         """
-        load = credentials_loader(kubeconfig, context, max_connections)
+        load = credentials_loader(kubeconfig, max_connections)
         return cls(await Connection.open(load), user_agent=user_agent, request_timeout=request_timeout)
 
     async def __aenter__(self) -> Self:
@@ -126,7 +124,6 @@ class KubeClient:
         continue_token: str = "",
         label_selector: str = "",
         field_selector: str = "",
-        resource_version: str = "",
     ) -> Page:
         """Read one page of a list.
 
@@ -137,7 +134,6 @@ class KubeClient:
             continue_token: From the page before.
             label_selector: Such as `app=web`.
             field_selector: Such as `spec.repository=blueprints`.
-            resource_version: Empty means the newest state. "0" means any state, and has no pages.
 
         Raises:
             Expired: The continue token is too old; the error may carry another, which goes on with newer objects.
@@ -147,7 +143,6 @@ class KubeClient:
             limit=str(limit) if limit else "",
             labelSelector=label_selector,
             fieldSelector=field_selector,
-            resourceVersion=resource_version,
         )
         if continue_token:
             query["continue"] = continue_token

@@ -34,23 +34,22 @@ _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 Loader = Callable[[], Awaitable[Configuration]]
 
 
-def credentials_loader(kubeconfig: Path | None, context: str | None, max_connections: int) -> Loader:
+def credentials_loader(kubeconfig: Path | None, max_connections: int) -> Loader:
     """Return what loads the credentials: a kubeconfig, or the service account when running in a pod.
 
     Args:
         kubeconfig: The file; None means the pod's service account, else `KUBECONFIG`, else `~/.kube/config`.
-        context: Context of the kubeconfig; None means its current one.
         max_connections: Open connections at most.
     """
 
     async def load() -> Configuration:
         configuration = Configuration(connection_pool_maxsize=max_connections)
-        if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
             return _with_proxy(_load_service_account(configuration))
         paths = _kubeconfig_paths(kubeconfig)
         try:
             await load_kube_config(  # type: ignore[no-untyped-call] # the library has no types there
-                config_file=paths, context=context, client_configuration=configuration, persist_config=False
+                config_file=paths, client_configuration=configuration, persist_config=False
             )
         except (ConfigException, OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
             raise KubeConfigError(f"cannot use the kubeconfig {paths}: {error}") from error

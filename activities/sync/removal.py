@@ -6,7 +6,6 @@ from typing import Any
 
 from porchflow.activities.definitions import SyncResult
 from porchflow.activities.sync.paced_writes import Write, Writer
-from porchflow.activities.sync.repository_status import RepositoryReporter
 from porchflow.api.conditions import Reason
 from porchflow.api.names import FINALIZER, REPOSITORY_FINALIZER
 from porchflow.kube.client import KubeClient
@@ -20,10 +19,9 @@ _NAMED = 3
 class Removal:
     """Removes the objects of a Repository, with or without a garbage collector in the cluster."""
 
-    def __init__(self, kube: KubeClient, reporter: RepositoryReporter, *, at_once: int) -> None:
+    def __init__(self, kube: KubeClient, *, at_once: int) -> None:
         """Take the API client, and how many writes may be under way."""
         self._kube = kube
-        self._reporter = reporter
         self._at_once = at_once
 
     async def run(self, raw: dict[str, Any], progress: Callable[[str], None]) -> SyncResult:

@@ -118,7 +118,7 @@ class RepositorySync(SyncActivities):
         self._repositories = Repositories(kube, annotated_only=self._options.annotated_only)
         self._reporter = RepositoryReporter(kube, events)
         self._objects = StatusReporter(kube, events)
-        self._removal = Removal(kube, self._reporter, at_once=self._options.writes_at_once)
+        self._removal = Removal(kube, at_once=self._options.writes_at_once)
 
     @activity.defn(name="sync_repository")
     async def sync_repository(self, request: SyncRequest) -> SyncResult:

@@ -1,7 +1,6 @@
 """The demo's Git repository, used as a person would: with git."""
 
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -53,7 +52,7 @@ def ensure_repository(root: Path, url: str, name: str) -> Path:
     if not bare.exists():
         create_bare_repository(root, name)
     if not git("for-each-ref", "refs/heads/main", cwd=bare):
-        with _clone(f"{url}/{name}.git") as clone:
+        with cloned(f"{url}/{name}.git") as clone:
             (clone / "README.md").write_text("Packages of the porchflow demo.\n")
             git("add", "README.md", cwd=clone)
             git("commit", "--quiet", "--message", "Start the repository", cwd=clone)
@@ -61,25 +60,9 @@ def ensure_repository(root: Path, url: str, name: str) -> Path:
     return bare
 
 
-def push_files(url: str, branch: str, package: str, files: Path) -> str:
-    """Replace a package on a branch by the files of a folder and push it.
-
-    Returns:
-        The new commit.
-    """
-    with _clone(url) as clone:
-        git("switch", "--quiet", branch, cwd=clone)
-        target = clone / package
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(files, target)
-        git("add", "--all", cwd=clone)
-        git("commit", "--quiet", "--message", f"Fill the package {package}", cwd=clone)
-        git("push", "--quiet", "origin", branch, cwd=clone)
-        return git("rev-parse", "HEAD", cwd=clone)
-
-
 @contextmanager
-def _clone(url: str) -> Iterator[Path]:
+def cloned(url: str) -> Iterator[Path]:
+    """Give a clone that is there while the context is open."""
     with tempfile.TemporaryDirectory(prefix="porchflow-demo-") as folder:
         clone = Path(folder) / "clone"
         git("clone", "--quiet", url, str(clone), cwd=Path(folder))

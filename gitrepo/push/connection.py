@@ -21,7 +21,7 @@ from porchflow.gitrepo.remote.stats import PushStats
 from porchflow.gitrepo.remote.transport import Refs
 from porchflow.gitrepo.store.cache import RepositoryCache, missing_refs
 from porchflow.gitrepo.store.folders import Turn
-from porchflow.gitrepo.store.object_copy import Carried, carry
+from porchflow.gitrepo.store.object_copy import carry
 from porchflow.gitrepo.store.package_state import Knowledge
 from porchflow.gitrepo.store.ref_view import RefView
 
@@ -196,7 +196,7 @@ class Connection:
         """Do work on the local repository on a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pools.local, self.cache.run, work)
 
-    async def carry(self, target: "Connection", roots: Sequence[str], folder: Path) -> Carried:
+    async def carry(self, target: "Connection", roots: Sequence[str], folder: Path) -> int:
         """Bring trees and blobs into the local repository of another remote; see `carrying.carry`.
 
         One at a time for each remote: who waits for the same objects finds them there.

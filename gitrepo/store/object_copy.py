@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pygit2
@@ -14,15 +13,6 @@ from porchflow.gitrepo.store.snapshots import objects_below
 _FEW = 200
 """So many objects are written one by one; a pack of more costs less, but each pack is asked for every object."""
 _FEW_BYTES = 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Carried:
-    """What was carried."""
-
-    objects: int = 0
-    loose_bytes: int = 0
-    """Bytes that went through this process's memory."""
 
 
 def objects_of(repo: pygit2.Repository, roots: Sequence[str]) -> list[pygit2.Oid]:
@@ -42,7 +32,7 @@ def missing(repo: pygit2.Repository, roots: Sequence[str]) -> list[str]:
     return [root for root in roots if root not in repo]
 
 
-def carry(source: RepositoryCache, target: RepositoryCache, roots: Sequence[str], folder: Path) -> Carried:
+def carry(source: RepositoryCache, target: RepositoryCache, roots: Sequence[str], folder: Path) -> int:
     """Bring trees and blobs with everything in them from one repository to another.
 
     Commits stay behind: who can read the target sees no more of the source than what was asked for.
@@ -52,21 +42,24 @@ def carry(source: RepositoryCache, target: RepositoryCache, roots: Sequence[str]
         target: Gets what it lacks.
         roots: Ids of trees and blobs.
         folder: For a pack on its way; on the target's file system.
+
+    Returns:
+        Bytes that went through this process's memory.
     """
     wanted = target.run(lambda repo: missing(repo, roots))
     if not wanted:
-        return Carried()
+        return 0
     everything = source.run(lambda repo: objects_of(repo, wanted))
     lacking = target.run(lambda repo: [oid for oid in everything if oid not in repo])
     size = source.run(lambda repo: sum(repo.odb.read_header(oid)[1] for oid in lacking))
     if len(lacking) <= _FEW and size <= _FEW_BYTES:
         objects = source.run(lambda repo: [repo.read(oid) for oid in lacking])
         target.run(lambda repo: [repo.write(kind, data) for kind, data in objects])
-        return Carried(len(lacking), size)
+        return size
     with tempfile.TemporaryDirectory(prefix="carried-", dir=folder) as name:
         source.run(lambda repo: _pack(repo, lacking, name))
         target.run(lambda repo: _add_packs(repo, Path(name)))
-    return Carried(len(lacking))
+    return 0
 
 
 def _pack(repo: pygit2.Repository, oids: Sequence[pygit2.Oid], folder: str) -> None:

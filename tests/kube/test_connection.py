@@ -51,7 +51,7 @@ async def test_credentials_that_stay_refused_are_not_read_for_every_request(tmp_
 
 async def test_another_server_in_the_kubeconfig_replaces_the_connections(tmp_path: Path) -> None:
     path = kubeconfig_for("http://127.0.0.1:1", tmp_path)
-    load = credentials_loader(path, None, 10)
+    load = credentials_loader(path, 10)
     connection = await Connection.open(load)
     before = connection.rest
     path.write_text(path.read_text().replace("127.0.0.1:1", "127.0.0.1:2"))
@@ -84,7 +84,7 @@ async def test_no_kubeconfig_anywhere(tmp_path: Path, monkeypatch: pytest.Monkey
         await KubeClient.connect()
 
 
-async def test_the_default_kubeconfig_and_a_context_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_current_context_of_the_default_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     path = kubeconfig_for("http://127.0.0.1:1", tmp_path)
     config = yaml.safe_load(path.read_text())
@@ -94,7 +94,8 @@ async def test_the_default_kubeconfig_and_a_context_by_name(tmp_path: Path, monk
     monkeypatch.setenv("KUBECONFIG", str(path))
     async with await KubeClient.connect() as client:
         assert client.host == "http://127.0.0.1:1"
-    async with await KubeClient.connect(context="other") as client:
+    path.write_text(yaml.safe_dump({**config, "current-context": "other"}))
+    async with await KubeClient.connect() as client:
         assert client.host == "http://127.0.0.1:9"
 
 
@@ -114,7 +115,7 @@ async def test_the_proxy_of_the_environment_is_used(
         monkeypatch.setenv("http_proxy", server.url)
         monkeypatch.setenv("no_proxy", exempt)
         path = kubeconfig_for("http://cluster.example:1", tmp_path)
-        configuration = await credentials_loader(path, None, 10)()
+        configuration = await credentials_loader(path, 10)()
         assert configuration.proxy == (server.url if taken else None)
         if taken:
             async with await KubeClient.connect(path) as client:
@@ -153,7 +154,7 @@ async def test_an_answer_that_is_no_json(tmp_path: Path) -> None:
 
 async def test_certificates_that_cannot_be_used_are_told_and_the_old_ones_kept(tmp_path: Path) -> None:
     path = kubeconfig_for("https://127.0.0.1:1", tmp_path)
-    connection = await Connection.open(credentials_loader(path, None, 10))
+    connection = await Connection.open(credentials_loader(path, 10))
     before = connection.rest
     (tmp_path / "ca.crt").write_text("no certificate")
     config = yaml.safe_load(path.read_text())
