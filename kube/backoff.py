@@ -58,7 +58,8 @@ async def persist(
     Returns:
         What the attempt that works gives.
     """
-    backoff, said = Backoff(first=_FIRST_DELAY, longest=_LONGEST_DELAY), ""
+    backoff = Backoff(first=_FIRST_DELAY, longest=_LONGEST_DELAY)
+    said: str | None = None
     while True:
         try:
             result = await attempt()
@@ -70,6 +71,6 @@ async def persist(
             await asyncio.sleep(backoff.next())
         else:
             waits_for("")
-            if said:
+            if said is not None:
                 logger.info("connected to %s", what)
             return result

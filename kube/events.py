@@ -197,7 +197,7 @@ class EventRecorder:
             "count": sighting.count,
             "firstTimestamp": _timestamp(sighting.first),
             "lastTimestamp": _timestamp(sighting.last),
-            "source": {"component": _COMPONENT, "host": ""},
+            "source": {"component": _COMPONENT},
             "reportingComponent": _COMPONENT,
             "reportingInstance": "",
         }

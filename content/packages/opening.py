@@ -109,7 +109,9 @@ class Packages:
         """Find the content of a PackageRevision that is at hand; None where it has none (yet).
 
         Raises:
-            KubeError: As for `find`; so are `GitError` and `PhaseError`.
+            KubeError: The API server does not answer.
+            GitError: The repository does not answer.
+            PhaseError: The Repository object is missing or cannot be used.
         """
         try:
             return await self.locate(await self.register(obj))
