@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from porchflow.kube.backoff import persist
 from porchflow.kube.client import KubeClient
+from porchflow.kube.following import Key
 from porchflow.kube.watching import WatchState, WatchTimings
 from porchflow.watcher.dispatcher import Dispatcher, DispatcherNumbers, Signaller
-from porchflow.watcher.needs import Key
 from porchflow.watcher.packagerevisions import PackageRevisionWatcher
 from porchflow.watcher.places import Places
 from porchflow.watcher.repositories import RepositoryWatcher

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from porchflow.kube.backoff import Backoff
-from porchflow.watcher.needs import Key, Target
+from porchflow.kube.following import Key
+from porchflow.watcher.needs import Target
 from porchflow.watcher.starter import SignalRefused, TemporalUnavailable
 
 logger = logging.getLogger(__name__)

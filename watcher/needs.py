@@ -8,9 +8,7 @@ from typing import Any
 from porchflow.api.intent import intent_key
 from porchflow.api.names import ca_bundle_name
 from porchflow.api.suspension import suspension_of
-
-Key = tuple[str, str]
-"""Namespace and name of an object."""
+from porchflow.kube.following import Key, key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +37,6 @@ class Target:
     def key(self) -> Key:
         """Namespace and name."""
         return self.namespace, self.name
-
-
-def key_of(obj: Mapping[str, Any]) -> Key:
-    """Return namespace and name of a raw object."""
-    metadata = obj["metadata"]
-    return metadata.get("namespace", ""), metadata["name"]
 
 
 def target_of(obj: Mapping[str, Any]) -> Target:

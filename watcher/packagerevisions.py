@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 from porchflow.api.needs import needs_work, stalled_on_access
 from porchflow.kube.client import KubeClient, Object
-from porchflow.kube.following import Follower
+from porchflow.kube.following import Follower, Key, key_of
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.kube.watching import WatchState, WatchTimings, watch_objects
 from porchflow.watcher.dispatcher import Dispatcher
-from porchflow.watcher.needs import Key, Target, clone_secret, key_of, sleeps, target_of
+from porchflow.watcher.needs import Target, clone_secret, sleeps, target_of
 from porchflow.watcher.references import References
 from porchflow.watcher.waiters import Waiters
 

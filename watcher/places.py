@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from porchflow.watcher.needs import Key, key_of
+from porchflow.kube.following import Key, key_of
 from porchflow.watcher.references import References
 
 _HEADS = "refs/heads/"

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from porchflow.watcher.needs import Key
+from porchflow.kube.following import Key
 
 Name = TypeVar("Name", bound=Hashable)
 Owner = TypeVar("Owner")

@@ -11,11 +11,11 @@ from porchflow.api.needs import needs_work, stalled_on_access
 from porchflow.kube.backoff import Backoff
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import KubeError
-from porchflow.kube.following import Follower
+from porchflow.kube.following import Follower, Key, key_of
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
 from porchflow.kube.watching import WatchState, WatchTimings, watch_objects
 from porchflow.watcher.dispatcher import Dispatcher
-from porchflow.watcher.needs import Key, key_of, secrets_of, target_of
+from porchflow.watcher.needs import secrets_of, target_of
 from porchflow.watcher.places import Places
 from porchflow.watcher.references import References
 from porchflow.watcher.scheduling import SyncScheduling

@@ -21,7 +21,7 @@ from temporalio.client import (
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.service import RPCError, RPCStatusCode
 
-from porchflow.watcher.needs import Key
+from porchflow.kube.following import Key
 from porchflow.watcher.starter import TemporalUnavailable
 from porchflow.watcher.syncs import SyncPlan
 from porchflow.workflows.ids import (

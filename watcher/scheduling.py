@@ -9,7 +9,7 @@ from typing import Literal, NoReturn
 
 from porchflow.kube.backoff import Backoff
 from porchflow.kube.client import Object
-from porchflow.watcher.needs import Key
+from porchflow.kube.following import Key
 from porchflow.watcher.schedules import Schedules
 from porchflow.watcher.starter import TemporalUnavailable
 from porchflow.watcher.syncs import DELETING, SyncPlan, asks_for_sync, plan_of

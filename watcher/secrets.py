@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from porchflow.kube.client import KubeClient, Object
-from porchflow.kube.following import Follower
+from porchflow.kube.following import Follower, Key, key_of
 from porchflow.kube.kinds import SECRET_METADATA
 from porchflow.kube.watching import WatchState, WatchTimings, watch_objects
-from porchflow.watcher.needs import Key, key_of
 
 logger = logging.getLogger(__name__)
 

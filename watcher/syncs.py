@@ -10,7 +10,7 @@ from porchflow.api.crontab import Crontab, InvalidSchedule, parse_crontab
 from porchflow.api.names import RECONCILE_NOW_ANNOTATION
 from porchflow.api.needs import newer
 from porchflow.api.suspension import suspension_of, told_suspended
-from porchflow.watcher.needs import Key, key_of
+from porchflow.kube.following import Key, key_of
 
 DELETING = "deleting"
 

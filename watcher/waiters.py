@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from porchflow.watcher.needs import Key, key_of
+from porchflow.kube.following import Key, key_of
 from porchflow.watcher.references import References
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from aiohttp import web
 
-from porchflow.watcher.needs import Key
+from porchflow.kube.following import Key
 from porchflow.watcher.payloads import Push, Refused, authenticate, read_push
 from porchflow.watcher.places import Places
 

@@ -1,7 +1,8 @@
 """Asks for the rendering of pushed content, until the asking is done.
 
 A push is two writes, to Git and to the PackageRevision. What stops between them leaves content on a draft branch that
-nobody renders: the next sync of the Repository finds it (`porchflow.activities.sync.drift`), and so does a client that pushes again.
+nobody renders: the next sync of the Repository finds it (`activities/sync/drift.py`), and so does a client that pushes
+again.
 """
 
 import asyncio

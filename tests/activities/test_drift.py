@@ -57,7 +57,7 @@ async def test_a_push_whose_render_request_was_lost_is_rendered(known: Syncs) ->
     remote, place = Remote(known.world.git.url), PackageLocation("", "web", "draft")
     pushed = await known.world.store.commit_on_draft(remote, place, files, expected_parent=before, task=TaskType.PUSH)
     await known.sync()
-    assert needs_reconcile(await known.world.get(DRAFT)), "its workflow is woken"
+    assert in_need(await known.world.get(DRAFT)), "its workflow is woken"
     await known.world.run(Phase.RENDER, DRAFT)
     rendered = await known.world.get(DRAFT)
     assert (reason(rendered, "Ready"), reason(rendered, "Rendered")) == ("True/Ready", "True/Rendered")

@@ -4,7 +4,8 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 
-from porchflow.watcher.needs import Key, Target
+from porchflow.kube.following import Key
+from porchflow.watcher.needs import Target
 from porchflow.watcher.starter import TemporalUnavailable
 from porchflow.watcher.syncs import SyncPlan
 

@@ -11,9 +11,9 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RetryConfig, RPCError
 
 from porchflow.kube.client import KubeClient
+from porchflow.kube.following import key_of
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.watcher.app import WatcherHealth, run_watcher
-from porchflow.watcher.needs import key_of
 from porchflow.watcher.schedules import RepositorySchedules
 from porchflow.watcher.starter import TemporalUnavailable, WorkflowStarter
 from porchflow.workflows.ids import workflow_id

@@ -8,10 +8,10 @@ from typing import Any
 
 from porchflow.api.names import FINALIZER, RECONCILE_NOW_ANNOTATION
 from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.following import key_of
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.kube.watching import Listed, ListEnd, ListStarted, WatchState
 from porchflow.watcher.app import WatcherHealth, run_watcher
-from porchflow.watcher.needs import key_of
 from porchflow.watcher.packagerevisions import PackageRevisionWatcher
 from tests.kube.helpers import QUICK
 from tests.servers.waiting import eventually

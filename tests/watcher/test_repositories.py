@@ -1,8 +1,8 @@
 """What waits for a Repository goes on as soon as it is there."""
 
 from porchflow.kube.client import KubeClient
+from porchflow.kube.following import key_of
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
-from porchflow.watcher.needs import key_of
 from tests.servers.waiting import eventually
 from tests.watcher.objects import converge, package_revision, repository
 from tests.watcher.signallers import RecordingSignaller

@@ -11,7 +11,7 @@ from temporalio.client import Client, ScheduleDescription, ScheduleOverlapPolicy
 from temporalio.service import RPCError
 
 from porchflow.api.crontab import parse_crontab
-from porchflow.watcher.needs import Key
+from porchflow.kube.following import Key
 from porchflow.watcher.schedules import RepositorySchedules
 from porchflow.watcher.starter import TemporalUnavailable, WorkflowStarter
 from porchflow.watcher.syncs import SyncPlan

@@ -9,9 +9,9 @@ import pytest
 from porchflow.api.conditions import Reason
 from porchflow.api.names import FIELD_MANAGER, PACKAGE_REVISION_API_VERSION, PACKAGE_REVISION_KIND
 from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.following import Key, key_of
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES, SECRET_METADATA, SECRETS
 from porchflow.kube.watching import Changed, Listed, ListEnd, ListStarted, WatchState
-from porchflow.watcher.needs import Key, key_of
 from porchflow.watcher.secrets import SecretWatcher
 from tests.kube.helpers import QUICK
 from tests.servers.waiting import eventually

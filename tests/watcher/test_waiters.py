@@ -3,8 +3,8 @@
 from typing import Any
 
 from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.following import key_of
 from porchflow.kube.kinds import PACKAGEREVISIONS
-from porchflow.watcher.needs import key_of
 from porchflow.watcher.waiters import Waiters
 from tests.servers.waiting import eventually
 from tests.watcher.objects import package_revision

@@ -12,8 +12,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from porchflow.devstack.processes import HOST, free_port
 from porchflow.kube.client import KubeClient
+from porchflow.kube.following import Key
 from porchflow.kube.kinds import REPOSITORIES
-from porchflow.watcher.needs import Key
 from porchflow.watcher.places import Places
 from porchflow.watcher.webhooks import WebhookOptions, Webhooks
 from tests.servers.waiting import eventually
