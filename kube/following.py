@@ -2,7 +2,8 @@
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from typing import Any
 
 from porchflow.kube.client import Object
 from porchflow.kube.watching import Changed, Deleted, Listed, ListEnd, ListStarted, WatchEvent
@@ -63,7 +64,7 @@ class Follower(ABC):
         """Go on where everything was listed."""
 
 
-def key_of(obj: Object) -> Key:
+def key_of(obj: Mapping[str, Any]) -> Key:
     """Return namespace and name of a raw object; the namespace of a cluster's own objects is empty."""
     metadata = obj["metadata"]
     return metadata.get("namespace", ""), metadata["name"]
