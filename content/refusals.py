@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from porchflow.api.conditions import Reason
+from porchflow.api.git_address import without_secrets
 from porchflow.api.names import PACKAGE_REVISION_RESOURCES_KIND, PACKAGE_REVISION_RESOURCES_PLURAL, PORCH_GROUP
 from porchflow.gitrepo.errors import (
     GitConflict,
@@ -12,7 +13,6 @@ from porchflow.gitrepo.errors import (
     GitHookDeclined,
     GitNotFound,
     GitQuotaExceeded,
-    sanitize,
 )
 from porchflow.gitrepo.refs import InvalidName
 from porchflow.kube.errors import Conflict, Expired, Invalid, KubeError, NotFound, TooManyRequests
@@ -175,7 +175,7 @@ def _of_phase(error: PhaseError) -> ApiError:
 
 
 def _of_git(error: GitError, name: str) -> ApiError:
-    text = sanitize(str(error))
+    text = without_secrets(str(error))
     match error:
         case GitConflict():
             return conflict(name, text)

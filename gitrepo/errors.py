@@ -4,9 +4,8 @@ import re
 
 import pygit2
 
-_URL = re.compile(
-    r"""(?P<scheme>[a-z][a-z0-9+.-]*://)(?:[^/\s]*@)?(?P<rest>[^\s?#'"]*)(?:[?#][^\s'"]*)?""", re.IGNORECASE
-)
+from porchflow.api.git_address import without_secrets
+
 _STATUS = re.compile(r"status code: (\d{3})")
 
 # libgit2's error classes (git_error_t in git2/errors.h); pygit2 gives the number only.
@@ -73,11 +72,6 @@ _BY_TYPE: dict[type[Exception], type[GitError]] = {
 }
 
 
-def sanitize(text: str) -> str:
-    """Strip user names, passwords and query strings from every URL in a text."""
-    return _URL.sub(lambda match: match["scheme"] + match["rest"], text)
-
-
 def speaks_of_quota(text: str) -> bool:
     """Whether a server's words mean that something is too large or full."""
     return any(word in text.lower() for word in _QUOTA_WORDS)
@@ -99,7 +93,7 @@ def from_network(error: Exception, url: str, doing: str) -> GitError:
     if isinstance(error, GitError):
         return error
     text = str(error).strip()
-    message = sanitize(f"cannot {doing} of {url}: {text}")
+    message = without_secrets(f"cannot {doing} of {url}: {text}")
     for library, ours in _BY_TYPE.items():
         if isinstance(error, library):
             return ours(message)

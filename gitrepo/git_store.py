@@ -88,9 +88,9 @@ class GitStore(PackageReader):
     async def forget(self, url: str) -> None:
         """Delete what is kept of a repository that nobody seems to need any more; what is used now stays."""
         with contextlib.suppress(InvalidName):
-            address = Remote(url).address
-            self._discovered.pop(address, None)
-            await self._connections.forget(address)
+            place = Remote(url).place
+            self._discovered.pop(place, None)
+            await self._connections.forget(place)
 
     # Changes
 
@@ -270,7 +270,7 @@ class GitStore(PackageReader):
         source = self._connection(snapshot.remote)
         # Fetched again where the local repository was made anew since.
         await source.commit(snapshot.commit, lambda _: None)
-        if snapshot.remote.address != remote.address:
+        if snapshot.remote.place != remote.place:
             self.bytes_read += await source.carry(target, roots, self.cache_path)
 
     async def _push(self, remote: Remote, change: Change) -> PushResult:

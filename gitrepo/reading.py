@@ -180,7 +180,7 @@ class PackageReader(ABC):
             branch: The Repository's branch.
             directory: The Repository's directory.
         """
-        knowledge = self._discovered.setdefault(remote.address, DiscoveryKnowledge())
+        knowledge = self._discovered.setdefault(remote.place, DiscoveryKnowledge())
         return await survey(self._connection(remote), knowledge, branch, directory)
 
     async def read_kptfiles(self, remote: Remote, trees: Sequence[str]) -> list[bytes | None]:

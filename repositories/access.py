@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from porchflow.api.conditions import ConditionType, Reason
+from porchflow.api.git_address import BadAddress, parse
 from porchflow.api.names import V1ALPHA2_MIGRATION_ANNOTATION, ca_bundle_name
 from porchflow.api.repository import Repository
-from porchflow.gitrepo.errors import sanitize
-from porchflow.gitrepo.remote.remote import Remote, is_ssh
+from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.store.commits import Author
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import Forbidden
@@ -110,7 +110,7 @@ class Repositories:
 
         Raises:
             Waiting: Its Secret does not exist (yet).
-            Stalled: It is of a type that holds no packages in Git, or the Secret cannot be used.
+            Stalled: It is of a type that holds no packages in Git, or its address or Secret cannot be used.
         """
         namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
         repository = Repository.model_validate(raw)
@@ -119,10 +119,14 @@ class Repositories:
             raise Stalled(Reason.INVALID_REPOSITORY, f"Repository {name!r} has no spec.git: packages live in Git")
         secret = git.secret_ref.name if git.secret_ref else ""
         named_by = f"spec.git.secretRef of Repository {name!r}"
+        try:
+            remote = await self.unregistered(namespace, git.repo, secret, named_by)
+        except BadAddress as error:
+            raise Stalled(Reason.INVALID_REPOSITORY, f"spec.git.repo of Repository {name!r}: {error}") from None
         return RepositoryAccess(
             name=name,
             uid=raw["metadata"]["uid"],
-            remote=await self.unregistered(namespace, git.repo, secret, named_by),
+            remote=remote,
             branch=git.branch,
             directory=(git.directory or "").strip("/"),
             create_branch=bool(git.create_branch),
@@ -143,19 +147,21 @@ class Repositories:
         Raises:
             Waiting: The Secret does not exist (yet).
             Stalled: The Secret cannot be used.
-            InvalidName: The address is none that Git packages are fetched from.
+            BadAddress: The address is none that Git packages are fetched from.
+            InvalidName: The Secret holds a line break.
         """
+        address = parse(url)
         found = GitSecret(None)
         if secret:
             found = read_secret(await self._secret(namespace, secret, named_by), url)
-        elif is_ssh(url):
+        elif address.is_ssh:
             raise Stalled(
                 Reason.INVALID_SECRET,
-                f"the address {sanitize(url)} is one of SSH, and {named_by} names no Secret: name one of type"
+                f"the address {address.display} is one of SSH, and {named_by} names no Secret: name one of type"
                 f" {SSH_AUTH} with ssh-privatekey and known_hosts",
             )
         bundle = found.ca_bundle
-        if bundle is None and url.startswith("https:"):
+        if bundle is None and address.scheme == "https":
             bundle = await self._bundle(namespace)
         return Remote(url, found.credentials, bundle, secret=secret)
 

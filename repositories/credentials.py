@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from porchflow.api.conditions import Reason
+from porchflow.api.git_address import parse
 from porchflow.gitrepo.errors import GitCertificateError
 from porchflow.gitrepo.remote.known_hosts import KnownHosts
-from porchflow.gitrepo.remote.remote import BasicAuth, BearerToken, Credentials, SshKey, is_ssh
+from porchflow.gitrepo.remote.remote import BasicAuth, BearerToken, Credentials, SshKey
 from porchflow.gitrepo.remote.server_certificates import trust
 from porchflow.gitrepo.remote.ssh_keys import UnusableKey, key_pair
 from porchflow.repositories.failures import Stalled
@@ -38,16 +39,18 @@ def read_secret(secret: dict[str, Any], url: str) -> GitSecret:
         url: Address of the repository that it is for.
 
     Raises:
+        BadAddress: The address is none.
         Stalled: It cannot be used, or not for this address; says which key is wrong.
     """
     data = _Data(secret)
     credentials = _credentials(data)
-    if is_ssh(url) and not isinstance(credentials, SshKey):
+    is_ssh = parse(url).is_ssh
+    if is_ssh and not isinstance(credentials, SshKey):
         raise data.wrong(
             f"is of type {data.kind!r}, and the repository's address is one of SSH: use type {SSH_AUTH} with"
             " ssh-privatekey and known_hosts, or an https:// address"
         )
-    if isinstance(credentials, SshKey) and not is_ssh(url):
+    if isinstance(credentials, SshKey) and not is_ssh:
         raise data.wrong("holds an SSH key, and the repository's address is not one of SSH: use an ssh:// address")
     return GitSecret(credentials, read_bundle(secret) if CA_KEY in data else None)
 

@@ -8,6 +8,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from porchflow.api.conditions import MESSAGE_LIMIT, Reason
 from porchflow.api.error_kinds import ErrorKind
+from porchflow.api.git_address import without_secrets
 from porchflow.api.names import RECONCILE_NOW_ANNOTATION
 from porchflow.functions.function_errors import FunctionUnavailable, RegistryUnavailable, RunnerUnavailable
 from porchflow.gitrepo.errors import (
@@ -20,7 +21,6 @@ from porchflow.gitrepo.errors import (
     GitNotFound,
     GitQuotaExceeded,
     GitUnavailable,
-    sanitize,
 )
 from porchflow.gitrepo.refs import InvalidName
 from porchflow.gitrepo.store.trees import InvalidContent
@@ -178,7 +178,7 @@ def classify(error: Exception) -> PhaseError:
     logger.error("unexpected %s", type(error).__name__, exc_info=error)
     return Transient(
         Reason.INTERNAL_ERROR,
-        sanitize(f"unexpected {type(error).__name__}: {error}; {_WAIT}: report it, with the log of the worker"),
+        without_secrets(f"unexpected {type(error).__name__}: {error}; {_WAIT}: report it, with the log of the worker"),
     )
 
 

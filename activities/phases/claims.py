@@ -53,8 +53,8 @@ class Claims:
             location = PackageLocation(repository.directory, spec.package_name, spec.workspace_name)
         except (PhaseError, InvalidName):
             return False
-        return (repository.remote.address, location.draft_ref) == (
-            target.repository.remote.address,
+        return (repository.remote.place, location.draft_ref) == (
+            target.repository.remote.place,
             target.location.draft_ref,
         )
 

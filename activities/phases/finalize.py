@@ -8,9 +8,9 @@ from porchflow.activities.phases.latest_label import LatestLabel
 from porchflow.activities.phases.phase import Target, check_spec
 from porchflow.api.conditions import Reason
 from porchflow.api.error_kinds import ErrorKind
+from porchflow.api.git_address import without_secrets
 from porchflow.api.names import FINALIZER, ORPHAN_ANNOTATION
 from porchflow.api.packagerevision import Lifecycle, PackageRevision
-from porchflow.gitrepo.errors import sanitize
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import NotFound
@@ -123,6 +123,6 @@ def blocked(failure: PhaseError) -> PhaseError:
 
 
 def _what_stays(revision: PackageRevision) -> str:
-    lock = revision.status.self_lock
-    where = f"{lock.git.ref} of {sanitize(lock.git.repo)}" if lock and lock.git else "what was made in Git for it"
+    git = revision.status.self_lock.git if revision.status.self_lock else None
+    where = f"{git.ref} of {without_secrets(git.repo)}" if git else "what was made in Git for it"
     return f"deleted as {ORPHAN_ANNOTATION} asks; {where} stays"

@@ -28,7 +28,7 @@ class FirstAttempts:
 
     @contextlib.asynccontextmanager
     async def attempt(self, repository: str) -> AsyncIterator[None]:
-        """Run the body of a local attempt on a repository, named by its address.
+        """Run the body of a local attempt on a repository, named by its place.
 
         Raises:
             HandedOver: The attempt is not begun, or takes too long.

@@ -135,12 +135,12 @@ class PhaseRunner:
     async def _attempt(self, target: Target, request: PhaseInput, body: PhaseBody) -> PhaseResult:
         if not activity.info().is_local:
             return await body(target, request)
-        address = target.repository.remote.address
-        async with self._first.attempt(address):
+        place = target.repository.remote.place
+        async with self._first.attempt(place):
             try:
                 return await body(target, request)
             except GitUnavailable:
-                self._first.slow(address)
+                self._first.slow(place)
                 raise
 
     async def _read(self, request: PhaseInput) -> Seen | None:

@@ -22,7 +22,7 @@ def _lock(target: Target, ref: str, commit: str) -> dict[str, Any]:
     return {
         "type": "git",
         "git": {
-            "repo": target.repository.remote.address,
+            "repo": target.repository.remote.written,
             "directory": target.location.path,
             "ref": ref,
             "commit": commit,

@@ -9,6 +9,7 @@ from porchflow.activities.sources.source_result import Made
 from porchflow.activities.sources.upgrading import Upgrade, upgrade_package
 from porchflow.activities.sources.upstreams import PublishedRevision, Upstreams, snapshot_of
 from porchflow.api.conditions import Reason
+from porchflow.api.git_address import BadAddress
 from porchflow.api.names import RECONCILE_NOW_ANNOTATION
 from porchflow.api.packagerevision import (
     CloneSource,
@@ -103,9 +104,12 @@ class SourceContent:
     async def _from_git(self, target: Target, source: GitSource) -> tuple[Snapshot, GitUpstream]:
         field = "spec.source.cloneFrom.git"
         secret = source.secret_ref.name if source.secret_ref is not None else ""
-        remote = await self._repositories.unregistered(
-            target.obj["metadata"]["namespace"], source.repo, secret, f"{field}.secretRef"
-        )
+        namespace = target.obj["metadata"]["namespace"]
+        try:
+            remote = await self._repositories.unregistered(namespace, source.repo, secret, f"{field}.secretRef")
+        except BadAddress as error:
+            mend = "delete this object and create it again with the right address"
+            raise Stalled(Reason.INVALID_SPEC, f"{field}.repo: {error}; {mend}") from None
         directory = _directory(source.directory)
         try:
             commit = await self._git.resolve(remote, source.ref, directory)
@@ -127,7 +131,7 @@ class SourceContent:
                 f"{field}: {error}; push it there and set the annotation {RECONCILE_NOW_ANNOTATION} to a new value, or"
                 " delete this object and create it again with the right place",
             ) from error
-        return snapshot, GitUpstream(remote.address, directory, source.ref, commit)
+        return snapshot, GitUpstream(remote.written, directory, source.ref, commit)
 
     async def revision(self, target: Target, reference: ObjectReference | None, field: str) -> PublishedRevision:
         """Return the published revision that a field names.

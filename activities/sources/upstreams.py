@@ -84,7 +84,7 @@ class Upstreams:
         repository = await self._repositories.access(namespace, revision.spec.repository)
         # Not the lock's directory: those that Porch wrote leave out the Repository's own.
         location = PackageLocation(repository.directory, revision.spec.package_name, revision.spec.workspace_name)
-        upstream = GitUpstream(repository.remote.address, location.path, lock.ref, lock.commit)
+        upstream = GitUpstream(repository.remote.written, location.path, lock.ref, lock.commit)
         marked = UPSTREAM_OF_ANNOTATION in (obj["metadata"].get("annotations") or {})
         return PublishedRevision(name, obj["metadata"]["uid"], repository, location, upstream, marked)
 

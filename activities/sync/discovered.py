@@ -160,7 +160,7 @@ def lock_of(repository: RepositoryAccess, revision: Discovered) -> dict[str, Any
     return {
         "type": "git",
         "git": {
-            "repo": repository.remote.address,
+            "repo": repository.remote.written,
             "directory": path_of(repository, revision.package),
             "ref": revision.ref,
             "commit": revision.commit,

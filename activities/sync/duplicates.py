@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from porchflow.api.conditions import Reason
+from porchflow.api.git_address import place_of
 from porchflow.api.repository import Repository
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import REPOSITORIES
 from porchflow.repositories.failures import Stalled
-
-_PORTS = {"http": 80, "https": 443, "ssh": 22}
 
 
 async def check_alone(kube: KubeClient, raw: Mapping[str, Any], namespaces: Sequence[str]) -> None:
@@ -25,13 +23,13 @@ async def check_alone(kube: KubeClient, raw: Mapping[str, Any], namespaces: Sequ
         Stalled: There is an older one.
         KubeError: The API server cannot be reached or refuses.
     """
-    mine, age = place_of(raw), _age(raw)
+    mine, age = _place(raw), _age(raw)
     for namespace in namespaces or (None,):
         async for other in kube.list_all(REPOSITORIES, namespace):
             same = other["metadata"]["uid"] == raw["metadata"]["uid"]
             if (
                 not same
-                and place_of(other) == mine
+                and _place(other) == mine
                 and _age(other) < age
                 and "deletionTimestamp" not in other["metadata"]
             ):
@@ -43,22 +41,13 @@ async def check_alone(kube: KubeClient, raw: Mapping[str, Any], namespaces: Sequ
                 )
 
 
-def place_of(raw: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    """Return remote, branch and directory, each written in one way; None for what is not in Git."""
+def _place(raw: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """Return remote, branch and directory, each written in one way; None for what is no place in Git."""
     git = Repository.model_validate(raw).spec.git
-    if git is None:
+    remote = place_of(git.repo) if git is not None else None
+    if git is None or remote is None:
         return None
-    return _normal(git.repo), git.branch, (git.directory or "").strip("/")
-
-
-def _normal(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        port = parts.port or _PORTS.get(parts.scheme)
-    except ValueError:
-        return url
-    path = parts.path.rstrip("/").removesuffix(".git")
-    return f"{(parts.hostname or '').lower()}:{port}{path}" if parts.scheme else url
+    return remote, git.branch, (git.directory or "").strip("/")
 
 
 def _age(raw: Mapping[str, Any]) -> tuple[str, bool, str]:

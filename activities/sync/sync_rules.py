@@ -7,6 +7,7 @@ from typing import Any
 from porchflow.activities.sync.repository_status import acknowledged, condition
 from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from porchflow.api.crontab import InvalidSchedule, parse_crontab
+from porchflow.api.git_address import BadAddress, parse
 from porchflow.api.needs import newer
 from porchflow.api.repository import Repository
 from porchflow.gitrepo.refs import InvalidName, PackageLocation, branch_ref
@@ -16,7 +17,7 @@ _NAMED_PROBLEMS = 3
 
 
 def check_places(raw: Mapping[str, Any]) -> None:
-    """Refuse names that no branch or directory can have, before anything is asked of Git.
+    """Refuse an address, and names that no branch or directory can have, before anything is asked of Git.
 
     Raises:
         Stalled: Says which name and why.
@@ -24,6 +25,10 @@ def check_places(raw: Mapping[str, Any]) -> None:
     git = Repository.model_validate(raw).spec.git
     if git is None:
         return
+    try:
+        parse(git.repo)
+    except BadAddress as error:
+        raise Stalled(Reason.INVALID_REPOSITORY, f"spec.git.repo: {error}") from None
     try:
         branch_ref(git.branch)
         PackageLocation((git.directory or "").strip("/"), "package", "workspace")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from porchflow.api.git_address import BadAddress, place_of
 from porchflow.api.packagerevision import GitLock, PackageRevision
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.refs import PackageLocation
@@ -110,15 +111,17 @@ class Sides:
 
     async def _remote(self, lock: GitLock, revision: PackageRevision) -> Remote:
         """Return how to get into the upstream's repository: by its Repository object, else as the clone got in."""
-        wanted = _address(lock.repo)
+        wanted = place_of(lock.repo)
         async for item in self._kube.list_all(REPOSITORIES, self._namespace):
-            if _address(((item.get("spec") or {}).get("git") or {}).get("repo", "")) == wanted:
+            if wanted and place_of(((item.get("spec") or {}).get("git") or {}).get("repo", "")) == wanted:
                 return (await self._repositories.access(self._namespace, item["metadata"]["name"])).remote
         clone = revision.spec.source.clone_from if revision.spec.source else None
         secret = clone.git.secret_ref.name if clone and clone.git and clone.git.secret_ref else ""
-        return await self._repositories.unregistered(
-            self._namespace, lock.repo, secret, f"spec.source.cloneFrom.git.secretRef of {revision.metadata.name!r}"
-        )
+        named_by = f"spec.source.cloneFrom.git.secretRef of {revision.metadata.name!r}"
+        try:
+            return await self._repositories.unregistered(self._namespace, lock.repo, secret, named_by)
+        except BadAddress as error:
+            raise DiffError(f"the upstream of {revision.metadata.name!r} cannot be read: {error}") from None
 
 
 def previous_of(obj: dict[str, Any], siblings: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -146,9 +149,3 @@ def _told(obj: dict[str, Any]) -> str:
     conditions = (obj.get("status") or {}).get("conditions") or []
     ready: dict[str, Any] = next((item for item in conditions if item["type"] == "Ready"), {})
     return str(ready.get("message") or "it was not reconciled yet; try again in a moment")
-
-
-def _address(url: str) -> str:
-    """Return a repository's address without what may differ between two ways to write it."""
-    scheme, _, rest = url.strip().rpartition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}".rstrip("/").removesuffix(".git")

@@ -132,7 +132,7 @@ class Packages:
         async def load() -> Encoded:
             return await encode_files(await self._git.read_package(remote, found.commit, path))
 
-        return await self._cache.get((*remote.identity, found.commit, path), load)
+        return await self._cache.get((*remote.account, found.commit, path), load)
 
     async def fetch(self, found: Sequence[Found]) -> None:
         """Bring the content of several package revisions here, with one request per repository.

@@ -13,7 +13,7 @@ import pygit2
 from opentelemetry import trace
 
 from porchflow.gitrepo.errors import GitError, GitUnavailable
-from porchflow.gitrepo.push.batching import Batcher, QueueFullError
+from porchflow.gitrepo.push.batching import Batcher, QueueFullError, shared_error
 from porchflow.gitrepo.push.changes import Change, PushResult
 from porchflow.gitrepo.push.grouped import Pusher
 from porchflow.gitrepo.remote.remote import Remote
@@ -57,17 +57,26 @@ class _Want:
     items: tuple[str, ...]
 
 
-class PushQueue:
-    """Changes that wait for one remote; while one push is in flight the next group gathers."""
+@dataclass(frozen=True)
+class _Push:
+    change: Change
+    pusher: Pusher
 
-    def __init__(self, pusher: Pusher, display: str, pool: Executor, *, turn: Turn, limit: int) -> None:
-        """Take what pushes, the remote's name for people, the threads, the remote's turn, and the largest group."""
+
+class PushQueue:
+    """Changes that wait for one repository; while one push is in flight the next group gathers.
+
+    All spellings of the repository's address share it, with the same credentials. Each change goes to the address as
+    its user wrote it.
+    """
+
+    def __init__(self, display: str, pool: Executor, *, turn: Turn, limit: int) -> None:
+        """Take the repository's name for people, the threads, the repository's turn, and the largest group."""
         self._display = display
-        self._pusher = pusher
         self._turn = turn
         self._seconds = 0.0
-        self._batcher: Batcher[Change, PushResult] = Batcher(
-            self._push_group,
+        self._batcher: Batcher[_Push, PushResult] = Batcher(
+            self._push_all,
             pool,
             limit=limit,
             gathering=_GATHERING_SECONDS,
@@ -76,8 +85,8 @@ class PushQueue:
             turn=self._wait_for_turn,
         )
 
-    async def submit(self, change: Change) -> PushResult:
-        """Bring a change to the remote.
+    async def submit(self, change: Change, pusher: Pusher) -> PushResult:
+        """Bring a change to the remote that `pusher` pushes to.
 
         Cancelled before its group goes out, the change is dropped; after that its end is waited for, because what
         comes next has to see what became of it.
@@ -87,7 +96,7 @@ class PushQueue:
             GitUnavailable: Also where so many changes wait that this one would not come up in any useful time.
         """
         try:
-            return await self._batcher.submit(change)
+            return await self._batcher.submit(_Push(change, pusher))
         except QueueFullError as error:
             raise GitUnavailable(f"{self._display} takes changes more slowly than they come: {error}") from error
 
@@ -95,17 +104,28 @@ class PushQueue:
         """Drop what waits and wait for the push in flight."""
         await self._batcher.close()
 
-    def _wait_for_turn(self, changes: Sequence[Change]) -> AbstractAsyncContextManager[None]:
-        if any(change.moves_branch for change in changes):
+    def _wait_for_turn(self, pushes: Sequence[_Push]) -> AbstractAsyncContextManager[None]:
+        if any(push.change.moves_branch for push in pushes):
             return self._turn.taken(max(_PATIENCE, _PUSHES_PATIENT * self._seconds))
         return self._turn.taken(_SHORT_PATIENCE)
 
-    def _push_group(self, changes: Sequence[Change]) -> list[PushResult | Exception]:
+    def _push_all(self, pushes: Sequence[_Push]) -> list[PushResult | Exception]:
         began = time.monotonic()
-        try:
-            return self._pusher.push_group(changes)
-        finally:
-            self._seconds = time.monotonic() - began
+        groups: dict[Pusher, list[int]] = {}
+        for number, push in enumerate(pushes):
+            groups.setdefault(push.pusher, []).append(number)
+        results: dict[int, PushResult | Exception] = {}
+        for pusher, numbers in groups.items():
+            results.update(zip(numbers, _push_group(pusher, [pushes[each].change for each in numbers]), strict=True))
+        self._seconds = time.monotonic() - began
+        return [results[number] for number in range(len(pushes))]
+
+
+def _push_group(pusher: Pusher, changes: Sequence[Change]) -> Sequence[PushResult | Exception]:
+    try:
+        return pusher.push_group(changes)
+    except Exception as error:  # noqa: BLE001 - it is the result of each change, and of no other spelling's
+        return shared_error(error, len(changes))
 
 
 class Connection:
@@ -119,10 +139,9 @@ class Connection:
         *,
         stats: PushStats,
         pools: Pools,
-        turn: Turn,
-        group_limit: int,
+        pushes: PushQueue,
     ) -> None:
-        """Take the parts; the cache, knowledge and turn are shared by all credentials of an address."""
+        """Take the parts: cache and knowledge of the repository, and the queue of the account that pushes to it."""
         self.knowledge = knowledge
         self.cache = cache
         self._remote = remote
@@ -131,8 +150,8 @@ class Connection:
         self.carrying = asyncio.Lock()
         self._listings: Batcher[None, Refs] = Batcher(self._list, pools.network, limit=10_000)
         self._fetches: Batcher[_Want, None] = Batcher(self._fetch, pools.network, limit=10_000)
-        pusher = Pusher(cache, remote, stats)
-        self._pushes = PushQueue(pusher, remote.display, pools.network, turn=turn, limit=group_limit)
+        self._pusher = Pusher(cache, remote, stats)
+        self._pushes = pushes
 
     async def refs(self) -> Refs:
         """The remote's branches and tags, not older than this call."""
@@ -144,7 +163,7 @@ class Connection:
     async def push(self, change: Change) -> PushResult:
         """Bring a change to the remote; see `PushQueue.submit`."""
         with self._span("git push"):
-            result = await self._pushes.submit(change)
+            result = await self._pushes.submit(change, self._pusher)
         self._known = True
         return result
 
@@ -207,7 +226,6 @@ class Connection:
 
     async def close(self) -> None:
         """Drop what waits and wait for what is under way."""
-        await self._pushes.close()
         await self._fetches.close()
         await self._listings.close()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import ConfigLevel
 
-from porchflow.gitrepo.push.connection import Connection, Pools
+from porchflow.gitrepo.push.connection import Connection, Pools, PushQueue
 from porchflow.gitrepo.remote.host_key_types import keep_host_keys_in
 from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.remote.stats import GitStats, PushStats
@@ -22,7 +22,7 @@ _MAPPED_WINDOW_BYTES = 256 * _MIB
 
 
 class Connections:
-    """One connection for each remote and its credentials; all to one address share a cache."""
+    """One connection for each remote and its credentials; all to one repository share a cache."""
 
     def __init__(self, cache_dir: Path, *, threads: int, network_threads: int, group_limit: int) -> None:
         """Take a sub-folder of `cache_dir`; see `GitStore`."""
@@ -32,7 +32,8 @@ class Connections:
         self._network = ThreadPoolExecutor(network_threads, "git-network")
         self._local = ThreadPoolExecutor(threads, "git-local")
         self._caches: dict[str, tuple[RepositoryCache, Knowledge]] = {}
-        self._connections: dict[tuple[str, str], Connection] = {}
+        self._connections: dict[tuple[str, str, str], Connection] = {}
+        self._queues: dict[tuple[str, str], PushQueue] = {}
         self._pushed = PushStats()
 
     @property
@@ -44,29 +45,34 @@ class Connections:
         """Return the connection to a remote, which is opened when it is used."""
         connection = self._connections.get(remote.identity)
         if connection is None:
-            cache, knowledge = self._cache(remote.address)
+            cache, knowledge = self._cache(remote.place)
             connection = Connection(
                 cache,
                 knowledge,
                 remote,
                 stats=self._pushed,
                 pools=Pools(self._network, self._local),
-                turn=self._folder.turn(remote.address),
-                group_limit=self._group_limit,
+                pushes=self._queue(remote),
             )
             self._connections[remote.identity] = connection
         return connection
 
-    def _cache(self, address: str) -> tuple[RepositoryCache, Knowledge]:
-        if address not in self._caches:
-            others = partial(self._folder.others, address)
-            self._caches[address] = (RepositoryCache(self._folder.repository(address), others), Knowledge())
-        return self._caches[address]
+    def _queue(self, remote: Remote) -> PushQueue:
+        if remote.account not in self._queues:
+            turn = self._folder.turn(remote.place)
+            self._queues[remote.account] = PushQueue(remote.display, self._network, turn=turn, limit=self._group_limit)
+        return self._queues[remote.account]
 
-    async def forget(self, address: str) -> None:
-        """Delete the cache of an address, unless it is used now."""
-        if address in self._caches:
-            cache, _ = self._caches[address]
+    def _cache(self, place: str) -> tuple[RepositoryCache, Knowledge]:
+        if place not in self._caches:
+            others = partial(self._folder.others, place)
+            self._caches[place] = (RepositoryCache(self._folder.repository(place), others), Knowledge())
+        return self._caches[place]
+
+    async def forget(self, place: str) -> None:
+        """Delete the cache of a repository, unless it is used now."""
+        if place in self._caches:
+            cache, _ = self._caches[place]
             await asyncio.to_thread(cache.discard)
 
     def stats(self, *, bytes_read: int) -> GitStats:
@@ -77,6 +83,8 @@ class Connections:
 
     async def aclose(self) -> None:
         """Drop what waits, wait for what is under way, free the cache folder."""
+        for queue in self._queues.values():
+            await queue.close()
         for connection in self._connections.values():
             await connection.close()
         for pool in (self._network, self._local):

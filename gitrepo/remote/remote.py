@@ -2,14 +2,11 @@
 
 import base64
 import hashlib
-import re
 from dataclasses import dataclass, field
-from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from functools import cached_property
 
-from porchflow.gitrepo.errors import sanitize
+from porchflow.api.git_address import BadAddress, GitAddress, parse
 from porchflow.gitrepo.refs import InvalidName
-from porchflow.gitrepo.remote.known_hosts import SSH_PORT
 
 
 @dataclass(frozen=True)
@@ -50,11 +47,6 @@ class SshKey:
 
 Credentials = BasicAuth | BearerToken | SshKey
 
-DEFAULT_SSH_USER: Final = "git"
-
-_SCP_LIKE = re.compile(r"(?:(?P<user>[^/@:\s]+)@)?(?P<host>\[[^]/\s]+\]|[^/@:\s\[\]]+):(?P<path>(?!//)[^\s]+)")
-"""`git@host:path`, Git's short form of an SSH address."""
-
 
 @dataclass(frozen=True)
 class Remote:
@@ -68,47 +60,61 @@ class Remote:
     """Name of the Secret that holds the credentials, for people."""
 
     def __post_init__(self) -> None:
-        parts = _split(self.url)
-        if parts.scheme not in {"http", "https", "ssh"} or not parts.hostname:
-            raise InvalidName(f"repository URL {self.display!r}: give an https://, http:// or ssh:// address")
         header = self.authorization or ""
         if "\n" in header or "\r" in header:
             raise InvalidName(f"the credentials for {self.display!r} hold a line break; remove it from the Secret")
 
+    @cached_property
+    def parsed(self) -> GitAddress:
+        """The address in parts.
+
+        Raises:
+            InvalidName: It is none. Never of a Remote that was made: making one reads the address.
+        """
+        try:
+            return parse(self.url)
+        except BadAddress as error:
+            raise InvalidName(str(error)) from None
+
     @property
     def display(self) -> str:
         """The address as it may be shown: without user, password and query."""
-        return sanitize(self.url)
+        return self.parsed.display
 
     @property
     def is_ssh(self) -> bool:
         """Whether SSH leads there; else HTTP."""
-        return is_ssh(self.url)
+        return self.parsed.is_ssh
 
     @property
     def host(self) -> str:
         """Name or address of the server."""
-        return _split(self.url).hostname or ""
+        return self.parsed.host
 
     @property
     def port(self) -> int:
         """Port of the server."""
-        parts = _split(self.url)
-        return parts.port or {"http": 80, "https": 443}.get(parts.scheme, SSH_PORT)
+        return self.parsed.port
 
     @property
     def user(self) -> str:
         """Name to log in with over SSH; the address says it."""
-        return _split(self.url).username or DEFAULT_SSH_USER
+        return self.parsed.user
 
     @property
     def address(self) -> str:
         """The address to connect to, without password; over SSH the user name is part of it."""
-        parts = urlsplit(self.url)
-        if parts.scheme == "ssh":
-            place = parts.netloc.rpartition("@")[2]
-            return parts._replace(netloc=f"{self.user}@{place}").geturl()
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else self.url
+        return self.parsed.wire
+
+    @property
+    def written(self) -> str:
+        """The address as status and Kptfiles hold it."""
+        return self.parsed.written
+
+    @property
+    def place(self) -> str:
+        """Which repository this is, however its address is spelled."""
+        return self.parsed.place
 
     @property
     def authorization(self) -> str | None:
@@ -117,31 +123,24 @@ class Remote:
             return None
         if self.credentials:
             return self.credentials.header
-        parts = urlsplit(self.url)
-        if not parts.username:
+        if not self.parsed.user:
             return None
-        return BasicAuth(unquote(parts.username), unquote(parts.password or "")).header
+        return BasicAuth(self.parsed.user, self.parsed.password).header
 
     @property
-    def identity(self) -> tuple[str, str]:
-        """Address and a digest of the credentials: equal for remotes that may share listings and pushes."""
+    def account(self) -> tuple[str, str]:
+        """Place and a digest of the credentials: equal for remotes that may share pushes and what was read."""
         secret = [self.authorization, self.ca_bundle, self.secret]
+        if self.is_ssh:
+            secret.append(self.user)
         if isinstance(self.credentials, SshKey):
             secret += vars(self.credentials).values()
-        return self.address, hashlib.sha256(repr(secret).encode()).hexdigest()
+        return self.place, hashlib.sha256(repr(secret).encode()).hexdigest()
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """The account, and how the address is spelled: equal for remotes that one connection serves."""
+        return *self.account, self.address
 
     def __repr__(self) -> str:
         return f"Remote({self.display!r}, credentials={self.credentials!r})"
-
-
-def is_ssh(url: str) -> bool:
-    """Whether an address is one of SSH: `ssh://...` or `git@host:path`."""
-    return _split(url).scheme == "ssh"
-
-
-def _split(url: str) -> SplitResult:
-    """Split an address; the short form is split as the long one would be."""
-    short = _SCP_LIKE.fullmatch(url)
-    if "://" in url or short is None:
-        return urlsplit(url)
-    return urlsplit(f"ssh://{short['user'] or DEFAULT_SSH_USER}@{short['host']}/{short['path']}")

@@ -10,6 +10,7 @@ from pygit2.enums import CredentialType, FetchPrune
 from pygit2.ffi import C
 from pygit2.remotes import PushUpdate
 
+from porchflow.api.git_address import without_secrets
 from porchflow.gitrepo.errors import (
     GitAuthError,
     GitCertificateError,
@@ -19,7 +20,6 @@ from porchflow.gitrepo.errors import (
     GitQuotaExceeded,
     from_network,
     is_local,
-    sanitize,
     speaks_of_quota,
 )
 from porchflow.gitrepo.refs import HEADS, TAGS, short_ref
@@ -146,7 +146,7 @@ class _Callbacks(PeerCallbacks):
     @property
     def said(self) -> str:
         """What the server's hooks and programs said, without secrets and not endless."""
-        return sanitize("".join(self.words).strip()[:_WORDS_LIMIT])
+        return without_secrets("".join(self.words).strip()[:_WORDS_LIMIT])
 
     def sideband_progress(self, string: str) -> None:
         self.words.append(string)
@@ -227,20 +227,20 @@ def fetch(repo: pygit2.Repository, remote: Remote, wanted: Iterable[str]) -> Non
 @contextlib.contextmanager
 def _asking(remote: Remote, doing: str) -> Iterator[None]:
     """Ask a server something; its errors leave as ours, and credentials that it refuses wait before the next time."""
-    _refusals.check(remote.identity)
+    _refusals.check(remote.account)
     try:
         yield
     except GitAuthError as error:
-        _refusals.note(remote.identity, error)
+        _refusals.note(remote.account, error)
         raise
     except (pygit2.GitError, ValueError, OSError) as error:
         if is_local(error):
             raise
         ours = from_network(error, remote.url, doing)
         if isinstance(ours, GitAuthError):
-            _refusals.note(remote.identity, ours)
+            _refusals.note(remote.account, ours)
         raise ours from None
-    _refusals.forget(remote.identity)
+    _refusals.forget(remote.account)
 
 
 def tracking_ref(ref: str) -> str:

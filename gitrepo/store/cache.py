@@ -58,7 +58,7 @@ class _Handle:
 
 
 class RepositoryCache:
-    """The local repository of one remote address. Safe to use from several threads.
+    """The local repository of one remote repository, however its address is spelled. Safe to use from several threads.
 
     What other processes of this machine fetched or made is found in their caches, which may go at any time: what is
     missed then makes this one damaged, and it stands alone until the next upkeep. Two that each rely on what the other

@@ -8,12 +8,14 @@ import hashlib
 import itertools
 import logging
 import os
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
 _WORKER = "worker-"
+_DIGITS = 32
 _POLL_SECONDS = 0.01
 """The kernel tells nobody that a lock is free unless a thread waits for it, and that cannot be given up."""
 
@@ -34,28 +36,29 @@ class CacheFolder:
             if lock is not None:
                 self._lock = lock
                 self.path = root / f"{_WORKER}{number}"
+                _remove_outdated(self.path)
                 return
 
     def close(self) -> None:
         """Let another process take the sub-folder."""
         os.close(self._lock)
 
-    def repository(self, address: str) -> Path:
-        """Folder for the repository at an address."""
-        return self.path / _folder_name(address)
+    def repository(self, place: str) -> Path:
+        """Folder for a repository, by its place (`GitAddress.place`)."""
+        return self.path / _folder_name(place)
 
-    def others(self, address: str) -> list[Path]:
-        """Folders that other processes have, or had, for the repository at an address."""
-        name = _folder_name(address)
+    def others(self, place: str) -> list[Path]:
+        """Folders that other processes have, or had, for a repository, by its place (`GitAddress.place`)."""
+        name = _folder_name(place)
         try:
             folders = [entry for entry in self._root.iterdir() if entry.name.startswith(_WORKER)]
         except OSError:
             return []
         return [path for folder in folders if folder != self.path and (path := folder / name).is_dir()]
 
-    def turn(self, address: str) -> "Turn":
-        """The turn to push to the repository at an address."""
-        return Turn((self._root / _folder_name(address)).with_suffix(".turn"))
+    def turn(self, place: str) -> "Turn":
+        """The turn to push to a repository, by its place (`GitAddress.place`)."""
+        return Turn((self._root / _folder_name(place)).with_suffix(".turn"))
 
 
 class Turn:
@@ -102,8 +105,15 @@ class Turn:
             logger.debug("pushing out of turn: %s", error)
 
 
-def _folder_name(address: str) -> str:
-    return f"{hashlib.sha256(address.encode()).hexdigest()[:24]}.git"
+def _folder_name(place: str) -> str:
+    return f"{hashlib.sha256(place.encode()).hexdigest()[:_DIGITS]}.git"
+
+
+def _remove_outdated(folder: Path) -> None:
+    """Free the disk of caches whose names tell that a version made them which named them by spelling."""
+    for path in folder.glob("*.git"):
+        if len(path.stem) != _DIGITS:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _try_lock(path: Path) -> int | None:

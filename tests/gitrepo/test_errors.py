@@ -1,6 +1,7 @@
 import pygit2
 import pytest
 
+from porchflow.api.git_address import without_secrets
 from porchflow.gitrepo.errors import (
     GitAuthError,
     GitCertificateError,
@@ -9,7 +10,6 @@ from porchflow.gitrepo.errors import (
     GitQuotaExceeded,
     GitUnavailable,
     from_network,
-    sanitize,
 )
 from porchflow.gitrepo.refs import InvalidName
 from porchflow.gitrepo.remote.remote import BasicAuth, BearerToken, Remote, SshKey
@@ -29,7 +29,7 @@ URL = "https://user:p%40ss@git.example.com/repo.git?token=abc"
     ],
 )
 def test_urls_lose_their_secrets(text: str, clean: str) -> None:
-    assert sanitize(text) == clean
+    assert without_secrets(text) == clean
 
 
 def _classed(text: str, number: int) -> pygit2.GitError:
