@@ -13,9 +13,11 @@ from typing import Any, Final
 
 from pygit2 import _libgit2
 
+from porchflow.gitrepo.remote import redirects
+
 _CAPABILITY: Final = b"atomic"
-_RECEIVE_PACK_LISTING, _RECEIVE_PACK = 3, 4
-"""GIT_SERVICE_RECEIVEPACK_LS and GIT_SERVICE_RECEIVEPACK."""
+_UPLOAD_PACK_LISTING, _RECEIVE_PACK_LISTING, _RECEIVE_PACK = 1, 3, 4
+"""GIT_SERVICE_UPLOADPACK_LS, GIT_SERVICE_RECEIVEPACK_LS and GIT_SERVICE_RECEIVEPACK."""
 _LENGTH_DIGITS = 4
 _LONGEST_LINE = 0xFFF0
 """Of the protocol's lines, their length included."""
@@ -125,10 +127,12 @@ def _write(stream: int, buffer: int, size: int) -> int:
     return int(_Write(write)(stream, ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p), len(data)))
 
 
-def _with_action(original: Callable[..., int]) -> Any:  # noqa: ANN401 - a ctypes function
+def _with_action(original: Callable[..., int], *, http: bool) -> Any:  # noqa: ANN401 - a ctypes function
     @_Action  # type: ignore[untyped-decorator]  # ctypes has no types for it
     def action(out: Any, subtransport: int, url: bytes, service: int) -> int:  # noqa: ANN401 - a ctypes pointer
         result = int(original(out, subtransport, url, service))
+        if result == 0 and http and service in {_UPLOAD_PACK_LISTING, _RECEIVE_PACK_LISTING}:
+            redirects.follow_none(out[0])
         if result == 0 and service == _RECEIVE_PACK_LISTING:
             _replace(out[0], "read", _read)
         elif result == 0 and service == _RECEIVE_PACK and _thread.asks:
@@ -145,7 +149,7 @@ def _replace(stream: int, name: str, function: Any) -> None:  # noqa: ANN401 - a
         setattr(found, name, address)
 
 
-def _wrapped(make: Callable[..., int]) -> Any:  # noqa: ANN401 - a ctypes function
+def _wrapped(make: Callable[..., int], *, http: bool) -> Any:  # noqa: ANN401 - a ctypes function
     actions: dict[int, Any] = {}
 
     @_Make  # type: ignore[untyped-decorator]  # ctypes has no types for it
@@ -155,14 +159,15 @@ def _wrapped(make: Callable[..., int]) -> Any:  # noqa: ANN401 - a ctypes functi
             subtransport = _Subtransport.from_address(out[0])
             original = int(subtransport.action)
             if original not in actions:
-                actions[original] = _with_action(_Action(original))
+                actions[original] = _with_action(_Action(original), http=http)
             subtransport.action = ctypes.cast(actions[original], ctypes.c_void_p).value
         return result
 
     return made
 
 
-def _install() -> None:
+def _install() -> bool:
+    """Put the functions in place; return whether that was possible."""
     library = ctypes.CDLL(_libgit2.__file__)
     try:
         register, smart = library.git_transport_register, library.git_transport_smart
@@ -173,12 +178,13 @@ def _install() -> None:
         }
     except AttributeError:
         # Built into one library that hides them: pushes go out as libgit2 makes them.
-        return
+        return False
     for scheme, (make, rpc) in inner.items():
         make.argtypes = (ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p, ctypes.c_void_p)
-        definition = _Definition(_wrapped(make), rpc, None)
+        definition = _Definition(_wrapped(make, http=bool(rpc)), rpc, None)
         _kept.append(definition)
         register(scheme, ctypes.cast(smart, ctypes.c_void_p), ctypes.byref(definition))
+    return True
 
 
-_install()
+IS_INSTALLED: Final = _install()

@@ -1,29 +1,30 @@
 """Talking to a remote: list, fetch, push. Blocking; every error leaves as one of ours, without secrets."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 import pygit2
 from pygit2.enums import CredentialType, FetchPrune
 from pygit2.ffi import C
 from pygit2.remotes import PushUpdate
 
-from porchflow.api.git_address import without_secrets
+from porchflow.api.git_address import BadAddress, parse, without_secrets
 from porchflow.gitrepo.errors import (
     GitAuthError,
-    GitCertificateError,
     GitConflict,
     GitError,
     GitHostKeyError,
+    GitNotFound,
     GitQuotaExceeded,
     from_network,
     is_local,
     speaks_of_quota,
 )
 from porchflow.gitrepo.refs import HEADS, TAGS, short_ref
-from porchflow.gitrepo.remote import atomic
+from porchflow.gitrepo.remote import atomic, redirects
 from porchflow.gitrepo.remote import server_certificates as certificates
 from porchflow.gitrepo.remote.credential_backoff import Refusals
 from porchflow.gitrepo.remote.host_key_types import prefer_known_types
@@ -48,6 +49,9 @@ class Refs(dict[str, pygit2.Oid]):
         return folders
 
 
+T = TypeVar("T")
+
+_MOST_REDIRECTS = 5
 _TRACKING = "refs/remotes/origin/"
 _WANTED = "refs/wanted/"
 _ZERO = "0" * 40
@@ -96,6 +100,11 @@ class _Callbacks(PeerCallbacks):
     def custom_headers(self) -> list[str] | None:
         # Sent without waiting for a 401, which saves a request for each connection.
         authorization = self._remote.authorization
+        if authorization and not (atomic.IS_INSTALLED and redirects.KNOWN_LAYOUT):
+            raise GitError(
+                f"nothing is sent to {self._remote.display}: with libgit2 {pygit2.LIBGIT2_VERSION} it is not known that"
+                " a redirect cannot take the credentials elsewhere; install the version that is pinned"
+            )
         return [f"Authorization: {authorization}"] if authorization else None
 
     def credentials(self, url: str, username_from_url: str | None, allowed_types: CredentialType) -> _Answer:  # noqa: ARG002
@@ -124,19 +133,14 @@ class _Callbacks(PeerCallbacks):
 
     def certificate_check(self, certificate: None, valid: bool, host: bytes) -> bool:  # noqa: ARG002, FBT001 - pygit2's
         if self.certificate is not None:
-            return valid or self._trusts(self.certificate, host.decode())
+            return valid or self._trusts(self.certificate)
         key = self._remote.credentials
         if self.host_key is None or not isinstance(key, SshKey):
             raise GitHostKeyError(f"the SSH server of {self._remote.display} shows no host key that can be checked")
         KnownHosts(key.known_hosts).check(self._remote.host, self._remote.port, self.host_key)
         return True
 
-    def _trusts(self, certificate: bytes, host: str) -> bool:
-        if host.strip("[]").lower() != self._remote.host:
-            raise GitCertificateError(
-                f"{self._remote.display} redirects to {host}, whose certificate is not trusted; give the address it"
-                " redirects to as the repository's"
-            )
+    def _trusts(self, certificate: bytes) -> bool:
         timeout = pygit2.settings.server_connect_timeout / 1000
         certificates.check_certificate(
             self._remote.host, self._remote.port, certificate, self._remote.ca_bundle, timeout=timeout or _PROBE_SECONDS
@@ -202,26 +206,67 @@ class PushSession:
 
 def list_refs(repo: pygit2.Repository, remote: Remote) -> Refs:
     """Ask the remote for its branches and tags."""
-    with _asking(remote, "list the refs"):
-        heads = _connect(repo, remote).list_heads(callbacks=_Callbacks(remote))
-    return _advertised(heads)
+
+    def ask(address: str) -> Refs:
+        return _advertised(_connect(repo, remote, address).list_heads(callbacks=_Callbacks(remote)))
+
+    return _ask(remote, "list the refs", ask)
 
 
 def open_push(repo: pygit2.Repository, remote: Remote) -> PushSession:
     """Connect for a push; the session's refs are the remote's at this moment."""
-    with _asking(remote, "open a push"), atomic.listening() as offers:
-        connection = _connect(repo, remote)
-        connection.connect(_Callbacks(remote), direction=C.GIT_DIRECTION_PUSH)
-        heads = connection.list_heads(connect=False)
-        takes_whole = offers()
-    return PushSession(remote, _advertised(heads), connection, takes_whole)
+
+    def ask(address: str) -> PushSession:
+        with atomic.listening() as offers:
+            connection = _connect(repo, remote, address)
+            connection.connect(_Callbacks(remote), direction=C.GIT_DIRECTION_PUSH)
+            heads = connection.list_heads(connect=False)
+            return PushSession(remote, _advertised(heads), connection, offers())
+
+    return _ask(remote, "open a push", ask)
 
 
 def fetch(repo: pygit2.Repository, remote: Remote, wanted: Iterable[str]) -> None:
     """Fetch refs, by their name at the remote, or commits, by their id; nothing else comes along."""
     specs = [_fetch_spec(item) for item in wanted]
-    with _asking(remote, "fetch"):
-        _connect(repo, remote).fetch(specs, callbacks=_Callbacks(remote), prune=FetchPrune.NO_PRUNE)
+
+    def ask(address: str) -> None:
+        _connect(repo, remote, address).fetch(specs, callbacks=_Callbacks(remote), prune=FetchPrune.NO_PRUNE)
+
+    _ask(remote, "fetch", ask)
+
+
+def _ask(remote: Remote, doing: str, ask: Callable[[str], T]) -> T:
+    """Ask the server at a remote's address, and where it redirects to as long as that is the same origin."""
+    address = remote.address
+    for _ in range(_MOST_REDIRECTS):
+        with _asking(remote, doing), redirects.noted() as led_to:
+            try:
+                return ask(address)
+            except pygit2.GitError:
+                if not led_to():
+                    raise
+                address = _same_origin(remote, led_to())
+    raise GitNotFound(f"{remote.display} redirects without an end")
+
+
+def _same_origin(remote: Remote, target: str) -> str:
+    """Return where a redirect leads.
+
+    Raises:
+        GitNotFound: To another origin: scheme, host and port say whom the credentials are for.
+    """
+    try:
+        moved = parse(target)
+    except BadAddress as error:
+        raise GitNotFound(f"{remote.display} redirects to what is no address: {error}") from None
+    if moved.origin != remote.parsed.origin:
+        raise GitNotFound(
+            f"{remote.display} has moved: it redirects to {moved.display}, which is another server, and nothing is sent"
+            " there; if that is the right place, put this address into spec.git.repo of the Repository (or"
+            " spec.source.cloneFrom.git.repo), in a new object where the field cannot be changed"
+        )
+    return moved.wire
 
 
 @contextlib.contextmanager
@@ -261,13 +306,13 @@ def track(repo: pygit2.Repository, ref: str, commit: pygit2.Oid) -> None:
     repo.references.create(tracking_ref(ref), commit, force=True)
 
 
-def _connect(repo: pygit2.Repository, remote: Remote) -> pygit2.remotes.Remote:
+def _connect(repo: pygit2.Repository, remote: Remote, address: str) -> pygit2.remotes.Remote:
     # Anonymous: nothing about the remote is stored on the disk, and tags are not followed.
     if remote.ca_bundle:
         certificates.trust(remote.ca_bundle)
     if isinstance(remote.credentials, SshKey):
         prefer_known_types(remote.host, remote.port, KnownHosts(remote.credentials.known_hosts))
-    return repo.remotes.create_anonymous(remote.address)
+    return repo.remotes.create_anonymous(address)
 
 
 def _named(remote: Remote) -> str:
