@@ -1,6 +1,8 @@
 """Packages in Git: what the activities call."""
 
 import contextlib
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -44,6 +46,7 @@ class GitStore(PackageReader):
         group_limit: int = 100,
         connect_timeout: float = 10.0,
         server_timeout: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take a sub-folder of `cache_dir`, which other processes may share.
 
@@ -54,11 +57,12 @@ class GitStore(PackageReader):
             group_limit: Changes in one push.
             connect_timeout: Seconds until a server must accept a connection; libgit2 keeps it for the process.
             server_timeout: Seconds that a server may be silent, its hooks included; kept for the process.
+            clock: Seconds, by which credentials have to prove themselves again; never goes back.
         """
         configure_libgit2(connect_timeout=connect_timeout, server_timeout=server_timeout)
         super().__init__()
         self._connections = Connections(
-            cache_dir, threads=threads, network_threads=network_threads, group_limit=group_limit
+            cache_dir, threads=threads, network_threads=network_threads, group_limit=group_limit, clock=clock
         )
 
     async def aclose(self) -> None:

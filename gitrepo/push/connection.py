@@ -1,8 +1,10 @@
 """One remote as the process uses it: its cache, and one listing, fetch and push at a time for all who wait."""
 
 import asyncio
+import contextlib
+import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from typing import TypeVar
 import pygit2
 from opentelemetry import trace
 
-from porchflow.gitrepo.errors import GitError, GitUnavailable
+from porchflow.gitrepo.errors import GitAuthError, GitError, GitNotFound, GitUnavailable
 from porchflow.gitrepo.push.batching import Batcher, QueueFullError, shared_error
 from porchflow.gitrepo.push.changes import Change, PushResult
 from porchflow.gitrepo.push.grouped import Pusher
@@ -28,6 +30,9 @@ from porchflow.gitrepo.store.ref_view import RefView
 T = TypeVar("T")
 
 _tracer = trace.get_tracer("porchflow")
+
+PROOF_SECONDS = 300.0
+"""How long credentials that the server took open the cache: so long it may be after they are revoked."""
 
 _GATHERING_SECONDS = 0.005
 """What a push that is alone waits for others: little beside what a push takes."""
@@ -140,13 +145,15 @@ class Connection:
         stats: PushStats,
         pools: Pools,
         pushes: PushQueue,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the parts: cache and knowledge of the repository, and the queue of the account that pushes to it."""
+        """Take the parts: cache and knowledge of the repository, the queue of the account's pushes, a clock."""
         self.knowledge = knowledge
         self.cache = cache
         self._remote = remote
         self._pools = pools
-        self._known = False
+        self._clock = clock
+        self._proven_until = -math.inf
         self.carrying = asyncio.Lock()
         self._listings: Batcher[None, Refs] = Batcher(self._list, pools.network, limit=10_000)
         self._fetches: Batcher[_Want, None] = Batcher(self._fetch, pools.network, limit=10_000)
@@ -155,17 +162,13 @@ class Connection:
 
     async def refs(self) -> Refs:
         """The remote's branches and tags, not older than this call."""
-        with self._span("git list"):
-            refs = await self._listings.submit(None)
-        self._known = True
-        return refs
+        with self._span("git list"), self._proving():
+            return await self._listings.submit(None)
 
     async def push(self, change: Change) -> PushResult:
         """Bring a change to the remote; see `PushQueue.submit`."""
-        with self._span("git push"):
-            result = await self._pushes.submit(change, self._pusher)
-        self._known = True
-        return result
+        with self._span("git push"), self._proving():
+            return await self._pushes.submit(change, self._pusher)
 
     async def view(
         self, needs: Callable[[RefView], Iterable[str]], read: Callable[[pygit2.Repository, RefView], T]
@@ -188,11 +191,10 @@ class Connection:
     async def commit(self, commit: str, read: Callable[[pygit2.Repository], T]) -> T:
         """Read something of one commit, fetching it if it is not here.
 
-        The first read with some credentials asks the remote for its refs: without that, whoever knows a commit's id
-        could read from the cache what others fetched.
+        The first read with some credentials asks the remote for its refs, and later ones when that is longer ago than
+        `PROOF_SECONDS`: without that, whoever knows a commit's id could read from the cache what others fetched.
         """
-        if not self._known:
-            await self.refs()
+        await self._prove()
         if await self.local(lambda repo: commit not in repo):
             await self._fetched(await self.refs(), [commit])
 
@@ -206,8 +208,7 @@ class Connection:
 
     async def fetch(self, commits: Sequence[str]) -> None:
         """Bring commits here that are not, in one request; the access rule is that of `commit`."""
-        if not self._known:
-            await self.refs()
+        await self._prove()
         if missing := await self.local(lambda repo: [commit for commit in commits if commit not in repo]):
             await self._fetched(await self.refs(), missing)
 
@@ -232,6 +233,21 @@ class Connection:
     async def _fetched(self, refs: Refs, items: Sequence[str]) -> None:
         with self._span("git fetch"):
             await self._fetches.submit(_Want(refs, tuple(items)))
+
+    async def _prove(self) -> None:
+        if self._clock() >= self._proven_until:
+            await self.refs()
+
+    @contextlib.contextmanager
+    def _proving(self) -> Iterator[None]:
+        """Note whether the server takes the credentials; one that hides a repository says that there is none."""
+        asked = self._clock()
+        try:
+            yield
+        except (GitAuthError, GitNotFound):
+            self._proven_until = -math.inf
+            raise
+        self._proven_until = asked + PROOF_SECONDS
 
     def _span(self, name: str) -> AbstractContextManager[trace.Span]:
         """Return a span of what a caller waits for, which may be a request together with others."""

@@ -1,6 +1,8 @@
 """The remotes that a process works with, and what it keeps for all of them: threads, caches, settings of libgit2."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -24,8 +26,17 @@ _MAPPED_WINDOW_BYTES = 256 * _MIB
 class Connections:
     """One connection for each remote and its credentials; all to one repository share a cache."""
 
-    def __init__(self, cache_dir: Path, *, threads: int, network_threads: int, group_limit: int) -> None:
+    def __init__(
+        self,
+        cache_dir: Path,
+        *,
+        threads: int,
+        network_threads: int,
+        group_limit: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Take a sub-folder of `cache_dir`; see `GitStore`."""
+        self._clock = clock
         self._group_limit = group_limit
         self._folder = CacheFolder(cache_dir)
         keep_host_keys_in(self._folder.path / "home")
@@ -53,6 +64,7 @@ class Connections:
                 stats=self._pushed,
                 pools=Pools(self._network, self._local),
                 pushes=self._queue(remote),
+                clock=self._clock,
             )
             self._connections[remote.identity] = connection
         return connection

@@ -9,6 +9,7 @@ from porchflow.api.packagerevision import Lifecycle
 from porchflow.devstack.gitserver import GitServer, create_bare_repository
 from porchflow.gitrepo.errors import GitAuthError, GitError, GitNotFound, GitUnavailable
 from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.push.connection import PROOF_SECONDS
 from porchflow.gitrepo.refs import InvalidName
 from porchflow.gitrepo.remote.remote import BasicAuth, BearerToken, Remote
 from tests.gitrepo.conftest import (
@@ -128,6 +129,26 @@ async def test_absent_repositories_and_servers(ready: Served, store: GitStore) -
         await store.list_refs(Remote("http://none.invalid/x"))
 
 
+async def test_revoked_credentials_read_from_the_cache_for_minutes_only(ready: Served, tmp_path: Path) -> None:
+    now = 0.0
+    async with GitStore(tmp_path / "clocked", clock=lambda: now) as store:
+        draft = await init(store, ready.remote, location())
+        ready.faults.refuse_auth = True
+        now = PROOF_SECONDS - 1
+        assert await store.read_package(ready.remote, draft.commit, "app") == files()
+        now = PROOF_SECONDS
+        with pytest.raises(GitAuthError):
+            await store.read_package(ready.remote, draft.commit, "app")
+        ready.faults.refuse_auth = False
+        assert await store.read_package(ready.remote, draft.commit, "app") == files()
+        ready.faults.refuse_auth = True
+        with pytest.raises(GitAuthError):
+            await store.list_refs(ready.remote)
+        now += 1
+        with pytest.raises(GitAuthError):
+            await store.read_package(ready.remote, draft.commit, "app")
+
+
 async def _redirecting(target: str) -> tuple[web.AppRunner, list[str]]:
     asked: list[str] = []
 
@@ -154,11 +175,46 @@ async def test_a_redirect_to_another_host_gets_no_credentials(ready: Served, sto
     await runner.cleanup()
 
 
-async def test_a_redirect_within_a_host_is_followed(ready: Served, store: GitStore) -> None:
-    runner, _ = await _redirecting(f"{ready.remote.url}/info/refs?service=git-upload-pack")
+@pytest.mark.parametrize("service", ["git-upload-pack", "git-receive-pack"])
+async def test_a_redirect_to_another_port_gets_no_credentials(ready: Served, store: GitStore, service: str) -> None:
+    """The same host, and a server that is not the one that the credentials are for."""
+    runner, asked = await _redirecting(f"{ready.remote.url}/info/refs?service={service}")
+    ready.faults.requests = 0
     remote = Remote(f"http://127.0.0.1:{runner.addresses[0][1]}/x", ready.remote.credentials)
-    assert "refs/heads/main" in await store.list_refs(remote)
+    with pytest.raises(GitNotFound, match="has moved") as raised:
+        await (store.list_refs(remote) if service == "git-upload-pack" else init(store, remote, location()))
+    assert f"redirects to {ready.remote.url}," in str(raised.value)
+    assert "spec.git.repo" in str(raised.value)
+    assert PASSWORD not in str(raised.value)
+    assert set(asked) == {"/x/info/refs"}
+    assert ready.faults.requests == 0, "not asked without the header either"
     await runner.cleanup()
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+async def test_a_redirect_within_an_origin_is_followed(ready: Served, store: GitStore, absolute: bool) -> None:
+    name = ready.path.name
+
+    async def moved(request: web.Request) -> None:
+        if request.path.startswith("/old/"):
+            where = str(request.rel_url).replace("/old/", f"/{name}/", 1)
+            raise web.HTTPMovedPermanently(f"{ready.server.url if absolute else ''}{where}")
+
+    ready.faults.on_request = moved
+    remote = Remote(f"{ready.server.url}/old", ready.remote.credentials)
+    assert "refs/heads/main" in await store.list_refs(remote)
+    draft = await init(store, remote, location())
+    assert ready.refs()[location().draft_ref] == draft.commit
+    assert await store.read_package(remote, ready.commit(location().draft_ref), "app") == files()
+
+
+async def test_redirects_end(ready: Served, store: GitStore) -> None:
+    async def moved(request: web.Request) -> None:
+        raise web.HTTPFound(f"/x{request.rel_url}")
+
+    ready.faults.on_request = moved
+    with pytest.raises(GitNotFound, match="without an end"):
+        await store.list_refs(ready.remote)
 
 
 async def test_a_commit_of_another_worker_is_fetched(ready: Served, store: GitStore, tmp_path: Path) -> None:
