@@ -1,7 +1,7 @@
 """Conditions: types, reasons, and how a new set replaces an old one.
 
-The rules are kstatus' and Flux': `Ready` is always there; `Reconciling`, `Stalled` and `Suspended` exist only while
-True; `lastTransitionTime` moves only when the status flips.
+The rules are kstatus' and Flux': `Ready` is always there; `Reconciling`, `Stalled`, `Suspended` and `Shared` exist only
+while True; `lastTransitionTime` moves only when the status flips.
 """
 
 from collections.abc import Iterable
@@ -29,6 +29,8 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     SUSPENDED = "Suspended"
+    SHARED = "Shared"
+    """Of a Repository: one of another namespace works on the same packages."""
 
 
 class ConditionStatus(StrEnum):
@@ -72,6 +74,7 @@ class Reason(StrEnum):
     DELETING = "Deleting"
     GIT_CONTENT_ORPHANED = "GitContentOrphaned"
     DUPLICATE_REPOSITORY = "DuplicateRepository"
+    REGISTERED_ELSEWHERE = "RegisteredElsewhere"
     INVALID_SCHEDULE = "InvalidSchedule"
     TAG_MOVED = "TagMoved"
     REMOVED_FROM_GIT = "RemovedFromGit"

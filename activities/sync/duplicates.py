@@ -1,9 +1,14 @@
-"""Two Repositories for one place in Git would both make, publish and delete the same packages: the older one has it."""
+"""Repositories that hold the same packages of one Git repository.
+
+Within a namespace they would make, publish and delete one another's packages: the younger is refused. Of two namespaces
+each may register a repository: what both write is decided by Git, push by push, and each is told that it is not alone.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from porchflow.api.conditions import Reason
+from porchflow.api.conditions import ConditionType, Reason
 from porchflow.api.git_address import place_of
 from porchflow.api.repository import Repository
 from porchflow.kube.client import KubeClient
@@ -11,46 +16,95 @@ from porchflow.kube.kinds import REPOSITORIES
 from porchflow.repositories.failures import Stalled
 
 
-async def check_alone(kube: KubeClient, raw: Mapping[str, Any], namespaces: Sequence[str]) -> None:
-    """Refuse a Repository when an older one is for the same branch and directory of the same remote.
+@dataclass(frozen=True)
+class _Place:
+    remote: str
+    branch: str
+    directory: tuple[str, ...]
+
+    def overlaps(self, other: "_Place") -> bool:
+        """Whether a package can lie in both."""
+        common = min(len(self.directory), len(other.directory))
+        return (self.remote, self.branch, self.directory[:common]) == (
+            other.remote,
+            other.branch,
+            other.directory[:common],
+        )
+
+    def __str__(self) -> str:
+        return "/" + "/".join(self.directory)
+
+
+async def check_alone(kube: KubeClient, raw: Mapping[str, Any], namespaces: Sequence[str]) -> bool:
+    """Refuse a Repository when another of its namespace works on the same packages already.
+
+    One that never worked, because its address or its credentials are wrong, is in nobody's way.
 
     Args:
         kube: Lists Repositories.
         raw: The Repository.
         namespaces: Where to look; none means all namespaces.
 
+    Returns:
+        Whether a Repository of another namespace works on the same packages.
+
     Raises:
-        Stalled: There is an older one.
+        Stalled: There is one in the namespace.
         KubeError: The API server cannot be reached or refuses.
     """
-    mine, age = _place(raw), _age(raw)
+    mine, shared = _place(raw), False
     for namespace in namespaces or (None,):
         async for other in kube.list_all(REPOSITORIES, namespace):
-            same = other["metadata"]["uid"] == raw["metadata"]["uid"]
-            if (
-                not same
-                and _place(other) == mine
-                and _age(other) < age
-                and "deletionTimestamp" not in other["metadata"]
-            ):
-                metadata = other["metadata"]
+            theirs = _place(other)
+            if mine is None or theirs is None or not theirs.overlaps(mine) or not _is_in_the_way(other, raw):
+                continue
+            if other["metadata"]["namespace"] != raw["metadata"]["namespace"]:
+                # Its name is not told: who reads this one need not know what other namespaces hold.
+                shared = True
+            elif _order(other) < _order(raw):
                 raise Stalled(
                     Reason.DUPLICATE_REPOSITORY,
-                    f"Repository {metadata['namespace']}/{metadata['name']} is for the same branch and directory of the"
-                    " same remote, and older: delete one of the two, or register another directory or branch",
+                    f"Repository {other['metadata']['name']!r} is for the same branch of the same Git repository, was"
+                    f" there first, and its directory ({theirs}) and this one's ({mine}) overlap: delete one of the"
+                    " two, or register another directory or branch",
                 )
+    return shared
 
 
-def _place(raw: Mapping[str, Any]) -> tuple[str, str, str] | None:
+def is_shared(raw: Mapping[str, Any]) -> bool:
+    """Whether the last look found a Repository of another namespace at the same packages."""
+    return _condition(raw, ConditionType.SHARED) is not None
+
+
+def has_worked(raw: Mapping[str, Any]) -> bool:
+    """Whether a Repository was ever synced."""
+    return "lastFullSyncTime" in (raw.get("status") or {})
+
+
+def _is_in_the_way(other: Mapping[str, Any], raw: Mapping[str, Any]) -> bool:
+    stalled = _condition(other, ConditionType.STALLED) or {}
+    return (
+        other["metadata"]["uid"] != raw["metadata"]["uid"]
+        and "deletionTimestamp" not in other["metadata"]
+        and has_worked(other)
+        and stalled.get("reason") != Reason.DUPLICATE_REPOSITORY
+    )
+
+
+def _place(raw: Mapping[str, Any]) -> _Place | None:
     """Return remote, branch and directory, each written in one way; None for what is no place in Git."""
     git = Repository.model_validate(raw).spec.git
     remote = place_of(git.repo) if git is not None else None
     if git is None or remote is None:
         return None
-    return remote, git.branch, (git.directory or "").strip("/")
+    return _Place(remote, git.branch, tuple(part for part in (git.directory or "").split("/") if part))
 
 
-def _age(raw: Mapping[str, Any]) -> tuple[str, bool, str]:
-    """Return what orders Repositories; of two that were made in one second the one that was synced is the older."""
-    unsynced = "lastFullSyncTime" not in (raw.get("status") or {})
-    return raw["metadata"]["creationTimestamp"], unsynced, raw["metadata"]["uid"]
+def _order(raw: Mapping[str, Any]) -> tuple[bool, str, str]:
+    """Return what orders Repositories: those that have worked, then by age."""
+    return not has_worked(raw), raw["metadata"]["creationTimestamp"], raw["metadata"]["uid"]
+
+
+def _condition(raw: Mapping[str, Any], kind: ConditionType) -> Mapping[str, Any] | None:
+    conditions = (raw.get("status") or {}).get("conditions") or []
+    return next((each for each in conditions if each["type"] == kind and each["status"] == "True"), None)

@@ -15,7 +15,7 @@ from porchflow.activities.reporting import StatusReporter
 from porchflow.activities.sync.comparison import Work, compare
 from porchflow.activities.sync.discovered import Existing, existing_of
 from porchflow.activities.sync.drift import GRACE, DriftCheck
-from porchflow.activities.sync.duplicates import check_alone
+from porchflow.activities.sync.duplicates import check_alone, has_worked, is_shared
 from porchflow.activities.sync.paced_writes import Write, Writer
 from porchflow.activities.sync.registration import Registration
 from porchflow.activities.sync.removal import Removal
@@ -97,6 +97,8 @@ class _Run:
     raw: dict[str, Any]
     access: RepositoryAccess
     progress: Progress
+    shared: bool
+    """Whether a Repository of another namespace works on the same packages."""
     problems: list[str] = field(default_factory=list)
     rewritten: str = ""
     unsettled: int = 0
@@ -149,8 +151,7 @@ class RepositorySync(SyncActivities):
             return await self._suspended(raw, suspension)
         check_places(raw)
         due = is_due(raw)
-        if due:
-            await check_alone(self._kube, raw, self._options.namespaces)
+        shared = await check_alone(self._kube, raw, self._options.namespaces) if due else is_shared(raw)
         access = await self._repositories.opened(raw)
         await self._git.ensure_branch(access.remote, access.branch, create_branch=access.create_branch)
         known = "" if due else raw["status"]["observedRefs"]
@@ -158,7 +159,7 @@ class RepositorySync(SyncActivities):
             return SyncResult(
                 summary="the refs have not moved", revisions=(raw.get("status") or {}).get("packageCount") or 0
             )
-        return await self._compare(_Run(raw, await self._hold(raw), access, progress))
+        return await self._compare(_Run(raw, await self._hold(raw), access, progress, shared))
 
     async def _suspended(self, raw: dict[str, Any], suspension: Suspension) -> SyncResult:
         reason, message = suspension.reason, suspension.message
@@ -272,6 +273,9 @@ class RepositorySync(SyncActivities):
         return f"the branch {branch} was rewritten: {before} is not in its history any more; it is at {after}"
 
     async def _report(self, run: _Run, discovery: Discovery, digest: str) -> None:
+        if not has_worked(run.asked):
+            # Of two that are new, both have found nobody when they began.
+            run.shared = await check_alone(self._kube, run.raw, self._options.namespaces)
         raw = await self._consume_run_once(run.raw)
         now = datetime.now(UTC).replace(microsecond=0)
         await self._reporter.report(
@@ -286,7 +290,7 @@ class RepositorySync(SyncActivities):
                     # What somebody works on, or what is gone, is looked at again although no ref moves.
                     "observedRefs": None if run.unsettled or run.waits else digest,
                 },
-                conditions_of(raw, run.problems, run.rewritten),
+                conditions_of(raw, run.problems, run.rewritten, shared=run.shared),
             ),
         )
 

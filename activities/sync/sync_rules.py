@@ -14,6 +14,13 @@ from porchflow.gitrepo.refs import InvalidName, PackageLocation, branch_ref
 from porchflow.repositories.failures import Stalled
 
 _NAMED_PROBLEMS = 3
+_SHARED = condition(
+    ConditionType.SHARED,
+    ConditionStatus.TRUE,
+    Reason.REGISTERED_ELSEWHERE,
+    "a Repository of another namespace is for the same branch and packages of the same Git repository. Both work: of"
+    " two changes of one package the first that is pushed stands, and the other is told of the conflict",
+)
 
 
 def check_places(raw: Mapping[str, Any]) -> None:
@@ -84,14 +91,21 @@ def next_full_sync(raw: Mapping[str, Any], now: datetime, usual: timedelta) -> d
     return now + usual
 
 
-def conditions_of(raw: Mapping[str, Any], problems: Sequence[str], rewritten: str) -> tuple[Condition, ...]:
+def conditions_of(
+    raw: Mapping[str, Any], problems: Sequence[str], rewritten: str, *, shared: bool = False
+) -> tuple[Condition, ...]:
     """Return the conditions of a Repository that was synced.
 
     Args:
         raw: The Repository.
         problems: What was left out.
         rewritten: What to tell of a branch that was rewritten; empty where none was.
+        shared: Whether a Repository of another namespace works on the same packages.
     """
+    return (*_readiness(raw, problems, rewritten), *([_SHARED] if shared else []))
+
+
+def _readiness(raw: Mapping[str, Any], problems: Sequence[str], rewritten: str) -> tuple[Condition, ...]:
     sync = Repository.model_validate(raw).spec.sync
     try:
         if sync is not None and sync.schedule:

@@ -263,7 +263,7 @@ ELSEWHERE = {
     *(Reason.WAITING, Reason.SUPERSEDED, Reason.GIT_CONTENT_ORPHANED),
     # Of Repositories, and of what a sync finds: tests/activities/test_sync.py and test_repositories.py.
     *(Reason.REPOSITORY_NOT_MIGRATED, Reason.INVALID_REPOSITORY, Reason.DELETING),
-    *(Reason.DUPLICATE_REPOSITORY, Reason.INVALID_SCHEDULE),
+    *(Reason.DUPLICATE_REPOSITORY, Reason.REGISTERED_ELSEWHERE, Reason.INVALID_SCHEDULE),
     *(Reason.TAG_MOVED, Reason.REMOVED_FROM_GIT, Reason.BRANCH_REWRITTEN, Reason.REGISTERED_IN_PART),
     # Of upgrades, of a runner that is away, of versions of functions: test_upgrades.py, tests/functions, test_tags.py.
     *(Reason.MERGE_CONFLICT, Reason.LOCAL_CHANGES, Reason.FUNCTION_RUNNER_UNAVAILABLE, Reason.REGISTRY_UNAVAILABLE),

@@ -1,6 +1,8 @@
 """What a Repository says of its syncs: schedules, places, doubles, suspension, deletion."""
 
 import asyncio
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.names import REPOSITORY_FINALIZER
+from porchflow.api.names import ADMISSION_LABEL, RECONCILE_NOW_ANNOTATION, REPOSITORY_FINALIZER
 from porchflow.api.needs import Phase
 from porchflow.kube.client import Object
 from porchflow.kube.errors import NotFound
@@ -16,6 +18,7 @@ from porchflow.kube.kinds import REPOSITORIES
 from porchflow.watcher.syncs import asks_for_sync
 from tests.activities.syncing import Syncs
 from tests.activities.world import condition, in_need, reason
+from tests.conftest import create_namespace
 
 
 async def change(syncs: Syncs, patch: Object, name: str = "porch") -> Object:
@@ -124,23 +127,98 @@ async def test_a_suspended_repository_is_left_alone_and_says_why(syncs: Syncs) -
     assert len(await syncs.objects()) == 2
 
 
-async def test_the_younger_of_two_repositories_for_one_place_is_refused(syncs: Syncs) -> None:
+@pytest.mark.parametrize("directory", ["/", "live", "live/eu"])
+async def test_the_younger_of_two_repositories_for_one_place_is_refused(syncs: Syncs, directory: str) -> None:
     syncs.porch.publish("web", 1, "first")
     await syncs.written()
     await syncs.sync()
     first, second = "porch", "double"
-    await syncs.world.register(second, syncs.world.git.url.removesuffix(".git") + "/", directory="/")
+    url = syncs.world.git.url.removesuffix(".git").replace("http://", "HTTP://")
+    await syncs.world.register(second, f"{url}/", directory=directory)
     message = await refuses(syncs, ErrorKind.STALLED, second)
-    assert f"Repository {syncs.world.namespace}/{first}" in message
+    assert f"Repository '{first}'" in message
+    assert f"(/) and this one's (/{directory.strip('/')})" in message
     assert reason(await syncs.repository(second), "Stalled") == "True/DuplicateRepository"
-
-    other = await syncs.world.register("elsewhere", syncs.world.git.url, directory="live")
-    assert (await syncs.sync(other["metadata"]["name"])).revisions == 0
+    assert len(syncs.cached()) == 1
 
     await change(syncs, {"metadata": {"finalizers": []}}, first)
     await syncs.world.kube.delete(REPOSITORIES, syncs.world.namespace, first)
     await syncs.sync(second)
     assert reason(await syncs.repository(second), "Ready") == "True/Ready"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "overlap"),
+    [("a", "a/b", True), ("a/b", "a", True), ("a", "ab", False), ("a", "b", False), ("a/b", "a/c", False)],
+)
+async def test_directories_overlap_by_whole_names(syncs: Syncs, one: str, other: str, overlap: bool) -> None:
+    url = syncs.world.git.url
+    syncs.porch.publish("web", 1, "first")
+    await syncs.written()
+    await syncs.world.register("one", url, directory=one)
+    await syncs.world.register("other", url, directory=other)
+    await syncs.sync("one")
+    if overlap:
+        assert f"(/{one}) and this one's (/{other})" in await refuses(syncs, ErrorKind.STALLED, "other")
+    else:
+        await syncs.sync("other")
+
+
+async def test_who_never_worked_is_in_nobodys_way(syncs: Syncs) -> None:
+    """Else whoever knows an address could keep its owner from registering it."""
+    world = syncs.world
+    await world.register("squatter", f"{world.git.url}?x", branch="main", secretRef={"name": "none"})
+    await refuses(syncs, ErrorKind.WAITING, "squatter")
+    await world.register("owner", world.git.url)
+    syncs.porch.publish("web", 1, "first")
+    await syncs.written()
+    await syncs.sync("owner")
+    assert reason(await syncs.repository("owner"), "Ready") == "True/Ready"
+    patch = {"spec": {"git": {"secretRef": None}}}
+    await world.kube.merge_patch(REPOSITORIES, world.namespace, "squatter", patch)
+    assert "'owner'" in await refuses(syncs, ErrorKind.STALLED, "squatter"), "who worked first was there first"
+
+
+async def test_of_two_new_ones_one_gives_way(syncs: Syncs) -> None:
+    """Both begin before either has worked."""
+    world = syncs.world
+    syncs.porch.publish("web", 1, "first")
+    await syncs.written()
+    await world.register("twin", world.git.url)
+    await asyncio.gather(syncs.sync(), syncs.another().sync("twin"), return_exceptions=True)
+    for name in ("porch", "twin"):
+        await change(syncs, {"metadata": {"annotations": {RECONCILE_NOW_ANNOTATION: "again"}}}, name)
+    results = await asyncio.gather(syncs.sync(), syncs.another().sync("twin"), return_exceptions=True)
+    assert sorted(isinstance(result, ApplicationError) for result in results) == [False, True]
+
+
+async def test_two_namespaces_may_register_one_repository(syncs: Syncs) -> None:
+    world = syncs.world
+    syncs.porch.publish("web", 1, "first")
+    await syncs.written()
+    await syncs.sync()
+    theirs = replace(world, namespace=await create_namespace(world.kube, {ADMISSION_LABEL: "disabled"}))
+    await theirs.register("catalog", world.git.url.removesuffix(".git"), directory="/")
+    others = replace(syncs, world=theirs)
+    assert (await others.sync("catalog")).revisions == 2
+    await change(syncs, {"metadata": {"annotations": {RECONCILE_NOW_ANNOTATION: "now"}}})
+    await syncs.sync()
+    syncs.porch.publish("web", 2, "second")
+    await syncs.written()
+    await syncs.sync()
+    for repository in (await syncs.repository(), await others.repository("catalog")):
+        assert (reason(repository, "Ready"), reason(repository, "Shared")) == ("True/Ready", "True/RegisteredElsewhere")
+        text = str(repository["status"]["conditions"])
+        assert not {"catalog", "porch", world.namespace, theirs.namespace} & set(re.split(r"[^a-z0-9-]+", text.lower()))
+
+
+@pytest.mark.parametrize("repo", ["https://me:s3cret@h:port/x", "file:///etc", "h:../x", "git.example.com/x"])
+async def test_an_address_that_is_none_is_named_where_it_stands(syncs: Syncs, repo: str) -> None:
+    await syncs.world.register("bad", repo)
+    message = await refuses(syncs, ErrorKind.STALLED, "bad")
+    assert message.startswith("spec.git.repo: the address ")
+    assert "s3cret" not in message
+    assert reason(await syncs.repository("bad"), "Stalled") == "True/InvalidRepository"
 
 
 async def test_packages_of_a_refused_repository_wait(syncs: Syncs) -> None:
