@@ -74,12 +74,17 @@ class GitAddress:
     @property
     def written(self) -> str:
         """The address as status and Kptfiles hold it: that of the wire, without a query, which may be a token."""
-        return self.wire.partition("?")[0]
+        return self.wire if self.is_short else self.wire.partition("?")[0]
 
     @property
     def display(self) -> str:
         """The address as people are shown it: without user, password and query, and not endless."""
         return _cut(without_secrets(self.text))
+
+    @property
+    def query(self) -> str:
+        """What follows the `?` of a URL; may be a token."""
+        return "" if self.is_short else self.wire.partition("?")[2]
 
     @property
     def origin(self) -> tuple[str, str, int]:

@@ -102,7 +102,7 @@ def from_network(error: Exception, url: str, doing: str) -> GitError:
 
 def _by_class(error: Exception, text: str, message: str) -> GitError:
     if "cannot redirect" in text:
-        return GitNotFound(f"{message}; give the address it redirects to as the repository's")
+        return GitNotFound(f"{message}; give the address it redirects to as the repository's (spec.git.repo)")
     error_class = getattr(error, "error_class", None)
     if error_class == _CLASS_HTTP:
         return _from_status(text, message)

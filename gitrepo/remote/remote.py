@@ -130,7 +130,7 @@ class Remote:
     @property
     def account(self) -> tuple[str, str]:
         """Place and a digest of the credentials: equal for remotes that may share pushes and what was read."""
-        secret = [self.authorization, self.ca_bundle, self.secret]
+        secret = [self.authorization, self.ca_bundle, self.secret, self.parsed.query]
         if self.is_ssh:
             secret.append(self.user)
         if isinstance(self.credentials, SshKey):

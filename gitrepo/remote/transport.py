@@ -263,8 +263,8 @@ def _same_origin(remote: Remote, target: str) -> str:
     if moved.origin != remote.parsed.origin:
         raise GitNotFound(
             f"{remote.display} has moved: it redirects to {moved.display}, which is another server, and nothing is sent"
-            " there; if that is the right place, put this address into spec.git.repo of the Repository (or"
-            " spec.source.cloneFrom.git.repo), in a new object where the field cannot be changed"
+            " there; if that is the right place, create the Repository again with this address in spec.git.repo (the"
+            " clone: in spec.source.cloneFrom.git.repo)"
         )
     return moved.wire
 

@@ -92,6 +92,12 @@ def test_who_logs_in_over_ssh_is_part_of_the_account_alone() -> None:
     assert alice.account != bob.account
 
 
+def test_a_token_in_the_query_is_part_of_the_account() -> None:
+    one, other = (Remote(f"https://h/x?token={word}") for word in "ab")
+    assert one.place == other.place
+    assert one.account != other.account
+
+
 def test_what_is_written_down_holds_no_query() -> None:
     remote = Remote("https://me:word@h/x.git?token=word")
     assert (remote.written, remote.display) == ("https://h/x.git", "https://h/x.git")
