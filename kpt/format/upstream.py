@@ -30,7 +30,7 @@ class GitUpstream:
     @property
     def place(self) -> dict[str, str]:
         """As the Kptfile's `upstream.git` says it: with `.git` and without a leading slash, like kpt."""
-        repo = self.repo if self.repo.endswith(".git") else f"{self.repo}.git"
+        repo = f"{self.repo.rstrip('/').removesuffix('.git')}.git"
         return {"repo": repo, "directory": self.directory.removeprefix("/"), "ref": self.ref}
 
     @property

@@ -111,6 +111,18 @@ async def test_a_clone_from_git(world: World, deployments: GitRepository, catalo
         assert {path for path in new if new[path] != old[path]} == {"Kptfile", "package-context.yaml"}, kind
 
 
+async def test_clones_of_all_spellings_of_an_address_use_one_cache(
+    world: World, deployments: GitRepository, catalog: GitRepository
+) -> None:
+    plain = catalog.url.removesuffix(".git")
+    for number, url in enumerate([plain, f"{plain}.git", f"{plain}/", plain.replace("http://", "HTTP://me:word@")]):
+        source = clone_from_git(url, "main", "apps/web")
+        await world.run(Phase.SOURCE, name := await create_clone(world, source, workspace=f"v{number}"))
+        assert git_of(await world.get(name), "upstreamLock")["repo"] == f"{plain}.git"
+    caches = list(world.folder.glob("git-cache/*/*.git"))
+    assert len(caches) == 2, "the catalog's, and the one of the Repository"
+
+
 async def test_a_package_at_the_root_of_a_repository_is_cloned(
     world: World, deployments: GitRepository, catalog: GitRepository
 ) -> None:

@@ -122,3 +122,11 @@ def test_a_directory_without_a_kptfile_is_no_package() -> None:
     with pytest.raises(InvalidPackage, match="no package"):
         downstream_files({}, "shop", UPSTREAM)
     assert upstream_lock(b"\xff") is None
+
+
+@pytest.mark.parametrize("end", ["", "/", ".git", ".git/"])
+def test_all_spellings_of_an_upstream_are_written_as_one(end: str) -> None:
+    assert (
+        GitUpstream(f"https://git.example/catalog{end}", "/", "v1", "").place["repo"]
+        == "https://git.example/catalog.git"
+    )
