@@ -11,6 +11,7 @@ from porchflow.gitrepo.errors import GitNotFound
 from porchflow.gitrepo.push.connection import Connection
 from porchflow.gitrepo.refs import HEADS, TAGS, PackageLocation
 from porchflow.gitrepo.remote.remote import Remote
+from porchflow.gitrepo.store.bounds import Limits
 from porchflow.gitrepo.store.commit_messages import TaskType
 from porchflow.gitrepo.store.drafts import Draft, draft_refs, made_by
 from porchflow.gitrepo.store.package_state import PackageState, needed_refs, read_state

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import pygit2
 
+from porchflow.api.limits import KPTFILE_BYTES
 from porchflow.gitrepo.discovery.discover import Discovery, DiscoveryKnowledge, digest_of, discover, relevant_refs
+from porchflow.gitrepo.errors import GitQuotaExceeded
 from porchflow.gitrepo.push.connection import Connection
 from porchflow.gitrepo.refs import branch_ref
+from porchflow.gitrepo.store.bounds import read_blob
 from porchflow.gitrepo.store.package_state import contains
 from porchflow.gitrepo.store.ref_view import RefView
 from porchflow.gitrepo.store.trees import commit_at, tree_at
-
-_LARGEST_KPTFILE = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ async def read_kptfiles(connection: Connection, trees: Sequence[str]) -> list[by
     """Read the Kptfiles of packages that a survey found; None for one that is too large to be meant."""
 
     def read(repo: pygit2.Repository) -> list[bytes | None]:
-        return [_kptfile(repo, tree) for tree in trees]
+        return [kptfile_of(repo, tree) for tree in trees]
 
     return await connection.local(read)
 
@@ -80,9 +81,10 @@ def _holds(repo: pygit2.Repository, roots: dict[str, pygit2.Tree | None], commit
     return root is not None and path in root and str(root[path].id) == tree
 
 
-def _kptfile(repo: pygit2.Repository, tree: str) -> bytes | None:
+def kptfile_of(repo: pygit2.Repository, tree: str) -> bytes | None:
+    """Read the Kptfile of a package, by the package's tree; None for one that is too large to be meant."""
     entry = tree_at(repo, pygit2.Oid(hex=tree))["Kptfile"]
-    blob = repo[entry.id]
-    if not isinstance(blob, pygit2.Blob) or blob.size > _LARGEST_KPTFILE:
+    try:
+        return read_blob(repo, entry.id, KPTFILE_BYTES, f"Kptfile of tree {tree}")
+    except GitQuotaExceeded:
         return None
-    return blob.data

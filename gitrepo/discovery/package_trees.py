@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 import pygit2
 from pygit2.enums import FileMode
 
-from porchflow.gitrepo.errors import GitQuotaExceeded
+from porchflow.api.limits import BRANCH_DIRECTORIES, BRANCH_PACKAGES, PACKAGE_DEPTH
+from porchflow.gitrepo.store.bounds import Bounds, Limits
 from porchflow.gitrepo.store.trees import subtree, tree_at
 
-_DEEPEST = 100
-_MOST_PACKAGES = 100_000
-_MOST_DIRECTORIES = 1_000_000
+_LIMITS = Limits(files=BRANCH_PACKAGES, directories=BRANCH_DIRECTORIES)
 
 Tell = Callable[[str], None]
 
@@ -55,8 +54,7 @@ class _Search:
         self._prefix = f"{directory}/" if directory else ""
         self._tell = tell
         self._barren: set[pygit2.Oid] = set()
-        self._packages = 0
-        self._directories = 0
+        self._bounds = Bounds("the branch", _LIMITS, unit="packages", mend="set spec.git.directory")
 
     def below(self, start: pygit2.Oid) -> Iterator[tuple[str, pygit2.Oid]]:
         yield from self._look(start, "", 0)
@@ -65,39 +63,30 @@ class _Search:
         """Look through the sub-directories of a directory that is no package."""
         if tree in self._barren:
             return
-        if depth > _DEEPEST:
-            self._tell(f"{self._prefix}{path}: deeper than {_DEEPEST} directories; not looked at")
+        if depth > PACKAGE_DEPTH:
+            self._tell(f"{self._prefix}{path}: deeper than {PACKAGE_DEPTH} directories; not looked at")
             return
-        self._count_directory()
-        before = self._packages
+        self._bounds.enter(path, depth)
+        before = self._bounds.files
         for entry in tree_at(self._repo, tree):
             name = f"{path}/{entry.name}" if path else str(entry.name)
             if entry.filemode == FileMode.COMMIT:
                 self._tell(f"{self._prefix}{name} is a submodule; what it names is not looked at")
             elif entry.filemode == FileMode.TREE:
                 yield from self._enter(entry.id, name, depth)
-        if self._packages == before:
+        if self._bounds.files == before:
             # A tree without packages is looked through once, however often it is there.
             self._barren.add(tree)
 
     def _enter(self, tree: pygit2.Oid, path: str, depth: int) -> Iterator[tuple[str, pygit2.Oid]]:
         kptfile = _kptfile(tree_at(self._repo, tree))
         if kptfile is not None and kptfile.filemode in {FileMode.BLOB, FileMode.BLOB_EXECUTABLE}:
-            self._packages += 1
-            if self._packages > _MOST_PACKAGES:
-                raise GitQuotaExceeded(f"the branch holds more than {_MOST_PACKAGES} packages; set spec.git.directory")
+            self._bounds.add(path)
             yield path, tree
             return
         if kptfile is not None and kptfile.filemode == FileMode.LINK:
             self._tell(f"{self._prefix}{path}/Kptfile is a symbolic link, which is not followed: make it a file")
         yield from self._look(tree, path, depth + 1)
-
-    def _count_directory(self) -> None:
-        self._directories += 1
-        if self._directories > _MOST_DIRECTORIES:
-            raise GitQuotaExceeded(
-                f"the branch holds more than {_MOST_DIRECTORIES} directories; set spec.git.directory"
-            )
 
 
 def _kptfile(tree: pygit2.Tree) -> pygit2.Object | None:

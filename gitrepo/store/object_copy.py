@@ -7,8 +7,9 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import ObjectType
 
+from porchflow.gitrepo.store.bounds import size_of
 from porchflow.gitrepo.store.cache import RepositoryCache
-from porchflow.gitrepo.store.snapshots import objects_below
+from porchflow.gitrepo.store.trees import objects_below
 
 _FEW = 200
 """So many objects are written one by one; a pack of more costs less, but each pack is asked for every object."""
@@ -16,12 +17,16 @@ _FEW_BYTES = 1024 * 1024
 
 
 def objects_of(repo: pygit2.Repository, roots: Sequence[str]) -> list[pygit2.Oid]:
-    """Name trees and blobs with everything in them, parts before the whole."""
+    """Name trees and blobs with everything in them, parts before the whole.
+
+    Raises:
+        GitQuotaExceeded: Directories are too deep inside of one another.
+    """
     found: dict[pygit2.Oid, None] = {}
     for root in roots:
         oid = pygit2.Oid(hex=root)
         if repo.odb.read_header(oid)[0] == ObjectType.TREE:
-            found.update(dict.fromkeys(objects_below(repo, oid)))
+            objects_below(repo, oid, found, f"tree {root}")
         else:
             found[oid] = None
     return list(found)
@@ -51,7 +56,7 @@ def carry(source: RepositoryCache, target: RepositoryCache, roots: Sequence[str]
         return 0
     everything = source.run(lambda repo: objects_of(repo, wanted))
     lacking = target.run(lambda repo: [oid for oid in everything if oid not in repo])
-    size = source.run(lambda repo: sum(repo.odb.read_header(oid)[1] for oid in lacking))
+    size = source.run(lambda repo: sum(size_of(repo, oid) for oid in lacking))
     if len(lacking) <= _FEW and size <= _FEW_BYTES:
         objects = source.run(lambda repo: [repo.read(oid) for oid in lacking])
         target.run(lambda repo: [repo.write(kind, data) for kind, data in objects])

@@ -1,6 +1,6 @@
 """A package as Git stores it: which files there are, without their content, and trees made from such packages."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -8,21 +8,11 @@ from typing import Any
 import pygit2
 from pygit2.enums import FileMode
 
-from porchflow.gitrepo.errors import GitNotFound, GitQuotaExceeded
+from porchflow.gitrepo.errors import GitNotFound
 from porchflow.gitrepo.refs import InvalidName
 from porchflow.gitrepo.remote.remote import Remote
-from porchflow.gitrepo.store.trees import (
-    DEFAULT_LIMITS,
-    File,
-    Limits,
-    Mode,
-    check_path,
-    commit_at,
-    files_below,
-    mode_of,
-    subtree,
-    tree_at,
-)
+from porchflow.gitrepo.store.bounds import DEFAULT_LIMITS, Limits, check_files, read_blob
+from porchflow.gitrepo.store.trees import File, Mode, check_path, commit_at, list_files, subtree, tree_at
 
 
 @dataclass(frozen=True)
@@ -85,23 +75,14 @@ def take_snapshot(
     tree = subtree(repo, found.tree_id, path) if path else found.tree_id
     if tree is None:
         raise GitNotFound(f"commit {commit} of {remote.display} has no directory {path!r}")
-    files: dict[str, Stored] = {}
-    size = 0
-    for name, entry in files_below(repo, tree):
-        file = Stored(str(entry.id), mode_of(name, entry), repo.odb.read_header(entry.id)[1])
-        size += file.size
-        if size > limits.bytes or len(files) >= limits.files:
-            raise GitQuotaExceeded(
-                f"package {path!r} at commit {commit} of {remote.display} is larger than {limits}; split it, or raise"
-                " the limit"
-            )
-        files[name] = file
+    found_files = list_files(repo, tree, f"package {path!r} at commit {commit} of {remote.display}", limits)
+    files = {file.path: Stored(str(file.oid), file.mode, file.size) for file in found_files}
     return Snapshot(remote, str(found.id), path, str(tree), files)
 
 
 def read_stored(repo: pygit2.Repository, files: Mapping[str, Stored]) -> dict[str, bytes]:
     """Read the content of files."""
-    return {path: repo.read(pygit2.Oid(hex=file.id))[1] for path, file in files.items()}
+    return {path: read_blob(repo, pygit2.Oid(hex=file.id), file.size, path) for path, file in files.items()}
 
 
 def edit_tree(repo: pygit2.Repository, edit: Edit, limits: Limits = DEFAULT_LIMITS) -> pygit2.Oid:
@@ -112,8 +93,7 @@ def edit_tree(repo: pygit2.Repository, edit: Edit, limits: Limits = DEFAULT_LIMI
         GitQuotaExceeded: The result is larger than the limits.
     """
     files = edit.files
-    if len(files) > limits.files or sum(map(_length, files.values())) > limits.bytes:
-        raise GitQuotaExceeded(f"the package is larger than {limits}")
+    check_files(((path, _length(file)) for path, file in files.items()), limits)
     _check_new(files, [path for path, file in edit.changes.items() if file is not None])
     changes: _Directory = {}
     # Removals first: a file that goes may make room for a directory, or a directory for a file.
@@ -128,16 +108,6 @@ def edit_tree(repo: pygit2.Repository, edit: Edit, limits: Limits = DEFAULT_LIMI
     if tree is None:
         raise InvalidName("a package without files cannot be stored in Git")
     return tree
-
-
-def objects_below(repo: pygit2.Repository, tree: pygit2.Oid) -> Iterator[pygit2.Oid]:
-    """Name everything in a tree and the tree itself, parts before the whole."""
-    for entry in tree_at(repo, tree):
-        if entry.filemode == FileMode.TREE:
-            yield from objects_below(repo, entry.id)
-        else:
-            yield entry.id
-    yield tree
 
 
 _Directory = dict[str, Any]

@@ -3,14 +3,24 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import pygit2
-from pygit2.enums import FileMode
+from pygit2.enums import FileMode, ObjectType
 
+from porchflow.api.limits import COMMIT_BYTES, TAGS_OF_TAGS, TREE_BYTES
 from porchflow.gitrepo.errors import GitNotFound, GitQuotaExceeded
 from porchflow.gitrepo.refs import InvalidName
-
-MIB = 1024 * 1024
+from porchflow.gitrepo.store.bounds import (
+    DEFAULT_LIMITS,
+    Bounds,
+    Limits,
+    check_files,
+    check_header,
+    read_blob,
+    size_of,
+    too_large,
+)
 
 
 class InvalidContent(InvalidName):
@@ -38,20 +48,6 @@ Files = dict[str, File]
 """The files of a package by their path below its directory."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one package may hold."""
-
-    files: int = 10_000
-    bytes: int = 64 * MIB
-
-    def __str__(self) -> str:
-        return f"{self.files} files or {self.bytes // MIB} MiB"
-
-
-DEFAULT_LIMITS = Limits()
-
-
 def read_package(repo: pygit2.Repository, commit: pygit2.Oid, path: str, limits: Limits = DEFAULT_LIMITS) -> Files:
     """Read every file below a directory.
 
@@ -63,19 +59,41 @@ def read_package(repo: pygit2.Repository, commit: pygit2.Oid, path: str, limits:
     tree = subtree(repo, commit_at(repo, commit).tree_id, path)
     if tree is None:
         raise GitNotFound(f"commit {commit} has no directory {path!r}")
-    files: Files = {}
-    size = 0
-    for name, entry in files_below(repo, tree):
-        mode = mode_of(name, entry)
-        blob = repo[entry.id]
-        assert isinstance(blob, pygit2.Blob)  # noqa: S101 - every mode that passed names a blob
-        size += blob.size
-        if size > limits.bytes or len(files) >= limits.files:
-            raise GitQuotaExceeded(
-                f"package {path!r} at commit {commit} is larger than {limits}; split it, or raise the limit"
-            )
-        files[name] = File(blob.data, mode)
-    return files
+    found = list_files(repo, tree, f"package {path!r} at commit {commit}", limits)
+    return {file.path: File(read_blob(repo, file.oid, file.size, file.path), file.mode) for file in found}
+
+
+class Listed(NamedTuple):
+    """A file of a package that was not read."""
+
+    path: str
+    """Below the package."""
+    oid: pygit2.Oid
+    mode: Mode
+    size: int
+    """In bytes."""
+
+
+def list_files(repo: pygit2.Repository, tree: pygit2.Oid, place: str, limits: Limits) -> list[Listed]:
+    """List a package without reading its files.
+
+    Args:
+        repo: Where the tree is.
+        tree: Of the package.
+        place: What it is, for messages.
+        limits: What the package may hold.
+
+    Raises:
+        GitQuotaExceeded: It holds more.
+        InvalidContent: It holds a submodule, which a package cannot.
+    """
+    bounds = Bounds(place, limits)
+    found: list[Listed] = []
+    for entry in files_below(repo, tree, bounds):
+        file = Listed(entry.path, entry.oid, mode_of(entry), size_of(repo, entry.oid))
+        bounds.take(file.path, file.size)
+        found.append(file)
+    return found
 
 
 def write_files(repo: pygit2.Repository, files: Mapping[str, File], limits: Limits = DEFAULT_LIMITS) -> pygit2.Oid:
@@ -87,8 +105,7 @@ def write_files(repo: pygit2.Repository, files: Mapping[str, File], limits: Limi
     """
     if not files:
         raise InvalidName("a package without files cannot be stored in Git")
-    if len(files) > limits.files or sum(len(file.data) for file in files.values()) > limits.bytes:
-        raise GitQuotaExceeded(f"the package is larger than {limits}")
+    check_files(((path, len(file.data)) for path, file in files.items()), limits)
     root: _Directory = {}
     for path, file in files.items():
         _insert(root, path, file)
@@ -135,16 +152,37 @@ def has_file(repo: pygit2.Repository, tree: pygit2.Oid, name: str) -> bool:
 
 
 def commit_at(repo: pygit2.Repository, oid: pygit2.Oid) -> pygit2.Commit:
-    """Read a commit; an annotated tag leads to its commit."""
+    """Read a commit; an annotated tag leads to its commit.
+
+    Raises:
+        GitQuotaExceeded: It is larger than any that is meant, or behind too many tags.
+        pygit2.InvalidSpecError: It is no commit.
+    """
+    for _ in range(TAGS_OF_TAGS + 1):
+        kind, size = repo.odb.read_header(oid)
+        if kind in {ObjectType.COMMIT, ObjectType.TAG} and size > COMMIT_BYTES:
+            raise too_large(f"{ObjectType(kind).name.lower()} {oid}", COMMIT_BYTES)
+        if kind != ObjectType.TAG:
+            break
+        tag = repo[oid]
+        assert isinstance(tag, pygit2.Tag)  # noqa: S101 - the header says so
+        oid = tag.target
+    else:
+        raise GitQuotaExceeded(f"tag {oid}: more than {TAGS_OF_TAGS} tags of tags (the limit)")
     commit = repo[oid].peel(pygit2.Commit)
     assert isinstance(commit, pygit2.Commit)  # noqa: S101 - peel says so
     return commit
 
 
 def tree_at(repo: pygit2.Repository, oid: pygit2.Oid) -> pygit2.Tree:
-    """Read a tree."""
+    """Read a tree.
+
+    Raises:
+        GitQuotaExceeded: It is larger than any that is meant, or no tree.
+    """
+    check_header(repo, oid, ObjectType.TREE, TREE_BYTES, f"tree {oid}")
     tree = repo[oid]
-    assert isinstance(tree, pygit2.Tree)  # noqa: S101 - callers pass ids of trees
+    assert isinstance(tree, pygit2.Tree)  # noqa: S101 - the header says so
     return tree
 
 
@@ -215,25 +253,72 @@ def _entry(tree: pygit2.Tree, name: str) -> pygit2.Object | None:
     return tree[name] if name in tree else None  # noqa: SIM401 - a Tree has no get
 
 
-def files_below(repo: pygit2.Repository, tree: pygit2.Oid, prefix: str = "") -> Iterator[tuple[str, pygit2.Object]]:
-    """Name every file below a tree by its path, with the entry that holds it; submodules are among them."""
-    for entry in tree_at(repo, tree):
-        name = f"{prefix}{entry.name}"
-        if entry.filemode == FileMode.TREE:
-            yield from files_below(repo, entry.id, name + "/")
+class Entry(NamedTuple):
+    """What a tree holds, by its path below the walk's beginning."""
+
+    path: str
+    oid: pygit2.Oid
+    mode: int
+    """Git's: of a file, a link or a submodule."""
+
+
+def files_below(repo: pygit2.Repository, tree: pygit2.Oid, bounds: Bounds) -> Iterator[Entry]:
+    """Name every file below a tree, in Git's order; links and submodules are among them.
+
+    Raises:
+        GitQuotaExceeded: There is more than the bounds allow.
+    """
+    bounds.enter("", 0)
+    stack = [iter(_entries(repo, tree, ""))]
+    while stack:
+        entry = next(stack[-1], None)
+        if entry is None:
+            stack.pop()
+        elif entry.mode == FileMode.TREE:
+            bounds.enter(entry.path, len(stack))
+            stack.append(iter(_entries(repo, entry.oid, f"{entry.path}/")))
         else:
-            yield name, entry
+            bounds.add(entry.path)
+            yield entry
 
 
-def mode_of(name: str, entry: pygit2.Object) -> Mode:
+def objects_below(repo: pygit2.Repository, root: pygit2.Oid, seen: dict[pygit2.Oid, None], place: str) -> None:
+    """Add everything in a tree and the tree itself to what was seen, parts before the whole.
+
+    Each object is looked at once, however often it is named; submodules name another repository's.
+
+    Raises:
+        GitQuotaExceeded: Directories are too deep inside of one another.
+    """
+    bounds = Bounds(place, Limits(directories=TREE_BYTES))
+    bounds.enter("", 0)
+    stack = [(root, iter(_entries(repo, root, "")))]
+    while stack:
+        tree, entries = stack[-1]
+        entry = next(entries, None)
+        if entry is None:
+            seen[tree] = None
+            stack.pop()
+        elif entry.mode == FileMode.TREE and entry.oid not in seen:
+            bounds.enter(entry.path, len(stack))
+            stack.append((entry.oid, iter(_entries(repo, entry.oid, f"{entry.path}/"))))
+        elif entry.mode != FileMode.COMMIT:
+            seen[entry.oid] = None
+
+
+def _entries(repo: pygit2.Repository, tree: pygit2.Oid, prefix: str) -> list[Entry]:
+    return [Entry(f"{prefix}{entry.name}", entry.id, entry.filemode) for entry in tree_at(repo, tree)]
+
+
+def mode_of(entry: Entry) -> Mode:
     """Tell what a file is.
 
     Raises:
         InvalidContent: It is a submodule, which a package cannot hold.
     """
-    match entry.filemode:
+    match entry.mode:
         case FileMode.COMMIT:
-            raise InvalidContent(f"{name}: is a submodule, which a package cannot hold; add its files instead")
+            raise InvalidContent(f"{entry.path}: is a submodule, which a package cannot hold; add its files instead")
         case FileMode.LINK:
             return Mode.SYMLINK
         case FileMode.BLOB_EXECUTABLE:

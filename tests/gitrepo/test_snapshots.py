@@ -103,7 +103,7 @@ async def test_a_package_above_the_limits_is_refused_unread(ready: Served, tmp_p
     async with GitStore(tmp_path / "small") as small, GitStore(tmp_path / "large") as large:
         small._limits = Limits(files=4)
         snapshot = await upstream(large, ready)
-        with pytest.raises(GitQuotaExceeded, match="larger than 4 files"):
+        with pytest.raises(GitQuotaExceeded, match=r"more than 4 files \(the limit\)"):
             await small.snapshot(ready.remote, snapshot.commit, "web")
 
 

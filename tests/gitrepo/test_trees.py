@@ -7,17 +7,9 @@ from hypothesis import strategies as st
 
 from porchflow.gitrepo.errors import GitNotFound, GitQuotaExceeded
 from porchflow.gitrepo.refs import InvalidName
+from porchflow.gitrepo.store.bounds import Limits
 from porchflow.gitrepo.store.commits import Author, create_commit
-from porchflow.gitrepo.store.trees import (
-    File,
-    Files,
-    Limits,
-    Mode,
-    read_package,
-    replace_directory,
-    subtree,
-    write_files,
-)
+from porchflow.gitrepo.store.trees import File, Files, Mode, read_package, replace_directory, subtree, write_files
 
 
 @pytest.fixture
@@ -129,9 +121,9 @@ def test_a_file_in_the_way_of_the_package_is_said(repo: pygit2.Repository) -> No
 
 def test_limits(repo: pygit2.Repository) -> None:
     commit = _commit(repo, _stored(repo, CONTENT))
-    with pytest.raises(GitQuotaExceeded, match="larger than"):
+    with pytest.raises(GitQuotaExceeded, match="more than"):
         read_package(repo, commit, "a/b", Limits(files=5))
-    with pytest.raises(GitQuotaExceeded, match="larger than"):
+    with pytest.raises(GitQuotaExceeded, match="more than"):
         read_package(repo, commit, "a/b", Limits(bytes=100))
     with pytest.raises(GitQuotaExceeded):
         write_files(repo, CONTENT, Limits(files=5))
