@@ -7,6 +7,8 @@ from typing import Final
 
 from cronsim import CronSim, CronSimError
 
+from porchflow.api.limits import SCHEDULE_CHARACTERS
+
 _DESCRIPTORS: Final = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -19,7 +21,7 @@ _DESCRIPTORS: Final = {
 _FIELD: Final = re.compile(r"[0-9a-zA-Z*/,?-]+")
 _EXTENSIONS: Final = re.compile(r"(?<![a-z])[lw](?![a-z])|#", re.IGNORECASE)
 _FIELDS: Final = 5
-_DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_DURATION: Final = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?")
 _SHORTEST: Final = timedelta(seconds=10)
 
 
@@ -50,6 +52,8 @@ def parse_crontab(text: str) -> Crontab:
     Raises:
         InvalidSchedule: It is none; says what would be.
     """
+    if len(text) > SCHEDULE_CHARACTERS:
+        raise InvalidSchedule(f"a schedule of more than {SCHEDULE_CHARACTERS} characters (the limit)")
     text = text.strip()
     if text.startswith("@every "):
         return Crontab(every=_duration(text))

@@ -47,3 +47,67 @@ BRANCH_DIRECTORIES: Final = 1_000_000
 
 DRAFT_COMMITS: Final = 1_000
 """Commits of a draft that are searched for the one that an interrupted attempt made."""
+
+# What a package says
+
+KRMIGNORE_CHARACTERS: Final = 64 * KIB
+"""Characters of a `.krmignore`."""
+
+KRMIGNORE_PATTERNS: Final = 500
+"""Patterns of a `.krmignore`: each is tried with every file."""
+
+KRMIGNORE_PATTERN_CHARACTERS: Final = 256
+"""Characters of one pattern of a `.krmignore`."""
+
+YAML_DEPTH: Final = 200
+"""Collections inside of one another that are read or written. Kubernetes schemas stay below 60."""
+
+YAML_NODES: Final = 500_000
+"""Keys, values, lists and mappings of one document, what aliases stand for included."""
+
+YAML_EXPANDED_NODES: Final = 100_000
+"""Nodes that aliases may add to one document: a few nested anchors can otherwise stand for billions."""
+
+YAML_KEY_CHARACTERS: Final = 1_024
+"""Characters of a key on one line; YAML allows no more."""
+
+YAML_NUMBER_CHARACTERS: Final = 400
+"""Characters of a scalar that may be a number; a longer one is a text."""
+
+YAML_DIRECTIVES: Final = 100
+"""Lines of one document that begin with `%`."""
+
+PIPELINE_FUNCTIONS: Final = 1_000
+"""Functions of one package and its subpackages that one rendering runs."""
+
+CONSTRAINT_CHARACTERS: Final = 256
+"""Characters of a version of a function, and of a constraint on it."""
+
+SCHEDULE_CHARACTERS: Final = 256
+"""Characters of `spec.sync.schedule`."""
+
+SETTERS_OF_A_PATTERN: Final = 100
+"""Setters in one comment whose former values are found in the value of the field."""
+
+# Functions
+
+PATTERN_MEMORY: Final = 8 * MIB
+"""Bytes that a regular expression may take; a larger one is refused."""
+
+PATTERNS_KEPT: Final = 32
+"""Regular expressions that a process keeps for the next use."""
+
+SCHEMAS_KEPT: Final = 256
+"""Schemas of Kubernetes kinds that a process keeps for the next use."""
+
+PATH_ELEMENTS: Final = 1_000
+"""Elements of the `by-path` of search-replace."""
+
+GLOB_CHARACTERS: Final = 4_096
+"""Characters of the `by-file-path` of search-replace."""
+
+CALLS_OF_A_PROCESS: Final = 1_000
+"""Calls that one process of the function runner answers before a new one takes its place."""
+
+BUILTIN_SECONDS: Final = 60
+"""Seconds that a builtin function may run; the default of a setting."""

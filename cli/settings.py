@@ -10,6 +10,8 @@ from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationE
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from porchflow.api.limits import BUILTIN_SECONDS
+
 ENV_PREFIX = "PORCHFLOW_"
 
 _HIGHEST_PORT = 65_535
@@ -105,6 +107,11 @@ class Settings(BaseSettings):
     git_threads: int = Field(8, ge=1, le=256, description="threads for Git work, per worker")
     git_timeout: float = Field(30.0, gt=0, description="seconds a Git server may stay silent")
     function_timeout: float = Field(300.0, gt=0, description="seconds one function may run")
+    builtin_function_timeout: float = Field(
+        BUILTIN_SECONDS,
+        gt=0,
+        description="seconds a builtin function may run, starlark too; no longer than any other",
+    )
     max_grpc_message_size: int = Field(
         6_291_456, ge=1024, description="bytes of one function call, each way; set the same on both sides"
     )

@@ -7,6 +7,7 @@ import grpc
 from porchflow.functions import failure_details, porch_failures
 from porchflow.functions.function_errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
 from porchflow.functions.proto import evaluator_pb2, evaluator_pb2_grpc
+from porchflow.functions.slots import METADATA_KEY, tenant
 from porchflow.functions.status_words import describe, sizes_in
 from porchflow.functions.tls import PLAINTEXT, ClientCredentials, Identity
 from porchflow.kpt.package_errors import FunctionFailed
@@ -91,7 +92,8 @@ class GrpcEvaluator:
         if self._credentials is not None and self._credentials.renew():
             self._connect_anew()
         try:
-            answer = await self._stub.EvaluateFunction(request, timeout=self._deadline)
+            metadata = ((METADATA_KEY, tenant()),) if tenant() else ()
+            answer = await self._stub.EvaluateFunction(request, timeout=self._deadline, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             raise self._translated(image, error) from None
         return Evaluation(answer.resource_list, answer.log)

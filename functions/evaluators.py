@@ -16,7 +16,7 @@ class FunctionRuntime(Protocol):
         Args:
             image: full name with a tag or digest.
             resource_list: serialised ResourceList.
-            time_limit: seconds after which the function is killed.
+            time_limit: seconds that it may run before it is killed; waiting for its turn is not counted.
 
         Raises:
             FunctionNotFound: this runtime does not know the image; another may.

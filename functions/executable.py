@@ -17,6 +17,7 @@ from porchflow.functions.children import end_child
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.function_errors import FunctionNotFound
 from porchflow.functions.images import parse_image
+from porchflow.functions.slots import FairSlots
 from porchflow.kpt.format.resource_list import split_list
 from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kpt.render.evaluation import Evaluation
@@ -48,13 +49,13 @@ class ExecutableRuntime:
         Args:
             folder: of the executables.
             configs: which image is which executable.
-            slots: executables at a time.
+            slots: executables at a time of one tenant; there is one more for others.
             max_output: bytes of an answer; a function that writes more is killed.
             memory_limit: bytes of address space of one executable; 0 for none.
         """
         self._folder = folder.resolve()
         self._configs = configs
-        self._slots = asyncio.Semaphore(slots)
+        self._slots = FairSlots(slots)
         self._max_output = max_output
         self._memory_limit = memory_limit
 
@@ -62,7 +63,7 @@ class ExecutableRuntime:
         """Run one function; see `porchflow.functions.evaluators.FunctionRuntime`."""
         path = self._find(image)
         try:
-            async with asyncio.timeout(time_limit), self._slots:
+            async with self._slots.taken(), asyncio.timeout(time_limit):
                 with tempfile.TemporaryDirectory(prefix="function-") as folder:
                     return await self._run(image, path, resource_list, folder)
         except TimeoutError:

@@ -1,5 +1,6 @@
 import asyncio
 
+from porchflow.api.limits import BUILTIN_SECONDS
 from porchflow.functions.builtin.catalog import find
 from porchflow.functions.builtin.pool import BuiltinRuntime, WorkerPool, evaluation_of
 from porchflow.functions.builtin.toolkit.sdk import execute
@@ -18,7 +19,7 @@ class LocalEvaluator:
     To be closed after use.
     """
 
-    def __init__(self, default_image_prefix: str = "", *, time_limit: float = 300.0) -> None:
+    def __init__(self, default_image_prefix: str = "", *, time_limit: float = BUILTIN_SECONDS) -> None:
         """Prepare.
 
         Args:
@@ -28,7 +29,7 @@ class LocalEvaluator:
         self._prefixes = (default_image_prefix,) if default_image_prefix else ()
         self._time_limit = time_limit
         self._pool = WorkerPool(_PROCESSES)
-        self._apart = BuiltinRuntime(self._pool, self._prefixes)
+        self._apart = BuiltinRuntime(self._pool, self._prefixes, most_seconds=time_limit)
 
     async def aclose(self) -> None:
         """End the processes, if any were needed."""

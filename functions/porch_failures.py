@@ -3,17 +3,18 @@
 Source: docs/reference/porch-function-runner.md, "Failures".
 """
 
-import re
 from typing import Final
+
+import re2
 
 from porchflow.kpt.package_errors import FunctionFailed
 
 _IMAGE: Final = r'"(?:[^"\\]|\\.)*"'
 _MESSAGES: Final = tuple(
-    re.compile(pattern, re.DOTALL | re.IGNORECASE)
+    re2.compile(f"(?is){pattern}")
     for pattern in (
         # What comes before the log is Go's: the exit status, a signal, or why nothing could be started.
-        rf"failed to execute function {_IMAGE}: (?:exit status (?P<code>\d+)|.*?) \((?P<stderr>.*)\)",
+        rf"failed to execute function {_IMAGE}: (?:exit status (?P<code>\d{1, 9})|.*?) \((?P<stderr>.*)\)",
         rf"failed to parse the output of function {_IMAGE} with stderr '(?P<stderr>.*)': .*",
         rf"failed to evaluate function {_IMAGE}.*? stderr: (?P<stderr>.*)",
         r"failed to (?:evaluate function|execute function|parse the output).*",
@@ -29,6 +30,7 @@ def read(image: str, message: str) -> FunctionFailed | None:
         The failure with the function's log and exit code, as far as they are told; None if it was not the function
         that failed.
     """
+    message = message.encode(errors="replace").decode()
     for pattern in _MESSAGES:
         if found := pattern.fullmatch(message):
             told = found.groupdict()

@@ -11,6 +11,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from porchflow.api.limits import BUILTIN_SECONDS
 from porchflow.functions import failure_details
 from porchflow.functions.builtin.pool import DEFAULT_MEMORY_LIMIT, BuiltinRuntime, WorkerPool
 from porchflow.functions.call_metrics import RunnerMetrics
@@ -19,6 +20,7 @@ from porchflow.functions.draining import CallsUnderWay, drain
 from porchflow.functions.evaluators import Chain, FunctionRuntime
 from porchflow.functions.function_errors import FunctionNotFound, FunctionUnavailable, MessageTooLarge
 from porchflow.functions.proto import evaluator_pb2, evaluator_pb2_grpc
+from porchflow.functions.slots import METADATA_KEY, on_behalf_of
 from porchflow.functions.status_words import too_large
 from porchflow.functions.tls import PLAINTEXT, Identity, server_credentials
 from porchflow.kpt.package_errors import FunctionFailed
@@ -75,7 +77,7 @@ class EvaluatorService(evaluator_pb2_grpc.FunctionEvaluatorServicer):
         self, request: evaluator_pb2.EvaluateFunctionRequest, context: _Context
     ) -> evaluator_pb2.EvaluateFunctionResponse:
         try:
-            with self._metrics.call(request.image):
+            with self._metrics.call(request.image), on_behalf_of(_tenant_of(context)):
                 evaluation = await self._runtime.evaluate(
                     request.image, request.resource_list, self._limit(context.time_remaining())
                 )
@@ -108,6 +110,11 @@ class EvaluatorService(evaluator_pb2_grpc.FunctionEvaluatorServicer):
         return min(self._time_limit, remaining) if remaining is not None else self._time_limit
 
 
+def _tenant_of(context: _Context) -> str:
+    found = (value for key, value in context.invocation_metadata() or () if key == METADATA_KEY)
+    return str(next(found, ""))
+
+
 async def serve(
     address: str,
     *,
@@ -115,6 +122,7 @@ async def serve(
     processes: int | None = None,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
     time_limit: float = DEFAULT_TIME_LIMIT,
+    builtin_time_limit: float = BUILTIN_SECONDS,
     grace: float = DEFAULT_GRACE,
     default_image_prefix: str = "",
     configs: FunctionConfigs | None = None,
@@ -134,6 +142,7 @@ async def serve(
         processes: functions at a time; the number of CPUs by default.
         memory_limit: bytes of address space of a process that runs builtin functions; 0 for none.
         time_limit: seconds after which a function is killed.
+        builtin_time_limit: the same for a builtin one, where that is less.
         grace: seconds for calls under way when stopping.
         default_image_prefix: a registry besides the catalog's own whose images the builtins stand for.
         configs: which more images the builtin functions stand for.
@@ -152,7 +161,8 @@ async def serve(
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(WorkerPool(processes or os.cpu_count() or 1, memory_limit=memory_limit))
         prefixes = (default_image_prefix,) if default_image_prefix else ()
-        chain = Chain([BuiltinRuntime(pool, prefixes, configs), *runtimes])
+        builtins = BuiltinRuntime(pool, prefixes, configs, most_seconds=builtin_time_limit)
+        chain = Chain([builtins, *runtimes])
         server = grpc.aio.server(options=_options(max_message_size))
         service = EvaluatorService(
             chain,

@@ -4,7 +4,7 @@ import re
 
 import grpc
 
-_SIZES = re.compile(r"larger than max \((\d+) vs\.? (\d+)\)", re.IGNORECASE)
+_SIZES = re.compile(r"larger than max \((\d{1,18}) vs\.? (\d{1,18})\)", re.IGNORECASE)
 
 _MEANINGS = (
     ("WRONG_VERSION_NUMBER", True, "it speaks no TLS, but we do"),

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from porchflow.yamltext.nodes import MAX_DEPTH, Value
+from porchflow.api.limits import YAML_DEPTH
+from porchflow.yamltext.nodes import Value
 from porchflow.yamltext.scalars import literal_header, render_scalar
 from porchflow.yamltext.yaml_error import YamlError
 
@@ -27,8 +28,8 @@ def check(value: Value, depth: int = 0) -> None:
     Raises:
         YamlError: naming the type, key or depth.
     """
-    if depth > MAX_DEPTH:
-        raise YamlError(f"nested deeper than {MAX_DEPTH} levels")
+    if depth > YAML_DEPTH:
+        raise YamlError(f"nested deeper than {YAML_DEPTH} levels (the limit)")
     if isinstance(value, dict):
         for key, item in value.items():
             _check_key(key)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from porchflow.yamltext.document import Document, same
+from porchflow.yamltext.lines import replaced
 from porchflow.yamltext.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from porchflow.yamltext.yaml_error import YamlError
 
@@ -90,11 +91,8 @@ def adopt(document: Document, answer: Document) -> Document:
     for path, theirs in line_comments(answer).items():
         place = ours.get(path)
         if theirs.text and place is not None and place.text != theirs.text:
-            edits.append((place, theirs.text))
-    text = document.text
-    for place, comment in sorted(edits, reverse=True):
-        text = f"{text[: place.start]} {comment}{text[place.end :]}"
-    return _proven(text, document) if edits else document
+            edits.append((place.start, place.end, f" {theirs.text}"))
+    return _proven(replaced(document.text, edits), document) if edits else document
 
 
 def _proven(text: str, document: Document) -> Document:

@@ -1,11 +1,15 @@
 """Edits of YAML text by lines and places, whatever the values are that stand there."""
 
 import re
+from bisect import bisect_left
+from collections.abc import Iterable
+from functools import cached_property
 
 _NOT_BLANK = re.compile(r"\S")
 _COMMENT = re.compile(r"\s#")
-_ODD_BREAKS = ("\x85", "\u2028", "\u2029")
-"""What ends a line in YAML besides a line feed."""
+_BREAKS = ("\n", "\x85", "\u2028", "\u2029")
+"""What ends a line in YAML."""
+_BREAK = re.compile("[\n\x85\u2028\u2029]")
 _COMMENT_LINE = re.compile(r"( *)#")
 
 
@@ -18,7 +22,6 @@ class TextEdits:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._odd_breaks = [each for each in _ODD_BREAKS if each in text] if not text.isascii() else []
         self.edits: list[tuple[int, int, str]] = []
 
     def result(self) -> str:
@@ -112,23 +115,24 @@ class TextEdits:
 
     def _tail(self, place: int) -> str:
         """The comment that follows on the same line, with the blanks before it."""
-        return (
-            "" if place and self._is_break(self.text[place - 1]) else self.text[place : self._line_end(place)].rstrip()
-        )
+        return "" if place and self.text[place - 1] in _BREAKS else self.text[place : self._line_end(place)].rstrip()
 
-    def _is_break(self, character: str) -> bool:
-        return character == "\n" or character in self._odd_breaks
+    @cached_property
+    def _breaks(self) -> list[int]:
+        """Where lines end. Found once: looking for them from each place would take the length of the line each time."""
+        return [found.start() for found in _BREAK.finditer(self.text)]
 
     def _line_start(self, place: int) -> int:
-        return max(self.text.rfind(each, 0, place) for each in ("\n", *self._odd_breaks)) + 1
+        before = bisect_left(self._breaks, place)
+        return self._breaks[before - 1] + 1 if before else 0
 
     def _line_end(self, place: int) -> int:
-        ends = [self.text.find(each, place) for each in ("\n", *self._odd_breaks)]
-        return min((end for end in ends if end >= 0), default=len(self.text))
+        before = bisect_left(self._breaks, place)
+        return self._breaks[before] if before < len(self._breaks) else len(self.text)
 
     def _line_after(self, place: int) -> int:
         """Start of the line below; a place at the start of a line behind a block scalar is already there."""
-        if place and self._is_break(self.text[place - 1]):
+        if place and self.text[place - 1] in _BREAKS:
             return place
         return min(self._line_end(place) + 1, len(self.text))
 
@@ -137,6 +141,21 @@ class TextEdits:
 
     def _column(self, place: int) -> int:
         return place - self._line_start(place)
+
+
+def replaced(text: str, edits: Iterable[tuple[int, int, str]]) -> str:
+    """The text with some stretches of it replaced; they do not overlap.
+
+    Args:
+        text: what to change.
+        edits: start, end and what is put there.
+    """
+    parts: list[str] = []
+    cursor = 0
+    for start, end, new in sorted(edits):
+        parts += (text[cursor:start], new)
+        cursor = end
+    return "".join([*parts, text[cursor:]])
 
 
 def joined(lines: list[str]) -> str:

@@ -5,22 +5,21 @@ events: a hostile document can neither exhaust the stack nor, through aliases, t
 own, because editing text needs the place of the alias and not of its anchor.
 """
 
+import re
 from typing import Any
 
 import yaml
 from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs leave out the base class of its loaders
 
+from porchflow.api.limits import YAML_DEPTH, YAML_DIRECTIVES, YAML_EXPANDED_NODES, YAML_NODES
 from porchflow.yamltext.plain import compose_plain
 from porchflow.yamltext.quoting import shown
 from porchflow.yamltext.scalars import resolve_plain, resolve_tagged
 from porchflow.yamltext.syntax_errors import above, character_error, line_at, marked_error
-from porchflow.yamltext.tree import MAX_DEPTH, AliasNode, MappingNode, Node, ScalarNode, SequenceNode, Value
+from porchflow.yamltext.tree import AliasNode, MappingNode, Node, ScalarNode, SequenceNode, Value
 from porchflow.yamltext.yaml_error import YamlError
 
-__all__ = ["MAX_DEPTH", "AliasNode", "MappingNode", "Node", "ScalarNode", "SequenceNode", "Value", "compose"]
-
-MAX_EXPANDED_NODES = 100_000
-"""Nodes that aliases may add to one document: a few nested anchors can otherwise stand for billions."""
+__all__ = ["AliasNode", "MappingNode", "Node", "ScalarNode", "SequenceNode", "Value", "compose"]
 
 
 def compose(text: str) -> Node | None:
@@ -30,8 +29,8 @@ def compose(text: str) -> Node | None:
         The root node; None when the text has only blanks and comments.
 
     Raises:
-        YamlError: not YAML, several documents, a duplicate key, a key that is not a scalar, too deep, or aliases that
-            expand beyond `MAX_EXPANDED_NODES`.
+        YamlError: not YAML, several documents, a duplicate key, a key that is not a scalar, or more of anything than
+            `porchflow.api.limits` allows.
     """
     plain = compose_plain(text)
     return compose_events(text) if plain is None else plain
@@ -39,6 +38,7 @@ def compose(text: str) -> Node | None:
 
 def compose_events(text: str) -> Node | None:
     """Parse one document of any kind; see `compose`."""
+    _check_directives(text)
     builder = _Builder(text)
     try:
         parser = CParser(text)
@@ -52,6 +52,21 @@ def compose_events(text: str) -> Node | None:
         raise character_error(text, error) from None
     return builder.root
 
+
+def _check_directives(text: str) -> None:
+    """Refuse more directives than are meant: libyaml compares each tag, and each directive, with all of them."""
+    if "%" not in text:
+        return
+    found = 0
+    for match in _HEAD_LINE.finditer(text):
+        found += match[0].startswith("%")
+        if found > YAML_DIRECTIVES:
+            raise YamlError(f"more than {YAML_DIRECTIVES} directives (the limit)", line_at(text, match.start()))
+        if not match[0].startswith(("%", "#")) and match[0].strip():
+            return
+
+
+_HEAD_LINE = re.compile(r"[^\n]*(?:\n|\Z)")
 
 _Event = Any
 """A libyaml event; their classes share attributes that the stubs give to some only."""
@@ -91,6 +106,8 @@ class _Builder:
 
     def scalar(self, event: _Event) -> None:
         self.nodes += 1
+        if self.nodes > YAML_NODES:
+            raise self.too_many(event)
         raw, style, mark = event.value, event.style or "", event.start_mark
         end = event.end_mark.index
         if style in _BLOCK_STYLES:
@@ -120,8 +137,8 @@ class _Builder:
         if size is None:
             raise YamlError(f"alias *{shown(event.anchor)} stands inside its own anchor", self.line(event))
         self.expanded += size
-        if self.expanded > MAX_EXPANDED_NODES:
-            reason = f"aliases expand to more than {MAX_EXPANDED_NODES} nodes: use fewer of them"
+        if self.expanded > YAML_EXPANDED_NODES:
+            reason = f"aliases expand to more than {YAML_EXPANDED_NODES:,} nodes (the limit): use fewer of them"
             raise YamlError(reason, self.line(event))
         self.nodes += size
         self.attach(AliasNode(event.start_mark.index, event.end_mark.index, target), event)
@@ -136,14 +153,19 @@ class _Builder:
     def line(self, event: _Event) -> int:
         return line_at(self.text, event.start_mark.index)
 
+    def too_many(self, event: _Event) -> YamlError:
+        return YamlError(f"more than {YAML_NODES:,} nodes (the limit): split the document", self.line(event))
+
     def open(self, node: MappingNode | SequenceNode, event: _Event) -> None:
-        if len(self.stack) >= MAX_DEPTH:
-            raise YamlError(f"nested deeper than {MAX_DEPTH} levels", self.line(event))
+        if len(self.stack) >= YAML_DEPTH:
+            raise YamlError(f"nested deeper than {YAML_DEPTH} levels (the limit)", self.line(event))
         if event.anchor:
             self.anchors[event.anchor] = node
         self.attach(node, event)
         self.stack.append((self.top, event.anchor, self.nodes))
         self.nodes += 1
+        if self.nodes > YAML_NODES:
+            raise self.too_many(event)
         self.top = node
 
     def close(self, event: _Event) -> None:

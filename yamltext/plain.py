@@ -7,13 +7,16 @@ the very tree that the events would give, or none.
 
 import re
 
+from porchflow.api.limits import YAML_DEPTH, YAML_NODES
 from porchflow.yamltext.scalars import Scalar, resolve_plain
-from porchflow.yamltext.tree import MAX_DEPTH, MappingNode, Node, ScalarNode, SequenceNode
+from porchflow.yamltext.tree import MappingNode, Node, ScalarNode, SequenceNode
 
 _LINE = re.compile(r"^( *)(- +)?(?:([A-Za-z_][A-Za-z0-9_./-]{0,500}):(?: +|$))?(.*)$", re.MULTILINE)
 _OTHER = re.compile(r"[^\n -~]")
 _PLAIN = re.compile(r"[A-Za-z0-9_/.+~$(<^;=\\)]|-[A-Za-z0-9.]")
 _QUOTED = re.compile(r"""(?:'((?:[^']|'')*)'|"([^"\\]*)")(?: +#.*| *)\Z""")
+_MOST_OF_A_LINE = 4
+"""Nodes that can begin on one line: a list, a mapping, a key and a value. What may be too many is counted elsewhere."""
 _FIRST_OF_CONSTANTS = frozenset("nNtTfF")
 
 
@@ -27,7 +30,7 @@ def compose_plain(text: str) -> MappingNode | None:
     Returns:
         The tree; None for a document that is not written as this reader knows it.
     """
-    if _OTHER.search(text):
+    if _OTHER.search(text) or text.count("\n") * _MOST_OF_A_LINE >= YAML_NODES:
         return None
     try:
         return _Reader().read(text)
@@ -88,7 +91,7 @@ class _Reader:
             node.column = column
         if stack:
             above = stack[-1].column
-            if column < above or (column == above and not in_list) or len(stack) >= MAX_DEPTH:
+            if column < above or (column == above and not in_list) or len(stack) >= YAML_DEPTH:
                 raise _OtherLayoutError
             self._add(node)
         stack.append(node)

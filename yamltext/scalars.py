@@ -9,6 +9,8 @@ import math
 import re
 from typing import TypeVar
 
+from porchflow.api.limits import YAML_NUMBER_CHARACTERS
+
 Scalar = str | int | float | bool | None
 """A YAML scalar as Python sees it."""
 
@@ -32,7 +34,6 @@ _YAML_1_1 = re.compile(
         | [-+]?0[0-9_]+ | [-+]?[0-9_]+ | [-+]?0[xobXOB]?[0-9a-fA-F_]+ )\Z""",
     re.VERBOSE,
 )
-_LONGEST_NUMBER = 400
 _INDICATORS = frozenset(",[]{}#&*!|>'\"%@`")
 _PRINTABLE = r"\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff"
 _UNSAFE_INSIDE = re.compile(rf": |:\Z| #|[^{_PRINTABLE}]")
@@ -60,7 +61,7 @@ def resolve_plain(text: str) -> Scalar:
         return text
     if text in _CONSTANTS:
         return _CONSTANTS[text]
-    return _number(text.replace("_", ""), text) if len(text) < _LONGEST_NUMBER else text
+    return _number(text.replace("_", ""), text) if len(text) < YAML_NUMBER_CHARACTERS else text
 
 
 def _number(digits: str, text: str) -> Scalar:

@@ -4,11 +4,9 @@ import re
 
 import yaml
 
+from porchflow.api.limits import YAML_KEY_CHARACTERS
 from porchflow.yamltext.quoting import shown
 from porchflow.yamltext.yaml_error import YamlError
-
-LONGEST_KEY = 1024
-"""Characters of a key on one line; YAML allows no more."""
 
 _HINTS = {
     "mapping values are not allowed": "quote a text that has `: ` in it, and mind the indentation",
@@ -55,8 +53,8 @@ def marked_error(text: str, error: yaml.MarkedYAMLError) -> YamlError:
 
 
 def _hint(text: str, index: int, problem: str) -> str:
-    if problem.startswith("mapping values") and index - text.rfind("\n", 0, index) > LONGEST_KEY:
-        return f"a key can have {LONGEST_KEY} characters"
+    if problem.startswith("mapping values") and index - text.rfind("\n", 0, index) > YAML_KEY_CHARACTERS:
+        return f"a key can have {YAML_KEY_CHARACTERS} characters"
     odd = list(_LINE_ENDS_OF_YAML.finditer(text, 0, index))
     if odd:
         found = odd[-1]

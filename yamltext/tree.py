@@ -7,9 +7,6 @@ from porchflow.yamltext.scalars import Scalar
 Value = Any
 """What a document means: dict with string keys, list, or scalar. Shared between readers, so never changed in place."""
 
-MAX_DEPTH = 200
-"""Deepest nesting that is read or written. Kubernetes schemas stay below 60."""
-
 
 class ScalarNode:
     """A scalar; `style` is the quote or block indicator, empty when plain."""

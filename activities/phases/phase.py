@@ -64,6 +64,11 @@ class Target:
         return _facts(self.obj)
 
     @property
+    def namespace(self) -> str:
+        """The object's namespace."""
+        return str(self.obj["metadata"]["namespace"])
+
+    @property
     def annotations(self) -> dict[str, str]:
         """The object's annotations."""
         annotations: dict[str, str] = self.obj["metadata"].get("annotations") or {}

@@ -17,6 +17,7 @@ from porchflow.activities.reporting import Report, StatusReporter
 from porchflow.api.conditions import ConditionStatus, ConditionType, Reason
 from porchflow.api.names import PUSH_ON_RENDER_FAILURE_ANNOTATION, RENDER_REQUEST_ANNOTATION
 from porchflow.api.packagerevision import Lifecycle
+from porchflow.functions.slots import on_behalf_of
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.store.commit_messages import TaskType
 from porchflow.gitrepo.store.snapshots import Snapshot
@@ -129,7 +130,8 @@ class RenderPhase:
     async def _render(self, target: Target, tip: str) -> _Rendered:
         remote, location = target.repository.remote, target.location
         snapshot, files = await self._read(target, tip)
-        outcome = await render(files, self._evaluator, images=self._images)
+        with on_behalf_of(target.namespace):
+            outcome = await render(files, self._evaluator, images=self._images)
         saves = outcome.ok or target.annotations.get(PUSH_ON_RENDER_FAILURE_ANNOTATION) == "true"
         if not saves:
             return _Rendered(tip, outcome, saved=False)

@@ -16,6 +16,7 @@ from porchflow.activities.sources.source_result import Made
 from porchflow.activities.sources.upstreams import Upstreams
 from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from porchflow.api.packagerevision import Lifecycle
+from porchflow.functions.slots import on_behalf_of
 from porchflow.gitrepo.errors import GitConflict, GitError
 from porchflow.gitrepo.git_store import Draft, GitStore
 from porchflow.gitrepo.refs import short_ref
@@ -82,7 +83,8 @@ class SourcePhase:
                 raise
             return await self._report(target, task, draft, Made({}), None)
         # Conflicts are told among the details of the run as well, which Temporal has of runs of several tasks only.
-        early = await self._early.render(made.content, runs_functions=not made.conflicts)
+        with on_behalf_of(target.namespace):
+            early = await self._early.render(made.content, runs_functions=not made.conflicts)
         try:
             draft = await self._create(target, task, early.content, rendered=early.by_functions)
         except GitConflict as conflict:

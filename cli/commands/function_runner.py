@@ -14,6 +14,7 @@ from porchflow.cli.settings import REGISTRY_SETTINGS, load_settings, settings_op
     "function_runner_listen",
     "function_processes",
     "function_timeout",
+    "builtin_function_timeout",
     "max_grpc_message_size",
     "default_image_prefix",
     "functions_dir",

@@ -53,6 +53,7 @@ class _Trouble(click.ClickException):
     *REGISTRY_SETTINGS,
     "default_image_prefix",
     "function_timeout",
+    "builtin_function_timeout",
     "max_grpc_message_size",
 )
 def render(

@@ -36,6 +36,7 @@ from porchflow.cli.settings import (
     "git_threads",
     "git_timeout",
     "function_timeout",
+    "builtin_function_timeout",
     "max_grpc_message_size",
     "health_address",
     "temporal_metrics_address",

@@ -59,6 +59,7 @@ async def run_function_runner(settings: Settings) -> None:
                 max_message_size=settings.max_grpc_message_size,
                 processes=settings.function_processes,
                 time_limit=settings.function_timeout,
+                builtin_time_limit=settings.builtin_function_timeout,
                 default_image_prefix=settings.default_image_prefix,
                 configs=configs,
                 runtimes=runtimes,

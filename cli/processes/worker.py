@@ -108,7 +108,9 @@ def _sync_options(settings: Settings) -> SyncOptions:
 
 async def _open_evaluator(settings: Settings, stack: contextlib.AsyncExitStack) -> Evaluator:
     if not settings.function_runner_address:
-        local = LocalEvaluator(settings.default_image_prefix, time_limit=settings.function_timeout)
+        local = LocalEvaluator(
+            settings.default_image_prefix, time_limit=min(settings.function_timeout, settings.builtin_function_timeout)
+        )
         stack.push_async_callback(local.aclose)
         return local
     return await stack.enter_async_context(open_runner_client(settings))

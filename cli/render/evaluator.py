@@ -37,4 +37,5 @@ async def open_evaluator(settings: Settings) -> AsyncIterator[Evaluator]:
         return
     async with WorkerPool(min(_MOST_PROCESSES, os.cpu_count() or 1)) as pool:
         prefixes = (settings.default_image_prefix,) if settings.default_image_prefix else ()
-        yield _Builtins(BuiltinRuntime(pool, prefixes), settings.function_timeout)
+        runtime = BuiltinRuntime(pool, prefixes, most_seconds=settings.builtin_function_timeout)
+        yield _Builtins(runtime, settings.function_timeout)

@@ -63,7 +63,7 @@ class BodyReader:
         async with self._slots:
             data = await self._bytes(request)
             try:
-                return await asyncio.to_thread(_parse, data, media)
+                return await asyncio.to_thread(parse, data, media)
             except (ValueError, RecursionError, YamlError) as error:
                 raise bad_request(f"the body is no {media}: {error}") from None
 
@@ -85,7 +85,13 @@ class BodyReader:
         )
 
 
-def _parse(data: bytes, media: str) -> Any:  # noqa: ANN401 - JSON
+def parse(data: bytes, media: str) -> Any:  # noqa: ANN401 - JSON
+    """Read a body of a media type.
+
+    Raises:
+        ValueError: It is no JSON or, where YAML may be sent, no YAML.
+        RecursionError: It is nested too deeply.
+    """
     try:
         return json.loads(data)
     except ValueError:

@@ -3,9 +3,11 @@
 Source: docs/reference/kpt-functions.md, "apply-setters".
 """
 
-import re
 from typing import NamedTuple
 
+import re2
+
+from porchflow.api.limits import SETTERS_OF_A_PATTERN
 from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, quoted, strings
 from porchflow.functions.builtin.toolkit.setter_comments import Field, comment_of
 from porchflow.yamltext.document import load
@@ -14,7 +16,7 @@ from porchflow.yamltext.scalars import resolve_plain
 from porchflow.yamltext.yaml_error import YamlError
 
 MARK = "# kpt-set: "
-_REFERENCE = re.compile(r"\$\{([^}]*)\}")
+_REFERENCE = re2.compile(r"\$\{([^}]*)\}")
 
 
 class Change(NamedTuple):
@@ -128,7 +130,7 @@ def setter_pattern(text: str, field: Field) -> str:
 
 def setters_in(pattern: str) -> list[str]:
     """The setters that a pattern refers to, in order."""
-    return _REFERENCE.findall(pattern)
+    return list(_REFERENCE.findall(pattern))
 
 
 def _parsed_list(text: str) -> list[Value]:
@@ -153,7 +155,7 @@ def _resolved(pattern: str, current: str, setters: dict[str, str]) -> str:
 
 
 def _substituted(pattern: str, values: dict[str, str]) -> str:
-    return _REFERENCE.sub(lambda match: values.get(match[1], match[0]), pattern)
+    return str(_REFERENCE.sub(lambda match: values.get(match[1], match[0]), pattern))
 
 
 def derive(pattern: str, current: str) -> dict[str, str]:
@@ -163,9 +165,11 @@ def derive(pattern: str, current: str) -> dict[str, str]:
     in linear time: placing the literal parts from the right, each as far right as it goes, gives the greedy match.
 
     Returns:
-        Nothing if the value does not match, or if any setter would be empty.
+        Nothing if the value does not match, if any setter would be empty, or if there are too many of them.
     """
     names = setters_in(pattern)
+    if len(names) > SETTERS_OF_A_PATTERN:
+        return {}
     literals = _REFERENCE.split(pattern)[::2]
     for line in current.split("\n"):
         captured = _captured(literals, line)

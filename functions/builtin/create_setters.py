@@ -3,9 +3,13 @@
 Source: docs/reference/kpt-functions.md, "create-setters".
 """
 
-import re
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
+import re2
+
+from porchflow.functions.builtin.toolkit.patterns import OPTIONS
 from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, quoted, scalar_text, strings
 from porchflow.functions.builtin.toolkit.setter_comments import Path, fields, put_comments, shown, takes_comments
 from porchflow.kpt.format.krm import map_of
@@ -25,9 +29,19 @@ class _Setters:
         """A value with the texts of setters replaced by references, the longest text first."""
         if not self.scalars:
             return value
-        by_text = {text: name for name, text in reversed(self.scalars.items())}
-        texts = sorted(by_text, key=len, reverse=True)
-        return re.sub("|".join(map(re.escape, texts)), lambda found: f"${{{by_text[found[0]]}}}", value)
+        return str(self._texts.sub(lambda found: f"${{{self._by_text[found[0]]}}}", value))
+
+    @cached_property
+    def _by_text(self) -> dict[str, str]:
+        return {text: name for name, text in reversed(self.scalars.items())}
+
+    @cached_property
+    def _texts(self) -> Any:  # noqa: ANN401 - what re2 compiles to; the library is not typed
+        texts = sorted(self._by_text, key=len, reverse=True)
+        try:
+            return re2.compile("|".join(map(re2.escape, texts)), OPTIONS)
+        except re2.error:
+            raise FunctionError("the values of all setters together are too long to be looked for") from None
 
 
 def run(call: Call) -> None:

@@ -9,13 +9,14 @@ Source: docs/reference/kpt-functions.md, "kubeconform".
 import json
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
 
+from porchflow.api.limits import SCHEMAS_KEPT
 from porchflow.functions.builtin.toolkit.kubernetes_schemas import definitions, read, versions
 from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, strings
 from porchflow.kpt.format.krm import map_of
@@ -108,7 +109,7 @@ def _short_version(api_version: str) -> str:
     return _DOMAIN.sub(r"\1-", api_version)
 
 
-@cache
+@lru_cache(SCHEMAS_KEPT)
 def _validator(folder: str, strict: bool, kind: str, version: str) -> Draft202012Validator | None:  # noqa: FBT001
     if "/" in kind + version:
         return None

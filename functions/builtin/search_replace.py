@@ -5,9 +5,10 @@ Source: docs/reference/kpt-functions.md, "search-replace".
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import product
 
+from porchflow.api.limits import GLOB_CHARACTERS, PATH_ELEMENTS, PATTERNS_KEPT
 from porchflow.functions.builtin.toolkit.patterns import Pattern, PatternError, compiled
 from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, quoted, strings
 from porchflow.functions.builtin.toolkit.setter_comments import (
@@ -188,9 +189,15 @@ def _set(value: Value, path: tuple[str, ...], new: Value, item: Item) -> Value:
     return {**present, path[0]: _set(present.get(path[0]), path[1:], new, item)}
 
 
-@cache
+@lru_cache(PATTERNS_KEPT)
 def path_matches(path: str, pattern: str) -> bool:
-    """Whether the path of a field matches: `*` is any one element, `**` any number, `a[*]` any element of a list."""
+    """Whether the path of a field matches: `*` is any one element, `**` any number, `a[*]` any element of a list.
+
+    Raises:
+        FunctionError: the pattern has too many elements.
+    """
+    if pattern.count(".") >= PATH_ELEMENTS:
+        raise FunctionError(f"by-path has more than {PATH_ELEMENTS} elements (the limit)")
     names, wanted = path.split("."), pattern.split(".")
     matched = [[False] * (len(wanted) + 1) for _ in range(len(names) + 1)]
     matched[0][0] = True
@@ -213,14 +220,13 @@ def _element_matches(name: str, pattern: str) -> bool:
     return bool(bracket) and wanted in ("*", field) and wanted_index in ("*]", index)
 
 
-@cache
+@lru_cache(PATTERNS_KEPT)
 def _glob(pattern: str) -> Pattern:
     """A path pattern with `*`, `**`, `?`, `[a-z]` and `{a,b}` as a regular expression."""
-    text, depth, place = "", 0, 0
-    while place < len(pattern):
-        part = _GLOB.match(pattern, place)
-        place = part.end() if part else len(pattern)
-        kind = part[0] if part else ""
+    if len(pattern) > GLOB_CHARACTERS:
+        raise FunctionError(f"by-file-path has more than {GLOB_CHARACTERS} characters (the limit)")
+    text, depth = "", 0
+    for kind in _GLOB.findall(pattern):
         if kind == "{":
             depth += 1
         elif kind == "}":

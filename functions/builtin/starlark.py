@@ -21,7 +21,7 @@ from porchflow.yamltext.nodes import Value
 
 _DEFAULT_NAME = "starlark-function-run"
 _ORIGIN = ("internal.config.kubernetes.io/path", "internal.config.kubernetes.io/index")
-_POSITION = re.compile(r"^\s*-->\s*(.+)$", re.MULTILINE)
+_POSITION = re.compile(r"^[ \t]*-->[ \t]*(.+)$", re.MULTILINE)
 
 _PRELUDE = """
 def _member(): pass

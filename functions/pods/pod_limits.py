@@ -10,6 +10,7 @@ from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.images import parse_image
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST = 64
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 
 
@@ -99,7 +100,7 @@ def _runs_elsewhere(image: str, configs: FunctionConfigs, settings: PodSettings)
 
 def parse_duration(text: str) -> float:
     """Seconds of a duration as Go writes it, such as `1h30m`; 0 if it is none."""
-    parts = _PART.findall(text)
+    parts = _PART.findall(text[: _LONGEST + 1])
     if "".join(number + unit for number, unit in parts) != text:
         return 0.0
     return float(sum(float(number) * _UNITS[unit] for number, unit in parts))

@@ -7,7 +7,6 @@ import base64
 import hashlib
 import json
 import math
-import re
 import ssl
 import time
 from collections.abc import Collection
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 import aiohttp
+import re2
 from yarl import URL
 
 from porchflow.functions.function_errors import ImageNotFound, RegistryUnavailable
@@ -34,7 +34,7 @@ _KEPT: Final = 1000
 _TOKEN_SECONDS: Final = 60
 """A token that does not say how long it is good is good for this long (Docker's token specification)."""
 
-_PARAMETER: Final = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_PARAMETER: Final = re2.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
 
 class Answer(NamedTuple):
@@ -63,6 +63,11 @@ class _Token(NamedTuple):
 
 _TokenKey = tuple[str, str, Credentials | None]
 """Registry, repository, and whose token it is."""
+
+
+def parameters_of(challenge: str) -> dict[str, str]:
+    """What the challenge of a registry asks for, by name: `realm`, `service`, `scope` (RFC 7235)."""
+    return {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(challenge)}
 
 
 class RegistrySession:
@@ -192,7 +197,7 @@ class RegistrySession:
             return _Token(_basic(credentials), math.inf) if credentials is not None and credentials.user else None
         if scheme.lower() != "bearer":
             return None
-        found = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(parameters)}
+        found = parameters_of(parameters)
         realm = URL(found.get("realm", ""))
         if realm.scheme != "https" and reference.registry not in self._insecure:
             raise ImageNotFound(

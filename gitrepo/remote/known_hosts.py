@@ -6,7 +6,6 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from porchflow.gitrepo.errors import GitHostKeyError
 
@@ -132,8 +131,21 @@ def _matches(hosts: str, place: str) -> bool:
 
 
 def _fits(pattern: str, place: str) -> bool:
-    # Brackets are no character class here: they set a port apart.
-    return fnmatchcase(place, pattern.replace("[", "[[]"))
+    """Whether a pattern with `*` and `?` fits. A star that has to take more is given back to the last one alone."""
+    at = place_at = retry = 0
+    star = -1
+    while place_at < len(place):
+        if at < len(pattern) and pattern[at] == "*":
+            star, retry = at, place_at
+            at += 1
+        elif at < len(pattern) and pattern[at] in ("?", place[place_at]):
+            at, place_at = at + 1, place_at + 1
+        elif star >= 0:
+            retry += 1
+            at, place_at = star + 1, retry
+        else:
+            return False
+    return not pattern[at:].strip("*")
 
 
 def _matches_hash(hosts: str, place: str) -> bool:

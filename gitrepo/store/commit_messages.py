@@ -4,12 +4,14 @@ Source: docs/reference/porch-git-layout.md, "Commit messages".
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 _PREFIX = "kpt:"
+_NUMBER = re.compile("[0-9]{1,9}")
 # Go's encoding/json escapes these in strings; the line is compatible byte for byte.
 _GO_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
@@ -54,7 +56,7 @@ class Annotation:
     @property
     def number(self) -> int:
         """The revision as a number, 0 where it is none."""
-        return int(self.revision) if self.revision.isascii() and self.revision.isdigit() else 0
+        return int(self.revision) if _NUMBER.fullmatch(self.revision) else 0
 
     @property
     def is_approval(self) -> bool:
@@ -86,7 +88,7 @@ def _parse(message: str) -> Iterator[Annotation]:
             continue
         try:
             fields = json.loads(text.removeprefix(_PREFIX))
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(fields, dict):
             yield _from_fields(fields)

@@ -5,18 +5,17 @@ time linear in their length, whatever the pattern is.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import re2
 
+from porchflow.api.limits import KRMIGNORE_CHARACTERS, KRMIGNORE_PATTERN_CHARACTERS, KRMIGNORE_PATTERNS
 from porchflow.kpt.package_errors import InvalidPackage
 from porchflow.yamltext.quoting import shown
 
 KRMIGNORE = ".krmignore"
-
-_LONGEST, _MOST = 4096, 10_000
 
 
 @dataclass(frozen=True)
@@ -40,36 +39,59 @@ def ignored(text: str, path: str = KRMIGNORE) -> Callable[[str], bool]:
     Raises:
         InvalidPackage: a pattern cannot be read.
     """
+    if len(text) > KRMIGNORE_CHARACTERS:
+        raise InvalidPackage(path, f"more than {KRMIGNORE_CHARACTERS:,} characters (the limit)", "name directories")
     rules: list[_Rule] = []
     for number, line in enumerate(text.splitlines(), 1):
-        if len(line) > _LONGEST or len(rules) > _MOST:
-            reason = f"line {number}: a pattern can have {_LONGEST} characters, the file {_MOST} patterns"
-            raise InvalidPackage(path, reason)
-        try:
-            rule = _rule(line)
-        except re2.error:
-            reason = f"line {number}: the pattern {shown(line)} cannot be read"
-            raise InvalidPackage(path, reason, "mind what is in [brackets]") from None
+        rule = _read(line, number, path)
         if rule is not None:
             rules.append(rule)
-
-    def matches(path: str) -> bool:
-        segments = path.split("/")
-        ends = range(1, len(segments) + 1)
-        return any(_verdict(rules, "/".join(segments[:end]), directory=end < len(segments)) for end in ends)
-
-    return matches
+        if len(rules) > KRMIGNORE_PATTERNS:
+            reason = f"line {number}: more than {KRMIGNORE_PATTERNS:,} patterns (the limit)"
+            raise InvalidPackage(path, reason, "name directories")
+    return _Matcher(rules)
 
 
-def _verdict(rules: list[_Rule], path: str, *, directory: bool) -> bool:
-    for rule in reversed(rules):
-        if (directory or not rule.only_directories) and rule.pattern.fullmatch(path):
-            return not rule.negated
-    return False
+class _Matcher:
+    """Tells whether a path is ignored; remembers it of directories, which many files share."""
+
+    def __init__(self, rules: list[_Rule]) -> None:
+        self._rules = list(reversed(rules))
+        self._directories: dict[str, bool] = {"": False}
+
+    def __call__(self, path: str) -> bool:
+        return self._ignored_directory(path.rpartition("/")[0]) or self._verdict(path, directory=False)
+
+    def _ignored_directory(self, path: str) -> bool:
+        above: list[str] = []
+        while path not in self._directories:
+            above.append(path)
+            path = path.rpartition("/")[0]
+        known = self._directories[path]
+        for each in reversed(above):
+            known = self._directories[each] = known or self._verdict(each, directory=True)
+        return known
+
+    def _verdict(self, path: str, *, directory: bool) -> bool:
+        for rule in self._rules:
+            if (directory or not rule.only_directories) and rule.pattern.fullmatch(path):
+                return not rule.negated
+        return False
+
+
+def _read(line: str, number: int, path: str) -> _Rule | None:
+    if len(line) > KRMIGNORE_PATTERN_CHARACTERS:
+        reason = f"line {number}: a pattern of more than {KRMIGNORE_PATTERN_CHARACTERS} characters (the limit)"
+        raise InvalidPackage(path, reason, "name directories")
+    try:
+        return _rule(line)
+    except re2.error:
+        reason = f"line {number}: the pattern {shown(line)} cannot be read"
+        raise InvalidPackage(path, reason, "mind what is in [brackets]") from None
 
 
 def _rule(line: str) -> _Rule | None:
-    line = re.sub(r"(?<!\\)[ \t]+$", "", line)
+    line = _without_blanks(line)
     if not line or line.startswith("#"):
         return None
     negated = line.startswith("!")
@@ -84,18 +106,54 @@ def _rule(line: str) -> _Rule | None:
     return _Rule(re2.compile(prefix + _translate(line), _OPTIONS), negated, only_directories)
 
 
+def _without_blanks(line: str) -> str:
+    """The line without blanks at its end, of which a backslash keeps the first."""
+    stripped = line.rstrip(" \t")
+    return line[: len(stripped) + 1] if stripped.endswith("\\") else stripped
+
+
 _OPTIONS = re2.Options()
 _OPTIONS.dot_nl = True
 _OPTIONS.log_errors = False
-_OPTIONS.max_mem = 8 << 20
+_OPTIONS.max_mem = 1 << 20
 
-_TOKEN = re.compile(r"\A\*\*/|/\*\*/|/\*\*\Z|\*+|\?|\[[!^]?\]?(?:\[:[a-z]+:\]|\\.|[^\]\\])*\]|\\.|.", re.DOTALL)
+_TOKEN = re.compile(r"\A\*\*/|/\*\*/|/\*\*\Z|\*+|\?|\\.|.", re.DOTALL)
+_CLOSING = re.compile(r"\\.|(\])", re.DOTALL)
 _IN_CLASS = re.compile(r"\[:[a-z]+:\]|\\(.)|[\[\]^]", re.DOTALL)
 _SPECIAL = {"**/": "(?:.*/)?", "/**/": "/(?:.*/)?", "/**": "/.+", "?": "[^/]"}
 
 
 def _translate(glob: str) -> str:
-    return "".join(map(_translate_token, _TOKEN.findall(glob)))
+    return "".join(map(_translate_token, _tokens(glob)))
+
+
+def _tokens(glob: str) -> Iterator[str]:
+    """Cut a pattern into what each stands for something, looking at no character more than a few times."""
+    last = max((found.start() for found in _CLOSING.finditer(glob) if found[1]), default=-1)
+    place = 0
+    while place < len(glob):
+        if glob[place] == "[" and place < last:
+            end = _class_end(glob, place)
+        else:
+            found = _TOKEN.match(glob, place)
+            end = found.end() if found else len(glob)
+        yield glob[place:end]
+        place = end
+
+
+def _class_end(glob: str, start: int) -> int:
+    """The place behind a class in brackets, which are closed somewhere.
+
+    A bracket right at the beginning closes nothing, nor does that of `[:alpha:]`, unless no other one does.
+    """
+    place = start + 1 + (glob[start + 1] in "!^")
+    fallback = place + 1
+    place += glob[place] == "]"
+    while place < len(glob) and glob[place] != "]":
+        found = _IN_CLASS.match(glob, place)
+        place = found.end() if found else place + 1
+        fallback = place if found and found[0].endswith(":]") else fallback
+    return place + 1 if place < len(glob) else fallback
 
 
 def _translate_token(token: str) -> str:

@@ -172,9 +172,12 @@ def _split_nodes(text: str) -> ItemList:
     items: list[str] = []
     node = _items_node(document)
     if node is not None:
+        line = 0
         for index, item in enumerate(node.items):
             own = text[item.start : _COMMENT.match(text, item.end).end()]  # type: ignore[union-attr]  # it matches nothing too
-            items.append(_own_text(own, item.start - text.rfind("\n", 0, item.start) - 1, node.value[index]))
+            # From the item before on: all may stand on one line.
+            line = max(line, text.rfind("\n", line, item.start) + 1)
+            items.append(_own_text(own, item.start - line, node.value[index]))
     head = {key: value for key, value in document.value.items() if key != "items"}
     return ItemList(items, Document(dump(head)))
 

@@ -9,6 +9,7 @@ from porchflow.kpt.merge.shape import Shape
 from porchflow.kpt.merge.values import equal
 from porchflow.yamltext.document import Document, same
 from porchflow.yamltext.line_comments import LineComment, entry_comment, item_comment
+from porchflow.yamltext.lines import replaced
 from porchflow.yamltext.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from porchflow.yamltext.yaml_error import YamlError
 
@@ -39,9 +40,9 @@ class _Place:
             match = _COMMENT_LINE.fullmatch(self.text, start, end - self.text.endswith("\r", start, end))
             if match is None:
                 break
-            lines.insert(0, match[1])
+            lines.append(match[1])
             end = start - 1
-        return lines
+        return lines[::-1]
 
 
 @dataclass
@@ -112,11 +113,8 @@ def merge_comments(
     work.nodes(merged.root, sides, (base.text if base is not None else "", upstream.text, local.text), shape)
     if not work.edits:
         return merged
-    text = merged.text
-    for start, end, replacement in sorted(work.edits, reverse=True):
-        text = text[:start] + replacement + text[end:]
     try:
-        changed = Document(text)
+        changed = Document(replaced(merged.text, work.edits))
     except YamlError:
         return merged
     return changed if same(changed.value, merged.value) else merged

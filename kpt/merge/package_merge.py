@@ -1,6 +1,6 @@
 """The strategy resource-merge: packages and subpackages, resources, and files that are no resources."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from posixpath import basename, dirname
 
@@ -38,12 +38,12 @@ class _PackageMerge:
 
     def run(self) -> None:
         owned = self._owned()
-        settled: list[str] = []
+        settled: set[str] = set()
         for directory in sorted(owned):
-            if any(directory.startswith(above + "/") for above in settled):
+            if _is_below(directory, settled):
                 continue
             if directory and self._settled_whole(directory):
-                settled.append(directory)
+                settled.add(directory)
             else:
                 self._package(directory, owned[directory])
 
@@ -158,6 +158,14 @@ class _PackageMerge:
         self.conflicts.append(whole(path, change(base, local), change(base, upstream), Kept.LOCAL))
         if local is not None:
             self.files[path] = local
+
+
+def _is_below(directory: str, others: Container[str]) -> bool:
+    while directory:
+        directory = dirname(directory)
+        if directory in others:
+            return True
+    return False
 
 
 def _upstream_of(side: str, path: str, content: bytes) -> dict[str, Value]:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+import re2
+
 from porchflow.kpt.format.init import CONTEXT_NAME
 from porchflow.kpt.format.krm import map_of, text_of
 from porchflow.kpt.merge.values import equal
@@ -11,14 +13,15 @@ from porchflow.yamltext.document import Document
 from porchflow.yamltext.line_comments import entry_comment
 from porchflow.yamltext.nodes import MappingNode, Value
 
-MERGE_COMMENT: Final = re.compile(r"#\s*kpt-merge:\s*(?P<namespace>[^\s/]*)/(?P<name>\S+)")
+MERGE_COMMENT: Final = re2.compile(r"#\s*kpt-merge:\s*(?P<namespace>[^\s/]*)/(?P<name>\S+)")
 """kpt's record, behind `metadata:`, of the name that the resource had upstream."""
 
 UPSTREAM_IDENTIFIER: Final = "internal.kpt.dev/upstream-identifier"
 """kpt's record of the same in an annotation."""
 
 _OWN_CONTEXT: Final = ("name", "package-path")
-_NOISE: Final = re.compile(r"[ \t]*#\s*kpt-merge:[^\r\n]*")
+# Only from the beginning of blanks: else each of them would be looked at once for every one before it.
+_NOISE: Final = re.compile(r"(?<![ \t])[ \t]*#\s*kpt-merge:[^\r\n]*")
 _COMMENT: Final = re.compile(r"(?:^|[ \t])(#[^\r\n]*)", re.MULTILINE)
 
 

@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from porchflow.api.limits import CONSTRAINT_CHARACTERS
+
 _ENDING: Final = r"(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+[0-9A-Za-z.-]+)?"
 _VERSION: Final = re.compile(rf"v?([0-9]{{1,9}})(?:\.([0-9]{{1,9}}))?(?:\.([0-9]{{1,9}}))?{_ENDING}")
 _PART: Final = r"([0-9]{1,9}|[xX*])"
 _COMPARISON: Final = re.compile(rf"(!=|>=|=>|<=|=<|~>|[=<>~^])?v?{_PART}(?:\.{_PART})?(?:\.{_PART})?{_ENDING}")
 _RANGE: Final = re.compile(r"(\S+)\s+-\s+(\S+)")
 _AFTER_OPERATOR: Final = re.compile(r"(?<=[=<>~^])\s+")
-_LONGEST: Final = 256
 
 
 class ConstraintError(ValueError):
@@ -43,7 +44,7 @@ class Version:
 
 def parse_version(text: str) -> Version | None:
     """Read a version, with or without a `v` before it; None if the text is none."""
-    found = _VERSION.fullmatch(text)
+    found = _VERSION.fullmatch(text) if len(text) <= CONSTRAINT_CHARACTERS else None
     if found is None:
         return None
     major, minor, patch, prerelease = found.groups()
@@ -80,8 +81,8 @@ class Constraint:
         Raises:
             ConstraintError: it is none.
         """
-        if len(text) > _LONGEST:
-            raise ConstraintError(f"a constraint of more than {_LONGEST} characters")
+        if len(text) > CONSTRAINT_CHARACTERS:
+            raise ConstraintError(f"a constraint of more than {CONSTRAINT_CHARACTERS} characters")
         self._any_of = [_all_of(part) for part in text.split("||")]
 
     def holds(self, version: Version) -> bool:

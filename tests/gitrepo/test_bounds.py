@@ -156,7 +156,7 @@ def test_limits_that_were_set_count(repo: pygit2.Repository, read: Reader) -> No
 
 
 def test_a_blob_is_not_read_before_its_size_is_known(tmp_path: Path) -> None:
-    """A blob of 512 MiB of zeros is a small object: a process that may hold 256 MiB more refuses it and lives."""
+    """A blob of 256 MiB of zeros is a small object: a process that may hold 128 MiB more refuses it and lives."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.gitrepo.zeros", str(tmp_path / "bare")],
         cwd=Path(__file__).parents[2],

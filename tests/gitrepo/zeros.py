@@ -16,8 +16,8 @@ from porchflow.gitrepo.store.snapshots import Stored, read_stored, take_snapshot
 from porchflow.gitrepo.store.trees import Mode, read_package
 from porchflow.gitrepo.survey import kptfile_of
 
-SIZE = 512 << 20
-ROOM = 256 << 20
+SIZE = 256 << 20
+ROOM = 128 << 20
 PIECE = bytes(1 << 20)
 
 

@@ -32,8 +32,8 @@ UTF_8 = "; save the file as UTF-8, or give a binary file another extension than 
 TEMPLATE = "a mapping key must be a scalar: quote a template such as '{{ x }}'"
 NO_RESOURCE = f"{NOT_KRM}resource must have `apiVersion`, `kind`, and `name`"
 TAB = "a tab cannot indent in YAML: use spaces"
-DEEP = "nested deeper than 200 levels"
-ALIASES = "aliases expand to more than 100000 nodes: use fewer of them"
+DEEP = "nested deeper than 200 levels (the limit)"
+ALIASES = "aliases expand to more than 100,000 nodes (the limit): use fewer of them"
 INDENTATION = (
     "did not find expected key (while parsing a block mapping, which began {} lines above): mind the indentation"
 )
@@ -250,8 +250,12 @@ IGNORE: dict[str, tuple[str, str]] = {
     "directories": ("**/a/" * 20 + "b\n", ""),
     "range": ("ok\n[z-a]\n", "line 2: the pattern [z-a] cannot be read; mind what is in [brackets]"),
     "empty class": ("[]\n", "line 1: the pattern [] cannot be read; mind what is in [brackets]"),
-    "long": ("?" * 10 * MIB, "line 1: a pattern can have 4096 characters, the file 10000 patterns"),
-    "many": ("x*\n" * MIB, "line 10002: a pattern can have 4096 characters, the file 10000 patterns"),
+    "brackets": ("[" * 256 + "\n", ""),
+    "many brackets": (("[" * 100 + "\n") * 500, ""),
+    "blanks": (" " * 250 + "x\n", ""),
+    "large": ("?" * 10 * MIB, "more than 65,536 characters (the limit); name directories"),
+    "long": ("ok\n" + "?" * 257, "line 2: a pattern of more than 256 characters (the limit); name directories"),
+    "many": ("x*\n" * 501, "line 501: more than 500 patterns (the limit); name directories"),
 }
 """Patterns of a .krmignore; with an empty message they are read."""
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import yaml
 
+from porchflow.api.limits import YAML_DEPTH
 from porchflow.yamltext.document import Document, apply, dump, load, same
-from porchflow.yamltext.nodes import MAX_DEPTH
 from porchflow.yamltext.split import join, split
 from porchflow.yamltext.yaml_error import YamlError
 
@@ -180,8 +180,8 @@ def test_a_string_is_a_string_to_every_reader(word: str) -> None:
         ("a: 1\na: 2\n", 'line 2: key "a" appears twice'),
         ("a: [\n", "line 2: did not find expected node content"),
         ("a: \x01\n", "line 1: character"),
-        ("[" * 5000, f"nested deeper than {MAX_DEPTH}"),
-        ("- " * 5000 + "x", f"nested deeper than {MAX_DEPTH}"),
+        ("[" * 5000, f"nested deeper than {YAML_DEPTH}"),
+        ("- " * 5000 + "x", f"nested deeper than {YAML_DEPTH}"),
         ("a: &a [*a]\n", "stands inside its own anchor"),
         ("a: *b\n", "has no anchor"),
         ("? [a]\n: b\n", "a mapping key must be a scalar"),
@@ -210,7 +210,7 @@ def test_what_yaml_cannot_hold_is_refused(value: Any) -> None:
 
 def test_a_value_deeper_than_the_limit_is_refused() -> None:
     value: Any = 1
-    for _ in range(MAX_DEPTH + 2):
+    for _ in range(YAML_DEPTH + 2):
         value = [value]
     with pytest.raises(YamlError, match="nested deeper"):
         apply("a: 1\n", {"a": value})

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from porchflow.api.limits import YAML_DEPTH
 from porchflow.yamltext.nodes import compose_events
 from porchflow.yamltext.plain import compose_plain
-from porchflow.yamltext.tree import MAX_DEPTH, AliasNode, MappingNode, Node, ScalarNode
+from porchflow.yamltext.tree import AliasNode, MappingNode, Node, ScalarNode
 from tests.yamltext.yaml_documents import documents
 
 relaxed = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
@@ -110,5 +111,5 @@ def test_other_kinds_are_left_to_libyaml(text: str) -> None:
 
 
 def test_what_is_too_deep_is_left_to_libyaml() -> None:
-    deep = "".join(" " * level + "a:\n" for level in range(MAX_DEPTH)) + " " * MAX_DEPTH + "a: 1\n"
+    deep = "".join(" " * level + "a:\n" for level in range(YAML_DEPTH)) + " " * YAML_DEPTH + "a: 1\n"
     assert compose_plain(deep) is None

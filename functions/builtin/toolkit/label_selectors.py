@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from porchflow.functions.builtin.toolkit.sdk import FunctionError
 
-_COMMA = re.compile(r",(?![^(]*\))")
 _SET = re.compile(r"(?P<key>[^\s!=(),]+)\s+(?P<operator>in|notin)\s*\((?P<values>[^()]*)\)")
 _EQUAL = re.compile(r"(?P<key>[^\s!=(),]+)\s*(?P<operator>==|=|!=)\s*(?P<value>[^\s!=(),]*)")
 _EXISTS = re.compile(r"(?P<absent>!?)\s*(?P<key>[^\s!=(),]+)")
@@ -19,7 +18,20 @@ def matches(selector: str, labels: Mapping[str, object]) -> bool:
     """
     if not selector.strip():
         return True
-    return all(_satisfies(requirement.strip(), labels, selector) for requirement in _COMMA.split(selector))
+    return all(_satisfies(requirement.strip(), labels, selector) for requirement in _requirements(selector))
+
+
+def _requirements(selector: str) -> list[str]:
+    """Cut a selector at its commas but those before a parenthesis that closes."""
+    parts: list[str] = []
+    end, closes = len(selector), False
+    for place in range(len(selector) - 1, -1, -1):
+        if selector[place] in "()":
+            closes = selector[place] == ")"
+        elif selector[place] == "," and not closes:
+            parts.append(selector[place + 1 : end])
+            end = place
+    return [selector[:end], *reversed(parts)]
 
 
 def _satisfies(requirement: str, labels: Mapping[str, object], selector: str) -> bool:

@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import lru_cache
 
 import re2
 
-_OPTIONS = re2.Options()
-_OPTIONS.log_errors = False
-_OPTIONS.max_mem = 8 << 20
+from porchflow.api.limits import PATTERN_MEMORY, PATTERNS_KEPT
+
+OPTIONS = re2.Options()
+OPTIONS.log_errors = False
+OPTIONS.max_mem = PATTERN_MEMORY
+"""Of every pattern that meets text of others."""
 
 # What RE2 says in C++, and what it says in Go, which is what users of the catalog know.
 _SAID_IN_GO = {
@@ -68,7 +71,7 @@ class Pattern:
             PatternError: it is none, or is too large.
         """
         try:
-            self._compiled = re2.compile(text, _OPTIONS)
+            self._compiled = re2.compile(text, OPTIONS)
         except re2.error as error:
             raise PatternError(f"error parsing regexp: {_in_go(error)}") from None
 
@@ -101,7 +104,7 @@ class Pattern:
         return "".join([*parts, text[done:]])
 
 
-@cache
+@lru_cache(PATTERNS_KEPT)
 def compiled(text: str) -> Pattern:
     """The pattern of a text, read once.
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from porchflow.yamltext.document import Document
 from porchflow.yamltext.edit import Editor
 from porchflow.yamltext.emit import Style, block, child_column, is_block
+from porchflow.yamltext.lines import replaced
 from porchflow.yamltext.nodes import MappingNode, Node, ScalarNode, SequenceNode, Value
 
 Path = tuple[str | int, ...]
@@ -57,18 +58,17 @@ def shown(path: Path) -> str:
 
 def assign(value: Value, changes: Mapping[Path, Value]) -> Value:
     """A copy of a value with the values at some paths replaced; the same object if there are none."""
+    if () in changes:
+        return changes[()]
+    # All changes below a step at once: one by one each would copy all that stands beside it.
+    below: dict[str | int, dict[Path, Value]] = {}
     for path, new in changes.items():
-        value = _assigned(value, path, new)
-    return value
-
-
-def _assigned(value: Value, path: Path, new: Value) -> Value:
-    if not path:
-        return new
-    step, rest = path[0], path[1:]
+        below.setdefault(path[0], {})[path[1:]] = new
+    if not below:
+        return value
     if isinstance(value, list):
-        return [_assigned(element, rest, new) if index == step else element for index, element in enumerate(value)]
-    return {**value, step: _assigned(value[step], rest, new)}
+        return [assign(element, below.get(index, {})) for index, element in enumerate(value)]
+    return {**value, **{step: assign(value[step], inner) for step, inner in below.items()}}
 
 
 def comment_of(text: str, field: Field) -> str:
@@ -112,7 +112,7 @@ def put_comments(text: str, comments: Mapping[Path, str]) -> str:
         comment = comments.get(field.path)
         if comment is not None:
             edits += _edit(document.text, field, f" # {comment}")
-    return _applied(document.text, edits)
+    return replaced(document.text, edits)
 
 
 def _edit(text: str, field: Field, comment: str) -> list[tuple[int, int, str]]:
@@ -123,20 +123,15 @@ def _edit(text: str, field: Field, comment: str) -> list[tuple[int, int, str]]:
     return [(place, end, comment)] if not rest or rest.startswith("#") else []
 
 
-def _applied(text: str, edits: list[tuple[int, int, str]]) -> str:
-    for start, end, new in sorted(edits, reverse=True):
-        text = text[:start] + new + text[end:]
-    return text
-
-
 def _in_lines(document: Document, wanted: set[Path]) -> str:
     """The text with every collection in brackets, that has a wanted path below it, written in lines."""
     root = document.root
     if not isinstance(root, MappingNode | SequenceNode) or root.flow:
         return document.text
     style = Editor(document.text, root).style
-    edits = [_unfolded(document.text, entry, style) for entry in _outermost(root, (), wanted)]
-    return _applied(document.text, edits)
+    above = {path[:length] for path in wanted for length in range(len(path))}
+    edits = [_unfolded(document.text, entry, style) for entry in _outermost(root, (), above)]
+    return replaced(document.text, edits)
 
 
 class _Brackets(NamedTuple):
@@ -147,7 +142,7 @@ class _Brackets(NamedTuple):
     column: int
 
 
-def _outermost(node: Node, path: Path, wanted: set[Path]) -> Iterator[_Brackets]:
+def _outermost(node: Node, path: Path, above: set[Path]) -> Iterator[_Brackets]:
     if isinstance(node, MappingNode):
         children: list[tuple[str | int, ScalarNode | None, Node]] = [
             (key.raw, key, value) for key, value in node.entries
@@ -159,10 +154,10 @@ def _outermost(node: Node, path: Path, wanted: set[Path]) -> Iterator[_Brackets]
     for step, key, child in children:
         below = (*path, step)
         if isinstance(child, MappingNode | SequenceNode) and child.flow:
-            if any(len(path) > len(below) and path[: len(below)] == below for path in wanted):
+            if below in above:
                 yield _Brackets(child, key, node.column)
         else:
-            yield from _outermost(child, below, wanted)
+            yield from _outermost(child, below, above)
 
 
 def _unfolded(text: str, entry: _Brackets, style: Style) -> tuple[int, int, str]:
