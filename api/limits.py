@@ -83,11 +83,17 @@ PIPELINE_FUNCTIONS: Final = 1_000
 CONSTRAINT_CHARACTERS: Final = 256
 """Characters of a version of a function, and of a constraint on it."""
 
-SCHEDULE_CHARACTERS: Final = 256
-"""Characters of `spec.sync.schedule`."""
-
 SETTERS_OF_A_PATTERN: Final = 100
 """Setters in one comment whose former values are found in the value of the field."""
+
+KRM_NODES: Final = 1_000_000
+"""Nodes of all documents that are held at once: of a package that is rendered, of an answer, of a merge."""
+
+ELEMENTS_COMPARED: Final = 400
+"""Changed elements of a list above which they are paired by position: comparing all with all would cost too much."""
+
+RENAMES_COMPARED: Final = 200
+"""Pairs of resources of one kind in one file above which a merge takes none of them for renamed."""
 
 # Functions
 
@@ -111,3 +117,67 @@ CALLS_OF_A_PROCESS: Final = 1_000
 
 BUILTIN_SECONDS: Final = 60
 """Seconds that a builtin function may run; the default of a setting."""
+
+LOG_BYTES: Final = 64 * KIB
+"""Bytes that are kept of what an executable writes to its log."""
+
+PRINTED_CHARACTERS: Final = 1 * MIB
+"""Characters that a Starlark program prints before the rest is cut."""
+
+MADE_CHARACTERS: Final = 32 * MIB
+"""Characters of the resources that a Starlark program leaves behind, as JSON."""
+
+RESULT_CHARACTERS: Final = 4_096
+"""Characters kept of one message, one value or one function's log: they end up in the Kptfile, hence in Git."""
+
+RESULTS: Final = 200
+"""Results kept of one function."""
+
+RESULTS_BYTES: Final = 64 * KIB
+"""Bytes of results kept of one function: the Kptfile has errors twice, and goes with its package in one message."""
+
+RENDERING_RESULTS_BYTES: Final = 256 * KIB
+"""Bytes of results kept in the Kptfile of all functions together."""
+
+FAILURE_CHARACTERS: Final = 2_048
+"""Characters of what the function runner says of a function that failed."""
+
+FAILURE_LOG_CHARACTERS: Final = 4_096
+"""Characters of its log that go with that."""
+
+FAILURE_RESULTS_BYTES: Final = 32 * KIB
+"""Bytes of its results that go with that."""
+
+# Registries
+
+MANIFEST_BYTES: Final = 4 * MIB
+"""Bytes of the manifest of an image, and of one page of its tags."""
+
+IMAGE_CONFIG_BYTES: Final = 8 * MIB
+"""Bytes of the configuration of an image."""
+
+IMAGE_TAGS: Final = 20_000
+"""Tags of one image that are looked at."""
+
+IMAGE_TAG_PAGES: Final = 200
+"""Pages of tags that are asked for."""
+
+TOKEN_BYTES: Final = 256 * KIB
+"""Bytes of a registry's answer with a token."""
+
+REGISTRY_ERROR_BYTES: Final = 64 * KIB
+"""Bytes that are read of what a registry refuses with."""
+
+# Requests
+
+WEBHOOK_BYTES: Final = 5 * MIB
+"""Bytes of the body of a webhook."""
+
+PATCH_OPERATIONS: Final = 10_000
+"""Operations of one JSON patch of package content."""
+
+PATCH_COPIED_BYTES: Final = 6 * MIB
+"""Bytes that the operations of one JSON patch may copy."""
+
+SCHEDULE_CHARACTERS: Final = 256
+"""Characters of `spec.sync.schedule`."""

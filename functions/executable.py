@@ -12,6 +12,7 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
+from porchflow.api.limits import LOG_BYTES
 from porchflow.functions.builtin.pool import DEFAULT_MEMORY_LIMIT
 from porchflow.functions.children import end_child
 from porchflow.functions.configs import FunctionConfigs
@@ -24,8 +25,6 @@ from porchflow.kpt.render.evaluation import Evaluation
 from porchflow.yamltext.yaml_error import YamlError
 
 _CHUNK = 64 * 1024
-_MAX_LOG = 64 * 1024
-"""Bytes of standard error that are kept."""
 
 
 class ExecutableRuntime:
@@ -159,7 +158,7 @@ async def _write(stream: asyncio.StreamWriter, data: bytes) -> None:
 async def _read_log(stream: asyncio.StreamReader) -> bytes:
     log = bytearray()
     while chunk := await stream.read(_CHUNK):
-        log += chunk[: _MAX_LOG - len(log)]
+        log += chunk[: LOG_BYTES - len(log)]
     return bytes(log)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from porchflow.api.limits import FAILURE_CHARACTERS, FAILURE_LOG_CHARACTERS, FAILURE_RESULTS_BYTES
 from porchflow.functions.proto.evaluator_pb2 import FunctionFailure
 from porchflow.kpt.format.krm import map_of
 from porchflow.kpt.format.resource_list import compose_list, split_list
@@ -16,10 +17,6 @@ METADATA_KEY = "porchflow-function-failure-bin"
 
 MAX_METADATA_SIZE = 64 * 1024
 """Bytes of metadata that our clients accept (gRPC's own default is 8 KiB)."""
-
-_MAX_STDERR = 4096
-_MAX_RESULTS_SIZE = 32 * 1024
-_MAX_MESSAGE = 2048
 
 
 def status_message(failure: FunctionFailed) -> str:
@@ -33,15 +30,15 @@ def status_message(failure: FunctionFailed) -> str:
     if failure.stderr:
         parts.append(f"{'and' if results else 'with'} stderr: {failure.stderr}")
     if len(parts) == 1:
-        return f"{parts[0]}: {failure.message}"[:_MAX_MESSAGE]
-    return " ".join(parts)[:_MAX_MESSAGE]
+        return f"{parts[0]}: {failure.message}"[:FAILURE_CHARACTERS]
+    return " ".join(parts)[:FAILURE_CHARACTERS]
 
 
 def encode(failure: FunctionFailed) -> bytes:
     """The details of a failure, small enough for metadata; results that do not fit are left out from the end."""
     return FunctionFailure(
         exit_code=failure.exit_code,
-        stderr=failure.stderr[:_MAX_STDERR].encode(),
+        stderr=failure.stderr[:FAILURE_LOG_CHARACTERS].encode(),
         resource_list=_results_only(failure.resource_list),
     ).SerializeToString()
 
@@ -76,7 +73,7 @@ def _results_only(resource_list: bytes | None) -> bytes:
     results = _results(resource_list)
     while results:
         encoded = compose_list([], results=results)
-        if len(encoded) <= _MAX_RESULTS_SIZE:
+        if len(encoded) <= FAILURE_RESULTS_BYTES:
             return encoded
         results = results[: len(results) // 2]
     return b""

@@ -13,6 +13,7 @@ from typing import Final
 
 from aiohttp import web
 
+from porchflow.api.limits import WEBHOOK_BYTES
 from porchflow.kube.following import Key
 from porchflow.watcher.payloads import Push, Refused, authenticate, read_push
 from porchflow.watcher.places import Places
@@ -21,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 PATH: Final = "/webhooks"
 
-_LARGEST: Final = 5 * 1024 * 1024
 _READ_SECONDS: Final = 15.0
 _AT_ONCE: Final = 16
 _SPACING: Final = 2.0
@@ -58,7 +58,7 @@ class Webhooks:
 
     def application(self) -> web.Application:
         """Return what aiohttp serves."""
-        app = web.Application(client_max_size=_LARGEST)
+        app = web.Application(client_max_size=WEBHOOK_BYTES)
         app.router.add_post(PATH, self._handle)
         app.router.add_post(PATH + "/{namespace}/{repository}", self._handle)
         return app
@@ -86,7 +86,7 @@ class Webhooks:
                 return await request.read()
         except web.HTTPRequestEntityTooLarge:
             raise Refused(
-                413, f"more than {_LARGEST} bytes: the regular sync of the Repository will find what was pushed"
+                413, f"more than {WEBHOOK_BYTES} bytes: the regular sync of the Repository will find what was pushed"
             ) from None
         except TimeoutError:
             raise Refused(408, f"the body did not arrive within {_READ_SECONDS:g} seconds") from None

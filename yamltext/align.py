@@ -1,13 +1,11 @@
 """Which element of a new list is which element of the old one, so that an edit touches only what changed."""
 
+from porchflow.api.limits import ELEMENTS_COMPARED
 from porchflow.yamltext.nodes import Value
 from porchflow.yamltext.scalars import WrittenFloat, WrittenInt
 
 Pair = tuple[int | None, int | None]
 """Index in the old and in the new list; None where the element was added or removed."""
-
-_LONGEST_COMPARED = 400
-"""Above this many changed elements they are paired by position: comparing all with all would cost too much."""
 
 
 def same(old: Value, new: Value) -> bool:
@@ -60,7 +58,7 @@ def _middle(old: list[Value], new: list[Value]) -> list[Pair]:
     named = _anchors_by_name(old, new)
     if named is not None:
         return _between(named, len(old), len(new), by_position=False)
-    if max(len(old), len(new)) > _LONGEST_COMPARED:
+    if max(len(old), len(new)) > ELEMENTS_COMPARED:
         return _gap(0, len(old), 0, len(new))
     return _between(_common_subsequence(old, new), len(old), len(new), by_position=True)
 

@@ -49,14 +49,16 @@ def split(text: str) -> list[Part]:
 
 def join(parts: list[Part]) -> str:
     """The text of a file from its parts; a missing separator or line break between two of them is added."""
-    text = ""
+    texts: list[str] = []
+    last = ""
     for part in parts:
         separator = part.separator
-        if text and not separator:
+        if last and not separator:
             separator = "---\n"
-        if text and not text.endswith("\n"):
-            text += "\n"
+        if last and not last.endswith("\n"):
+            texts.append("\n")
         if separator and not separator.endswith("\n") and part.body:
             separator += "\n"
-        text += separator + part.body
-    return text
+        texts.append(separator + part.body)
+        last = texts[-1] or last
+    return "".join(texts)

@@ -3,12 +3,9 @@
 import copy
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
-_OPERATIONS_LIMIT: Final = 10_000
-"""As many operations as Kubernetes takes in one patch."""
-_COPIED_LIMIT: Final = 6 * 1024 * 1024
-"""Bytes that the `copy` operations of one patch may add: thirty that each double a value would fill any memory."""
+from porchflow.api.limits import PATCH_COPIED_BYTES, PATCH_OPERATIONS
 
 
 class BadPatch(ValueError):  # noqa: N818 - says what it is
@@ -36,8 +33,8 @@ def json_patch(target: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON
     """
     if not isinstance(patch, Sequence) or isinstance(patch, str):
         raise BadPatch("a JSON patch is a list of operations")
-    if len(patch) > _OPERATIONS_LIMIT:
-        raise BadPatch(f"a JSON patch has at most {_OPERATIONS_LIMIT} operations, this one {len(patch)}")
+    if len(patch) > PATCH_OPERATIONS:
+        raise BadPatch(f"a JSON patch has at most {PATCH_OPERATIONS} operations, this one {len(patch)}")
     result, budget = copy.deepcopy(target), _Budget()
     for index, operation in enumerate(patch):
         try:
@@ -51,12 +48,12 @@ class _Budget:
     """What a patch may still copy."""
 
     def __init__(self) -> None:
-        self._left = _COPIED_LIMIT
+        self._left = PATCH_COPIED_BYTES
 
     def spend(self, value: Any) -> None:  # noqa: ANN401 - JSON
         self._left -= len(json.dumps(value))
         if self._left < 0:
-            raise BadPatch(f"the patch copies more than {_COPIED_LIMIT} bytes")
+            raise BadPatch(f"the patch copies more than {PATCH_COPIED_BYTES} bytes")
 
 
 def _apply(target: Any, operation: Any, budget: _Budget) -> Any:  # noqa: ANN401 - JSON

@@ -12,6 +12,7 @@ from collections import defaultdict, deque
 
 import starlark
 
+from porchflow.api.limits import MADE_CHARACTERS, PRINTED_CHARACTERS
 from porchflow.functions.builtin.toolkit.kubernetes_schemas import open_api
 from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item
 from porchflow.functions.builtin.toolkit.starlark_modules import MODULES
@@ -42,9 +43,7 @@ _NOT_SUPPORTED = {
     ),
 }
 _PYTHON_ERROR = re.compile(r"^(?:[A-Z]\w+Error): ")
-_MOST_PRINTED = 1024 * 1024
 _WHOLE = 10**15
-_MOST_MADE = 32 * 1024 * 1024
 
 _DIALECT = starlark.Dialect.extended()
 _DIALECT.enable_top_level_stmt = True
@@ -59,7 +58,7 @@ class _Output:
 
     def __init__(self) -> None:
         self._lines: list[str] = []
-        self._room = _MOST_PRINTED
+        self._room = PRINTED_CHARACTERS
 
     def add(self, *values: Value) -> None:
         """Print a line."""
@@ -147,8 +146,8 @@ def _number(text: str) -> float:
 
 def _made(name: str, text: str) -> list[Value]:
     """The items that a program leaves behind, as JSON."""
-    if len(text) > _MOST_MADE:
-        raise FunctionError(f"{name}: the resources are {len(text)} characters; {_MOST_MADE} are allowed")
+    if len(text) > MADE_CHARACTERS:
+        raise FunctionError(f"{name}: the resources are {len(text)} characters; {MADE_CHARACTERS} are allowed")
     try:
         changed = json.loads(text, parse_float=_number)
     except RecursionError:

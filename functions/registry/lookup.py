@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from porchflow.api.limits import IMAGE_CONFIG_BYTES, IMAGE_TAG_PAGES, IMAGE_TAGS, MANIFEST_BYTES
 from porchflow.functions.function_errors import ImageNotFound
 from porchflow.functions.image_facts import ImageInfo
 from porchflow.functions.registry.memory import Memory
@@ -21,14 +22,10 @@ _MANIFESTS: Final = frozenset(
     {"application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"}
 )
 _ACCEPT: Final = ", ".join(sorted(_INDEXES | _MANIFESTS))
-_MANIFEST_SIZE: Final = 4 * 1024 * 1024
-_CONFIG_SIZE: Final = 8 * 1024 * 1024
 _KEPT: Final = 1000
 _TAG_SECONDS: Final = 300.0
 _LIST_SECONDS: Final = 60.0
 _KEPT_TAGS: Final = 100_000
-_MOST_TAGS: Final = 20_000
-_MOST_PAGES: Final = 200
 _MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -93,17 +90,17 @@ class RegistryLookup:
     async def _list(self, image: str, reference: Reference) -> tuple[str, ...]:
         tags: list[str] = []
         url = self._session.url(reference, "tags/list")
-        for _ in range(_MOST_PAGES):
-            answer = await self._session.get(image, reference, url, limit=_MANIFEST_SIZE)
+        for _ in range(IMAGE_TAG_PAGES):
+            answer = await self._session.get(image, reference, url, limit=MANIFEST_BYTES)
             listed = _parse(image, answer).get("tags")
             if isinstance(listed, list):
                 tags += [tag for tag in listed if isinstance(tag, str) and TAG.fullmatch(tag)]
-            if answer.next is None or len(tags) >= _MOST_TAGS:
+            if answer.next is None or len(tags) >= IMAGE_TAGS:
                 break
             if answer.next.origin() != url.origin():
                 raise ImageNotFound(image, f"the registry {reference.registry} lists its tags in another place")
             url = answer.next
-        return tuple(tags[:_MOST_TAGS])
+        return tuple(tags[:IMAGE_TAGS])
 
     async def _look(self, image: str, reference: Reference) -> ImageInfo:
         answer = await self._manifest(image, reference, reference.version)
@@ -118,14 +115,14 @@ class RegistryLookup:
         if not DIGEST.fullmatch(digest):
             raise ImageNotFound(image, "its manifest names no configuration")
         blob = await self._session.get(
-            image, reference, self._session.url(reference, f"blobs/{digest}"), limit=_CONFIG_SIZE
+            image, reference, self._session.url(reference, f"blobs/{digest}"), limit=IMAGE_CONFIG_BYTES
         )
         _check_digest(image, digest, blob)
         return ImageInfo(answer.digest, _command(image, _parse(image, blob)))
 
     async def _manifest(self, image: str, reference: Reference, version: str) -> Answer:
         url = self._session.url(reference, f"manifests/{version}")
-        answer = await self._session.get(image, reference, url, accept=_ACCEPT, limit=_MANIFEST_SIZE)
+        answer = await self._session.get(image, reference, url, accept=_ACCEPT, limit=MANIFEST_BYTES)
         if version.startswith("sha256:"):
             _check_digest(image, version, answer)
         return answer

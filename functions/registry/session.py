@@ -19,6 +19,7 @@ import aiohttp
 import re2
 from yarl import URL
 
+from porchflow.api.limits import REGISTRY_ERROR_BYTES, TOKEN_BYTES
 from porchflow.functions.function_errors import ImageNotFound, RegistryUnavailable
 from porchflow.functions.registry.credentials import Credentials, DockerConfig
 from porchflow.functions.registry.references import Reference
@@ -27,8 +28,6 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=10)
 _REDIRECTS: Final = 5
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 _PASSING: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
-_TOKEN_SIZE: Final = 256 * 1024
-_ERROR_SIZE: Final = 64 * 1024
 _WORDS: Final = 300
 _KEPT: Final = 1000
 _TOKEN_SECONDS: Final = 60
@@ -219,7 +218,7 @@ class RegistrySession:
         async with asked as response:
             if response.status != HTTPStatus.OK:
                 raise await _refusal(image, reference, response)
-            body = await _read(response, _TOKEN_SIZE)
+            body = await _read(response, TOKEN_BYTES)
         try:
             given = json.loads(body or b"")
             token = given.get("token") or given["access_token"]
@@ -259,7 +258,7 @@ async def _refusal(
 ) -> ImageNotFound | RegistryUnavailable:
     """Sort a status that is no success."""
     status = response.status
-    words = _words(await _read(response, _ERROR_SIZE) or b"")
+    words = _words(await _read(response, REGISTRY_ERROR_BYTES) or b"")
     said = f" ({words})" if words else ""
     if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return RegistryUnavailable(image, f"the registry {reference.registry} answers with {status}{said}")

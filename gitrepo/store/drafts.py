@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import pygit2
 
+from porchflow.api.limits import DRAFT_COMMITS
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.gitrepo.errors import GitConflict, GitNotFound, GitUnavailable
 from porchflow.gitrepo.refs import DELETION_PROPOSED, DRAFTS, HEADS, PROPOSED, PackageLocation, branch_ref, short_ref
@@ -25,8 +26,6 @@ from porchflow.gitrepo.store.snapshots import Edit
 from porchflow.gitrepo.store.trees import File, Files, commit_at, replace_directory, write_files
 
 _README = b"Created by porch"
-_HISTORY_LIMIT = 1000
-"""Commits of a draft that are searched for its origin."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def made_by(
     if base := refs.get(branch_ref(branch)):
         walk.hide(base)
     wanted = (location.path, location.workspace, task)
-    for commit in itertools.islice(walk, _HISTORY_LIMIT):
+    for commit in itertools.islice(walk, DRAFT_COMMITS):
         if any((note.package, note.workspace, note.task) == wanted for note in parse_annotations(commit.message)):
             rendered = commit.id == tip.id and is_ours(commit) and says_rendered(commit.message)
             return Draft(str(tip.id), short_ref(ref), existing=True, rendered=rendered)

@@ -147,6 +147,11 @@ class Pipeline(_Model):
     mutators: list[Function] = []
     validators: list[Function] = []
 
+    @property
+    def functions(self) -> list[Function]:
+        """All of them."""
+        return [*self.mutators, *self.validators]
+
 
 class Inventory(_Model):
     """Where `kpt live` keeps its inventory."""

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 
+from porchflow.api.limits import RENDERING_RESULTS_BYTES
 from porchflow.kpt.format.kptfile import RENDERED
 from porchflow.kpt.format.krm import map_of
-from porchflow.kpt.format.results import MAX_TOTAL_BYTES, Result, clip, left_out
+from porchflow.kpt.format.results import Result, clip, left_out
 from porchflow.yamltext.nodes import Value
 
 
@@ -77,7 +78,7 @@ def with_status(kptfile: Value, steps: list[Step], *, ok: bool, message: str) ->
 def _bounded(steps: list[Step]) -> list[Step]:
     """Leave out what all functions together say too much; those that failed come first, the others in their order."""
     bounded = dict(enumerate(steps))
-    room = MAX_TOTAL_BYTES
+    room = RENDERING_RESULTS_BYTES
     for index in sorted(bounded, key=lambda index: steps[index].ok):
         results = steps[index].results
         for kept, result in enumerate(results):

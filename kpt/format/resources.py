@@ -9,6 +9,7 @@ from posixpath import basename
 from porchflow.kpt.format.files import Files, PackageDir, decode, is_krm, join
 from porchflow.kpt.format.krm import krm_problem
 from porchflow.kpt.format.krmignore import KRMIGNORE, ignored
+from porchflow.kpt.format.node_budget import NodeBudget
 from porchflow.kpt.package_errors import InvalidPackage
 from porchflow.yamltext.document import Document
 from porchflow.yamltext.nodes import Value
@@ -109,13 +110,18 @@ def read_source(path: str, content: bytes) -> SourceFile:
     return SourceFile(bom, parts, [index for index, part in enumerate(parts) if part.has_content])
 
 
-def read_package(package: PackageDir, files: Files) -> PackageResources:
+def read_package(package: PackageDir, files: Files, budget: NodeBudget) -> PackageResources:
     """Read a package's own resources, without those of its subpackages.
 
     Files that its `.krmignore` names are left out; so is everything but `Kptfile`, `*.yaml`, `*.yml` and `*.json`.
 
+    Args:
+        package: what to read.
+        files: of the whole tree.
+        budget: counts the nodes, of the packages before too.
+
     Raises:
-        InvalidPackage: a file is not UTF-8, not YAML, or holds something else than resources.
+        InvalidPackage: a file is not UTF-8, not YAML, or holds something else than resources; or all hold too much.
     """
     ignore = files.get(package.full(KRMIGNORE))
     skip = ignored(ignore.decode(errors="replace"), package.full(KRMIGNORE)) if ignore is not None else lambda _: False
@@ -127,14 +133,15 @@ def read_package(package: PackageDir, files: Files) -> PackageResources:
         source = read_source(full, files[full])
         result.sources[full] = source
         for index, part in enumerate(source.documents):
-            document = _parse(full, source.parts[part])
+            document = _parse(full, source.parts[part], budget)
             result.resources.append(Resource(package.path, path, index, document, Origin(full, part)))
     return result
 
 
-def _parse(path: str, part: Part) -> Document:
+def _parse(path: str, part: Part, budget: NodeBudget) -> Document:
     try:
         document = Document(part.body)
+        budget.take(document)
     except YamlError as error:
         raise InvalidPackage(path, str(error.shifted(part.line))) from None
     problem = krm_problem(path, document.value)

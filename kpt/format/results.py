@@ -5,20 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from porchflow.api.limits import RESULT_CHARACTERS, RESULTS, RESULTS_BYTES
 from porchflow.kpt.format.krm import map_of
 from porchflow.yamltext.nodes import Value
-
-MAX_MESSAGE = 4096
-"""Characters kept of one message, one value or one function's stderr: they end up in the Kptfile, hence in Git."""
-
-MAX_RESULTS = 200
-"""Results kept per function."""
-
-MAX_BYTES = 64 * 1024
-"""Bytes of results kept per function: the Kptfile has errors twice, and goes with its package in one message."""
-
-MAX_TOTAL_BYTES = 256 * 1024
-"""Bytes of results kept in the Kptfile of all functions together."""
 
 
 class ResourceRef(BaseModel):
@@ -104,7 +93,7 @@ def _bounded(results: Iterable[Result]) -> list[Result]:
     size = 0
     for result in results:
         size += result.size
-        if kept and (size > MAX_BYTES or len(kept) == MAX_RESULTS):
+        if kept and (size > RESULTS_BYTES or len(kept) == RESULTS):
             break
         kept.append(result)
     return kept
@@ -161,8 +150,12 @@ def _text(value: Value) -> str:
 
 
 def clip(text: str) -> str:
-    """The text, cut to `MAX_MESSAGE` characters and said so."""
-    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}… ({len(text) - MAX_MESSAGE} more characters)"
+    """The text, cut to `RESULT_CHARACTERS` characters and said so."""
+    return (
+        text
+        if len(text) <= RESULT_CHARACTERS
+        else f"{text[:RESULT_CHARACTERS]}… ({len(text) - RESULT_CHARACTERS} more characters)"
+    )
 
 
 def go_text(value: Value) -> str:

@@ -8,6 +8,7 @@ from posixpath import normpath
 from porchflow.kpt.format.files import join, new_path_problem, path_problem
 from porchflow.kpt.format.function_paths import BadOutputError, check_places
 from porchflow.kpt.format.krm import krm_problem, map_of, text_of
+from porchflow.kpt.format.node_budget import NodeBudget
 from porchflow.kpt.format.resource_list import ItemList, compose_list, split_list
 from porchflow.kpt.format.resources import LAST, Resource
 from porchflow.kpt.format.results import Result, parse_results
@@ -165,6 +166,7 @@ class _Reader:
         self.by_id = {str(place + 1): place for place in range(len(sent.resources))}
         self.by_place = {(item.full_path, item.index): place for place, item in enumerate(sent.resources)}
         self.used: set[int] = set()
+        self.budget = NodeBudget()
 
     def read_all(self, items: Sequence[str]) -> list[tuple[Resource, int | None]]:
         found = []
@@ -194,6 +196,7 @@ class _Reader:
         if not INTERNAL.isdisjoint(map_of(candidate.value, "metadata", "annotations")):
             return None
         self.used.add(place)
+        self.budget.take(candidate)
         old = self.sent.resources[place]
         # A function that edits text has written what we would write, and its text is parsed already.
         as_we_would = old.document.edit_text(candidate.value) == candidate.text
@@ -202,6 +205,7 @@ class _Reader:
 
     def _parsed(self, text: str) -> tuple[Resource, int | None]:
         document = Document(text)
+        self.budget.take(document)
         if not isinstance(document.value, dict):
             raise BadOutputError(f"{_ONLY_KRM}: an item is not a mapping")
         annotations = map_of(document.value, "metadata", "annotations")

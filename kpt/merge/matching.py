@@ -7,6 +7,7 @@ from functools import cached_property
 from posixpath import basename
 from typing import Final
 
+from porchflow.api.limits import RENAMES_COMPARED
 from porchflow.kpt.format.files import KPTFILE
 from porchflow.kpt.format.krm import text_of
 from porchflow.kpt.merge.documents import ParsedFile
@@ -16,9 +17,6 @@ from porchflow.yamltext.nodes import Value
 
 _ALIKE: Final = 0.7
 """Share of fields that two resources have in common when one is the other renamed."""
-
-_MOST_COMPARED: Final = 200
-"""Above this many candidates of one kind in one file nothing is taken for renamed: all would be compared with all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +106,7 @@ def _by_likeness(olds: Sequence[Item], news: Sequence[Item], pairs: Pairs) -> No
     after = _grouped(_file_and_kind, [item for item in _rest(news, pairs.values()) if item.is_resource])
     for name, candidates in before.items():
         others = after.get(name, [])
-        if len(candidates) * len(others) > _MOST_COMPARED:
+        if len(candidates) * len(others) > RENAMES_COMPARED:
             continue
         scored = [
             (-_likeness(old, new), abs(old.position - new.position), old.position, new.position, old, new)

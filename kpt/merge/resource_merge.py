@@ -10,6 +10,7 @@ from posixpath import basename
 from typing import Final
 
 from porchflow.kpt.format.files import KPTFILE
+from porchflow.kpt.format.node_budget import NodeBudget
 from porchflow.kpt.format.resources import Origin, Resource, write_files
 from porchflow.kpt.merge.documents import ParsedFile, check_single, conflicts_of, parse_file, resource_name, whole
 from porchflow.kpt.merge.kptfile_merge import merge_kptfiles
@@ -60,12 +61,14 @@ class ResourceMerge:
     Attributes:
         files: what is known of the result: content by path, None for a file that is gone.
         conflicts: what was found.
+        budget: counts the nodes of the documents that are merged.
     """
 
     sides: Sides
     schemas: Schemas
     files: dict[str, bytes | None] = field(default_factory=dict)
     conflicts: list[Conflict] = field(default_factory=list)
+    budget: NodeBudget = field(default_factory=NodeBudget)
 
     def run(self, paths: Iterable[str]) -> None:
         """Merge the files at these paths.
@@ -124,9 +127,15 @@ class ResourceMerge:
             if content is not None:
                 if content not in cache:
                     cache[content] = parse_file(name, path, content)
+                    self._count(name, path, cache[content])
                     _check(name, path, cache[content])
                 versions.files[index] = cache[content]
         return versions
+
+    def _count(self, side: str, path: str, parsed: ParsedFile) -> None:
+        with told(side, path):
+            for document in parsed.documents:
+                self.budget.take(document)
 
     def _may_hold(self, path: str, names: set[bytes]) -> bool:
         content = self.sides.local.get(path, b"")

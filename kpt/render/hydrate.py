@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from posixpath import normpath, relpath
 
+from porchflow.api.limits import PIPELINE_FUNCTIONS
 from porchflow.kpt.format.files import Files, PackageDir, check_paths, package_tree
 from porchflow.kpt.format.files import decode as decode_text
 from porchflow.kpt.format.function_paths import Places
 from porchflow.kpt.format.kptfile import Function, Kptfile, decode
+from porchflow.kpt.format.node_budget import NodeBudget
 from porchflow.kpt.format.render_status import Step, with_status
 from porchflow.kpt.format.resource_list import own_lines
 from porchflow.kpt.format.resources import Resource, SourceFile, read_package, write_files
@@ -117,6 +119,7 @@ class _Rendering:
         self.files = files
         self.top = top
         self.sources: dict[str, SourceFile] = {}
+        self.budget = NodeBudget()
         self.steps: list[Step] = []
         self.compute = compute_inline if sum(map(len, files.values())) < _SMALL else asyncio.to_thread
         self.runner = StepRunner(top.path, evaluate, images, self.steps, self.compute)
@@ -131,11 +134,15 @@ class _Rendering:
             InvalidPackage: a file or a pipeline is wrong.
         """
         self.root = await self.compute(self._load, self.top)
+        functions = sum(len(node.kptfile.pipeline.functions) for node in _preorder(self.root))
+        if functions > PIPELINE_FUNCTIONS:
+            reason = f"with its subpackages {functions:,} functions, more than {PIPELINE_FUNCTIONS:,} (the limit)"
+            raise InvalidPackage(self.top.kptfile, reason, "split the package")
         self.runner.places = Places(self.files, self.sources)
 
     def _load(self, directory: PackageDir) -> _Node:
         kptfile = self._kptfile(directory)
-        read = read_package(directory, self.files)
+        read = read_package(directory, self.files, self.budget)
         self.sources |= read.sources
         configs: dict[str, list[Value]] = {}
         for path in read.sources:
@@ -188,18 +195,30 @@ class _Rendering:
             order += level
             level = [child for node in level for child in node.children]
         own = {node.directory.path: node.resources for node in order}
-        for node in order:
-            below = [each.directory.path for each in _preorder(node)]
-            node.current = [resource for path in below for resource in own[path]]
-            try:
-                await self._pipeline(node)
-            finally:
-                for path in below:
-                    own[path] = [resource for resource in node.current if resource.package == path]
-                own[node.directory.path] += [resource for resource in node.current if resource.package not in own]
-                # What later packages do is the root's too: it is what is kept when one of them fails.
-                self.root.current = [resource for each in _preorder(self.root) for resource in own[each.directory.path]]
-        return self.root.current or []
+        try:
+            for node in order:
+                await self._with_those_below(node, own)
+        finally:
+            # What later packages did is the root's too: it is what is kept when one of them fails.
+            self.root.current = [resource for each in _preorder(self.root) for resource in own[each.directory.path]]
+        return self.root.current
+
+    async def _with_those_below(self, node: _Node, own: dict[str, list[Resource]]) -> None:
+        """Run a package's pipeline on its resources and those of all packages below it; `own` is what each has."""
+        below = [each.directory.path for each in _preorder(node)]
+        node.current = [resource for path in below for resource in own[path]]
+        try:
+            await self._pipeline(node)
+        finally:
+            became: dict[str, list[Resource]] = {path: [] for path in below}
+            strays: list[Resource] = []
+            for resource in node.current:
+                if resource.package in own:
+                    became.setdefault(resource.package, []).append(resource)
+                else:
+                    strays.append(resource)
+            own |= {path: became[path] for path in below}
+            own[node.directory.path] += strays
 
     async def _pipeline(self, node: _Node) -> None:
         """Run a package's mutators, then its validators; all images of a list are resolved before the first runs."""

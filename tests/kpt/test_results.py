@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from porchflow.api.limits import RENDERING_RESULTS_BYTES, RESULT_CHARACTERS, RESULTS, RESULTS_BYTES
 from porchflow.kpt.format.render_status import Step, with_status
-from porchflow.kpt.format.results import MAX_BYTES, MAX_MESSAGE, MAX_RESULTS, MAX_TOTAL_BYTES, parse_results
+from porchflow.kpt.format.results import parse_results
 
 
 def items(count: int, **fields: Any) -> list[dict[str, Any]]:
@@ -14,33 +15,33 @@ def items(count: int, **fields: Any) -> list[dict[str, Any]]:
 
 
 def test_as_many_as_fit_are_kept_as_they_are() -> None:
-    kept = parse_results(items(MAX_RESULTS))
-    assert [result.message for result in kept] == [f"finding {number}" for number in range(MAX_RESULTS)]
+    kept = parse_results(items(RESULTS))
+    assert [result.message for result in kept] == [f"finding {number}" for number in range(RESULTS)]
 
 
 @pytest.mark.parametrize("more", [1, 5000])
 def test_more_are_counted(more: int) -> None:
-    kept = parse_results(items(MAX_RESULTS + more))
-    assert len(kept) == MAX_RESULTS + 1
-    assert kept[-2].message == f"finding {MAX_RESULTS - 1}"
+    kept = parse_results(items(RESULTS + more))
+    assert len(kept) == RESULTS + 1
+    assert kept[-2].message == f"finding {RESULTS - 1}"
     assert (kept[-1].message, kept[-1].severity) == (f"{more} more results were left out", "info")
 
 
 def test_a_long_message_is_cut_and_says_so() -> None:
-    [result] = parse_results([{"message": "x" * (MAX_MESSAGE + 12)}])
-    assert result.message == "x" * MAX_MESSAGE + "… (12 more characters)"
+    [result] = parse_results([{"message": "x" * (RESULT_CHARACTERS + 12)}])
+    assert result.message == "x" * RESULT_CHARACTERS + "… (12 more characters)"
 
 
 def test_all_results_of_a_function_together_are_bounded() -> None:
-    long = {"currentValue": "ü" * MAX_MESSAGE, "proposedValue": "ü" * MAX_MESSAGE, "path": "spec.x"}
+    long = {"currentValue": "ü" * RESULT_CHARACTERS, "proposedValue": "ü" * RESULT_CHARACTERS, "path": "spec.x"}
     kept = parse_results(items(100, field=long))
-    assert sum(len(result.model_dump_json().encode()) for result in kept) < MAX_BYTES + 1000
+    assert sum(len(result.model_dump_json().encode()) for result in kept) < RESULTS_BYTES + 1000
     assert kept[-1].message == f"{100 - (len(kept) - 1)} more results were left out"
     assert len(kept) > 3
 
 
 def test_one_result_is_kept_however_long_it_is() -> None:
-    tags = {f"tag-{number}": "x" * MAX_MESSAGE for number in range(100)}
+    tags = {f"tag-{number}": "x" * RESULT_CHARACTERS for number in range(100)}
     kept = parse_results(items(2, tags=tags))
     assert [result.message for result in kept] == ["finding 0", "1 more results were left out"]
 
@@ -59,11 +60,11 @@ def test_what_all_functions_say_together_is_bounded() -> None:
     wordy = parse_results(items(20, field={"currentValue": "x" * 2000}))
     steps = [Step(package="", kind="mutator", image=f"m{number}:v1", results=wordy) for number in range(20)]
     last = Step(package="", kind="validator", image="check:v1", exit_code=1, results=parse_results(items(9)))
-    assert sum(result.size for result in wordy) * len(steps) > 2 * MAX_TOTAL_BYTES
+    assert sum(result.size for result in wordy) * len(steps) > 2 * RENDERING_RESULTS_BYTES
     status: Any = with_status({}, [*steps, last], ok=False, message="failed")["status"]
     written = status["renderStatus"]
     said = [step["results"] for step in written["mutationSteps"]]
-    assert len(json.dumps(said)) < MAX_TOTAL_BYTES
+    assert len(json.dumps(said)) < RENDERING_RESULTS_BYTES
     assert [len(results) for results in said[:2]] == [20, 20]
     assert [results[-1]["message"] for results in said[-2:]] == ["20 more results were left out"] * 2
     assert any(1 < len(results) < 20 for results in said), "what still fits of one function is kept"

@@ -1,0 +1,48 @@
+"""How many nodes of YAML one operation holds at once: text of two characters can stand for hundreds of bytes."""
+
+from porchflow.api.limits import KRM_NODES
+from porchflow.kpt.package_errors import YamlError
+from porchflow.yamltext.document import Document
+from porchflow.yamltext.nodes import MappingNode, Node, SequenceNode
+
+
+class NodeBudget:
+    """Counts the nodes of documents, as soon as there may be too many of them."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._characters = 0
+        self._nodes = 0
+        self._uncounted: list[Node] = []
+
+    def take(self, document: Document) -> None:
+        """Add a document.
+
+        Raises:
+            YamlError: All together have too many nodes.
+        """
+        self._characters += len(document.text)
+        if document.root is not None:
+            self._uncounted.append(document.root)
+        # No node has less than a character.
+        if self._characters <= KRM_NODES:
+            return
+        self._nodes += sum(map(_count, self._uncounted))
+        self._uncounted = []
+        if self._nodes > KRM_NODES:
+            raise YamlError(
+                f"with the resources before it more than {KRM_NODES:,} nodes (the limit): split the package"
+            )
+
+
+def _count(root: Node) -> int:
+    number, stack = 0, [root]
+    while stack:
+        node = stack.pop()
+        number += 1
+        if isinstance(node, MappingNode):
+            number += len(node.entries)
+            stack += [value for _, value in node.entries]
+        elif isinstance(node, SequenceNode):
+            stack += node.items
+    return number
