@@ -30,9 +30,7 @@ class NodeBudget:
         self._nodes += sum(map(_count, self._uncounted))
         self._uncounted = []
         if self._nodes > KRM_NODES:
-            raise YamlError(
-                f"with the resources before it more than {KRM_NODES:,} nodes (the limit): split the package"
-            )
+            raise YamlError(f"with all before it more than {KRM_NODES:,} nodes (the limit): split the package")
 
 
 def _count(root: Node) -> int:

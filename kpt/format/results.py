@@ -150,12 +150,10 @@ def _text(value: Value) -> str:
 
 
 def clip(text: str) -> str:
-    """The text, cut to `RESULT_CHARACTERS` characters and said so."""
-    return (
-        text
-        if len(text) <= RESULT_CHARACTERS
-        else f"{text[:RESULT_CHARACTERS]}… ({len(text) - RESULT_CHARACTERS} more characters)"
-    )
+    """The text, cut to so many characters and said so."""
+    if len(text) <= RESULT_CHARACTERS:
+        return text
+    return f"{text[:RESULT_CHARACTERS]}… ({len(text) - RESULT_CHARACTERS} more characters)"
 
 
 def go_text(value: Value) -> str:
