@@ -106,6 +106,12 @@ PATTERNS_KEPT: Final = 32
 SCHEMAS_KEPT: Final = 256
 """Schemas of Kubernetes kinds that a process keeps for the next use."""
 
+SOUGHT_CHARACTERS: Final = 256
+"""Characters of a setter's value that create-setters looks for inside of other values."""
+
+INLINE_BYTES: Final = 64 * KIB
+"""Bytes of a call of a builtin function that a worker without a function runner runs itself, where nothing can end it."""
+
 PATH_ELEMENTS: Final = 1_000
 """Elements of the `by-path` of search-replace."""
 

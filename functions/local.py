@@ -1,6 +1,6 @@
 import asyncio
 
-from porchflow.api.limits import BUILTIN_SECONDS
+from porchflow.api.limits import BUILTIN_SECONDS, INLINE_BYTES
 from porchflow.functions.builtin.catalog import find
 from porchflow.functions.builtin.pool import BuiltinRuntime, WorkerPool, evaluation_of
 from porchflow.functions.builtin.toolkit.sdk import execute
@@ -14,7 +14,7 @@ _PROCESSES = 2
 
 
 class LocalEvaluator:
-    """Runs builtin functions in this process, and users' programs in one apart, for a worker without a function runner.
+    """Runs builtin functions for a worker without a function runner: users' programs, and large calls, in processes apart.
 
     To be closed after use.
     """
@@ -24,7 +24,7 @@ class LocalEvaluator:
 
         Args:
             default_image_prefix: a registry besides the catalog's own whose images the builtins stand for.
-            time_limit: seconds after which a user's program is killed.
+            time_limit: seconds after which what runs apart is killed.
         """
         self._prefixes = (default_image_prefix,) if default_image_prefix else ()
         self._time_limit = time_limit
@@ -45,7 +45,7 @@ class LocalEvaluator:
         builtin = find(image, self._prefixes)
         if builtin is None:
             raise FunctionNotFound(image, "only builtin functions run because FUNCTION_RUNNER_ADDRESS is not set")
-        if builtin.name in _PROGRAMS:
+        if builtin.name in _PROGRAMS or len(resource_list) > INLINE_BYTES:
             return await self._apart.evaluate(image, resource_list, self._time_limit)
         reply = await asyncio.to_thread(execute, builtin.run, resource_list)
         return evaluation_of(image, reply)

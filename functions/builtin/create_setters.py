@@ -9,6 +9,7 @@ from typing import Any
 
 import re2
 
+from porchflow.api.limits import SOUGHT_CHARACTERS
 from porchflow.functions.builtin.toolkit.patterns import OPTIONS
 from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, quoted, scalar_text, strings
 from porchflow.functions.builtin.toolkit.setter_comments import Path, fields, put_comments, shown, takes_comments
@@ -27,7 +28,9 @@ class _Setters:
 
     def pattern(self, value: str) -> str:
         """A value with the texts of setters replaced by references, the longest text first."""
-        if not self.scalars:
+        if value in self._by_text:
+            return f"${{{self._by_text[value]}}}"
+        if not self._sought:
             return value
         return str(self._texts.sub(lambda found: f"${{{self._by_text[found[0]]}}}", value))
 
@@ -36,10 +39,15 @@ class _Setters:
         return {text: name for name, text in reversed(self.scalars.items())}
 
     @cached_property
+    def _sought(self) -> list[str]:
+        """The texts that are looked for inside of others, the longest first; a longer one can only be all of a value."""
+        texts = [text for text in self._by_text if len(text) <= SOUGHT_CHARACTERS]
+        return sorted(texts, key=len, reverse=True)
+
+    @cached_property
     def _texts(self) -> Any:  # noqa: ANN401 - what re2 compiles to; the library is not typed
-        texts = sorted(self._by_text, key=len, reverse=True)
         try:
-            return re2.compile("|".join(map(re2.escape, texts)), OPTIONS)
+            return re2.compile("|".join(map(re2.escape, self._sought)), OPTIONS)
         except re2.error:
             raise FunctionError("the values of all setters together are too long to be looked for") from None
 

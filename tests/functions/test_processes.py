@@ -50,11 +50,12 @@ async def test_a_process_is_renewed_after_many_calls(monkeypatch: pytest.MonkeyP
 
 
 async def test_a_process_is_renewed_when_it_is_large() -> None:
-    # Its address space is more than half of this from the beginning.
-    async with WorkerPool(1, memory_limit=700 * MIB) as pool:
-        first = await _process(pool)
-        size = pools._address_space(next(iter(pool._calls)).pid) if pool._calls else 0
-    assert (first is None) == (size * 2 > 700 * MIB or not size)
+    async with WorkerPool(1, memory_limit=0) as pool:
+        await pool.run("set-labels", labels())
+        size = pools._address_space(next(iter(pool._calls)).pid)
+    for limit, renewed in ((size * 3 // 2, True), (size * 3, False)):
+        async with WorkerPool(1, memory_limit=limit) as pool:
+            assert (await _process(pool) is None) == renewed
 
 
 async def test_a_call_is_tried_again_where_its_process_had_no_room_left() -> None:

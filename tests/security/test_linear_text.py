@@ -218,7 +218,7 @@ PARSERS: dict[str, Parser] = {
     "setters of a pattern": setters_in,
     "setters of a value": lambda text: derive("${a}-${b}${c}", text),
     "setters of a value by a long pattern": lambda text: derive(f"{text}}}", text),
-    "setters of both": lambda text: derive("${a}x" * (len(text) // 8), text),
+    "setters of both": lambda text: derive("${a}x" * 90, text),
     "apply-setters": _function(
         "apply-setters", _data("a"), lambda text: f"x # kpt-set: {text.splitlines()[0] if text.splitlines() else ''}"
     ),
@@ -239,7 +239,6 @@ PARSERS: dict[str, Parser] = {
     "set-annotations": _function("set-annotations", _data("a"), _quoted),
     "ensure-name-substring": _function("ensure-name-substring", _data("prepend"), _quoted),
     "kubeconform": _function("kubeconform", _data("skip_kinds"), _quoted),
-    "starlark": _function("starlark", _data("source"), _quoted),
     "path of a field": spec,
     "path of a replacement": split_path,
     "path of search-replace": lambda text: path_matches("a.b.c", text),
