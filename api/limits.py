@@ -110,7 +110,7 @@ SOUGHT_CHARACTERS: Final = 256
 """Characters of a setter's value that create-setters looks for inside of other values."""
 
 INLINE_BYTES: Final = 64 * KIB
-"""Bytes of a call of a builtin function that a worker without a function runner runs itself, where nothing can end it."""
+"""Bytes of a call of a builtin function that a worker without a function runner runs itself: nothing can end it."""
 
 PATH_ELEMENTS: Final = 1_000
 """Elements of the `by-path` of search-replace."""

@@ -40,7 +40,7 @@ class _Setters:
 
     @cached_property
     def _sought(self) -> list[str]:
-        """The texts that are looked for inside of others, the longest first; a longer one can only be all of a value."""
+        """The texts that are looked for inside of others, longest first; a longer one can only be all of a value."""
         texts = [text for text in self._by_text if len(text) <= SOUGHT_CHARACTERS]
         return sorted(texts, key=len, reverse=True)
 
