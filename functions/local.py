@@ -14,7 +14,7 @@ _PROCESSES = 2
 
 
 class LocalEvaluator:
-    """Runs builtin functions for a worker without a function runner; users' programs and large calls in processes apart.
+    """Runs builtin functions for a worker without a function runner, large calls and users' programs apart.
 
     To be closed after use.
     """

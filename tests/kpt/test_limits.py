@@ -36,13 +36,10 @@ def test_directives_are_counted() -> None:
     assert load("%YAML 1.2\n# %\n---\na: |\n" + "  %\n" * 1000)
 
 
-@pytest.mark.parametrize("text", ["&a x\n" * 3, "[&a 1, &a 2, *a]", "a: &a 1\nb: &a 2\nc: *a\n"])
+@pytest.mark.parametrize("text", ["[&a 1, &a 2, *a]", "a: &a 1\nb: &a 2\nc: *a\n"])
 def test_an_anchor_may_be_there_twice(text: str) -> None:
-    try:
-        value = load(text)
-    except YamlError:
-        return
-    assert 2 in (value if isinstance(value, list) else value.values())
+    value = load(text)
+    assert (value if isinstance(value, list) else [*value.values()]) == [1, 2, 2]
 
 
 def _large(name: str) -> bytes:
@@ -58,12 +55,11 @@ async def test_nodes_of_all_files_are_counted() -> None:
 
 
 def test_nodes_of_a_merge_are_counted() -> None:
-    base = {"Kptfile": kptfile("p")}
-    upstream = {**base, **{f"{name}.yaml": _large(name) for name in "abc"}}
-    with pytest.raises(InvalidPackage, match=r"c\.yaml: in the new upstream: with all before it more than"):
-        update_package(
-            UpdateStrategy.RESOURCE_MERGE, base=base, upstream=upstream, local={**base, "a.yaml": config_map("x")}
-        )
+    base, upstream, local = (
+        {"Kptfile": kptfile("p"), "a.yaml": _large("a") + line} for line in (b"", b"# b\n", b"# c\n")
+    )
+    with pytest.raises(InvalidPackage, match=r"a\.yaml: in the local package: with all before it more than"):
+        update_package(UpdateStrategy.RESOURCE_MERGE, base=base, upstream=upstream, local=local)
 
 
 async def test_functions_are_counted() -> None:

@@ -224,7 +224,7 @@ PARSERS: dict[str, Parser] = {
     ),
     "create-setters": _function("create-setters", _data("a"), _quoted),
     "list-setters": _function("list-setters", _data("a"), _quoted),
-    "search-replace, pattern": _function("search-replace", _data("by-value-regex"), _quoted),
+    "search-replace, pattern": _function("search-replace", _data("by-value-regex")),
     "search-replace, files": _function("search-replace", _data("by-file-path")),
     "search-replace, path": _function("search-replace", _data("by-path")),
     "search-replace, value": _function(
