@@ -71,7 +71,7 @@ class Bounds:
         self.files += 1
         if self.files > self.limits.files:
             raise self._exceeded(f"more than {self.limits.files:,} {self.unit}", path)
-        if len(path.encode(errors="surrogateescape")) > self.limits.path:
+        if len(path.encode(errors="surrogatepass")) > self.limits.path:
             raise self._exceeded(f"a path longer than {self.limits.path:,} bytes", path)
 
     def take(self, path: str, size: int) -> None:

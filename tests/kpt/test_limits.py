@@ -8,7 +8,7 @@ from porchflow.kpt.merge.resource_identity import unchanged
 from porchflow.kpt.merge.update import UpdateStrategy, update_package
 from porchflow.kpt.package_errors import InvalidPackage, YamlError
 from porchflow.yamltext.document import Document, load
-from tests.kpt.rendering import Functions, config_map, kptfile, run
+from tests.kpt.rendering import Functions, kptfile, run
 
 MANY = f"more than {YAML_NODES:,} nodes (the limit): split the document"
 
