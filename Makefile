@@ -47,6 +47,7 @@ check: $(INSTALLED) ## Static checks only: format, lint, types, imports between 
 	@$(BIN)/python -m porchflow.functions.proto.generate --check
 	@$(BIN)/python -m porchflow.kpt.merge.generate --check
 	@$(BIN)/python -m porchflow.cli.configuration --check
+	@$(BIN)/python -m porchflow.cli.limits --check
 
 bench: toolchain ## Measure against a stack of its own
 	@$(BIN)/python -m bench $(BENCH_FLAGS)

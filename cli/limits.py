@@ -10,7 +10,7 @@ from typing import Final
 
 from porchflow.api import limits
 
-PAGE: Final = Path(__file__).parent.parent / "docs" / "limits.md"
+PAGE: Final = Path(__file__).parents[2] / "docs" / "limits.md"
 
 _HEAD: Final = """\
 # Limits

@@ -14,7 +14,6 @@ from porchflow.gitrepo.reading import PackageReader
 from porchflow.gitrepo.refs import UNNUMBERED, InvalidName, PackageLocation, branch_ref, short_ref
 from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.remote.stats import GitStats
-from porchflow.gitrepo.store.bounds import DEFAULT_LIMITS, Limits
 from porchflow.gitrepo.store.commit_messages import TaskType, content_message
 from porchflow.gitrepo.store.commits import DEFAULT_AUTHOR, Author
 from porchflow.gitrepo.store.drafts import CommitOnDraft, Content, CreateDraft, Draft, EnsureBranch

@@ -11,14 +11,14 @@ from porchflow.gitrepo.errors import GitNotFound
 from porchflow.gitrepo.push.connection import Connection
 from porchflow.gitrepo.refs import HEADS, TAGS, PackageLocation
 from porchflow.gitrepo.remote.remote import Remote
-from porchflow.gitrepo.store.bounds import Limits
+from porchflow.gitrepo.store.bounds import DEFAULT_LIMITS
 from porchflow.gitrepo.store.commit_messages import TaskType
 from porchflow.gitrepo.store.drafts import Draft, draft_refs, made_by
 from porchflow.gitrepo.store.package_state import PackageState, needed_refs, read_state
 from porchflow.gitrepo.store.ref_view import RefView
 from porchflow.gitrepo.store.snapshots import Snapshot, read_stored, take_snapshot
 from porchflow.gitrepo.store.transition import task_of
-from porchflow.gitrepo.store.trees import DEFAULT_LIMITS, Files, commit_at, read_package
+from porchflow.gitrepo.store.trees import Files, commit_at, read_package
 from porchflow.gitrepo.survey import Survey, holds_commit, read_kptfiles, same_content, survey
 
 

@@ -1,9 +1,9 @@
 """How many nodes of YAML one operation holds at once: text of two characters can stand for hundreds of bytes."""
 
 from porchflow.api.limits import KRM_NODES
-from porchflow.kpt.package_errors import YamlError
 from porchflow.yamltext.document import Document
 from porchflow.yamltext.nodes import MappingNode, Node, SequenceNode
+from porchflow.yamltext.yaml_error import YamlError
 
 
 class NodeBudget:
