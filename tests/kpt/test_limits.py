@@ -6,8 +6,9 @@ from porchflow.api.limits import KRM_NODES, PIPELINE_FUNCTIONS, YAML_DIRECTIVES,
 from porchflow.kpt.format.krmignore import ignored
 from porchflow.kpt.merge.resource_identity import unchanged
 from porchflow.kpt.merge.update import UpdateStrategy, update_package
-from porchflow.kpt.package_errors import InvalidPackage, YamlError
+from porchflow.kpt.package_errors import InvalidPackage
 from porchflow.yamltext.document import Document, load
+from porchflow.yamltext.yaml_error import YamlError
 from tests.kpt.rendering import Functions, kptfile, run
 
 MANY = f"more than {YAML_NODES:,} nodes (the limit): split the document"
