@@ -60,6 +60,12 @@ def owner_of(repository: RepositoryAccess) -> dict[str, str]:
     }
 
 
+def is_owned_by(metadata: Mapping[str, Any], repository: RepositoryAccess) -> bool:
+    """Whether a Repository, and not another of its name, owns an object."""
+    owners = metadata.get("ownerReferences") or []
+    return any(owner["kind"] == REPOSITORY_KIND and owner["uid"] == repository.uid for owner in owners)
+
+
 def owned_metadata(metadata: Mapping[str, Any], repository: RepositoryAccess) -> dict[str, Any]:
     """Return the merge patch of an object's metadata that adds finalizer, owner and labels; empty where all are there.
 
@@ -71,8 +77,8 @@ def owned_metadata(metadata: Mapping[str, Any], repository: RepositoryAccess) ->
     finalizers, labels = metadata.get("finalizers") or [], metadata.get("labels") or {}
     if FINALIZER not in finalizers:
         patch["finalizers"] = [*finalizers, FINALIZER]
-    owners = metadata.get("ownerReferences") or []
-    if not any(owner["kind"] == REPOSITORY_KIND and owner["uid"] == repository.uid for owner in owners):
+    if not is_owned_by(metadata, repository):
+        owners = metadata.get("ownerReferences") or []
         # One of the same name and another uid is a Repository that was deleted and made again: garbage collection
         # would delete what it seems to have left behind.
         others = [owner for owner in owners if (owner["kind"], owner["name"]) != (REPOSITORY_KIND, repository.name)]

@@ -26,6 +26,7 @@ _MAIN_FIELDS = (
     "revision",
     "publishedBy",
     "publishedAt",
+    "proposal",
     "observedReconcileNow",
     "lastRun",
 )

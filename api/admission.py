@@ -7,15 +7,29 @@ from typing import Any, Final
 
 import yaml
 
+from porchflow.api.policies.approval import APPROVAL
 from porchflow.api.policies.deletion import CLONES, DELETION
 from porchflow.api.policies.identity import IDENTITY
 from porchflow.api.policies.lifecycle import LIFECYCLE
+from porchflow.api.policies.ownership import OWNERSHIP
 from porchflow.api.policies.records import MUTATION, RECORDS
+from porchflow.api.policies.secrets import REPOSITORY_SECRETS, SOURCE_SECRETS, UNENCRYPTED
 from porchflow.api.policy import mutation_manifests, policy_manifests
 
 FOLDER: Final = Path(__file__).parent.parent / "deploy" / "admission"
 
-POLICIES: Final = (LIFECYCLE, IDENTITY, DELETION, CLONES, RECORDS)
+POLICIES: Final = (
+    LIFECYCLE,
+    APPROVAL,
+    IDENTITY,
+    OWNERSHIP,
+    DELETION,
+    CLONES,
+    SOURCE_SECRETS,
+    REPOSITORY_SECRETS,
+    UNENCRYPTED,
+    RECORDS,
+)
 
 _HEADER: Final = "# Made by `python -m porchflow.api.admission`. Change api/policies, not this.\n"
 

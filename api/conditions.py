@@ -58,6 +58,7 @@ class Reason(StrEnum):
     INVALID_PACKAGE = "InvalidPackage"
     INVALID_REPOSITORY = "InvalidRepository"
     INVALID_SECRET = "InvalidSecret"  # noqa: S105 - a reason, not a secret
+    CREDENTIALS_UNENCRYPTED = "CredentialsUnencrypted"
     REPOSITORY_NOT_FOUND = "RepositoryNotFound"
     REPOSITORY_NOT_MIGRATED = "RepositoryNotMigrated"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret
@@ -68,6 +69,8 @@ class Reason(StrEnum):
     NOT_IN_GIT = "NotInGit"
     NOT_READY = "NotReady"
     NOT_PROPOSED = "NotProposed"
+    PROPOSAL_CHANGED = "ProposalChanged"
+    COMMIT_NOT_APPROVED = "CommitNotApproved"
     CONTENT_CHANGED = "ContentChanged"
     ILLEGAL_TRANSITION = "IllegalTransition"
     DELETION_REFUSED = "DeletionRefused"

@@ -167,6 +167,20 @@ class Locator(ApiModel):
     git: GitLock | None = Field(None, description="The place in Git.")
 
 
+class Proposal(ApiModel):
+    """What was proposed last."""
+
+    commit: str = Field("", description="The commit that was proposed.")
+    at: datetime | None = Field(None, description="When it was proposed.")
+    by: str = Field("", description="Who proposed it, where the API server writes that down.")
+    previous_commit: str = Field(
+        "", description="Another commit that was proposed before, and taken back or rejected; the last one of them."
+    )
+    withdrawn_at: datetime | None = Field(
+        None, description="When it was taken back or rejected, while nothing else is proposed."
+    )
+
+
 class PackageCondition(ApiModel):
     """A condition that the Kptfile holds."""
 
@@ -262,6 +276,9 @@ class PackageRevisionStatus(ApiModel):
     self_lock: Locator | None = Field(None, description="Where the package revision is in Git.")
     published_by: str = Field("", description="Who approved the publication.")
     published_at: datetime | None = Field(None, description="When the revision was published.")
+    proposal: Proposal | None = Field(
+        None, description="What was proposed last: what an approver reviews and can name."
+    )
     deployment: bool | None = Field(None, description="Whether the repository is a deployment repository.")
     observed_prr_resource_version: str = Field("", description="The render request that was rendered last.")
     rendering_prr_resource_version: str = Field("", description="The render request that is being rendered.")

@@ -1,13 +1,40 @@
-"""How an admission policy on PackageRevisions is declared, and told to the API server."""
+"""How an admission policy on our objects is declared, and told to the API server."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from porchflow.api.names import ADMISSION_LABEL, PACKAGE_REVISION_PLURAL, PACKAGE_REVISION_VERSION, PORCH_GROUP
+from porchflow.api.names import (
+    ADMISSION_LABEL,
+    CONFIG_GROUP,
+    CONFIG_VERSION,
+    PACKAGE_REVISION_PLURAL,
+    PACKAGE_REVISION_VERSION,
+    PORCH_GROUP,
+    REPOSITORY_PLURAL,
+)
 
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
 Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A kind of object that policies look at.
+
+    Attributes:
+        group: Its API group.
+        version: Of the group.
+        plural: Name of the resource.
+    """
+
+    group: str
+    version: str
+    plural: str
+
+
+PACKAGE_REVISIONS: Final = Guarded(PORCH_GROUP, PACKAGE_REVISION_VERSION, PACKAGE_REVISION_PLURAL)
+REPOSITORIES: Final = Guarded(CONFIG_GROUP, CONFIG_VERSION, REPOSITORY_PLURAL)
 
 
 @dataclass(frozen=True)
@@ -27,7 +54,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Policy:
-    """Policies on PackageRevisions that belong together.
+    """Checks that belong together.
 
     Attributes:
         name: Of the policy and of its binding.
@@ -37,6 +64,8 @@ class Policy:
         only_if: Named CEL expressions; where one is false, the policy leaves the request alone.
         warns: The request is let through with the message as a warning.
         everywhere: No Namespace can be taken out of it.
+        on: The kind of object.
+        where: Labels of the Namespaces that ask for it; none means that all have it.
     """
 
     name: str
@@ -46,6 +75,8 @@ class Policy:
     only_if: Mapping[str, str] = field(default_factory=dict)
     warns: bool = False
     everywhere: bool = False
+    on: Guarded = PACKAGE_REVISIONS
+    where: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,24 +100,33 @@ class Mutation:
 
 def policy_manifests(policy: Policy) -> list[Manifest]:
     """Return the ValidatingAdmissionPolicy and its binding."""
-    spec = _spec(policy.operations, policy.variables, policy.only_if)
+    spec = _spec(policy.on, policy.operations, policy.variables, policy.only_if)
     spec["validations"] = [
         {"expression": check.expression, "messageExpression": check.message, "reason": check.reason}
         for check in policy.checks
     ]
     binding: Manifest = {"policyName": policy.name, "validationActions": ["Warn" if policy.warns else "Deny"]}
-    if not policy.everywhere:
-        outside = {"key": ADMISSION_LABEL, "operator": "NotIn", "values": ["disabled"]}
-        binding["matchResources"] = {"namespaceSelector": {"matchExpressions": [outside]}}
+    if selector := _namespaces(policy):
+        binding["matchResources"] = {"namespaceSelector": selector}
     return [
         _manifest("ValidatingAdmissionPolicy", policy.name, spec),
         _manifest("ValidatingAdmissionPolicyBinding", policy.name, binding),
     ]
 
 
+def _namespaces(policy: Policy) -> Manifest:
+    selector: Manifest = {}
+    if not policy.everywhere:
+        outside = {"key": ADMISSION_LABEL, "operator": "NotIn", "values": ["disabled"]}
+        selector["matchExpressions"] = [outside]
+    if policy.where:
+        selector["matchLabels"] = dict(policy.where)
+    return selector
+
+
 def mutation_manifests(mutation: Mutation) -> list[Manifest]:
     """Return the MutatingAdmissionPolicy and its binding."""
-    spec = _spec(mutation.operations, mutation.variables, mutation.only_if)
+    spec = _spec(PACKAGE_REVISIONS, mutation.operations, mutation.variables, mutation.only_if)
     # Whoever else changes the object on its way in, this has the last word.
     spec["reinvocationPolicy"] = "IfNeeded"
     spec["mutations"] = [{"patchType": "JSONPatch", "jsonPatch": {"expression": mutation.patch}}]
@@ -96,12 +136,14 @@ def mutation_manifests(mutation: Mutation) -> list[Manifest]:
     ]
 
 
-def _spec(operations: Sequence[Operation], variables: Mapping[str, str], only_if: Mapping[str, str]) -> Manifest:
+def _spec(
+    on: Guarded, operations: Sequence[Operation], variables: Mapping[str, str], only_if: Mapping[str, str]
+) -> Manifest:
     rule = {
-        "apiGroups": [PORCH_GROUP],
-        "apiVersions": [PACKAGE_REVISION_VERSION],
+        "apiGroups": [on.group],
+        "apiVersions": [on.version],
         "operations": list(operations),
-        "resources": [PACKAGE_REVISION_PLURAL],
+        "resources": [on.plural],
     }
     spec: Manifest = {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": [rule]}}
     if only_if:

@@ -184,6 +184,7 @@ class GitStore(PackageReader):
         commit_hint: str | None = None,
         create_branch: bool = False,
         moves_branch: bool = True,
+        approver: str = "",
     ) -> Transitioned:
         """Find out where a revision is and make the step that this asks for, over one connection.
 
@@ -199,6 +200,7 @@ class GitStore(PackageReader):
             commit_hint: As for `state`.
             create_branch: Make the branch where it is missing.
             moves_branch: Whether a step that `choose` may name merges into the branch.
+            approver: Who approved what is published, for the merge's message; empty where nobody knows.
 
         Raises:
             GitConflict: Draft and proposal both exist and differ.
@@ -217,6 +219,7 @@ class GitStore(PackageReader):
             tag_hint=tag_hint,
             commit_hint=commit_hint,
             moves_branch=moves_branch,
+            approver=approver,
         )
         await self._push(remote, change)
         return _result(change.result)

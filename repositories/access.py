@@ -7,15 +7,22 @@ from typing import Any
 
 from porchflow.api.conditions import ConditionType, Reason
 from porchflow.api.git_address import BadAddress, parse
-from porchflow.api.names import V1ALPHA2_MIGRATION_ANNOTATION, ca_bundle_name
+from porchflow.api.names import SECRETS_POLICY, V1ALPHA2_MIGRATION_ANNOTATION, ca_bundle_name
 from porchflow.api.repository import Repository
 from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.store.commits import Author
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import Forbidden
-from porchflow.kube.kinds import REPOSITORIES, SECRETS
+from porchflow.kube.kinds import (
+    REPOSITORIES,
+    SECRETS,
+    VALIDATINGADMISSIONPOLICIES,
+    VALIDATINGADMISSIONPOLICYBINDINGS,
+)
 from porchflow.repositories.credentials import SSH_AUTH, GitSecret, read_bundle, read_secret
+from porchflow.repositories.enforcement import Enforcement
 from porchflow.repositories.failures import Stalled, Waiting
+from porchflow.repositories.recipients import check_chosen, check_registered, named_origins, warning_of
 from porchflow.repositories.shared_reads import Looks
 
 logger = logging.getLogger(__name__)
@@ -35,6 +42,8 @@ class RepositoryAccess:
     deleting: bool = False
     """Whether the Repository object is on its way out."""
     deployment: bool = False
+    warning: str = ""
+    """What to tell of how its credentials are sent; empty where all is well."""
 
 
 class Repositories:
@@ -45,6 +54,9 @@ class Repositories:
         self._annotated_only = annotated_only
         self._looks = Looks(kube, REPOSITORIES)
         self._secrets = Looks(kube, SECRETS)
+        self._readers_only = Enforcement(
+            kube, VALIDATINGADMISSIONPOLICIES, VALIDATINGADMISSIONPOLICYBINDINGS, SECRETS_POLICY
+        )
 
     async def raw(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Return the Repository object as it is now, or None where there is none.
@@ -117,10 +129,12 @@ class Repositories:
         git = repository.spec.git
         if git is None:
             raise Stalled(Reason.INVALID_REPOSITORY, f"Repository {name!r} has no spec.git: packages live in Git")
-        secret = git.secret_ref.name if git.secret_ref else ""
         named_by = f"spec.git.secretRef of Repository {name!r}"
+        secret = await self._secret(namespace, git.secret_ref.name if git.secret_ref else "", named_by)
         try:
-            remote = await self.unregistered(namespace, git.repo, secret, named_by)
+            if secret is not None:
+                check_registered(secret, git.repo)
+            remote = await self._remote(namespace, git.repo, secret, named_by)
         except BadAddress as error:
             raise Stalled(Reason.INVALID_REPOSITORY, f"spec.git.repo of Repository {name!r}: {error}") from None
         return RepositoryAccess(
@@ -133,10 +147,11 @@ class Repositories:
             author=Author.of_repository(git.author, git.email),
             deleting="deletionTimestamp" in raw["metadata"],
             deployment=repository.spec.deployment,
+            warning=warning_of(secret, git.repo) if secret is not None else "",
         )
 
     async def unregistered(self, namespace: str, url: str, secret: str, named_by: str) -> Remote:
-        """Return a Git repository that need not be registered.
+        """Return a Git repository that need not be registered: an author of packages chose it.
 
         Args:
             namespace: Of the Secret.
@@ -146,14 +161,22 @@ class Repositories:
 
         Raises:
             Waiting: The Secret does not exist (yet).
-            Stalled: The Secret cannot be used.
+            Stalled: The Secret cannot be used, or not for this address.
             BadAddress: The address is none that Git packages are fetched from.
             InvalidName: The Secret holds a line break.
         """
+        found = await self._secret(namespace, secret, named_by)
+        if found is not None:
+            # Before a look at what it holds: the message would tell that to the author.
+            readers_only = named_origins(found) is not None or await self._readers_only.holds()
+            check_chosen(found, url, readers_only=readers_only)
+        return await self._remote(namespace, url, found, named_by)
+
+    async def _remote(self, namespace: str, url: str, secret: dict[str, Any] | None, named_by: str) -> Remote:
         address = parse(url)
         found = GitSecret(None)
-        if secret:
-            found = read_secret(await self._secret(namespace, secret, named_by), url)
+        if secret is not None:
+            found = read_secret(secret, url)
         elif address.is_ssh:
             raise Stalled(
                 Reason.INVALID_SECRET,
@@ -163,9 +186,12 @@ class Repositories:
         bundle = found.ca_bundle
         if bundle is None and address.scheme == "https":
             bundle = await self._bundle(namespace)
-        return Remote(url, found.credentials, bundle, secret=secret)
+        name = secret["metadata"]["name"] if secret is not None else ""
+        return Remote(url, found.credentials, bundle, secret=name)
 
-    async def _secret(self, namespace: str, name: str, named_by: str) -> dict[str, Any]:
+    async def _secret(self, namespace: str, name: str, named_by: str) -> dict[str, Any] | None:
+        if not name:
+            return None
         secret = await self._secrets.get(namespace, name)
         if secret is None:
             raise Waiting(

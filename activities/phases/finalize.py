@@ -3,7 +3,7 @@
 from typing import Any
 
 from porchflow.activities.definitions import PhaseInput, PhaseResult
-from porchflow.activities.objects import change_object
+from porchflow.activities.objects import change_object, is_owned_by
 from porchflow.activities.phases.latest_label import LatestLabel
 from porchflow.activities.phases.phase import Target, check_spec
 from porchflow.api.conditions import Reason
@@ -17,7 +17,7 @@ from porchflow.kube.errors import NotFound
 from porchflow.kube.events import EventRecorder
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.repositories.access import Repositories
-from porchflow.repositories.failures import PhaseError, Stalled, Transient
+from porchflow.repositories.failures import PhaseError, Stalled, Superseded, Transient
 
 
 class Finalizer:
@@ -45,14 +45,19 @@ class Finalizer:
                 "a Published package revision is not deleted: set spec.lifecycle to DeletionProposed to agree to its"
                 " deletion, which then goes on by itself",
             )
-        repository, revision = target.repository, target.revision
+        repository, agreed = target.repository, target.revision.spec.lifecycle is Lifecycle.DELETION_PROPOSED
+        if agreed and not is_owned_by(target.obj["metadata"], repository):
+            # Not a person but the garbage collector may have deleted it, for want of an owner.
+            return await self._orphan(
+                target.obj, f"its metadata.ownerReferences name no Repository {repository.name!r}"
+            )
         await self._git.delete(
             repository.remote,
             repository.branch,
             target.location,
             author=repository.author,
-            revision=revision.status.revision,
-            published=revision.spec.lifecycle is Lifecycle.DELETION_PROPOSED or bool(revision.status.revision),
+            revision=target.revision.status.revision if agreed else None,
+            published=agreed,
         )
         await self._latest.refresh(target.obj)
         return await self._release(target.obj, "nothing of it is left in Git; the object may go")
@@ -69,7 +74,12 @@ class Finalizer:
 
         Returns:
             None where Git has to be asked.
+
+        Raises:
+            Superseded: Nobody deletes it.
         """
+        if "deletionTimestamp" not in obj["metadata"]:
+            raise Superseded
         if await self._names_nothing(obj):
             return await self._release(obj, "nothing in Git goes with it; the object may go")
         if (obj["metadata"].get("annotations") or {}).get(ORPHAN_ANNOTATION) != "true":
@@ -77,9 +87,12 @@ class Finalizer:
         revision = PackageRevision.model_validate(obj)
         if revision.spec.lifecycle is Lifecycle.PUBLISHED and revision.status.revision:
             return None
+        return await self._orphan(obj, f"{ORPHAN_ANNOTATION} asks for it")
+
+    async def _orphan(self, obj: dict[str, Any], why: str) -> PhaseResult:
         await self._latest.refresh(obj)
         result = await self._release(obj, "orphaned what Git holds of it; the object may go")
-        self._events.record(obj, "Warning", Reason.GIT_CONTENT_ORPHANED, _what_stays(revision))
+        self._events.record(obj, "Warning", Reason.GIT_CONTENT_ORPHANED, _what_stays(obj, why))
         return result
 
     async def _names_nothing(self, obj: dict[str, Any]) -> bool:
@@ -122,7 +135,9 @@ def blocked(failure: PhaseError) -> PhaseError:
     )
 
 
-def _what_stays(revision: PackageRevision) -> str:
-    git = revision.status.self_lock.git if revision.status.self_lock else None
-    where = f"{git.ref} of {without_secrets(git.repo)}" if git else "what was made in Git for it"
-    return f"deleted as {ORPHAN_ANNOTATION} asks; {where} stays"
+def _what_stays(obj: dict[str, Any], why: str) -> str:
+    lock = PackageRevision.model_validate(obj).status.self_lock
+    where = (
+        f"{lock.git.ref} of {without_secrets(lock.git.repo)}" if lock and lock.git else "what was made in Git for it"
+    )
+    return f"deleted without its content in Git, because {why}: {where} stays"

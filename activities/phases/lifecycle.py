@@ -7,6 +7,7 @@ from porchflow.activities.definitions import PhaseInput, PhaseResult
 from porchflow.activities.phases.approval import Approvals
 from porchflow.activities.phases.latest_label import LatestLabel
 from porchflow.activities.phases.phase import Target, acknowledged, run_of
+from porchflow.activities.phases.proposal_record import check_approved, proposal_fields, tell_other_proposal
 from porchflow.activities.phases.proposals import Proposals
 from porchflow.activities.phases.self_lock import how_to_put_back, published_ref, reported_commit, self_lock
 from porchflow.activities.rendering.rendered import condition
@@ -117,6 +118,7 @@ class LifecyclePhase:
         repository, revision = target.repository, target.revision
         # What a thread looks at must not be what a report replaces meanwhile.
         asked = replace(target)
+        publishes = revision.spec.lifecycle is not None and revision.spec.lifecycle.is_published
         return await self._git.transition(
             repository.remote,
             repository.branch,
@@ -126,14 +128,18 @@ class LifecyclePhase:
             tag_hint=published_ref(revision.status),
             commit_hint=reported_commit(revision.status) or None,
             create_branch=repository.create_branch,
-            moves_branch=revision.spec.lifecycle is not None and revision.spec.lifecycle.is_published,
+            moves_branch=publishes,
+            approver=await self._approvals.approver(target.annotations) if publishes else "",
         )
 
     async def _report(self, target: Target, before: PackageState, after: PackageState, desired: Lifecycle) -> None:
         obj = target.obj
         target.fields = {"selfLock": self_lock(target, after), **_published_fields(after)}
         if after.lifecycle is not None and after.lifecycle.is_published:
-            target.fields |= await self._approvals.fields(target.annotations)
+            approver = await self._approvals.approver(target.annotations)
+            # Where nobody knows, what the status says already is kept.
+            target.fields |= {"publishedBy": approver} if approver else {}
+        target.fields |= await proposal_fields(self._approvals, target, before, after)
         if desired is Lifecycle.DRAFT and target.facts.render_pending:
             report = Report(fields={**target.fields, "lastRun": run_of("Running")}, conditions=_render_follows(obj))
         elif desired is Lifecycle.DRAFT:
@@ -142,6 +148,7 @@ class LifecyclePhase:
         else:
             report = self._done(target, before, after)
         target.obj = await self._reporter.report(obj, report)
+        tell_other_proposal(self._reporter, obj, target)
 
     def _done(self, target: Target, before: PackageState, after: PackageState) -> Report:
         told = _told(target, before, after)
@@ -179,6 +186,8 @@ def _choose(target: Target, state: PackageState, task_of: TaskOf) -> Step | None
             f"cannot go from {state.lifecycle} to {desired}: from {state.lifecycle} set spec.lifecycle to"
             f" {' or '.join(NEXT_LIFECYCLES[state.lifecycle])}",
         )
+    if step is Step.PUBLISH and not state.lifecycle.is_published:
+        check_approved(target, state)
     if step is Step.PROPOSE or (step is Step.PUBLISH and not state.lifecycle.is_published):
         _check_rendered(revision)
         _check_reported(revision, state, task_of)

@@ -78,7 +78,7 @@ class Proposals:
             await self._refuse(target, keep + _ANEW)
 
     async def _refuse(self, target: Target, mend: str) -> None:
-        if await self._approvals.fields(target.annotations):
+        if await self._approvals.approver(target.annotations):
             return
         raise Stalled(
             Reason.NOT_PROPOSED,

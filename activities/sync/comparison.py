@@ -34,6 +34,8 @@ class Work:
     create: list[Discovered] = field(default_factory=list)
     finish: list[Pair] = field(default_factory=list)
     """Objects of an interrupted sync, without status."""
+    disown: list[Existing] = field(default_factory=list)
+    """Objects that say so and are not: no sync made them, or they came to ask for something else."""
     own: list[Pair] = field(default_factory=list)
     """Without the label, owner or finalizer of the Repository, or with the wrong label of the latest revision."""
     relock: list[Pair] = field(default_factory=list)
@@ -69,7 +71,11 @@ def compare(repository: RepositoryAccess, found: Iterable[Discovered], existing:
         elif not current.deleting:
             _compare(work, repository, Pair(revision, current))
     for name, current in existing.items():
-        if name not in work.names and not current.deleting and current.lock_commit:
+        if name in work.names or current.deleting:
+            continue
+        if current.unfinished:
+            work.disown.append(current)
+        elif current.lock_commit:
             work.gone.append(current)
     return work
 
@@ -77,6 +83,11 @@ def compare(repository: RepositoryAccess, found: Iterable[Discovered], existing:
 def is_latest(work: Work, name: str, package: str) -> bool:
     """Whether an object has the newest published revision of its package."""
     return work.latest.get(package) == name
+
+
+def is_registered(pair: Pair) -> bool:
+    """Whether an object without status asks for what Git has, and for no more: a sync can say that it has it."""
+    return not pair.existing.has_source and pair.existing.lifecycle == pair.found.lifecycle.value
 
 
 def _name(work: Work, repository: str, revision: Discovered) -> None:
@@ -133,8 +144,11 @@ def _latest(names: Mapping[str, Discovered], existing: Mapping[str, Existing]) -
 
 def _compare(work: Work, repository: RepositoryAccess, pair: Pair) -> None:
     found, current = pair.found, pair.existing
-    if current.unfinished:
+    if current.unfinished and is_registered(pair):
         work.finish.append(pair)
+        return
+    if current.unfinished:
+        work.disown.append(current)
         return
     label = "true" if is_latest(work, current.name, found.package) else "false"
     if not current.owned or current.latest != label:

@@ -45,7 +45,9 @@ class Existing:
     deployment: bool
     deleting: bool
     unfinished: bool
-    """Made by a sync that was interrupted before it wrote the status."""
+    """Says that a sync made it, and has no status yet: that sync was interrupted, or somebody else made the object."""
+    has_source: bool
+    """Asks for content of its own, as nothing does that was found in Git."""
     stalled: str
     """Reason of the `Stalled` condition."""
     token: str
@@ -77,6 +79,7 @@ def existing_of(obj: Mapping[str, Any], repository_uid: str) -> Existing:
         deployment=bool(status.get("deployment")),
         deleting="deletionTimestamp" in metadata,
         unfinished=DISCOVERED_ANNOTATION in annotations and "observedGeneration" not in status,
+        has_source=bool(spec.get("source")),
         stalled=next((each.get("reason", "") for each in stalled if each.get("status") == "True"), ""),
         token=annotations.get(RECONCILE_NOW_ANNOTATION, ""),
     )
@@ -149,7 +152,7 @@ def seed_status(
     if repository.deployment:
         status["deployment"] = True
     if revision.touched is not None and revision.lifecycle.is_published:
-        status |= {"publishedAt": _timestamp(revision.touched.at), "publishedBy": revision.touched.email}
+        status |= {"publishedAt": _timestamp(revision.touched.at), "publishedBy": revision.touched.by}
     if kptfile is not None:
         status |= _of_kptfile(kptfile)
     return status

@@ -8,9 +8,10 @@ from typing import Any
 
 from porchflow.activities.objects import owned_metadata
 from porchflow.activities.sync.comparison import Pair, Work, is_latest, places
-from porchflow.activities.sync.discovered import lock_of, name_of, new_object, parse_kptfile, seed_status
+from porchflow.activities.sync.discovered import Existing, lock_of, name_of, new_object, parse_kptfile, seed_status
 from porchflow.activities.sync.paced_writes import Write, Writer
 from porchflow.api.names import (
+    DISCOVERED_ANNOTATION,
     LATEST_REVISION_LABEL,
     METADATA_FIELD_MANAGER,
     PACKAGE_REVISION_API_VERSION,
@@ -68,7 +69,10 @@ class Registration:
             yield partial(self._create, revision, kptfile, latest=latest)
         finish = {id(pair.found): pair for pair in work.finish}
         async for revision, kptfile in self._with_kptfiles([pair.found for pair in work.finish]):
-            yield partial(self._finish, finish[id(revision)].existing.name, revision, kptfile)
+            existing = finish[id(revision)].existing
+            yield partial(self._finish, existing.name, existing.uid, revision, kptfile)
+        for posing in work.disown:
+            yield partial(self._disown, posing)
         for pair in work.own:
             yield partial(self._own, pair, latest=is_latest(work, pair.existing.name, pair.found.package))
         for pair in work.relock:
@@ -91,7 +95,7 @@ class Registration:
     async def _create(self, revision: Discovered, kptfile: Kptfile | None, *, latest: bool) -> None:
         body = new_object(self._namespace, self._repository, revision, kptfile, latest=latest)
         try:
-            await self._kube.create(PACKAGEREVISIONS, body, field_manager=REPOSITORY_FIELD_MANAGER)
+            made = await self._kube.create(PACKAGEREVISIONS, body, field_manager=REPOSITORY_FIELD_MANAGER)
         except AlreadyExists:
             # Made by a user or another worker since the objects were listed: the next look compares it.
             self.missed += 1
@@ -103,20 +107,34 @@ class Registration:
             # What the Kptfile says cannot be shown; the revision can.
             await self._create(revision, None, latest=latest)
         else:
-            await self._finish(body["metadata"]["name"], revision, kptfile)
+            await self._finish(body["metadata"]["name"], made["metadata"]["uid"], revision, kptfile)
 
-    async def _finish(self, name: str, revision: Discovered, kptfile: Kptfile | None) -> None:
+    async def _finish(self, name: str, uid: str, revision: Discovered, kptfile: Kptfile | None) -> None:
+        """Write the status of the very object that was made or compared: what has its name now may be another's."""
+        status = seed_status(self._repository, revision, kptfile, 1)
         try:
-            await self._apply(
-                name, seed_status(self._repository, revision, kptfile, 1), REPOSITORY_SEED_FIELD_MANAGER, force=False
-            )
+            await self._apply(name, status, REPOSITORY_SEED_FIELD_MANAGER, force=False, uid=uid)
         except (Conflict, NotFound):
             self.missed += 1
         except Invalid as error:
             if kptfile is None:
                 self.problems.append(f"{name}: {error.message}")
                 return
-            await self._finish(name, revision, None)
+            await self._finish(name, uid, revision, None)
+
+    async def _disown(self, posing: Existing) -> None:
+        """Take back that a sync made an object: its workflow then looks what it asks for."""
+        patch = {"annotations": {DISCOVERED_ANNOTATION: None}, "resourceVersion": posing.resource_version}
+        try:
+            await self._kube.merge_patch(
+                PACKAGEREVISIONS,
+                self._namespace,
+                posing.name,
+                {"metadata": patch},
+                field_manager=METADATA_FIELD_MANAGER,
+            )
+        except (Conflict, NotFound):
+            self.missed += 1
 
     async def _own(self, pair: Pair, *, latest: bool) -> None:
         name = pair.existing.name
@@ -142,15 +160,15 @@ class Registration:
         if self._repository.deployment or pair.existing.deployment:
             status["deployment"] = self._repository.deployment
         try:
-            await self._apply(pair.existing.name, status, REPOSITORY_FIELD_MANAGER, force=True)
-        except NotFound:
+            await self._apply(pair.existing.name, status, REPOSITORY_FIELD_MANAGER, force=True, uid=pair.existing.uid)
+        except (Conflict, NotFound):
             self.missed += 1
 
-    async def _apply(self, name: str, status: dict[str, Any], manager: str, *, force: bool) -> None:
+    async def _apply(self, name: str, status: dict[str, Any], manager: str, *, force: bool, uid: str) -> None:
         body = {
             "apiVersion": PACKAGE_REVISION_API_VERSION,
             "kind": PACKAGE_REVISION_KIND,
-            "metadata": {"namespace": self._namespace, "name": name},
+            "metadata": {"namespace": self._namespace, "name": name, "uid": uid},
             "status": status,
         }
         await self._kube.apply(PACKAGEREVISIONS, body, field_manager=manager, force=force, subresource="status")

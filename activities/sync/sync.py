@@ -153,6 +153,8 @@ class RepositorySync(SyncActivities):
         due = is_due(raw)
         shared = await check_alone(self._kube, raw, self._options.namespaces) if due else is_shared(raw)
         access = await self._repositories.opened(raw)
+        if due and access.warning:
+            self._reporter.warn(raw, Reason.CREDENTIALS_UNENCRYPTED, access.warning)
         await self._git.ensure_branch(access.remote, access.branch, create_branch=access.create_branch)
         known = "" if due else raw["status"]["observedRefs"]
         if known and await self._git.refs_digest(access.remote, access.branch, access.directory) == known:
@@ -226,7 +228,8 @@ class RepositorySync(SyncActivities):
         namespace = run.raw["metadata"]["namespace"]
         registration = Registration(self._kube, self._git, namespace, run.access)
         writer = Writer(self._options.writes_at_once)
-        run.progress.total = len(work.create) + len(work.finish) + len(work.own) + len(work.deployment)
+        pairs = (*work.finish, *work.own, *work.deployment)
+        run.progress.total = len(work.create) + len(work.disown) + len(pairs)
         run.progress.text, run.progress.writer = "writing objects", writer
         await registration.run(work, writer)
         run.written += writer.done

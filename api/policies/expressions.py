@@ -18,6 +18,16 @@ def annotation(holder: str, key: str) -> str:
     return f"{holder}.?metadata.?annotations['{key}'].orValue('')"
 
 
+def label(holder: str, key: str) -> str:
+    """Return an expression for the value of a label; the empty text where it is not there.
+
+    Args:
+        holder: `object` or `oldObject`.
+        key: Of the label.
+    """
+    return f"{holder}.?metadata.?labels['{key}'].orValue('')"
+
+
 def before(cel: str, otherwise: str = "''") -> str:
     """Return an expression on the object as it was; a new one was nothing."""
     return f"({NEW} ? {otherwise} : {cel})"
@@ -40,9 +50,17 @@ WANTED_LIFECYCLE: Final = "object.?spec.?lifecycle.orValue('')"
 OLD_LIFECYCLE: Final = before("oldObject.?spec.?lifecycle.orValue('')")
 PUBLISHES: Final = "(variables.lifecycle == 'Published' && variables.oldLifecycle in ['Draft', 'Proposed'])"
 """Of a policy with the variables `lifecycle` and `oldLifecycle`."""
+PUBLISHES_NOW: Final = f"({WANTED_LIFECYCLE} == 'Published' && {OLD_LIFECYCLE} in ['Draft', 'Proposed'])"
+"""As `PUBLISHES`, written out: conditions come before variables."""
+REPORTED_COMMIT: Final = "oldObject.?status.?selfLock.?git.?commit.orValue('')"
+"""What porchflow said last of where the content is in Git."""
 MAY_APPROVE: Final = f"{_may('update', APPROVAL_SUBRESOURCE)} || {_may('patch', APPROVAL_SUBRESOURCE)}"
 MAY_RECONCILE: Final = _may(RECONCILE_VERB)
 
+NO_RECONCILER: Final = (
+    f"request.userInfo.username + ' has no verb {RECONCILE_VERB} on {PACKAGE_REVISION_PLURAL} in namespace '"
+    " + request.namespace"
+)
 NO_APPROVER: Final = (
     f"request.userInfo.username + ' may not update {PACKAGE_REVISION_PLURAL}/{APPROVAL_SUBRESOURCE} in namespace '"
     " + request.namespace + '; ask an approver to do it, or an administrator to bind you the ClusterRole"

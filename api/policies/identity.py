@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from porchflow.api.definition import SPEC_STAYS, Rule
-from porchflow.api.names import ACCEPT_COMMIT_ANNOTATION
+from porchflow.api.names import ACCEPT_COMMIT_ANNOTATION, APPROVED_COMMIT_ANNOTATION
 from porchflow.api.packagerevision import SPEC_RULES
 from porchflow.api.policies.expressions import MAY_APPROVE, MAY_RECONCILE, NEW, NO_APPROVER, annotation, before
 from porchflow.api.policy import Check, Policy
@@ -39,6 +39,8 @@ def _frozen(field: str) -> str:
 
 _ACCEPTED: Final = annotation("object", ACCEPT_COMMIT_ANNOTATION)
 _OLD_ACCEPTED: Final = before(annotation("oldObject", ACCEPT_COMMIT_ANNOTATION))
+_REVIEWED: Final = annotation("object", APPROVED_COMMIT_ANNOTATION)
+_OLD_REVIEWED: Final = before(annotation("oldObject", APPROVED_COMMIT_ANNOTATION))
 
 # All of the spec but the lifecycle, which has a policy of its own and changes most often.
 _ASKED: Final = (*_IDENTITY, "source", *_MIRRORED)
@@ -49,7 +51,7 @@ IDENTITY: Final = Policy(
     only_if={
         "asks-for-something-else": f"{NEW} || has(object.spec) != has(oldObject.spec) || "
         + " || ".join(f"!({_frozen(field)})" for field in _ASKED)
-        + f" || {_ACCEPTED} != {_OLD_ACCEPTED}"
+        + f" || {_ACCEPTED} != {_OLD_ACCEPTED} || {_REVIEWED} != {_OLD_REVIEWED}"
     },
     variables={
         "complete": " && ".join(f"object.?spec.?{field}.orValue('') != ''" for field in _IDENTITY),
@@ -90,6 +92,13 @@ IDENTITY: Final = Policy(
         Check(
             f"{_ACCEPTED} in ['', {_OLD_ACCEPTED}] || variables.mayApprove",
             f"'accepting other content for what is published is for approvers: ' + {NO_APPROVER}",
+            "Forbidden",
+        ),
+        # Who makes the content must not say what was reviewed of it, nor take the word back.
+        Check(
+            f"{_REVIEWED} == {_OLD_REVIEWED} || variables.mayApprove",
+            f"'saying which commit was reviewed (annotation {APPROVED_COMMIT_ANNOTATION}) is for approvers: '"
+            f" + {NO_APPROVER}",
             "Forbidden",
         ),
         Check(

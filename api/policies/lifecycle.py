@@ -3,7 +3,7 @@
 from typing import Final
 
 from porchflow.api.conditions import ConditionType
-from porchflow.api.names import RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
+from porchflow.api.names import APPROVED_COMMIT_ANNOTATION, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
 from porchflow.api.packagerevision import NEXT_LIFECYCLES
 from porchflow.api.policies.expressions import (
     MAY_APPROVE,
@@ -11,6 +11,7 @@ from porchflow.api.policies.expressions import (
     NO_APPROVER,
     OLD_LIFECYCLE,
     PUBLISHES,
+    REPORTED_COMMIT,
     WANTED_LIFECYCLE,
     annotation,
     before,
@@ -51,6 +52,8 @@ LIFECYCLE: Final = Policy(
         "mayApprove": MAY_APPROVE,
         "mayReconcile": MAY_RECONCILE,
         "goesOn": "variables.lifecycle in ['Proposed', 'Published'] && variables.oldLifecycle in ['Draft', 'Proposed']",
+        "approvedCommit": annotation("object", APPROVED_COMMIT_ANNOTATION),
+        "reportedCommit": before(REPORTED_COMMIT),
         "renderDue": before(_RENDER_DUE, "true"),
         "unrendered": before(_UNRENDERED, "[]"),
         "unmetGates": before(_UNMET_GATES, "[]"),
@@ -68,6 +71,19 @@ LIFECYCLE: Final = Policy(
             f" {_STEPS_TOLD}[variables.oldLifecycle]",
         ),
         Check(f"!{PUBLISHES} || variables.mayApprove", f"'publishing is for approvers: ' + {NO_APPROVER}", "Forbidden"),
+        # What is going already goes with it: so this agrees to the deletion.
+        Check(
+            "!(variables.lifecycle == 'DeletionProposed' && variables.oldLifecycle == 'Published'"
+            " && oldObject.?metadata.?deletionTimestamp.hasValue()) || variables.mayApprove",
+            f"'agreeing to the deletion of what is published is for approvers: ' + {NO_APPROVER}",
+            "Forbidden",
+        ),
+        Check(
+            f"!{PUBLISHES} || variables.approvedCommit in ['', variables.reportedCommit]"
+            " || variables.reportedCommit == ''",
+            f"'the annotation {APPROVED_COMMIT_ANNOTATION} says that commit ' + variables.approvedCommit + ' was"
+            " reviewed, and ' + variables.reportedCommit + ' is what would be published: review that, and name it'",
+        ),
         # While newer content waits for its rendering nobody knows: porchflow decides when it is rendered.
         Check(
             "!variables.goesOn || variables.renderDue || size(variables.unrendered) == 0",

@@ -24,6 +24,8 @@ PERMISSIONS: Final[Mapping[str, Mapping[tuple[str, str], str]]] = {
         ("", "repositories.config.porch.kpt.dev/status"): "patch",
         ("", "mutatingadmissionpolicies.admissionregistration.k8s.io:porchflow-records"): "get",
         ("", "mutatingadmissionpolicybindings.admissionregistration.k8s.io:porchflow-records"): "get",
+        ("", "validatingadmissionpolicies.admissionregistration.k8s.io:porchflow-secrets"): "get",
+        ("", "validatingadmissionpolicybindings.admissionregistration.k8s.io:porchflow-secrets"): "get",
         ("", "secrets"): "get",
         ("", "events"): "get create patch",
     },

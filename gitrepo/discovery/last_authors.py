@@ -7,16 +7,18 @@ from datetime import UTC, datetime
 import pygit2
 from pygit2.enums import SortMode
 
-from porchflow.gitrepo.store.commit_messages import parse_annotations
+from porchflow.gitrepo.store.commit_messages import approver_of, parse_annotations
+from porchflow.gitrepo.store.commits import is_ours
 
 
 @dataclass(frozen=True, slots=True)
 class LastTouch:
-    """The author of a commit and its time."""
+    """Who a commit is of, and its time."""
 
     seconds: int
     """Since the epoch."""
-    email: str
+    by: str
+    """Who approved, of a commit that publishes and says so; else the author's e-mail address."""
 
     @property
     def at(self) -> datetime:
@@ -25,8 +27,12 @@ class LastTouch:
 
 
 def touch_of(commit: pygit2.Commit) -> LastTouch:
-    """Return who made a commit and when."""
-    return LastTouch(commit.author.time, commit.author.email)
+    """Return whose a commit is, and of when.
+
+    What a commit says of an approver is as true as its author: who may push the one may push the other.
+    """
+    approver = approver_of(commit.message) if is_ours(commit) else ""
+    return LastTouch(commit.author.time, approver or commit.author.email)
 
 
 class PackageDates:

@@ -39,6 +39,10 @@ _SUBJECTS = {
 
 _RENDERED = ", rendered"
 
+_APPROVED_BY = "Approved-by: "
+_NAME_LIMIT = 256
+"""Characters of a user's name that is written into a commit."""
+
 BRANCH_MESSAGE = "Initial commit: Creating main branch"
 
 
@@ -120,10 +124,25 @@ def says_rendered(message: str) -> bool:
     return message.partition("\n")[0].endswith(_RENDERED)
 
 
-def approval_message(package: str, workspace: str, revision: int) -> str:
-    """Message of the merge commit that publishes."""
+def approval_message(package: str, workspace: str, revision: int, approver: str = "") -> str:
+    """Message of the merge commit that publishes: Porch's, and a trailer where it is known who approved."""
     line = format_annotation(Annotation(package, workspace, str(revision)))
-    return f"Approving package revision {package}/{revision}\n\n{line}\n"
+    trailer = f"\n{_APPROVED_BY}{approver}\n" if _is_name(approver) else ""
+    return f"Approving package revision {package}/{revision}\n\n{line}\n{trailer}"
+
+
+def approver_of(message: str) -> str:
+    """Return who approved, as the message of a merge commit that publishes says; empty where it does not."""
+    if not any(annotation.is_approval for annotation in parse_annotations(message)):
+        return ""
+    last = message.rstrip("\n").rpartition("\n")[2]
+    name = last.removeprefix(_APPROVED_BY)
+    return name if last.startswith(_APPROVED_BY) and _is_name(name) else ""
+
+
+def _is_name(text: str) -> bool:
+    """Whether a user's name can stand on a line of its own: what could look like more than a name is left out."""
+    return 0 < len(text) <= _NAME_LIMIT and text.isprintable() and text == text.strip()
 
 
 def delete_message(package: str) -> str:

@@ -44,6 +44,8 @@ class Publish:
     """What to publish where an interrupted attempt has removed draft and proposal already."""
     tag_hint: str | None = None
     create_branch: bool = False
+    approver: str = ""
+    """Told in the merge commit; empty where nobody knows."""
     result: PackageState | None = None
     _source: pygit2.Oid | None = None
 
@@ -132,7 +134,7 @@ class Publish:
             repo,
             tree=tree,
             parents=[tip, source] if tip else [source],
-            message=approval_message(location.path, location.workspace, revision),
+            message=approval_message(location.path, location.workspace, revision, self.approver),
             author=self.author,
         )
         ref = branch_ref(self.branch)

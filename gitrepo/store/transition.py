@@ -58,6 +58,8 @@ class Transition:
     commit_hint: str | None = None
     moves_branch: bool = True
     """Whether a step that it may choose does."""
+    approver: str = ""
+    """Of a step that publishes; empty where nobody knows."""
     before: PackageState | None = None
     _found: PackageState | None = None
     _step: Move | Publish | ProposeDeletion | None = None
@@ -109,6 +111,7 @@ class Transition:
                     state.commit if is_open else None,
                     self.tag_hint,
                     self.create_branch,
+                    self.approver,
                 )
             case Step.PROPOSE_DELETION | Step.UNDO_DELETION:
                 proposed = step is Step.PROPOSE_DELETION

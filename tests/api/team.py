@@ -125,3 +125,10 @@ async def refused(request: Awaitable[Any], kind: type[KubeError] = Invalid) -> s
     with pytest.raises(kind) as raised:
         await request
     return str(raised.value)
+
+
+def without_rules(schema: Any) -> Any:
+    """Return a CRD as Porch's is: without our CEL rules."""
+    if isinstance(schema, dict):
+        return {key: without_rules(value) for key, value in schema.items() if key != "x-kubernetes-validations"}
+    return [without_rules(value) for value in schema] if isinstance(schema, list) else schema

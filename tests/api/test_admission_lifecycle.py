@@ -1,7 +1,6 @@
 """Who may bring a package revision how far, and what keeps it from there, on the real API server."""
 
 import json
-from typing import Any
 
 import pytest
 import yaml
@@ -9,7 +8,7 @@ import yaml
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import Forbidden
 from porchflow.kube.kinds import PACKAGEREVISIONS
-from tests.api.team import BINDINGS, DEPLOY, IDENTITY, ROLES, Team, binding, refused
+from tests.api.team import BINDINGS, DEPLOY, IDENTITY, ROLES, Team, binding, refused, without_rules
 from tests.kubectl import KubectlError, kubectl_with
 from tests.servers.control_plane import ControlPlane
 from tests.servers.waiting import eventually
@@ -129,7 +128,7 @@ async def test_the_policies_hold_without_the_rules_of_our_crds(
     plane = restartable_control_plane
     crd = yaml.safe_load((DEPLOY / "crds" / "porch.kpt.dev_packagerevisions.yaml").read_text())
     await plane.kubectl(
-        "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump(_without_rules(crd))
+        "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump(without_rules(crd))
     )
     async with await KubeClient.connect(plane.kubeconfig) as admin:
         team = Team("default", admin, {"ada@example.com": admin})
@@ -148,9 +147,3 @@ async def test_the_policies_hold_without_the_rules_of_our_crds(
                 {"spec": {"source": None, field: value}}, f"{field} cannot be changed once it is set"
             )
         assert await by_the_policy({"spec": None}, "cannot")
-
-
-def _without_rules(schema: Any) -> Any:
-    if isinstance(schema, dict):
-        return {key: _without_rules(value) for key, value in schema.items() if key != "x-kubernetes-validations"}
-    return [_without_rules(value) for value in schema] if isinstance(schema, list) else schema

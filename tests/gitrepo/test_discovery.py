@@ -76,7 +76,7 @@ def test_who_published_and_when_is_the_author_of_the_approval(bare: Path) -> Non
     touched = {f"{each.package}.{each.workspace}": each.touched for each in read(bare).revisions}
     first = touched["web.first"]
     assert first is not None
-    assert (first.seconds, first.email) == (approved, "porch@kpt.dev")
+    assert (first.seconds, first.by) == (approved, "porch@kpt.dev")
     assert touched["web.main"] == first, "the newest commit that names the package, not the newest commit"
     assert touched["plain.main"] is None, "no commit names it"
 

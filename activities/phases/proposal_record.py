@@ -1,0 +1,82 @@
+"""What was proposed, when and by whom: an approver can tell it from what is there now, and name what was reviewed."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from porchflow.activities.phases.approval import Approvals
+from porchflow.activities.phases.phase import Target
+from porchflow.activities.reporting import StatusReporter
+from porchflow.api.conditions import Reason
+from porchflow.api.names import APPROVED_COMMIT_ANNOTATION, RECONCILE_NOW_ANNOTATION
+from porchflow.api.packagerevision import Lifecycle
+from porchflow.gitrepo.store.package_state import PackageState
+from porchflow.repositories.failures import Stalled
+
+
+async def proposal_fields(
+    approvals: Approvals, target: Target, before: PackageState, after: PackageState
+) -> dict[str, Any]:
+    """Return `status.proposal` after a move; nothing where it stays what it is.
+
+    Args:
+        approvals: Knows who proposed.
+        target: The object, as it was before the report.
+        before: Where Git had it.
+        after: Where Git has it.
+
+    Raises:
+        KubeError: The API server cannot be reached.
+    """
+    known, moved = _known(target), before.lifecycle is not after.lifecycle
+    if after.lifecycle is Lifecycle.DRAFT:
+        withdrawn = moved and before.lifecycle is Lifecycle.PROPOSED and known
+        return {"proposal": {**known, "withdrawnAt": _now()}} if withdrawn else {}
+    if after.lifecycle is not Lifecycle.PROPOSED or (known.get("commit") == after.commit and not moved):
+        return {}
+    proposal = {"commit": after.commit, "at": _now(), "by": await approvals.proposer(target.annotations)}
+    other = known.get("commit") not in {None, after.commit}
+    proposal["previousCommit"] = known["commit"] if other else known.get("previousCommit", "")
+    return {"proposal": {key: value for key, value in proposal.items() if value}}
+
+
+def tell_other_proposal(reporter: StatusReporter, obj: dict[str, Any], target: Target) -> None:
+    """Tell in an Event that other content is proposed than was before.
+
+    Args:
+        reporter: Writes the Event.
+        obj: The object as it was before the report.
+        target: The object with what is reported.
+    """
+    before = ((obj.get("status") or {}).get("proposal") or {}).get("commit")
+    now = target.fields.get("proposal") or {}
+    if before and "withdrawnAt" not in now and now.get("commit", before) != before:
+        reporter.warn(
+            target.obj,
+            Reason.PROPOSAL_CHANGED,
+            f"commit {now['commit']} is proposed; {before} was before, and was taken back: review what differs",
+        )
+
+
+def check_approved(target: Target, state: PackageState) -> None:
+    """Refuse to publish another commit than the one that an approver has named.
+
+    Raises:
+        Stalled: Git has another one.
+    """
+    approved = target.annotations.get(APPROVED_COMMIT_ANNOTATION)
+    if approved and approved != state.commit:
+        raise Stalled(
+            Reason.COMMIT_NOT_APPROVED,
+            f"not made {target.revision.spec.lifecycle}: the annotation {APPROVED_COMMIT_ANNOTATION} says that commit"
+            f" {approved[:64]} was reviewed, and {state.ref} is at {state.commit}: review that and name it in the"
+            f" annotation, or put the branch back; then set the annotation {RECONCILE_NOW_ANNOTATION} to a new value",
+        )
+
+
+def _known(target: Target) -> dict[str, Any]:
+    known: dict[str, Any] = (target.obj.get("status") or {}).get("proposal") or {}
+    return known
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

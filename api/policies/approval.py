@@ -1,0 +1,22 @@
+"""Approval of a commit instead of a name, where a Namespace asks for it."""
+
+from typing import Final
+
+from porchflow.api.names import APPROVAL_LABEL, APPROVED_COMMIT_ANNOTATION
+from porchflow.api.policies.expressions import PUBLISHES_NOW, REPORTED_COMMIT, annotation
+from porchflow.api.policy import Check, Policy
+
+APPROVAL: Final = Policy(
+    name="porchflow-approval",
+    operations=("UPDATE",),
+    where={APPROVAL_LABEL: "commit"},
+    only_if={"publishes": PUBLISHES_NOW},
+    checks=(
+        # Whether it is the right one, the policy of the lifecycle asks everywhere.
+        Check(
+            f"{annotation('object', APPROVED_COMMIT_ANNOTATION)} != ''",
+            "'namespace ' + request.namespace + ' publishes nothing but a commit that was reviewed: set the annotation"
+            f" {APPROVED_COMMIT_ANNOTATION} to the commit that you have reviewed; proposed is ' + {REPORTED_COMMIT}",
+        ),
+    ),
+)
