@@ -265,6 +265,8 @@ ELSEWHERE = {
     *(Reason.REPOSITORY_NOT_MIGRATED, Reason.INVALID_REPOSITORY, Reason.DELETING),
     *(Reason.DUPLICATE_REPOSITORY, Reason.REGISTERED_ELSEWHERE, Reason.INVALID_SCHEDULE),
     *(Reason.TAG_MOVED, Reason.REMOVED_FROM_GIT, Reason.BRANCH_REWRITTEN, Reason.REGISTERED_IN_PART),
+    # Of Secrets, and of what was proposed and reviewed: tests/security.
+    *(Reason.CREDENTIALS_UNENCRYPTED, Reason.PROPOSAL_CHANGED, Reason.COMMIT_NOT_APPROVED),
     # Of upgrades, of a runner that is away, of versions of functions: test_upgrades.py, tests/functions, test_tags.py.
     *(Reason.MERGE_CONFLICT, Reason.LOCAL_CHANGES, Reason.FUNCTION_RUNNER_UNAVAILABLE, Reason.REGISTRY_UNAVAILABLE),
 }

@@ -110,11 +110,11 @@ async def test_credentials_for_a_clone(world: World, deployments: GitRepository,
     name = await create_clone(world, clone_from_git(url, "main", "web", "upstream"))
     assert "spec.source.cloneFrom.git.secretRef" in await world.fails(Phase.SOURCE, name, ErrorKind.WAITING)
     assert reason(await world.get(name), "Ready") == "False/SecretNotFound"
-    await create_secret(world, "upstream", "ada", "the-wrong-word")
+    await create_secret(world, "upstream", "ada", "the-wrong-word", hosts=private.url)
     said = await world.fails(Phase.SOURCE, name, ErrorKind.STALLED)
     assert "correct Secret 'upstream'" in said
     assert "word" not in said
-    await create_secret(world, "right", "ada", "the-right-word")
+    await create_secret(world, "right", "ada", "the-right-word", hosts=private.url)
     good = await create_clone(world, clone_from_git(url, "main", "web", "right"), workspace="v2")
     await world.run(Phase.SOURCE, good)
     assert git_of(await world.get(good), "upstreamLock")["repo"] == url

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from porchflow.api.names import SECRET_HOSTS_ANNOTATION
 from porchflow.api.needs import Phase
 from porchflow.kube.client import Object
 from porchflow.kube.kinds import SECRETS
@@ -92,12 +93,12 @@ def raw(bare: Path, revision: str, path: str) -> bytes:
     ).stdout
 
 
-async def create_secret(world: World, name: str, username: str, password: str) -> None:
-    """Make a Secret with credentials for Git."""
+async def create_secret(world: World, name: str, username: str, password: str, *, hosts: str) -> None:
+    """Make a Secret with credentials for some Git servers."""
     body: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": name, "namespace": world.namespace},
+        "metadata": {"name": name, "namespace": world.namespace, "annotations": {SECRET_HOSTS_ANNOTATION: hosts}},
         "type": "kubernetes.io/basic-auth",
         "stringData": {"username": username, "password": password},
     }

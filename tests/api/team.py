@@ -28,6 +28,7 @@ PEOPLE = {
 """Users and the role they have in a test's namespace."""
 
 APPROVED_BY, SUSPENDED_BY = "porchflow.dev/approved-by", "porchflow.dev/suspended-by"
+PROPOSED_BY = "porchflow.dev/proposed-by"
 IDENTITY = {
     "repository": "other",
     "packageName": "other",

@@ -3,13 +3,13 @@
 import pytest
 
 from porchflow.kube.kinds import PACKAGEREVISIONS
-from tests.api.team import APPROVED_BY, SUSPENDED_BY, Team, refused
+from tests.api.team import APPROVED_BY, PROPOSED_BY, SUSPENDED_BY, Team, refused
 
 
 async def test_the_approver_is_written_down(team: Team) -> None:
     await team.at("Proposed")
     published = await team.ask(team.approver, "Published")
-    assert published["metadata"]["annotations"] == {APPROVED_BY: "bea@example.com"}
+    assert published["metadata"]["annotations"] == {APPROVED_BY: "bea@example.com", PROPOSED_BY: "bea@example.com"}
     for step in ("DeletionProposed", "Published"):
         kept = await team.ask(team.admin, step)
         assert kept["metadata"]["annotations"][APPROVED_BY] == "bea@example.com"
@@ -30,7 +30,7 @@ async def test_nobody_forges_the_approver(team: Team) -> None:
             kept = await team.annotate(client, approved_by=value)
             assert kept["metadata"]["annotations"][APPROVED_BY] == "bea@example.com"
     emptied = await team.patch(team.author, {"metadata": {"annotations": None}})
-    assert emptied["metadata"]["annotations"] == {APPROVED_BY: "bea@example.com"}
+    assert emptied["metadata"]["annotations"] == {APPROVED_BY: "bea@example.com", PROPOSED_BY: "ada@example.com"}
 
 
 async def test_a_restored_object_keeps_its_approver(team: Team) -> None:

@@ -9,14 +9,13 @@ from porchflow.gitrepo.store.commit_messages import Annotation, approval_message
 from porchflow.kube.errors import Forbidden, Invalid
 from porchflow.kube.kinds import NAMESPACES
 from tests.activities.world import reason
-from tests.api.team import Team, refused
+from tests.api.team import PROPOSED_BY, Team, refused
 from tests.kubectl import kubectl_with
 from tests.security.stage import NAME, Stage
 from tests.servers.control_plane import ControlPlane
 from tests.servers.waiting import eventually
 
 EVIL = {"evil.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: evil\n"}
-PROPOSED_BY = "porchflow.dev/proposed-by"
 
 # Who approved
 
