@@ -79,7 +79,8 @@ LIFECYCLE: Final = Policy(
             "Forbidden",
         ),
         Check(
-            f"!{PUBLISHES} || variables.approvedCommit in ['', variables.reportedCommit]"
+            f"!{PUBLISHES} || variables.approvedCommit == ''"
+            " || variables.approvedCommit == variables.reportedCommit"
             " || variables.reportedCommit == ''",
             f"'the annotation {APPROVED_COMMIT_ANNOTATION} says that commit ' + variables.approvedCommit + ' was"
             " reviewed, and ' + variables.reportedCommit + ' is what would be published: review that, and name it'",
