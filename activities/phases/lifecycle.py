@@ -139,7 +139,7 @@ class LifecyclePhase:
             approver = await self._approvals.approver(target.annotations)
             # Where nobody knows, what the status says already is kept.
             target.fields |= {"publishedBy": approver} if approver else {}
-        target.fields |= await proposal_fields(self._approvals, target, before, after)
+        target.fields |= await proposal_fields(self._approvals, target, after)
         if desired is Lifecycle.DRAFT and target.facts.render_pending:
             report = Report(fields={**target.fields, "lastRun": run_of("Running")}, conditions=_render_follows(obj))
         elif desired is Lifecycle.DRAFT:

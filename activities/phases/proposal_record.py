@@ -13,28 +13,25 @@ from porchflow.gitrepo.store.package_state import PackageState
 from porchflow.repositories.failures import Stalled
 
 
-async def proposal_fields(
-    approvals: Approvals, target: Target, before: PackageState, after: PackageState
-) -> dict[str, Any]:
+async def proposal_fields(approvals: Approvals, target: Target, state: PackageState) -> dict[str, Any]:
     """Return `status.proposal` after a move; nothing where it stays what it is.
 
     Args:
         approvals: Knows who proposed.
         target: The object, as it was before the report.
-        before: Where Git had it.
-        after: Where Git has it.
+        state: Where Git has it.
 
     Raises:
         KubeError: The API server cannot be reached.
     """
-    known, moved = _known(target), before.lifecycle is not after.lifecycle
-    if after.lifecycle is Lifecycle.DRAFT:
-        withdrawn = moved and before.lifecycle is Lifecycle.PROPOSED and known
-        return {"proposal": {**known, "withdrawnAt": _now()}} if withdrawn else {}
-    if after.lifecycle is not Lifecycle.PROPOSED or (known.get("commit") == after.commit and not moved):
+    known: dict[str, Any] = (target.obj.get("status") or {}).get("proposal") or {}
+    stands = bool(known) and "withdrawnAt" not in known
+    if state.lifecycle is Lifecycle.DRAFT and stands:
+        return {"proposal": {**known, "withdrawnAt": _now()}}
+    if state.lifecycle is not Lifecycle.PROPOSED or (stands and known["commit"] == state.commit):
         return {}
-    proposal = {"commit": after.commit, "at": _now(), "by": await approvals.proposer(target.annotations)}
-    other = known.get("commit") not in {None, after.commit}
+    proposal = {"commit": state.commit, "at": _now(), "by": await approvals.proposer(target.annotations)}
+    other = known.get("commit") not in {None, state.commit}
     proposal["previousCommit"] = known["commit"] if other else known.get("previousCommit", "")
     return {"proposal": {key: value for key, value in proposal.items() if value}}
 
@@ -53,7 +50,7 @@ def tell_other_proposal(reporter: StatusReporter, obj: dict[str, Any], target: T
         reporter.warn(
             target.obj,
             Reason.PROPOSAL_CHANGED,
-            f"commit {now['commit']} is proposed; {before} was before, and was taken back: review what differs",
+            f"commit {now['commit']} is proposed; {before} was before: review what differs",
         )
 
 
@@ -71,11 +68,6 @@ def check_approved(target: Target, state: PackageState) -> None:
             f" {approved[:64]} was reviewed, and {state.ref} is at {state.commit}: review that and name it in the"
             f" annotation, or put the branch back; then set the annotation {RECONCILE_NOW_ANNOTATION} to a new value",
         )
-
-
-def _known(target: Target) -> dict[str, Any]:
-    known: dict[str, Any] = (target.obj.get("status") or {}).get("proposal") or {}
-    return known
 
 
 def _now() -> str:

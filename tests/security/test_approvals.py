@@ -102,7 +102,7 @@ async def test_other_content_than_was_proposed_is_told(stage: Stage) -> None:
     first, second = await _swap(stage)
     assert first != second
     told = [event["message"] for event in await stage.world.events_on(NAME) if event["reason"] == "ProposalChanged"]
-    assert told == [f"commit {second} is proposed; {first} was before, and was taken back: review what differs"]
+    assert told == [f"commit {second} is proposed; {first} was before: review what differs"]
 
 
 async def test_the_same_content_proposed_again_is_no_news(stage: Stage) -> None:

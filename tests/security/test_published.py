@@ -66,6 +66,28 @@ async def test_a_sync_writes_no_status_on_an_object_with_a_source_of_its_own(sta
     assert "status" not in await stage.world.get(NAME)
 
 
+async def test_a_status_is_written_on_the_very_object_that_was_made(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody makes another one of its name in between."""
+    await stage.published()
+    await stage.world.delete_whatever_it_takes(NAME)
+    create = stage.syncs.kube.create
+
+    async def replaced(resource: Any, body: Any, **options: Any) -> Object:
+        made = await create(resource, body, **options)
+        if body["metadata"]["name"] == NAME:
+            await stage.world.delete_whatever_it_takes(NAME)
+            await stage.team.create()
+        return made
+
+    monkeypatch.setattr(stage.syncs.kube, "create", replaced)
+    await stage.sync()
+    obj = await stage.world.get(NAME)
+    assert obj["spec"]["lifecycle"] == "Draft"
+    assert "status" not in obj
+
+
 async def test_a_sync_finishes_what_it_began(stage: Stage) -> None:
     await stage.published()
     await stage.world.delete_whatever_it_takes(NAME)

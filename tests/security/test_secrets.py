@@ -149,8 +149,8 @@ async def test_who_registers_repositories_names_no_secret_that_is_not_hers(
         await registrar.merge_patch(REPOSITORIES, stage.team.namespace, "private", other)
 
 
-async def test_the_worker_may_read_secrets_and_need_not_to_write(stage: Stage, control_plane: ControlPlane) -> None:
-    """What it writes names no Secret anew: a sync takes `runOnceAt` out of a spec that names one."""
+async def test_who_writes_beside_a_secret_need_not_read_it(stage: Stage, control_plane: ControlPlane) -> None:
+    """As a worker, whose sync takes `runOnceAt` out of a spec that names one."""
     await create_secret(stage)
     await stage.team.admin.create(REPOSITORIES, repository(stage.team.namespace, stage.world.git.url))
     when = {"spec": {"sync": {"runOnceAt": "2026-01-01T00:00:00Z"}}}
