@@ -13,9 +13,9 @@ from porchflow.api.names import FINALIZER, ORPHAN_ANNOTATION
 from porchflow.api.packagerevision import Lifecycle, PackageRevision
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.kube.client import KubeClient
-from porchflow.kube.errors import NotFound
+from porchflow.kube.errors import Forbidden, NotFound
 from porchflow.kube.events import EventRecorder
-from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.kube.kinds import NAMESPACES, PACKAGEREVISIONS
 from porchflow.repositories.access import Repositories
 from porchflow.repositories.failures import PhaseError, Stalled, Superseded, Transient
 
@@ -46,11 +46,8 @@ class Finalizer:
                 " deletion, which then goes on by itself",
             )
         repository, agreed = target.repository, target.revision.spec.lifecycle is Lifecycle.DELETION_PROPOSED
-        if agreed and not is_owned_by(target.obj["metadata"], repository):
-            # Not a person but the garbage collector may have deleted it, for want of an owner.
-            return await self._orphan(
-                target.obj, f"its metadata.ownerReferences name no Repository {repository.name!r}"
-            )
+        if agreed and (why := await self._deleted_by_nobody(target)):
+            return await self._orphan(target.obj, why)
         await self._git.delete(
             repository.remote,
             repository.branch,
@@ -61,6 +58,18 @@ class Finalizer:
         )
         await self._latest.refresh(target.obj)
         return await self._release(target.obj, "nothing of it is left in Git; the object may go")
+
+    async def _deleted_by_nobody(self, target: Target) -> str:
+        """Say why Kubernetes itself, and no approver, may have deleted a published revision; empty where it did not."""
+        metadata, repository = target.obj["metadata"], target.repository
+        if not is_owned_by(metadata, repository):
+            return f"its metadata.ownerReferences name no Repository {repository.name!r}"
+        try:
+            namespace = await self._kube.get(NAMESPACES, None, metadata["namespace"])
+        except (NotFound, Forbidden):
+            # Who binds the worker's role in single namespaces need not let it see them.
+            return ""
+        return "its Namespace is being deleted" if "deletionTimestamp" in namespace["metadata"] else ""
 
     async def _is_published(self, target: Target) -> bool:
         """Tell whether a revision that asks to be Published is: one that was refused may go as a draft may."""

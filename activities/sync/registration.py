@@ -70,7 +70,7 @@ class Registration:
         finish = {id(pair.found): pair for pair in work.finish}
         async for revision, kptfile in self._with_kptfiles([pair.found for pair in work.finish]):
             existing = finish[id(revision)].existing
-            yield partial(self._finish, existing.name, existing.uid, revision, kptfile)
+            yield partial(self._finish, existing.name, existing.resource_version, revision, kptfile)
         for posing in work.disown:
             yield partial(self._disown, posing)
         for pair in work.own:
@@ -107,20 +107,20 @@ class Registration:
             # What the Kptfile says cannot be shown; the revision can.
             await self._create(revision, None, latest=latest)
         else:
-            await self._finish(body["metadata"]["name"], made["metadata"]["uid"], revision, kptfile)
+            await self._finish(body["metadata"]["name"], made["metadata"]["resourceVersion"], revision, kptfile)
 
-    async def _finish(self, name: str, uid: str, revision: Discovered, kptfile: Kptfile | None) -> None:
+    async def _finish(self, name: str, version: str, revision: Discovered, kptfile: Kptfile | None) -> None:
         """Write the status of the very object that was made or compared: what has its name now may be another's."""
         status = seed_status(self._repository, revision, kptfile, 1)
         try:
-            await self._apply(name, status, REPOSITORY_SEED_FIELD_MANAGER, force=False, uid=uid)
+            await self._apply(name, status, REPOSITORY_SEED_FIELD_MANAGER, force=False, version=version)
         except (Conflict, NotFound):
             self.missed += 1
         except Invalid as error:
             if kptfile is None:
                 self.problems.append(f"{name}: {error.message}")
                 return
-            await self._finish(name, uid, revision, None)
+            await self._finish(name, version, revision, None)
 
     async def _disown(self, posing: Existing) -> None:
         """Take back that a sync made an object: its workflow then looks what it asks for."""
@@ -160,15 +160,19 @@ class Registration:
         if self._repository.deployment or pair.existing.deployment:
             status["deployment"] = self._repository.deployment
         try:
-            await self._apply(pair.existing.name, status, REPOSITORY_FIELD_MANAGER, force=True, uid=pair.existing.uid)
-        except (Conflict, NotFound):
+            await self._apply(pair.existing.name, status, REPOSITORY_FIELD_MANAGER, force=True)
+        except NotFound:
             self.missed += 1
 
-    async def _apply(self, name: str, status: dict[str, Any], manager: str, *, force: bool, uid: str) -> None:
+    async def _apply(
+        self, name: str, status: dict[str, Any], manager: str, *, force: bool, version: str | None = None
+    ) -> None:
+        metadata = {"namespace": self._namespace, "name": name}
         body = {
             "apiVersion": PACKAGE_REVISION_API_VERSION,
             "kind": PACKAGE_REVISION_KIND,
-            "metadata": {"namespace": self._namespace, "name": name, "uid": uid},
+            # Not its uid: the API server does not look at that where a status is applied.
+            "metadata": metadata if version is None else {**metadata, "resourceVersion": version},
             "status": status,
         }
         await self._kube.apply(PACKAGEREVISIONS, body, field_manager=manager, force=force, subresource="status")

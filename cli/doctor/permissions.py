@@ -27,6 +27,7 @@ PERMISSIONS: Final[Mapping[str, Mapping[tuple[str, str], str]]] = {
         ("", "validatingadmissionpolicies.admissionregistration.k8s.io:porchflow-secrets"): "get",
         ("", "validatingadmissionpolicybindings.admissionregistration.k8s.io:porchflow-secrets"): "get",
         ("", "secrets"): "get",
+        ("", "namespaces"): "get",
         ("", "events"): "get create patch",
     },
     "porchflow-content-api": {

@@ -9,7 +9,7 @@ from porchflow.api.names import DISCOVERED_ANNOTATION, FINALIZER
 from porchflow.api.policies.deletion import CLEANERS
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import Forbidden
-from porchflow.kube.kinds import CONFIGMAPS, PACKAGEREVISIONS
+from porchflow.kube.kinds import CONFIGMAPS, NAMESPACES, PACKAGEREVISIONS
 from tests.activities.test_finalize import is_gone
 from tests.activities.world import reason
 from tests.api.team import Team, refused
@@ -192,6 +192,16 @@ async def test_what_is_deleted_for_want_of_its_owner_stays_in_git(stage: Stage) 
     assert ("Warning", "GitContentOrphaned", 1) in await stage.world.told(NAME)
     await stage.sync()
     assert (await stage.world.get(NAME))["status"]["revision"] == 1, "it is registered again"
+
+
+async def test_what_is_deleted_with_its_namespace_stays_in_git(stage: Stage) -> None:
+    await stage.published()
+    await stage.step(stage.team.author, "DeletionProposed")
+    await stage.team.admin.delete(NAMESPACES, None, stage.team.namespace)
+    await stage.team.delete(stage.team.clients[CLEANERS[0]])
+    await stage.run(Phase.FINALIZE)
+    assert await is_gone(stage.world, NAME)
+    assert TAG in stage.refs()
 
 
 async def test_an_owner_that_came_while_it_was_a_draft_does_not_take_it_along(stage: Stage) -> None:
