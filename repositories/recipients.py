@@ -121,17 +121,17 @@ def _let_it_name(origin: Origin) -> str:
 def _origins(secret: dict[str, Any], entry: str) -> list[Origin]:
     """Return the servers of one entry: one without a scheme means both that are encrypted."""
     scheme, separator, server = entry.rpartition("://")
-    schemes = (scheme,) if separator else _ENCRYPTED
+    server = server.rstrip("/")
     try:
-        if any(character in server.rstrip("/") for character in "/@?#"):
-            raise BadAddress(entry)
-        return [origin_of(f"{each}://{server.rstrip('/')}/repository") for each in schemes]
+        if not set(server) & set("/@?#"):
+            return [origin_of(f"{each}://{server}/repository") for each in ((scheme,) if separator else _ENCRYPTED)]
     except BadAddress:
-        raise Stalled(
-            Reason.INVALID_SECRET,
-            f"Secret {secret['metadata']['name']!r}: its annotation {SECRET_HOSTS_ANNOTATION} has an entry that is no"
-            f" server: write {_ENTRY}",
-        ) from None
+        pass
+    raise Stalled(
+        Reason.INVALID_SECRET,
+        f"Secret {secret['metadata']['name']!r}: its annotation {SECRET_HOSTS_ANNOTATION} has an entry that is no"
+        f" server: write {_ENTRY}",
+    )
 
 
 def _is_loopback(host: str) -> bool:
