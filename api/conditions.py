@@ -4,10 +4,10 @@ The rules are kstatus' and Flux': `Ready` is always there; `Reconciling`, `Stall
 while True; `lastTransitionTime` moves only when the status flips.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
@@ -149,6 +149,51 @@ class Condition(ApiModel):
         description="For people: what happened, to what, and what to do.",
         json_schema_extra={"maxLength": 32768},
     )
+
+
+def condition(kind: ConditionType, status: ConditionStatus, reason: str, message: str = "") -> Condition:
+    """Make a condition; the generation and the time are filled in when it is applied."""
+    return Condition(type=kind, status=status, reason=reason, message=message)
+
+
+def not_ready(
+    reason: str, message: str, abnormal: ConditionType, *, because: tuple[str, str] | None = None
+) -> tuple[Condition, Condition]:
+    """Return the conditions of an object that is not Ready, and of the state that keeps it so.
+
+    Args:
+        reason: Of `Ready`.
+        message: Of `Ready`.
+        abnormal: `Reconciling`, `Stalled` or `Suspended`, which becomes True.
+        because: Reason and message of `abnormal`, where they differ from those of `Ready`.
+    """
+    return (
+        condition(ConditionType.READY, ConditionStatus.FALSE, reason, message),
+        condition(abnormal, ConditionStatus.TRUE, *(because or (reason, message))),
+    )
+
+
+def of_type(conditions: Iterable[Condition], kind: str) -> Condition | None:
+    """Return the condition of a type; None where there is none."""
+    return next((each for each in conditions if each.type == kind), None)
+
+
+def holding(conditions: Iterable[Condition], kind: str) -> Condition | None:
+    """Return the condition of a type whose status is True; None where there is none."""
+    found = of_type(conditions, kind)
+    return found if found is not None and found.status is ConditionStatus.TRUE else None
+
+
+def raw_condition(obj: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Return the condition of a type from `status.conditions` of a raw object; empty where there is none."""
+    conditions: list[dict[str, Any]] = (obj.get("status") or {}).get("conditions") or []
+    return next((each for each in conditions if each.get("type") == kind), {})
+
+
+def raw_holding(obj: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Return the condition of a type of a raw object whose status is True; empty where there is none."""
+    found = raw_condition(obj, kind)
+    return found if found.get("status") == "True" else {}
 
 
 def merge_conditions(

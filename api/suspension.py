@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from porchflow.api.conditions import ConditionType, Reason
+from porchflow.api.conditions import Condition, ConditionType, Reason, not_ready, raw_holding
 from porchflow.api.names import SUSPEND_ANNOTATION, SUSPEND_UNTIL_ANNOTATION, SUSPENDED_BY_ANNOTATION
 
 _NOT_SUSPENDED = "false"
@@ -36,6 +36,11 @@ class Suspension:
     def reason(self) -> Reason:
         """Reason of the condition."""
         return Reason.INVALID_SUSPENSION if self.problem else Reason.SUSPENDED
+
+    @property
+    def conditions(self) -> tuple[Condition, Condition]:
+        """The conditions of the object: suspended is never healthy, or a wait for Ready would end too early."""
+        return not_ready(self.reason, self.message, ConditionType.SUSPENDED)
 
     @property
     def message(self) -> str:
@@ -85,8 +90,4 @@ def _told(text: str) -> str:
 
 def told_suspended(status: Mapping[str, object]) -> str:
     """Return what a raw status says of a suspension: the message of its condition, or nothing."""
-    conditions = status.get("conditions")
-    for each in conditions if isinstance(conditions, list) else []:
-        if each.get("type") == ConditionType.SUSPENDED and each.get("status") == "True":
-            return str(each.get("message") or "")
-    return ""
+    return str(raw_holding({"status": status}, ConditionType.SUSPENDED).get("message") or "")

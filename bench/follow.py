@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
+from porchflow.api.conditions import raw_condition, raw_holding
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.kube.watching import Changed, Deleted, Listed, watch_objects
@@ -73,14 +74,14 @@ class Follower:
         obj = self._objects.get(name)
         if obj is None:
             return False
-        if stalled := condition(obj, "Stalled"):
+        if stalled := raw_condition(obj, "Stalled"):
             raise BenchError(f"{name} is Stalled: {stalled.get('reason')}: {stalled.get('message')}")
         return holds(obj)
 
     def _lost(self, pending: set[str], total: int, wanted: str, quiet: float) -> str:
         name = min(pending)
         obj = self._objects.get(name)
-        state = condition(obj, "Ready") if obj else "the object was never seen"
+        state = raw_condition(obj, "Ready") if obj else "the object was never seen"
         return f"{len(pending)} of {total} objects lost: not {wanted}, and no news for {quiet:g} s; {name}: {state}"
 
 
@@ -97,18 +98,12 @@ async def following(client: KubeClient, namespace: str) -> AsyncIterator[Followe
             await task
 
 
-def condition(obj: Object, kind: str) -> Object:
-    """Return a condition of a PackageRevision; empty where there is none."""
-    conditions: list[Object] = (obj.get("status") or {}).get("conditions", [])
-    return next((item for item in conditions if item["type"] == kind), {})
-
-
 def is_ready(obj: Object) -> bool:
     """Whether the newest generation was handled and is Ready."""
     fresh = (obj.get("status") or {}).get("observedGeneration") == obj["metadata"]["generation"]
-    return fresh and condition(obj, "Ready").get("status") == "True"
+    return fresh and bool(raw_holding(obj, "Ready"))
 
 
 def is_rendered(obj: Object) -> bool:
     """Whether it is Ready, and rendered."""
-    return is_ready(obj) and condition(obj, "Rendered").get("status") == "True"
+    return is_ready(obj) and bool(raw_holding(obj, "Rendered"))

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from porchflow.api.conditions import ConditionType, Reason
+from porchflow.api.conditions import ConditionType, Reason, raw_condition, raw_holding
 from porchflow.api.needs import needs_work
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.kube.client import KubeClient
@@ -105,11 +105,10 @@ def _order(item: Item | RepositoryItem) -> tuple[int, str, str]:
 def describe_repository(obj: Mapping[str, Any]) -> RepositoryItem:
     """Say how a raw Repository and its syncs stand."""
     metadata, status = obj["metadata"], obj.get("status") or {}
-    conditions = {condition["type"]: condition for condition in status.get("conditions") or []}
-    standing, condition = _troubled(conditions)
+    standing, condition = _troubled(obj)
     if standing is None:
         standing = Standing.IN_PROGRESS if asks_for_sync(obj) else Standing.CONVERGED
-        ready = conditions.get(ConditionType.READY, {})
+        ready = raw_condition(obj, ConditionType.READY)
         # What was left out of a sync is told by the condition that says that all is well.
         condition = {} if ready.get("reason") == Reason.READY else ready
     return RepositoryItem(
@@ -125,9 +124,8 @@ def describe_repository(obj: Mapping[str, Any]) -> RepositoryItem:
 
 def describe(obj: Mapping[str, Any]) -> Item:
     """Say how a raw PackageRevision stands."""
-    metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
-    conditions = {condition["type"]: condition for condition in status.get("conditions") or []}
-    standing, condition = _standing(obj, conditions)
+    metadata, spec = obj["metadata"], obj.get("spec") or {}
+    standing, condition = _standing(obj)
     return Item(
         namespace=metadata.get("namespace", ""),
         name=metadata["name"],
@@ -138,11 +136,9 @@ def describe(obj: Mapping[str, Any]) -> Item:
     )
 
 
-def _standing(
-    obj: Mapping[str, Any], conditions: Mapping[str, Mapping[str, str]]
-) -> tuple[Standing, Mapping[str, str]]:
+def _standing(obj: Mapping[str, Any]) -> tuple[Standing, Mapping[str, str]]:
     """Return how an object stands and the condition that says so, which may be empty."""
-    standing, condition = _troubled(conditions)
+    standing, condition = _troubled(obj)
     if standing is not None:
         return standing, condition
     if needs_work(obj, datetime.now(UTC)):
@@ -153,20 +149,15 @@ def _standing(
     return Standing.CONVERGED, {}
 
 
-def _troubled(conditions: Mapping[str, Mapping[str, str]]) -> tuple[Standing | None, Mapping[str, str]]:
+def _troubled(obj: Mapping[str, Any]) -> tuple[Standing | None, Mapping[str, str]]:
     """Return what a condition says of trouble or work, if one does, and that condition."""
-    if stalled := _when_true(conditions, ConditionType.STALLED):
+    if stalled := raw_holding(obj, ConditionType.STALLED):
         return Standing.STALLED, stalled
-    if reconciling := _when_true(conditions, ConditionType.RECONCILING):
+    if reconciling := raw_holding(obj, ConditionType.RECONCILING):
         return _RECONCILING.get(reconciling.get("reason", ""), Standing.IN_PROGRESS), reconciling
-    if suspended := _when_true(conditions, ConditionType.SUSPENDED):
+    if suspended := raw_holding(obj, ConditionType.SUSPENDED):
         return Standing.SUSPENDED, suspended
     return None, {}
-
-
-def _when_true(conditions: Mapping[str, Mapping[str, str]], kind: ConditionType) -> Mapping[str, str]:
-    condition = conditions.get(kind, {})
-    return condition if condition.get("status") == "True" else {}
 
 
 _RECONCILING: dict[str, Standing] = {Reason.PROGRESSING_WITH_RETRY: Standing.RETRYING, Reason.WAITING: Standing.WAITING}

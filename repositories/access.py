@@ -5,7 +5,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from porchflow.api.conditions import ConditionType, Reason
+from porchflow.api.conditions import ConditionType, Reason, raw_condition
 from porchflow.api.git_address import BadAddress, parse
 from porchflow.api.names import SECRETS_POLICY, V1ALPHA2_MIGRATION_ANNOTATION, ca_bundle_name
 from porchflow.api.repository import Repository
@@ -217,6 +217,6 @@ def _check_usable(raw: dict[str, Any]) -> None:
     name = raw["metadata"]["name"]
     if "deletionTimestamp" in raw["metadata"]:
         raise Waiting(Reason.DELETING, f"Repository {name!r} is being deleted; its package revisions go with it")
-    for condition in (raw.get("status") or {}).get("conditions") or []:
-        if condition["type"] == ConditionType.STALLED and condition["reason"] == Reason.DUPLICATE_REPOSITORY:
-            raise Waiting(Reason.DUPLICATE_REPOSITORY, f"Repository {name!r} is not used: {condition['message']}")
+    stalled = raw_condition(raw, ConditionType.STALLED)
+    if stalled.get("reason") == Reason.DUPLICATE_REPOSITORY:
+        raise Waiting(Reason.DUPLICATE_REPOSITORY, f"Repository {name!r} is not used: {stalled['message']}")

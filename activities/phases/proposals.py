@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from porchflow.activities.phases.approval import Approvals
 from porchflow.activities.phases.phase import Target
-from porchflow.api.conditions import ConditionStatus, ConditionType, Reason
+from porchflow.api.conditions import ConditionType, Reason, holding
 from porchflow.api.names import ORPHAN_ANNOTATION
 from porchflow.api.needs import lifecycle_in_git
 from porchflow.api.packagerevision import Lifecycle, PackageRevision
@@ -110,7 +110,5 @@ def _generation(target: Target) -> int:
 
 
 def _has(revision: PackageRevision, kind: ConditionType, reason: Reason) -> bool:
-    return any(
-        each.type == kind and each.status is ConditionStatus.TRUE and each.reason == reason
-        for each in revision.status.conditions
-    )
+    found = holding(revision.status.conditions, kind)
+    return found is not None and found.reason == reason

@@ -7,7 +7,7 @@ from typing import Any
 
 from porchflow.activities.objects import owner_of
 from porchflow.activities.rendering.kptfile_mirror import mirrored_conditions, mirrored_spec
-from porchflow.api.conditions import ConditionStatus, ConditionType, Reason
+from porchflow.api.conditions import ConditionStatus, ConditionType, Reason, raw_holding
 from porchflow.api.names import (
     DISCOVERED_ANNOTATION,
     FINALIZER,
@@ -59,7 +59,6 @@ def existing_of(obj: Mapping[str, Any], repository_uid: str) -> Existing:
     metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     lock = (status.get("selfLock") or {}).get("git") or {}
-    stalled = (each for each in status.get("conditions") or [] if each.get("type") == ConditionType.STALLED)
     return Existing(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -80,7 +79,7 @@ def existing_of(obj: Mapping[str, Any], repository_uid: str) -> Existing:
         deleting="deletionTimestamp" in metadata,
         unfinished=DISCOVERED_ANNOTATION in annotations and "observedGeneration" not in status,
         has_source=bool(spec.get("source")),
-        stalled=next((each.get("reason", "") for each in stalled if each.get("status") == "True"), ""),
+        stalled=raw_holding(obj, ConditionType.STALLED).get("reason", ""),
         token=annotations.get(RECONCILE_NOW_ANNOTATION, ""),
     )
 

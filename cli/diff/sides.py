@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from porchflow.api.conditions import raw_condition
 from porchflow.api.git_address import BadAddress, place_of
 from porchflow.api.packagerevision import GitLock, PackageRevision
 from porchflow.gitrepo.git_store import GitStore
@@ -146,6 +147,4 @@ def _number(obj: dict[str, Any]) -> int:
 
 
 def _told(obj: dict[str, Any]) -> str:
-    conditions = (obj.get("status") or {}).get("conditions") or []
-    ready: dict[str, Any] = next((item for item in conditions if item["type"] == "Ready"), {})
-    return str(ready.get("message") or "it was not reconciled yet; try again in a moment")
+    return str(raw_condition(obj, "Ready").get("message") or "it was not reconciled yet; try again in a moment")

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from porchflow.api.conditions import raw_condition
 from porchflow.cli.doctor.findings import Check, Finding
 from porchflow.devstack.crds import crd_manifests
 from porchflow.devstack.policies import policy_manifests
@@ -78,8 +79,8 @@ async def check_content_api(kube: KubeClient) -> list[Finding]:
 
 def _condition(live: Object, kind: str) -> str:
     """Return why a condition is not True; empty where it is."""
-    for condition in (live.get("status") or {}).get("conditions") or []:
-        if condition["type"] == kind:
-            told = condition.get("message") or condition.get("reason") or "without a reason"
-            return "" if condition["status"] == "True" else f"is not {kind}: {told}"
-    return f"has no condition {kind} yet"
+    condition = raw_condition(live, kind)
+    if not condition:
+        return f"has no condition {kind} yet"
+    told = condition.get("message") or condition.get("reason") or "without a reason"
+    return "" if condition["status"] == "True" else f"is not {kind}: {told}"

@@ -5,8 +5,8 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
 
+from porchflow.api.conditions import raw_condition, raw_holding
 from porchflow.api.names import (
     FINALIZER,
     RECONCILE_NOW_ANNOTATION,
@@ -90,10 +90,10 @@ async def hand_over(clients: Clients, plan: RepositoryPlan, *, within: float) ->
     while True:
         raw = await clients.kube.get(REPOSITORIES, plan.namespace, plan.name)
         status = raw.get("status") or {}
-        if status.get("observedReconcileNow") == token and _condition(status, "Ready").get("status") == "True":
+        if status.get("observedReconcileNow") == token and raw_holding(raw, "Ready"):
             return
         if time.monotonic() > deadline:
-            said = _condition(status, "Ready").get("message") or "nobody has synced it: do watcher and workers run?"
+            said = raw_condition(raw, "Ready").get("message") or "nobody has synced it: do watcher and workers run?"
             raise MigrationError(f"Repository {plan.name!r} was not synced within {within:g} s: {said}")
         await asyncio.sleep(_LOOK_SECONDS)
 
@@ -186,13 +186,8 @@ def _compared(row: Row, obj: Object | None) -> list[Difference]:
     )
     if (found.lifecycle, found.revision) != (row.git.lifecycle, row.git.revision):
         return [Difference(row.name, f"is {found}; planned was {row.git}")]
-    stalled = _condition(status, "Stalled")
-    if stalled.get("status") == "True":
+    if stalled := raw_holding(obj, "Stalled"):
         return [Difference(row.name, f"stalled: {stalled.get('message', '')}")]
     if row.comparison is Comparison.DIFFERS:
         return [Difference(row.name, f"is {found} as in Git; Porch had it as {row.porch}")]
     return []
-
-
-def _condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
-    return next((each for each in status.get("conditions") or [] if each.get("type") == kind), {})

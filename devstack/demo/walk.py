@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import click
 
+from porchflow.api.conditions import raw_condition, raw_holding
 from porchflow.cli.stack_state import StackRecord, StateFolder
 from porchflow.devstack.demo.demo_repository import ensure_repository, git
 from porchflow.kube.client import KubeClient
@@ -176,9 +177,9 @@ class Demo:
             obj = await self._client.get(PACKAGEREVISIONS, NAMESPACE, name or self.name)
             if holds(obj):
                 return obj
-            stalled = _condition(obj, "Stalled")
+            stalled = raw_condition(obj, "Stalled")
             if stalled or time.monotonic() > deadline:
-                why = (stalled or _condition(obj, "Ready")).get("message", "the object has no status yet")
+                why = (stalled or raw_condition(obj, "Ready")).get("message", "the object has no status yet")
                 raise DemoError(f"waited until {what}, but: {why}")
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -221,14 +222,9 @@ def _section(title: str, text: str) -> None:
     click.echo(f"\n{title}\n{'-' * len(title)}\n{text}")
 
 
-def _condition(obj: Object, kind: str) -> Object:
-    conditions: list[Object] = (obj.get("status") or {}).get("conditions", [])
-    return next((condition for condition in conditions if condition["type"] == kind), {})
-
-
 def _is_ready(obj: Object) -> bool:
     fresh = (obj.get("status") or {}).get("observedGeneration") == obj["metadata"]["generation"]
-    return fresh and _condition(obj, "Ready").get("status") == "True"
+    return fresh and bool(raw_holding(obj, "Ready"))
 
 
 def _lock(obj: Object) -> dict[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any, NamedTuple
 
+from porchflow.api.conditions import raw_condition, raw_holding
 from porchflow.functions.pods.cluster import Manifest
 from porchflow.functions.pods.template import FUNCTION_CONTAINER
 
@@ -73,10 +74,7 @@ def address_of(pod: Manifest) -> str:
 
 def is_ready(pod: Manifest) -> bool:
     """Whether the kubelet says so."""
-    return any(
-        each.get("type") == "Ready" and each.get("status") == "True"
-        for each in (pod.get("status") or {}).get("conditions") or []
-    )
+    return bool(raw_holding(pod, "Ready"))
 
 
 def restarts(pod: Manifest) -> int:
@@ -126,10 +124,10 @@ def _ended(status: dict[str, Any]) -> str:
 
 
 def _starting(status: dict[str, Any]) -> Diagnosis:
-    for condition in status.get("conditions") or []:
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            words = _words(condition.get("reason", ""), condition.get("message", ""))
-            return Diagnosis(PodPhase.STARTING, words, stuck=True)
+    scheduled = raw_condition({"status": status}, "PodScheduled")
+    if scheduled.get("status") == "False":
+        words = _words(scheduled.get("reason", ""), scheduled.get("message", ""))
+        return Diagnosis(PodPhase.STARTING, words, stuck=True)
     waiting = [
         _words(f"container {name}: {each.get('reason', 'waiting')}", each.get("message", ""))
         for name, each in _waiting(status)
