@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
@@ -35,15 +34,6 @@ _FINAL_KINDS = frozenset({ErrorKind.STALLED, ErrorKind.SUPERSEDED})
 """Kinds of error that end a phase; after any other it goes on."""
 
 _PhaseHandle = workflow.ActivityHandle[PhaseResult]
-_PhaseActivity = Callable[[ReconcileActivities, PhaseInput], Awaitable[PhaseResult]]
-
-_PHASES: dict[Phase, _PhaseActivity] = {
-    Phase.SOURCE: ReconcileActivities.execute_source,
-    Phase.RENDER: ReconcileActivities.render,
-    Phase.LIFECYCLE: ReconcileActivities.move_lifecycle,
-    Phase.FINALIZE: ReconcileActivities.finalize,
-    Phase.SUSPEND: ReconcileActivities.suspend,
-}
 
 
 class _SupersededError(Exception):
@@ -164,25 +154,24 @@ class PackageRevisionWorkflow:
         return result
 
     async def _run_phase(self, phase: Phase, facts: Facts, before: PhaseResult) -> PhaseResult:
-        activity = _PHASES[phase]
-        policy: policies.ActivityPolicy = getattr(policies, phase.name)
+        policy = policies.PHASES[phase]
         request = PhaseInput(
             namespace=self._key.namespace, name=self._key.name, intent=facts.intent, commit=before.commit
         )
         if policy.first_locally:
             try:
-                return await self._follow(self._start_locally(activity, request, phase), facts)
+                return await self._follow(self._start_locally(policy, request, phase), facts)
             except (ActivityError, ApplicationError) as error:
                 cause = _cause(error)
                 if cause is not None and cause.type in _FINAL_KINDS:
                     raise
         self._show_phase(phase, facts)
         priority = policies.fairness(self._key.namespace, facts.repository)
-        return await self._follow(self._start(activity, policy, request, phase, priority), facts)
+        return await self._follow(self._start(policy, request, phase, priority), facts)
 
-    def _start_locally(self, activity: _PhaseActivity, request: PhaseInput, phase: Phase) -> _PhaseHandle:
+    def _start_locally(self, policy: policies.PhasePolicy, request: PhaseInput, phase: Phase) -> _PhaseHandle:
         return workflow.start_local_activity_method(
-            activity,
+            policy.activity,
             request,
             start_to_close_timeout=policies.FIRST_ATTEMPT_TIMEOUT,
             retry_policy=policies.FIRST_ATTEMPT_RETRY,
@@ -191,15 +180,10 @@ class PackageRevisionWorkflow:
         )
 
     def _start(
-        self,
-        activity: _PhaseActivity,
-        policy: policies.ActivityPolicy,
-        request: PhaseInput,
-        phase: Phase,
-        priority: Priority,
+        self, policy: policies.PhasePolicy, request: PhaseInput, phase: Phase, priority: Priority
     ) -> _PhaseHandle:
         return workflow.start_activity_method(
-            activity,
+            policy.activity,
             request,
             task_queue=policy.queue,
             start_to_close_timeout=policy.start_to_close,

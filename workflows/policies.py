@@ -5,10 +5,13 @@ Transient errors are retried without limit; an activity decides by the kind of e
 """
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio.common import Priority, RetryPolicy
+
+from porchflow.activities.definitions import Phase, PhaseInput, PhaseResult, ReconcileActivities
 
 RECONCILE_QUEUE = "reconcile"
 """Workflow tasks and every activity but rendering. Replaces Porch's `max-concurrent-reconciles`."""
@@ -33,6 +36,16 @@ class ActivityPolicy:
     heartbeat: timedelta
     """An attempt that is silent for this long counts as lost with its worker."""
     retry: RetryPolicy
+
+
+PhaseActivity = Callable[[ReconcileActivities, PhaseInput], Awaitable[PhaseResult]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhasePolicy(ActivityPolicy):
+    """How Temporal runs one phase of a PackageRevision."""
+
+    activity: PhaseActivity
     first_locally: bool = False
     """Whether the first attempt is a local activity, part of the workflow's own task: half of Temporal's work for a
     phase that goes well. Whatever else becomes of that attempt, the phase then goes on as an activity of its own, with
@@ -75,41 +88,49 @@ OBSERVE_RETRY = RetryPolicy(
 OBSERVE_LOCAL_RETRY_THRESHOLD = timedelta(seconds=2)
 """Backoffs longer than this wait on a server timer, so that a signal gets through while the API server is away."""
 
-SOURCE = ActivityPolicy(
-    queue=RECONCILE_QUEUE,
-    start_to_close=timedelta(minutes=10),
-    heartbeat=timedelta(seconds=10),
-    retry=_FOREVER,
-    first_locally=True,
-)
-RENDER = ActivityPolicy(
-    queue=RENDER_QUEUE,
-    start_to_close=timedelta(minutes=10),
-    heartbeat=timedelta(seconds=10),
-    retry=_FOREVER,
-    waits_when_superseded=False,
-)
-LIFECYCLE = ActivityPolicy(
-    queue=RECONCILE_QUEUE,
-    start_to_close=timedelta(minutes=5),
-    heartbeat=timedelta(seconds=10),
-    retry=_FOREVER,
-    first_locally=True,
-)
-FINALIZE = ActivityPolicy(
-    queue=RECONCILE_QUEUE,
-    start_to_close=timedelta(minutes=5),
-    heartbeat=timedelta(seconds=10),
-    retry=_FOREVER,
-    first_locally=True,
-)
-SUSPEND = ActivityPolicy(
-    queue=RECONCILE_QUEUE,
-    start_to_close=timedelta(minutes=1),
-    heartbeat=timedelta(minutes=1),
-    retry=_FOREVER,
-    first_locally=True,
-)
+PHASES: dict[Phase, PhasePolicy] = {
+    Phase.SOURCE: PhasePolicy(
+        activity=ReconcileActivities.execute_source,
+        queue=RECONCILE_QUEUE,
+        start_to_close=timedelta(minutes=10),
+        heartbeat=timedelta(seconds=10),
+        retry=_FOREVER,
+        first_locally=True,
+    ),
+    Phase.RENDER: PhasePolicy(
+        activity=ReconcileActivities.render,
+        queue=RENDER_QUEUE,
+        start_to_close=timedelta(minutes=10),
+        heartbeat=timedelta(seconds=10),
+        retry=_FOREVER,
+        waits_when_superseded=False,
+    ),
+    Phase.LIFECYCLE: PhasePolicy(
+        activity=ReconcileActivities.move_lifecycle,
+        queue=RECONCILE_QUEUE,
+        start_to_close=timedelta(minutes=5),
+        heartbeat=timedelta(seconds=10),
+        retry=_FOREVER,
+        first_locally=True,
+    ),
+    Phase.FINALIZE: PhasePolicy(
+        activity=ReconcileActivities.finalize,
+        queue=RECONCILE_QUEUE,
+        start_to_close=timedelta(minutes=5),
+        heartbeat=timedelta(seconds=10),
+        retry=_FOREVER,
+        first_locally=True,
+    ),
+    Phase.SUSPEND: PhasePolicy(
+        activity=ReconcileActivities.suspend,
+        queue=RECONCILE_QUEUE,
+        start_to_close=timedelta(minutes=1),
+        heartbeat=timedelta(minutes=1),
+        retry=_FOREVER,
+        first_locally=True,
+    ),
+}
+"""The activity of every phase, and how it runs."""
 
 SYNC = ActivityPolicy(
     queue=SYNC_QUEUE,

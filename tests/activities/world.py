@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from porchflow.workflows.plan import plan
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -18,12 +19,15 @@ from porchflow.api.conditions import Condition
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.intent import intent_key
 from porchflow.api.needs import Facts, Phase, needs_work
+from porchflow.api.packagerevision import Lifecycle
 from porchflow.functions.local import LocalEvaluator
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.kpt.render.evaluation import Evaluator, TagSource
 from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.errors import KubeUnavailable, NotFound
 from porchflow.kube.events import EventRecorder
 from porchflow.kube.kinds import EVENTS, PACKAGEREVISIONS, REPOSITORIES
+from porchflow.workflows.policies import PHASES
 from tests.e2e.packages import push_content
 from tests.servers.control_plane import ControlPlane
 from tests.servers.git import GitRepositories, GitRepository, commit_files
@@ -36,24 +40,33 @@ class Interrupted(KubeClient):
 
     writes = 0
     before_write: Callable[[int], Any] | None = None
+    loses = 0
 
     async def _patch(self, *args: Any, **kwargs: Any) -> Object:
         self.writes += 1
+        number = self.writes
         if self.before_write is not None:
-            happened = self.before_write(self.writes)
+            happened = self.before_write(number)
             if happened is not None:
                 await happened
-        return await super()._patch(*args, **kwargs)
+        answer = await super()._patch(*args, **kwargs)
+        if number == self.loses:
+            raise KubeUnavailable("the answer is lost")
+        return answer
 
-    def stop_at(self, number: int) -> None:
-        """Let what makes the n-th write from now on end there, as if its process had."""
+    def stop_at(self, number: int, error: type[BaseException] = asyncio.CancelledError) -> None:
+        """Let what makes the n-th write from now on end there: by default as if its process had."""
         self.writes = 0
 
         def stop(write: int) -> None:
             if write == number:
-                raise asyncio.CancelledError
+                raise error
 
         self.before_write = stop
+
+    def lose_answer(self, number: int) -> None:
+        """Let the n-th write from now on be made, and its answer be lost."""
+        self.writes, self.loses = 0, number
 
 
 @dataclass
@@ -97,13 +110,7 @@ class World:
         environment = ActivityEnvironment()
         environment.info = replace(environment.info, attempt=attempt, workflow_run_id="run-1")
         activities = self.activities()
-        body = {
-            Phase.SOURCE: activities.execute_source,
-            Phase.RENDER: activities.render,
-            Phase.LIFECYCLE: activities.move_lifecycle,
-            Phase.FINALIZE: activities.finalize,
-            Phase.SUSPEND: activities.suspend,
-        }[phase]
+        body = getattr(activities, PHASES[phase].activity.__name__)
         request = PhaseInput(namespace=self.namespace, name=name, intent=intent_key(obj), commit=commit)
         return environment, asyncio.ensure_future(environment.run(body, request))
 
@@ -125,6 +132,30 @@ class World:
         key = ObjectKey(namespace=self.namespace, name=name)
         facts: Facts = await ActivityEnvironment().run(self.activities().observe, key)
         return facts
+
+    async def settle(self, name: str) -> None:
+        """Look at an object as its workflow does (`porchflow.workflows.packagerevision`), until nothing is left to do."""
+        for _ in range(4):
+            phases = plan(facts := await self.facts(name))
+            if not phases:
+                return
+            await self._pass(name, facts, phases)
+        raise AssertionError(f"{name}: there is always more to do: {phases}")
+
+    async def _pass(self, name: str, facts: Facts, phases: list[Phase]) -> None:
+        result = PhaseResult(summary="", current=facts.current)
+        while phases:
+            phase = phases.pop(0)
+            if phase is Phase.RENDER and result.rendered:
+                continue
+            try:
+                result = await self.run(phase, name, commit=result.commit)
+            except ApplicationError as error:
+                if error.type == ErrorKind.STALLED:
+                    return
+                raise
+            if phase is Phase.RENDER and result.current is not Lifecycle.DRAFT:
+                phases = [Phase.LIFECYCLE]
 
     async def register(self, name: str, url: str, **git: Any) -> Object:
         body = {
@@ -156,6 +187,13 @@ class World:
 
     async def get(self, name: str) -> Object:
         return await self.kube.get(PACKAGEREVISIONS, self.namespace, name)
+
+    async def exists(self, name: str) -> bool:
+        try:
+            await self.get(name)
+        except NotFound:
+            return False
+        return True
 
     async def patch(self, name: str, patch: Object, subresource: str | None = None) -> Object:
         return await self.kube.merge_patch(PACKAGEREVISIONS, self.namespace, name, patch, subresource=subresource)

@@ -9,7 +9,7 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from porchflow.activities.definitions import ObjectKey, PhaseInput, PhaseResult
+from porchflow.activities.definitions import ObjectKey, Phase, PhaseInput, PhaseResult
 from porchflow.api.needs import Facts
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.workflows import policies
@@ -48,7 +48,7 @@ async def test_an_edit_does_not_wait_for_a_bulk_job_of_another_repository(
     temporal_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work, renders = f"reconcile-{uuid.uuid4()}", f"render-{uuid.uuid4()}"
-    monkeypatch.setattr(policies, "RENDER", replace(policies.RENDER, queue=renders))
+    monkeypatch.setitem(policies.PHASES, Phase.RENDER, replace(policies.PHASES[Phase.RENDER], queue=renders))
     fakes = Renderings()
 
     async def start(name: str) -> asyncio.Future[object]:
