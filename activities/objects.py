@@ -1,6 +1,6 @@
 """Writes to the object a phase works on, which others write to as well."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from porchflow.api.intent import intent_key
@@ -11,27 +11,15 @@ from porchflow.api.names import (
     REPOSITORY_KIND,
     REPOSITORY_LABEL,
 )
-from porchflow.kube.client import KubeClient
-from porchflow.kube.errors import Conflict
+from porchflow.kube.changes import Write, change
+from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.repositories.access import RepositoryAccess
 from porchflow.repositories.failures import Superseded
 
-_ATTEMPTS = 5
 
-
-async def change_object(
-    kube: KubeClient, obj: dict[str, Any], write: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
-) -> dict[str, Any]:
-    """Write to an object, again where somebody wrote in between, as long as it asks for the same.
-
-    Args:
-        kube: Reads the object again.
-        obj: The object as last read.
-        write: Writes to the object it is given, with that one's resource version, and returns what came of it.
-
-    Returns:
-        What `write` returned.
+async def change_object(kube: KubeClient, obj: Object, write: Write) -> Object:
+    """Write to a PackageRevision as long as it asks for the same; see `porchflow.kube.changes.change`.
 
     Raises:
         Superseded: The live object asks for something newer.
@@ -39,15 +27,17 @@ async def change_object(
         NotFound: The object is gone.
         KubeError: The API server cannot be reached or refuses.
     """
-    current, metadata = obj, obj["metadata"]
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            return await write(current)
-        except Conflict:
-            current = await kube.get(PACKAGEREVISIONS, metadata["namespace"], metadata["name"])
-            if intent_key(current) != intent_key(obj):
-                raise Superseded from None
-    return await write(current)
+    return await change(kube, PACKAGEREVISIONS, obj, write, check=lambda current: check_intent(obj, current))
+
+
+def check_intent(obj: Object, current: Object) -> None:
+    """Refuse to go on with an object that has come to ask for something newer.
+
+    Raises:
+        Superseded: It has.
+    """
+    if intent_key(current) != intent_key(obj):
+        raise Superseded from None
 
 
 def owner_of(repository: RepositoryAccess) -> dict[str, str]:

@@ -7,17 +7,15 @@ from porchflow.activities.phases.approval import Approvals
 from porchflow.activities.phases.claims import Claims
 from porchflow.activities.phases.finalize import Finalizer, blocked
 from porchflow.activities.phases.handoff import JustSeen
-from porchflow.activities.phases.latest_label import LatestLabel
 from porchflow.activities.phases.lifecycle import LifecyclePhase
 from porchflow.activities.phases.observe import Observer
 from porchflow.activities.phases.phase import PhaseRunner
 from porchflow.activities.phases.proposals import Proposals
 from porchflow.activities.phases.render import RenderPhase
+from porchflow.activities.phases.reports import Reports
 from porchflow.activities.phases.source import SourcePhase
-from porchflow.activities.phases.suspend import SuspendPhase
+from porchflow.activities.phases.suspend import suspend
 from porchflow.activities.rendering.early_rendering import EarlyRendering
-from porchflow.activities.rendering.rendered import RenderedReport
-from porchflow.activities.reporting import StatusReporter
 from porchflow.activities.sources.source_content import SourceContent
 from porchflow.activities.sources.upstreams import Upstreams
 from porchflow.api.needs import Facts, Phase
@@ -50,11 +48,8 @@ class PhaseActivities(ReconcileActivities):
         without the annotation of v1alpha2 are left to the Porch that runs besides.
         """
         repositories = Repositories(kube, annotated_only=annotated_only)
-        reporter = StatusReporter(kube, events)
-        latest = LatestLabel(kube)
         seen = JustSeen()
-        self._phases = PhaseRunner(kube, repositories, reporter, seen)
-        rendered = RenderedReport(kube, reporter)
+        self._phases = PhaseRunner(kube, repositories, Reports(kube, events), seen)
         upstreams = Upstreams(kube, repositories)
         approvals = Approvals(kube)
         proposals = Proposals(approvals)
@@ -65,22 +60,18 @@ class PhaseActivities(ReconcileActivities):
             content=content,
             upstreams=upstreams,
             claims=Claims(kube, repositories),
-            reporter=reporter,
-            rendered=rendered,
             proposals=proposals,
             early=EarlyRendering(git, evaluator, default_image_prefix),
         )
         self._render = RenderPhase(
             git,
             evaluator,
-            reporter=reporter,
-            report=rendered,
             proposals=proposals,
             images=ImageResolver(default_image_prefix, tags),
+            announced=self._phases.announced,
         )
-        self._lifecycle = LifecyclePhase(git, reporter, latest, approvals, proposals)
-        self._suspend = SuspendPhase(kube, reporter)
-        self._finalizer = Finalizer(kube, git, repositories, latest, events)
+        self._lifecycle = LifecyclePhase(git, approvals, proposals)
+        self._finalizer = Finalizer(git, repositories)
 
     @activity.defn(name="observe")
     async def observe(self, key: ObjectKey) -> Facts:
@@ -109,13 +100,10 @@ class PhaseActivities(ReconcileActivities):
     async def finalize(self, request: PhaseInput) -> PhaseResult:
         """See `ReconcileActivities.finalize`."""
         return await self._phases.run(
-            Phase.FINALIZE, request, self._finalizer.run, instead=self._finalizer.leave_git, sort=blocked
+            Phase.FINALIZE, request, self._finalizer.run, alone=self._finalizer.leave_git, sort=blocked
         )
 
     @activity.defn(name="suspend")
     async def suspend(self, request: PhaseInput) -> PhaseResult:
         """See `ReconcileActivities.suspend`."""
-        try:
-            return await self._suspend.run(request)
-        except Exception as error:  # noqa: BLE001 - every error is sorted and given to Temporal
-            raise to_application_error(classify(error)) from None
+        return await self._phases.run(Phase.SUSPEND, request, alone=suspend)

@@ -1,201 +1,145 @@
-"""Status of a PackageRevision: each field manager applies its full owned set, with one Event per change."""
+"""Status of a PackageRevision, written by the field managers that Porch has."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import Any
 
-from porchflow.activities.objects import change_object
-from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, merge_conditions
-from porchflow.api.names import (
-    FIELD_MANAGER,
-    PACKAGE_REVISION_API_VERSION,
-    PACKAGE_REVISION_KIND,
-    RENDER_FIELD_MANAGER,
-)
-from porchflow.kube.client import KubeClient
-from porchflow.kube.errors import NotFound
+from temporalio import activity
+
+from porchflow.activities.objects import change_object, check_intent
+from porchflow.api.conditions import ConditionStatus, ConditionType, Reason, condition, raw_condition
+from porchflow.api.names import FIELD_MANAGER, RECONCILE_NOW_ANNOTATION, RENDER_FIELD_MANAGER, RENDER_REQUEST_ANNOTATION
+from porchflow.kube.changes import Write, apply_part
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.errors import KubeError
 from porchflow.kube.events import EventRecorder
 from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.kube.status import Report, StatusOwner, StatusWriter, conditions_of
+from porchflow.repositories.failures import PhaseError
 
-_MAIN_FIELDS = (
-    "observedGeneration",
-    "creationSource",
-    "selfLock",
-    "upstreamLock",
-    "revision",
-    "publishedBy",
-    "publishedAt",
-    "proposal",
-    "observedReconcileNow",
-    "lastRun",
-)
 _RENDER_FIELDS = ("renderingPrrResourceVersion", "observedPrrResourceVersion")
+_OWNER = StatusOwner(
+    PACKAGEREVISIONS,
+    FIELD_MANAGER,
+    (
+        "observedGeneration",
+        "creationSource",
+        "selfLock",
+        "upstreamLock",
+        "revision",
+        "publishedBy",
+        "publishedAt",
+        "proposal",
+        "observedReconcileNow",
+        "lastRun",
+        *_RENDER_FIELDS,
+    ),
+    shared=(ConditionType.RENDERED,),
+    check=check_intent,
+)
 
 
-@dataclass(frozen=True)
-class Report:
-    """A change of status: fields to set (None removes one) and the conditions that now hold.
+class StatusReporter(StatusWriter):
+    """Writes status and Events of PackageRevisions; nobody else does.
 
-    Conditions of a manager that are owned and not listed disappear, so `Reconciling` and `Stalled` exist only while
-    True. A field manager whose part is left empty keeps what it has.
+    A report is one write, of the main field manager: it is whole, or it was not made. What Porch's render field manager
+    owns of it (`Rendered`, which request was rendered) that one then applies as well, with the same values. This second
+    write says nothing new: where it does not come to be, the next report makes it.
     """
 
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    conditions: tuple[Condition, ...] = ()
-    """Of the main field manager."""
-    render_fields: Mapping[str, Any] = field(default_factory=dict)
-    rendered: Condition | None = None
-    """Of the render field manager. Until that one has to say which request was rendered, the main one says this too:
-    one write less for every new draft."""
-    event: str = ""
-    """What the Event of this change says, instead of the message of the condition that it tells of."""
-
-
-class StatusReporter:
-    """Writes status and Events of PackageRevisions; nobody else does."""
-
     def __init__(self, kube: KubeClient, events: EventRecorder) -> None:
-        """Take the API client and the recorder of Events."""
-        self._kube = kube
-        self._events = events
+        """Write to the PackageRevisions of a cluster."""
+        super().__init__(kube, events, _OWNER)
 
-    async def report(self, obj: dict[str, Any], report: Report) -> dict[str, Any]:
-        """Apply a change of status and tell it in one Event.
-
-        The apply carries the resource version that was read. Where somebody wrote in between, the object is read again,
-        and the report is dropped when it has come to ask for something else.
-
-        Args:
-            obj: The object as the phase read it.
-            report: What changed.
-
-        Returns:
-            The object as it is now; unchanged when it was deleted meanwhile.
+    async def report(self, obj: Object, report: Report) -> Object:
+        """See `StatusWriter.report`.
 
         Raises:
             Superseded: The live object asks for something newer.
             KubeError: The API server cannot be reached or refuses.
         """
-        try:
-            after = await change_object(self._kube, obj, lambda current: self._apply(current, report))
-        except NotFound:
-            return obj
-        # Against what the phase read: the half of an apply that was done before a conflict is news too.
-        self._tell(obj, after, report.event)
+        after = await super().report(obj, report)
+        return await self._claim(after, report) if _unclaimed(after, report) else after
+
+    async def announce_rendering(self, obj: Object) -> Object:
+        """Say that a rendering is under way. It is a courtesy: what matters is reported at the end, or fails there.
+
+        Returns:
+            The object as it is now.
+        """
+
+        async def apply(current: Object) -> Object:
+            return await self._apply_status(current, _rendering(current))
+
+        after = await self._kindly(obj, apply)
+        self._tell(obj, after)
         return after
 
-    def warn(self, obj: dict[str, Any], reason: str, message: str) -> None:
-        """Tell something that no condition says, in an Event."""
-        self._events.record(obj, "Warning", reason, message)
+    async def _claim(self, obj: Object, report: Report) -> Object:
+        async def apply(current: Object) -> Object:
+            part = {"status": _rendered(current, report)}
+            return await apply_part(self._kube, PACKAGEREVISIONS, current, part, field_manager=RENDER_FIELD_MANAGER)
 
-    async def _apply(self, obj: dict[str, Any], report: Report) -> dict[str, Any]:
-        if report.rendered is not None and _main_speaks_of_rendering(obj, report):
-            report = replace(report, conditions=(*report.conditions, report.rendered), rendered=None)
-        # Between the two writes the object may be Rendered and not Ready yet, but not Ready and not Rendered any more.
-        parts = [(_render_status, RENDER_FIELD_MANAGER), (_main_status, FIELD_MANAGER)]
-        if report.rendered is not None and report.rendered.status is not ConditionStatus.TRUE:
-            parts.reverse()
-        for status_of, manager in parts:
-            status = status_of(obj, report)
-            if status is not None:
-                obj = await self._apply_status(obj, status, manager)
-        return obj
+        return await self._kindly(obj, apply)
 
-    async def _apply_status(self, obj: dict[str, Any], status: dict[str, Any], manager: str) -> dict[str, Any]:
-        metadata = obj["metadata"]
-        body = {
-            "apiVersion": PACKAGE_REVISION_API_VERSION,
-            "kind": PACKAGE_REVISION_KIND,
-            "metadata": {key: metadata[key] for key in ("namespace", "name", "uid", "resourceVersion")},
-            "status": status,
-        }
-        return await self._kube.apply(PACKAGEREVISIONS, body, field_manager=manager, subresource="status")
-
-    def _tell(self, before: dict[str, Any], after: dict[str, Any], event: str) -> None:
-        changed = _news(before, after)
-        if changed is not None:
-            warning = changed.type == ConditionType.STALLED or changed.status is ConditionStatus.FALSE
-            benign = changed.reason in _EXPECTED_REASONS
-            self._events.record(
-                after,
-                "Warning" if warning and not benign else "Normal",
-                changed.reason,
-                event or changed.message or changed.reason,
-            )
+    async def _kindly(self, obj: Object, write: Write) -> Object:
+        try:
+            return await change_object(self._kube, obj, write)
+        except (PhaseError, KubeError) as error:
+            activity.logger.info("not written, which the next report makes good: %s", error)
+            return obj
 
 
-def _owned(status: Mapping[str, Any], names: Iterable[str], changes: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: status[name] for name in names if name in status}
-    kept.update(changes)
-    return {name: value for name, value in kept.items() if value is not None}
+def acknowledged(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the status fields that say: this generation and this token were handled."""
+    annotations = obj["metadata"].get("annotations") or {}
+    return {
+        "observedGeneration": obj["metadata"]["generation"],
+        "observedReconcileNow": annotations.get(RECONCILE_NOW_ANNOTATION),
+    }
 
 
-def _main_speaks_of_rendering(obj: Mapping[str, Any], report: Report) -> bool:
-    """Whether `Rendered` is the main field manager's: nothing but an awaited render was reported so far."""
-    if not report.conditions or report.render_fields:
-        return False
-    managers = obj["metadata"].get("managedFields") or []
-    return all(entry.get("manager") != RENDER_FIELD_MANAGER for entry in managers)
+def answered(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the status fields that say: this request was rendered. None where nobody ever requested anything."""
+    request = _request(obj)
+    said = any(name in _RENDER_FIELDS for name in obj.get("status") or {})
+    return {"renderingPrrResourceVersion": None, "observedPrrResourceVersion": request} if request or said else {}
 
 
-def _kept_rendering(obj: Mapping[str, Any], report: Report) -> list[dict[str, Any]]:
-    """Return the `Rendered` condition that the main field manager keeps: an apply without it could remove it.
+def _request(obj: Mapping[str, Any]) -> str | None:
+    request: str | None = (obj["metadata"].get("annotations") or {}).get(RENDER_REQUEST_ANNOTATION)
+    return request
 
-    Of a Ready object it is said of the same generation, or who waits for it would wait for ever after a step of the
-    lifecycle.
+
+def _rendering(obj: Object) -> dict[str, Any]:
+    """Return the status of an object that is being rendered; all else in it stays as it was said."""
+    before = obj.get("status") or {}
+    kept = {name: before[name] for name in _OWNER.fields if name in before}
+    if request := _request(obj):
+        kept["renderingPrrResourceVersion"] = request
+    rendered = condition(ConditionType.RENDERED, ConditionStatus.UNKNOWN, Reason.PENDING, "rendering")
+    others = [raw_condition(obj, kind) for kind in ConditionType if kind is not ConditionType.RENDERED]
+    return {**kept, "conditions": [*filter(None, others), *conditions_of(obj, (rendered,))]}
+
+
+def _rendered(obj: Object, report: Report) -> dict[str, Any]:
+    """Return what the render field manager owns of a status after a report."""
+    status = {name: value for name, value in _render_fields(obj).items() if report.fields.get(name, value) is not None}
+    rendered = raw_condition(obj, ConditionType.RENDERED)
+    return {**status, "conditions": [rendered] if rendered else []}
+
+
+def _render_fields(obj: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in (obj.get("status") or {}).items() if name in _RENDER_FIELDS}
+
+
+def _unclaimed(obj: Mapping[str, Any], report: Report) -> bool:
+    """Whether the render field manager has to write after a report.
+
+    Until it has to say which request was rendered it owns nothing: one write less for every new draft.
     """
-    if any(condition.type == ConditionType.RENDERED for condition in report.conditions):
-        return []
-    ready = any(c.type == ConditionType.READY and c.status is ConditionStatus.TRUE for c in report.conditions)
-    found = [c for c in (obj.get("status") or {}).get("conditions", []) if c["type"] == ConditionType.RENDERED]
-    return [{**c, "observedGeneration": obj["metadata"]["generation"]} if ready else c for c in found]
-
-
-def _conditions(obj: Mapping[str, Any], wanted: Iterable[Condition]) -> list[dict[str, Any]]:
-    """Return the conditions to apply, said of the very generation that they are applied to."""
-    generation = obj["metadata"]["generation"]
-    existing = [Condition.model_validate(condition) for condition in (obj.get("status") or {}).get("conditions", [])]
-    current = [condition.model_copy(update={"observed_generation": generation}) for condition in wanted]
-    merged = merge_conditions(existing, current, [condition.type for condition in current], datetime.now(UTC))
-    return [condition.model_dump(mode="json", by_alias=True, exclude_none=True) for condition in merged]
-
-
-def _main_status(obj: dict[str, Any], report: Report) -> dict[str, Any] | None:
-    if not report.conditions and not report.fields:
-        return None
-    status = obj.get("status") or {}
-    wanted = _owned(status, _MAIN_FIELDS, report.fields)
-    if "observedGeneration" in report.fields:
-        # An object that was read again asks for the same: its generation is handled as much as the one before.
-        wanted["observedGeneration"] = obj["metadata"]["generation"]
-    wanted["conditions"] = _conditions(obj, report.conditions) + _kept_rendering(obj, report)
-    return wanted
-
-
-def _render_status(obj: dict[str, Any], report: Report) -> dict[str, Any] | None:
-    if report.rendered is None and not report.render_fields:
-        return None
-    status = obj.get("status") or {}
-    wanted = _owned(status, _RENDER_FIELDS, report.render_fields)
-    rendered = [report.rendered] if report.rendered else []
-    wanted["conditions"] = _conditions(obj, rendered)
-    return wanted
-
-
-_EXPECTED_REASONS = frozenset({"Pending", "Progressing", "Waiting", "Suspended", "SourceNotPublished"})
-
-
-def _news(before: Mapping[str, Any], after: Mapping[str, Any]) -> Condition | None:
-    """Return the condition that tells best what a report changed; None when nothing a person would care for did."""
-    old = {c["type"]: c for c in (before.get("status") or {}).get("conditions", [])}
-    new = {c["type"]: c for c in (after.get("status") or {}).get("conditions", [])}
-    for kind in (ConditionType.STALLED, ConditionType.RENDERED, ConditionType.READY):
-        condition = new.get(kind)
-        if condition is not None and _told(condition) != _told(old.get(kind)):
-            return Condition.model_validate(condition)
-    return None
-
-
-def _told(condition: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
-    return None if condition is None else tuple(condition.get(key, "") for key in ("status", "reason", "message"))
+    managers = obj["metadata"].get("managedFields") or []
+    owned = next((each for each in managers if each["manager"] == RENDER_FIELD_MANAGER), None)
+    told = {f"f:{name}" for name in _render_fields(obj)}
+    if owned is None or not told <= owned["fieldsV1"].get("f:status", {}).keys():
+        return bool(told) or owned is not None
+    return any(each.type == ConditionType.RENDERED for each in report.conditions)

@@ -1,8 +1,10 @@
 """The three kinds of error, and the one table that sorts every library's errors into them."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
@@ -47,18 +49,30 @@ class PhaseError(Exception):
 
     kind = ErrorKind.TRANSIENT
 
-    def __init__(self, reason: str, message: str, *, event: str = "") -> None:
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        *,
+        event: str = "",
+        fields: Mapping[str, Any] | None = None,
+        rendered: Mapping[str, bytes] | None = None,
+    ) -> None:
         """Take what is shown.
 
         Args:
             reason: Of the condition.
             message: For people: what failed, on what, what to do.
             event: What the Event says instead, where there is more to tell.
+            fields: Status fields that hold all the same; None removes one.
+            rendered: The resource files of a draft that were saved all the same, by path in the package.
         """
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.event = event
+        self.fields = fields or {}
+        self.rendered = rendered
 
 
 class Transient(PhaseError):  # noqa: N818 - the kinds carry the design's names

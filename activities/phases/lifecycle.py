@@ -1,18 +1,16 @@
 """Lifecycle phase: move the package revision in Git to the lifecycle the object asks for, and say where it is."""
 
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 from porchflow.activities.definitions import PhaseInput, PhaseResult
 from porchflow.activities.phases.approval import Approvals
-from porchflow.activities.phases.latest_label import LatestLabel
-from porchflow.activities.phases.phase import Target, acknowledged, run_of
-from porchflow.activities.phases.proposal_record import check_approved, proposal_fields, tell_other_proposal
+from porchflow.activities.phases.outcome import Outcome, Standing, ready, under_way
+from porchflow.activities.phases.phase import Target
+from porchflow.activities.phases.proposal_record import check_approved, other_proposal, proposal_fields
 from porchflow.activities.phases.proposals import Proposals
 from porchflow.activities.phases.self_lock import how_to_put_back, published_ref, reported_commit, self_lock
-from porchflow.activities.rendering.rendered import condition
-from porchflow.activities.reporting import Report, StatusReporter
-from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from porchflow.api.conditions import ConditionStatus, ConditionType, Reason, holding, of_type
 from porchflow.api.names import ACCEPT_COMMIT_ANNOTATION, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
 from porchflow.api.needs import lifecycle_in_git
 from porchflow.api.packagerevision import NEXT_LIFECYCLES, Lifecycle, PackageRevision
@@ -46,19 +44,15 @@ class LifecyclePhase:
     def __init__(
         self,
         git: GitStore,
-        reporter: StatusReporter,
-        latest: LatestLabel,
         approvals: Approvals,
         proposals: Proposals,
     ) -> None:
-        """Take what the phase works with."""
+        """Move in the repositories of a store what `approvals` and `proposals` do not refuse."""
         self._git = git
-        self._reporter = reporter
-        self._latest = latest
         self._approvals = approvals
         self._proposals = proposals
 
-    async def run(self, target: Target, request: PhaseInput) -> PhaseResult:  # noqa: ARG002 - the shape of every phase
+    async def run(self, target: Target, request: PhaseInput) -> Outcome:  # noqa: ARG002 - the shape of every phase
         """Compare the lifecycle that is asked for with what Git says, and move Git where they differ.
 
         Raises:
@@ -73,14 +67,19 @@ class LifecyclePhase:
             )
         await self._proposals.check(target)
         before, after = await self._move(target, desired)
-        await self._report(target, before, after, desired)
-        if desired.is_published:
-            await self._latest.refresh(target.obj)
+        fields = await self._fields(target, after)
         moved = before.lifecycle is not after.lifecycle
         summary = f"{before.lifecycle} -> {after.lifecycle}" if moved else f"is {after.lifecycle}"
         if after.revision > 0:
             summary += f" as v{after.revision}"
-        return PhaseResult(summary=summary, current=desired, commit=after.commit, revision=after.revision)
+        result = PhaseResult(summary=summary, current=desired, commit=after.commit, revision=after.revision)
+        return Outcome(
+            result,
+            _standing(target, before, after, fields),
+            fields,
+            warnings=other_proposal(target, fields),
+            relabels=desired.is_published,
+        )
 
     async def _move(self, target: Target, desired: Lifecycle) -> tuple[PackageState, PackageState]:
         """Move Git to a lifecycle.
@@ -116,14 +115,12 @@ class LifecyclePhase:
 
     async def _step(self, target: Target) -> Transitioned:
         repository, revision = target.repository, target.revision
-        # What a thread looks at must not be what a report replaces meanwhile.
-        asked = replace(target)
         publishes = revision.spec.lifecycle is not None and revision.spec.lifecycle.is_published
         return await self._git.transition(
             repository.remote,
             repository.branch,
             target.location,
-            lambda state, task_of: _choose(asked, state, task_of),
+            lambda state, task_of: _choose(target, state, task_of),
             author=repository.author,
             tag_hint=published_ref(revision.status),
             commit_hint=reported_commit(revision.status) or None,
@@ -132,29 +129,14 @@ class LifecyclePhase:
             approver=await self._approvals.approver(target.annotations) if publishes else "",
         )
 
-    async def _report(self, target: Target, before: PackageState, after: PackageState, desired: Lifecycle) -> None:
-        obj = target.obj
-        target.fields = {"selfLock": self_lock(target, after), **_published_fields(after)}
-        if after.lifecycle is not None and after.lifecycle.is_published:
+    async def _fields(self, target: Target, state: PackageState) -> dict[str, Any]:
+        """Return the status fields that say where Git has the revision."""
+        fields = {"selfLock": self_lock(target, state), **_published_fields(state)}
+        if state.lifecycle is not None and state.lifecycle.is_published:
             approver = await self._approvals.approver(target.annotations)
             # Where nobody knows, what the status says already is kept.
-            target.fields |= {"publishedBy": approver} if approver else {}
-        target.fields |= await proposal_fields(self._approvals, target, after)
-        if desired is Lifecycle.DRAFT and target.facts.render_pending:
-            report = Report(fields={**target.fields, "lastRun": run_of("Running")}, conditions=_render_follows(obj))
-        elif desired is Lifecycle.DRAFT:
-            _check_rendered(target.revision)
-            report = self._done(target, before, after)
-        else:
-            report = self._done(target, before, after)
-        target.obj = await self._reporter.report(obj, report)
-        tell_other_proposal(self._reporter, obj, target)
-
-    def _done(self, target: Target, before: PackageState, after: PackageState) -> Report:
-        told = _told(target, before, after)
-        ready = condition(target.obj, ConditionType.READY, ConditionStatus.TRUE, Reason.READY, told)
-        fields = {**acknowledged(target.obj), **target.fields, "lastRun": run_of("Succeeded")}
-        return Report(fields=fields, conditions=(ready,))
+            fields |= {"publishedBy": approver} if approver else {}
+        return fields | await proposal_fields(self._approvals, target, state)
 
 
 def _choose(target: Target, state: PackageState, task_of: TaskOf) -> Step | None:
@@ -202,7 +184,7 @@ def _check_reported(revision: PackageRevision, state: PackageState, task_of: Tas
         return
     draft = state.lifecycle is Lifecycle.DRAFT
     if draft and task_of(state.commit) == TaskType.RENDER:
-        # Our own rendering, pushed by an attempt that could tell but half of it.
+        # Our own rendering, pushed by an attempt that could not report it.
         return
     mend = (
         f"set the annotation {RENDER_REQUEST_ANNOTATION} to a new value to have it rendered"
@@ -216,28 +198,24 @@ def _check_reported(revision: PackageRevision, state: PackageState, task_of: Tas
     )
 
 
-def _render_follows(obj: dict[str, Any]) -> tuple[Condition, ...]:
-    return (
-        condition(obj, ConditionType.READY, ConditionStatus.FALSE, Reason.PENDING, "a Draft; its rendering follows"),
-        condition(obj, ConditionType.RECONCILING, ConditionStatus.TRUE, Reason.PROGRESSING, "rendering the Draft"),
-    )
+def _standing(target: Target, before: PackageState, after: PackageState, fields: Mapping[str, Any]) -> Standing:
+    if target.revision.spec.lifecycle is Lifecycle.DRAFT:
+        if target.facts.render_pending:
+            return under_way("a Draft; its rendering follows", "rendering the Draft")
+        _check_rendered(target.revision, fields)
+    return ready(_told(target, before, after))
 
 
 def _told(target: Target, before: PackageState, after: PackageState) -> str:
     status, generation = target.revision.status, target.obj["metadata"]["generation"]
     # An attempt that was cut off has moved it, and could not say so.
-    came_from = (
-        before.lifecycle
-        if before.lifecycle is not after.lifecycle
-        else lifecycle_in_git(target.obj.get("status") or {})
-    )
+    moved = before.lifecycle is not after.lifecycle
+    came_from = before.lifecycle if moved else lifecycle_in_git(target.obj.get("status") or {})
     if came_from not in {None, after.lifecycle}:
         return f"moved from {came_from} to {after.lifecycle}"
     # What was said of the last move stays: saying less, because it was done before, would be news.
-    said = (each for each in status.conditions if each.type == ConditionType.READY)
-    return next(
-        (c.message for c in said if c.status is ConditionStatus.TRUE and c.observed_generation == generation), ""
-    )
+    said = holding(status.conditions, ConditionType.READY)
+    return said.message if said is not None and said.observed_generation == generation else ""
 
 
 def _check_tag(target: Target, state: PackageState) -> None:
@@ -266,14 +244,12 @@ def _published_fields(state: PackageState) -> dict[str, Any]:
     return {"revision": state.revision, "publishedAt": published}
 
 
-def _check_rendered(revision: PackageRevision) -> None:
-    for each in revision.status.conditions:
-        if each.type == ConditionType.RENDERED and each.status is ConditionStatus.FALSE:
-            moved = "a Draft" if revision.spec.lifecycle is Lifecycle.DRAFT else f"not {revision.spec.lifecycle}"
-            raise Stalled(
-                Reason.RENDER_FAILED,
-                with_mend(f"{moved}: the last render failed: {each.message}"),
-            )
+def _check_rendered(revision: PackageRevision, fields: Mapping[str, Any] | None = None) -> None:
+    rendered = of_type(revision.status.conditions, ConditionType.RENDERED)
+    if rendered is not None and rendered.status is ConditionStatus.FALSE:
+        moved = "a Draft" if revision.spec.lifecycle is Lifecycle.DRAFT else f"not {revision.spec.lifecycle}"
+        message = with_mend(f"{moved}: the last render failed: {rendered.message}")
+        raise Stalled(Reason.RENDER_FAILED, message, fields=fields)
 
 
 def _check_readiness(revision: PackageRevision) -> None:

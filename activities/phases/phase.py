@@ -10,30 +10,29 @@ from typing import Any
 from temporalio import activity
 
 from porchflow.activities.definitions import PhaseInput, PhaseResult
+from porchflow.activities.heartbeat import heartbeating
 from porchflow.activities.objects import change_object, owned_metadata
 from porchflow.activities.phases.handoff import JustSeen, Seen
 from porchflow.activities.phases.local_attempts import FirstAttempts
-from porchflow.activities.reporting import Report, StatusReporter
-from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from porchflow.activities.phases.outcome import Outcome
+from porchflow.activities.phases.reports import Reports
+from porchflow.api.conditions import Reason
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.intent import intent_key
-from porchflow.api.names import (
-    RECONCILE_NOW_ANNOTATION,
-    RENDER_REQUEST_ANNOTATION,
-    object_name,
-)
-from porchflow.api.needs import Facts, Phase, facts_of, plan
+from porchflow.api.names import object_name
+from porchflow.api.needs import Facts, Phase, facts_of
 from porchflow.api.packagerevision import PackageRevision
 from porchflow.gitrepo.errors import GitUnavailable
 from porchflow.gitrepo.refs import PackageLocation
+from porchflow.kube.background import in_background
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import NotFound
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.repositories.access import Repositories, RepositoryAccess
 from porchflow.repositories.failures import PhaseError, Stalled, Superseded, classify, to_application_error
 
-_HEARTBEAT_SECONDS = 1.0
-"""How soon a phase hears that it was superseded; one that is done sooner sends no heartbeat."""
+_ANNOUNCE_AFTER_SECONDS = 1.0
+"""A rendering that is done sooner is not announced: the extra write would cost more than it tells."""
 
 _REPORTED_BY_LOCAL_ATTEMPTS = frozenset({ErrorKind.STALLED, ErrorKind.SUPERSEDED})
 """After any other failure the phase goes on at once as an activity of its own, which reports how it fares."""
@@ -44,11 +43,9 @@ class Target:
     """The object that a phase works on, with where its package lives."""
 
     obj: dict[str, Any]
-    """As the API server serves it; replaced by what each report returns."""
+    """As the API server served it; replaced by the announcement that a rendering is under way, and by nothing else."""
     repository: RepositoryAccess
     location: PackageLocation
-    fields: dict[str, Any] = field(default_factory=dict)
-    """Status fields that hold even if the phase fails from here on: they are reported with the failure."""
     _typed: tuple[dict[str, Any], PackageRevision] | None = field(default=None, init=False, repr=False)
 
     @property
@@ -61,7 +58,7 @@ class Target:
     @property
     def facts(self) -> Facts:
         """What the look before the phase found, of the object as it is now."""
-        return _facts(self.obj)
+        return facts_of(self.obj, datetime.now(UTC), access_changed=True)
 
     @property
     def namespace(self) -> str:
@@ -75,41 +72,41 @@ class Target:
         return annotations
 
 
-PhaseBody = Callable[[Target, PhaseInput], Awaitable[PhaseResult]]
-InsteadBody = Callable[[dict[str, Any]], Awaitable[PhaseResult | None]]
+PhaseBody = Callable[[Target, PhaseInput], Awaitable[Outcome]]
+ObjectBody = Callable[[dict[str, Any]], Awaitable[Outcome | None]]
 
 
 class PhaseRunner:
-    """Runs the body of a phase with everything that phases share."""
+    """Runs the body of a phase with everything that phases share. A body reads and moves Git; the runner reports."""
 
-    def __init__(self, kube: KubeClient, repositories: Repositories, reporter: StatusReporter, seen: JustSeen) -> None:
-        """Take the clients that phases share, and what the look before a phase leaves for it."""
+    def __init__(self, kube: KubeClient, repositories: Repositories, reports: Reports, seen: JustSeen) -> None:
+        """Read objects with a client, and what the look before a phase left of them in `seen`."""
         self._seen = seen
         self._kube = kube
         self._repositories = repositories
-        self._reporter = reporter
+        self._reports = reports
         self._first = FirstAttempts()
 
     async def run(
         self,
         phase: Phase,
         request: PhaseInput,
-        body: PhaseBody,
+        body: PhaseBody | None = None,
         *,
-        instead: InsteadBody | None = None,
+        alone: ObjectBody | None = None,
         sort: Callable[[PhaseError], PhaseError] = lambda failure: failure,
     ) -> PhaseResult:
-        """Run a phase on the live object.
+        """Run a phase on the live object: read it, do the work, report what came of it.
 
         Args:
             phase: Which phase, for what is shown.
             request: Names the object and the intent the pass works on.
             body: The work.
-            instead: Runs first, on the object alone; what it returns is the result, None lets `body` run.
+            alone: The work that needs neither Repository nor Git; None leaves it to `body`.
             sort: Puts a failure as the phase has to see it.
 
         Returns:
-            What the body returned; a note when the object is gone.
+            What the phase did; a note when the object is gone.
 
         Raises:
             ApplicationError: With the error's kind as its type; the object's status says the same.
@@ -122,28 +119,41 @@ class PhaseRunner:
                 if seen is None:
                     return PhaseResult(summary="the object is gone")
                 obj = seen.obj
-                if instead and (done := await instead(obj)):
-                    return done
+                outcome = await alone(obj) if alone is not None else None
+                if outcome is not None or body is None:
+                    return await self._reports.conclude(obj, outcome or Outcome(PhaseResult(summary="nothing to do")))
                 target = await self._target(seen)
-                return await self._attempt(target, request, body)
+                async with self._attempt(target.repository.remote.place):
+                    outcome = await body(target, request)
+                    return await self._reports.conclude(target.obj, outcome)
             except Exception as error:  # noqa: BLE001 - every error is sorted, shown and given to Temporal
                 failure = sort(classify(error))
-                if activity.info().is_local and failure.kind not in _REPORTED_BY_LOCAL_ATTEMPTS:
-                    pass
-                elif target is not None:
-                    failure = await self._report_failure(phase, target.obj, failure, target.fields)
-                elif obj is not None:
-                    failure = await self._report_failure(phase, obj, failure, {})
+                told = not activity.info().is_local or failure.kind in _REPORTED_BY_LOCAL_ATTEMPTS
+                if obj is not None and told:
+                    failure = await self._reports.fail(phase, target.obj if target is not None else obj, failure)
                 # Not `from error`: Temporal would keep the words of every cause, whatever a library put into them.
                 raise to_application_error(failure) from None
 
-    async def _attempt(self, target: Target, request: PhaseInput, body: PhaseBody) -> PhaseResult:
+    @contextlib.asynccontextmanager
+    async def announced(self, target: Target) -> AsyncIterator[None]:
+        """Say in the status that a rendering is under way, where it takes long."""
+
+        async def announce() -> None:
+            await asyncio.sleep(_ANNOUNCE_AFTER_SECONDS)
+            target.obj = await self._reports.announce_rendering(target.obj)
+
+        async with in_background(announce()):
+            yield
+
+    @contextlib.asynccontextmanager
+    async def _attempt(self, place: str) -> AsyncIterator[None]:
+        """Hold a local attempt on a Git repository to its time."""
         if not activity.info().is_local:
-            return await body(target, request)
-        place = target.repository.remote.place
+            yield
+            return
         async with self._first.attempt(place):
             try:
-                return await body(target, request)
+                yield
             except GitUnavailable:
                 self._first.slow(place)
                 raise
@@ -185,28 +195,6 @@ class PhaseRunner:
 
         return await change_object(self._kube, obj, own)
 
-    async def _report_failure(
-        self, phase: Phase, obj: dict[str, Any], failure: PhaseError, fields: dict[str, Any]
-    ) -> PhaseError:
-        """Show a failure in the status.
-
-        Returns:
-            The failure to raise: another one where the object came to ask for something newer, or where what a person
-            has to know could not be told and must be tried again.
-        """
-        if failure.kind is ErrorKind.SUPERSEDED:
-            return failure
-        try:
-            await self._reporter.report(obj, failure_report(phase, obj, failure, fields))
-        except Superseded as superseded:
-            return superseded
-        except Exception as error:  # noqa: BLE001 - sorted below
-            activity.logger.warning("cannot report %r in the status: %s", failure.message, error)
-            unreported = classify(error)
-            if failure.kind is ErrorKind.STALLED and unreported.kind is ErrorKind.TRANSIENT:
-                return unreported
-        return failure
-
 
 def check_spec(name: str, repository: str, package: str, workspace: str) -> None:
     """Refuse an object whose name does not say what it is.
@@ -228,95 +216,3 @@ def check_spec(name: str, repository: str, package: str, workspace: str) -> None
             f"the object's name must say what it is: {name!r} has to be {wanted!r} (repository.package.workspace);"
             " create it under that name and delete this one",
         )
-
-
-def run_of(outcome: str) -> dict[str, str]:
-    """Return `status.lastRun`: which workflow run reported, and how it stands."""
-    return {"runID": activity.info().workflow_run_id or "", "outcome": outcome}
-
-
-def acknowledged(obj: dict[str, Any]) -> dict[str, Any]:
-    """Return the status fields that say: this generation and this token were handled."""
-    annotations = obj["metadata"].get("annotations") or {}
-    return {
-        "observedGeneration": obj["metadata"]["generation"],
-        "observedReconcileNow": annotations.get(RECONCILE_NOW_ANNOTATION),
-    }
-
-
-def failure_report(phase: Phase, obj: dict[str, Any], failure: PhaseError, fields: dict[str, Any]) -> Report:
-    """Return how a failed phase shows in the status: by the kind of error, with the same words everywhere."""
-    generation = obj["metadata"]["generation"]
-    ready = Condition(
-        type=ConditionType.READY,
-        status=ConditionStatus.FALSE,
-        reason=failure.reason,
-        message=failure.message,
-        observed_generation=generation,
-    )
-    if failure.kind is ErrorKind.STALLED:
-        stalled = ready.model_copy(update={"type": ConditionType.STALLED, "status": ConditionStatus.TRUE})
-        return Report(
-            fields={**fields, **acknowledged(obj), "lastRun": run_of("Stalled")},
-            conditions=(ready, stalled),
-            event=failure.event,
-            **_unrendered(phase, obj, ready),
-        )
-    waiting = failure.kind is ErrorKind.WAITING
-    retry = f"attempt {activity.info().attempt} failed, trying again: {failure.message}"
-    reconciling = Condition(
-        type=ConditionType.RECONCILING,
-        status=ConditionStatus.TRUE,
-        reason=Reason.WAITING if waiting else Reason.PROGRESSING_WITH_RETRY,
-        message=failure.message if waiting else retry,
-        observed_generation=generation,
-    )
-    outcome = run_of("Waiting" if waiting else "Retrying")
-    return Report(fields={**fields, "lastRun": outcome}, conditions=(ready, reconciling))
-
-
-def _unrendered(phase: Phase, obj: dict[str, Any], ready: Condition) -> dict[str, Any]:
-    """Return what a failed source or render says of the rendering; the request that failed is not rendered again."""
-    if phase not in {Phase.SOURCE, Phase.RENDER} and not _found_no_draft(phase, obj):
-        return {}
-    annotations = obj["metadata"].get("annotations") or {}
-    return {
-        "rendered": ready.model_copy(update={"type": ConditionType.RENDERED}),
-        "render_fields": {
-            "renderingPrrResourceVersion": None,
-            "observedPrrResourceVersion": annotations.get(RENDER_REQUEST_ANNOTATION),
-        },
-    }
-
-
-def _found_no_draft(phase: Phase, obj: dict[str, Any]) -> bool:
-    """Whether the lifecycle phase speaks for a render phase that came first and found no draft to render.
-
-    Else the request would be pending for ever, and the object in need of work that nobody can do.
-    """
-    return phase is Phase.LIFECYCLE and plan(_facts(obj))[:1] == [Phase.RENDER]
-
-
-def _facts(obj: dict[str, Any]) -> Facts:
-    return facts_of(obj, datetime.now(UTC), access_changed=True)
-
-
-@contextlib.asynccontextmanager
-async def heartbeating() -> AsyncIterator[None]:
-    """Heartbeat in the background, so that a lost worker is noticed and a cancellation arrives."""
-    if activity.info().is_local:
-        # It is its workflow's own task that is alive.
-        yield
-        return
-    task = asyncio.create_task(_heartbeat_forever())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def _heartbeat_forever() -> None:
-    while True:
-        await asyncio.sleep(_HEARTBEAT_SECONDS)
-        activity.heartbeat()

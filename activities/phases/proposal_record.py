@@ -1,11 +1,11 @@
 """What was proposed, when and by whom: an approver can tell it from what is there now, and name what was reviewed."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from porchflow.activities.phases.approval import Approvals
 from porchflow.activities.phases.phase import Target
-from porchflow.activities.reporting import StatusReporter
 from porchflow.api.conditions import Reason
 from porchflow.api.names import APPROVED_COMMIT_ANNOTATION, RECONCILE_NOW_ANNOTATION
 from porchflow.api.packagerevision import Lifecycle
@@ -36,22 +36,22 @@ async def proposal_fields(approvals: Approvals, target: Target, state: PackageSt
     return {"proposal": {key: value for key, value in proposal.items() if value}}
 
 
-def tell_other_proposal(reporter: StatusReporter, obj: dict[str, Any], target: Target) -> None:
-    """Tell in an Event that other content is proposed than was before.
+def other_proposal(target: Target, fields: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return the warning that other content is proposed than was before; none where it is the same.
 
     Args:
-        reporter: Writes the Event.
-        obj: The object as it was before the report.
-        target: The object with what is reported.
+        target: The object as it was before the report.
+        fields: What the report says.
+
+    Returns:
+        Reason and message of an Event.
     """
-    before = ((obj.get("status") or {}).get("proposal") or {}).get("commit")
-    now = target.fields.get("proposal") or {}
-    if before and "withdrawnAt" not in now and now.get("commit", before) != before:
-        reporter.warn(
-            target.obj,
-            Reason.PROPOSAL_CHANGED,
-            f"commit {now['commit']} is proposed; {before} was before: review what differs",
-        )
+    before = ((target.obj.get("status") or {}).get("proposal") or {}).get("commit")
+    now = fields.get("proposal") or {}
+    if not before or "withdrawnAt" in now or now.get("commit", before) == before:
+        return ()
+    message = f"commit {now['commit']} is proposed; {before} was before: review what differs"
+    return ((Reason.PROPOSAL_CHANGED, message),)
 
 
 def check_approved(target: Target, state: PackageState) -> None:

@@ -1,34 +1,30 @@
 """Render phase: run the function pipeline on the draft's newest content, commit the result on top of it."""
 
-import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from temporalio import activity
 
 from porchflow.activities.definitions import PhaseInput, PhaseResult
+from porchflow.activities.phases.outcome import Outcome, rendered
 from porchflow.activities.phases.phase import Target
 from porchflow.activities.phases.proposals import Proposals
 from porchflow.activities.phases.self_lock import draft_lock, reported_commit
 from porchflow.activities.rendering.kptfile_mirror import is_rendered
 from porchflow.activities.rendering.render_event import failure_event
-from porchflow.activities.rendering.render_files import edited, read_resources
-from porchflow.activities.rendering.rendered import RenderedReport, condition
-from porchflow.activities.reporting import Report, StatusReporter
-from porchflow.api.conditions import ConditionStatus, ConditionType, Reason
-from porchflow.api.names import PUSH_ON_RENDER_FAILURE_ANNOTATION, RENDER_REQUEST_ANNOTATION
+from porchflow.activities.rendering.render_files import read_resources, rewritten
+from porchflow.api.conditions import ConditionType, Reason, holding
+from porchflow.api.names import PUSH_ON_RENDER_FAILURE_ANNOTATION
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.functions.slots import on_behalf_of
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.store.commit_messages import TaskType
-from porchflow.gitrepo.store.snapshots import Snapshot
+from porchflow.gitrepo.store.snapshots import Edit, Snapshot
 from porchflow.kpt.render.evaluation import Evaluator
 from porchflow.kpt.render.hydrate import RenderOutcome, render
 from porchflow.kpt.render.image_names import ImageResolver
-from porchflow.kube.errors import KubeError
-from porchflow.repositories.failures import PhaseError, Stalled, with_mend
-
-_SHOW_AFTER_SECONDS = 1.0
-"""A rendering that is done sooner is not announced: the two extra writes would cost more than they tell."""
+from porchflow.repositories.failures import Stalled, with_mend
 
 
 @dataclass(frozen=True)
@@ -47,20 +43,26 @@ class RenderPhase:
         git: GitStore,
         evaluator: Evaluator,
         *,
-        reporter: StatusReporter,
-        report: RenderedReport,
         proposals: Proposals,
         images: ImageResolver,
+        announced: Callable[[Target], AbstractAsyncContextManager[None]],
     ) -> None:
-        """Take what the phase works with."""
+        """Render the drafts of a store.
+
+        Args:
+            git: The store.
+            evaluator: Runs functions.
+            proposals: Refuses what cannot have been proposed.
+            images: Resolves the images of functions.
+            announced: Says in the status that a rendering is under way, while its body takes long.
+        """
         self._git = git
         self._evaluator = evaluator
-        self._reporter = reporter
-        self._report = report
+        self._announced = announced
         self._proposals = proposals
         self._images = images
 
-    async def run(self, target: Target, request: PhaseInput) -> PhaseResult:
+    async def run(self, target: Target, request: PhaseInput) -> Outcome:
         """Render the newest content of the draft.
 
         Raises:
@@ -71,34 +73,24 @@ class RenderPhase:
         await self._proposals.check(target)
         tip, found = await self._draft(target, request)
         if found is not Lifecycle.DRAFT:
-            return PhaseResult(summary="there is no draft to render", current=found)
-        reported = tip == reported_commit(target.revision.status) and not _is_stalled(target)
-        if reported and not target.facts.render_pending:
-            # Reported by an attempt whose end Temporal did not hear of; the first half of a failure's report is not.
-            return PhaseResult(summary=f"rendered before; draft at {tip[:12]}", current=Lifecycle.DRAFT, commit=tip)
-        done = await self._unreported(target, tip)
-        if done is not None:
-            await self._report.write(target, done.outcome.files, done.commit)
-            return PhaseResult(summary=f"rendered before; draft at {tip[:12]}", current=Lifecycle.DRAFT, commit=tip)
-        announcing = asyncio.create_task(self._announce_when_long(target))
-        try:
-            rendered = await self._render(target, tip)
-        finally:
-            announcing.cancel()
-            await asyncio.gather(announcing, return_exceptions=True)
-        if not rendered.outcome.ok:
-            if rendered.saved:
-                target.obj = await self._report.mirror(target.obj, rendered.outcome.files)
-                target.fields["selfLock"] = draft_lock(target, rendered.commit)
-            message = with_mend(rendered.outcome.message)
-            raise Stalled(Reason.RENDER_FAILED, message, event=failure_event(message, rendered.outcome.steps))
-        await self._report.write(target, rendered.outcome.files, rendered.commit)
-        steps = len(rendered.outcome.steps)
-        return PhaseResult(
-            summary=f"{steps} function{'s' if steps != 1 else ''} run; draft at {rendered.commit[:12]}",
-            current=Lifecycle.DRAFT,
-            commit=rendered.commit,
-        )
+            return Outcome(PhaseResult(summary="there is no draft to render", current=found))
+        files = await self._rendered_before(target, tip)
+        if files is not None:
+            return _done(target, tip, files, "rendered before")
+        async with self._announced(target):
+            done = await self._render(target, tip)
+        outcome = done.outcome
+        if not outcome.ok:
+            message = with_mend(outcome.message)
+            raise Stalled(
+                Reason.RENDER_FAILED,
+                message,
+                event=failure_event(message, outcome.steps),
+                fields={"selfLock": draft_lock(target, done.commit)} if done.saved else None,
+                rendered=outcome.files if done.saved else None,
+            )
+        steps = len(outcome.steps)
+        return _done(target, done.commit, outcome.files, f"{steps} function{'s' if steps != 1 else ''} run")
 
     async def _draft(self, target: Target, request: PhaseInput) -> tuple[str, Lifecycle | None]:
         """Find the newest content: after a failed attempt it may be another than the source phase made."""
@@ -108,20 +100,22 @@ class RenderPhase:
         state = await self._git.state(repository.remote, repository.branch, target.location)
         return state.commit, state.lifecycle
 
-    async def _unreported(self, target: Target, tip: str) -> _Rendered | None:
-        """Find the rendering that an interrupted attempt pushed and could not report.
+    async def _rendered_before(self, target: Target, tip: str) -> dict[str, bytes] | None:
+        """Return the resource files of a rendering that an earlier attempt pushed; None where it is to be rendered.
 
-        Rendering it once more would be another commit: functions report other results on what is rendered already.
+        Rendering it once more would be another commit: functions report other results on what is rendered already. An
+        attempt that did report it may have ended before it heard that this went well.
         """
-        remote = target.repository.remote
-        if (
-            tip == reported_commit(target.revision.status)
-            or await self._git.task_of(remote, tip, target.location) != TaskType.RENDER
-        ):
+        status = target.revision.status
+        if tip == reported_commit(status):
+            again = holding(status.conditions, ConditionType.STALLED)
+            done = not again and not target.facts.render_pending
+        else:
+            done = await self._git.task_of(target.repository.remote, tip, target.location) == TaskType.RENDER
+        if not done:
             return None
         _, files = await self._read(target, tip)
-        ok = is_rendered(files)
-        return _Rendered(tip, RenderOutcome(files, ok=True)) if ok else None
+        return files if is_rendered(files) else None
 
     async def _read(self, target: Target, commit: str) -> tuple[Snapshot, dict[str, bytes]]:
         snapshot = await self._git.snapshot(target.repository.remote, commit, target.location.path)
@@ -138,25 +132,15 @@ class RenderPhase:
         commit = await self._git.commit_on_draft(
             remote,
             location,
-            edited(snapshot, files, outcome.files),
+            Edit(snapshot, rewritten(snapshot.files, files, outcome.files)),
             expected_parent=tip,
             task=TaskType.RENDER,
             author=target.repository.author,
         )
         return _Rendered(commit, outcome)
 
-    async def _announce_when_long(self, target: Target) -> None:
-        await asyncio.sleep(_SHOW_AFTER_SECONDS)
-        request = target.annotations.get(RENDER_REQUEST_ANNOTATION)
-        rendering = condition(target.obj, ConditionType.RENDERED, ConditionStatus.UNKNOWN, Reason.PENDING, "rendering")
-        announcement = Report(rendered=rendering, render_fields={"renderingPrrResourceVersion": request})
-        try:
-            target.obj = await self._reporter.report(target.obj, announcement)
-        except (PhaseError, KubeError) as error:
-            # It is a courtesy: what matters is reported at the end, or fails there.
-            activity.logger.info("cannot say that the rendering is under way: %s", error)
 
-
-def _is_stalled(target: Target) -> bool:
-    conditions = target.revision.status.conditions
-    return any(each.type == ConditionType.STALLED and each.status is ConditionStatus.TRUE for each in conditions)
+def _done(target: Target, commit: str, files: dict[str, bytes], what: str) -> Outcome:
+    result = PhaseResult(summary=f"{what}; draft at {commit[:12]}", current=Lifecycle.DRAFT, commit=commit)
+    fields = {"selfLock": draft_lock(target, commit)}
+    return Outcome(result, rendered(target.revision.spec.lifecycle), fields, rendered=files)

@@ -4,17 +4,16 @@ from typing import Any
 
 from porchflow.activities.definitions import PhaseInput, PhaseResult
 from porchflow.activities.phases.claims import Claims
-from porchflow.activities.phases.phase import Target, run_of
+from porchflow.activities.phases.outcome import Outcome, rendered, rendering_awaited
+from porchflow.activities.phases.phase import Target
 from porchflow.activities.phases.proposals import Proposals
 from porchflow.activities.phases.self_lock import draft_lock, self_lock
 from porchflow.activities.rendering.early_rendering import EarlyRendering, read
 from porchflow.activities.rendering.render_files import read_resources
-from porchflow.activities.rendering.rendered import RenderedReport
-from porchflow.activities.reporting import Report, StatusReporter
 from porchflow.activities.sources.source_content import CREATION_SOURCES, SourceContent, task_of
 from porchflow.activities.sources.source_result import Made
 from porchflow.activities.sources.upstreams import Upstreams
-from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from porchflow.api.conditions import Reason
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.functions.slots import on_behalf_of
 from porchflow.gitrepo.errors import GitConflict, GitError
@@ -43,22 +42,27 @@ class SourcePhase:
         content: SourceContent,
         upstreams: Upstreams,
         claims: Claims,
-        reporter: StatusReporter,
-        rendered: RenderedReport,
         proposals: Proposals,
         early: EarlyRendering,
     ) -> None:
-        """Take what the phase works with."""
+        """Commit to the repositories of a store what `content` makes, and `early` renders at once.
+
+        Args:
+            git: The store.
+            content: Makes the content.
+            upstreams: Marks package revisions that others are made from.
+            claims: Finds another object that means the same branch.
+            proposals: Refuses what cannot have been proposed.
+            early: Renders small content before it is pushed.
+        """
         self._early = early
         self._git = git
         self._content = content
         self._upstreams = upstreams
         self._claims = claims
-        self._reporter = reporter
-        self._rendered = rendered
         self._proposals = proposals
 
-    async def run(self, target: Target, request: PhaseInput) -> PhaseResult:  # noqa: ARG002 - the shape of every phase
+    async def run(self, target: Target, request: PhaseInput) -> Outcome:  # noqa: ARG002 - the shape of every phase
         """Execute the source unless an earlier run did.
 
         A repeated run finds the draft that an interrupted one pushed, and only reports it.
@@ -69,7 +73,7 @@ class SourcePhase:
         revision = target.revision
         source = revision.spec.source
         if revision.status.creation_source or source is None:
-            return PhaseResult(summary="the source was executed before", current=Lifecycle.DRAFT)
+            return Outcome(PhaseResult(summary="the source was executed before", current=Lifecycle.DRAFT))
         await self._proposals.check_new(target, lambda: self._found(target))
         task = task_of(source)
         try:
@@ -81,7 +85,7 @@ class SourcePhase:
             )
             if draft is None:
                 raise
-            return await self._report(target, task, draft, Made({}), None)
+            return await self._done(target, task, draft, Made({}), None)
         # Conflicts are told among the details of the run as well, which Temporal has of runs of several tasks only.
         with on_behalf_of(target.namespace):
             early = await self._early.render(made.content, runs_functions=not made.conflicts)
@@ -90,7 +94,7 @@ class SourcePhase:
         except GitConflict as conflict:
             return await self._taken(target, task, conflict)
         # A draft that was there already may hold more than this source made.
-        return await self._report(target, task, draft, made, None if draft.existing else early.files)
+        return await self._done(target, task, draft, made, None if draft.existing else early.files)
 
     async def _found(self, target: Target) -> Lifecycle | None:
         repository = target.repository
@@ -109,33 +113,35 @@ class SourcePhase:
             rendered=rendered,
         )
 
-    async def _report(
-        self, target: Target, task: TaskType, draft: Draft, made: Made, rendered: dict[str, bytes] | None
-    ) -> PhaseResult:
+    async def _done(
+        self, target: Target, task: TaskType, draft: Draft, made: Made, files: dict[str, bytes] | None
+    ) -> Outcome:
         if draft.existing:
             await self._claims.check(target)
-            rendered = await self._rendered_before(target, draft)
+            files = await self._rendered_before(target, draft)
         fields = await self._made_from(target, draft, made)
         if made.upstream is not None:
             # Before the report: what that says is done is not done again.
             metadata = target.obj["metadata"]
             await self._upstreams.mark(made.upstream, metadata["namespace"], metadata["name"])
-        if rendered is not None:
-            creation = CREATION_SOURCES[task]
-            await self._rendered.write(target, rendered, draft.commit, creationSource=creation, **fields)
-        else:
-            report = self._pending(target, task, {"selfLock": draft_lock(target, draft.commit), **fields})
-            target.obj = await self._reporter.report(target.obj, report)
-        self._tell_conflicts(target, made.conflicts)
+        fields |= {"creationSource": CREATION_SOURCES[task], "selfLock": draft_lock(target, draft.commit)}
+        lines = _some(made.conflicts)
         count = len(made.conflicts)
         met = f", {count} conflict{'s' if count > 1 else ''}" if count else ""
-        return PhaseResult(
+        result = PhaseResult(
             summary=f"{CREATION_SOURCES[task]}: draft at {draft.commit[:12]}{met}",
-            notes=[f"conflict: {conflict}" for conflict in _some(made.conflicts)],
+            notes=[f"conflict: {line}" for line in lines],
             current=Lifecycle.DRAFT,
             # Of a proposal the next phase has to find out by itself: it is no draft that could be rendered.
             commit=draft.commit if draft.ref == short_ref(target.location.draft_ref) else "",
-            rendered=rendered is not None,
+            rendered=files is not None,
+        )
+        return Outcome(
+            result,
+            rendered(target.revision.spec.lifecycle) if files is not None else rendering_awaited(),
+            fields,
+            rendered=files,
+            warnings=tuple((Reason.MERGE_CONFLICT, line) for line in lines),
         )
 
     async def _rendered_before(self, target: Target, draft: Draft) -> dict[str, bytes] | None:
@@ -148,11 +154,6 @@ class SourcePhase:
         snapshot = await self._git.snapshot(target.repository.remote, draft.commit, target.location.path)
         return await read_resources(self._git, snapshot)
 
-    def _tell_conflicts(self, target: Target, conflicts: tuple[str, ...]) -> None:
-        """Tell each conflict in an Event; of many the first and how many more there are."""
-        for line in _some(conflicts):
-            self._reporter.warn(target.obj, Reason.MERGE_CONFLICT, line)
-
     async def _made_from(self, target: Target, draft: Draft, made: Made) -> dict[str, Any]:
         """Return `status.upstreamLock`, as the Kptfile of the draft says it; nothing where it says nothing."""
         if draft.existing:
@@ -164,7 +165,7 @@ class SourcePhase:
         lock = upstream_lock((await read(self._git, made.content, [KPTFILE]))[KPTFILE])
         return {"upstreamLock": {"type": "git", "git": lock.model_dump()}} if lock is not None else {}
 
-    async def _taken(self, target: Target, task: TaskType, conflict: GitConflict) -> PhaseResult:
+    async def _taken(self, target: Target, task: TaskType, conflict: GitConflict) -> Outcome:
         """Take up a published revision whose object was lost and applied again; refuse what is somebody else's.
 
         Raises:
@@ -179,26 +180,9 @@ class SourcePhase:
         if desired is None or not (desired.is_published and state.lifecycle.is_published):
             raise Stalled(Reason.GIT_CONFLICT, str(conflict)) from conflict
         await self._claims.check(target)
-        report = self._pending(target, task, {"selfLock": self_lock(target, state)})
-        target.obj = await self._reporter.report(target.obj, report)
-        return PhaseResult(summary=f"{state.ref} is in Git already", current=state.lifecycle, rendered=True)
-
-    def _pending(self, target: Target, task: TaskType, fields: dict[str, Any]) -> Report:
-        generation = target.obj["metadata"]["generation"]
-
-        def pending(kind: ConditionType, status: ConditionStatus, reason: str = Reason.PENDING) -> Condition:
-            return Condition(
-                type=kind, status=status, reason=reason, message="awaiting render", observed_generation=generation
-            )
-
-        return Report(
-            fields={"creationSource": CREATION_SOURCES[task], "lastRun": run_of("Running"), **fields},
-            conditions=(
-                pending(ConditionType.READY, ConditionStatus.FALSE),
-                pending(ConditionType.RECONCILING, ConditionStatus.TRUE, Reason.PROGRESSING),
-            ),
-            rendered=pending(ConditionType.RENDERED, ConditionStatus.UNKNOWN),
-        )
+        fields = {"creationSource": CREATION_SOURCES[task], "selfLock": self_lock(target, state)}
+        result = PhaseResult(summary=f"{state.ref} is in Git already", current=state.lifecycle, rendered=True)
+        return Outcome(result, rendering_awaited(), fields)
 
 
 def _some(conflicts: tuple[str, ...]) -> list[str]:

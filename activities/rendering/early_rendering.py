@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from posixpath import basename
 
-from porchflow.activities.rendering.render_files import changes_of, resource_paths
+from porchflow.activities.rendering.render_files import resource_paths, rewritten
 from porchflow.activities.sources.source_content import with_changes
 from porchflow.functions.builtin import find
 from porchflow.gitrepo.errors import GitError
@@ -92,11 +92,11 @@ class EarlyRendering:
             return EarlyRendered(content)
 
     async def _render(self, content: Files | Edit, resources: list[str], *, by_functions: bool) -> EarlyRendered:
-        files, texts = _files_of(content), await read(self._git, content, resources)
+        texts = await read(self._git, content, resources)
         outcome = await render(texts, self._evaluator, images=self._images)
         if not outcome.ok:
             return EarlyRendered(content)
-        changed = changes_of(files, texts, outcome.files)
+        changed = rewritten(_files_of(content), texts, outcome.files)
         return EarlyRendered(with_changes(content, changed), outcome.files, by_functions)
 
     async def _are_builtin(self, functions: list[Function | None]) -> bool:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from porchflow.activities.objects import change_object
-from porchflow.api.names import KPTFILE_FIELD_MANAGER, PACKAGE_REVISION_API_VERSION, PACKAGE_REVISION_KIND
+from porchflow.api.names import KPTFILE_FIELD_MANAGER
 from porchflow.kpt.format.files import decode
 from porchflow.kpt.format.kptfile import Kptfile, parse
+from porchflow.kube.changes import apply_part
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import PACKAGEREVISIONS
 
@@ -48,15 +49,13 @@ class KptfileMirror:
 
     async def _apply(self, obj: dict[str, Any], part: dict[str, Any], subresource: str | None = None) -> dict[str, Any]:
         async def apply(current: dict[str, Any]) -> dict[str, Any]:
-            metadata = current["metadata"]
-            body = {
-                "apiVersion": PACKAGE_REVISION_API_VERSION,
-                "kind": PACKAGE_REVISION_KIND,
-                "metadata": {key: metadata[key] for key in ("namespace", "name", "uid", "resourceVersion")},
-                **part,
-            }
-            return await self._kube.apply(
-                PACKAGEREVISIONS, body, field_manager=KPTFILE_FIELD_MANAGER, subresource=subresource
+            return await apply_part(
+                self._kube,
+                PACKAGEREVISIONS,
+                current,
+                part,
+                field_manager=KPTFILE_FIELD_MANAGER,
+                subresource=subresource,
             )
 
         # An attempt that was superseded and does not know it yet must not write over what came after it.

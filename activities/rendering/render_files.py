@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from posixpath import basename
 
 from porchflow.gitrepo.git_store import GitStore
-from porchflow.gitrepo.store.snapshots import Edit, Snapshot, Stored
+from porchflow.gitrepo.store.snapshots import Snapshot, Stored
 from porchflow.gitrepo.store.trees import File, Mode
 from porchflow.kpt.format.files import is_krm
 from porchflow.kpt.format.krmignore import KRMIGNORE
@@ -28,26 +28,18 @@ async def read_resources(git: GitStore, snapshot: Snapshot) -> dict[str, bytes]:
     return await git.read_files(snapshot, resource_paths(snapshot.files))
 
 
-def edited(snapshot: Snapshot, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Edit:
-    """Return a package whose resource files became others; each keeps its mode."""
-    return Edit(snapshot, changes_of(snapshot.files, before, after))
-
-
-def changes_of(
+def rewritten(
     files: Mapping[str, File | Stored], before: Mapping[str, bytes], after: Mapping[str, bytes]
 ) -> dict[str, File | None]:
-    """Return what a rendering did to a package's files.
+    """Return what a rendering changed in a package; each file keeps its mode, and None removes one.
 
     Args:
         files: The package.
-        before: The files that were rendered.
-        after: What they became.
-
-    Returns:
-        The files that are new or others, each with the mode it had; None for those that are gone.
+        before: Its resource files, as the rendering read them.
+        after: Its resource files afterwards.
     """
     changes: dict[str, File | None] = dict.fromkeys(before.keys() - after.keys())
     for path, data in after.items():
         if data != before.get(path):
-            changes[path] = File(data, files[path].mode if path in files else Mode.REGULAR)
+            changes[path] = File(data, files[path].mode if path in before else Mode.REGULAR)
     return changes

@@ -9,21 +9,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from porchflow.activities.phases.lifecycle import tag_moved
-from porchflow.activities.phases.phase import acknowledged
 from porchflow.activities.phases.self_lock import how_to_put_back, published_ref, reported_commit
-from porchflow.activities.reporting import Report, StatusReporter
+from porchflow.activities.reporting import StatusReporter, acknowledged
 from porchflow.activities.sync.discovered import Existing
-from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from porchflow.api.conditions import Condition, ConditionType, Reason, holding, not_ready, raw_condition
 from porchflow.api.names import ACCEPT_COMMIT_ANNOTATION, FINALIZER, RECONCILE_NOW_ANNOTATION
 from porchflow.api.needs import facts_of, plan
 from porchflow.api.packagerevision import Lifecycle, PackageRevision
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.refs import UNNUMBERED, InvalidName, PackageLocation
 from porchflow.gitrepo.store.package_state import PackageState
+from porchflow.kube.changes import let_go
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import Conflict, NotFound
 from porchflow.kube.events import EventRecorder
 from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.kube.status import Report
 from porchflow.repositories.access import RepositoryAccess
 from porchflow.repositories.failures import Superseded
 
@@ -168,26 +169,16 @@ class DriftCheck:
         return replace(look, waits=True)
 
     async def _stall(self, obj: dict[str, Any], reason: Reason, message: str) -> Look:
-        generation = obj["metadata"]["generation"]
-        ready = Condition(
-            type=ConditionType.READY,
-            status=ConditionStatus.FALSE,
-            reason=reason,
-            message=message,
-            observed_generation=generation,
-        )
-        stalled = ready.model_copy(update={"type": ConditionType.STALLED, "status": ConditionStatus.TRUE})
-        known = PackageRevision.model_validate(obj).status.conditions
-        if any((c.type, c.reason, c.message) == (ConditionType.STALLED, reason, message) for c in known):
+        known = raw_condition(obj, ConditionType.STALLED)
+        if (known.get("reason"), known.get("message")) == (reason, message):
             return Look(settled=True)
-        await self._reporter.report(obj, Report(fields=acknowledged(obj), conditions=(ready, stalled)))
+        conditions = not_ready(reason, message, ConditionType.STALLED)
+        await self._reporter.report(obj, Report(acknowledged(obj), conditions))
         return Look(settled=True, told=f"{obj['metadata']['name']}: {message}")
 
     async def _let_go(self, obj: dict[str, Any]) -> None:
         metadata = obj["metadata"]
-        finalizers = [name for name in metadata.get("finalizers") or [] if name != FINALIZER]
-        patch = {"metadata": {"finalizers": finalizers, "resourceVersion": metadata["resourceVersion"]}}
-        after = await self._kube.merge_patch(PACKAGEREVISIONS, self._namespace, metadata["name"], patch)
+        after = await let_go(self._kube, PACKAGEREVISIONS, obj, FINALIZER)
         await self._kube.delete(
             PACKAGEREVISIONS,
             self._namespace,
@@ -209,5 +200,4 @@ def _stalled_since(revision: PackageRevision) -> datetime:
 
 
 def _condition(revision: PackageRevision) -> Condition | None:
-    found = (each for each in revision.status.conditions if each.type == ConditionType.STALLED)
-    return next((each for each in found if each.status is ConditionStatus.TRUE), None)
+    return holding(revision.status.conditions, ConditionType.STALLED)

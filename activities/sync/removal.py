@@ -1,5 +1,6 @@
 """A deleted Repository: its objects go first, then it; what Git holds stays."""
 
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
@@ -8,6 +9,7 @@ from porchflow.activities.definitions import SyncResult
 from porchflow.activities.sync.paced_writes import Write, Writer
 from porchflow.api.conditions import Reason
 from porchflow.api.names import FINALIZER, REPOSITORY_FINALIZER
+from porchflow.kube.changes import let_go
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import Conflict, NotFound
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
@@ -45,7 +47,8 @@ class Removal:
                 f"{len(blocked)} PackageRevisions are kept by others: {'; '.join(blocked[:_NAMED])}{more}. The"
                 " Repository goes when they are gone; what Git holds stays",
             )
-        await self._release(raw)
+        with contextlib.suppress(NotFound):
+            await let_go(self._kube, REPOSITORIES, raw, REPOSITORY_FINALIZER)
         return SyncResult(summary=f"{writer.done} objects are gone; Git keeps what it holds", written=writer.done)
 
     async def _objects(self, namespace: str, name: str) -> AsyncIterator[dict[str, Any]]:
@@ -75,12 +78,3 @@ class Removal:
         async for obj in self._objects(namespace, name):
             finalizers = ", ".join(obj["metadata"].get("finalizers") or []) or "nobody: it came a moment ago"
             yield f"{obj['metadata']['name']} by {finalizers}"
-
-    async def _release(self, raw: dict[str, Any]) -> None:
-        metadata = raw["metadata"]
-        finalizers = [each for each in metadata.get("finalizers") or [] if each != REPOSITORY_FINALIZER]
-        patch = {"metadata": {"finalizers": finalizers, "resourceVersion": metadata["resourceVersion"]}}
-        try:
-            await self._kube.merge_patch(REPOSITORIES, metadata["namespace"], metadata["name"], patch)
-        except NotFound:
-            return

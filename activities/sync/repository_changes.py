@@ -1,19 +1,14 @@
 """Changes to a Repository's own fields, which users and other workers change as well."""
 
 from collections.abc import Callable
-from typing import Any
 
 from porchflow.api.names import METADATA_FIELD_MANAGER
-from porchflow.kube.client import KubeClient
-from porchflow.kube.errors import Conflict
+from porchflow.kube.changes import change
+from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.kinds import REPOSITORIES
 
-_ATTEMPTS = 5
 
-
-async def change_repository(
-    kube: KubeClient, raw: dict[str, Any], patch_of: Callable[[dict[str, Any]], dict[str, Any]]
-) -> dict[str, Any]:
+async def change_repository(kube: KubeClient, raw: Object, patch_of: Callable[[Object], Object]) -> Object:
     """Patch a Repository, again where somebody wrote in between.
 
     Args:
@@ -29,19 +24,15 @@ async def change_repository(
         NotFound: It is gone.
         KubeError: The API server cannot be reached or refuses.
     """
-    namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
-    current = raw
-    for attempt in range(_ATTEMPTS):
-        patch = patch_of(current)
-        if not patch:
+
+    async def patch(current: Object) -> Object:
+        wanted = patch_of(current)
+        if not wanted:
             return current
-        metadata = {**patch.get("metadata", {}), "resourceVersion": current["metadata"]["resourceVersion"]}
-        try:
-            return await kube.merge_patch(
-                REPOSITORIES, namespace, name, {**patch, "metadata": metadata}, field_manager=METADATA_FIELD_MANAGER
-            )
-        except Conflict:
-            if attempt == _ATTEMPTS - 1:
-                raise
-            current = await kube.get(REPOSITORIES, namespace, name)
-    raise AssertionError("the last attempt returns or raises")
+        metadata = current["metadata"]
+        wanted = {**wanted, "metadata": {**wanted.get("metadata", {}), "resourceVersion": metadata["resourceVersion"]}}
+        return await kube.merge_patch(
+            REPOSITORIES, metadata["namespace"], metadata["name"], wanted, field_manager=METADATA_FIELD_MANAGER
+        )
+
+    return await change(kube, REPOSITORIES, raw, patch)

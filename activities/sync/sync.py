@@ -11,6 +11,7 @@ from typing import Any
 from temporalio import activity
 
 from porchflow.activities.definitions import SyncActivities, SyncRequest, SyncResult
+from porchflow.activities.heartbeat import heartbeating
 from porchflow.activities.reporting import StatusReporter
 from porchflow.activities.sync.comparison import Work, compare
 from porchflow.activities.sync.discovered import Existing, existing_of
@@ -20,14 +21,7 @@ from porchflow.activities.sync.paced_writes import Write, Writer
 from porchflow.activities.sync.registration import Registration
 from porchflow.activities.sync.removal import Removal
 from porchflow.activities.sync.repository_changes import change_repository
-from porchflow.activities.sync.repository_status import (
-    RepositoryReport,
-    RepositoryReporter,
-    acknowledged,
-    condition,
-    failure_report,
-    progress_report,
-)
+from porchflow.activities.sync.repository_status import REPOSITORY_STATUS, failure_report, handled, progress_report
 from porchflow.activities.sync.sync_rules import (
     check_places,
     conditions_of,
@@ -37,7 +31,7 @@ from porchflow.activities.sync.sync_rules import (
     run_once_due,
     timestamp,
 )
-from porchflow.api.conditions import ConditionStatus, ConditionType, Reason
+from porchflow.api.conditions import Reason
 from porchflow.api.names import (
     REPOSITORY_FINALIZER,
     V1ALPHA2_MIGRATION_ANNOTATION,
@@ -50,10 +44,10 @@ from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeError, NotFound
 from porchflow.kube.events import EventRecorder
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
+from porchflow.kube.status import Report, StatusWriter
 from porchflow.repositories.access import Repositories, RepositoryAccess
 from porchflow.repositories.failures import PhaseError, classify, to_application_error
 
-_HEARTBEAT_SECONDS = 1.0
 _SHOW_SECONDS = 5.0
 
 
@@ -118,7 +112,7 @@ class RepositorySync(SyncActivities):
         self._events = events
         self._options = options or SyncOptions()
         self._repositories = Repositories(kube, annotated_only=self._options.annotated_only)
-        self._reporter = RepositoryReporter(kube, events)
+        self._reporter = StatusWriter(kube, events, REPOSITORY_STATUS)
         self._objects = StatusReporter(kube, events)
         self._removal = Removal(kube, at_once=self._options.writes_at_once)
 
@@ -126,7 +120,7 @@ class RepositorySync(SyncActivities):
     async def sync_repository(self, request: SyncRequest) -> SyncResult:
         """See `SyncActivities.sync_repository`."""
         progress = Progress()
-        async with self._alive(progress):
+        async with heartbeating(lambda: str(progress)):
             raw: dict[str, Any] | None = None
             try:
                 raw = await self._repositories.raw(request.namespace, request.name)
@@ -164,10 +158,7 @@ class RepositorySync(SyncActivities):
         return await self._compare(_Run(raw, await self._hold(raw), access, progress, shared))
 
     async def _suspended(self, raw: dict[str, Any], suspension: Suspension) -> SyncResult:
-        reason, message = suspension.reason, suspension.message
-        suspended = condition(ConditionType.SUSPENDED, ConditionStatus.TRUE, reason, message)
-        ready = condition(ConditionType.READY, ConditionStatus.FALSE, reason, message)
-        await self._reporter.report(raw, RepositoryReport(acknowledged(raw), (ready, suspended)))
+        await self._reporter.report(raw, Report(handled(raw), suspension.conditions))
         return SyncResult(summary="suspended")
 
     async def _hold(self, raw: dict[str, Any]) -> dict[str, Any]:
@@ -252,7 +243,7 @@ class RepositorySync(SyncActivities):
             run.unsettled += not result.settled
             run.waits |= result.waits
             if result.told:
-                self._reporter.warn(run.raw, Reason.CONTENT_CHANGED, result.told)
+                self._reporter.record(run.raw, Reason.CONTENT_CHANGED, result.told)
 
         async def looks() -> AsyncIterator[Write]:
             for suspect in (*(pair.existing for pair in work.drifted), *work.gone):
@@ -283,7 +274,7 @@ class RepositorySync(SyncActivities):
         now = datetime.now(UTC).replace(microsecond=0)
         await self._reporter.report(
             raw,
-            RepositoryReport(
+            Report(
                 {
                     **handled_by(run.asked, raw),
                     "lastFullSyncTime": timestamp(now),
@@ -318,16 +309,6 @@ class RepositorySync(SyncActivities):
             return
         except Exception as error:  # noqa: BLE001 - the failure itself is what matters
             activity.logger.warning("cannot report %r in the status: %s", failure.message, error)
-
-    @contextlib.asynccontextmanager
-    async def _alive(self, progress: Progress) -> AsyncIterator[None]:
-        async def beat() -> None:
-            while True:
-                await asyncio.sleep(_HEARTBEAT_SECONDS)
-                activity.heartbeat(str(progress))
-
-        async with in_background(beat()):
-            yield
 
 
 def _summary(run: _Run, count: int) -> str:

@@ -4,8 +4,16 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from porchflow.activities.sync.repository_status import acknowledged, condition
-from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason
+from porchflow.activities.sync.repository_status import handled
+from porchflow.api.conditions import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Reason,
+    condition,
+    not_ready,
+    raw_condition,
+)
 from porchflow.api.crontab import InvalidSchedule, parse_crontab
 from porchflow.api.git_address import BadAddress, parse
 from porchflow.api.needs import newer
@@ -46,13 +54,12 @@ def check_places(raw: Mapping[str, Any]) -> None:
 def is_due(raw: Mapping[str, Any]) -> bool:
     """Whether the objects have to be compared even if no ref moved."""
     status, metadata = raw.get("status") or {}, raw["metadata"]
-    handled = acknowledged(raw)
-    ready = {each["type"]: each for each in status.get("conditions") or []}.get(ConditionType.READY, {})
+    ready = raw_condition(raw, ConditionType.READY)
     following: str = status.get("nextFullSyncTime", "")
     return (
         not status.get("observedRefs")
         or status.get("observedGeneration") != metadata["generation"]
-        or newer(handled["observedReconcileNow"], status.get("observedReconcileNow"))
+        or newer(handled(raw)["observedReconcileNow"], status.get("observedReconcileNow"))
         or run_once_due(raw)
         or ready.get("reason") in {None, Reason.SUSPENDED}
         or (ready.get("status") != "True" and ready.get("reason") != Reason.INVALID_SCHEDULE)
@@ -74,10 +81,10 @@ def handled_by(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str,
         before: The Repository as the sync read it.
         after: The Repository now; that its one-time sync was taken out of the spec is no news to the sync.
     """
-    handled = acknowledged(before)
+    fields = handled(before)
     if run_once_due(before) and after["metadata"]["generation"] == before["metadata"]["generation"] + 1:
-        handled["observedGeneration"] = after["metadata"]["generation"]
-    return handled
+        fields["observedGeneration"] = after["metadata"]["generation"]
+    return fields
 
 
 def next_full_sync(raw: Mapping[str, Any], now: datetime, usual: timedelta) -> datetime:
@@ -112,10 +119,7 @@ def _readiness(raw: Mapping[str, Any], problems: Sequence[str], rewritten: str) 
             parse_crontab(sync.schedule)
     except InvalidSchedule as error:
         message = f"spec.sync.schedule: {error}. Until it is mended the repository is synced at the usual interval"
-        return (
-            condition(ConditionType.READY, ConditionStatus.FALSE, Reason.INVALID_SCHEDULE, message),
-            condition(ConditionType.STALLED, ConditionStatus.TRUE, Reason.INVALID_SCHEDULE, message),
-        )
+        return not_ready(Reason.INVALID_SCHEDULE, message, ConditionType.STALLED)
     if rewritten:
         return (condition(ConditionType.READY, ConditionStatus.TRUE, Reason.BRANCH_REWRITTEN, rewritten),)
     if not problems:

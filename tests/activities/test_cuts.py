@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.needs import Phase
-from porchflow.kube.errors import NotFound
+from porchflow.kube.errors import KubeUnavailable, NotFound
 from tests.activities.world import World
 from tests.e2e.packages import DEPLOYMENT, KPTFILE
 from tests.e2e.rules import check_rules
@@ -61,6 +61,18 @@ async def render(world: World, workspace: str) -> str:
     return name
 
 
+async def render_that_changes_nothing(world: World, workspace: str) -> str:
+    name = await world.draft(workspace)
+    await world.annotate(name, render_request=await world.push({"README.md": "web\n"}, f"drafts/web/{workspace}"))
+    return name
+
+
+async def suspended(world: World, workspace: str) -> str:
+    name = await world.draft(workspace)
+    await world.annotate(name, suspend="the audit")
+    return name
+
+
 async def failing_render_that_is_kept(world: World, workspace: str) -> str:
     name = await world.draft(workspace)
     await world.push(BROKEN, f"drafts/web/{workspace}")
@@ -73,13 +85,16 @@ PROPOSE_DELETION = then(World.published, asked("DeletionProposed"))
 STEPS: dict[str, tuple[Phase, Prepare]] = {
     "source": (Phase.SOURCE, World.create),
     "render": (Phase.RENDER, render),
+    "render that changes nothing": (Phase.RENDER, render_that_changes_nothing),
     "failing render that is kept": (Phase.RENDER, failing_render_that_is_kept),
     "render of a proposal": (Phase.RENDER, then(render, asked("Proposed"))),
     "reject": (Phase.LIFECYCLE, then(PROPOSE, done, asked("Draft"))),
+    "propose": (Phase.LIFECYCLE, PROPOSE),
     "publish": (Phase.LIFECYCLE, then(PROPOSE, done, asked("Published"))),
     "publish at once": (Phase.LIFECYCLE, then(PROPOSE, asked("Published"))),
     "propose deletion": (Phase.LIFECYCLE, PROPOSE_DELETION),
     "delete published": (Phase.FINALIZE, then(PROPOSE_DELETION, done, deleted)),
+    "suspend": (Phase.SUSPEND, suspended),
     "orphan": (Phase.FINALIZE, then(World.draft, orphaned, deleted)),
 }
 
@@ -93,6 +108,17 @@ async def _attempt(world: World, phase: Phase, name: str, attempt: int) -> None:
     except ApplicationError as error:
         if error.type != ErrorKind.STALLED:
             raise
+
+
+async def _is_cut(world: World, phase: Phase, name: str) -> bool:
+    """Make a first attempt, in which something may happen; say whether that ended it."""
+    try:
+        await _attempt(world, phase, name, 1)
+    except (asyncio.CancelledError, ApplicationError):
+        return True
+    finally:
+        world.worker.before_write, world.worker.loses = None, 0
+    return False
 
 
 async def _outcome(world: World, name: str, workspace: str) -> Any:
@@ -124,25 +150,126 @@ def _plain(text: str, workspace: str, number: int) -> str:
     return text
 
 
-@pytest.mark.parametrize(("phase", "prepare"), STEPS.values(), ids=STEPS)
-async def test_an_attempt_after_one_that_was_cut_off_ends_where_a_whole_one_does(
-    world: World, phase: Phase, prepare: Prepare
-) -> None:
+async def _check_all_cuts(
+    world: World,
+    phase: Phase,
+    prepare: Prepare,
+    interrupt: Callable[[World, int], None],
+    then: Callable[[str, str, bool], Awaitable[None]],
+) -> int:
+    """Cut a phase at each of its writes, and compare what comes of that with what comes of one in one piece.
+
+    Args:
+        world: Where.
+        phase: The phase.
+        prepare: Brings a package revision to where the phase has something to do.
+        interrupt: What happens at a write of a number; nothing happens at 0, because the first one is 1.
+        then: What follows, on a name, a workspace and whether the phase was cut.
+
+    Returns:
+        How many writes the phase has.
+    """
     whole: Any = None
     for write in itertools.count():
-        name = await prepare(world, f"w{write}")
-        world.worker.stop_at(write)
-        cut = False
-        try:
-            await _attempt(world, phase, name, 1)
-        except asyncio.CancelledError:
-            cut = True
-            world.worker.before_write = None
-            await _attempt(world, phase, name, 2)
-        world.worker.before_write = None
-        outcome = await _outcome(world, name, f"w{write}")
+        workspace = f"w{write}"
+        name = await prepare(world, workspace)
+        interrupt(world, write)
+        cut = await _is_cut(world, phase, name)
+        assert not (cut and write == 0)
+        await then(name, workspace, cut)
+        outcome = await _outcome(world, name, workspace)
         whole = whole or outcome
         assert outcome == whole, f"cut off at write {write}"
         if write and not cut:
             break
-    assert write > 1
+    return write - 1
+
+
+def ends(world: World, write: int) -> None:
+    world.worker.stop_at(write)
+
+
+def finds_the_api_server_away(world: World, write: int) -> None:
+    world.worker.stop_at(write, KubeUnavailable)
+
+
+def loses_the_answer(world: World, write: int) -> None:
+    world.worker.lose_answer(write)
+
+
+@pytest.mark.parametrize("interrupt", [ends, finds_the_api_server_away, loses_the_answer])
+@pytest.mark.parametrize(("phase", "prepare"), STEPS.values(), ids=STEPS)
+async def test_an_attempt_after_one_that_was_cut_off_ends_where_a_whole_one_does(
+    world: World, phase: Phase, prepare: Prepare, interrupt: Callable[[World, int], None]
+) -> None:
+    async def then(name: str, workspace: str, cut: bool) -> None:
+        if cut:
+            await _attempt(world, phase, name, 2)
+
+    assert await _check_all_cuts(world, phase, prepare, interrupt, then) > 0
+
+
+Intent = Callable[[World, str, str], Awaitable[object]]
+"""What a user asks of a package revision next; with its workspace."""
+
+
+async def nothing(world: World, name: str, workspace: str) -> None:
+    pass
+
+
+async def propose(world: World, name: str, workspace: str) -> None:
+    await world.ask(name, "Proposed")
+
+
+async def publish(world: World, name: str, workspace: str) -> None:
+    if (await world.get(name))["spec"]["lifecycle"] == "Draft":
+        await world.ask(name, "Proposed")
+    await world.ask(name, "Published")
+
+
+async def push(world: World, name: str, workspace: str) -> None:
+    content: dict[str, str | bytes] = {**CONTENT, "README.md": "more"}
+    await world.annotate(name, render_request=await world.push(content, f"drafts/web/{workspace}"))
+
+
+async def look(world: World, name: str, workspace: str) -> None:
+    await world.annotate(name, reconcile_now="look")
+
+
+async def delete(world: World, name: str, workspace: str) -> None:
+    await world.delete(await world.get(name))
+
+
+OF_A_DRAFT = (nothing, propose, publish, push, look, delete)
+OF_A_PROPOSAL = (nothing, publish, look, delete)
+OF_WHAT_IS_PUBLISHED = (nothing, look, delete)
+INTENTS: dict[str, tuple[Intent, ...]] = {
+    "source": (nothing, propose, publish, look, delete),
+    "render": OF_A_DRAFT,
+    "render that changes nothing": OF_A_DRAFT,
+    "failing render that is kept": OF_A_DRAFT,
+    "render of a proposal": OF_A_PROPOSAL,
+    "reject": OF_A_DRAFT,
+    "propose": OF_A_PROPOSAL,
+    "publish": OF_WHAT_IS_PUBLISHED,
+    "propose deletion": OF_WHAT_IS_PUBLISHED,
+    "suspend": (nothing, propose, delete),
+}
+
+
+@pytest.mark.parametrize(
+    ("step", "intent"),
+    [(step, intent) for step, intents in INTENTS.items() for intent in intents],
+)
+async def test_whatever_is_asked_next_comes_to_the_same_after_a_phase_that_was_cut_off(
+    world: World, step: str, intent: Intent
+) -> None:
+    """No other attempt is made, as after the end of its run: the next look finds what is left to do."""
+
+    async def then(name: str, workspace: str, _: bool) -> None:
+        await intent(world, name, workspace)
+        if await world.exists(name):
+            await world.settle(name)
+
+    phase, prepare = STEPS[step]
+    assert await _check_all_cuts(world, phase, prepare, ends, then) > 0

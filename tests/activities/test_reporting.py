@@ -1,13 +1,16 @@
 """Status as the API server has it after reports of both field managers, failures and edits in between."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from porchflow.activities.reporting import Report, StatusReporter
+from porchflow.activities.reporting import StatusReporter
 from porchflow.api.conditions import Condition, ConditionStatus, ConditionType
 from porchflow.kube.client import Object
+from porchflow.kube.errors import KubeUnavailable
+from porchflow.kube.status import Report
 from porchflow.repositories.failures import Superseded
 from tests.activities.world import World, condition, reason
 
@@ -25,8 +28,8 @@ AWAITED = Report(
     conditions=(
         said(ConditionType.READY, "False", "Pending"),
         said(ConditionType.RECONCILING, "True", "Progressing"),
+        said(ConditionType.RENDERED, "Unknown", "Pending"),
     ),
-    rendered=said(ConditionType.RENDERED, "Unknown", "Pending"),
 )
 RETRYING = Report(
     conditions=(
@@ -35,18 +38,19 @@ RETRYING = Report(
     )
 )
 RENDER_FAILED = Report(
+    fields={"observedPrrResourceVersion": "r1", "renderingPrrResourceVersion": None},
     conditions=(
         said(ConditionType.READY, "False", "RenderFailed"),
         said(ConditionType.STALLED, "True", "RenderFailed"),
+        said(ConditionType.RENDERED, "False", "RenderFailed"),
     ),
-    rendered=said(ConditionType.RENDERED, "False", "RenderFailed"),
-    render_fields={"observedPrrResourceVersion": "r1", "renderingPrrResourceVersion": None},
 )
 RENDERED = Report(
-    fields={"observedGeneration": 1},
-    conditions=(said(ConditionType.READY, "True", "Ready", ""),),
-    rendered=said(ConditionType.RENDERED, "True", "Rendered", ""),
-    render_fields={"observedPrrResourceVersion": "r2", "renderingPrrResourceVersion": None},
+    fields={"observedGeneration": 1, "observedPrrResourceVersion": "r2", "renderingPrrResourceVersion": None},
+    conditions=(
+        said(ConditionType.READY, "True", "Ready", ""),
+        said(ConditionType.RENDERED, "True", "Rendered", ""),
+    ),
 )
 
 
@@ -62,6 +66,15 @@ async def obj(world: World) -> Object:
 
 def managers(obj: Object) -> set[str]:
     return {entry["manager"] for entry in obj["metadata"]["managedFields"] if entry.get("subresource") == "status"}
+
+
+RENDER_MANAGER = "packagerev-controller-render"
+
+
+def fields_of(obj: Object, manager: str) -> set[str]:
+    """The fields of the status that a manager owns."""
+    entries = [entry["fieldsV1"] for entry in obj["metadata"]["managedFields"] if entry["manager"] == manager]
+    return {name.removeprefix("f:") for entry in entries for name in entry.get("f:status", {})}
 
 
 async def test_a_new_draft_takes_one_write(world: World, reporter: StatusReporter, obj: Object) -> None:
@@ -187,18 +200,60 @@ async def test_each_change_is_told_once(world: World, reporter: StatusReporter, 
     ]
 
 
-async def test_the_half_of_a_report_that_was_written_before_a_conflict_is_told_too(
-    world: World, reporter: StatusReporter, obj: Object
+@pytest.mark.parametrize("number", [1, 2])
+async def test_a_report_that_meets_a_conflict_is_made_and_told(
+    world: World, reporter: StatusReporter, obj: Object, number: int
 ) -> None:
     name = obj["metadata"]["name"]
-    obj = await reporter.report(obj, replace(RENDERED, rendered=said(ConditionType.RENDERED, "False", "RenderFailed")))
+    obj = await reporter.report(obj, RENDER_FAILED)
 
     def label(write: int) -> Any:
-        return world.patch(name, {"metadata": {"labels": {"a": "b"}}}) if write == 2 else None
+        return world.patch(name, {"metadata": {"labels": {"a": "b"}}}) if write == number else None
 
     world.worker.writes, world.worker.before_write = 0, label
-    await reporter.report(obj, RENDERED)
+    obj = await reporter.report(obj, RENDERED)
+    assert world.worker.writes == 3
+    assert fields_of(obj, RENDER_MANAGER) >= {"observedPrrResourceVersion", "conditions"}
     assert ("Normal", "Rendered", 1) in await world.told(name)
+
+
+async def test_a_report_is_whole_after_its_first_write(world: World, reporter: StatusReporter, obj: Object) -> None:
+    """What the render field manager owns is said as well, and claimed by that one whenever it can be."""
+    name = obj["metadata"]["name"]
+    obj = await reporter.report(obj, RENDER_FAILED)
+    obj = await reporter.announce_rendering(await world.annotate(name, render_request="r2"))
+    assert obj["status"]["renderingPrrResourceVersion"] == "r2"
+    world.worker.stop_at(2)
+    with pytest.raises(asyncio.CancelledError):
+        await reporter.report(obj, RENDERED)
+    world.worker.before_write = None
+    obj = await world.get(name)
+    assert (reason(obj, "Rendered"), reason(obj, "Ready")) == ("True/Rendered", "True/Ready")
+    assert obj["status"]["observedPrrResourceVersion"] == "r2"
+    assert "renderingPrrResourceVersion" not in obj["status"]
+    assert "observedPrrResourceVersion" not in fields_of(obj, RENDER_MANAGER)
+    obj = await reporter.report(obj, RETRYING)
+    assert obj["status"]["observedPrrResourceVersion"] == "r2"
+    assert reason(obj, "Rendered") == "True/Rendered"
+    assert "observedPrrResourceVersion" in fields_of(obj, RENDER_MANAGER), "the next report claims it"
+
+
+async def test_a_claim_that_fails_is_no_failure_of_the_report(
+    world: World, reporter: StatusReporter, obj: Object
+) -> None:
+    def away(write: int) -> None:
+        if write == 2:
+            raise KubeUnavailable("the API server is away")
+
+    world.worker.writes, world.worker.before_write = 0, away
+    assert reason(await reporter.report(obj, RENDERED), "Rendered") == "True/Rendered"
+
+
+async def test_what_the_status_says_already_is_not_written(world: World, reporter: StatusReporter, obj: Object) -> None:
+    obj = await reporter.report(obj, AWAITED)
+    writes = world.worker.writes
+    assert await reporter.report(obj, AWAITED) == obj
+    assert world.worker.writes == writes
 
 
 async def test_rendered_is_of_the_generation_that_is_ready(world: World, reporter: StatusReporter, obj: Object) -> None:

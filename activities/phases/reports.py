@@ -1,0 +1,132 @@
+"""The one place where phases write: what a phase came to, or its failure, becomes the object's one report."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio import activity
+
+from porchflow.activities.definitions import PhaseResult
+from porchflow.activities.objects import change_object
+from porchflow.activities.phases.latest_label import LatestLabel
+from porchflow.activities.phases.outcome import Outcome, Standing, failed
+from porchflow.activities.rendering.kptfile_mirror import KptfileMirror
+from porchflow.activities.reporting import StatusReporter, acknowledged, answered
+from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason, condition
+from porchflow.api.error_kinds import ErrorKind
+from porchflow.api.names import FINALIZER
+from porchflow.api.needs import Phase, facts_of, plan
+from porchflow.kube.changes import let_go
+from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.errors import NotFound
+from porchflow.kube.events import EventRecorder
+from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.kube.status import Report
+from porchflow.repositories.failures import PhaseError, Superseded, classify
+
+
+class Reports:
+    """Writes what phases come to.
+
+    What the Kptfile says is shown first, then the status says in one write what was done: a phase that is cut off
+    before that write is done again by the next look, and one that is cut off after it has said everything.
+    """
+
+    def __init__(self, kube: KubeClient, events: EventRecorder) -> None:
+        """Write to the PackageRevisions of a cluster."""
+        self._kube = kube
+        self._status = StatusReporter(kube, events)
+        self._mirror = KptfileMirror(kube)
+        self._latest = LatestLabel(kube)
+
+    async def conclude(self, obj: Object, outcome: Outcome) -> PhaseResult:
+        """Write what a phase came to.
+
+        Args:
+            obj: The object as last read.
+            outcome: What the body of the phase returned.
+
+        Returns:
+            What the workflow is told.
+
+        Raises:
+            Superseded: The live object asks for something newer.
+            InvalidPackage: The Kptfile that was rendered cannot be read.
+            KubeError: The API server cannot be reached or refuses.
+        """
+        result = outcome.result
+        if outcome.rendered is not None:
+            obj = await self._mirror.reflect(obj, outcome.rendered)
+        if outcome.standing is not None:
+            rendered = None
+            if outcome.rendered is not None:
+                rendered = condition(ConditionType.RENDERED, ConditionStatus.TRUE, Reason.RENDERED)
+            obj = await self._status.report(obj, _report(obj, outcome.standing, outcome.fields, rendered))
+        if outcome.relabels:
+            await self._latest.refresh(obj)
+        if outcome.lets_go:
+            try:
+                await change_object(self._kube, obj, lambda each: let_go(self._kube, PACKAGEREVISIONS, each, FINALIZER))
+            except NotFound:
+                result = PhaseResult(summary="the object is gone")
+        for reason, message in outcome.warnings:
+            self._status.record(obj, reason, message)
+        return result
+
+    async def fail(self, phase: Phase, obj: Object, failure: PhaseError) -> PhaseError:
+        """Show a failure in the status.
+
+        Args:
+            phase: The phase that failed.
+            obj: The object as last read.
+            failure: What went wrong.
+
+        Returns:
+            The failure to raise: another one where the object came to ask for something newer, or where what a person
+            has to know could not be told and must be tried again.
+        """
+        if failure.rendered is not None:
+            try:
+                obj = await self._mirror.reflect(obj, failure.rendered)
+            except Exception as error:  # noqa: BLE001 - sorted
+                failure = classify(error)
+        if failure.kind is ErrorKind.SUPERSEDED:
+            return failure
+        standing, unrendered = failed(failure, activity.info().attempt), None
+        if failure.kind is ErrorKind.STALLED and _was_to_render(phase, obj):
+            # The request that failed is not rendered again.
+            unrendered = condition(ConditionType.RENDERED, ConditionStatus.FALSE, failure.reason, failure.message)
+        report = replace(_report(obj, standing, failure.fields, unrendered), event=failure.event)
+        try:
+            await self._status.report(obj, report)
+        except Superseded as superseded:
+            return superseded
+        except Exception as error:  # noqa: BLE001 - sorted below
+            activity.logger.warning("cannot report %r in the status: %s", failure.message, error)
+            unreported = classify(error)
+            if failure.kind is ErrorKind.STALLED and unreported.kind is ErrorKind.TRANSIENT:
+                return unreported
+        return failure
+
+    async def announce_rendering(self, obj: Object) -> Object:
+        """See `StatusReporter.announce_rendering`."""
+        return await self._status.announce_rendering(obj)
+
+
+def _was_to_render(phase: Phase, obj: Object) -> bool:
+    """Whether a phase that stalled leaves a rendering undone; the lifecycle phase does where no draft was found for it.
+
+    Else the request would be pending for ever, and the object in need of work that nobody can do.
+    """
+    if phase is Phase.LIFECYCLE:
+        return plan(facts_of(obj, datetime.now(UTC), access_changed=True))[:1] == [Phase.RENDER]
+    return phase in {Phase.SOURCE, Phase.RENDER}
+
+
+def _report(obj: Object, standing: Standing, fields: Mapping[str, Any], rendered: Condition | None) -> Report:
+    run = {"runID": activity.info().workflow_run_id or "", "outcome": standing.run.value}
+    changes = {**fields, **(acknowledged(obj) if standing.handled else {}), "lastRun": run}
+    if rendered is None:
+        return Report(changes, standing.conditions)
+    return Report({**changes, **answered(obj)}, (*standing.conditions, rendered))
