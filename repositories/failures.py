@@ -56,7 +56,7 @@ class PhaseError(Exception):
         *,
         event: str = "",
         fields: Mapping[str, Any] | None = None,
-        rendered: Mapping[str, bytes] | None = None,
+        files: Mapping[str, bytes] | None = None,
     ) -> None:
         """Take what is shown.
 
@@ -65,14 +65,14 @@ class PhaseError(Exception):
             message: For people: what failed, on what, what to do.
             event: What the Event says instead, where there is more to tell.
             fields: Status fields that hold all the same; None removes one.
-            rendered: The resource files of a draft that were saved all the same, by path in the package.
+            files: The resource files of a draft that were saved all the same, by path in the package.
         """
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.event = event
         self.fields = fields or {}
-        self.rendered = rendered
+        self.files = files
 
 
 class Transient(PhaseError):  # noqa: N818 - the kinds carry the design's names

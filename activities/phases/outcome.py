@@ -32,7 +32,7 @@ class Outcome:
     """None where there is nothing to report."""
     fields: Mapping[str, Any] = field(default_factory=dict)
     """Status fields that the phase found or made true; None removes one."""
-    rendered: Mapping[str, bytes] | None = None
+    files: Mapping[str, bytes] | None = None
     """The resource files of a draft that is rendered now, by path in the package; None where none was."""
     warnings: tuple[tuple[Reason, str], ...] = ()
     """What no condition says: one Event each, of type Warning."""

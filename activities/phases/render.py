@@ -87,7 +87,7 @@ class RenderPhase:
                 message,
                 event=failure_event(message, outcome.steps),
                 fields={"selfLock": draft_lock(target, done.commit)} if done.saved else None,
-                rendered=outcome.files if done.saved else None,
+                files=outcome.files if done.saved else None,
             )
         steps = len(outcome.steps)
         return _done(target, done.commit, outcome.files, f"{steps} function{'s' if steps != 1 else ''} run")
@@ -143,4 +143,4 @@ class RenderPhase:
 def _done(target: Target, commit: str, files: dict[str, bytes], what: str) -> Outcome:
     result = PhaseResult(summary=f"{what}; draft at {commit[:12]}", current=Lifecycle.DRAFT, commit=commit)
     fields = {"selfLock": draft_lock(target, commit)}
-    return Outcome(result, rendered(target.revision.spec.lifecycle), fields, rendered=files)
+    return Outcome(result, rendered(target.revision.spec.lifecycle), fields, files=files)

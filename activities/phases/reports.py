@@ -56,11 +56,11 @@ class Reports:
             KubeError: The API server cannot be reached or refuses.
         """
         result = outcome.result
-        if outcome.rendered is not None:
-            obj = await self._mirror.reflect(obj, outcome.rendered)
+        if outcome.files is not None:
+            obj = await self._mirror.reflect(obj, outcome.files)
         if outcome.standing is not None:
             rendered = None
-            if outcome.rendered is not None:
+            if outcome.files is not None:
                 rendered = condition(ConditionType.RENDERED, ConditionStatus.TRUE, Reason.RENDERED)
             obj = await self._status.report(obj, _report(obj, outcome.standing, outcome.fields, rendered))
         if outcome.relabels:
@@ -86,9 +86,9 @@ class Reports:
             The failure to raise: another one where the object came to ask for something newer, or where what a person
             has to know could not be told and must be tried again.
         """
-        if failure.rendered is not None:
+        if failure.files is not None:
             try:
-                obj = await self._mirror.reflect(obj, failure.rendered)
+                obj = await self._mirror.reflect(obj, failure.files)
             except Exception as error:  # noqa: BLE001 - sorted
                 failure = classify(error)
         if failure.kind is ErrorKind.SUPERSEDED:

@@ -140,7 +140,7 @@ class SourcePhase:
             result,
             rendered(target.revision.spec.lifecycle) if files is not None else rendering_awaited(),
             fields,
-            rendered=files,
+            files=files,
             warnings=tuple((Reason.MERGE_CONFLICT, line) for line in lines),
         )
 

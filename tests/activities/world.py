@@ -13,8 +13,9 @@ from porchflow.workflows.plan import plan
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from porchflow.activities.definitions import ObjectKey, PhaseInput, PhaseResult
+from porchflow.activities.definitions import ObjectKey, PhaseInput, PhaseResult, SyncRequest
 from porchflow.activities.reconcile import PhaseActivities
+from porchflow.activities.sync.sync import RepositorySync
 from porchflow.api.conditions import Condition
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.intent import intent_key
@@ -136,13 +137,14 @@ class World:
     async def settle(self, name: str) -> None:
         """Look at an object as its workflow does (`porchflow.workflows.packagerevision`), until nothing is left to do."""
         for _ in range(4):
-            phases = plan(facts := await self.facts(name))
-            if not phases:
+            facts = await self.facts(name)
+            if not plan(facts) or not await self._pass(name, facts):
                 return
-            await self._pass(name, facts, phases)
-        raise AssertionError(f"{name}: there is always more to do: {phases}")
+        raise AssertionError(f"{name}: there is always more to do: {plan(facts)}")
 
-    async def _pass(self, name: str, facts: Facts, phases: list[Phase]) -> None:
+    async def _pass(self, name: str, facts: Facts) -> bool:
+        """Run what a look found to do; say whether that went well, and no person has to act."""
+        phases = plan(facts)
         result = PhaseResult(summary="", current=facts.current)
         while phases:
             phase = phases.pop(0)
@@ -152,10 +154,17 @@ class World:
                 result = await self.run(phase, name, commit=result.commit)
             except ApplicationError as error:
                 if error.type == ErrorKind.STALLED:
-                    return
+                    return False
                 raise
             if phase is Phase.RENDER and result.current is not Lifecycle.DRAFT:
                 phases = [Phase.LIFECYCLE]
+        return True
+
+    async def sync(self) -> None:
+        """Sync the Repository once."""
+        sync = RepositorySync(kube=self.kube, git=self.store, events=self.events)
+        request = SyncRequest(namespace=self.namespace, name="blueprints")
+        await ActivityEnvironment().run(sync.sync_repository, request)
 
     async def register(self, name: str, url: str, **git: Any) -> Object:
         body = {
