@@ -43,8 +43,8 @@ async def working(
     """Serve a queue of this test's own; every phase goes there, and retries come fast."""
     queue = f"test-{uuid.uuid4()}"
     retry = RetryPolicy(initial_interval=timedelta(milliseconds=20), maximum_interval=timedelta(milliseconds=200))
-    for name in ("SOURCE", "RENDER", "LIFECYCLE", "FINALIZE", "SUSPEND"):
-        monkeypatch.setattr(policies, name, replace(getattr(policies, name), queue=queue, retry=retry))
+    for phase, policy in policies.PHASES.items():
+        monkeypatch.setitem(policies.PHASES, phase, replace(policy, queue=queue, retry=retry))
     async with Worker(
         client,
         task_queue=queue,
