@@ -71,7 +71,7 @@ class PhaseActivities(ReconcileActivities):
             announced=self._phases.announced,
         )
         self._lifecycle = LifecyclePhase(git, approvals, proposals)
-        self._finalizer = Finalizer(git, repositories)
+        self._finalizer = Finalizer(kube, git, repositories)
 
     @activity.defn(name="observe")
     async def observe(self, key: ObjectKey) -> Facts:

@@ -11,7 +11,8 @@ from datetime import timedelta
 
 from temporalio.common import Priority, RetryPolicy
 
-from porchflow.activities.definitions import Phase, PhaseInput, PhaseResult, ReconcileActivities
+from porchflow.activities.definitions import PhaseInput, PhaseResult, ReconcileActivities
+from porchflow.api.needs import Phase
 
 RECONCILE_QUEUE = "reconcile"
 """Workflow tasks and every activity but rendering. Replaces Porch's `max-concurrent-reconciles`."""

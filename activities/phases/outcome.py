@@ -1,11 +1,12 @@
-"""What a phase comes to: returned by its body, or raised with its failure. `porchflow.activities.phases.reports` makes the report."""
+"""What a phase comes to: returned by its body, or raised with its failure. `reports.py` makes the report."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from porchflow.activities.definitions import ErrorKind, PhaseResult
+from porchflow.activities.definitions import PhaseResult
 from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason, condition, not_ready
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.packagerevision import Lifecycle, RunOutcome
 from porchflow.api.suspension import Suspension
 from porchflow.repositories.failures import PhaseError

@@ -36,7 +36,7 @@ async def proposal_fields(approvals: Approvals, target: Target, state: PackageSt
     return {"proposal": {key: value for key, value in proposal.items() if value}}
 
 
-def other_proposal(target: Target, fields: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def other_proposal(target: Target, fields: Mapping[str, Any]) -> tuple[tuple[Reason, str], ...]:
     """Return the warning that other content is proposed than was before; none where it is the same.
 
     Args:

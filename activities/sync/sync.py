@@ -148,7 +148,7 @@ class RepositorySync(SyncActivities):
         shared = await check_alone(self._kube, raw, self._options.namespaces) if due else is_shared(raw)
         access = await self._repositories.opened(raw)
         if due and access.warning:
-            self._reporter.warn(raw, Reason.CREDENTIALS_UNENCRYPTED, access.warning)
+            self._reporter.record(raw, Reason.CREDENTIALS_UNENCRYPTED, access.warning)
         await self._git.ensure_branch(access.remote, access.branch, create_branch=access.create_branch)
         known = "" if due else raw["status"]["observedRefs"]
         if known and await self._git.refs_digest(access.remote, access.branch, access.directory) == known:

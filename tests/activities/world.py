@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from porchflow.workflows.plan import plan
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -19,7 +18,7 @@ from porchflow.activities.sync.sync import RepositorySync
 from porchflow.api.conditions import Condition
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.intent import intent_key
-from porchflow.api.needs import Facts, Phase, needs_work
+from porchflow.api.needs import Facts, Phase, needs_work, plan
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.functions.local import LocalEvaluator
 from porchflow.gitrepo.git_store import GitStore
@@ -135,7 +134,7 @@ class World:
         return facts
 
     async def settle(self, name: str) -> None:
-        """Look at an object as its workflow does (`porchflow.workflows.packagerevision`), until nothing is left to do."""
+        """Look at an object as its workflow does (`workflows/packagerevision.py`), until nothing is left to do."""
         for _ in range(4):
             facts = await self.facts(name)
             if not plan(facts) or not await self._pass(name, facts):
