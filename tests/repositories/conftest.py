@@ -1,0 +1,3 @@
+from tests.activities.conftest import world
+
+__all__ = ["world"]
