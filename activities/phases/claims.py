@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from porchflow.activities.phases.phase import Target
+from porchflow.activities.target import Target
 from porchflow.api.conditions import Reason
 from porchflow.api.packagerevision import PackageRevision
 from porchflow.gitrepo.refs import InvalidName, PackageLocation

@@ -5,7 +5,7 @@ from typing import Any
 from porchflow.activities.definitions import PhaseInput, PhaseResult
 from porchflow.activities.objects import is_owned_by
 from porchflow.activities.phases.outcome import Outcome
-from porchflow.activities.phases.phase import Target, check_spec
+from porchflow.activities.target import Target, check_spec
 from porchflow.api.conditions import Reason
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.git_address import without_secrets

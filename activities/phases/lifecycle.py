@@ -6,10 +6,10 @@ from typing import Any
 from porchflow.activities.definitions import PhaseInput, PhaseResult
 from porchflow.activities.phases.approval import Approvals
 from porchflow.activities.phases.outcome import Outcome, Standing, ready, under_way
-from porchflow.activities.phases.phase import Target
 from porchflow.activities.phases.proposal_record import check_approved, other_proposal, proposal_fields
 from porchflow.activities.phases.proposals import Proposals
-from porchflow.activities.phases.self_lock import how_to_put_back, published_ref, reported_commit, self_lock
+from porchflow.activities.phases.self_lock import self_lock
+from porchflow.activities.target import Target
 from porchflow.api.conditions import ConditionStatus, ConditionType, Reason, holding, of_type
 from porchflow.api.names import ACCEPT_COMMIT_ANNOTATION, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
 from porchflow.api.needs import lifecycle_in_git
@@ -19,6 +19,7 @@ from porchflow.gitrepo.store.commit_messages import TaskType
 from porchflow.gitrepo.store.package_state import PackageState
 from porchflow.gitrepo.store.transition import Step, TaskOf, Transitioned
 from porchflow.repositories.failures import Stalled, with_mend
+from porchflow.repositories.reported_lock import how_to_put_back, published_ref, reported_commit
 
 _NEXT: dict[tuple[Lifecycle, Lifecycle], Step] = {
     (Lifecycle.DRAFT, Lifecycle.PROPOSED): Step.PROPOSE,

@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from temporalio import activity
@@ -16,11 +14,10 @@ from porchflow.activities.phases.handoff import JustSeen, Seen
 from porchflow.activities.phases.local_attempts import FirstAttempts
 from porchflow.activities.phases.outcome import Outcome
 from porchflow.activities.phases.reports import Reports
-from porchflow.api.conditions import Reason
+from porchflow.activities.target import Target, check_spec
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.intent import intent_key
-from porchflow.api.names import object_name
-from porchflow.api.needs import Facts, Phase, facts_of
+from porchflow.api.needs import Phase
 from porchflow.api.packagerevision import PackageRevision
 from porchflow.gitrepo.errors import GitUnavailable
 from porchflow.gitrepo.refs import PackageLocation
@@ -29,47 +26,13 @@ from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import NotFound
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.repositories.access import Repositories, RepositoryAccess
-from porchflow.repositories.failures import PhaseError, Stalled, Superseded, classify, to_application_error
+from porchflow.repositories.failures import PhaseError, Superseded, classify, to_application_error
 
 _ANNOUNCE_AFTER_SECONDS = 1.0
 """A rendering that is done sooner is not announced: the extra write would cost more than it tells."""
 
 _REPORTED_BY_LOCAL_ATTEMPTS = frozenset({ErrorKind.STALLED, ErrorKind.SUPERSEDED})
 """After any other failure the phase goes on at once as an activity of its own, which reports how it fares."""
-
-
-@dataclass
-class Target:
-    """The object that a phase works on, with where its package lives."""
-
-    obj: dict[str, Any]
-    """As the API server served it; replaced by the announcement that a rendering is under way, and by nothing else."""
-    repository: RepositoryAccess
-    location: PackageLocation
-    _typed: tuple[dict[str, Any], PackageRevision] | None = field(default=None, init=False, repr=False)
-
-    @property
-    def revision(self) -> PackageRevision:
-        """The object, typed."""
-        if self._typed is None or self._typed[0] is not self.obj:
-            self._typed = self.obj, PackageRevision.model_validate(self.obj)
-        return self._typed[1]
-
-    @property
-    def facts(self) -> Facts:
-        """What the look before the phase found, of the object as it is now."""
-        return facts_of(self.obj, datetime.now(UTC), access_changed=True)
-
-    @property
-    def namespace(self) -> str:
-        """The object's namespace."""
-        return str(self.obj["metadata"]["namespace"])
-
-    @property
-    def annotations(self) -> dict[str, str]:
-        """The object's annotations."""
-        annotations: dict[str, str] = self.obj["metadata"].get("annotations") or {}
-        return annotations
 
 
 PhaseBody = Callable[[Target, PhaseInput], Awaitable[Outcome]]
@@ -194,25 +157,3 @@ class PhaseRunner:
             )
 
         return await change_object(self._kube, obj, own)
-
-
-def check_spec(name: str, repository: str, package: str, workspace: str) -> None:
-    """Refuse an object whose name does not say what it is.
-
-    Raises:
-        Stalled: A part of the identity is empty, or the name is another.
-    """
-    missing = [
-        field
-        for field, value in (("repository", repository), ("packageName", package), ("workspaceName", workspace))
-        if not value
-    ]
-    if missing:
-        raise Stalled(Reason.INVALID_SPEC, f"spec.{missing[0]} is empty; set it to say which package this object means")
-    wanted = object_name(repository, package, workspace)
-    if name != wanted:
-        raise Stalled(
-            Reason.INVALID_SPEC,
-            f"the object's name must say what it is: {name!r} has to be {wanted!r} (repository.package.workspace);"
-            " create it under that name and delete this one",
-        )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from porchflow.activities.phases.approval import Approvals
-from porchflow.activities.phases.phase import Target
+from porchflow.activities.target import Target
 from porchflow.api.conditions import Reason
 from porchflow.api.names import APPROVED_COMMIT_ANNOTATION, RECONCILE_NOW_ANNOTATION
 from porchflow.api.packagerevision import Lifecycle

@@ -7,7 +7,7 @@ each edit of a spec is a generation of its own, and there are lifecycles that ta
 from collections.abc import Awaitable, Callable
 
 from porchflow.activities.phases.approval import Approvals
-from porchflow.activities.phases.phase import Target
+from porchflow.activities.target import Target
 from porchflow.api.conditions import ConditionType, Reason, holding
 from porchflow.api.names import ORPHAN_ANNOTATION
 from porchflow.api.needs import lifecycle_in_git

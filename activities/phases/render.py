@@ -8,12 +8,12 @@ from temporalio import activity
 
 from porchflow.activities.definitions import PhaseInput, PhaseResult
 from porchflow.activities.phases.outcome import Outcome, rendered
-from porchflow.activities.phases.phase import Target
 from porchflow.activities.phases.proposals import Proposals
-from porchflow.activities.phases.self_lock import draft_lock, reported_commit
+from porchflow.activities.phases.self_lock import draft_lock
 from porchflow.activities.rendering.kptfile_mirror import is_rendered
 from porchflow.activities.rendering.render_event import failure_event
 from porchflow.activities.rendering.render_files import read_resources, rewritten
+from porchflow.activities.target import Target
 from porchflow.api.conditions import ConditionType, Reason, holding
 from porchflow.api.names import PUSH_ON_RENDER_FAILURE_ANNOTATION
 from porchflow.api.packagerevision import Lifecycle
@@ -25,6 +25,7 @@ from porchflow.kpt.render.evaluation import Evaluator
 from porchflow.kpt.render.hydrate import RenderOutcome, render
 from porchflow.kpt.render.image_names import ImageResolver
 from porchflow.repositories.failures import Stalled, with_mend
+from porchflow.repositories.reported_lock import reported_commit
 
 
 @dataclass(frozen=True)

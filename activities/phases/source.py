@@ -5,7 +5,6 @@ from typing import Any
 from porchflow.activities.definitions import PhaseInput, PhaseResult
 from porchflow.activities.phases.claims import Claims
 from porchflow.activities.phases.outcome import Outcome, rendered, rendering_awaited
-from porchflow.activities.phases.phase import Target
 from porchflow.activities.phases.proposals import Proposals
 from porchflow.activities.phases.self_lock import draft_lock, self_lock
 from porchflow.activities.rendering.early_rendering import EarlyRendering, read
@@ -13,6 +12,7 @@ from porchflow.activities.rendering.render_files import read_resources
 from porchflow.activities.sources.source_content import CREATION_SOURCES, SourceContent, task_of
 from porchflow.activities.sources.source_result import Made
 from porchflow.activities.sources.upstreams import Upstreams
+from porchflow.activities.target import Target
 from porchflow.api.conditions import Reason
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.functions.slots import on_behalf_of

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from posixpath import normpath
 
-from porchflow.activities.phases.phase import Target
 from porchflow.activities.sources.source_result import Made
 from porchflow.activities.sources.upgrading import Upgrade, upgrade_package
 from porchflow.activities.sources.upstreams import PublishedRevision, Upstreams, snapshot_of
+from porchflow.activities.target import Target
 from porchflow.api.conditions import Reason
 from porchflow.api.git_address import BadAddress
 from porchflow.api.names import RECONCILE_NOW_ANNOTATION

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from porchflow.activities.phases.lifecycle import tag_moved
-from porchflow.activities.phases.self_lock import how_to_put_back, published_ref, reported_commit
 from porchflow.activities.reporting import StatusReporter, acknowledged
 from porchflow.activities.sync.discovered import Existing
 from porchflow.api.conditions import Condition, ConditionType, Reason, holding, not_ready, raw_condition
@@ -27,6 +26,7 @@ from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.kube.status import Report
 from porchflow.repositories.access import RepositoryAccess
 from porchflow.repositories.failures import Superseded
+from porchflow.repositories.reported_lock import how_to_put_back, published_ref, reported_commit
 
 GRACE = timedelta(minutes=10)
 """How long an object whose revision is gone from Git is kept, for a person to put the branch or tag back."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from porchflow.activities.phases.self_lock import published_ref, reported_commit
 from porchflow.api.names import object_name
 from porchflow.api.packagerevision import Lifecycle, PackageRevision
 from porchflow.content.packages.content_cache import ContentCache
@@ -21,6 +20,7 @@ from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import NotFound
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.repositories.access import Repositories, RepositoryAccess
+from porchflow.repositories.reported_lock import published_ref, reported_commit
 
 
 @dataclass(frozen=True)

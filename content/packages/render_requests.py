@@ -10,7 +10,6 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
-from porchflow.activities.phases.self_lock import reported_commit
 from porchflow.api.names import RENDER_REQUEST_ANNOTATION
 from porchflow.api.packagerevision import Lifecycle, PackageRevision
 from porchflow.kube.background import end
@@ -18,6 +17,7 @@ from porchflow.kube.backoff import Backoff
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import Invalid, KubeError, NotFound
 from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.repositories.reported_lock import reported_commit
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from porchflow.activities.phases.approval import Approvals
-from porchflow.activities.phases.phase import Target
 from porchflow.activities.phases.proposals import Proposals
+from porchflow.activities.target import Target
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.needs import Phase
 from porchflow.api.packagerevision import Lifecycle

@@ -1,0 +1,69 @@
+"""The object that a phase works on, and where its package lives."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from porchflow.api.conditions import Reason
+from porchflow.api.names import object_name
+from porchflow.api.needs import Facts, facts_of
+from porchflow.api.packagerevision import PackageRevision
+from porchflow.gitrepo.refs import PackageLocation
+from porchflow.repositories.access import RepositoryAccess
+from porchflow.repositories.failures import Stalled
+
+
+@dataclass
+class Target:
+    """The object that a phase works on, with where its package lives."""
+
+    obj: dict[str, Any]
+    """As the API server served it; replaced by the announcement that a rendering is under way, and by nothing else."""
+    repository: RepositoryAccess
+    location: PackageLocation
+    _typed: tuple[dict[str, Any], PackageRevision] | None = field(default=None, init=False, repr=False)
+
+    @property
+    def revision(self) -> PackageRevision:
+        """The object, typed."""
+        if self._typed is None or self._typed[0] is not self.obj:
+            self._typed = self.obj, PackageRevision.model_validate(self.obj)
+        return self._typed[1]
+
+    @property
+    def facts(self) -> Facts:
+        """What the look before the phase found, of the object as it is now."""
+        return facts_of(self.obj, datetime.now(UTC), access_changed=True)
+
+    @property
+    def namespace(self) -> str:
+        """The object's namespace."""
+        return str(self.obj["metadata"]["namespace"])
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """The object's annotations."""
+        annotations: dict[str, str] = self.obj["metadata"].get("annotations") or {}
+        return annotations
+
+
+def check_spec(name: str, repository: str, package: str, workspace: str) -> None:
+    """Refuse an object whose name does not say what it is.
+
+    Raises:
+        Stalled: A part of the identity is empty, or the name is another.
+    """
+    missing = [
+        field
+        for field, value in (("repository", repository), ("packageName", package), ("workspaceName", workspace))
+        if not value
+    ]
+    if missing:
+        raise Stalled(Reason.INVALID_SPEC, f"spec.{missing[0]} is empty; set it to say which package this object means")
+    wanted = object_name(repository, package, workspace)
+    if name != wanted:
+        raise Stalled(
+            Reason.INVALID_SPEC,
+            f"the object's name must say what it is: {name!r} has to be {wanted!r} (repository.package.workspace);"
+            " create it under that name and delete this one",
+        )
