@@ -41,6 +41,7 @@ check: $(INSTALLED) ## Static checks only: format, lint, types, imports between 
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
+	@$(BIN)/basedpyright > $(VENV)/pyright.log || { cat $(VENV)/pyright.log; exit 1; }
 	@$(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 	@$(BIN)/python -m porchflow.api.crd --check
 	@$(BIN)/python -m porchflow.api.admission --check
