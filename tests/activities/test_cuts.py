@@ -136,7 +136,9 @@ async def _outcome(world: World, name: str, workspace: str) -> Any:
         check_rules(obj)
         number = obj["status"].get("revision", 0)
         kept = {key: obj["metadata"].get(key) for key in ("generation", "labels", "finalizers")}
-        outcome |= {"metadata": kept, "spec": obj["spec"], "status": obj["status"]}
+        # A proposal is recorded by the look that sees it: one that was over before that is not.
+        status = {key: value for key, value in obj["status"].items() if key != "proposal"}
+        outcome |= {"metadata": kept, "spec": obj["spec"], "status": status}
     return json.loads(_plain(json.dumps(outcome, sort_keys=True), workspace, number))
 
 

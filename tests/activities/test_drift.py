@@ -61,7 +61,9 @@ async def test_a_push_whose_render_request_was_lost_is_rendered(known: Syncs) ->
     await known.world.run(Phase.RENDER, DRAFT)
     rendered = await known.world.get(DRAFT)
     assert (reason(rendered, "Ready"), reason(rendered, "Rendered")) == ("True/Ready", "True/Rendered")
-    assert rendered["status"]["selfLock"]["git"]["commit"] == pushed
+    tip = rendered["status"]["selfLock"]["git"]["commit"]
+    assert tip == known.world.git.refs()["refs/heads/drafts/web/draft"]
+    assert known.world.git.git("rev-parse", f"{tip}^").strip() == pushed, "the rendering is on top of what was pushed"
     assert (await known.sync()).unsettled == 0
 
 
