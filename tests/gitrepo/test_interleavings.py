@@ -23,6 +23,7 @@ from porchflow.gitrepo.errors import GitConflict, GitError, GitHookDeclined, Git
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.refs import PackageLocation
 from porchflow.gitrepo.store.commit_messages import TaskType
+from tests.gitrepo import steps
 from tests.gitrepo.conftest import Served, files, location
 from tests.servers.faulty import Faults, FaultyGitServer
 
@@ -67,7 +68,7 @@ class World:
             await self.step(store, place, step)
 
     async def step(self, store: GitStore, place: PackageLocation, step: str) -> None:
-        state = await self.attempt(getattr(store, step)(self.served.remote, "main", place))
+        state = await self.attempt(getattr(steps, step)(store, self.served.remote, place))
         if state and state.lifecycle is Lifecycle.PUBLISHED:
             self.published[place.path].add((state.revision, place.workspace, state.commit))
 
