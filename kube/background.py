@@ -1,4 +1,4 @@
-"""Work beside other work, which ends with it."""
+"""A background task that ends with the context around it."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ from typing import Any
 
 @contextlib.asynccontextmanager
 async def in_background(work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
-    """Do work while the context is open. What it fails with is dropped: it has to say that itself."""
+    """Run a coroutine while the context is open, then cancel it. Its errors are dropped: it must report them itself."""
     task = asyncio.create_task(work)
     try:
         yield
@@ -20,7 +20,7 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> list[Any]:
     """Cancel tasks and wait until they have ended.
 
     Returns:
-        For each task what it returned, or the exception that it ended with; `asyncio.CancelledError` for most.
+        The result of each task, or the exception that it ended with: `asyncio.CancelledError` for most.
     """
     ending = list(tasks)
     for task in ending:

@@ -1,4 +1,4 @@
-"""Trying again: how long to wait, and for what."""
+"""Retries: how long to wait between attempts, and a loop that reports what it waits for."""
 
 import asyncio
 import logging
@@ -15,25 +15,30 @@ _LONGEST_DELAY = 10.0
 _Result = TypeVar("_Result")
 
 WaitsFor = Callable[[str], None]
-"""Told what a start waits for; the empty text when it is there."""
+"""Receives what a start waits for, as text; the empty text when the wait is over."""
 
 
 class Backoff:
     """Delays that double from failure to failure, with jitter.
 
-    The delay starts over only after a time without failures, not with the first success: what succeeds for a moment
-    and fails again in a loop is slowed down too.
+    The delay starts over only after a time without failures, not with the first success: work that succeeds for a
+    moment and fails again in a loop is slowed down too.
     """
 
     def __init__(self, *, first: float, longest: float) -> None:
-        """Take the first and the longest delay, in seconds; jitter makes each half as long to half as long again."""
+        """Create the sequence of delays.
+
+        Args:
+            first: Seconds after the first failure. Jitter makes each delay half as long to half as long again.
+            longest: Seconds that no delay exceeds, before jitter.
+        """
         self._first = first
         self._longest = longest
         self._delay = first
         self._failed_at = float("-inf")
 
     def next(self) -> float:
-        """Return the seconds to wait after a failure that happened now."""
+        """Record a failure that happened now, and return the seconds to wait."""
         now = time.monotonic()
         quiet = now - self._failed_at > 2 * self._longest
         self._delay = self._first if quiet else min(self._delay * 2, self._longest)
@@ -47,16 +52,16 @@ async def persist(
     expected: tuple[type[Exception], ...],
     waits_for: WaitsFor,
 ) -> _Result:
-    """Try until it works, with growing delays; logs what is in the way when that changes, not at every attempt.
+    """Try until it works, with growing delays; log the obstacle when it changes, not at every attempt.
 
     Args:
         what: What is waited for, for people.
         attempt: What to try.
         expected: Errors that may pass.
-        waits_for: Told while it does not work.
+        waits_for: Receives `what` and the error while attempts fail, and the empty text after the one that works.
 
     Returns:
-        What the attempt that works gives.
+        The result of the attempt that works.
     """
     backoff = Backoff(first=_FIRST_DELAY, longest=_LONGEST_DELAY)
     said: str | None = None

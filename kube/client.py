@@ -32,13 +32,13 @@ PAGE_SIZE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a list.
+    """One page of a list.
 
     Attributes:
         items: The objects, each with `apiVersion` and `kind`.
         resource_version: The version of the whole list; a watch starts from it.
-        continue_token: Asks for the next page; empty on the last one.
-        remaining: How many objects follow this page; None when the server does not say.
+        continue_token: Requests the next page; empty on the last one.
+        remaining: How many objects follow this page; None when the server does not report it.
     """
 
     items: list[Object]
@@ -48,14 +48,14 @@ class Page:
 
 
 class KubeClient:
-    """Talks to one API server. An asynchronous context manager; `connect` makes one.
+    """Client of one API server. An asynchronous context manager; `connect` makes one.
 
-    Every method raises `KubeError` (`errors.py`) with the class that says what went wrong, and returns objects as
-    plain dictionaries. Nothing is tried again here, but for credentials that were refused: those are loaded again once.
+    Every method raises a subclass of `KubeError` (`errors.py`) that names the cause, and returns objects as plain
+    dictionaries. Nothing is tried again here, with one exception: refused credentials are loaded again once.
     """
 
     def __init__(self, connection: Connection, *, user_agent: str, request_timeout: float) -> None:
-        """Take an open connection; `connect` is the usual way."""
+        """Create a client over an open connection; `connect` is the usual way."""
         self._transport = Transport(connection, user_agent=user_agent, request_timeout=request_timeout)
 
     @classmethod
@@ -73,7 +73,7 @@ class KubeClient:
             kubeconfig: The file; None means the pod's service account, else `KUBECONFIG`, else `~/.kube/config`.
             user_agent: Shown in the audit log of the API server.
             max_connections: Open connections at most; further requests wait for one.
-            request_timeout: Seconds a request may take; a watch has limits of its own.
+            request_timeout: Seconds that a request may take; a watch has limits of its own.
 
         Raises:
             KubeConfigError: The credentials cannot be loaded.
@@ -202,9 +202,9 @@ class KubeClient:
         Args:
             resource: The kind.
             body: The manifest.
-            namespace: Where; None takes it from the manifest.
-            field_manager: Who is recorded as the owner of the fields.
-            dry_run: Store nothing: only ask what the API server would make of it.
+            namespace: Where to create it; None takes the namespace from the manifest.
+            field_manager: Recorded as the owner of the fields.
+            dry_run: Store nothing; the API server only answers with the object that it would store.
 
         Raises:
             AlreadyExists: An object of that name exists.
@@ -233,14 +233,14 @@ class KubeClient:
     ) -> Object:
         """Apply server-side: the field manager owns exactly the fields in `body` afterwards.
 
-        Fields it owned before and that are not in `body` are removed, unless another manager owns them too.
+        Fields that it owned before and that are not in `body` are removed, unless another manager owns them too.
 
         Args:
             resource: The kind.
             body: `apiVersion`, `kind`, `metadata.name` and the fields to own. A `metadata.resourceVersion` makes the
                 call fail with `Conflict` when the object changed since.
-            field_manager: Who owns the fields.
-            force: Take fields that others own; else their owner makes a `Conflict`.
+            field_manager: Owner of the fields.
+            force: Take over fields of other managers; without it such a field raises `Conflict`.
             subresource: Such as `status`.
 
         Raises:
@@ -315,7 +315,7 @@ class KubeClient:
     def watch(
         self, resource: Resource, namespace: str | None, query: Mapping[str, str], *, inactivity_timeout: float
     ) -> contextlib.AbstractAsyncContextManager[aiohttp.StreamReader]:
-        """Open one watch request; `porchflow.kube.watching` makes a watch that goes on out of many.
+        """Open one watch request; `porchflow.kube.watching` makes an endless watch out of many.
 
         Args:
             resource: The kind.

@@ -35,7 +35,7 @@ Loader = Callable[[], Awaitable[Configuration]]
 
 
 def credentials_loader(kubeconfig: Path | None, max_connections: int) -> Loader:
-    """Return what loads the credentials: a kubeconfig, or the service account when running in a pod.
+    """Return a function that loads the credentials: a kubeconfig, or the service account when running in a pod.
 
     Args:
         kubeconfig: The file; None means the pod's service account, else `KUBECONFIG`, else `~/.kube/config`.
@@ -77,7 +77,8 @@ def default_namespace(kubeconfig: Path | None) -> str:
 
 def _with_proxy(configuration: Configuration) -> Configuration:
     """Take the proxy that the environment names, unless the kubeconfig names one."""
-    # Else aiohttp asks the environment and ~/.netrc for each request, on two threads: a fifth of a worker's CPU time.
+    # Otherwise aiohttp consults the environment and ~/.netrc for each request, on two threads: a fifth of a worker's
+    # CPU time.
     configuration.client_session_kwargs = {"trust_env": False}
     server = urlsplit(str(configuration.host))
     if not configuration.proxy and server.hostname and not proxy_bypass(server.hostname):
@@ -105,7 +106,7 @@ class Connection:
     """A pool of connections with credentials, which are loaded again when the API server refuses them."""
 
     def __init__(self, load: Loader, configuration: Configuration) -> None:
-        """Take the loader and what it loaded; `open` is the usual way."""
+        """Create the pool from a loader and the configuration that it loaded; `open` is the usual way."""
         self._load = load
         self._configuration = configuration
         self._rest = RESTClientObject(configuration)
@@ -146,7 +147,7 @@ class Connection:
         """Load the credentials again after they were refused.
 
         Returns:
-            Whether trying again makes sense: False when they were loaded a moment ago.
+            Whether another attempt makes sense: False when the credentials were loaded a moment ago.
         """
         asked = time.monotonic()
         async with self._lock:

@@ -1,4 +1,4 @@
-"""What can go wrong in a conversation with the Kubernetes API server."""
+"""Errors of requests to the Kubernetes API server, by reason."""
 
 import json
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ class KubeError(Exception):
     Attributes:
         code: HTTP status code; 0 when there was no answer.
         reason: The machine-readable `reason` of the Status object, such as `Conflict`; may be empty.
-        message: What the API server said, for people.
+        message: The API server's message, for people.
         resource: The kind of object, such as `packagerevisions.porch.kpt.dev`.
         name: `namespace/name` of the object; may be empty.
-        retry_after: Seconds the server asks to wait before the next attempt; None when it does not say.
-        continue_token: For an expired list: where it can go on with newer objects; empty when it cannot.
+        retry_after: Seconds to wait before the next attempt, as the server requests; None when it does not.
+        continue_token: For an expired list: where it can continue with newer objects; empty when it cannot.
     """
 
     def __init__(
@@ -34,7 +34,6 @@ class KubeError(Exception):
         retry_after: float | None = None,
         continue_token: str = "",
     ) -> None:
-        """Keep what is known; see the class for the meaning of each."""
         super().__init__(message)
         self.message = message
         self.code = code
@@ -62,7 +61,7 @@ class AlreadyExists(KubeError):  # noqa: N818 - errors carry the names of the AP
 
 
 class Conflict(KubeError):  # noqa: N818 - errors carry the names of the API's reasons
-    """Somebody wrote in between, or another field manager owns a field."""
+    """The object changed after it was read, or another field manager owns a field."""
 
 
 class Invalid(KubeError):  # noqa: N818 - errors carry the names of the API's reasons
@@ -82,11 +81,11 @@ class Expired(KubeError):  # noqa: N818 - errors carry the names of the API's re
 
 
 class TooManyRequests(KubeError):  # noqa: N818 - errors carry the names of the API's reasons
-    """The API server is busy; `retry_after` says for how long, where it knows."""
+    """The API server is busy; `retry_after` holds the seconds to wait, where it states them."""
 
 
 class KubeUnavailable(KubeError):  # noqa: N818 - errors carry the names of the API's reasons
-    """No usable answer: connection refused or lost, time-out, or an error of the server itself."""
+    """No usable answer: connection refused or lost, time-out, or an internal error of the server."""
 
 
 class TimedOut(KubeUnavailable):
@@ -114,12 +113,12 @@ _BY_REASON: dict[str, type[KubeError]] = {"AlreadyExists": AlreadyExists}
 
 
 def error_from_status(status: Mapping[str, Any], *, resource: str = "", name: str = "") -> KubeError:
-    """Make the error that a Status object describes.
+    """Return the error that a Status object describes.
 
     Args:
         status: A `v1.Status`, from the body of an answer or from the ERROR event of a watch.
-        resource: The kind that was asked for.
-        name: `namespace/name` of the object that was asked for.
+        resource: The kind that was requested.
+        name: `namespace/name` of the object that was requested.
     """
     code = int(status.get("code") or 500)
     reason = str(status.get("reason") or "")
@@ -141,14 +140,14 @@ def error_from_status(status: Mapping[str, Any], *, resource: str = "", name: st
 def error_from_response(
     code: int, body: bytes, *, retry_after: str | None = None, resource: str = "", name: str = ""
 ) -> KubeError:
-    """Make the error for an answer that is no success.
+    """Return the error for an answer that is no success.
 
     Args:
         code: HTTP status code.
         body: The answer's body; usually a Status object, but proxies and unknown paths answer with text.
         retry_after: The `Retry-After` header.
-        resource: The kind that was asked for.
-        name: `namespace/name` of the object that was asked for.
+        resource: The kind that was requested.
+        name: `namespace/name` of the object that was requested.
     """
     status = _parse_status(body)
     if status is None:

@@ -1,4 +1,4 @@
-"""Kubernetes Events: what `kubectl describe` shows of an object's history. Best effort; never in anybody's way."""
+"""Kubernetes Events: the history that `kubectl describe` shows of an object. Best effort: they never fail a caller."""
 
 import asyncio
 import contextlib
@@ -21,12 +21,12 @@ logger = logging.getLogger(__name__)
 EventType = Literal["Normal", "Warning"]
 
 FOLD_SECONDS: Final = 600.0
-"""How long an equal event counts up the one before instead of making a new one: what client-go does."""
+"""Seconds during which an equal Event raises the count of the first one instead of making another, as in client-go."""
 
 _COMPONENT = "porchflow"
 """Shown by kubectl as the event's source."""
 _MESSAGE_LIMIT = 1024
-"""Bytes: what events.k8s.io/v1, under which others may read an Event, lets a note have."""
+"""Bytes that events.k8s.io/v1, under which clients may read the same Event, allows a note."""
 _CUT = "…"
 _QUEUE_LIMIT = 1000
 _REMEMBERED = 4096
@@ -62,12 +62,17 @@ class _Sighting:
 class EventRecorder:
     """Writes core/v1 Events in the background.
 
-    Equal events (same object, type, reason and message) within a window are folded: the count goes up. What cannot be
-    written after a few attempts is logged and dropped, and so is what comes while a thousand events wait.
+    Equal Events (same object, type, reason and message) within a window are folded: the count goes up. An Event that
+    cannot be written after a few attempts is logged and dropped, and so is each further one while a thousand wait.
     """
 
     def __init__(self, client: KubeClient, *, fold_seconds: float = FOLD_SECONDS) -> None:
-        """Take the client that writes, and how many seconds equal events are folded."""
+        """Create a recorder.
+
+        Args:
+            client: Writes the Events.
+            fold_seconds: Seconds during which equal Events are folded.
+        """
         self._client = client
         self._fold_seconds = fold_seconds
         self._seen: OrderedDict[str, _Sighting] = OrderedDict()
@@ -77,12 +82,12 @@ class EventRecorder:
     def record(
         self, regarding: Mapping[str, Any], event_type: EventType, reason: str, message: str, action: str = ""
     ) -> None:
-        """Tell that something happened to an object. Returns at once and never fails.
+        """Record an Event about an object. Returns at once and never fails.
 
         Args:
             regarding: The object, or a reference: apiVersion, kind, namespace, name, uid, resourceVersion, either at
                 the top level or under `metadata`.
-            event_type: `Warning` for what somebody should look at.
+            event_type: `Warning` for an Event that a person should look at.
             reason: One word in CamelCase; the reason of the condition that changed.
             message: For people; cut at 1,024 characters.
             action: What was done, in CamelCase; the reason when empty.
@@ -97,7 +102,7 @@ class EventRecorder:
         self._enqueue(self._sighting(what))
 
     async def aclose(self) -> None:
-        """Write what is waiting, for a few seconds at most."""
+        """Write the Events that wait, for a few seconds at most."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FLUSH_SECONDS):
                 await self._queue.join()
@@ -139,7 +144,7 @@ class EventRecorder:
             except Exception:
                 logger.exception("cannot write the %s", sighting)
             finally:
-                # An event is with one writer at a time; what was seen meanwhile is written next.
+                # One writer at a time holds an Event; sightings that arrive meanwhile are written next.
                 sighting.queued = False
                 if sighting.told != sighting.count:
                     self._enqueue(sighting)
@@ -175,7 +180,7 @@ class EventRecorder:
         try:
             await self._client.create(EVENTS, self._manifest(sighting))
         except AlreadyExists:
-            # Another process, or this one before a restart, told the same in this window.
+            # Another process, or this one before a restart, recorded the same Event in this window.
             before = await self._client.get(EVENTS, sighting.namespace, sighting.name)
             others = int(before.get("count") or 0)
             sighting.count += others
@@ -212,7 +217,7 @@ def _reference(regarding: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _event_name(what: Object, window: int) -> str:
-    """Return a name that is the same for equal events of a window, in every process."""
+    """Return a name that equal Events of a window share, in every process."""
     regarding = what["involvedObject"]
     parts = [regarding.get(part, "") for part in ("kind", "namespace", "name", "uid")]
     parts += [what["type"], what["reason"], what["message"], str(window)]

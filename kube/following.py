@@ -1,4 +1,4 @@
-"""Follows the objects of a kind: which there are, as they are now, and which are gone."""
+"""Keeps up with the objects of a kind: each as it is now, and which are gone."""
 
 import contextlib
 from abc import ABC, abstractmethod
@@ -13,10 +13,14 @@ Key = tuple[str, str]
 
 
 class Follower(ABC):
-    """Takes the events of one watch. What a list does not have any more is gone, as if its deletion had been seen."""
+    """Consumes the events of one watch. An object that a list lacks counts as gone, as if its deletion were seen."""
 
     def __init__(self, watch: Callable[[], AsyncGenerator[WatchEvent, None]]) -> None:
-        """Take what begins the watch: `porchflow.kube.watching.watch_objects` with its arguments."""
+        """Create a follower.
+
+        Args:
+            watch: Begins the watch: `porchflow.kube.watching.watch_objects` with its arguments.
+        """
         self._watch = watch
         self._unlisted: set[Key] = set()
         self._listed = False
@@ -30,7 +34,7 @@ class Follower(ABC):
         raise AssertionError("a watch does not end")
 
     def handle(self, event: WatchEvent) -> None:
-        """Take one event of the watch."""
+        """Handle one event of the watch."""
         match event:
             case ListStarted():
                 self._unlisted = set(self._known_keys())
@@ -50,21 +54,26 @@ class Follower(ABC):
 
     @abstractmethod
     def _known_keys(self) -> Iterable[Key]:
-        """Return the objects that are gone where a list does not have them."""
+        """Return the keys of the objects that count as gone when a list does not have them."""
 
     @abstractmethod
     def _take(self, obj: Object, *, listed: bool) -> None:
-        """Take an object as it is now; `listed` where a list says so, which it may have said before."""
+        """Handle an object as it is now.
+
+        Args:
+            obj: The raw object.
+            listed: Whether it comes from a list, which may repeat what was seen before.
+        """
 
     @abstractmethod
     def _gone(self, key: Key) -> None:
-        """Take note that there is no such object."""
+        """Handle the deletion of an object."""
 
     def _all_listed(self) -> None:  # noqa: B027 - most have nothing to do
-        """Go on where everything was listed."""
+        """Continue after everything was listed."""
 
 
 def key_of(obj: Mapping[str, Any]) -> Key:
-    """Return namespace and name of a raw object; the namespace of a cluster's own objects is empty."""
+    """Return namespace and name of a raw object; the namespace of a cluster-scoped object is empty."""
     metadata = obj["metadata"]
     return metadata.get("namespace", ""), metadata["name"]

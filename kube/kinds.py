@@ -1,4 +1,4 @@
-"""The kinds of object we read and write, and their addresses at the API server."""
+"""The kinds of object that porchflow reads and writes, and their addresses at the API server."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +17,7 @@ class Resource:
         plural: The resource's name in paths, such as `packagerevisions`.
         kind: The name in manifests, such as `PackageRevision`.
         namespaced: Whether objects live in a namespace.
-        metadata_only: Whether the API server is to leave out all but the metadata of what is read.
+        metadata_only: Whether reads request the metadata of objects alone.
     """
 
     group: str
@@ -78,7 +78,7 @@ FUNCTIONCONFIGS: Final = Resource(
 )
 SECRETS: Final = Resource("", "v1", "secrets", "Secret")
 SECRET_METADATA: Final = Resource("", "v1", "secrets", "Secret", metadata_only=True)
-"""Secrets without what they hold."""
+"""Secrets without their contents."""
 CONFIGMAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
 EVENTS: Final = Resource("", "v1", "events", "Event")
 PODS: Final = Resource("", "v1", "pods", "Pod")

@@ -1,4 +1,4 @@
-"""Lines out of a stream of bytes, at a cost that grows with their length and not with its square."""
+"""Lines out of a stream of bytes, at a cost linear in their length."""
 
 from collections.abc import AsyncIterator
 from typing import Final

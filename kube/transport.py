@@ -1,4 +1,4 @@
-"""Sends requests to the API server and turns every way they fail into a `KubeError`."""
+"""Sends requests to the API server and turns each kind of failure into a `KubeError`."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ _tracer = trace.get_tracer("porchflow")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to send.
+    """One request to the API server.
 
     Attributes:
         method: HTTP method.
@@ -39,8 +39,8 @@ class Request:
         name: `namespace/name` of the object, for messages.
         query: URL parameters.
         body: JSON value to send; None sends no body.
-        content_type: Of the body; says which kind of patch it is.
-        accept: Form of the answer.
+        content_type: Of the body; tells kinds of patch apart.
+        accept: Media type of the answer.
     """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
@@ -54,24 +54,30 @@ class Request:
 
     @property
     def target(self) -> str:
-        """Path with parameters."""
+        """Path with URL parameters."""
         return self.path + (f"?{urlencode(self.query)}" if self.query else "")
 
 
 @dataclass(slots=True)
 class Tally:
-    """Requests that were alike."""
+    """Count and time of the requests with the same method, resource and status code."""
 
     count: int = 0
     seconds: float = 0.0
-    """Until their answers began, together."""
+    """Until their answers began, summed."""
 
 
 class Transport:
     """Requests over one connection pool; loads the credentials again once when they are refused."""
 
     def __init__(self, connection: Connection, *, user_agent: str, request_timeout: float) -> None:
-        """Take the pool, the name to show in the audit log, and the seconds that a request may take."""
+        """Create the transport.
+
+        Args:
+            connection: The pool.
+            user_agent: Shown in the audit log of the API server.
+            request_timeout: Seconds that a request may take.
+        """
         self._connection = connection
         self._user_agent = user_agent
         self.requests: dict[tuple[str, str, int], Tally] = {}
@@ -88,10 +94,10 @@ class Transport:
         await self._connection.close()
 
     async def request(self, request: Request) -> dict[str, Any]:
-        """Send and return the object in the answer.
+        """Send a request and return the object in the answer.
 
         Raises:
-            KubeError: Of the class that says what went wrong.
+            KubeError: Its subclass names the cause.
         """
         response = await self._authorized(request, self._limits)
         with _lost(request):
@@ -106,7 +112,7 @@ class Transport:
 
     @contextlib.asynccontextmanager
     async def stream(self, request: Request, *, inactivity_timeout: float) -> AsyncIterator[aiohttp.StreamReader]:
-        """Send and give the body as it comes, for an answer that goes on.
+        """Send a request and yield the body as it arrives, for an answer without an end.
 
         Args:
             request: What to send.
@@ -127,7 +133,7 @@ class Transport:
             with _lost(request):
                 yield response.content
         finally:
-            # Closing, not releasing: the rest of an endless body must not be waited for.
+            # Close, not release: releasing would wait for the rest of an endless body.
             response.close()
 
     async def _authorized(self, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:

@@ -1,8 +1,8 @@
 """A list and watch that goes on for ever.
 
-List in pages, watch from the list's version; a lost connection is opened again from the last version seen, an expired
-version is answered by listing again. The rules are those of "Efficient detection of changes" in the API concepts of the
-Kubernetes documentation.
+List in pages, then watch from the list's version. A lost connection is opened again from the last version seen; an
+expired version is answered by listing again. The rules are those of "Efficient detection of changes" in the API
+concepts of the Kubernetes documentation.
 """
 
 import contextlib
@@ -55,7 +55,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class ListEnd:
-    """What was not listed since `ListStarted` does not exist."""
+    """Objects that were not listed since `ListStarted` do not exist."""
 
     resource_version: str
 
@@ -70,7 +70,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """An object is gone; this is how it was last."""
+    """An object is gone; this is its last state."""
 
     object: Object
 
@@ -80,15 +80,16 @@ WatchEvent = ListStarted | Listed | ListEnd | Changed | Deleted
 
 @dataclass(frozen=True, slots=True)
 class WatchTimings:
-    """How a watch keeps time; all in seconds."""
+    """Intervals and time limits of a watch, in seconds."""
 
     inactivity: float = 70.0
     """Silence after which a connection is replaced. The API server sends a bookmark about every minute, but none for a
-    kind that nobody wrote since it started, so silence alone is no failure: the watch goes on where it was."""
+    kind without a write since it started, so silence alone is no failure: the watch goes on where it was.
+    """
     request: float = 300.0
-    """Least time a watch request is asked to last; jitter makes it up to twice as long, as in client-go."""
+    """Least duration that a watch request asks for; jitter makes it up to twice as long, as in client-go."""
     relist: float | None = None
-    """Time after which everything is listed again, 10 % sooner or later; None means only when it must be."""
+    """Time after which everything is listed again, 10 % sooner or later; None lists again only where the watch must."""
     first_delay: float = 0.5
     """Wait before the first attempt after a failure; doubles with each, jittered."""
     longest_delay: float = 30.0
@@ -96,13 +97,17 @@ class WatchTimings:
 
 
 class WatchState:
-    """How a watch stands; logs when that changes, not at every attempt."""
+    """State of a watch; logs when that changes, not at every attempt."""
 
     def __init__(self, name: str) -> None:
-        """Take what is watched, for people."""
+        """Create the state of a watch that has not begun.
+
+        Args:
+            name: Kind and place that are watched, for people.
+        """
         self.name = name
         self.error = ""
-        """What keeps the watch from working now; empty while it works."""
+        """Why the watch does not work at the moment; empty while it works."""
         self.listed = False
         """Whether everything was listed at least once."""
         self.active_at = float("-inf")
@@ -110,14 +115,14 @@ class WatchState:
         self._kind: type[KubeError] = KubeError
 
     def works(self) -> None:
-        """The API server answered."""
+        """Record an answer of the API server."""
         if self.error:
             logger.info("watching %s again", self.name)
         self.error = ""
         self.active_at = time.monotonic()
 
     def fails(self, error: KubeError) -> None:
-        """The API server did not answer, or with an error."""
+        """Record that the API server did not answer, or answered with an error."""
         if not self.error or type(error) is not self._kind:
             logger.warning("cannot watch %s, trying until it works: %s", self.name, error)
         self.error = str(error)
@@ -137,7 +142,8 @@ async def watch_objects(
 ) -> AsyncGenerator[WatchEvent, None]:
     """List objects and follow their changes for ever.
 
-    Raises nothing of its own: whatever the API server answers is tried again. Use it inside `contextlib.aclosing`.
+    Raises nothing of its own: every error of the API server leads to another attempt. Use it inside
+    `contextlib.aclosing`.
 
     Args:
         client: The API server.
@@ -145,9 +151,10 @@ async def watch_objects(
         namespace: None means all namespaces.
         label_selector: Only objects with these labels.
         field_selector: Only objects with these fields.
-        project: Makes of each object, right after parsing, what the caller needs, so that memory stays bounded.
-        timings: See there.
-        state: Told how the watch stands.
+        project: Reduces each object, right after parsing, to the parts that the caller needs, so that memory stays
+            bounded.
+        timings: Intervals and time limits.
+        state: Records how the watch stands.
 
     Yields:
         A list from `ListStarted` to `ListEnd`, then changes; and again a list whenever changes may have been missed.
@@ -264,7 +271,7 @@ class _Watch:
         except TimedOut:
             if not opened:
                 raise
-            logger.debug("no word about %s for %s s; connecting again", self._state.name, self._timings.inactivity)
+            logger.debug("no event of %s for %s s; connecting again", self._state.name, self._timings.inactivity)
             silent = True
         if time.monotonic() >= self._relist_at - 1:
             self._version = None
@@ -296,7 +303,7 @@ class _Watch:
 
 
 class _WatchError(KubeError):
-    """An ERROR event that is not about the version's age. Whatever it is, listing again gets past it."""
+    """An ERROR event with another reason than the version's age. Listing again gets past it in any case."""
 
     @classmethod
     def of(cls, status: Object, resource: Resource) -> KubeError:
@@ -317,14 +324,14 @@ async def open_watch(
     inactivity: float,
     selectors: Mapping[str, str],
 ) -> AsyncIterator[AsyncIterator[tuple[str, Object]]]:
-    """Open one watch request, which ends; `watch_objects` makes a watch that goes on out of many.
+    """Open one watch request, which ends; `watch_objects` makes an endless watch out of many.
 
     Args:
         client: The API server.
         resource: The kind.
         namespace: None means all namespaces.
         version: The resource version to start from.
-        seconds: How long the API server is asked to let it last.
+        seconds: Duration after which the API server is to end the request.
         inactivity: Seconds of silence after which the connection counts as lost.
         selectors: `labelSelector` and `fieldSelector`; empty ones count as none.
 
@@ -333,7 +340,7 @@ async def open_watch(
 
     Raises:
         KubeError: It cannot be opened.
-        KubeUnavailable: Also from inside the context: the connection is lost, or what comes is no event.
+        KubeUnavailable: Also from inside the context: the connection is lost, or the stream holds no valid event.
         TimedOut: Also from inside the context: after that silence.
     """
     query = {
@@ -367,7 +374,7 @@ def _parse(line: bytes) -> tuple[str, Object]:
 
 
 def _drain(items: list[Object]) -> Iterator[Object]:
-    """Give the items in order and let go of each, so that a page shrinks while it is worked on."""
+    """Yield the items in order and drop each, so that a page shrinks while it is handled."""
     items.reverse()
     while items:
         yield items.pop()

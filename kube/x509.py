@@ -1,4 +1,4 @@
-"""X.509 certificates that API servers, and what they talk to, prove themselves with."""
+"""X.509 certificates of API servers and their clients."""
 
 import datetime as dt
 import os
@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 _BACKDATED: Final = dt.timedelta(hours=1)
-"""For clocks that differ a little."""
+"""Tolerance for clocks that differ a little."""
 
 SIGNS_CERTIFICATES: Final = x509.KeyUsage(
     digital_signature=False,
@@ -22,7 +22,7 @@ SIGNS_CERTIFICATES: Final = x509.KeyUsage(
     encipher_only=False,
     decipher_only=False,
 )
-"""What the key of an authority may be used for."""
+"""Permitted uses of an authority's key."""
 
 
 def certificate_builder(
@@ -34,17 +34,17 @@ def certificate_builder(
     now: dt.datetime,
     valid: dt.timedelta,
 ) -> x509.CertificateBuilder:
-    """Begin a certificate with what each one has; what it is for is still to be added.
+    """Begin a certificate with the parts that every certificate has; the caller adds its purpose.
 
-    Both key identifiers are in it, as RFC 5280 asks: Python trusts no certificate without them from 3.13 on.
+    It holds both key identifiers, as RFC 5280 demands: Python trusts no certificate without them from 3.13 on.
 
     Args:
-        subject: Whose certificate it is.
+        subject: Name of the certificate's owner.
         issuer: Name of the authority that will sign it.
-        key: The subject's.
-        signer: The authority's.
-        now: From when it is valid.
-        valid: For how long.
+        key: The subject's public key.
+        signer: The authority's public key.
+        now: Start of its validity.
+        valid: Length of its validity.
     """
     return (
         x509.CertificateBuilder()
@@ -60,7 +60,7 @@ def certificate_builder(
 
 
 def authority_name(role: str, key: ec.EllipticCurvePublicKey) -> x509.Name:
-    """Name an authority after what it is for and its key.
+    """Name an authority after its role and its key.
 
     A client may hold an authority and the one before it, and looks for the signer of a certificate by name.
     """
@@ -68,12 +68,12 @@ def authority_name(role: str, key: ec.EllipticCurvePublicKey) -> x509.Name:
 
 
 def common_name(text: str) -> x509.Name:
-    """Return a name that is a common name alone."""
+    """Return a name that consists of a common name."""
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file that nobody else can read, in one step.
+    """Write a file that other users cannot read, in one step.
 
     Raises:
         OSError: It cannot be written.

@@ -32,42 +32,41 @@ _Watcher = PackageRevisionWatcher | RepositoryWatcher | SecretWatcher
 
 
 class Starter(Signaller, Protocol):
-    """A `Signaller` that has to be made ready first; a `WorkflowStarter`."""
+    """A `Signaller` that needs preparation; a `WorkflowStarter`."""
 
     async def prepare(self) -> None:
-        """Make ready; raises `TemporalUnavailable` while that is not possible."""
+        """Prepare; raises `TemporalUnavailable` while that is not possible."""
 
 
 class WatcherHealth:
-    """How the watcher stands, for people and probes."""
+    """State of the watcher, for people and probes."""
 
     def __init__(self) -> None:
-        """Nothing is watched yet."""
         self._watches: list[WatchState] = []
         self._dispatcher: Dispatcher | None = None
         self._waiting_for = "the start"
 
     def waits_for(self, what: str) -> None:
-        """Say what the start waits for."""
+        """Record what the start waits for; the empty text when it waits for nothing."""
         self._waiting_for = what
 
     def runs(self, dispatcher: Dispatcher, watches: Sequence[WatchState]) -> None:
-        """Say what to report on."""
+        """Record the parts to report on."""
         self._waiting_for = ""
         self._dispatcher = dispatcher
         self._watches = list(watches)
 
     @property
     def watches(self) -> Sequence[WatchState]:
-        """What is watched."""
+        """State of each watch."""
         return self._watches
 
     def numbers(self) -> DispatcherNumbers | None:
-        """Return how the signals stand; None before anything is watched."""
+        """Return the figures of the signal queue; None before anything is watched."""
         return self._dispatcher.numbers() if self._dispatcher else None
 
     def readiness(self) -> tuple[bool, Mapping[str, Any]]:
-        """Return whether everything was listed, is watched and can be signalled, and the numbers behind that."""
+        """Return whether everything was listed, is watched and can be signalled, with the figures behind that."""
         numbers = self.numbers()
         if numbers is None:
             return False, {"waitingFor": self._waiting_for}
@@ -91,21 +90,23 @@ async def run_watcher(
 ) -> None:
     """Watch until cancelled.
 
-    Kubernetes or Temporal may be away at the start and at any time: it waits, says for what, and goes on. So it does
-    while the CustomResourceDefinitions are not installed.
+    Kubernetes or Temporal may be away at the start and at any time: the watcher waits, reports for what, and goes on.
+    The same holds while the CustomResourceDefinitions are not installed.
 
     Args:
         kube: The API server.
         starter: Signals and starts workflows.
         schedules: Starts the syncs of Repositories.
-        namespaces: What to watch; none means all namespaces.
-        watch_secrets: Whether changed Secrets wake who stalled on them; needs the right to list and watch Secrets.
+        namespaces: Namespaces to watch; none means all.
+        watch_secrets: Whether a changed Secret wakes the objects that stalled on it; needs the right to list and watch
+            Secrets.
         in_flight: Calls to Temporal at once.
-        sync_seconds: Time between two syncs of a Repository without a schedule of its own.
-        relist_seconds: Time after which everything is listed again and what is not converged is signalled again.
-        webhooks: Where forges tell about pushes; None for nowhere.
-        health: Told how the watcher stands.
-        timings: How the watches keep time; its `relist` is `relist_seconds`.
+        sync_seconds: Seconds between two syncs of a Repository without a schedule of its own.
+        relist_seconds: Seconds after which everything is listed again and each object that is not converged is
+            signalled again.
+        webhooks: The endpoint for forges; None for none.
+        health: Records the state of the watcher.
+        timings: Intervals and limits of the watches; its `relist` is `relist_seconds`.
     """
     health = health or WatcherHealth()
     timings = replace(timings or WatchTimings(), relist=relist_seconds)

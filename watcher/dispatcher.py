@@ -1,4 +1,4 @@
-"""The queue between the watch and Temporal: bounded, coalescing, and it loses nothing while Temporal is away."""
+"""The queue between the watch and Temporal: bounded, coalescing, and without loss while Temporal is away."""
 
 import asyncio
 import enum
@@ -21,10 +21,15 @@ _LONGEST_DELAY = 10.0
 
 
 class Signaller(Protocol):
-    """What makes "look again" reach a workflow; a `WorkflowStarter`."""
+    """Brings "look again" to a workflow; a `WorkflowStarter`."""
 
     async def signal(self, target: Target) -> None:
-        """Signal; raises `TemporalUnavailable` when no object can be signalled now, anything else for this one."""
+        """Signal a workflow.
+
+        Raises:
+            TemporalUnavailable: No object can be signalled now.
+            Exception: Any other error concerns this object alone.
+        """
 
 
 class _State(enum.Enum):
@@ -40,7 +45,7 @@ class _Entry:
     state: _State
     since: float
     woken: bool = False
-    """To be signalled whatever its status says: something that it names has changed."""
+    """To be signalled whatever its status shows: an object that it names has changed."""
     woken_again: bool = False
     """The same, while a signal is on its way that may have been too early."""
     backoff: Backoff | None = None
@@ -49,15 +54,15 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class DispatcherNumbers:
-    """How the queue stands.
+    """Figures of the queue.
 
     Attributes:
         unconverged: Objects that need work, signalled or not.
         pending: Objects whose signal waits to be sent.
         in_flight: Calls to Temporal now.
-        signalled: Signals that Temporal took since the start.
+        signalled: Signals that Temporal accepted since the start.
         oldest_pending_seconds: Age of the oldest waiting signal; 0 when none waits.
-        error: Why Temporal takes no signals; empty while it does.
+        error: Why Temporal accepts no signals; empty while it does.
     """
 
     unconverged: int
@@ -71,8 +76,8 @@ class DispatcherNumbers:
 class Dispatcher:
     """Keeps one small entry per object that needs work, and signals each once per intent.
 
-    Only the newest intent of an object waits. What was signalled is remembered until the object is converged or gone,
-    so that the status which our own workers write makes no signals.
+    Only the newest intent of an object waits. An intent that was signalled is remembered until the object is converged
+    or gone, so that the status which porchflow's own workers write makes no signals.
     """
 
     def __init__(
@@ -83,7 +88,7 @@ class Dispatcher:
         first_delay: float = _FIRST_DELAY,
         longest_delay: float = _LONGEST_DELAY,
     ) -> None:
-        """Take what signals, and how to go about it.
+        """Create an empty queue.
 
         Args:
             signaller: Sends the signals.
@@ -104,9 +109,9 @@ class Dispatcher:
         self._signalled = 0
 
     def insist(self, target: Target) -> None:
-        """Take an object that is to look again because something that it names has changed.
+        """Signal an object because an object that it names has changed.
 
-        It need not show that it needs work, so that `forget` does not take the signal back.
+        Its own status need not show that it needs work, so `forget` does not take the signal back.
         """
         self.offer(target, again=True)
         entry = self._entries[target.key]
@@ -114,11 +119,11 @@ class Dispatcher:
         entry.woken_again = entry.state is _State.IN_FLIGHT
 
     def offer(self, target: Target, *, again: bool = False) -> None:
-        """Take an object that needs work. Returns at once.
+        """Signal an object that needs work. Returns at once.
 
         Args:
             target: The object as it is now.
-            again: Signal even if this intent was signalled before: its run may have been ended by hand.
+            again: Signal even if this intent was signalled before: its run may have been terminated by hand.
         """
         entry = self._entries.get(target.key)
         if entry is None:
@@ -133,7 +138,7 @@ class Dispatcher:
             self._enqueue(entry)
 
     def wake(self, key: Key) -> None:
-        """Signal an object again that waits for what just happened; nothing where it needs no work."""
+        """Signal again an object that waits for an event that has just happened; nothing where it needs no work."""
         entry = self._entries.get(key)
         if entry is not None:
             self.offer(entry.target, again=True)
@@ -143,7 +148,7 @@ class Dispatcher:
 
         Args:
             key: The object.
-            gone: It does not exist any more. One that exists and was woken is still signalled.
+            gone: Whether it was deleted. An object that exists and was woken is still signalled.
         """
         entry = self._entries.get(key)
         if entry is None or (entry.woken and not gone):
@@ -158,7 +163,7 @@ class Dispatcher:
         return [key for key in self._entries if namespace is None or key[0] == namespace]
 
     def numbers(self) -> DispatcherNumbers:
-        """Return how the queue stands."""
+        """Return the figures of the queue."""
         oldest = next(iter(self._ready), None)
         age = time.monotonic() - self._entries[oldest].since if oldest is not None else 0.0
         return DispatcherNumbers(
@@ -193,7 +198,7 @@ class Dispatcher:
             if pause > 0:
                 await asyncio.sleep(pause)
             elif self._ready and not (self._error and self._busy):
-                # While Temporal is away one call at a time finds out whether it is back.
+                # While Temporal is away, one call at a time tests whether it is back.
                 key, _ = self._ready.popitem(last=False)
                 return self._entries[key]
             else:

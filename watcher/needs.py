@@ -1,4 +1,4 @@
-"""What the watcher keeps of an object; whether it needs work is judged in `api/needs.py`."""
+"""The watcher's extract of an object; whether an object needs work is judged in `api/needs.py`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from porchflow.kube.following import Key, key_of
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is kept of an object that needs work: enough to signal its workflow, and no more.
+    """The extract of an object that needs work: enough to signal its workflow, and no more.
 
     Attributes:
         namespace: Of the object.
         name: Of the object.
         repository: For the search attribute, as are the next three; may be empty.
-        package: See there.
-        workspace: See there.
-        lifecycle: The lifecycle that is asked for.
-        signature: Differs when a workflow should look again: other intent, or handled and still in need.
+        package: Likewise.
+        workspace: Likewise.
+        lifecycle: The lifecycle in the spec.
+        signature: Differs when a workflow should look again: another intent, or handled and still in need.
     """
 
     namespace: str
@@ -40,11 +40,11 @@ class Target:
 
 
 def target_of(obj: Mapping[str, Any]) -> Target:
-    """Return what is kept of a raw PackageRevision.
+    """Return the extract of a raw PackageRevision.
 
-    `status.observedGeneration` is part of the signature because an edit that states no new intent (mirrored Kptfile
-    metadata) can land while a report for the generation before is on its way: the object then was handled, is in need
-    all the same, and asks for the same as before.
+    `status.observedGeneration` is part of the signature because an edit without a new intent (mirrored Kptfile
+    metadata) can land while a report for the generation before is on its way: the object then was handled, still needs
+    work, and has the same intent as before.
     """
     namespace, name = key_of(obj)
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
@@ -60,7 +60,7 @@ def target_of(obj: Mapping[str, Any]) -> Target:
 
 
 def sleeps(obj: Mapping[str, Any], now: datetime) -> bool:
-    """Say whether a raw PackageRevision is suspended until some time: a workflow has to be there then to go on."""
+    """Return whether a raw PackageRevision is suspended until some time: a workflow must run then, to continue it."""
     suspension = suspension_of((obj.get("metadata") or {}).get("annotations") or {})
     return suspension is not None and suspension.until is not None and suspension.is_active(now)
 
@@ -74,7 +74,7 @@ def secrets_of(repository: Mapping[str, Any]) -> list[Key]:
 
 
 def clone_secret(obj: Mapping[str, Any]) -> str:
-    """Return the Secret that a raw PackageRevision will fetch its first content with; empty for none."""
+    """Return the Secret that fetches the first content of a raw PackageRevision; empty for none."""
     if (obj.get("status") or {}).get("creationSource"):
         return ""
     source = (obj.get("spec") or {}).get("source") or {}

@@ -17,8 +17,9 @@ from porchflow.watcher.waiters import Waiters
 class PackageRevisionWatcher(Follower):
     """Gives every PackageRevision that needs work to the dispatcher.
 
-    A list signals again what was signalled before and still needs work, whoever ended its run: by hand, or with
-    Temporal's data. Between two lists the status that a run writes makes no signals, because it asks for nothing new.
+    A list signals again each object that was signalled before and still needs work: its run may have been terminated by
+    hand or lost with Temporal's data. Between two lists the status that a run writes makes no signals, because it
+    states no new intent.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class PackageRevisionWatcher(Follower):
         timings: WatchTimings,
         state: WatchState,
     ) -> None:
-        """Take the clients, what to watch (None is all namespaces), and who is told how the watch stands."""
+        """Create the follower; `namespace` None means all namespaces."""
         super().__init__(lambda: watch_objects(client, PACKAGEREVISIONS, namespace, timings=timings, state=state))
         self._dispatcher = dispatcher
         self._namespace = namespace
@@ -39,7 +40,7 @@ class PackageRevisionWatcher(Follower):
 
     @property
     def clones(self) -> References[Key, Target]:
-        """The package revisions that wait for content which they fetch with a Secret, by that Secret."""
+        """The package revisions that wait for content from a repository with a Secret, by that Secret."""
         return self._clones
 
     def _known_keys(self) -> Iterable[Key]:
@@ -48,12 +49,12 @@ class PackageRevisionWatcher(Follower):
     def _take(self, obj: Object, *, listed: bool) -> None:
         self._note_secret(obj)
         now = datetime.now(UTC)
-        # A Temporal that lost its runs has lost who waits for the end of a suspension, too.
+        # A Temporal that lost its runs has also lost those that wait for the end of a suspension.
         if needs_work(obj, now) or (listed and sleeps(obj, now)):
             self._waiters.note(obj)
             self._dispatcher.offer(target_of(obj), again=listed)
         elif not self._listed and stalled_on_access(obj, now):
-            # What it stalled on may have changed while nobody watched.
+            # The Secret that it stalled on may have changed while no watcher ran.
             self._dispatcher.insist(target_of(obj))
         else:
             self._waiters.forget(key_of(obj))

@@ -1,4 +1,4 @@
-"""What GitHub, GitLab and Gitea send when somebody pushed: whether it comes from there, and what it says.
+"""Push events of GitHub, GitLab and Gitea: proof of their origin, and their contents.
 
 GitHub and Gitea sign the body (HMAC-SHA256 with the secret), GitLab sends the secret itself. Sources: "Validating
 webhook deliveries" of GitHub's documentation, "Webhooks" of GitLab's and Gitea's.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _FORGES = ("X-Forgejo", "X-Gitea", "X-GitHub", "X-Gitlab")
-"""Gitea and Forgejo send GitHub's headers, too; so theirs are looked for first."""
+"""Gitea and Forgejo send GitHub's headers as well, so their own are looked for first."""
 
 _PUSHES = {"push", "create", "delete", "push hook", "tag push hook"}
 _PINGS = {"ping"}
@@ -30,10 +30,15 @@ _ADDRESSES = (
 
 
 class Refused(Exception):  # noqa: N818 - named for what happened
-    """A request that is not answered with what it asks for; the message says why."""
+    """A request that is refused; the message states why."""
 
     def __init__(self, status: int, message: str) -> None:
-        """Take the HTTP status and the words for who set the webhook up."""
+        """Create the refusal.
+
+        Args:
+            status: HTTP status code.
+            message: Cause, for the person who set the webhook up.
+        """
         super().__init__(message)
         self.status = status
 
@@ -43,7 +48,7 @@ class Push:
     """A ref that moved.
 
     Attributes:
-        addresses: What the repository can be reached at, as the forge knows it.
+        addresses: The repository's URLs, as the forge knows them.
         ref: Full name of the ref, such as `refs/heads/main`.
     """
 
@@ -55,7 +60,7 @@ def authenticate(headers: Mapping[str, str], body: bytes, secrets: Sequence[str]
     """Accept a request that was made with one of the secrets; all comparisons take constant time.
 
     Raises:
-        Refused: It was not.
+        Refused: No secret fits.
     """
     token, signature = headers.get("X-Gitlab-Token"), _signature(headers)
     if token is None and not signature:
@@ -72,10 +77,10 @@ def authenticate(headers: Mapping[str, str], body: bytes, secrets: Sequence[str]
 
 
 def read_push(headers: Mapping[str, str], body: bytes) -> Push | None:
-    """Read the payload of an authenticated request; None for an event that is about no push.
+    """Read the payload of an authenticated request; None for an event other than a push.
 
     Raises:
-        Refused: It is no event, or says not what was pushed.
+        Refused: The payload is no event, or names no ref that was pushed.
     """
     event = _event(headers)
     if event in _PINGS:
@@ -89,7 +94,7 @@ def read_push(headers: Mapping[str, str], body: bytes) -> Push | None:
     if not isinstance(ref, str) or not ref:
         raise Refused(400, f"a {event} event without ref")
     if not ref.startswith("refs/"):
-        # What was created or deleted is named in short.
+        # The payload of a creation or deletion has the short name of the ref.
         ref = f"refs/tags/{ref}" if kind == "tag" else f"refs/heads/{ref}"
     addresses = tuple(dict.fromkeys(_addresses(payload)))
     if not addresses:
@@ -98,7 +103,7 @@ def read_push(headers: Mapping[str, str], body: bytes) -> Push | None:
 
 
 def _equal(given: str, wanted: str) -> bool:
-    # A header may hold bytes that are no text.
+    # A header may hold bytes that are not text.
     return hmac.compare_digest(given.encode(errors="surrogateescape"), wanted.encode())
 
 
@@ -113,7 +118,7 @@ def _event(headers: Mapping[str, str]) -> str:
     for forge in _FORGES:
         if event := headers.get(f"{forge}-Event"):
             return event.lower()
-    raise Refused(400, "no X-GitHub-Event, X-Gitlab-Event or X-Gitea-Event header: only their webhooks are understood")
+    raise Refused(400, "no X-GitHub-Event, X-Gitlab-Event or X-Gitea-Event header: porchflow accepts webhooks of these forges only")
 
 
 def _payload(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which Repositories a push concerns."""
+"""Index from the address and ref of a push to the Repositories that it concerns."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,19 +13,19 @@ _PACKAGE_BRANCHES = ("drafts/", "proposed/", "deletionProposed/")
 
 
 class Places:
-    """Repositories by where they are."""
+    """Repositories by address."""
 
     def __init__(self) -> None:
         self._branches = References[str, tuple[Key, str]]()
 
     def note(self, repository: Mapping[str, Any]) -> None:
-        """Take a raw Repository as it is now."""
+        """Record a raw Repository as it is now."""
         key, git = key_of(repository), (repository.get("spec") or {}).get("git") or {}
         place = heard_place(str(git.get("repo") or ""))
         self._branches.note(key, [place] if place is not None else [], (key, str(git.get("branch") or "main")))
 
     def forget(self, key: Key) -> None:
-        """The Repository is gone."""
+        """Drop a Repository that is gone."""
         self._branches.forget(key)
 
     def concerned(self, addresses: Iterable[str], ref: str) -> list[Key]:
@@ -35,7 +35,7 @@ class Places:
         return [key for key in dict.fromkeys(found) if self.holds(key, ref)]
 
     def holds(self, key: Key, ref: str) -> bool:
-        """Whether a ref may hold packages of a Repository; False for one that is not known."""
+        """Return whether a ref may hold packages of a Repository; False for a Repository that is not known."""
         registered = self._branches.owner(key)
         if registered is None:
             return False
@@ -45,7 +45,7 @@ class Places:
 
 
 def heard_place(address: str) -> str | None:
-    """Return which repository a forge or a Repository speaks of (`GitAddress.place_for_hints`); None for no address."""
+    """Return the place that an address of a forge or Repository means (`GitAddress.place_for_hints`), if it is one."""
     try:
         return parse(address).place_for_hints
     except BadAddress:

@@ -1,4 +1,4 @@
-"""From the watch of Repositories to signals and syncs: what waits for a Repository goes on as soon as it is there."""
+"""From the watch of Repositories to signals and syncs: objects that wait for a Repository continue when it appears."""
 
 import asyncio
 import contextlib
@@ -24,13 +24,13 @@ from porchflow.watcher.starter import TemporalUnavailable
 logger = logging.getLogger(__name__)
 
 Version = tuple[str, int]
-"""The uid and generation of a Repository: differs when another one has the name, or the spec changed."""
+"""The uid and generation of a Repository: differs when another Repository has the name, or the spec changed."""
 
 
 class RepositoryWatcher(Follower):
     """Keeps each Repository's schedule of syncs, and wakes the PackageRevisions that wait for a Repository.
 
-    That is: those of a Repository that appeared, changed or went, where they still need work or stalled on it.
+    It wakes those of a Repository that appeared, changed or went, where they still need work or stalled on it.
     """
 
     def __init__(
@@ -44,9 +44,16 @@ class RepositoryWatcher(Follower):
         scheduling: SyncScheduling,
         places: Places,
     ) -> None:
-        """Take the clients, what to watch (None is all namespaces), who is told how the watch stands, and who syncs.
+        """Create the follower.
 
-        `places` is kept up to date with where the Repositories are.
+        Args:
+            client: The API server.
+            dispatcher: Signals the PackageRevisions.
+            namespace: Namespace to watch; None means all.
+            timings: Intervals and limits of the watch.
+            state: Records the state of the watch.
+            scheduling: Keeps the schedules and starts syncs.
+            places: Kept up to date with the addresses of the Repositories.
         """
         super().__init__(lambda: watch_objects(client, REPOSITORIES, namespace, timings=timings, state=state))
         self._places = places
@@ -88,7 +95,7 @@ class RepositoryWatcher(Follower):
         if self._known.get(key) == version:
             return
         self._known[key] = version
-        # The first list of Repositories tells nothing new: the first list of PackageRevisions signals all in need.
+        # The first list of Repositories holds nothing new: the first list of PackageRevisions signals all in need.
         if self._listed:
             self.wake(key)
 
@@ -100,7 +107,7 @@ class RepositoryWatcher(Follower):
             self.wake(key)
 
     async def _tidy(self) -> None:
-        """Once all Repositories are known, remove the schedules of those that went while no watcher ran."""
+        """Remove the schedules of Repositories that went while no watcher ran, once all Repositories are known."""
         await self._all_known.wait()
         while True:
             try:
@@ -110,7 +117,7 @@ class RepositoryWatcher(Follower):
                 await asyncio.sleep(self._backoff.next())
 
     def wake(self, key: Key) -> None:
-        """Let the PackageRevisions of a Repository that wait for it, or stalled on it, look again."""
+        """Make the PackageRevisions of a Repository that wait for it, or stalled on it, look again."""
         self._to_wake[key] = None
         self._waking.set()
 

@@ -1,4 +1,4 @@
-"""One Temporal Schedule per Repository: what starts its syncs."""
+"""One Temporal Schedule per Repository: it starts the Repository's syncs."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -35,7 +35,7 @@ from porchflow.workflows.ids import (
 _RPC_TIMEOUT: Final = timedelta(seconds=10)
 _LONGEST_JITTER: Final = timedelta(seconds=30)
 _CATCH_UP: Final = timedelta(minutes=1)
-"""Syncs that were missed while Temporal was away are not made up for: the next one finds everything."""
+"""Syncs that were missed while Temporal was away are not made up for: the next sync finds every change."""
 _PREFIX: Final = sync_id("", "").rstrip("/")
 
 
@@ -43,10 +43,10 @@ class Schedules(Protocol):
     """Starts syncs; `RepositorySchedules`."""
 
     async def ensure(self, plan: SyncPlan) -> None:
-        """Make or change the schedule of a Repository."""
+        """Create or change the schedule of a Repository."""
 
     async def trigger(self, key: Key, *, instead: bool) -> None:
-        """Sync now; after a sync that runs, or instead of it."""
+        """Start a sync now: after a sync that runs, or instead of it."""
 
     async def remove(self, key: Key) -> None:
         """Remove the schedule of a Repository that is gone."""
@@ -56,10 +56,14 @@ class Schedules(Protocol):
 
 
 class RepositorySchedules:
-    """The schedules in Temporal. Every method raises `TemporalUnavailable` where it cannot be done now."""
+    """The schedules in Temporal. Every method raises `TemporalUnavailable` when Temporal cannot do it now."""
 
     def __init__(self, client: Client) -> None:
-        """Take a client with the pydantic data converter."""
+        """Create the access to the schedules.
+
+        Args:
+            client: Has the pydantic data converter.
+        """
         self._client = client
 
     async def ensure(self, plan: SyncPlan) -> None:
@@ -126,9 +130,9 @@ def _spec(plan: SyncPlan) -> ScheduleSpec:
     every = plan.times.every
     once = [_calendar(plan)] if plan.once is not None else []
     if every is None:
-        # Cron means the minute that a person named.
+        # A cron expression means the minute that a person named, so it gets no jitter.
         return ScheduleSpec(cron_expressions=plan.times.expressions, calendars=once)
-    # Repositories that were registered together must not all be asked at the same moment.
+    # Spread out, so that Repositories that were registered together do not reach their Git server at the same moment.
     return ScheduleSpec(
         intervals=[ScheduleIntervalSpec(every)],
         calendars=once,
@@ -137,7 +141,7 @@ def _spec(plan: SyncPlan) -> ScheduleSpec:
 
 
 def _calendar(plan: SyncPlan) -> ScheduleCalendarSpec:
-    """Return one moment; the second after it where it is none of its own."""
+    """Return the calendar of one moment, rounded up to a full second."""
     assert plan.once is not None  # noqa: S101 - asked by the caller
     at = plan.once + timedelta(seconds=1 if plan.once.microsecond else 0)
 

@@ -1,4 +1,4 @@
-"""Keeps the schedules of Repositories as the Repositories say, and syncs those that ask for it."""
+"""Keeps one schedule per Repository, and starts the syncs that Repositories request."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ _AT_ONCE = 8
 @dataclass(slots=True)
 class _Entry:
     plan: SyncPlan | None
-    """None: the Repository is gone."""
+    """None when the Repository is gone."""
     asked: str
     ensured: SyncPlan | None = None
     triggered: str = ""
@@ -31,10 +31,15 @@ class _Entry:
 
 
 class SyncScheduling:
-    """Takes Repositories as they are seen; what has to be done in Temporal is done in the background until it works."""
+    """Accepts Repositories as they are seen, and changes Temporal in the background, with retries until that works."""
 
     def __init__(self, schedules: Schedules, *, usual: timedelta) -> None:
-        """Take what keeps the schedules, and the usual interval between syncs."""
+        """Create the keeper of the schedules.
+
+        Args:
+            schedules: The schedules in Temporal.
+            usual: Interval between the syncs of a Repository without a schedule of its own.
+        """
         self._schedules = schedules
         self._usual = usual
         self._entries: dict[Key, _Entry] = {}
@@ -44,7 +49,13 @@ class SyncScheduling:
         self._error = ""
 
     def seen(self, repository: Object, *, listed: bool) -> None:
-        """Take a Repository as it is now. A list triggers again what still waits: its run may have been ended."""
+        """Record a Repository as it is now.
+
+        Args:
+            repository: The raw object.
+            listed: Whether a list has it. Then a request for a sync is triggered again: its run may have been
+                terminated.
+        """
         plan, asked = plan_of(repository, self._usual), asks_for_sync(repository)
         entry = self._entries.get(plan.key)
         if entry is None:
@@ -55,11 +66,11 @@ class SyncScheduling:
             self._enqueue(plan.key)
 
     def sync(self, key: Key, *, instead: bool = False) -> None:
-        """Sync a Repository now, though it does not ask for it; one that is paused or unknown is left alone.
+        """Sync a Repository now, without a request in it; a Repository that is paused or unknown is left alone.
 
         Args:
             key: The Repository.
-            instead: Replace a sync that runs, because it works with what was before; else one more follows it.
+            instead: Replace a sync that runs, because it works with outdated input; otherwise another sync follows it.
         """
         entry = self._entries.get(key)
         if entry is not None and entry.plan is not None and not entry.plan.paused:
@@ -67,16 +78,16 @@ class SyncScheduling:
             self._enqueue(key)
 
     def gone(self, key: Key) -> None:
-        """Take note that there is no such Repository."""
+        """Record that there is no such Repository."""
         self._entries[key] = _Entry(None, "")
         self._enqueue(key)
 
     async def remove_others(self, namespace: str | None, present: Iterable[Key]) -> None:
-        """Remove the schedules of Repositories that went while nobody watched.
+        """Remove the schedules of Repositories that went while no watcher ran.
 
         Args:
             namespace: Where all Repositories are known; None for everywhere.
-            present: Those that are there.
+            present: The Repositories that exist.
 
         Raises:
             TemporalUnavailable: They cannot be listed now.
@@ -117,7 +128,7 @@ class SyncScheduling:
                 self._available.set()
 
     async def _next(self) -> Key:
-        """Wait for a Repository that is due and that no other worker has in hand."""
+        """Wait for a Repository that is due and that no other task of this process handles."""
         while (key := next((each for each in self._due if each not in self._busy), None)) is None:
             self._available.clear()
             await self._available.wait()
@@ -144,7 +155,7 @@ class SyncScheduling:
         try:
             await self._schedules.trigger(key, instead=forced == "instead" or (new and asked.endswith(DELETING)))
         except TemporalUnavailable:
-            # Also where somebody removed the schedule by hand.
+            # This also restores a schedule that was removed by hand.
             entry.ensured, entry.again, entry.forced = None, again, forced
             raise
         entry.triggered = asked or entry.triggered

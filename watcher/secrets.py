@@ -1,6 +1,6 @@
-"""From the watch of Secrets to signals: who waits for credentials goes on as soon as they were changed.
+"""From the watch of Secrets to signals: objects that wait for credentials continue as soon as these change.
 
-Only metadata is read. What a Secret holds never comes here.
+Only metadata is read. The contents of a Secret never reach the watcher.
 """
 
 import logging
@@ -24,7 +24,7 @@ _NEVER_FOR_GIT: Final = (
 
 
 class SecretWatcher(Follower):
-    """Says which Secret appeared or changed, once for each change."""
+    """Reports which Secret appeared or changed, once for each change."""
 
     def __init__(
         self,
@@ -35,7 +35,15 @@ class SecretWatcher(Follower):
         timings: WatchTimings,
         state: WatchState,
     ) -> None:
-        """Take the client, who is told, what to watch (None is all namespaces), and who hears how the watch stands."""
+        """Create the follower.
+
+        Args:
+            client: The API server.
+            changed: Called with each Secret that appeared or changed.
+            namespace: Namespace to watch; None means all.
+            timings: Intervals and limits of the watch.
+            state: Records the state of the watch.
+        """
         super().__init__(
             lambda: watch_objects(
                 client,
@@ -60,12 +68,13 @@ class SecretWatcher(Follower):
         key, version = key_of(obj), obj["metadata"]["resourceVersion"]
         before = self._known.get(key)
         self._known[key] = version
-        # The first list tells nothing new: who stalled before the watcher started is signalled once by its own watch.
+        # The first list holds nothing new: an object that stalled before the watcher started is signalled once by its
+        # own watch.
         if self._listed and before != version:
             self._changed(key)
 
 
 def _version_only(secret: Object) -> Object:
-    """Keep no more than is compared: annotations may hold what kubectl applied."""
+    """Keep only the version, which is compared: annotations may hold the contents that kubectl applied."""
     metadata = secret["metadata"]
     return {"metadata": {name: metadata[name] for name in ("namespace", "name", "resourceVersion")}}

@@ -34,11 +34,11 @@ logger = logging.getLogger(__name__)
 _RPC_TIMEOUT: Final = timedelta(seconds=10)
 
 _REFUSALS = frozenset({RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.OUT_OF_RANGE})
-"""Answers that are about one object; all others say that Temporal cannot be used now."""
+"""Answers about one object; every other error means that Temporal cannot be used now."""
 
 
 class TemporalError(Exception):
-    """Temporal did not take a signal."""
+    """Temporal did not accept a signal."""
 
 
 class TemporalUnavailable(TemporalError):  # noqa: N818 - says what Temporal is
@@ -50,17 +50,21 @@ class SignalRefused(TemporalError):  # noqa: N818 - says what happened to the si
 
 
 class WorkflowStarter:
-    """Makes "look again" reach the workflow of an object."""
+    """Brings "look again" to the workflow of an object."""
 
     def __init__(self, client: Client) -> None:
-        """Take a client with the pydantic data converter."""
+        """Create the starter.
+
+        Args:
+            client: Has the pydantic data converter.
+        """
         self._client = client
 
     async def prepare(self) -> None:
         """Register the search attributes that are missing.
 
         Raises:
-            TemporalUnavailable: They cannot be read or added; says by what command a person can.
+            TemporalUnavailable: They cannot be read or added; the message names the command that adds them.
         """
         try:
             missing = await self._missing_search_attributes()
@@ -78,8 +82,8 @@ class WorkflowStarter:
         """Signal the workflow of an object; start it with the signal where none runs.
 
         Raises:
-            TemporalUnavailable: Nothing can be signalled now.
-            SignalRefused: This one cannot.
+            TemporalUnavailable: No object can be signalled now.
+            SignalRefused: Temporal refuses this one.
         """
         try:
             await self._client.start_workflow(
@@ -117,7 +121,7 @@ class WorkflowStarter:
 
 
 def search_attributes_of(target: Target) -> TypedSearchAttributes:
-    """Return what the Temporal UI can be searched by; leaves out what the object does not say."""
+    """Return the search attributes for Temporal's UI; an attribute that the object does not state is left out."""
     values = (
         (REPOSITORY_ATTRIBUTE, target.repository),
         (PACKAGE_ATTRIBUTE, target.package),

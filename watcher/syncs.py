@@ -1,4 +1,4 @@
-"""When is a Repository to be synced, and does it ask for a sync now? Pure functions of the object."""
+"""When to sync a Repository, and whether it requests a sync now. Pure functions of the object."""
 
 import contextlib
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ DELETING = "deleting"
 
 @dataclass(frozen=True, slots=True)
 class SyncPlan:
-    """When one Repository is synced.
+    """The times at which one Repository is synced.
 
     Attributes:
         key: Namespace and name.
@@ -33,9 +33,9 @@ class SyncPlan:
 
 
 def plan_of(repository: Mapping[str, Any], usual: timedelta, now: datetime | None = None) -> SyncPlan:
-    """Return when a raw Repository is synced.
+    """Return the times at which a raw Repository is synced.
 
-    A schedule that cannot be read counts as none: the sync says so in a condition.
+    An invalid schedule counts as none: the sync reports it in a condition.
 
     Args:
         repository: The object.
@@ -57,10 +57,10 @@ def plan_of(repository: Mapping[str, Any], usual: timedelta, now: datetime | Non
 
 
 def asks_for_sync(repository: Mapping[str, Any], now: datetime | None = None) -> str:
-    """Return what a raw Repository asks of a sync now, as a text that differs for each request; empty for nothing.
+    """Return the sync that a raw Repository requests now, as a text that differs for each request; empty for none.
 
-    That is: a spec or a token that no sync has handled, a one-time sync whose time has come, a pause that is not shown
-    or is over, or its deletion.
+    A request is a spec or a token that no sync has handled, a one-time sync whose time has come, a pause that is not
+    shown or is over, or the deletion of the Repository.
     """
     metadata, status = repository["metadata"], repository.get("status") or {}
     if "deletionTimestamp" in metadata:

@@ -1,4 +1,4 @@
-"""Who waits for which PackageRevision to be published."""
+"""Index from a PackageRevision to the objects that wait until it is published."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,14 +8,13 @@ from porchflow.watcher.references import References
 
 
 class Waiters:
-    """Objects whose source names others, by what they name. Kept only while they need work."""
+    """Objects whose source names other PackageRevisions, by these. An object is kept only while it needs work."""
 
     def __init__(self) -> None:
-        """Know of nobody."""
         self._named = References[Key, Key]()
 
     def note(self, obj: Mapping[str, Any]) -> None:
-        """Take a raw object that needs work."""
+        """Record a raw object that needs work."""
         self._named.note(key_of(obj), _named(obj), key_of(obj))
 
     def forget(self, key: Key) -> None:
@@ -23,7 +22,7 @@ class Waiters:
         self._named.forget(key)
 
     def of(self, obj: Mapping[str, Any]) -> Iterable[Key]:
-        """Return who may go on now that a raw object is as it is: nobody while it is not published."""
+        """Return the objects that can continue now that a raw object is as it is: none while it is not published."""
         published = bool((obj.get("status") or {}).get("revision"))
         return sorted(self._named.owners(key_of(obj))) if published else ()
 
@@ -37,7 +36,7 @@ def _named(obj: Mapping[str, Any]) -> list[Key]:
 
 
 def _references(source: Mapping[str, Any]) -> Iterable[str]:
-    """Name what a raw source refers to: what no schema has checked must not end the watch."""
+    """Yield the names that a raw source refers to. A value that no schema has checked must not end the watch."""
     clone, upgrade = source.get("cloneFrom") or {}, source.get("upgrade") or {}
     for reference in (clone.get("upstreamRef"), source.get("copyFrom"), *upgrade.values()):
         if isinstance(reference, dict) and reference.get("name"):

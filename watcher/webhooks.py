@@ -1,6 +1,6 @@
-"""The endpoint that forges tell about pushes: what was pushed is synced at once.
+"""The endpoint that forges notify of pushes: the Repositories of a push are synced at once.
 
-A request only ever asks for a look, so that one that comes twice, late or out of order does no harm.
+A request only ever triggers a look, so that a request that arrives twice, late or out of order does no harm.
 """
 
 import asyncio
@@ -25,16 +25,16 @@ PATH: Final = "/webhooks"
 _READ_SECONDS: Final = 15.0
 _AT_ONCE: Final = 16
 _SPACING: Final = 2.0
-"""Seconds between two syncs of one Repository because of pushes: porchflow's own pushes are told, too."""
+"""Seconds between two syncs of one Repository because of pushes: forges report porchflow's own pushes, too."""
 
 
 @dataclass(frozen=True)
 class WebhookOptions:
-    """Where to listen, and what requests have to know.
+    """Address and secrets of the endpoint.
 
     Attributes:
-        address: host:port.
-        secrets: Any of them will do, so that they can be changed one after the other.
+        address: `host:port` to listen on.
+        secrets: Each of them is accepted, so that they can be rotated one after the other.
     """
 
     address: str
@@ -42,12 +42,19 @@ class WebhookOptions:
 
 
 class Webhooks:
-    """Answers the requests."""
+    """Handles the requests."""
 
     def __init__(
         self, secrets: Sequence[str], places: Places, sync: Callable[[Key], None], *, spacing: float = _SPACING
     ) -> None:
-        """Take the secrets, the Repositories, what syncs one, and the seconds between two syncs of one."""
+        """Create the endpoint.
+
+        Args:
+            secrets: Each of them is accepted.
+            places: The Repositories by address.
+            sync: Starts the sync of a Repository.
+            spacing: Seconds between two syncs of one Repository.
+        """
         self._secrets = secrets
         self._places = places
         self._sync = sync
@@ -64,7 +71,7 @@ class Webhooks:
         return app
 
     def close(self) -> None:
-        """Drop what waits."""
+        """Drop the syncs that wait."""
         for timer in self._later.values():
             timer.cancel()
 
@@ -77,7 +84,7 @@ class Webhooks:
             logger.warning("refused a webhook request from %s: %s", request.remote, refused)
             return web.json_response({"error": str(refused)}, status=refused.status)
         if push is None:
-            return web.json_response({"synced": [], "message": "this event says of no push"})
+            return web.json_response({"synced": [], "message": "this event is not a push"})
         return self._answer(push, self._concerned(request, push))
 
     async def _body(self, request: web.Request) -> bytes:
@@ -108,7 +115,7 @@ class Webhooks:
         return web.json_response({"synced": [], "message": message})
 
     def _ask(self, key: Key) -> None:
-        """Sync a Repository; several pushes shortly after one another make two syncs, now and after the last."""
+        """Sync a Repository. Pushes shortly after one another make two syncs: one now, one after the last push."""
         if key in self._later:
             return
         wait = self._last.get(key, float("-inf")) + self._spacing - time.monotonic()
@@ -127,10 +134,10 @@ class Webhooks:
 async def serve_webhooks(
     options: WebhookOptions | None, places: Places, sync: Callable[[Key], None]
 ) -> AsyncIterator[None]:
-    """Serve while the context is open; nothing where there are no options.
+    """Serve while the context is open; do nothing without options.
 
     Raises:
-        OSError: The address cannot be listened on.
+        OSError: The server cannot listen on the address.
     """
     if options is None:
         yield

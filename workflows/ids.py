@@ -1,4 +1,4 @@
-"""What a client needs to start or signal the workflow of a PackageRevision, without its code."""
+"""Ids and inputs of workflows: a client can start or signal one without loading its code."""
 
 from typing import Final
 
@@ -44,7 +44,7 @@ SEARCH_ATTRIBUTES = (
 
 
 class PackageRevisionInput(BaseModel):
-    """Names the object that a workflow reconciles; everything else is read when the workflow runs."""
+    """Names the object that a workflow reconciles; the workflow reads everything else when it runs."""
 
     namespace: str
     name: str

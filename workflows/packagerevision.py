@@ -1,4 +1,4 @@
-"""The durable reconcile of one PackageRevision: what runs when, what supersedes what, what waits."""
+"""The durable reconcile of one PackageRevision: order of phases, cancellation by newer intent, waits."""
 
 import asyncio
 import contextlib
@@ -31,25 +31,25 @@ _LINE_LIMIT = 300
 """Characters of a line in the current details; with 50 lines they stay far below what a payload may hold."""
 
 _FINAL_KINDS = frozenset({ErrorKind.STALLED, ErrorKind.SUPERSEDED})
-"""Kinds of error that end a phase; after any other it goes on."""
+"""Kinds of error that end a phase; after any other the phase is tried again."""
 
 _PhaseHandle = workflow.ActivityHandle[PhaseResult]
 
 
 class _SupersededError(Exception):
-    """The object asks for something newer than the pass in hand works on."""
+    """The object has a newer intent than the pass that runs."""
 
 
 class _StalledError(Exception):
-    """A phase found that a person must act; its text is what the condition says."""
+    """A phase found that a person must act; its text is the message of the condition."""
 
 
 @workflow.defn(name=WORKFLOW_NAME)
 class PackageRevisionWorkflow:
-    """Runs passes over one object until a pass ends with nothing new signalled.
+    """Runs passes over one object until a pass ends without a new signal.
 
-    One run is one reconcile. A pass reads the live object and runs the phases that have work; a signal says no more
-    than "look again". When a look while a phase runs shows newer intent, that phase is cancelled and a new pass starts.
+    One run is one reconcile. A pass reads the live object and runs the phases that have work; a signal means no more
+    than "look again". When a look during a phase shows newer intent, that phase is cancelled and a new pass starts.
     """
 
     @workflow.init
@@ -63,21 +63,21 @@ class PackageRevisionWorkflow:
 
     @workflow.signal(name=LOOK_AGAIN_SIGNAL)
     def look_again(self) -> None:
-        """The object may ask for something new."""
+        """Handle the signal: the object may have a new intent."""
         self._look_again = True
         self._signals += 1
 
     @workflow.run
     async def run(self, target: PackageRevisionInput) -> PackageRevisionResult:
-        """Reconcile until nothing new was asked during a pass.
+        """Reconcile until no signal arrives during a pass.
 
         Returns:
-            What the last pass came to.
+            The result of the last pass.
 
         Raises:
-            ApplicationError: of type Stalled, with the words of the condition, when a person must act.
+            ApplicationError: Of type Stalled, with the message of the condition, when a person must act.
         """
-        # The signal that comes with the start is handled in this very task: the first pass covers it.
+        # The signal that comes with the start is handled in this very task, so the first pass covers it.
         await asyncio.sleep(0)
         while self._look_again:
             if self._is_long():
@@ -94,7 +94,7 @@ class PackageRevisionWorkflow:
         return self._signals >= policies.SIGNALS_PER_RUN or workflow.info().is_continue_as_new_suggested()
 
     async def _sleep_until(self, moment: datetime) -> None:
-        """Wait for the end of a suspension, or for a signal: somebody may end it earlier."""
+        """Wait for the end of a suspension, or for a signal: a user may end it earlier."""
         left = min(max(moment - workflow.now(), policies.SHORTEST_SLEEP), policies.LONGEST_SLEEP)
         self._note(f"suspended until {moment.isoformat()}")
         with contextlib.suppress(TimeoutError):
@@ -117,14 +117,14 @@ class PackageRevisionWorkflow:
         result = PhaseResult(summary="nothing to do" if facts.exists else "the object is gone", current=facts.current)
         phases = plan(facts)
         if not phases and facts.exists and self._result.outcome is Outcome.STALLED:
-            # A signal that came late asks for nothing new; what a person must do is still to be done.
+            # A late signal without a new intent leaves the object stalled: a person must still act.
             return self._result
         for phase in phases:
             if phase is Phase.RENDER and result.rendered:
                 continue
             result = await self._run_and_tell(phase, facts, result)
             if phase is Phase.RENDER and result.current is not Lifecycle.DRAFT:
-                # Git is not where the status has it: that is put right, and then looked at again.
+                # Git differs from the status: the phase corrects the status, and the next look judges the object anew.
                 result = await self._run_and_tell(Phase.LIFECYCLE, facts, result)
                 self._look_again = True
                 break
@@ -133,7 +133,7 @@ class PackageRevisionWorkflow:
         )
 
     async def _run_and_tell(self, phase: Phase, facts: Facts, before: PhaseResult) -> PhaseResult:
-        """Run a phase and note what it came to.
+        """Run a phase and note its result.
 
         Raises:
             _SupersededError: The pass is to start over.
@@ -204,11 +204,12 @@ class PackageRevisionWorkflow:
             if handle.done():
                 return await handle
             self._look_again = False
-            # A phase that retries for weeks must not hold a run open until its history is full: it is begun again.
+            # A phase that retries for weeks must not hold a run open until its history is full: the run continues as
+            # new.
             if self._is_long() or await self._superseded(facts):
                 handle.cancel()
                 await workflow.wait_condition(handle.done)
-                # How it ended interests nobody any more; not to ask would be logged as a mistake.
+                # Its end no longer matters; but asyncio logs a task as faulty whose exception nobody retrieved.
                 _ = handle.cancelled() or handle.exception()
                 raise _SupersededError
 
@@ -238,6 +239,6 @@ class PackageRevisionWorkflow:
 
 
 def _cause(error: ActivityError | ApplicationError) -> ApplicationError | None:
-    """Return what an activity raised; a local one's error comes as it is."""
+    """Return the error that an activity raised; a local activity's error comes unwrapped."""
     cause = error.cause if isinstance(error, ActivityError) else error
     return cause if isinstance(cause, ApplicationError) else None

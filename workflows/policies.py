@@ -1,7 +1,7 @@
 """Every task queue, timeout and retry policy of porchflow, in one table.
 
-Transient errors are retried without limit; an activity decides by the kind of error it raises (see
-`porchflow.repositories.failures`) whether Temporal tries again and after what delay.
+Transient errors are retried without limit. The kind of error that an activity raises decides whether Temporal tries
+again and after what delay (`porchflow.repositories.failures`).
 """
 
 import hashlib
@@ -24,7 +24,8 @@ SYNC_QUEUE = "sync"
 """Syncs of Repositories: their workflow tasks and activities, apart from what users wait for."""
 
 SIGNALS_PER_RUN = 1_000
-"""A run continues as new after this many signals: the server does not suggest it for them, and ends a run at 10,000."""
+"""A run continues as new after this many signals: the server does not suggest it for signals, and ends a run at 10,000.
+"""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class ActivityPolicy:
 
     queue: str
     start_to_close: timedelta
-    """One attempt is given up after this long and tried again."""
+    """An attempt that lasts longer is given up and tried again."""
     heartbeat: timedelta
     """An attempt that is silent for this long counts as lost with its worker."""
     retry: RetryPolicy
@@ -49,11 +50,12 @@ class PhasePolicy(ActivityPolicy):
     activity: PhaseActivity
     first_locally: bool = False
     """Whether the first attempt is a local activity, part of the workflow's own task: half of Temporal's work for a
-    phase that goes well. Whatever else becomes of that attempt, the phase then goes on as an activity of its own, with
-    all of the above."""
+    phase that goes well. However that attempt ends, further attempts are an activity of its own, with all of the above.
+    """
     waits_when_superseded: bool = True
-    """Whether the next pass waits until a cancelled attempt has ended. An attempt that moves branches must have; a
-    rendering need not, because its commit only lands on the very commit that it read."""
+    """Whether the next pass waits until a cancelled attempt has ended. An attempt that moves branches must have ended;
+    a rendering need not, because its commit only lands on the very commit that it read.
+    """
 
 
 _FOREVER = RetryPolicy(
@@ -64,17 +66,19 @@ _FOREVER = RetryPolicy(
 )
 
 FIRST_ATTEMPT_RETRY = RetryPolicy(maximum_attempts=1)
-"""A local first attempt is the only local one."""
+"""Further attempts after a local first one are not local."""
 
 FIRST_ATTEMPT_TIMEOUT = timedelta(minutes=2)
 """After this a local first attempt counts as lost. It gives up by itself long before (see
-`activities/phases/local_attempts.py`), except while a push is out, which nobody can take back."""
+`activities/phases/local_attempts.py`), except while a push is on its way, which cannot be taken back.
+"""
 
 LONGEST_SLEEP = timedelta(days=30)
 """A run that waits for the end of a suspension looks at the object at least this often."""
 
 SHORTEST_SLEEP = timedelta(seconds=1)
-"""Clocks differ: who is told that a suspension ends now may be a moment early, and must not look again in a loop."""
+"""Clocks differ: a run that wakes for the end of a suspension may be a moment early, and must not look again in a loop.
+"""
 
 OBSERVE_TIMEOUT = timedelta(seconds=10)
 """One attempt to read the object, as a local activity."""
@@ -135,22 +139,22 @@ PHASES: dict[Phase, PhasePolicy] = {
 
 SYNC = ActivityPolicy(
     queue=SYNC_QUEUE,
-    # The first sync of a very large repository; a later attempt goes on where this one was.
+    # The first sync of a very large repository may take this long; a later attempt continues where this one ended.
     start_to_close=timedelta(hours=1),
     heartbeat=timedelta(seconds=30),
     retry=RetryPolicy(
         initial_interval=timedelta(seconds=1),
         backoff_coefficient=2.0,
-        # A sync that is asked for waits for the one that is being retried: not for longer than this.
+        # A requested sync waits for the sync that is being retried: not for longer than this.
         maximum_interval=timedelta(seconds=30),
         maximum_attempts=0,
     ),
 )
 
 SYNC_LOOKS = 4
-"""How often one run looks at what somebody works on meanwhile; after that the next run does.
+"""How often one run looks again at objects that a workflow changes meanwhile; after that the next run does.
 
-A sync that is asked for waits for the run in hand, so all looks together must not take long.
+A requested sync waits for the run in progress, so all looks together must be short.
 """
 
 SYNC_LOOK_DELAY = timedelta(seconds=2)
@@ -161,14 +165,14 @@ _LONGEST_KEY = 64
 
 
 def fairness(namespace: str, repository: str) -> Priority:
-    """Who an activity takes turns with while its queue has a backlog: each Repository gets the same share of the slots.
+    """Return an activity's fairness key: each Repository gets the same share of the slots of a queue with a backlog.
 
-    So one edit does not wait for a thousand renderings of another repository. A Temporal server that does not know
-    fairness keys takes the tasks in their order.
+    So one edit does not wait for a thousand renderings of another repository. A Temporal server without fairness keys
+    takes the tasks in their order.
 
     Args:
-        namespace: of the Repository.
-        repository: its name; empty where an object names none.
+        namespace: Of the Repository.
+        repository: Its name; empty where an object names none.
     """
     key = f"{namespace}/{repository}"
     if len(key.encode()) > _LONGEST_KEY:

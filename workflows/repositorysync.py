@@ -6,7 +6,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    # In full, as the sandbox passes modules through by the name in the import statement.
+    # In full, because the sandbox passes modules through by the name in the import statement.
     import porchflow.workflows.policies as policies  # noqa: PLR0402
     from porchflow.activities.definitions import SyncActivities, SyncRequest, SyncResult
     from porchflow.api.error_kinds import ErrorKind
@@ -15,17 +15,17 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=SYNC_WORKFLOW_NAME)
 class RepositorySyncWorkflow:
-    """Syncs once, and looks again soon where somebody worked on objects meanwhile."""
+    """Syncs once, and looks again soon where a workflow changed objects meanwhile."""
 
     @workflow.run
     async def run(self, target: RepositorySyncInput) -> SyncResult:
         """Make the objects of a Repository agree with Git.
 
         Returns:
-            What the last look came to.
+            The result of the last look.
 
         Raises:
-            ApplicationError: of type Stalled, with the words of the condition, when a person must act.
+            ApplicationError: Of type Stalled, with the message of the condition, when a person must act.
         """
         delay = policies.SYNC_LOOK_DELAY
         for _ in range(policies.SYNC_LOOKS):

@@ -1,4 +1,4 @@
-"""What a run of the workflow returns."""
+"""Results of a run of the PackageRevision workflow."""
 
 from enum import StrEnum
 
@@ -16,7 +16,7 @@ class Outcome(StrEnum):
 
 
 class PackageRevisionResult(BaseModel):
-    """What the last pass of a run came to."""
+    """The result of the last pass of a run."""
 
     outcome: Outcome
     message: str = ""

@@ -1,4 +1,4 @@
-"""How a worker runs workflows: in Temporal's sandbox, less what that costs and porchflow has no use for."""
+"""How a worker runs workflows: in Temporal's sandbox, without the parts that are costly and of no use to porchflow."""
 
 from typing import Any
 
@@ -15,12 +15,12 @@ _STORE_CONTEXT = StorageDriverStoreContext()
 class LeanSandboxRunner(SandboxedWorkflowRunner):
     """The sandbox, entered for the workflow's own code only.
 
-    The library enters it, by compiling source text, for each payload as well: to ask for a serialization context that
-    only codecs and converters with a context need. And it reads the workflow's module anew for each run. Together that
-    was a third of a worker's time: to replay one of the tests' histories takes 15 ms of processor time with this, 23 ms
-    with the library's sandbox that does not read the module anew, and 32 ms with the library's own. What is shared now
-    are the module's constants; the tests run the workflow in the library's own sandbox, which notices state that is
-    not.
+    The library also enters it, by compiling source text, for each payload, to request a serialization context that only
+    codecs and converters with a context need. And it reads the workflow's module anew for each run. Together that was a
+    third of a worker's time: to replay one of the tests' histories takes 15 ms of processor time with this runner, 23
+    ms with the library's sandbox that does not read the module anew, and 32 ms with the library's own. Runs share the
+    module's constants; the tests run the workflow in the library's own sandbox, which detects shared state that is not
+    constant.
     """
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:

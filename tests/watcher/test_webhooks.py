@@ -95,7 +95,7 @@ async def test_other_events_of_pushes(endpoint: Endpoint) -> None:
 async def test_events_that_say_of_no_push(endpoint: Endpoint) -> None:
     for request in (github(event="ping"), github(event="issues"), gitlab(event="Merge Request Hook")):
         status, answer = await endpoint.post(request)
-        assert (status, answer) == (200, {"synced": [], "message": "this event says of no push"})
+        assert (status, answer) == (200, {"synced": [], "message": "this event is not a push"})
     assert not endpoint.synced
 
 
@@ -122,7 +122,7 @@ def signed(headers: dict[str, str], body: bytes) -> Request:
         ((github()[0], github()[1] + b" "), 401, "PORCHFLOW_WEBHOOK_SECRET"),
         (({**gitlab()[0], "X-Gitlab-Token": SECRET[:-1]}, gitlab()[1]), 401, "PORCHFLOW_WEBHOOK_SECRET"),
         (({**gitlab()[0], "X-Gitlab-Token": ""}, gitlab()[1]), 401, "PORCHFLOW_WEBHOOK_SECRET"),
-        (signed({}, github()[1]), 400, "only their webhooks are understood"),
+        (signed({}, github()[1]), 400, "porchflow accepts webhooks of these forges only"),
         (signed({"X-GitHub-Event": "push"}, b"{"), 400, "no JSON"),
         (signed({"X-GitHub-Event": "push"}, b"\xff\xfe"), 400, "no JSON"),
         (signed({"X-GitHub-Event": "push"}, b"[" * 100_000), 400, "no JSON"),
