@@ -1,4 +1,4 @@
-"""What the content API refuses, as the Status objects that Kubernetes clients understand."""
+"""Refusals of the content API, as the Status objects that Kubernetes clients read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ RESOURCE = f"{PACKAGE_REVISION_RESOURCES_PLURAL}.{PORCH_GROUP}"
 
 @dataclass(frozen=True)
 class Cause:
-    """One thing that is wrong with what was sent: at which field, and what."""
+    """One fault of a body: the field, and what is wrong with it."""
 
     field: str
     message: str
@@ -54,7 +54,17 @@ class ApiError(Exception):
         causes: Sequence[Cause] = (),
         retry_after: int | None = None,
     ) -> None:
-        """Keep what is known; `name` and `kind` say of which object."""
+        """Create the error.
+
+        Args:
+            code: HTTP status code.
+            reason: The reason, such as `Conflict`.
+            message: What is wrong, on what, and how to mend it.
+            name: Name of the object.
+            kind: Plural of the object's kind.
+            causes: Faults by field.
+            retry_after: Seconds after which the client may try again.
+        """
         super().__init__(message)
         self.code = code
         self.reason = reason
@@ -87,72 +97,72 @@ class ApiError(Exception):
 
 
 def bad_request(message: str) -> ApiError:
-    """The request itself makes no sense."""
+    """Return the error for a request that is not valid by itself."""
     return ApiError(400, "BadRequest", message)
 
 
 def not_found(name: str, why: str = "", *, kind: str = PACKAGE_REVISION_RESOURCES_PLURAL) -> ApiError:
-    """There is no such object; `why` says more than that."""
+    """Return the error for an object that does not exist; `why` adds a reason."""
     group = "config.porch.kpt.dev" if kind == "repositories" else PORCH_GROUP
     message = f'{kind}.{group} "{name}" not found' + (f": {why}" if why else "")
     return ApiError(404, "NotFound", message, name=name, kind=kind)
 
 
 def no_such_path() -> ApiError:
-    """Nothing is served there."""
+    """Return the error for a path that is not served."""
     return ApiError(404, "NotFound", "the server could not find the requested resource")
 
 
 def method_not_allowed(verb: str) -> ApiError:
-    """Nothing is done there by this method."""
+    """Return the error for a path that does not support a verb."""
     return ApiError(405, "MethodNotAllowed", f"{verb} is not supported on resources of kind {RESOURCE!r}")
 
 
 def conflict(name: str, why: str) -> ApiError:
-    """Somebody else changed the object; `why` says what to do."""
+    """Return the error for an object that changed after the client read it; `why` states the way out."""
     message = f'Operation cannot be fulfilled on {RESOURCE} "{name}": {why}'
     return ApiError(409, "Conflict", message, name=name)
 
 
 def invalid(name: str, *causes: Cause) -> ApiError:
-    """What was sent is understood, and cannot be."""
+    """Return the error for an object that was decoded and is not valid."""
     told = str(causes[0]) if len(causes) == 1 else f"[{', '.join(map(str, causes))}]"
     message = f'{PACKAGE_REVISION_RESOURCES_KIND}.{PORCH_GROUP} "{name}" is invalid: {told}'
     return ApiError(422, "Invalid", message, name=name, kind=PACKAGE_REVISION_RESOURCES_KIND, causes=causes)
 
 
 def gone(message: str) -> ApiError:
-    """It is served elsewhere now."""
+    """Return the error for a path that is served by another version."""
     return ApiError(410, "Gone", message)
 
 
 def invalid_query(field: str, message: str) -> ApiError:
-    """The parameters are understood, and do not go together."""
+    """Return the error for parameters that exclude one another."""
     cause = Cause(field, message, "FieldValueForbidden")
     return ApiError(422, "Invalid", f'ListOptions.meta.k8s.io "" is invalid: {cause}', causes=(cause,))
 
 
 def unavailable(message: str) -> ApiError:
-    """Something that is needed does not answer; the same request may work later."""
+    """Return the error for a peer that does not answer; the same request may succeed later."""
     return ApiError(503, "ServiceUnavailable", message, retry_after=1)
 
 
 def too_many(message: str, retry_after: int = 1) -> ApiError:
-    """The user, or all users together, ask more than is served."""
+    """Return the error for a user, or all users together, above a rate limit."""
     return ApiError(429, "TooManyRequests", message, retry_after=retry_after)
 
 
 def too_large(message: str) -> ApiError:
-    """The body or the package is above a limit."""
+    """Return the error for a body or package above a size limit."""
     return ApiError(413, "RequestEntityTooLarge", message)
 
 
 def of_failure(error: Exception, name: str = "") -> ApiError | None:
-    """Sort what Git, Kubernetes or the look-up of a Repository answered; None for an error nobody expects.
+    """Return the refusal for an error of Git, Kubernetes or the access to a Repository; None for an unexpected error.
 
     Args:
-        error: What was raised.
-        name: The object that the request is about.
+        error: The error that was raised.
+        name: The object of the request.
     """
     match error:
         case ApiError():
@@ -200,5 +210,5 @@ def _of_kube(error: KubeError) -> ApiError:
             return ApiError(error.code or 400, error.reason or "BadRequest", error.message)
         case TooManyRequests():
             return too_many(error.message, int(error.retry_after or 1))
-    # Forbidden and Unauthorized too: it is this server that is refused, which says nothing about its client.
-    return unavailable(f"the Kubernetes API does not do its part: {error}")
+    # Forbidden and Unauthorized too: the API server refused this server, which means nothing for its client.
+    return unavailable(f"the Kubernetes API server refuses or fails: {error}")

@@ -1,4 +1,4 @@
-"""May they? The API server's own authorization answers, and its answers are kept for a moment."""
+"""Authorization by the API server, whose decisions are cached for a moment."""
 
 import time
 from collections import OrderedDict
@@ -15,13 +15,13 @@ from porchflow.kube.kinds import SUBJECTACCESSREVIEWS
 _ALLOWED_SECONDS = 10.0
 """As in Kubernetes' own aggregated API servers."""
 _DENIED_SECONDS = 2.0
-"""Who was just given a right should not have to wait for it."""
+"""Short, because a user who was just granted a right should not have to wait for it."""
 _KEPT_ANSWERS = 10_000
 
 
 @dataclass(frozen=True)
 class Attributes:
-    """What is asked for, as RBAC sees it."""
+    """The request as RBAC sees it: verb, resource, namespace and name."""
 
     verb: str
     resource: str
@@ -31,18 +31,18 @@ class Attributes:
 
 
 class Authorizer:
-    """Asks by SubjectAccessReview."""
+    """Authorizes requests by SubjectAccessReview."""
 
     def __init__(self, kube: KubeClient) -> None:
-        """Take the API server's client."""
         self._kube = kube
         self._answers: OrderedDict[tuple[User, Attributes], tuple[float, bool, str]] = OrderedDict()
 
     async def check(self, user: User, attributes: Attributes) -> None:
-        """Let an allowed request pass.
+        """Return for an allowed request.
 
         Raises:
-            ApiError: Forbidden; or the API server does not answer the question, which is no permission either.
+            ApiError: The user may not do this; or the API server does not answer the review, which grants nothing
+                either.
         """
         key = (user, attributes)
         until, allowed, why = self._answers.get(key, (0.0, False, ""))

@@ -1,4 +1,4 @@
-"""Follows what the cluster says of its front proxy."""
+"""Follows the cluster's configuration of its front proxy."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,12 @@ class FrontProxyWatch:
     """The newest configuration of the front proxy; TLS trusts its authority."""
 
     def __init__(self, tls: ServingTls, namespace: str) -> None:
-        """Take what trusts the authority, and where the ConfigMap is."""
+        """Create the watch; `following` runs it.
+
+        Args:
+            tls: Is given each new authority to trust.
+            namespace: Namespace of the ConfigMap.
+        """
         self._tls = tls
         self._namespace = namespace
         self._current: FrontProxy | None = None
@@ -31,7 +36,7 @@ class FrontProxyWatch:
 
     @property
     def current(self) -> FrontProxy:
-        """What the cluster said last; there is none before `following` gives its watch."""
+        """The newest usable configuration; there is none before `following` yields."""
         assert self._current is not None  # noqa: S101 - `following` waits for it
         return self._current
 
@@ -40,7 +45,7 @@ class FrontProxyWatch:
     async def following(
         cls, kube: KubeClient, tls: ServingTls, namespace: str = NAMESPACE
     ) -> AsyncIterator["FrontProxyWatch"]:
-        """Follow the ConfigMap while the context is open; waits until it says something usable first."""
+        """Follow the ConfigMap while the context is open; waits first until it is usable."""
         watch = cls(tls, namespace)
         async with in_background(watch._follow(kube)):
             await watch._known.wait()
@@ -55,7 +60,7 @@ class FrontProxyWatch:
                         self._take(obj)
                     case ListEnd() if self._current is None:
                         logger.warning(
-                            "waiting for the ConfigMap %s/%s to name the front proxy; nobody can be let in before",
+                            "waiting for the ConfigMap %s/%s to name the front proxy; no request is accepted before",
                             self._namespace,
                             _NAME,
                         )

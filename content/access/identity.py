@@ -1,4 +1,6 @@
-"""Who asks: the front proxy's word, which counts only with a certificate that the cluster's configuration names.
+"""The user of a request, as the front proxy names it.
+
+Its headers count only with a certificate that the cluster trusts.
 
 The rules are those of "Configure the aggregation layer" in the Kubernetes documentation.
 """
@@ -17,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True)
 class User:
-    """Who asks, as the API server authenticated them."""
+    """A user, as the API server authenticated it."""
 
     name: str
     uid: str = ""
@@ -26,7 +28,7 @@ class User:
 
 
 class Headers(Protocol):
-    """The headers of a request: names are not case-sensitive, and may come several times."""
+    """The headers of a request: names are not case-sensitive, and a name may occur several times."""
 
     def getall(self, key: str, default: list[str]) -> list[str]:
         """All values of a header."""
@@ -36,20 +38,20 @@ class Headers(Protocol):
 
 
 class NotTrusted(Exception):  # noqa: N818 - says what the caller is
-    """The request does not come from the front proxy, or the front proxy names nobody."""
+    """The request does not come from the front proxy, or the front proxy names no user."""
 
 
 @dataclass(frozen=True)
 class FrontProxy:
-    """What the cluster says of its front proxy.
+    """The cluster's configuration of its front proxy.
 
     Attributes:
         authorities: PEM of the certificate authorities that sign the front proxy's certificates.
         allowed_names: Common names of its certificates; none means any.
-        username_headers: Headers with the user's name; the first one that is there counts.
+        username_headers: Headers with the user's name; the first one that is present counts.
         uid_headers: The same for the user's uid.
         group_headers: Headers with the user's groups.
-        extra_prefixes: What the headers with more about the user start with.
+        extra_prefixes: Prefixes of the headers with further attributes of the user.
     """
 
     authorities: str
@@ -69,7 +71,7 @@ class FrontProxy:
         """Read the ConfigMap `extension-apiserver-authentication` of the namespace `kube-system`.
 
         Raises:
-            ValueError: It says nothing usable; the message says what is missing.
+            ValueError: It is not usable; the message names what is missing.
         """
         data = configmap.get("data") or {}
         authorities = data.get("requestheader-client-ca-file")
@@ -90,14 +92,14 @@ class FrontProxy:
         )
 
     def user(self, certificate: bytes | None, headers: Headers) -> User:
-        """Tell who asks.
+        """Return the user of a request.
 
         Args:
-            certificate: The client's certificate in DER, with which it proved to hold the key; None without one.
+            certificate: The client's certificate in DER, whose key it proved to hold; None without one.
             headers: The request's headers.
 
         Raises:
-            NotTrusted: The certificate is not the front proxy's, or the headers name nobody.
+            NotTrusted: The certificate is not the front proxy's, or the headers name no user.
         """
         if certificate is None:
             raise NotTrusted("no client certificate; use the Kubernetes API server, which is the only way in")
@@ -114,7 +116,7 @@ class FrontProxy:
         )
 
     def _check(self, certificate: x509.Certificate) -> None:
-        """Check again what TLS checked when the connection began: connections outlive certificates and authorities."""
+        """Repeat the checks of the TLS handshake: connections outlive certificates and authorities."""
         now = datetime.now(UTC)
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
             raise NotTrusted("the client certificate is not valid at this time")

@@ -1,4 +1,4 @@
-"""How much one user may ask."""
+"""Rate limits per user."""
 
 import math
 import time
@@ -11,10 +11,16 @@ _KEPT_USERS = 10_000
 
 
 class RateLimit:
-    """A bucket of requests per user that fills up at a steady rate."""
+    """One bucket of requests per user, which fills up at a steady rate."""
 
     def __init__(self, per_second: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """Take the rate, and how many requests may come at once after a pause."""
+        """Create the limit.
+
+        Args:
+            per_second: Requests per second that a user may make for ever.
+            burst: Requests that a user may make at once after a pause.
+            clock: Seconds; for tests.
+        """
         self._rate = per_second
         self._burst = burst
         self._clock = clock
@@ -24,7 +30,7 @@ class RateLimit:
         """Count one request of a user.
 
         Raises:
-            ApiError: It is one too many; says after how many seconds there is room again.
+            ApiError: The user is above the limit; `retry_after` holds the seconds until the next request is allowed.
         """
         now = self._clock()
         left, seen = self._buckets.get(user, (float(self._burst), now))

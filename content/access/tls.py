@@ -1,4 +1,4 @@
-"""The server's side of TLS: its certificate and the authority of its clients change while it runs."""
+"""TLS of the server: its certificate and the authority of its clients change while it runs."""
 
 import logging
 import ssl
@@ -8,7 +8,7 @@ logger = logging.getLogger(__name__)
 
 
 class ServingTls:
-    """What new connections are opened with; connections that are open stay as they are."""
+    """TLS settings of further connections; open connections keep theirs."""
 
     def __init__(self, certificate: Path, key: Path) -> None:
         """Read the certificate and its key, PEM files.
@@ -22,19 +22,19 @@ class ServingTls:
         self._read = self._signature()
         self._current = self._build()
         self.context = self._build()
-        """What the server socket is made with."""
+        """The context for the server's socket."""
         self.context.sni_callback = self._choose
 
     def trust(self, authorities: str) -> None:
-        """Let clients prove themselves with certificates that these authorities (PEM) signed, and no others."""
+        """Accept client certificates that these authorities (PEM) signed, and no others."""
         self._authorities = authorities
         self._current = self._build()
 
     def refresh(self) -> bool:
-        """Read the files again where they changed; what cannot be used leaves everything as it is.
+        """Read the files again where they changed; files that are not usable change nothing.
 
         Returns:
-            Whether new connections get another certificate from now on.
+            Whether further connections get another certificate.
         """
         try:
             seen = self._signature()
@@ -42,7 +42,7 @@ class ServingTls:
                 return False
             self._current = self._build()
         except OSError as error:
-            # Half of a pair may be written; the next look finds the other half.
+            # Half of a pair may be written; the next refresh finds the other half.
             logger.warning("cannot use the new certificate %s, the one before stays: %s", self._certificate, error)
             return False
         self._read = seen
@@ -56,7 +56,7 @@ class ServingTls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self._certificate, self._key)
-        # Who shows none gets an answer that says so; a wrong one ends the handshake.
+        # A client without a certificate gets an answer that states so; a wrong certificate ends the handshake.
         context.verify_mode = ssl.CERT_OPTIONAL
         if self._authorities:
             context.load_verify_locations(cadata=self._authorities)

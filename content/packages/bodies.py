@@ -1,4 +1,4 @@
-"""The bodies of requests: read within limits, understood, and checked against the address they came to."""
+"""Bodies of requests: read within limits, decoded, and compared with the address of the request."""
 
 import asyncio
 import json
@@ -43,7 +43,11 @@ class BodyReader:
     """Reads bodies, a few at a time: each is in memory as a whole."""
 
     def __init__(self, limit: int) -> None:
-        """Take how many bytes a body may have."""
+        """Create the reader.
+
+        Args:
+            limit: Bytes that a body may have.
+        """
         self._limit = limit
         self._slots = asyncio.Semaphore(_BODIES_AT_ONCE)
 
@@ -51,7 +55,7 @@ class BodyReader:
         """Read a body of one of the media types.
 
         Raises:
-            ApiError: It is of another type, too large, too slow, or not what its type says.
+            ApiError: It is of another type, too large, too slow, or not valid for its type.
         """
         media = request.content_type if "Content-Type" in request.headers else types[0]
         if media not in types or request.headers.get("Content-Encoding", "identity") != "identity":
@@ -95,20 +99,20 @@ def parse(data: bytes, media: str) -> Any:  # noqa: ANN401 - JSON
     try:
         return json.loads(data)
     except ValueError:
-        # What clients send as YAML is JSON nearly always, which is read a hundred times faster.
+        # Bodies that clients send as YAML are nearly always JSON, which is parsed a hundred times faster.
         if media not in {YAML, APPLY_PATCH}:
             raise
-    # Not with a loader of PyYAML: aliases and merge keys of 500 bytes could keep it at work until the memory is gone.
+    # Not with a loader of PyYAML: 500 bytes of aliases and merge keys could keep it busy until memory runs out.
     return load(data.decode())
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an object that was sent asks for.
+    """The changes that an object in a request's body asks for.
 
     Attributes:
-        resource_version: The version that the client changed; empty where it does not say.
-        uid: Empty where the client does not say.
+        resource_version: The version that the client changed; empty where the client does not state it.
+        uid: Empty where the client does not state it.
         resources: The content: text by path.
         spec: The other fields of the spec that were given.
         labels: The labels that were given; None where none were.
@@ -122,10 +126,10 @@ class Wanted:
 
 
 def read_wanted(body: Any, namespace: str, name: str) -> Wanted:  # noqa: ANN401 - JSON
-    """Understand an object that was sent to an address.
+    """Decode an object that was sent to an address.
 
     Raises:
-        ApiError: It is no such object, or another one than the address says.
+        ApiError: It is not such an object, or not the one of the address.
     """
     if not isinstance(body, dict):
         raise bad_request("the body is no object")
@@ -151,7 +155,7 @@ def read_wanted(body: Any, namespace: str, name: str) -> Wanted:  # noqa: ANN401
 
 
 def unknown_fields(body: Any) -> list[str]:  # noqa: ANN401 - JSON
-    """Name the fields that no such object has."""
+    """Return the fields that no such object has."""
     if not isinstance(body, dict):
         return []
     found = [key for key in body if key not in _FIELDS[""]]

@@ -1,4 +1,4 @@
-"""Content that was read, kept within a limit; those who want the same at once wait for one reading."""
+"""Content that was read, kept within a limit; concurrent requests for the same content share one reading."""
 
 import asyncio
 from collections import OrderedDict
@@ -8,14 +8,18 @@ from porchflow.content.packages.encoding import Encoded
 from porchflow.kube.background import end
 
 _READINGS = 4
-"""Packages that are read at once: each may need several times its size while it is."""
+"""Packages that are read at once: reading one may need several times its size."""
 
 
 class ContentCache:
-    """Content by what names it for ever: a commit and a path. Belongs to one event loop."""
+    """Content by a name that stands for it for ever: a commit and a path. Belongs to one event loop."""
 
     def __init__(self, limit: int) -> None:
-        """Take how many bytes may be kept; what is larger than half of it is not kept at all."""
+        """Create an empty cache.
+
+        Args:
+            limit: Bytes that may be kept. Content larger than half of it is not kept at all.
+        """
         self._limit = limit
         self._kept: OrderedDict[Hashable, Encoded] = OrderedDict()
         self._bytes = 0
@@ -30,11 +34,11 @@ class ContentCache:
         return self._bytes
 
     async def get(self, key: Hashable, load: Callable[[], Awaitable[Encoded]]) -> Encoded:
-        """Return what is kept, or wait for the reading that is under way, or begin one.
+        """Return content from the cache, wait for a reading in progress, or begin one.
 
         Args:
             key: Names the content.
-            load: Reads it. What it raises goes to all who wait, and nothing is kept.
+            load: Reads it. Its error is raised for every waiting request, and nothing is kept.
         """
         if (kept := self._kept.get(key)) is not None:
             self._kept.move_to_end(key)
@@ -44,11 +48,11 @@ class ContentCache:
             reading = asyncio.create_task(self._load(key, load))
             self._readings[key] = reading
             reading.add_done_callback(lambda done: self._forget(key, done))
-        # Shielded: who goes away must not take the reading from the others.
+        # Shielded: a client that goes away must not cancel the reading for the others.
         return await asyncio.shield(reading)
 
     async def aclose(self) -> None:
-        """End the readings that are under way."""
+        """End the readings in progress."""
         await end(self._readings.values())
 
     async def _load(self, key: Hashable, load: Callable[[], Awaitable[Encoded]]) -> Encoded:
@@ -65,5 +69,5 @@ class ContentCache:
     def _forget(self, key: Hashable, done: asyncio.Task[Encoded]) -> None:
         self._readings.pop(key, None)
         if not done.cancelled():
-            # Marked as seen: everybody who waited may have gone.
+            # Retrieved, so that asyncio does not log it: every client that waited may have gone.
             done.exception()

@@ -1,4 +1,4 @@
-"""Package content as the JSON of `spec.resources`, made once and sent many times."""
+"""Package content as the JSON of `spec.resources`, encoded once and sent many times."""
 
 import asyncio
 import json
@@ -9,17 +9,17 @@ from typing import Any, Final
 from porchflow.gitrepo.store.trees import File, Files, Mode
 
 _PIECE_BYTES: Final = 256 * 1024
-"""Written between two looks at other work: the encoder holds the interpreter while it runs."""
+"""Encoded between two turns of other tasks: the encoder holds the interpreter while it runs."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """The files of a package that text can show.
+    """The files of a package that text can represent.
 
     Attributes:
         resources: The JSON object from path to text, in pieces.
         count: How many files it holds.
-        hidden: Paths of files that JSON cannot hold: symbolic links, and what is not UTF-8.
+        hidden: Paths of files that JSON cannot hold: symbolic links, and files that are not UTF-8.
     """
 
     resources: tuple[bytes, ...]
@@ -28,12 +28,12 @@ class Encoded:
 
     @property
     def size(self) -> int:
-        """Bytes, about."""
+        """Bytes, approximately."""
         return sum(map(len, self.resources))
 
 
 def text_of(file: File) -> str | None:
-    """Return a file as text; None where text cannot say what it is."""
+    """Return a file as text; None where text cannot represent it."""
     if file.mode is Mode.SYMLINK:
         return None
     try:
@@ -43,7 +43,7 @@ def text_of(file: File) -> str | None:
 
 
 async def encode_files(files: Files) -> Encoded:
-    """Write a package's files as JSON, byte for byte; lets other work go on meanwhile."""
+    """Encode a package's files as JSON, byte for byte; yields to other tasks meanwhile."""
     pieces: list[bytes] = []
     piece: list[str] = []
     hidden: list[str] = []
@@ -70,5 +70,5 @@ def _dumps(value: Any) -> str:  # noqa: ANN401 - JSON
 
 
 def dumps(value: Mapping[str, Any]) -> bytes:
-    """Write a JSON object compactly."""
+    """Encode a JSON object compactly."""
     return _dumps(value).encode()

@@ -1,4 +1,4 @@
-"""PackageRevisionResources objects: what they say besides the content.
+"""PackageRevisionResources objects: everything but the content.
 
 Source: docs/reference/porch-api.md, "PackageRevisionResources".
 """
@@ -12,12 +12,12 @@ from porchflow.api.packagerevision import PackageRevision
 from porchflow.content.packages.encoding import Encoded, dumps
 
 HIDDEN_ANNOTATION: Final = "porchflow.dev/hidden-files"
-"""Names, as a JSON list, the files that cannot be shown; a push leaves them as they are."""
+"""Names, as a JSON list, the files that text cannot represent; a push leaves them as they are."""
 
 _UID_SPACE: Final = uuid.UUID("aac71d91-5c67-456f-8fd2-902ef6da820e")
 
 RENDER_STATUS: Final = {"renderStatus": {"result": {"metadata": {}, "exitCode": 0}, "error": ""}}
-"""Always there and always empty: rendering comes after the push, and the PackageRevision tells of it."""
+"""Always present and always empty: rendering follows the push, and the PackageRevision reports it."""
 
 
 class Shown(Protocol):
@@ -25,11 +25,11 @@ class Shown(Protocol):
 
     @property
     def obj(self) -> dict[str, Any]:
-        """The PackageRevision as the API server has it."""
+        """The PackageRevision as the API server returned it."""
 
     @property
     def revision(self) -> PackageRevision:
-        """The same, typed."""
+        """The same object, typed."""
 
     @property
     def name(self) -> str:
@@ -62,7 +62,7 @@ def metadata_of(found: Shown, hidden: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def uid_of(namespace: str, name: str) -> str:
-    """Return the object's uid, made of its names as Porch makes it."""
+    """Return the object's uid, derived from its namespace and name as in Porch."""
     return str(uuid.uuid5(_UID_SPACE, f"packagerevision:{CONTENT_API_VERSION}/{namespace}/{name}".lower()))
 
 
@@ -78,7 +78,7 @@ def spec_of(found: Shown) -> dict[str, Any]:
 
 
 def object_pieces(found: Shown, content: Encoded) -> list[bytes]:
-    """Return an object as JSON, in pieces that nobody copies."""
+    """Return an object as JSON, in pieces that are not copied."""
     head = {
         "kind": PACKAGE_REVISION_RESOURCES_KIND,
         "apiVersion": CONTENT_API_VERSION,

@@ -25,10 +25,10 @@ from porchflow.repositories.reported_lock import published_ref, reported_commit
 
 @dataclass(frozen=True)
 class Revision:
-    """A package revision."""
+    """A package revision, as Kubernetes has it."""
 
     obj: dict[str, Any]
-    """The PackageRevision as the API server has it."""
+    """The PackageRevision as the API server returned it."""
     revision: PackageRevision
 
     @property
@@ -44,7 +44,7 @@ class Revision:
 
 @dataclass(frozen=True)
 class Registered(Revision):
-    """A package revision, and where its repository is."""
+    """A package revision with the access to its repository."""
 
     repository: RepositoryAccess
     location: PackageLocation
@@ -52,19 +52,25 @@ class Registered(Revision):
 
 @dataclass(frozen=True)
 class Found(Registered):
-    """A package revision, and where its content is now."""
+    """A package revision with the place of its content in Git."""
 
     commit: str
-    """The commit that holds the content: what the content's resource version is."""
+    """The commit that holds the content; also the resource version of the content."""
     lifecycle: Lifecycle
-    """As Git has it."""
+    """The lifecycle by Git's refs."""
 
 
 class Packages:
     """Finds package revisions and reads their content."""
 
     def __init__(self, kube: KubeClient, git: GitStore, cache: ContentCache) -> None:
-        """Take the clients and where content that was read is kept."""
+        """Create the access to packages.
+
+        Args:
+            kube: The API server.
+            git: The repositories.
+            cache: Keeps content that was read.
+        """
         self._kube = kube
         self._git = git
         self._cache = cache
@@ -95,7 +101,7 @@ class Packages:
         revision = PackageRevision.model_validate(obj)
         spec = revision.spec
         if name != object_name(spec.repository, spec.package_name, spec.workspace_name):
-            raise not_found(name, "the PackageRevision's name does not say what its spec says, so it has no content")
+            raise not_found(name, "the PackageRevision's name does not match its spec, so it has no content")
         repository = await self._repositories.access(namespace, spec.repository)
         if repository.deleting:
             raise not_found(name, f"Repository {spec.repository!r} is being deleted")

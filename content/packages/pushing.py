@@ -30,17 +30,17 @@ _PATCH_ATTEMPTS = 5
 T = TypeVar("T")
 
 Patch = Callable[[Any], Any]
-"""Makes the wanted object of the current one."""
+"""Returns the wanted object for the current one."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """What came of a push.
+    """The result of a push.
 
     Attributes:
         found: The package revision, with the commit that holds the content now.
         files: The content.
-        asked: Whether its rendering is asked for, where that is due.
+        asked: Whether its rendering is requested, where that is due.
     """
 
     found: Found
@@ -52,21 +52,27 @@ class Writer:
     """Writes package content."""
 
     def __init__(self, packages: Packages, git: GitStore, requests: RenderRequests) -> None:
-        """Take where packages are, and who asks for renderings."""
+        """Create the writer.
+
+        Args:
+            packages: Finds packages.
+            git: The repositories.
+            requests: Requests renderings.
+        """
         self._packages = packages
         self._git = git
         self._requests = requests
         self._under_way: set[asyncio.Task[Written]] = set()
 
     async def aclose(self) -> None:
-        """Wait for the pushes that are under way: each should come to its end."""
+        """Wait for the pushes in progress: each should finish."""
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def update(self, namespace: str, name: str, wanted: Wanted, user: User, *, dry_run: bool) -> Written:
-        """Replace the content by what was sent.
+        """Replace the content.
 
         Raises:
-            ApiError: It cannot be; says why.
+            ApiError: The content cannot be written; the message states why.
         """
         if not wanted.resource_version:
             raise invalid(
@@ -89,10 +95,12 @@ class Writer:
         return written
 
     async def patch(self, namespace: str, name: str, patch: Patch, user: User, *, dry_run: bool) -> Written:
-        """Change the content; again on newer content, unless the patch says which version it is for.
+        """Change the content.
+
+        A conflict with another push leads to another attempt, unless the patch names its version.
 
         Raises:
-            ApiError: It cannot be; says why.
+            ApiError: The content cannot be written; the message states why.
         """
         for attempt in range(1, _PATCH_ATTEMPTS + 1):
             found = await self._packages.find(namespace, name)
@@ -127,7 +135,7 @@ class Writer:
             _check_tree(registered.name, files)
         if dry_run:
             return Written(_found(registered, parent), files)
-        # To its end, even where the client goes away: between the two writes is the worst place to stop.
+        # Shielded from a client that goes away: a stop between the two writes leaves content that is not rendered.
         task = asyncio.create_task(self._push(registered, files, parent, user))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
@@ -160,7 +168,7 @@ class Writer:
         return task == TaskType.PUSH
 
     async def _refusal(self, registered: Registered, parent: str, error: Exception) -> ApiError:
-        """Say why a commit could not be made, from how things are now."""
+        """Return why a commit could not be made, from the state of the object and Git now."""
         found = await self._packages.locate(registered)
         _check_lifecycle(found)
         if found.commit == parent:
@@ -175,7 +183,7 @@ class Writer:
 
 
 def plain_object(found: Found, files: Files) -> dict[str, Any]:
-    """Return an object as a patch sees it."""
+    """Return the object that a patch is applied to."""
     texts = {path: text for path in sorted(files) if (text := text_of(files[path])) is not None}
     hidden = tuple(path for path in sorted(files) if path not in texts)
     return {
@@ -222,7 +230,7 @@ def _check_draft(name: str, lifecycle: Lifecycle | None) -> None:
 
 
 def _check_tree(name: str, files: Files) -> None:
-    """Find the file that is in the way of a directory; Git finds it otherwise."""
+    """Refuse a file whose path another file needs as a directory; Git would find it without naming the field."""
     for path in files:
         parts = path.split("/")
         for depth in range(1, len(parts)):
@@ -234,7 +242,7 @@ def _moved(found: Found, read: str) -> ApiError:
     return conflict(
         found.name,
         f"the object has been modified: its content is at {found.commit[:12]}, the change was made for {read[:12]};"
-        " please get the newest content (kubectl get, porchctl rpkg pull), make the change on that and send it again",
+        " get the newest content (kubectl get, porchctl rpkg pull), make the change on that and send it again",
     )
 
 
@@ -244,7 +252,7 @@ def _found(registered: Registered, commit: str) -> Found:
 
 
 def _author(configured: Author, user: User) -> Author:
-    """Choose who is shown as the author: whom the Repository names, else who pushed.
+    """Return the author of a commit: the one that the Repository names, else the user who pushed.
 
     Source: docs/reference/porch-git-layout.md, "Authors and committers".
     """

@@ -1,7 +1,7 @@
-"""Asks for the rendering of pushed content, until the asking is done.
+"""Requests the rendering of pushed content, with retries until the request is written.
 
-A push is two writes, to Git and to the PackageRevision. What stops between them leaves content on a draft branch that
-nobody renders: the next sync of the Repository finds it (`activities/sync/drift.py`), and so does a client that pushes
+A push is two writes, to Git and to the PackageRevision. A crash between them leaves content on a draft branch that is
+not rendered. The next sync of the Repository finds it (`activities/sync/drift.py`), and so does a client that pushes
 again.
 """
 
@@ -22,7 +22,7 @@ from porchflow.repositories.reported_lock import reported_commit
 logger = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS: Final = 5.0
-"""How long a push waits for its request to be written before it answers all the same."""
+"""How long a push waits for its request to be written before it answers nevertheless."""
 _FIELD_MANAGER: Final = "porchflow-content-api"
 
 _Key = tuple[str, str]
@@ -32,14 +32,19 @@ class RenderRequests:
     """Writes render requests to PackageRevisions."""
 
     def __init__(self, kube: KubeClient, patience: float = _PATIENCE_SECONDS) -> None:
-        """Take the API server's client, and the seconds that `ask` waits at most."""
+        """Create the writer of requests.
+
+        Args:
+            kube: The API server.
+            patience: Seconds that `ask` waits at most.
+        """
         self._kube = kube
         self._patience = patience
         self._wanted: dict[_Key, str] = {}
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
 
     async def ask(self, namespace: str, name: str, commit: str) -> bool:
-        """Ask that a commit be rendered; goes on in the background while the API server is away.
+        """Request the rendering of a commit; continues in the background while the API server is away.
 
         Returns:
             Whether the request is written already.
@@ -53,7 +58,7 @@ class RenderRequests:
         return bool(done)
 
     async def aclose(self) -> None:
-        """Give up what is not written; the next sync finds it."""
+        """Give up requests that are not written; the next sync finds their content."""
         await end(self._tasks.values())
 
     async def _write(self, key: _Key) -> None:
@@ -63,10 +68,10 @@ class RenderRequests:
                 try:
                     await self._patch(key, commit)
                 except (NotFound, Invalid) as error:
-                    logger.info("no rendering of %s/%s is asked for: %s", *key, error)
+                    logger.info("gave up requesting the rendering of %s/%s: %s", *key, error)
                     return
                 except KubeError as error:
-                    logger.warning("cannot ask for the rendering of %s/%s, trying until it works: %s", *key, error)
+                    logger.warning("cannot request the rendering of %s/%s, trying until it works: %s", *key, error)
                     await asyncio.sleep(backoff.next())
                 else:
                     if self._wanted[key] == commit:
@@ -81,7 +86,7 @@ class RenderRequests:
 
 
 def is_unasked(obj: Mapping[str, Any], tip: str) -> bool:
-    """Tell whether a draft's commit is neither known to the workers nor asked to be rendered."""
+    """Return whether a draft's commit is neither known to the workers nor requested to be rendered."""
     revision = PackageRevision.model_validate(obj)
     if revision.spec.lifecycle is not Lifecycle.DRAFT:
         return False

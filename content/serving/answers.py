@@ -1,4 +1,4 @@
-"""How objects go out: in pieces that many answers share."""
+"""Sends objects, in pieces that many answers share."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -14,20 +14,20 @@ from porchflow.content.serving.tables import check_include, column_definitions, 
 _CHUNK_BYTES = 64 * 1024
 
 STARTED: Final = web.RequestKey("started", bool)
-"""Set on a request whose answer has begun: an error can only end the connection then."""
+"""Set on a request whose answer has begun: from then on an error can only close the connection."""
 
 COMMIT: Final = web.RequestKey("commit", str)
 """The commit of the object that was answered, for the log."""
 
 
 class Answer:
-    """What the client accepts, read before any work is done."""
+    """The form of answer that a client accepts, read before any work is done."""
 
     def __init__(self, request: web.Request) -> None:
         """Read the request's headers and parameters.
 
         Raises:
-            ApiError: Nothing that the client accepts can be made.
+            ApiError: The server has no form that the client accepts.
         """
         self._request = request
         self._accepted: Accepted = negotiate(request.headers.get("Accept", ""))
@@ -36,11 +36,11 @@ class Answer:
         self._columns_sent = False
 
     def warn(self, text: str) -> None:
-        """Tell the client something that is no error; kubectl and porchctl show it."""
+        """Add a warning to the answer; kubectl and porchctl show it."""
         self._warnings.append(text)
 
     async def send_object(self, found: Shown, content: Encoded) -> web.StreamResponse:
-        """Send one object in the shape the client wants."""
+        """Send one object in the shape that the client accepts."""
         self._request[COMMIT] = found.commit
         match self._accepted.shape:
             case "Table":
@@ -60,7 +60,7 @@ class Answer:
         return object_pieces(found, content)
 
     async def send_nothing(self, kind: str) -> web.StreamResponse:
-        """Send a list, of a kind of another API, that holds nothing."""
+        """Send an empty list of a kind of another API."""
         return await self._send([self.list_head(kind), b'],"metadata":{"resourceVersion":"0"}}'])
 
     def list_head(self, kind: str = f"{PACKAGE_REVISION_RESOURCES_KIND}List") -> bytes:
@@ -76,7 +76,7 @@ class Answer:
         return dumps(head)[:-1] + b',"items":['
 
     def framed(self, pieces: list[bytes]) -> list[bytes]:
-        """Return an object as an event of a watch holds it: a row is in a table of its own."""
+        """Return an object in the form of a watch event: a row is in a table of its own."""
         if self._accepted.shape != "Table":
             return pieces
         framed = self._table(pieces, "", columns=not self._columns_sent)
@@ -84,7 +84,7 @@ class Answer:
         return framed
 
     def bookmark(self, metadata: Mapping[str, Any]) -> bytes:
-        """Return the object of a bookmark: nothing but metadata."""
+        """Return the object of a bookmark: only metadata."""
         version = f"meta.k8s.io/{self._accepted.version}"
         match self._accepted.shape:
             case "Table":
@@ -124,7 +124,7 @@ class Answer:
 
 
 async def write(response: web.StreamResponse, piece: bytes) -> None:
-    """Write in small parts: what many read at once is in memory once."""
+    """Write in small parts: pieces that many answers share are in memory once."""
     view = memoryview(piece)
     for start in range(0, len(view), _CHUNK_BYTES):
         await response.write(view[start : start + _CHUNK_BYTES])

@@ -1,4 +1,4 @@
-"""What is served, told in the two forms of discovery that Kubernetes has (API concepts, "Discovery API")."""
+"""Discovery of the API, in the two forms of Kubernetes (API concepts, "Discovery API")."""
 
 from typing import Any, Final
 
@@ -41,7 +41,7 @@ API_RESOURCES: Final[dict[str, Any]] = {
 
 
 def aggregated(version: str) -> dict[str, Any]:
-    """Return the answer of `/apis` in the newer form, which tells everything at once."""
+    """Return the answer of `/apis` in the newer form, which holds every group, version and resource."""
     resource = {
         "resource": PACKAGE_REVISION_RESOURCES_PLURAL,
         "responseKind": {"group": PORCH_GROUP, "version": VERSION, "kind": PACKAGE_REVISION_RESOURCES_KIND},

@@ -1,4 +1,4 @@
-"""The aggregated API server: who may come in, and which handler answers."""
+"""The aggregated API server: admits requests and hands each to its handler."""
 
 import asyncio
 import contextlib
@@ -45,7 +45,7 @@ VERB: Final = web.RequestKey("verb", str)
 _tracer = trace.get_tracer("porchflow")
 
 _GONE: Final = 499
-"""What is logged where the client went away before there was an answer; no client ever sees it."""
+"""Logged where the client went away before there was an answer; it is never sent."""
 _TLS_CHECK_SECONDS = 10.0
 _HANDSHAKE_SECONDS = 10.0
 _SHUTDOWN_SECONDS = 10.0
@@ -53,10 +53,10 @@ _SHUTDOWN_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """How the server serves.
+    """Settings of the server.
 
     Attributes:
-        host: Where it listens.
+        host: Address to listen on.
         port: 0 means any free one.
         certificate: PEM file with its certificate; read again when it changes.
         key: PEM file with the key.
@@ -65,9 +65,9 @@ class ServerSettings:
         rate: Requests per second of one user.
         burst: Requests at once of one user.
         cache: Bytes of content that are kept.
-        watches: How many may watch at once.
-        silence: Seconds until a new connection must have sent its first request.
-        front_proxy_namespace: Where the ConfigMap is that names the front proxy.
+        watches: Watches at once, of all users.
+        silence: Seconds within which a connection must send its first request.
+        front_proxy_namespace: Namespace of the ConfigMap that configures the front proxy.
     """
 
     host: str
@@ -86,11 +86,11 @@ class ServerSettings:
 
 @dataclass(frozen=True)
 class Clients:
-    """Whom the server talks to.
+    """The clients of the server's peers.
 
     Attributes:
         kube: The API server.
-        watching: The API server, for watches: each keeps a connection, for which nobody else should have to wait.
+        watching: The API server, for watches: each keeps a connection, and must not block other requests.
         git: The repositories.
     """
 
@@ -100,12 +100,12 @@ class Clients:
 
 
 class ContentServer:
-    """Answers requests; knows the front proxy, the rights and the packages."""
+    """Answers requests: authenticates, limits, authorizes, and calls the handler."""
 
     def __init__(
         self, settings: ServerSettings, clients: Clients, proxies: FrontProxyWatch, metrics: ContentMetrics
     ) -> None:
-        """Take the settings and the parts that requests share."""
+        """Create a server that does not listen yet."""
         kube, git = clients.kube, clients.git
         self._metrics = metrics
         self._settings = settings
@@ -122,7 +122,7 @@ class ContentServer:
         self._resources = Resources(packages, Lister(kube, packages), self.watches, self._writer, bodies)
 
     async def aclose(self) -> None:
-        """Bring pushes to their end, and drop the rest."""
+        """Finish the pushes in progress, and drop everything else."""
         for timer in self._silent.values():
             timer.cancel()
         await self._writer.aclose()
@@ -130,7 +130,7 @@ class ContentServer:
         await self.cache.aclose()
 
     def connected(self, runner: web.AppRunner) -> web.RequestHandler:
-        """Make what serves a new connection; it is closed where no request comes."""
+        """Return the handler of a connection. It closes a connection that stays without a request."""
         assert runner.server is not None  # noqa: S101 - it is set up before anything connects
         connection = runner.server()
 
@@ -142,18 +142,18 @@ class ContentServer:
         return connection
 
     async def on_shutdown(self, _: web.Application) -> None:
-        """End what would not end by itself."""
+        """End the requests that would not end by themselves: the watches."""
         self.watches.close()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer one request, and write who asked what, and what came of it."""
+        """Answer one request, and log its user, its verb and the result."""
         if timer := self._silent.pop(request.protocol, None):
             timer.cancel()
         began = time.monotonic()
         user: User | None = None
         try:
             user = self._user(request)
-            # Whom the front proxy lets in is in its trace, where it makes one.
+            # The API server's trace continues here, where it makes one.
             with _tracer.start_as_current_span("request", propagate.extract(request.headers), record_exception=False):
                 response = await self._limited(request, user)
         except asyncio.CancelledError:
@@ -162,7 +162,7 @@ class ContentServer:
         except Exception as error:
             response = _failure(error)
             if STARTED in request:
-                # Whatever went out is not all: a connection that ends before its time says so.
+                # The answer is incomplete: only a connection that closes early tells the client.
                 logger.warning("an answer broke off: %s", error)
                 if request.transport is not None:
                     request.transport.abort()
@@ -227,13 +227,17 @@ def _failure(error: Exception) -> web.Response:
     known = of_failure(error)
     if known is None:
         logger.error("unexpected %s", type(error).__name__, exc_info=error)
-        known = ApiError(500, "InternalError", f"Internal error occurred: {type(error).__name__}; the log says more")
+        known = ApiError(
+            500,
+            "InternalError",
+            f"Internal error occurred: {type(error).__name__}; the log of the content API has more",
+        )
     headers = {"Retry-After": str(known.retry_after)} if known.retry_after is not None else {}
     return web.json_response(known.status(), status=known.code, headers=headers)
 
 
 def _audit(request: web.Request, user: User | None, status: int, seconds: float) -> None:
-    """Write who asked what and what came of it; never what the content is."""
+    """Log a request's user, verb and result; never content."""
     address = request.get(ADDRESS)
     what = f"{address.namespace}/{address.name}".strip("/") if address else ""
     audit.info(
@@ -253,10 +257,10 @@ def _audit(request: web.Request, user: User | None, status: int, seconds: float)
 async def running_server(
     settings: ServerSettings, clients: Clients, metrics: ContentMetrics | None = None
 ) -> AsyncIterator["Running"]:
-    """Serve while the context is open; waits until the cluster says who its front proxy is.
+    """Serve while the context is open; waits first until the cluster's configuration names its front proxy.
 
     Yields:
-        The server, with the port it listens on.
+        The server, with the port that it listens on.
     """
     tls = ServingTls(settings.certificate, settings.key)
     async with contextlib.AsyncExitStack() as stack:
@@ -290,7 +294,7 @@ class Running:
 
 
 async def serve(settings: ServerSettings, clients: Clients, ready: Callable[[], None], metrics: ContentMetrics) -> None:
-    """Serve until cancelled; `ready` is called when requests are answered."""
+    """Serve until cancelled; `ready` is called when the server accepts requests."""
     async with running_server(settings, clients, metrics):
         ready()
         await asyncio.Event().wait()
@@ -304,7 +308,7 @@ async def _runner(server: ContentServer, settings: ServerSettings) -> web.AppRun
         app,
         access_log=None,
         shutdown_timeout=_SHUTDOWN_SECONDS,
-        # Nobody reads for a client that has gone, and watches of those would stay open.
+        # A client that has gone needs no answer, and its watch would stay open.
         handler_cancellation=True,
     )
     await runner.setup()

@@ -1,7 +1,7 @@
-"""The server's certificate where nobody else provides one.
+"""Keeps the server's certificate, where no other tool provides one.
 
-The server makes and renews it, and tells the API server whom to trust. All replicas share one Secret. The authority
-that signs is made for one certificate and its key is thrown away: there is no key to guard but the server's own.
+The server makes and renews it, and writes the authority to trust into the APIService. All replicas share one Secret.
+The authority signs one certificate and its key is thrown away, so the only key to guard is the server's own.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 VALID = dt.timedelta(days=90)
 RENEW_BEFORE = dt.timedelta(days=30)
-"""So long before the end the certificate is replaced; both authorities are trusted from then on."""
+"""The certificate is replaced this long before it expires; from then on both authorities are trusted."""
 _CHECK_SECONDS = 60.0
 _CERTIFICATE, _KEY, _AUTHORITIES = "tls.crt", "tls.key", "ca.crt"
 
@@ -41,7 +41,7 @@ class Pair:
     certificate: str
     key: str
     authorities: str
-    """The one that signed the certificate first, then those of certificates that other replicas may still use."""
+    """The authority that signed the certificate first, then those of certificates that other replicas may still use."""
 
     @classmethod
     def make(cls, names: Sequence[str], now: dt.datetime, before: str = "") -> "Pair":
@@ -49,8 +49,8 @@ class Pair:
 
         Args:
             names: DNS names of the server; the first one is its common name.
-            now: From when it is valid.
-            before: Authorities to go on trusting, as long as they are valid.
+            now: Start of its validity.
+            before: Authorities to keep trusting, as long as they are valid.
         """
         authority, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
         public = authority.public_key()
@@ -89,12 +89,12 @@ class Pair:
 
     @property
     def data(self) -> dict[str, str]:
-        """What a Secret holds."""
+        """The `data` of the Secret."""
         parts = {_CERTIFICATE: self.certificate, _KEY: self.key, _AUTHORITIES: self.authorities}
         return {name: _base64(text) for name, text in parts.items()}
 
     def serves(self, names: Sequence[str], now: dt.datetime) -> bool:
-        """Whether it can be used for a server of these names, and need not be renewed yet."""
+        """Return whether the pair is valid for a server of these names, and need not be renewed yet."""
         try:
             certificate = x509.load_pem_x509_certificate(self.certificate.encode())
             key = serialization.load_pem_private_key(self.key.encode(), password=None)
@@ -116,7 +116,7 @@ class CertificateKeeper:
     def __init__(
         self, kube: KubeClient, *, namespace: str, secret: str, apiservice: str, names: Sequence[str], folder: Path
     ) -> None:
-        """Take where everything is; touches nothing yet.
+        """Create the keeper; nothing is read or written yet.
 
         Args:
             kube: The API server.
@@ -124,7 +124,7 @@ class CertificateKeeper:
             secret: Name of the Secret, which exists: it may be empty.
             apiservice: Name of the APIService, which exists.
             names: DNS names by which the API server reaches this server.
-            folder: Where the files go; nobody else should read it.
+            folder: Folder of the files; other users should not be able to read it.
         """
         self._kube = kube
         self._namespace = namespace
@@ -136,12 +136,12 @@ class CertificateKeeper:
 
     @property
     def certificate(self) -> Path:
-        """File of the certificate; there after the first `check`."""
+        """File of the certificate; exists after the first `check`."""
         return self._folder / _CERTIFICATE
 
     @property
     def key(self) -> Path:
-        """File of the private key; there after the first `check`."""
+        """File of the private key; exists after the first `check`."""
         return self._folder / _KEY
 
     async def check(self) -> None:
@@ -151,30 +151,34 @@ class CertificateKeeper:
             KubeError: The API server cannot be reached or refuses, or Secret or APIService do not exist.
         """
         pair = await self._agreed()
-        # First who is to trust it: with a certificate that the API server does not know, nobody would be served.
+        # The APIService first: a server with a certificate that the API server does not know could serve no request.
         await self._announce(pair.authorities)
         if pair != self._pair:
             await asyncio.to_thread(self._store, pair)
             self._pair = pair
 
     async def run(self, every: float = _CHECK_SECONDS) -> None:
-        """Check every so many seconds until cancelled; the server reads files that changed by itself."""
+        """Check periodically until cancelled; the server notices changed files by itself.
+
+        Args:
+            every: Seconds between two checks.
+        """
         while True:
             await asyncio.sleep(every)
             try:
                 await self.check()
             except (KubeError, OSError) as error:
-                logger.warning("cannot look after the certificate, next attempt in %g s: %s", every, error)
+                logger.warning("cannot check the certificate, next attempt in %g s: %s", every, error)
 
     async def _agreed(self) -> Pair:
-        """Return the pair of the Secret; makes one where there is none that serves."""
+        """Return the pair of the Secret; makes one where the Secret has no valid one."""
         while True:
             secret = await self._kube.get(SECRETS, self._namespace, self._secret)
             now = dt.datetime.now(dt.UTC)
             found = Pair.of_secret(secret)
             if found is not None and found.serves(self._names, now):
                 return found
-            # Somebody who empties the Secret need not interrupt those who are served.
+            # A user who empties the Secret need not interrupt the clients.
             ours = self._pair if found is None else None
             if ours is None or not ours.serves(self._names, now):
                 ours = await asyncio.to_thread(Pair.make, self._names, now, (found or ours or _NOTHING).authorities)
@@ -182,7 +186,7 @@ class CertificateKeeper:
             try:
                 await self._kube.merge_patch(SECRETS, self._namespace, self._secret, patch)
             except Conflict:
-                # Another replica was quicker: its pair is everybody's.
+                # Another replica was faster: all replicas use its pair.
                 continue
             logger.info("stored a new certificate in Secret %s/%s", self._namespace, self._secret)
             return ours
@@ -193,7 +197,7 @@ class CertificateKeeper:
         if (service.get("spec") or {}).get("caBundle") != wanted:
             patch = {"spec": {"caBundle": wanted, "insecureSkipTLSVerify": False}}
             await self._kube.merge_patch(APISERVICES, None, self._apiservice, patch)
-            logger.info("told APIService %s the authority of the certificate", self._apiservice)
+            logger.info("wrote the authority of the certificate into APIService %s", self._apiservice)
 
     def _store(self, pair: Pair) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -205,7 +209,7 @@ _NOTHING = Pair("", "", "")
 
 
 def _still_valid(authorities: str, now: dt.datetime) -> str:
-    """Return the first of some authorities where it is valid: nobody uses what the older ones signed any more."""
+    """Return the first of some authorities where it is valid: certificates of the older ones are no longer in use."""
     try:
         newest = x509.load_pem_x509_certificates(authorities.encode())[0]
     except ValueError:

@@ -45,7 +45,7 @@ class Resources:
     def __init__(
         self, packages: Packages, lister: Lister, watches: Watches, writer: Writer, bodies: BodyReader
     ) -> None:
-        """Take who reads one, who reads many, who watches, who writes, and who reads bodies."""
+        """Create the handlers, one collaborator for each verb or group of verbs."""
         self._packages = packages
         self._writer = writer
         self._bodies = bodies
@@ -58,10 +58,10 @@ class Resources:
         }
 
     def handler(self, verb: str, address: Address) -> Handler:
-        """Find who answers.
+        """Return the handler of a verb.
 
         Raises:
-            ApiError: Nobody does.
+            ApiError: The verb is not supported at this address.
         """
         if address.resource == PACKAGE_REVISION_PLURAL:
             return _older_api(verb, address)
@@ -98,7 +98,7 @@ class Resources:
 def _older_api(verb: str, address: Address) -> Handler:
     """Answer for PackageRevisions of v1alpha1 as Porch does where v1alpha2 manages them.
 
-    Clients of that version, such as porchctl without `--api-version`, learn what to do.
+    Clients of that version, such as porchctl without `--api-version`, receive a message that names the right version.
 
     Source: docs/reference/porch-api.md, "PackageRevisions of v1alpha1".
     """
@@ -118,7 +118,7 @@ def _older_api(verb: str, address: Address) -> Handler:
 
 async def _send(answer: Answer, written: Written, wanted: Wanted | None) -> web.StreamResponse:
     if not written.asked:
-        answer.warn("the content is stored; its rendering is asked for as soon as the Kubernetes API answers")
+        answer.warn("the content is stored; its rendering is requested as soon as the Kubernetes API answers")
     if wanted is not None and wanted.labels is not None and wanted.labels != _labels(written.found):
         answer.warn("metadata.labels are those of the PackageRevision; change them there")
     return await answer.send_object(written.found, await encode_files(written.files))
@@ -130,7 +130,7 @@ def _labels(found: Found) -> dict[str, str]:
 
 
 def _check_fields(request: web.Request, answer: Answer, body: Any) -> None:  # noqa: ANN401 - JSON
-    """Refuse fields that no such object has, or warn of them, as the client wants."""
+    """Refuse fields that no such object has, or warn of them, by the client's `fieldValidation`."""
     wanted = request.query.get("fieldValidation") or "Warn"
     if wanted not in {"Ignore", "Warn", "Strict"}:
         raise bad_request(f"parameter fieldValidation: give Ignore, Warn or Strict, not {wanted!r}")
@@ -157,10 +157,10 @@ def _patch_of(request: web.Request, body: Any, address: Address) -> Patch:  # no
 
 
 def _apply_of(request: web.Request, body: Any, address: Address) -> Patch:  # noqa: ANN401 - JSON
-    """Make a patch of an apply: given files are set, others stay.
+    """Return a patch for a server-side apply: given files are set, others stay.
 
-    Nobody records which manager owns which file, so that a file of other content belongs to somebody else unless the
-    client forces.
+    No record says which manager owns which file. So a file with other content counts as owned by another manager,
+    unless the client forces.
     """
     name = address.name
     if not request.query.get("fieldManager"):

@@ -1,4 +1,4 @@
-"""Lists: a page of PackageRevisions at a time, sent while it is read, so that memory stays bounded."""
+"""Lists: one page of PackageRevisions at a time, sent while it is read, so that memory stays bounded."""
 
 import asyncio
 import logging
@@ -30,14 +30,19 @@ class Lister:
     """Answers lists."""
 
     def __init__(self, kube: KubeClient, packages: Packages) -> None:
-        """Take where package revisions are, and their content."""
+        """Create the lister.
+
+        Args:
+            kube: Lists package revisions.
+            packages: Reads their content.
+        """
         self._kube = kube
         self._packages = packages
 
     async def send(self, request: web.Request, _: User, address: Address) -> web.StreamResponse:
         """Send the objects of a namespace, or of all.
 
-        An object whose content cannot be read now, or that has none yet, is left out; a warning says of the former.
+        An object without content, or whose content cannot be read now, is left out; a warning reports the latter.
         """
         answer, selection = Answer(request), read_selection(request.query)
         if request.query.get("resourceVersionMatch") == "Exact":
@@ -94,7 +99,7 @@ class Lister:
 
     async def _locate(self, obj: dict[str, Any]) -> Found | ApiError | None:
         try:
-            # None: it has no content (yet), which is no problem of the list.
+            # None: it has no content (yet), which is no error of the list.
             return await self._packages.content_of(obj)
         except Exception as error:
             known = of_failure(error)

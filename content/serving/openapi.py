@@ -1,4 +1,4 @@
-"""The schema of what is served, for `kubectl explain` and for clients that check before they send: OpenAPI 2 and 3."""
+"""The API's schema, for `kubectl explain` and for clients that validate before they send: OpenAPI 2 and 3."""
 
 import copy
 from typing import Any, Final
@@ -43,11 +43,11 @@ _OBJECT_META: Final = _object(
     {
         "name": _text("Name of the package revision: repository.package.workspace."),
         "namespace": _text("Namespace of the package revision."),
-        "uid": _text("Made of the names; it is not the uid of the PackageRevision."),
+        "uid": _text("Derived from namespace and name; it is not the uid of the PackageRevision."),
         "resourceVersion": _text("The version that was read; an update of another version is a conflict."),
         "creationTimestamp": _text("When the PackageRevision was created.", format="date-time"),
         "labels": {**_STRINGS, "description": "Labels of the PackageRevision; change them there."},
-        "annotations": {**_STRINGS, "description": "What the server says besides."},
+        "annotations": {**_STRINGS, "description": "The files that are not shown, and marks of a watch."},
     },
 )
 
@@ -80,7 +80,7 @@ _SPEC: Final = _object(
 )
 
 _STATUS: Final = _object(
-    "Always empty: content is rendered after the push, and the PackageRevision's conditions tell of it.",
+    "Always empty: content is rendered after the push, and the PackageRevision's conditions report it.",
     {
         "renderStatus": _object(
             "Always empty.",
@@ -140,7 +140,7 @@ _WRITE_PARAMETERS: Final = (("dryRun", "string"), ("fieldManager", "string"), ("
 _PATCH_PARAMETERS: Final = (*_WRITE_PARAMETERS, ("force", "boolean"))
 
 _OPERATIONS: Final = (
-    # path, method, action, query parameters, what comes back
+    # path, method, action, query parameters, type of the answer
     ("", "get", "list", _LIST_PARAMETERS, f"{_KIND}List"),
     ("/namespaces/{namespace}", "get", "list", _LIST_PARAMETERS, f"{_KIND}List"),
     ("/namespaces/{namespace}/{name}", "get", "get", (), _KIND),
@@ -204,7 +204,7 @@ def openapi_v3() -> Schema:
 
 
 def openapi_v3_index(digest: str) -> Schema:
-    """Return the answer of `/openapi/v3`, which says where the schema of each group is."""
+    """Return the answer of `/openapi/v3`: the path of each group's schema."""
     name = f"apis/{PORCH_GROUP}/{VERSION}"
     return {"paths": {name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={digest}"}}}
 
@@ -234,7 +234,7 @@ def _content(types: list[str], name: str) -> Schema:
 
 
 def _v3(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Return definitions as version 3 has them: in another place, and references with nothing beside them."""
+    """Return definitions in the form of version 3: references lead to another place, and have no siblings."""
     if isinstance(value, dict):
         return {key: _v3(each) for key, each in value.items()}
     if isinstance(value, list):

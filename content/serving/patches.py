@@ -9,7 +9,7 @@ from porchflow.api.limits import PATCH_COPIED_BYTES, PATCH_OPERATIONS
 
 
 class BadPatch(ValueError):  # noqa: N818 - says what it is
-    """The patch is none, or cannot be applied to this value; the message says which part."""
+    """The patch is malformed, or cannot be applied to this value; the message names the part."""
 
 
 def merge_patch(target: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON
@@ -29,7 +29,7 @@ def json_patch(target: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON
     """Apply a JSON patch, all operations or none.
 
     Raises:
-        BadPatch: An operation is malformed or cannot be done, for instance a `test` that does not hold.
+        BadPatch: An operation is malformed or cannot be applied, for instance a `test` that does not hold.
     """
     if not isinstance(patch, Sequence) or isinstance(patch, str):
         raise BadPatch("a JSON patch is a list of operations")
@@ -45,7 +45,7 @@ def json_patch(target: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 class _Budget:
-    """What a patch may still copy."""
+    """Bytes that a patch may still copy."""
 
     def __init__(self) -> None:
         self._left = PATCH_COPIED_BYTES
@@ -145,7 +145,7 @@ def _index(part: str, highest: int) -> int:
 
 
 def _equal(one: Any, other: Any) -> bool:  # noqa: ANN401 - JSON
-    # In Python True is 1; in JSON it is not.
+    # Python's True equals 1; JSON's true does not.
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):

@@ -1,4 +1,4 @@
-"""What the content API counts, for Prometheus."""
+"""Metrics of the content API, for Prometheus."""
 
 from prometheus_client import CollectorRegistry, Histogram
 
@@ -9,7 +9,11 @@ class ContentMetrics:
     """Requests by verb and status code, with their durations."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        """Take where to tell them; nobody hears of them without."""
+        """Create the metrics.
+
+        Args:
+            registry: Where to register them; without one they are counted and not exported.
+        """
         self._seconds = Histogram(
             "porchflow_content_request_seconds",
             "Duration of requests for package content; code 499 had no answer, because the client went away",
@@ -19,5 +23,5 @@ class ContentMetrics:
         )
 
     def answered(self, verb: str, code: int, seconds: float) -> None:
-        """Count a request; `verb` is empty where it was refused before it was known."""
+        """Count a request; `verb` is empty where it was refused before its verb was known."""
         self._seconds.labels(verb or "unknown", str(code)).observe(seconds)

@@ -1,4 +1,4 @@
-"""What a request asks for: its path, its parameters and the kinds of answer it accepts. Pure."""
+"""Parts of a request: path, parameters and accepted forms of answer. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ METADATA: Final = "PartialObjectMetadata"
 _PLAIN: Final = ""
 
 Shape = Literal["", "Table", "PartialObjectMetadata"]
-"""How objects are shown: as they are, as rows, or their metadata alone."""
+"""The form of an object: itself, a row of a table, or its metadata alone."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """An object, or a collection of them.
+    """An object, or a collection of objects.
 
     Attributes:
         resource: The plural in the path, such as `packagerevisionresources`.
         namespace: Empty for the collection of all namespaces.
         name: Empty for a collection.
-        subresource: What follows the name.
+        subresource: The part of the path after the name.
     """
 
     resource: str
@@ -38,13 +38,13 @@ class Address:
 
 
 def parse_address(raw_path: str) -> Address:
-    """Take the path of an object or collection apart.
+    """Parse the path of an object or collection.
 
     Args:
         raw_path: As the client sent it, percent-encoded: an encoded slash is part of a name, which no object has.
 
     Raises:
-        ApiError: Nothing is served there.
+        ApiError: The path is not served.
     """
     parts = [unquote(part) for part in raw_path.removeprefix(ROOT).split("/")[1:]]
     if not raw_path.startswith(ROOT + "/") or not all(parts):
@@ -62,11 +62,11 @@ def parse_address(raw_path: str) -> Address:
 
 @dataclass(frozen=True)
 class Accepted:
-    """The kind of answer that goes out."""
+    """The form of an answer."""
 
     shape: Shape
     version: str = "v1"
-    """Of `meta.k8s.io`, for a shape."""
+    """Of `meta.k8s.io`, for `Table` and `PartialObjectMetadata`."""
 
     @property
     def content_type(self) -> str:
@@ -75,10 +75,10 @@ class Accepted:
 
 
 def negotiate(accept: str) -> Accepted:
-    """Choose among the media types that the client accepts; the first one that can be made wins, as in Kubernetes.
+    """Return the first form that the server supports among the media types that the client accepts, as Kubernetes does.
 
     Raises:
-        ApiError: None can be made.
+        ApiError: The server supports none of them.
     """
     for entry in accept.split(",") if accept.strip() else ["*/*"]:
         media, *parameters = [part.strip() for part in entry.split(";")]
@@ -111,10 +111,10 @@ def _shape_of(given: Mapping[str, str]) -> Accepted | None:
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:
-    """Read a parameter that is true or false.
+    """Read a boolean parameter.
 
     Raises:
-        ApiError: It is neither.
+        ApiError: It is neither true nor false.
     """
     value = query.get(name, "")
     if value in {"true", "1", "True", "TRUE", "t", "T"}:
@@ -125,7 +125,7 @@ def flag(query: Mapping[str, str], name: str) -> bool:
 
 
 def number(query: Mapping[str, str], name: str) -> int:
-    """Read a parameter that is a number from 0; 0 where it is not given.
+    """Read a parameter that is a whole number from 0; 0 where it is absent.
 
     Raises:
         ApiError: It is no such number.
@@ -139,10 +139,10 @@ def number(query: Mapping[str, str], name: str) -> int:
 
 
 def dry_run(query: Mapping[str, str]) -> bool:
-    """Tell whether nothing is to be changed.
+    """Return whether a request must not change anything.
 
     Raises:
-        ApiError: A word that Kubernetes does not know.
+        ApiError: The value is not one that Kubernetes knows.
     """
     value = query.get("dryRun", "")
     if value not in {"", "All"}:

@@ -1,6 +1,7 @@
-"""Which objects a list or watch is about. Pure.
+"""Selectors of a list or watch. Pure.
 
-Labels and most fields are those of the PackageRevision, so that the API server selects by them; the rest is left here.
+Labels and most fields are those of the PackageRevision, so that the API server selects by them; this server tests the
+others.
 
 Source: docs/reference/porch-api.md, "Columns and selectors".
 """
@@ -20,7 +21,7 @@ _ASKED: Final = {
     "spec.workspaceName": "spec.workspaceName",
     "spec.lifecycle": "spec.lifecycle",
 }
-"""Fields by which the API server selects, by our name for them."""
+"""Fields that the API server can select by, under their name in this API."""
 
 _REVISION: Final = "spec.revision"
 _LABEL: Final = re.compile(r"spec\.packageMetadata\.labels\[(.+)\]")
@@ -31,12 +32,12 @@ Test = Callable[[Mapping[str, Any]], bool]
 
 @dataclass(frozen=True)
 class Selection:
-    """What to ask the API server for, and what to leave out of its answer.
+    """Selectors for the API server, and tests for the objects that it returns.
 
     Attributes:
         labels: Label selector for PackageRevisions.
         fields: Field selector for PackageRevisions.
-        tests: What else a PackageRevision must fulfil.
+        tests: Further conditions that a PackageRevision must fulfil.
     """
 
     labels: str = ""
@@ -44,7 +45,7 @@ class Selection:
     tests: tuple[Test, ...] = ()
 
     def holds(self, obj: Mapping[str, Any]) -> bool:
-        """Tell whether a PackageRevision that the API server selected is meant."""
+        """Return whether a PackageRevision that the API server selected passes the tests."""
         return all(test(obj) for test in self.tests)
 
 
@@ -52,7 +53,7 @@ def read_selection(query: Mapping[str, str]) -> Selection:
     """Read the selectors of a request.
 
     Raises:
-        ApiError: A field cannot be selected by, or a term is no equation.
+        ApiError: A field is not selectable, or a term is no equation.
     """
     asked: list[str] = []
     tests: list[Test] = []
@@ -71,7 +72,7 @@ def read_selection(query: Mapping[str, str]) -> Selection:
 
 
 def _terms(selector: str) -> list[str]:
-    """Split at commas that no backslash escapes."""
+    """Split at commas without a backslash before them."""
     return re.split(r"(?<!\\),", selector)
 
 

@@ -1,4 +1,4 @@
-"""What is the same for everybody: discovery and schemas. The API server lets every user see it, and so do we."""
+"""Documents that are the same for every user: discovery and schemas. As in the API server, every user may read them."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ def static_document(path: str, request: web.Request) -> web.Response | None:
     """Answer a request for a document; None where the path names none.
 
     Raises:
-        ApiError: It cannot be had in that way or form.
+        ApiError: The document does not support the method or the accepted form.
     """
     found = _documents().get(path)
     if found is None:
@@ -52,7 +52,7 @@ def _accepts_json(accept: str) -> bool:
 
 @cache
 def _documents() -> dict[str, dict[str, _Document]]:
-    """Return every document by its path and version; the empty version is what all clients understand."""
+    """Return every document by its path and version; the empty version suits every client."""
     newer = {each: _document(discovery.aggregated(each), discovery.aggregated_type(each)) for each in ("v2", "v2beta1")}
     schema = _document(openapi_v3())
     return {

@@ -22,10 +22,10 @@ _INCLUDES: Final = frozenset({"", "None", "Metadata", "Object"})
 
 
 def check_include(include: str) -> str:
-    """Check what a client wants to see of the object besides the row.
+    """Check `includeObject`: how much of the object a client wants beside the row.
 
     Raises:
-        ApiError: A word that Kubernetes does not know.
+        ApiError: The value is not one that Kubernetes knows.
     """
     if include not in _INCLUDES:
         raise bad_request(f"parameter includeObject: give None, Metadata or Object, not {include!r}")

@@ -1,8 +1,9 @@
-"""Watches: what changes about PackageRevisions, told as changes of their content.
+"""Watches: changes of PackageRevisions, sent as changes of their content.
 
-A watch follows the PackageRevisions behind the content. A change of theirs is told where it means other content, or
-other metadata; what only moves a status is not. Resource versions are of two kinds: those of lists, bookmarks and
-deletions are the API server's, and a watch can start from them; those of objects are commits, from which none can.
+A watch follows the PackageRevisions behind the content. A change of a PackageRevision is sent where it means other
+content or other metadata; a change of its status alone is not. Resource versions are of two kinds: those of lists,
+bookmarks and deletions are the API server's, and a watch can start from them; those of objects are commits, from which
+no watch can start.
 """
 
 import asyncio
@@ -42,24 +43,30 @@ _INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
 
 
 class Watches:
-    """Answers watches, so many at once."""
+    """Answers watches, up to a limit."""
 
     def __init__(self, kube: KubeClient, packages: Packages, limit: int) -> None:
-        """Take a client that nobody else waits for, where packages are, and how many may watch at once."""
+        """Create the watches.
+
+        Args:
+            kube: A client for watches alone: each keeps a connection.
+            packages: Reads content.
+            limit: Watches at once.
+        """
         self._kube = kube
         self._packages = packages
         self._left = limit
         self._closing = asyncio.Event()
 
     def close(self) -> None:
-        """End all watches: their clients open others, of another server."""
+        """End all watches: their clients open others, at another replica."""
         self._closing.set()
 
     async def send(self, request: web.Request, _: User, address: Address) -> web.StreamResponse:
-        """Send changes until the client, its time or this server ends.
+        """Send changes until the client, its time-out or this server ends the watch.
 
         Raises:
-            ApiError: The query makes no sense, too many watch, or the version is too old.
+            ApiError: The query is not valid, too many watches are open, or the version is too old.
         """
         wanted = _Wanted.of(request, address)
         if self._left <= 0:
@@ -81,21 +88,21 @@ class Watches:
             results = await end((following, closing))
         if isinstance(results[0], Exception):
             raise results[0]
-        # Who does not read any more must not keep the connection open.
+        # A client that reads no more must not keep the connection open.
         async with asyncio.timeout(_END_SECONDS):
             return await watch.end()
 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What a client wants to watch.
+    """The parameters of a watch.
 
     Attributes:
         namespace: None means all.
-        version: Where to start; empty means with all that is there.
-        bookmarks: Whether versions are told that no change belongs to.
-        initial: Whether the end of what is there at first is told.
-        seconds: How long.
+        version: Where to start; empty sends all existing objects first.
+        bookmarks: Whether to send versions without a change.
+        initial: Whether to mark the end of the existing objects.
+        seconds: Duration of the watch.
     """
 
     namespace: str | None
@@ -135,7 +142,7 @@ def _named(selection: Selection, address: Address) -> Selection:
 
 @dataclass(frozen=True)
 class _Gone(Revision):
-    """A package revision that is not there any more, with the API server's version of that moment."""
+    """A package revision that was deleted, with the API server's version of that moment."""
 
     commit: str
 
@@ -145,11 +152,11 @@ _UNKNOWN: Final = ("not told here, but maybe by the list that the watch goes on 
 
 @dataclass
 class _Told:
-    """What a client knows of an object.
+    """The state of an object that a client knows.
 
     Attributes:
-        looked: What of the PackageRevision says that the content may be another.
-        shown: What the object looked like; None where the client knows of none.
+        looked: The parts of the PackageRevision that change when the content may have changed.
+        shown: The object that was sent; None where none was.
     """
 
     looked: Any
@@ -165,9 +172,9 @@ class _Watch:
     told: dict[Key, _Told] = field(default_factory=dict)
     response: web.StreamResponse | None = None
     version: str = field(init=False)
-    """Everything up to it is told."""
+    """All changes up to this version are sent."""
     sending: bool = False
-    """Whether an event went out in part."""
+    """Whether an event was sent in part."""
 
     def __post_init__(self) -> None:
         self.version = self.wanted.version
@@ -177,7 +184,7 @@ class _Watch:
         self.response = await self.answer.begin()
 
     async def run(self) -> None:
-        """Send events until the API server ends its own watch, or something cannot be told."""
+        """Send events until the API server ends its own watch, or an event cannot be sent."""
         try:
             if not self.version:
                 await self._initial()
@@ -208,7 +215,7 @@ class _Watch:
                     return
 
     async def end(self) -> web.StreamResponse:
-        """Say from where another watch can go on."""
+        """Send the version from which another watch can continue, and end the answer."""
         assert self.response is not None  # noqa: S101 - `begin` came first
         if self.wanted.bookmarks and self.version and not self.sending:
             await self._bookmark()
@@ -256,11 +263,11 @@ class _Watch:
         return True
 
     async def _changed(self, obj: dict[str, Any], *, new: bool) -> None:
-        """Tell of an object's change, if it is one that its content shows.
+        """Send an object's change, if its content or metadata shows it.
 
         Args:
             obj: The PackageRevision.
-            new: Whether the client cannot know of it.
+            new: Whether the client cannot know the object.
         """
         if not self.wanted.selection.holds(obj):
             return
@@ -286,7 +293,7 @@ class _Watch:
             await self._send("DELETED", self.answer.pieces(gone, _NOTHING))
 
     async def _read(self, read: Callable[[], Any]) -> Any:  # noqa: ANN401 - what `read` gives
-        """Read from Git; a server that is away for a moment must not make the client miss something."""
+        """Read from Git; a Git server that is away for a moment must not make the client miss a change."""
         backoff = Backoff(first=0.2, longest=5.0)
         for attempt in range(1, _READ_ATTEMPTS + 1):
             try:
@@ -314,7 +321,7 @@ class _Watch:
 
 
 def _look(obj: Mapping[str, Any]) -> Any:  # noqa: ANN401 - compared only
-    """Return what of a PackageRevision says that its content, or what is shown besides, may be another."""
+    """Return the parts of a PackageRevision that change when its content or the metadata beside it may have changed."""
     metadata, status = obj["metadata"], obj.get("status") or {}
     lock = (status.get("selfLock") or {}).get("git") or {}
     request = (metadata.get("annotations") or {}).get(RENDER_REQUEST_ANNOTATION)
