@@ -1,5 +1,5 @@
 """The embedded stack of `porchflow up`: real servers on this machine, kept running, with their state in one folder.
 
-`run` starts it, `parts` says what it is made of, `supervisor` keeps `processes` running; `toolchain`
-finds or builds the servers' executables.
+`run` starts it, `parts` lists the processes, `supervisor` keeps `processes` running; `toolchain` finds or builds the
+servers' executables.
 """

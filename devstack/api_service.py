@@ -1,4 +1,4 @@
-"""Tells the API server of the stack where the content API is."""
+"""Registers the content API at the API server of the stack."""
 
 import asyncio
 import base64
@@ -15,16 +15,16 @@ from porchflow.kube.kinds import APISERVICES, NAMESPACES, PACKAGEREVISIONRESOURC
 NAMESPACE = "porch-system"
 SERVICE = "porchflow-content-api"
 SERVED_AS = f"{SERVICE}.{NAMESPACE}.svc"
-"""The name in the certificate that the API server asks for."""
+"""The name that the API server expects in the certificate."""
 FIELD_MANAGER = "porchflow-up"
 
 
 async def register(client: KubeClient, port: int, authority: Path, *, seconds: float = 60.0) -> None:
-    """Register the aggregated API, which answers already, and wait until the API server serves it.
+    """Register the aggregated API, which listens already, and wait until the API server serves it.
 
     Args:
         client: The API server.
-        port: Where the content API listens on this machine.
+        port: Port of the content API on this machine.
         authority: PEM file with the authority of its certificate.
         seconds: How long it may take until it is served.
 
@@ -35,7 +35,7 @@ async def register(client: KubeClient, port: int, authority: Path, *, seconds: f
     manifests = _manifests(port, await asyncio.to_thread(authority.read_bytes))
     for resource, manifest in manifests:
         await client.apply(resource, manifest, field_manager=FIELD_MANAGER)
-    what = "the API server serves package content; the logs of content-api and kube-apiserver say why not"
+    what = "the API server serves package content; the logs of content-api and kube-apiserver have the reason"
     await until(lambda: _is_served(client), seconds=seconds, what=what)
 
 
@@ -44,7 +44,7 @@ def _manifests(port: int, authority: bytes) -> list[tuple[Resource, dict[str, An
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": SERVICE, "namespace": NAMESPACE},
-        # There are no nodes and no cluster network: the name of this machine leads to the process.
+        # There are no nodes and no cluster network, so the Service names this machine.
         "spec": {"type": "ExternalName", "externalName": "localhost", "ports": [{"name": "https", "port": port}]},
     }
     apiservice = {
@@ -52,7 +52,7 @@ def _manifests(port: int, authority: bytes) -> list[tuple[Resource, dict[str, An
         "kind": APISERVICES.kind,
         "metadata": {
             "name": f"{CONTENT_VERSION}.{PORCH_GROUP}",
-            # A change: it lets the API server look at once, not when it would look the next time.
+            # A change makes the API server probe the service at once, not at its next interval.
             "annotations": {"porchflow.dev/started": str(time.time())},
         },
         "spec": {
@@ -73,7 +73,7 @@ async def _is_served(client: KubeClient) -> bool:
     try:
         await client.get(PACKAGEREVISIONRESOURCES, NAMESPACE, "is-it-served")
     except NotFound:
-        # Said by the content API: what is not served at all is another error.
+        # This error comes from the content API: for an API that is not served, the API server answers with another one.
         return True
     except KubeError:
         return False

@@ -24,10 +24,10 @@ FRONT_PROXY_NAME = "front-proxy-client"
 
 @dataclass(frozen=True)
 class Certificates:
-    """A folder of PEM files that the API server is started with.
+    """A folder of PEM files for the start of the API server.
 
     The API server trusts two authorities, and they must differ: `ca` signs the API server itself and its users,
-    `front-proxy-ca` the API server as the client of aggregated APIs, which there means "trust the headers".
+    `front-proxy-ca` the API server as the client of aggregated APIs, whose headers name any user.
     """
 
     folder: Path
@@ -42,18 +42,18 @@ class Certificates:
 
     @property
     def tokens(self) -> Path:
-        """File with the administrator's token, as `kube-apiserver --token-auth-file` reads it."""
+        """File with the administrator's token, in the format of `kube-apiserver --token-auth-file`."""
         return self.folder / "tokens.csv"
 
     def admin_context(self) -> ssl.SSLContext:
-        """Return what a TLS connection to the API server as the administrator needs."""
+        """Return the settings of a TLS connection to the API server as the administrator."""
         context = ssl.create_default_context(cafile=str(self.certificate("ca")))
         context.load_cert_chain(self.certificate("admin"), self.key("admin"))
         return context
 
     @classmethod
     def ensure(cls, folder: Path) -> "Certificates":
-        """Make what is missing in a folder; makes all anew when it would expire in a month or has an older form."""
+        """Make the missing files of a folder; all of them when one expires within a month or has an older form."""
         certificates = cls(folder)
         if not certificates._usable():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -64,7 +64,7 @@ class Certificates:
         return certificates
 
     def ensure_server(self, name: str, *served_as: str) -> None:
-        """Make the certificate of another server than the API server, unless it is there.
+        """Make the certificate of a server other than the API server, unless it exists.
 
         Args:
             name: Name of the files.
@@ -79,7 +79,7 @@ class Certificates:
         return trustme.CA.from_pem(self.certificate("ca").read_bytes(), self.key("ca").read_bytes())
 
     def _usable(self) -> bool:
-        # The last file that `_make` writes: with it, all are there.
+        # The last file that `_make` writes: where it exists, all exist.
         complete = self.key("service-account")
         if not complete.exists():
             return False
@@ -93,11 +93,12 @@ class Certificates:
         self._issue(front_proxy_ca, "front-proxy-client", FRONT_PROXY_NAME, common_name=FRONT_PROXY_NAME)
         # Kubernetes reads the user from the common name and its group from the organization.
         self._issue(ca, "admin", ADMIN_USER, common_name=ADMIN_USER, organization_name=ADMIN_GROUP)
-        # A key alone: the API server signs tokens with it. It takes the public half only from the form trustme writes.
+        # A key alone: the API server signs tokens with it. It accepts the public half only in the form that trustme
+        # writes.
         write_private(self.key("service-account"), ca.issue_cert("service-account").private_key_pem.bytes())
 
     def _authority(self, name: str) -> trustme.CA:
-        # Its name differs from that of the authority before it, which the API server goes on publishing.
+        # Its name differs from that of the authority before it, which the API server still publishes.
         authority = trustme.CA(path_length=0, organization_name=f"porchflow {name}")
         self._write(name, authority.cert_pem, authority.private_key_pem)
         return authority
@@ -117,19 +118,19 @@ class Certificates:
             path: The file; replaced in one step.
             server: Address of the API server.
         """
-        # The API server looks a token up; it verifies a certificate anew for every request, and more than once.
+        # The API server looks a token up, but verifies a certificate anew for every request, and more than once.
         token = self.tokens.read_text(encoding="ascii").partition(",")[0]
         config = self.kubeconfig(server, ADMIN_USER, {"token": token})
         write_private(path, yaml.safe_dump(config, sort_keys=False).encode())
         return path
 
     def kubeconfig(self, server: str, user: str, credentials: dict[str, str]) -> dict[str, Any]:
-        """Return a kubeconfig, as YAML has it.
+        """Return a kubeconfig, as the value of its YAML.
 
         Args:
             server: Address of the API server.
             user: Name of the user's entry.
-            credentials: What the entry holds, such as a token.
+            credentials: Fields of that entry, such as `token`.
         """
         authority = base64.b64encode(self.certificate("ca").read_bytes()).decode()
         context = {"cluster": "porchflow", "user": user, "namespace": "default"}

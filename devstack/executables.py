@@ -1,4 +1,4 @@
-"""The servers of the embedded stack as executables: where each comes from, and whether a given one can be used."""
+"""The servers of the embedded stack as executables: source of each, and whether a given executable is usable."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ _VERSION_SECONDS = 60.0
 
 
 class ToolchainError(Exception):
-    """A server that cannot be had; says what to do."""
+    """A server's executable is not available; the message states what to do."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Server:
         module: Folder of the Go module that pins it.
         package: Go package to build.
         variable: Environment variable with an explicit path.
-        version: Pattern of what `--version` prints, with the major and minor version as groups.
+        version: Pattern of the output of `--version`, with the major and minor version as groups.
         minimum: Least major and minor version that porchflow works with.
-        ldflags: What the linker sets, beside leaving debug information out.
+        ldflags: Linker flags, beside those that leave debug information out.
     """
 
     name: str
@@ -40,13 +40,13 @@ class Server:
     ldflags: tuple[str, ...] = ()
 
     def problem(self, executable: Path) -> str:
-        """Run an executable; return why it cannot be used as this server, empty when it can."""
+        """Run an executable; return why it is not usable as this server, empty when it is."""
         try:
             found = re.search(self.version, _print_version(executable))
         except (OSError, subprocess.SubprocessError) as error:
             return str(error)
         if not found:
-            return f"`{executable} --version` does not answer as {self.name} does"
+            return f"`{executable} --version` prints no version of {self.name}"
         version = (int(found[1]), int(found[2]))
         if version < self.minimum:
             least = ".".join(map(str, self.minimum))
@@ -55,7 +55,7 @@ class Server:
 
 
 SERVERS = (
-    # Longest build first: the others fill the cores beside it.
+    # The longest build first: the others use the cores beside it.
     Server(
         "kube-apiserver",
         MODULES / "kube-apiserver",

@@ -26,14 +26,14 @@ STATISTICS_PATH = "/-/statistics"
 
 _ADVERTISEMENT = "info/refs"
 _BARE_CONFIGURATION = {
-    # Garbage collection in the middle of a burst of pushes costs seconds and frees little.
+    # Garbage collection in the middle of a burst of pushes takes seconds and frees little.
     "receive.autogc": "false",
     "gc.auto": "0",
     # A commit stays fetchable by its id after its draft branch has gone.
     "uploadpack.allowAnySHA1InWant": "true",
-    # A push is unpacked beside the repository and sees that as one it borrows from: all of its refs, read once more.
+    # Git unpacks a push beside the repository, which to it is an alternate: it would read all refs once more.
     "core.alternateRefsCommand": "true",
-    # The upkeep and a push wait for one another's locks.
+    # The upkeep and pushes wait for each other's locks.
     "core.filesRefLockTimeout": "2000",
     "core.packedRefsTimeout": "5000",
 }
@@ -48,7 +48,7 @@ class GitServer:
     scheme = "http"
 
     def __init__(self, root: Path, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Prepare a server.
+        """Create a server; `start` listens.
 
         Args:
             root: Folder of the bare repositories.
@@ -70,14 +70,14 @@ class GitServer:
         return f"{self.scheme}://{host}:{self.port}"
 
     def repository_url(self, name: str) -> str:
-        """Address of the repository `name`."""
+        """Return the address of the repository `name`."""
         return f"{self.url}/{name.removesuffix('.git')}.git"
 
     async def start(self) -> None:
-        """Listen.
+        """Start to listen.
 
         Raises:
-            OSError: The address is in use or not ours.
+            OSError: The address is in use or not one of this machine.
         """
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._serve)
@@ -99,11 +99,11 @@ class GitServer:
         await self._upkeep.finished()
 
     def site(self, runner: web.AppRunner) -> web.TCPSite:
-        """Return what listens."""
+        """Return the listening socket's site."""
         return web.TCPSite(runner, self.host, self.port)
 
     async def admit(self, request: web.Request) -> None:
-        """Do what comes before each request; here, that is nothing.
+        """Called before each request; here it does nothing.
 
         Raises:
             web.HTTPException: The answer, in place of serving the request.
@@ -152,16 +152,16 @@ class GitServer:
 
 
 def create_bare_repository(root: Path, name: str, default_branch: str = "main", *, durable: bool = True) -> Path:
-    """Make an empty bare repository that can be pushed to over HTTP.
+    """Make an empty bare repository that accepts pushes over HTTP.
 
     Args:
         root: Folder of the repositories.
-        name: Name of the new one, with or without `.git`.
+        name: Name of the repository, with or without `.git`.
         default_branch: Branch that its HEAD names.
         durable: Whether Git forces packs to the disk. Without it a power cut, not a crash, can lose the last pushes.
 
     Returns:
-        The repository's folder. One that exists already is kept, and gets today's configuration.
+        The repository's folder. An existing one is kept, and gets this version's configuration.
     """
     path = root / f"{name.removesuffix('.git')}.git"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,14 +179,14 @@ def _git(*arguments: str) -> str:
 
 
 class DistantGitServer(GitServer):
-    """Makes every request to a repository take longer, as if the server were far away."""
+    """Delays every request to a repository, as a distant server would."""
 
     def __init__(self, root: Path, *, latency: float, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Prepare a server.
+        """Create a server; `start` listens.
 
         Args:
             root: Folder of the bare repositories.
-            latency: Milliseconds that a request waits.
+            latency: Milliseconds by which each request is delayed.
             host: Address to listen on.
             port: Port to listen on; 0 takes a free one.
         """
@@ -194,7 +194,7 @@ class DistantGitServer(GitServer):
         self._seconds = latency / 1000
 
     async def admit(self, request: web.Request) -> None:
-        """Wait."""
+        """Delay the request."""
         if self._seconds and request.path != STATISTICS_PATH:
             await asyncio.sleep(self._seconds)
 

@@ -1,6 +1,6 @@
 """Answers requests of Git's smart HTTP protocol with git itself, so hooks and protocol are the real ones.
 
-One process of git for each request, without `git-http-backend` between: it costs as much as what it starts. See
+One git process for each request, without `git-http-backend` between: that costs as much as the process it starts. See
 gitprotocol-http(5).
 """
 
@@ -20,7 +20,7 @@ from porchflow.functions.children import end_child
 logger = logging.getLogger(__name__)
 
 GIT_ENVIRONMENT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
-"""Neither the user's configuration nor the system's is seen by git."""
+"""Git reads neither the user's configuration nor the system's."""
 
 SERVICES = ("git-upload-pack", "git-receive-pack")
 """Fetch and push."""
@@ -30,14 +30,14 @@ _UNCACHED = {"Cache-Control": "no-cache, max-age=0, must-revalidate", "Pragma": 
 
 
 async def advertise(request: web.Request, repository: Path) -> web.StreamResponse:
-    """Answer with what a repository has: the first request of every fetch and push.
+    """Answer with the refs or capabilities of a repository: the first request of every fetch and push.
 
     Args:
         request: `GET <repository>/info/refs?service=<one of SERVICES>`.
         repository: Its folder.
 
     Raises:
-        web.HTTPException: It is no request of the smart protocol, or git failed.
+        web.HTTPException: The request is not one of the smart protocol, or git failed.
     """
     service = request.query.get("service", "")
     if service not in SERVICES:
@@ -61,7 +61,7 @@ async def serve(request: web.Request, repository: Path, service: str) -> web.Str
         service: One of `SERVICES`.
 
     Raises:
-        web.HTTPException: It is no request of the smart protocol, or git failed.
+        web.HTTPException: The request is not one of the smart protocol, or git failed.
     """
     if request.method != "POST":
         raise web.HTTPMethodNotAllowed(request.method, ["POST"])
@@ -125,7 +125,7 @@ async def _relay(
         feed.cancel()
         errors.cancel()
         if process.stdout.at_eof():
-            # All is said; git ends by itself.
+            # The answer is complete; git ends by itself.
             await asyncio.shield(asyncio.gather(process.wait(), feed, errors, return_exceptions=True))
         await asyncio.shield(asyncio.gather(end_child(process), feed, errors, return_exceptions=True))
 
@@ -142,10 +142,10 @@ async def _stream(
 
 
 def _acknowledge_at_once(request: web.Request) -> None:
-    """Have the next packet on the connection acknowledged without the kernel's usual wait for an answer.
+    """Make the kernel acknowledge the next packet of the connection at once, without its usual delay.
 
-    libgit2 sends the head of a push or fetch over the connection on which it asked for the refs, and the rest only when
-    the head is acknowledged: 40 ms later, otherwise.
+    libgit2 sends the head of a push or fetch over the connection that it used for the refs, and the rest only after the
+    head is acknowledged: 40 ms later, otherwise.
     """
     connection = request.get_extra_info("socket")
     if connection is not None and sys.platform == "linux":
@@ -163,13 +163,13 @@ async def _feed(request: web.Request, process: asyncio.subprocess.Process) -> No
         whole = True
     finally:
         if not whole:
-            # What did not arrive whole must not look as if it had ended.
+            # An incomplete body must not look complete to git.
             _kill(process)
         process.stdin.close()
 
 
 async def _write(stdin: asyncio.StreamWriter, chunk: bytes) -> bool:
-    """Write to git; returns False when it reads no more: it has enough, or has refused and says so."""
+    """Write to git; return False when it reads no more: it has enough, or has refused the request."""
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         stdin.write(chunk)
         await stdin.drain()

@@ -1,4 +1,4 @@
-"""Keeps the repositories of the embedded Git server quick, while they are used."""
+"""Keeps the repositories of the embedded Git server fast while they are in use."""
 
 import asyncio
 import logging
@@ -12,28 +12,27 @@ from porchflow.functions.children import end_child
 logger = logging.getLogger(__name__)
 
 PUSHES = 10
-"""After so many pushes a repository is tidied up."""
+"""A repository is packed after this many pushes."""
 
-# Branches stay in files of their own: drafts come and go, and to remove one from the packed refs writes all of them
-# anew. Nothing is ever lost here: a commit stays fetchable by its id after its draft branch has gone.
+# Branches stay in files of their own: drafts come and go, and to remove one from the packed refs rewrites all of them.
+# No object is ever removed here: a commit stays fetchable by its id after its draft branch has gone.
 _COMMANDS = (("pack-refs",), ("repack", "-d", "-q", "--geometric=2"))
 
 
 class Upkeep:
-    """Packs tags and objects now and then.
+    """Packs tags and objects from time to time.
 
     Every push makes git read all refs and the commits that they name. With a thousand tags in files of their own every
-    request takes 50 ms longer, and reading 300 commits from files of their own costs a third of a push. Packs stay
-    few, because each is at least twice as large as the next.
+    request takes 50 ms longer, and reading 300 commits from files of their own costs a third of a push. Packs stay few,
+    because each is at least twice as large as the next.
     """
 
     def __init__(self) -> None:
-        """Know of no push yet."""
         self._pushes: Counter[Path] = Counter()
         self._running: dict[Path, asyncio.Task[None]] = {}
 
     def pushed(self, repository: Path) -> None:
-        """Count a push; starts to tidy up in the background when it is time."""
+        """Count a push; starts packing in the background when it is due."""
         self._pushes[repository] += 1
         if self._pushes[repository] >= PUSHES and repository not in self._running:
             del self._pushes[repository]
@@ -42,7 +41,7 @@ class Upkeep:
             task.add_done_callback(lambda _: self._running.pop(repository))
 
     async def finished(self) -> None:
-        """Wait for what runs in the background."""
+        """Wait for the packing in the background."""
         await asyncio.gather(*self._running.values())
 
 
@@ -59,5 +58,5 @@ async def _tidy(repository: Path) -> None:
         finally:
             await end_child(process)
         if process.returncode:
-            # A push held the lock; the next time takes these refs along.
+            # A push held the lock; the next packing includes these refs.
             logger.debug("cannot tidy up %s: %s", repository, said.decode(errors="replace").strip())

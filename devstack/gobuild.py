@@ -25,15 +25,15 @@ _TAIL_LINES = 30
 
 
 class GoBuild:
-    """One build of one server: made once, whoever asks for it at the same time."""
+    """One build of one server: made once, however many processes request it at the same time."""
 
     def __init__(self, server: Server, folder: Path, progress: Progress, stop: threading.Event) -> None:
-        """Describe a build; `run` makes it.
+        """Prepare a build; `run` makes it.
 
         Args:
-            server: What is built.
-            folder: Where the executable goes.
-            progress: Told in one line what goes on.
+            server: The server to build.
+            folder: Folder of the executable.
+            progress: Receives the progress, in lines.
             stop: Set by another thread to end the build.
 
         Raises:
@@ -44,7 +44,7 @@ class GoBuild:
         self._stop = stop
         self._target = folder / build_name(server, _require_go(server))
         self._log = self._sibling("log")
-        # Of this process alone: where a builder was killed, its compiler may live on and write to another one.
+        # The name contains this process's id: the compiler of a killed builder may live on, and writes elsewhere.
         self._partial = self._sibling(f"{os.getpid()}.partial")
 
     def run(self, parallel: int) -> Path:
@@ -54,7 +54,7 @@ class GoBuild:
             parallel: How many compilers may run at once.
 
         Raises:
-            ToolchainError: It does not build, or what was built does not run.
+            ToolchainError: The build fails, or its result does not run.
         """
         self._target.parent.mkdir(parents=True, exist_ok=True)
         with self._alone():
@@ -76,7 +76,7 @@ class GoBuild:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold the lock of this build; says so while another process has it."""
+        """Hold the lock of this build; report while another process holds it."""
         started = reported = time.monotonic()
         with self._sibling("lock").open("w", encoding="ascii") as lock:
             while not _try_lock(lock.fileno()):
@@ -141,7 +141,7 @@ class GoBuild:
 
 
 def build_name(server: Server, go_version: str) -> str:
-    """Name a build after all that goes into it; `go_version` may be `*`, for a machine without Go.
+    """Name a build after everything that goes into it; `go_version` may be `*`, for a machine without Go.
 
     Raises:
         ToolchainError: The module that pins the server is missing.
@@ -164,7 +164,7 @@ def _pinned(server: Server, name: str) -> bytes:
 
 
 def go_version(server: Server) -> str:
-    """Return the Go version that builds this server's module; empty where there is no Go that can."""
+    """Return the Go version that builds this server's module; empty where no installed Go can."""
     if not shutil.which("go") or not server.module.is_dir():
         return ""
     done = subprocess.run(
@@ -193,7 +193,7 @@ def _flags(server: Server) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    # A workspace file above the checkout would change what is pinned.
+    # A workspace file above the checkout would change the pinned versions.
     return {**os.environ, "GOWORK": "off"}
 
 

@@ -1,6 +1,6 @@
-"""Becomes another program that ends when the process that started it ends, however that happens.
+"""Becomes another program that ends when its parent process ends, however that happens.
 
-Run as a script, by path, so that it needs no import of ours; `launched` makes the command.
+Run as a script, by path, so that it imports nothing of porchflow; `launched` returns the command.
 """
 
 import os
@@ -9,7 +9,7 @@ import sys
 
 
 def _end_with_parent() -> None:
-    # Linux only; elsewhere a supervisor that is killed leaves its parts, and the next start ends them.
+    # Linux only; elsewhere the parts of a killed supervisor live on, and the next start ends them.
     if sys.platform != "linux":
         return
     import ctypes  # noqa: PLC0415 - not on other systems
@@ -19,7 +19,7 @@ def _end_with_parent() -> None:
 
 
 def launched(parent: int) -> list[str]:
-    """Return what goes before a command, so that it ends with the process `parent`, which starts it."""
+    """Return the prefix of a command that makes it end with the process `parent`, which starts it."""
     return [sys.executable, "-I", "-S", __file__, str(parent)]
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     parent, command = int(sys.argv[1]), sys.argv[2:]
     _end_with_parent()
     if os.getppid() != parent:
-        # It ended before the signal was asked for.
+        # The parent ended before the signal was requested.
         sys.exit(1)
     try:
         os.execvp(command[0], command)  # noqa: S606 - the command comes from the stack itself

@@ -1,4 +1,4 @@
-"""What the parts log, shown as it comes: each line with the name of its part."""
+"""Shows the logs of the parts as they grow, each line with the name of its part."""
 
 import asyncio
 import re
@@ -10,17 +10,17 @@ from pathlib import Path
 from click import style
 
 Say = Callable[[str, str], None]
-"""Takes who speaks and a line."""
+"""Called with the name of a part and a line."""
 
 STACK = "stack"
-"""The name under which the supervisor itself speaks."""
+"""The name for lines of the supervisor itself."""
 
 _POLL_SECONDS = 0.2
 _LOG_LIMIT = 50 * 1024 * 1024
 _CHUNK = 256 * 1024
 _COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_yellow", "bright_blue")
 _SHOWN = {
-    # The servers say a lot that helps nobody who uses porchflow; their files have all of it.
+    # The servers log much that is of no use to users of porchflow; the files hold all of it.
     "etcd": re.compile(r'"level":"(fatal|panic)"'),
     "kube-apiserver": re.compile(r"^F\d{4} "),
     "temporal": re.compile(r"level=(ERROR|FATAL)|^Error"),
@@ -28,14 +28,14 @@ _SHOWN = {
 
 
 class LogFollower:
-    """Reads log files as they grow, and cuts those that grow too large."""
+    """Reads log files as they grow, and cuts files that grow too large."""
 
     def __init__(self, logs: Mapping[str, Path], say: Say, *, limit: int = _LOG_LIMIT) -> None:
-        """Follow files from where they end now.
+        """Follow files from their present ends.
 
         Args:
             logs: The file of each part.
-            say: Told each line.
+            say: Receives each line.
             limit: Bytes above which a file is moved to `<name>.1` and begun again.
         """
         self._logs = dict(logs)
@@ -53,7 +53,7 @@ class LogFollower:
             self.poll()
 
     def poll(self) -> None:
-        """Show what came since the last time."""
+        """Show the lines since the last call."""
         for name, path in self._logs.items():
             for line in self._new_lines(name, path):
                 if name not in _SHOWN or _SHOWN[name].search(line):
@@ -86,10 +86,10 @@ def _size(path: Path) -> int:
 
 
 def console(*, only_stack: bool = False) -> Say:
-    """Return how the stack speaks on standard output: names before lines, in colour on a terminal.
+    """Return a function that prints lines to standard output: the name before the line, in colour on a terminal.
 
     Args:
-        only_stack: Leave out what the parts say.
+        only_stack: Leave out the lines of the parts.
     """
     colours: dict[str, str] = {}
     coloured = sys.stdout.isatty()
@@ -100,7 +100,7 @@ def console(*, only_stack: bool = False) -> Say:
         name = f"{who:>15} |"
         if coloured:
             name = style(name, fg=colours.setdefault(who, _COLOURS[len(colours) % len(_COLOURS)]))
-        # In one piece, because several threads may speak.
+        # In one piece, because several threads may print.
         print(f"{name} {line}\n", end="", flush=True)
 
     return say

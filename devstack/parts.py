@@ -13,7 +13,7 @@ from porchflow.devstack.servers import answers, etcd, kube_apiserver, temporal
 SOURCES = Path(__file__).parents[2]
 _CONTENT_API = "content-api"
 _WORKER_STOP_SECONDS = 40.0
-"""Longer than a worker lets its activities finish."""
+"""Longer than a worker waits for its activities to finish."""
 
 
 class Parts:
@@ -28,14 +28,14 @@ class Parts:
         has_runner: bool = True,
         git_latency: float = 0,
     ) -> None:
-        """Take where state is kept, the port of each part, and the servers' executables; starts nothing.
+        """Describe the parts; nothing is started.
 
         Args:
             folder: The state.
             ports: By name of the setting.
             binaries: By name of the server.
             has_runner: Whether there is a function runner.
-            git_latency: Milliseconds that the Git server lets each request wait.
+            git_latency: Milliseconds by which the Git server delays each request.
         """
         self._has_runner = has_runner
         self._git_latency = git_latency
@@ -49,7 +49,7 @@ class Parts:
         self.content_api = self._content_api()
 
     def groups(self, workers: int) -> list[tuple[Process, ...]]:
-        """Return all parts in the order in which they start; those of one group do not need one another."""
+        """Return all parts in the order of their start; those of one group do not need one another."""
         return [
             (self._etcd(), self._temporal(), self._git_server(), *self._runners()),
             (self.apiserver,),
@@ -77,12 +77,12 @@ class Parts:
 
     @property
     def temporal_address(self) -> str:
-        """host:port of Temporal's frontend."""
+        """Address of Temporal's frontend, as `host:port`."""
         return f"{HOST}:{self._ports['temporal_port']}"
 
     @property
     def runner_address(self) -> str:
-        """host:port of the function runner; empty where there is none."""
+        """Address of the function runner, as `host:port`; empty where there is none."""
         return f"{HOST}:{self._ports['runner_port']}" if self._has_runner else ""
 
     def _etcd(self) -> Process:
@@ -122,7 +122,7 @@ class Parts:
     def _function_runner(self) -> Process:
         environment = {
             "PORCHFLOW_FUNCTION_RUNNER_LISTEN": self.runner_address,
-            # For FunctionConfigs, where a namespace of them is set.
+            # For FunctionConfigs, where their namespace is set.
             "PORCHFLOW_KUBECONFIG": str(self._folder.kubeconfig),
         }
         ready = _listening(self._ports["runner_port"])
@@ -174,7 +174,7 @@ class Parts:
             log=self._log(name),
             ready=ready,
             address=address,
-            # Without compiled files Temporal's sandbox compiles the workflow again for every run: 5 ms each.
+            # Without compiled files, Temporal's sandbox compiles the workflow again for every run: 5 ms each.
             environment={**(environment or {}), "PYTHONDONTWRITEBYTECODE": ""},
             folder=SOURCES,
             stop_seconds=_WORKER_STOP_SECONDS,

@@ -40,18 +40,18 @@ _KINDS: Final = {
 
 
 async def install_policies(client: KubeClient, *, seconds: float = 30.0) -> list[str]:
-    """Apply the policies, as `kubectl apply --server-side -f deploy/admission` does, and wait until they act.
+    """Apply the policies, as `kubectl apply --server-side -f deploy/admission` does, and wait until they take effect.
 
     Args:
-        client: The API server, which serves our CRDs.
-        seconds: How long it may take until they act.
+        client: The API server, which serves porchflow's CRDs.
+        seconds: How long it may take until they take effect.
 
     Returns:
         The names of the policies.
 
     Raises:
         KubeError: The API server refuses one.
-        TimeoutError: They do not act in time.
+        TimeoutError: They do not take effect in time.
     """
     manifests = policy_manifests()
     for resource, manifest in manifests:
@@ -63,7 +63,7 @@ async def install_policies(client: KubeClient, *, seconds: float = 30.0) -> list
 def policy_manifests() -> list[tuple[Resource, dict[str, Any]]]:
     """Return the policies before their bindings; those that `_act` tries come last among their kind.
 
-    The API server takes them up in the order in which they were made: when the last one acts, all do.
+    The API server loads them in the order of their creation: when the last one takes effect, all do.
     """
     texts = [path.read_text(encoding="utf-8") for path in MANIFESTS.glob("*.yaml")]
     found = [manifest for text in texts for manifest in yaml.safe_load_all(text)]
@@ -72,13 +72,13 @@ def policy_manifests() -> list[tuple[Resource, dict[str, Any]]]:
 
 
 async def _act(client: KubeClient) -> bool:
-    """Say whether both policies of `RECORDS_POLICY` act, by what becomes of objects that are never stored."""
+    """Return whether both policies of `RECORDS_POLICY` take effect, as dry runs of objects show."""
     suspended = {SUSPEND_ANNOTATION: "x", SUSPENDED_BY_ANNOTATION: "nobody"}
     try:
         made = await client.create(PACKAGEREVISIONS, _probe(suspended), dry_run=True)
     except (Invalid, KubeUnavailable):
-        # The policies heard of the kind before the mutating one could read it, or the one that refuses acts and the one
-        # that would have put the right name there does not yet.
+        # Either the policies learned of the kind before the mutating one could read it, or the validating policy is in
+        # effect and the mutating one, which would set the right name, is not yet.
         return False
     if made["metadata"]["annotations"][SUSPENDED_BY_ANNOTATION] == "nobody":
         return False

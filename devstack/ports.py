@@ -1,4 +1,4 @@
-"""The ports of the stack: fixed, or any free one that is kept from start to start."""
+"""The ports of the stack: fixed, or free ones that are kept from start to start."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ _USERS = {
 
 
 class PortError(Exception):
-    """A port cannot be used; says who has it and how to move."""
+    """A port is not usable; the message names its holder and how to choose another."""
 
 
 def choose_ports(settings: StackSettings, remembered: Path) -> dict[str, int]:
@@ -30,7 +30,7 @@ def choose_ports(settings: StackSettings, remembered: Path) -> dict[str, int]:
 
     Args:
         settings: The wanted ports; 0 means any.
-        remembered: File in which the choices are kept: addresses are written into objects, such as a Repository's.
+        remembered: File that keeps the choices: objects such as a Repository contain these addresses.
 
     Raises:
         PortError: A wanted port is in use, or wanted twice.
@@ -70,7 +70,7 @@ def _in_use(name: str, port: int) -> str:
 
 
 def _holder(port: int) -> str:
-    """Describe who listens on a port, as far as this user may know."""
+    """Describe the process that listens on a port, as far as this user may see it."""
     try:
         connections = psutil.net_connections("tcp")
     except psutil.Error:

@@ -1,4 +1,4 @@
-"""A process of the embedded stack: start until ready, log to a file, stop for certain."""
+"""A process of the embedded stack: start until ready, log to a file, stop without fail."""
 
 import asyncio
 import contextlib
@@ -20,16 +20,16 @@ HOST = "127.0.0.1"
 _POLL_SECONDS = 0.05
 _LOG_LIMIT = 20 * 1024 * 1024
 _TAIL_LINES = 15
-# Below the range from which systems take ports for outgoing connections.
+# Below the range from which systems choose ports for outgoing connections.
 _FIRST_PORT, _LAST_PORT = 15_000, 32_000
 
 
 class ProcessError(Exception):
-    """A process that does not start, or is not ready in time; carries the end of its log."""
+    """A process does not start, or is not ready in time; the message holds the end of its log."""
 
 
 class Process:
-    """One server process. Its output goes to a file, so that nobody needs to read it."""
+    """One server process. Its output goes to a file, so that it never blocks on a pipe that is not read."""
 
     def __init__(
         self,
@@ -47,13 +47,13 @@ class Process:
         """Describe a process; `start` starts it.
 
         Args:
-            name: What people call it.
+            name: Its name, for people.
             command: Program and arguments.
             log: File that its output is appended to.
             ready: Whether it can be used now; called again and again.
-            address: Where it answers, for people and tools.
+            address: Its address, for people and tools.
             environment: Added to this process's environment.
-            folder: Its current directory; this process's when not given.
+            folder: Its current directory; None means this process's.
             ready_seconds: How long it may take to become ready.
             stop_seconds: How long it may take to end after SIGTERM; then it is killed.
         """
@@ -92,7 +92,7 @@ class Process:
             raise
 
     async def spawn(self) -> None:
-        """Start it without waiting; does nothing when it runs."""
+        """Start it without waiting; do nothing while it runs."""
         if self.running:
             return
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ class Process:
                 stderr=log,
                 env={**os.environ, **self._environment},
                 cwd=self._folder,
-                # Ctrl-C in a terminal goes to the supervisor alone, which stops its parts in order.
+                # Ctrl-C in a terminal then reaches only the supervisor, which stops its parts in order.
                 start_new_session=True,
             )
 
@@ -136,7 +136,7 @@ class Process:
         return await self._process.wait()
 
     async def stop(self) -> None:
-        """End it: SIGTERM, then SIGKILL when it takes too long."""
+        """End it: SIGTERM, then SIGKILL after `stop_seconds`."""
         if self._process is None or self._process.returncode is not None:
             return
         self.signal(signal.SIGTERM)
@@ -152,7 +152,7 @@ class Process:
             await self._process.wait()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, such as SIGSTOP; nothing happens when it has ended."""
+        """Send it a signal, such as SIGSTOP; do nothing when it has ended."""
         if self.running and self._process:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)
@@ -166,7 +166,7 @@ class Process:
 
 
 def describe_exit(code: int | None) -> str:
-    """Say how a process ended, for people."""
+    """Describe how a process ended, for people."""
     if code is None:
         return "no exit code"
     if code < 0:
@@ -181,30 +181,30 @@ _reserved: dict[int, socket.socket] = {}
 def free_port() -> int:
     """Return a port of the loopback interface for a server that this process starts.
 
-    The port is kept for it as long as this process lives: see `reserve_port`.
+    The port is reserved as long as this process lives: see `reserve_port`.
     """
     while True:
         port = random.randint(_FIRST_PORT, _LAST_PORT)  # noqa: S311 - only has to differ from others
-        # Whoever else binds it first, such as another process that chooses ports, keeps it.
+        # The process that binds the port first keeps it, such as another one that chooses ports.
         if _reserve(port, shared=False):
             return port
 
 
 def reserve_port(port: int) -> bool:
-    """Keep a port of the loopback interface for a server that this process starts, now and when it starts it again.
+    """Reserve a port of the loopback interface for a server that this process starts, once or repeatedly.
 
-    The port is bound here and never listened on. Linux lets a server of its own bind it nevertheless (all servers set
-    SO_REUSEADDR, and two of those that do not listen are no conflict), and gives it to nobody that asks for any port.
-    Elsewhere this cannot be had, and the port is only tried.
+    The port is bound here and never listened on. Linux still lets a server of this process bind it (all servers set
+    SO_REUSEADDR, and two sockets that do not listen are no conflict), and does not give it to a process that requests
+    any port. Other systems have no such rule, so there the port is only tried.
 
     Returns:
-        Whether it is free: False when somebody listens there.
+        Whether the port is free: False when a process listens there.
     """
     return _reserve(port, shared=True)
 
 
 def _reserve(port: int, *, shared: bool) -> bool:
-    """Bind a port, beside others that keep it if that is `shared`."""
+    """Bind a port, beside other processes that reserve it where `shared` is set."""
     reservation = socket.socket()
     try:
         if shared:
@@ -222,7 +222,7 @@ def _reserve(port: int, *, shared: bool) -> bool:
 
 
 async def listens(port: int) -> bool:
-    """Return whether somebody accepts connections on a port of the loopback interface."""
+    """Return whether a process accepts connections on a port of the loopback interface."""
     try:
         _, writer = await asyncio.open_connection(HOST, port)
     except OSError:

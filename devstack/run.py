@@ -27,7 +27,7 @@ from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeError
 
 STACK_ERRORS = (PortError, ProcessError, StateError, ToolchainError, KubeError, OSError)
-"""What can go wrong at a start, each with a message for people; a full disk and a `TimeoutError` are an `OSError`."""
+"""Expected errors of a start, each with a message for people; a full disk and a `TimeoutError` are an `OSError`."""
 
 _POLL_SECONDS = 0.1
 _STOP_SECONDS = 120.0
@@ -38,16 +38,16 @@ async def running_stack(settings: StackSettings, say: Say) -> AsyncIterator[Stac
     """Run the stack while the context is open.
 
     Args:
-        settings: Where, on which ports, with how many workers.
-        say: Told what happens and what the parts log.
+        settings: Folder, ports, number of workers.
+        say: Receives events of the stack and log lines of the parts.
 
     Yields:
-        What runs, as in `stack.json`.
+        The running parts, as in `stack.json`.
 
     Raises:
         StateError: A stack runs in that folder already.
         PortError: A port is in use.
-        ToolchainError: A server cannot be had.
+        ToolchainError: A server's executable is not available.
         ProcessError: A part does not start.
     """
     folder = StateFolder(settings.state_dir)
@@ -89,13 +89,13 @@ async def _servers(say: Say) -> dict[str, Path]:
     try:
         return await asyncio.to_thread(ensure_servers, lambda line: say(STACK, line), stop=stop)
     finally:
-        # A thread cannot be cancelled, but this one listens.
+        # A thread cannot be cancelled, but this one watches the event.
         stop.set()
 
 
 @contextlib.asynccontextmanager
 async def following(logs: dict[str, Path], say: Say) -> AsyncIterator[None]:
-    """Show what parts log while the context is open."""
+    """Show the logs of parts while the context is open."""
     task = asyncio.create_task(LogFollower(logs, say).run())
     try:
         yield
@@ -121,13 +121,13 @@ def start_detached(settings: StackSettings, say: Say) -> StackRecord:
     """Run the stack in a process of its own, and return when all of it is ready.
 
     Raises:
-        StateError: A stack runs in that folder already, or the new one ended at its start.
-        ToolchainError: A server cannot be had.
+        StateError: A stack runs in that folder already, or the process ended at its start.
+        ToolchainError: A server's executable is not available.
     """
     folder = StateFolder(settings.state_dir)
     folder.make()
     with folder.locked():
-        # Here, because it may take minutes and says how far it is.
+        # In this process, because a build may take minutes and reports its progress.
         ensure_servers(lambda line: say(STACK, line))
     log = folder.logs / "up.log"
     flags = [f"{flag_of(name)}={value}" for name, value in settings.model_dump().items()]
@@ -157,14 +157,14 @@ def _until_ready(folder: StateFolder, process: "subprocess.Popen[bytes]", follow
             return record
         time.sleep(_POLL_SECONDS)
     follower.poll()
-    raise StateError("the stack ended at its start; what it said is above")
+    raise StateError("the stack ended at its start; its output is above")
 
 
 def stop_stack(folder: StateFolder, say: Say) -> bool:
-    """Stop the stack of a folder, whoever runs it; its state stays.
+    """Stop the stack of a folder, whichever process runs it; its state stays.
 
     Returns:
-        Whether there was anything to stop.
+        Whether a stack ran.
 
     Raises:
         StateError: It does not end.

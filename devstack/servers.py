@@ -1,4 +1,4 @@
-"""How the servers of the embedded stack are started, and when each is ready."""
+"""Commands of the servers of the embedded stack, and when each is ready."""
 
 import asyncio
 import contextlib
@@ -18,8 +18,8 @@ from porchflow.workflows.ids import SEARCH_ATTRIBUTES
 
 _ANSWER = aiohttp.ClientTimeout(total=5)
 
-# Go's default of 100 collects garbage twice as often, which is a sixth of the API server's CPU time in a burst.
-# The stacks of new goroutines start as large as those before have become: a twelfth of it went into growing them.
+# Go's default of 100 collects garbage twice as often, which is a sixth of the API server's CPU time in a burst. The
+# stacks of new goroutines start at the average size of earlier ones: growing them took a twelfth of it.
 _GO_ENVIRONMENT = {
     "GOGC": os.environ.get("GOGC", "200"),
     "GODEBUG": ",".join(filter(None, ("adaptivestackstart=1", os.environ.get("GODEBUG")))),
@@ -40,7 +40,7 @@ def etcd(binary: Path, data: Path, *, log: Path, port: int, durable: bool = True
     command: list[str | Path] = [
         *(binary, "--name=default", f"--data-dir={data}", "--log-level=warn"),
         *(f"--listen-client-urls={url}", f"--advertise-client-urls={url}"),
-        # One member has no peers, but insists on a port for them: any free one.
+        # A single member has no peers, but requires a port for them: any free one.
         f"--listen-peer-urls=http://{HOST}:0",
         *(() if durable else ("--unsafe-no-fsync",)),
     ]
@@ -56,8 +56,8 @@ def kube_apiserver(binary: Path, certificates: Certificates, *, etcd_url: str, l
 
     Args:
         binary: The executable.
-        certificates: What it identifies itself and others with.
-        etcd_url: Where its etcd is.
+        certificates: Certificates of the server and of its clients.
+        etcd_url: Address of its etcd.
         log: Its log file.
         port: Port for HTTPS, on the loopback interface.
     """
@@ -65,17 +65,17 @@ def kube_apiserver(binary: Path, certificates: Certificates, *, etcd_url: str, l
     command: list[str | Path] = [
         *(binary, f"--etcd-servers={etcd_url}", "--authorization-mode=RBAC"),
         *(f"--bind-address={HOST}", f"--advertise-address={HOST}", f"--secure-port={port}"),
-        # Nobody makes the service accounts that this plugin insists on, and nobody outside looks for endpoints.
+        # No controller makes the service accounts that this plugin requires, and no client outside reads endpoints.
         *("--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-type=none"),
         *("--service-cluster-ip-range=10.0.0.0/24", "--profiling=false"),
-        # Without it a stop waits a minute for those who watch.
+        # Without it a stop waits a minute for open watches.
         "--shutdown-watch-termination-grace-period=2s",
         *_certificate_flags(certificates),
     ]
     trust = certificates.admin_context()
 
     async def ready() -> bool:
-        # The namespace is made in the background, after a first start says that it is ready.
+        # A first start reports that it is ready before the background has made the namespace.
         if await _get(f"{url}/readyz", trust) != "ok":
             return False
         return await _get(f"{url}/api/v1/namespaces/default", trust) != ""
@@ -123,7 +123,7 @@ def temporal(
         port: Port of the frontend, on the loopback interface.
         ui_port: Port of the Web UI; None means no Web UI.
         database: File of its state; None keeps it in memory.
-        durable: Whether a power cut loses nothing that was acknowledged a moment before; a crash never does.
+        durable: Whether writes are forced to the disk. Without it a power cut, not a crash, can lose the last ones.
     """
     address = f"{HOST}:{port}"
     command: list[str | Path] = [
@@ -131,16 +131,16 @@ def temporal(
         *(f"--ip={HOST}", f"--port={port}"),
         *(("--headless",) if ui_port is None else (f"--ui-port={ui_port}",)),
         *(f"--search-attribute={key.name}=Keyword" for key in SEARCH_ATTRIBUTES),
-        # The worker that schedules an activity of its own queue gets it with the answer, not by another poll.
+        # A worker that schedules an activity of its own queue receives it with the answer, without another poll.
         "--dynamic-config-value=system.enableActivityEagerExecution=true",
         # Repositories take turns while a queue has a backlog (`porchflow.workflows.policies.fairness`).
         "--dynamic-config-value=matching.enableFairness=true",
-        # Turns are taken within a partition of a queue; one server on one machine needs no more than one.
+        # Fairness holds within a partition of a queue; one server on one machine needs no more than one.
         "--dynamic-config-value=matching.numTaskqueueReadPartitions=1",
         "--dynamic-config-value=matching.numTaskqueueWritePartitions=1",
-        # A development server reads its search attributes from the database for every run; ours stay as they are.
+        # A development server reads its search attributes from the database for every run; ours do not change.
         "--dynamic-config-value=system.forceSearchAttributesCacheRefreshOnRead=false",
-        # The list of runs is up to a second behind: a run that has ended by then is written into it once, not twice.
+        # The list of runs is up to a second behind: a run that has ended by then is written once, not twice.
         "--dynamic-config-value=history.visibilityProcessorMaxPollRPS=1",
         "--dynamic-config-value=history.visibilityTaskBatchSize=1000",
     ]

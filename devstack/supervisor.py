@@ -20,7 +20,13 @@ class Supervisor:
     """Keeps parts running until it is stopped."""
 
     def __init__(self, folder: StateFolder, record: StackRecord, say: Say) -> None:
-        """Take where to write down what runs, and how to tell what happens."""
+        """Create a supervisor without parts.
+
+        Args:
+            folder: Where the record of the running parts is written.
+            record: That record.
+            say: Receives the events.
+        """
         self._folder = folder
         self._record = record
         self._say = say
@@ -31,10 +37,10 @@ class Supervisor:
     async def start(self, *processes: Process) -> None:
         """Start parts that do not need one another, and wait until all are ready.
 
-        From then on, one that dies is started again.
+        From then on, a part that dies is started again.
 
         Raises:
-            ProcessError: One ended, or was not ready in time.
+            ProcessError: A part ended, or was not ready in time.
         """
         self._groups.append(processes)
         try:
@@ -57,7 +63,7 @@ class Supervisor:
     async def _start(self, process: Process) -> None:
         started = time.monotonic()
         await process.spawn()
-        # Before it is ready: should this process be killed now, the next start still finds the part.
+        # Before it is ready: if this process is killed now, the next start still finds the part.
         self._write_down(process)
         try:
             await process.wait_ready()
@@ -99,7 +105,7 @@ class Supervisor:
 
 
 def end_strays(record: StackRecord, say: Say) -> None:
-    """End the parts that a supervisor left behind when it was killed, and say so.
+    """End the parts that a killed supervisor left behind, and report each.
 
     A process id that meanwhile belongs to another process is left alone.
     """

@@ -1,4 +1,4 @@
-"""Finds the servers of the embedded stack, and builds from pinned Go modules what is missing.
+"""Finds the servers of the embedded stack, and builds the missing ones from pinned Go modules.
 
 Order for each server: an explicit path, PATH, the cache folder, a build. A build is made under a temporary name, must
 run before it gets its final one, and is made by one process at a time.
@@ -21,11 +21,11 @@ from porchflow.devstack.gobuild import INSTALL_GO, GoBuild, Progress, build_name
 __all__ = ["Progress", "ToolchainError", "cache_folder", "ensure_servers", "main"]
 
 _BUILD_MEMORY = 3 * 1024**3
-"""What linking the largest server takes, with the compilers beside it."""
+"""Memory that linking the largest server needs, with the compilers beside it."""
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder of what porchflow keeps between checkouts; it may be deleted at any time."""
+    """Return the folder that porchflow shares between checkouts; it may be deleted at any time."""
     if explicit := environ.get("PORCHFLOW_CACHE_DIR"):
         return Path(explicit).expanduser().absolute()
     base = environ.get("XDG_CACHE_HOME")
@@ -38,16 +38,16 @@ def ensure_servers(
     """Find or build the servers.
 
     Args:
-        progress: Told in one line when something else than the pinned build is used, and what is going on while it
-            takes long; called from several threads.
-        servers: What is wanted.
+        progress: Receives a line for each server that is not the pinned build, and the progress of builds; called from
+            several threads.
+        servers: The servers that are needed.
         stop: Set by another thread to end builds; set here when one of them fails.
 
     Returns:
         The executable of each server, by its name.
 
     Raises:
-        ToolchainError: One cannot be had; says why and what to do.
+        ToolchainError: A server is not available; the message states why and what to do.
     """
     found: dict[str, Path] = {}
     with ThreadPoolExecutor(len(servers)) as pool:
@@ -78,7 +78,7 @@ def _find_built(server: Server, progress: Progress) -> Path | None:
     pattern = build_name(server, go_version(server) or "*")
     for path in sorted(_servers_folder().glob(pattern), reverse=True):
         if problem := server.problem(path):
-            # Replaced by the next build, not removed here: another process may just have done so.
+            # The next build replaces it; removing it here could remove a build that another process has just made.
             progress(f"{server.name}: the build in {path} is broken and is made again: {problem}")
         else:
             return path
@@ -108,7 +108,7 @@ def _build_all(servers: Sequence[Server], progress: Progress, stop: threading.Ev
 
 
 def _raise_first_failure(futures: Collection[Future[Path]]) -> None:
-    """Wait until all are done or one failed: its message must not wait for minutes of building another one."""
+    """Wait until all are done or one failed, whose message must not wait for minutes of another build."""
     done, _ = wait(futures, return_when=FIRST_EXCEPTION)
     for future in done:
         future.result()
@@ -132,7 +132,7 @@ def _jobs(wanted: int) -> int:
 
 
 def _memory() -> int:
-    """Return the bytes that builds may take: what is available, within a container's limit."""
+    """Return the bytes of memory for builds: the available memory, within a container's limit."""
     available = int(psutil.virtual_memory().available)
     with contextlib.suppress(OSError, ValueError):
         return min(available, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))

@@ -1,4 +1,4 @@
-"""Waits for what a server tells nobody about."""
+"""Polls for a condition of a server that sends no notice of it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,15 +7,15 @@ _POLL_SECONDS = 0.05
 
 
 async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float, what: str) -> None:
-    """Ask again and again until a condition holds.
+    """Poll until a condition holds.
 
     Args:
-        condition: Asked some twenty times a second.
+        condition: Called some twenty times a second.
         seconds: How long it may take.
-        what: What is waited for, in the words of the error: "the CRDs are served".
+        what: The condition, in the words of the error: "the CRDs are served".
 
     Raises:
-        TimeoutError: It does not hold in time; says for what this waited.
+        TimeoutError: It does not hold in time; the message contains `what`.
     """
     try:
         async with asyncio.timeout(seconds):

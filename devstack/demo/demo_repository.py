@@ -1,4 +1,4 @@
-"""The demo's Git repository, used as a person would: with git."""
+"""The demo's Git repository, used as a person would use it: with git."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ _ENVIRONMENT = {
 
 
 class GitFailed(Exception):  # noqa: N818 - says what happened
-    """A git command failed; holds what it said."""
+    """A git command failed; the message holds its output."""
 
 
 def git(*arguments: str, cwd: Path) -> str:
@@ -38,7 +38,7 @@ def git(*arguments: str, cwd: Path) -> str:
 
 
 def ensure_repository(root: Path, url: str, name: str) -> Path:
-    """Make a bare repository with a first commit on main, unless it is there.
+    """Make a bare repository with a first commit on main, unless it exists.
 
     Args:
         root: Folder that the Git server serves.
@@ -62,7 +62,7 @@ def ensure_repository(root: Path, url: str, name: str) -> Path:
 
 @contextmanager
 def cloned(url: str) -> Iterator[Path]:
-    """Give a clone that is there while the context is open."""
+    """Clone a repository; the clone exists while the context is open."""
     with tempfile.TemporaryDirectory(prefix="porchflow-demo-") as folder:
         clone = Path(folder) / "clone"
         git("clone", "--quiet", url, str(clone), cwd=Path(folder))

@@ -1,4 +1,4 @@
-"""Takes a sample package from nothing to Published, telling each step as it happens."""
+"""Takes a sample package from nothing to Published, and reports each step."""
 
 import asyncio
 import json
@@ -30,14 +30,20 @@ Object = dict[str, Any]
 
 
 class DemoError(Exception):
-    """The demo could not go on; says at what and why."""
+    """The demo failed; the message names the step and the cause."""
 
 
 class Demo:
     """One walk through the life of a package revision."""
 
     def __init__(self, folder: StateFolder, stack: StackRecord, client: KubeClient) -> None:
-        """Take the running stack."""
+        """Create the walk; nothing is done yet.
+
+        Args:
+            folder: The state of the stack.
+            stack: The running stack.
+            client: The stack's API server.
+        """
         self._folder = folder
         self._stack = stack
         self._client = client
@@ -52,11 +58,11 @@ class Demo:
         return f"{REPOSITORY}.{PACKAGE}.{self._workspace}"
 
     async def run(self) -> None:
-        """Walk.
+        """Run all steps.
 
         Raises:
             DemoError: A step failed, or took too long.
-            GitFailed: git failed.
+            GitFailed: Git failed.
         """
         bare = await self._register()
         await self._create()
@@ -108,17 +114,17 @@ class Demo:
         self._say(f"changed one line of setters.yaml; {seconds:.2f} s later it is rendered: {rendered[:12]}")
 
     async def _push(self, files: Mapping[str, str | None]) -> str:
-        """Change files of the package, None removes one; return the commit that has them."""
+        """Change files of the package; None removes one. Returns the commit that has them."""
         patch = json.dumps({"spec": {"resources": files}})
         arguments = ("packagerevisionresources", self.name, "--type=merge", f"--patch={patch}")
         return await self._kubectl("patch", *arguments, "--output=jsonpath={.metadata.resourceVersion}")
 
     async def _until_rendered(self, commit: str) -> str:
-        """Wait until a pushed commit is rendered; return the draft's commit then."""
+        """Wait until a pushed commit is rendered; return the draft's commit after that."""
         before, self._draft = self._draft, ""
 
         def rendered(obj: Object) -> bool:
-            # The lock is told a moment after the rendering.
+            # The status shows the lock a moment after the rendering.
             self._draft = _lock(obj)["commit"]
             return (
                 _is_ready(obj) and obj["status"].get("observedPrrResourceVersion") == commit and self._draft != before

@@ -28,7 +28,7 @@ class Tool(Server):
         except (OSError, subprocess.SubprocessError) as error:
             return str(error)
         found = re.search(self.version, done.stdout + done.stderr)
-        return "" if found else f"`{executable} --help` does not answer as {self.name} does"
+        return "" if found else f"`{executable} --help` prints no version of {self.name}"
 
 
 WRAPPER_SERVER = Tool(
