@@ -35,7 +35,7 @@ _HEADER: Final = "# Made by `python -m porchflow.api.admission`. Change api/poli
 
 
 def manifests() -> dict[str, list[dict[str, Any]]]:
-    """Return what is in each file of `deploy/admission/`, by file name."""
+    """Return the contents of each file of `deploy/admission/`, by file name."""
     return {
         **{f"{policy.name}.yaml": policy_manifests(policy) for policy in POLICIES},
         f"{MUTATION.name}-mutation.yaml": mutation_manifests(MUTATION),
@@ -50,14 +50,14 @@ def _texts() -> dict[str, str]:
 
 
 def stale(folder: Path = FOLDER) -> list[str]:
-    """Return the files of a folder that are not what the policies say: other text, missing, or nobody's."""
+    """Return the files of a folder that do not match the policies: other text, missing, or of no policy."""
     wanted = _texts()
     found = {path.name: path.read_text() for path in folder.glob("*.yaml")}
     return sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
 
 
 def write(folder: Path = FOLDER) -> None:
-    """Write the files of a folder; one that is no policy's any more goes."""
+    """Write the files of a folder; a file of no policy is removed."""
     wanted = _texts()
     folder.mkdir(parents=True, exist_ok=True)
     for name in stale(folder):

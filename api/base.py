@@ -1,4 +1,4 @@
-"""What all API types share."""
+"""Base classes and schema parts of all API types."""
 
 from typing import Final
 
@@ -37,7 +37,7 @@ class ObjectMeta(ApiModel):
 
 
 class KubeObject(ApiModel):
-    """What every object has besides its own parts."""
+    """The fields that every object has besides its spec and status."""
 
     api_version: str = ""
     kind: str = ""

@@ -37,14 +37,14 @@ _KEYWORDS: Final = (
     "maxItems",
     "anyOf",
 )
-"""What a structural schema keeps of a JSON schema as it is."""
+"""Keys of a JSON schema that a structural schema keeps as they are."""
 
 
 def structural_schema(model: type[BaseModel]) -> Schema:
     """Return the structural OpenAPI schema of a model.
 
-    References are resolved, optional fields are merely not required, and only defaults that say something (not empty,
-    zero or false) are kept: the API server would write any other one into every object.
+    References are resolved, optional fields are merely not required, and only significant defaults (not empty, zero or
+    false) are kept: the API server would write every other one into every object.
 
     Args:
         model: A pydantic model; its field names on the wire are its aliases.
@@ -130,7 +130,7 @@ def _version(definition: ResourceDefinition) -> dict[str, Any]:
 
 def _object_schema(model: type[BaseModel]) -> Schema:
     schema = structural_schema(model)
-    # The API server itself knows what metadata is, and refuses a schema that says more about it.
+    # The API server itself defines metadata, and refuses a schema with more about it.
     schema["properties"]["metadata"] = {"type": "object"}
     return schema
 
@@ -159,7 +159,7 @@ def manifests() -> dict[str, str]:
 
 
 def stale(folder: Path = FOLDER) -> str:
-    """Return how the files of a folder differ from what the models say, as a unified diff; empty when they do not."""
+    """Return how the files of a folder differ from the models, as a unified diff; empty when they do not."""
     wanted = manifests()
     found = {path.name: path.read_text() for path in sorted(folder.glob("*.yaml"))}
     return "".join(
@@ -175,7 +175,7 @@ def stale(folder: Path = FOLDER) -> str:
 
 
 def write(folder: Path = FOLDER) -> None:
-    """Write the files of a folder; a manifest that is no kind's any more goes."""
+    """Write the files of a folder; a manifest of no kind is removed."""
     wanted = manifests()
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("*.yaml"):
@@ -197,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     difference = stale(options.folder)
     if difference:
         sys.stdout.write(difference)
-        sys.stderr.write("the CRDs are not what the models say; run `python -m porchflow.api.crd`\n")
+        sys.stderr.write("the CRDs differ from the models; run `python -m porchflow.api.crd`\n")
     return 1 if difference else 0
 
 

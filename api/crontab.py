@@ -1,4 +1,4 @@
-"""Cron expressions of `spec.sync.schedule`: checked, and taken apart into what every scheduler reads alike."""
+"""Cron expressions of `spec.sync.schedule`: checked, and split so that every scheduler reads them alike."""
 
 import re
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _SHORTEST: Final = timedelta(seconds=10)
 
 
 class InvalidSchedule(ValueError):  # noqa: N818 - named for what happened
-    """A cron expression that nobody can follow."""
+    """A cron expression that is not valid."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Crontab:
     every: timedelta | None = None
 
     def next(self, after: datetime) -> datetime:
-        """Return the first time after another; of an interval, one interval later."""
+        """Return the first time after another; for an interval, one interval later."""
         if self.every is not None:
             return after + self.every
         return min(next(CronSim(expression, after)) for expression in self.expressions)
@@ -50,7 +50,7 @@ def parse_crontab(text: str) -> Crontab:
     Source: docs/reference/porch-api.md, "Schedules of a Repository".
 
     Raises:
-        InvalidSchedule: It is none; says what would be.
+        InvalidSchedule: It is neither; the message states the valid forms.
     """
     if len(text) > SCHEDULE_CHARACTERS:
         raise InvalidSchedule(f"a schedule of more than {SCHEDULE_CHARACTERS} characters (the limit)")
@@ -68,7 +68,7 @@ def parse_crontab(text: str) -> Crontab:
     minute, hour, day, month, weekday = fields
     if day.startswith("*") or weekday.startswith("*"):
         return Crontab((" ".join(fields),))
-    # Cron takes a day that either field names; schedulers with calendars take one that both name.
+    # Cron matches a day that either field names; schedulers with calendars match one that both name.
     return Crontab((f"{minute} {hour} {day} {month} *", f"{minute} {hour} * {month} {weekday}"))
 
 

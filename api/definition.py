@@ -1,4 +1,4 @@
-"""How a kind is declared to the API server. Declarations stand next to the models; `api/crd.py` makes CRDs of them."""
+"""Declares a kind to the API server. Declarations stand next to the models; `api/crd.py` makes CRDs of them."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -13,9 +13,9 @@ class Column:
 
     Attributes:
         name: The heading.
-        path: Where the value is: a JSONPath of the object. Dots inside a key are escaped with a backslash, even in
-            brackets and quotes; without it the API server looks for nested fields and the column stays blank.
-        type: How the value is shown; a date is shown as an age.
+        path: JSONPath of the value in the object. Dots inside a key are escaped with a backslash, even in brackets and
+            quotes; without it the API server looks for nested fields and the column stays blank.
+        type: Type of the column; a date is shown as an age.
         wide: Shown only with `-o wide`.
     """
 
@@ -27,13 +27,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Rule:
-    """A CEL rule that the API server checks; one that names `oldSelf` is checked only when something was there before.
+    """A CEL rule that the API server checks; one that names `oldSelf` is checked only where there was a value before.
 
     Attributes:
-        rule: True when the value is good.
+        rule: True when the value is valid.
         message: Shown when it is not.
         message_expression: CEL that makes a better message of the values; `message` is shown where it fails.
-        field: The field the message is about, as `.name` below the object that has the rule.
+        field: The field of the message, as `.name` below the object that has the rule.
     """
 
     rule: str
@@ -61,7 +61,7 @@ class ResourceDefinition:
         version: The only version, served and stored.
         plural: Name of the resource.
         short_names: Other names for kubectl.
-        columns: What `kubectl get` shows after the name.
+        columns: Columns of `kubectl get` after the name.
         selectable_fields: JSONPaths that `--field-selector` accepts.
     """
 
@@ -92,7 +92,7 @@ def checked(*rules: Rule) -> JsonDict:
 SPEC_STAYS: Final = Rule(
     "!has(oldSelf.spec) || has(self.spec)", "spec cannot be removed: delete the object instead", field=".spec"
 )
-"""Without it, taking the whole spec away would get around the rules that stand on the spec."""
+"""Without it, removing the whole spec would evade the rules on the spec."""
 
 
 def label_path(key: str) -> str:

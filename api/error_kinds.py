@@ -1,4 +1,4 @@
-"""The kinds of error that tell Temporal, conditions and metrics whether and when something is tried again."""
+"""Kinds of error: whether and when Temporal tries again, and what conditions and metrics report."""
 
 from enum import StrEnum
 
@@ -7,13 +7,14 @@ class ErrorKind(StrEnum):
     """The type of the ApplicationError that a phase raises; its retry behaviour is part of the error."""
 
     TRANSIENT = "Transient"
-    """The world is at fault: tried again with backoff, without limit."""
+    """A peer is at fault: tried again with backoff, without limit."""
     WAITING = "Waiting"
-    """Something else must come first: tried again at a set delay, not counted as a failure."""
+    """Another object must come first: tried again at a set delay, not counted as a failure."""
     STALLED = "Stalled"
     """A person must act: not tried again."""
     SUPERSEDED = "Superseded"
-    """The object asks for something newer: the pass starts over."""
+    """The object has a newer intent: the pass starts over."""
     HANDED_OVER = "HandedOver"
-    """A first attempt that would hold up the workflow's own task for too long: the phase goes on as an activity of its
-    own."""
+    """A first attempt that would hold up the workflow's own task for too long: the phase continues as an activity of
+    its own.
+    """

@@ -1,4 +1,4 @@
-"""FunctionConfig `config.porch.kpt.dev/v1alpha1`: which images are which function, and how it is evaluated."""
+"""FunctionConfig `config.porch.kpt.dev/v1alpha1`: the images of a function, and how it is evaluated."""
 
 from typing import Final
 
@@ -36,10 +36,10 @@ class BinaryExecutor(ApiModel):
 
 
 class GoExecutor(ApiModel):
-    """Evaluates the function in the process; the field's name is Porch's, where builtin functions are Go."""
+    """Evaluates the function in the process; the field's name is Porch's, where built-in functions are Go."""
 
-    tags: list[str] = Field(min_length=1, description="Tags that the builtin function stands for, exactly.")
-    id: str = Field("", description="Name of the builtin function; the image's when not given.")
+    tags: list[str] = Field(min_length=1, description="Tags that the built-in function stands for, exactly.")
+    id: str = Field("", description="Name of the built-in function; the image's when not given.")
 
 
 _ANY_EXECUTOR: Final = Rule(
@@ -49,7 +49,7 @@ _ANY_EXECUTOR: Final = Rule(
 
 
 class FunctionConfigSpec(ApiModel):
-    """What is known of the function."""
+    """The images of the function, and one or more ways to evaluate it."""
 
     model_config = ConfigDict(json_schema_extra=checked(_ANY_EXECUTOR))
 
@@ -65,7 +65,7 @@ class FunctionConfigSpec(ApiModel):
 
 
 class FunctionConfigStatus(ApiModel):
-    """Who has taken it up."""
+    """Which processes use it, and what keeps them from it."""
 
     api_server_observed_generation: int | None = Field(
         None, description="The newest generation the content API has taken up.", json_schema_extra=INT64

@@ -1,8 +1,8 @@
-"""Addresses of Git repositories: read, told apart, and shown without secrets. Pure.
+"""Addresses of Git repositories: parsed, compared, and shown without secrets. Pure.
 
-`parse` takes what Git itself takes for HTTP and SSH (git-clone(1), "GIT URLS"). What goes over the wire is the text as
-the user wrote it; `GitAddress.place` only says which addresses lead to one repository. Whatever compares, keys or shows
-an address uses this module.
+`parse` accepts what Git itself accepts for HTTP and SSH (git-clone(1), "GIT URLS"). The text goes over the wire as the
+user wrote it; `GitAddress.place` only identifies the repository. All code that compares, keys or shows an address uses
+this module.
 """
 
 import ipaddress
@@ -23,7 +23,7 @@ _LAST_PORT = 65535
 _HOME = "~"
 _FIRST_PRINTABLE, _DELETE = 0x20, 0x7F
 
-# Possessive, and begun at `://` instead of at a word: each character of a text is looked at a fixed number of times.
+# Possessive, and begun at `://` instead of at a word: each character of a text is read a fixed number of times.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*+)://")
 _HOST = re.compile(r"[A-Za-z0-9._-]++")
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -34,7 +34,7 @@ _FORMS = "give https://HOST/PATH, http://HOST/PATH, ssh://[USER@]HOST/PATH or [U
 
 
 class BadAddress(ValueError):  # noqa: N818 - named for what happened
-    """A text is no address of a Git repository; the message says what is wrong and how to mend it, without secrets."""
+    """A text is no address of a Git repository; the message names the fault and how to mend it, without secrets."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class GitAddress:
     """In lower case, an IPv6 address without brackets."""
     port: int
     path: str
-    """As the user wrote it, without query; of the short form without a slash before it."""
+    """As the user wrote it, without query; in the short form without a slash before it."""
     user: str = field(default="", repr=False)
     """Without escapes; over SSH `git` where the address names none."""
     password: str = field(default="", repr=False)
@@ -59,12 +59,12 @@ class GitAddress:
 
     @property
     def is_ssh(self) -> bool:
-        """Whether SSH leads there; else HTTP."""
+        """Whether the address is reached over SSH; otherwise over HTTP."""
         return self.scheme == "ssh"
 
     @property
     def wire(self) -> str:
-        """The address to connect to: as it was written, without password; over SSH the user is part of it."""
+        """The address to connect to: as the user wrote it, without password; over SSH with the user."""
         if self.is_short:
             return self.text
         authority, slash, path = self.text.partition("://")[2].partition("/")
@@ -73,37 +73,37 @@ class GitAddress:
 
     @property
     def written(self) -> str:
-        """The address as status and Kptfiles hold it: that of the wire, without a query, which may be a token."""
+        """The address for status and Kptfiles: that of the wire, without a query, which may be a token."""
         return self.wire if self.is_short else self.wire.partition("?")[0]
 
     @property
     def display(self) -> str:
-        """The address as people are shown it: without user, password and query, and not endless."""
+        """The address for people: without user, password and query, and bounded in length."""
         return _cut(without_secrets(self.text))
 
     @property
     def query(self) -> str:
-        """What follows the `?` of a URL; may be a token."""
+        """The part after the `?` of a URL; may be a token."""
         return "" if self.is_short else self.wire.partition("?")[2]
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Scheme, host and port: whom credentials for this address may be shown."""
+        """Scheme, host and port: the only server that may see credentials for this address."""
         return self.scheme, _canonical_host(self.host), self.port
 
     @cached_property
     def place(self) -> str:
-        """Which repository this is: equal for addresses of one repository over one protocol, and an address itself.
+        """The identity of the repository, in the form of an address: equal for its addresses over one protocol.
 
         - The default port, case of scheme and host, a final `/` or `.git`, doubled slashes, needless escapes and the
           spelling of an internationalized name make no difference.
-        - User, password and query of an HTTP address say who asks, not what for.
+        - User, password and query of an HTTP address identify the client, not the repository.
         - Over SSH a path that begins at a home (`alice@host:x`, `ssh://host/~alice/x`) is that user's; any other is one
-          for all users. The home of `git` is taken for the root: servers of Git alone, such as forges, do not tell
+          for all users. The home of `git` counts as the root: servers of Git alone, such as forges, do not tell
           `git@host:acme/x` from `ssh://git@host/acme/x`.
         - The case of the path counts: servers that keep repositories in folders tell `X` from `x`.
 
-        That HTTP and SSH lead to the same repository is not known: no rule says it of all servers.
+        Whether HTTP and SSH lead to the same repository is not known: no rule holds for all servers.
         """
         host = _canonical_host(self.host)
         host = f"[{host}]" if ":" in host else host
@@ -111,10 +111,10 @@ class GitAddress:
 
     @property
     def place_for_hints(self) -> str:
-        """As `place`, without regard to the case of the path and to homes: for what only says "look again".
+        """The place without regard to the case of the path and to homes: for hints that only mean "look again".
 
-        Webhooks name a repository as its forge spells it, and forges do not tell `Acme/X` from `acme/x`. A look too
-        many costs a listing, one that is missed an interval.
+        Webhooks name a repository as its forge spells it, and forges do not tell `Acme/X` from `acme/x`. A needless
+        look costs a listing, a missed one costs an interval.
         """
         scheme, _, rest = self.place.partition("://")
         host, _, path = rest.partition("/")
@@ -124,7 +124,7 @@ class GitAddress:
 
     @cached_property
     def segments(self) -> list[str]:
-        """The path's parts as all spellings of it have them; see `place`."""
+        """The parts of the path that all spellings of it share; see `place`."""
         raw = [part for part in self.path.split("/") if part]
         segments = [quote(part.encode() if self.is_short else unquote_to_bytes(part), safe="") for part in raw]
         if self.is_ssh:
@@ -135,7 +135,7 @@ class GitAddress:
         return segments
 
     def _from_home(self, segments: list[str]) -> list[str]:
-        """Name the home that a path begins at; the root where it is the home of `git`."""
+        """Name the home that a path begins at; the root for the home of `git`."""
         home = f"{_HOME}{quote(self.user, safe='')}"
         if segments and segments[0] == _HOME:
             segments = [home, *segments[1:]]
@@ -148,7 +148,7 @@ def parse(text: str) -> GitAddress:
     """Read an address.
 
     Raises:
-        BadAddress: It is none, or one of a kind that packages are not fetched from.
+        BadAddress: It is none, or of a kind that porchflow does not support.
     """
     _check_text(text)
     scheme = _SCHEME.match(text)
@@ -158,7 +158,7 @@ def parse(text: str) -> GitAddress:
 
 
 def place_of(text: str) -> str | None:
-    """Return which repository an address leads to (`GitAddress.place`); None for what is no address."""
+    """Return the place of an address (`GitAddress.place`); None for a text that is no address."""
     try:
         return parse(text).place
     except BadAddress:
@@ -237,7 +237,7 @@ def _check_host(text: str, host: str, *, ipv6: bool) -> None:
 
 
 def _check_path(address: GitAddress) -> None:
-    # Where an `@` is left over, it belongs to a password with a `/` in it, and what stands before it must not be shown.
+    # A left-over `@` belongs to a password with a `/` in it, and the text before it must not be shown.
     if "@" in address.path:
         raise _bad(address.text, "has an '@' in its path", "write %40 for it in a URL, and %2F for a '/' in a password")
     for part in address.path.split("/"):
@@ -251,7 +251,7 @@ def _check_path(address: GitAddress) -> None:
 
 
 def _canonical_host(host: str) -> str:
-    """Return a host as DNS knows it: ASCII, without the final dot; an IPv6 address in its short form.
+    """Return a host in the form of DNS: ASCII, without the final dot; an IPv6 address in its short form.
 
     Raises:
         ValueError: It cannot be a name.
@@ -267,7 +267,7 @@ def _bad(text: str, what: str, mend: str) -> BadAddress:
 
 
 def _shown_of_bad(text: str) -> str:
-    """Return what may be shown of a text that cannot be split: secrets may stand before an `@` and after a `?`."""
+    """Return the safe part of a text that cannot be split: secrets may stand before an `@` and after a `?`."""
     scheme, separator, rest = text.partition("://")
     if not separator:
         scheme, rest = "", text

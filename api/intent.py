@@ -1,7 +1,7 @@
-"""What a person asked of a PackageRevision, as one comparable value.
+"""The intent that a PackageRevision states, as one comparable value.
 
-The watcher compares it to signal once per request, a workflow compares it to notice that newer intent supersedes the
-work in hand, and an activity compares it before it reports, so that a stale result is never written.
+The watcher compares it to signal once per intent. A workflow compares it to notice that newer intent supersedes the
+work in progress. An activity compares it before its report, so that a stale result is never written.
 """
 
 import hashlib
@@ -25,13 +25,13 @@ def intent_key(obj: Mapping[str, Any]) -> str:
     """Return a digest of everything in a raw PackageRevision that states intent.
 
     `metadata.generation` is deliberately not part of it: mirroring the Kptfile's readiness gates and metadata into the
-    spec moves the generation although nobody asked for anything new.
+    spec moves the generation without a new intent.
 
     Args:
         obj: The object as the Kubernetes API serves it.
 
     Returns:
-        A hexadecimal digest; equal for two objects exactly when they ask for the same.
+        A hexadecimal digest; equal for two objects exactly when their intents are equal.
     """
     metadata = obj.get("metadata") or {}
     annotations = metadata.get("annotations") or {}

@@ -1,8 +1,8 @@
-"""Does a PackageRevision need work, and which? One judgement, for all that ask. Pure.
+"""Whether a PackageRevision needs work, and which phases: one judgement for all callers. Pure.
 
-The watcher signals what needs work, a pass of the workflow plans its phases, a sync leaves alone what is being worked
-on, and a phase finds out what is still to be done: by the same facts. What `plan` has no phase for needs no work, so a
-run that ended is not started again by the status that it left behind.
+The watcher signals objects that need work, a pass of the workflow plans its phases, a sync leaves alone the objects
+with work in progress, and a phase finds the work that is left: all by the same facts. An object for which `plan` has no
+phase needs no work, so the status that a run left behind does not start it again.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _LIFECYCLES: Mapping[str, Lifecycle] = {lifecycle.value: lifecycle for lifecycle
 
 
 class Phase(StrEnum):
-    """The steps of one pass, in the order in which they run when nothing forces another (see `plan`)."""
+    """The phases of one pass, in the order in which they run when nothing forces another (see `plan`)."""
 
     SOURCE = "Source"
     RENDER = "Render"
@@ -35,45 +35,47 @@ class Phase(StrEnum):
 
 
 class Facts(BaseModel):
-    """What a pass needs to know of the live object to decide which phases have work.
+    """Facts of the live object that decide which phases have work.
 
     Workflows keep facts in their history: a new field has the default under which an old history plans the same.
     """
 
     exists: bool
     intent: str = ""
-    """Digest of what was asked (`porchflow.api.intent`)."""
+    """Digest of the intent (`porchflow.api.intent`)."""
     context: str = ""
-    """Digest of the Repository the object names, and of the PackageRevisions that its source does while that is to be
-    executed: one that appears, changes or is published ends a wait for it. Not a fact of the object alone; empty where
-    nobody looked."""
+    """Digest of the Repository that the object names, and of the PackageRevisions that its source names while the
+    source is to be executed: an object that appears, changes or is published ends a wait for it. Not a fact of the
+    object alone; empty where no other object was read.
+    """
     deleting: bool = False
     finalizer: bool = False
     desired: Lifecycle | None = None
     current: Lifecycle | None = None
-    """The lifecycle that the last report found in Git; None when nothing was reported yet."""
+    """The lifecycle that the last report found in Git; None before the first report."""
     repository: str = ""
     package: str = ""
     workspace: str = ""
     source_pending: bool = False
     render_pending: bool = False
-    """A rendering was asked for and not answered, or one that was begun has not ended."""
+    """A rendering was requested and not reported, or one that was begun has not ended."""
     report_pending: bool = False
-    """The status does not say that all is well: the generation or the token is newer than it, or the pass that wrote
-    it could not end."""
+    """The status does not report success: the generation or the token is newer than it, or the pass that wrote it could
+    not end.
+    """
     stalled: bool = False
-    """A person has to change something first. Where that is done, the object is not stalled."""
+    """A person must change something first. After that the object is not stalled."""
     awaits_sync: bool = False
     """Made by a sync, which writes the status a moment later."""
     suspended: bool = False
-    """Nothing is to be done until `resume_at`, or until somebody ends it."""
+    """Nothing is reconciled until `resume_at`, or until a user ends the suspension."""
     suspension_told: bool = False
-    """The status says so already, in these words."""
+    """The status reports the suspension already, with the same message."""
     resume_at: datetime | None = None
 
 
 def needs_work(obj: _Raw, now: datetime) -> bool:
-    """Say whether a raw PackageRevision needs work.
+    """Return whether a raw PackageRevision needs work.
 
     Args:
         obj: The object.
@@ -83,7 +85,7 @@ def needs_work(obj: _Raw, now: datetime) -> bool:
 
 
 def stalled_on_access(obj: _Raw, now: datetime) -> bool:
-    """Say whether a raw PackageRevision that needs no work would, if its Repository or a Secret was mended."""
+    """Return whether a raw PackageRevision that needs no work would, if its Repository or a Secret were mended."""
     return bool(plan(facts_of(obj, now, access_changed=True))) and not needs_work(obj, now)
 
 
@@ -99,7 +101,7 @@ def plan(facts: Facts) -> list[Phase]:
     if facts.deleting:
         return [Phase.FINALIZE] if facts.finalizer else []
     if facts.desired is None:
-        # Nothing is made in Git for an object that does not say what for; the lifecycle phase says that.
+        # Nothing is made in Git for an object without a source; the lifecycle phase reports that.
         return [Phase.LIFECYCLE] if facts.report_pending else []
     if facts.awaits_sync or (facts.stalled and not _has_newer_content(facts)):
         return []
@@ -130,9 +132,9 @@ def _in_draft(facts: Facts) -> bool:
 
 
 def _has_newer_content(facts: Facts) -> bool:
-    """Whether what stalled is a draft with content that nobody rendered: that may be what it waits for.
+    """Return whether the stalled object is a draft with newer content to render: it may be the awaited mend.
 
-    What stalled on its way out of Proposed is no draft yet, however new the request.
+    An object that stalled on its way out of Proposed is no draft yet, however new the request.
     """
     return facts.render_pending and _in_draft(facts)
 
@@ -153,14 +155,14 @@ def _lifecycle_due(facts: Facts, phases: list[Phase]) -> bool:
 
 
 def facts_of(obj: _Raw, now: datetime, *, access_changed: bool = False) -> Facts:
-    """Return the facts of a raw PackageRevision; `context` is left empty, because nothing else is looked at.
+    """Return the facts of a raw PackageRevision; `context` is left empty, because no other object is read.
 
     Args:
         obj: The object as the API server has it.
         now: When, with a time zone; a suspension may have an end.
-        access_changed: Whether the Repository or a Secret may have changed since the status was written. What stalled
-            for want of access is then worth another attempt. A workflow always says so: a signal does not tell why it
-            came.
+        access_changed: Whether the Repository or a Secret may have changed since the status was written. An object that
+            stalled for want of access is then worth another attempt. A workflow always passes True: a signal does not
+            carry its cause.
     """
     metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
     annotations = metadata.get("annotations") or {}
@@ -191,14 +193,14 @@ def facts_of(obj: _Raw, now: datetime, *, access_changed: bool = False) -> Facts
 
 
 def newer(asked: str | None, handled: str | None) -> bool:
-    """Say whether an annotation asks for something that the status does not echo; one that is gone asks for nothing."""
+    """Return whether an annotation requests something that the status does not echo; an absent one requests nothing."""
     return bool(asked) and asked != (handled or "")
 
 
 def lifecycle_in_git(status: _Raw) -> Lifecycle | None:
     """Return the lifecycle that the last report found in Git, from the ref that the self lock of a raw status names."""
     if status.get("revision"):
-        # Asked first: a package may live in a directory that is called like the branches of drafts.
+        # Checked first: a package may live in a directory with the name of the drafts' branches.
         return Lifecycle.PUBLISHED
     ref = ((status.get("selfLock") or {}).get("git") or {}).get("ref") or ""
     if ref.startswith("drafts/"):
@@ -213,7 +215,7 @@ def _status(conditions: _Raw, kind: ConditionType) -> str:
 
 
 def _is_under_way(conditions: _Raw) -> bool:
-    """Whether the status says that there is more to come. Where no run is, one was lost before it could end."""
+    """Return whether the status reports work in progress. Where no run exists, it was lost before its end."""
     kinds = (ConditionType.RECONCILING, ConditionType.SUSPENDED)
     return any(_status(conditions, kind) == ConditionStatus.TRUE for kind in kinds)
 
@@ -231,8 +233,8 @@ def _render_unfinished(status: _Raw, conditions: _Raw, *, fresh: bool, stalled: 
     if rendered is None:
         return made_here
     if rendered.get("status") == ConditionStatus.FALSE:
-        # A render that failed for good is tried again when something else is asked, not by itself; one that was never
-        # come to for want of access, as soon as anything is tried again.
+        # A render that failed for good is tried again with the next intent, not by itself; one that never began for
+        # want of access, as soon as anything is tried again.
         return (made_here and not fresh) or (rendered.get("reason") in ACCESS_REASONS and not stalled)
     return bool(rendered.get("status") != ConditionStatus.TRUE)
 

@@ -1,4 +1,4 @@
-"""PackageRevision `porch.kpt.dev/v1alpha2`: what users ask of one revision of a package, and what came of it."""
+"""PackageRevision `porch.kpt.dev/v1alpha2`: the wanted state of one revision of a package, and its observed state."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ from porchflow.api.names import LATEST_REVISION_LABEL, PACKAGE_REVISION_PLURAL, 
 
 
 class Lifecycle(StrEnum):
-    """Where a package revision is on its way from draft to deletion."""
+    """The state of a package revision between draft and deletion."""
 
     DRAFT = "Draft"
     PROPOSED = "Proposed"
@@ -33,11 +33,11 @@ NEXT_LIFECYCLES: Final[Mapping[Lifecycle, tuple[Lifecycle, ...]]] = {
     Lifecycle.PUBLISHED: (Lifecycle.DELETION_PROPOSED,),
     Lifecycle.DELETION_PROPOSED: (Lifecycle.PUBLISHED,),
 }
-"""Where each lifecycle can go in one step."""
+"""The lifecycles that each lifecycle can go to in one step."""
 
 
 class UpdateStrategy(StrEnum):
-    """How an upgrade brings upstream's changes and local ones together."""
+    """How an upgrade merges upstream's changes and local ones."""
 
     RESOURCE_MERGE = "resource-merge"
     FAST_FORWARD = "fast-forward"
@@ -46,7 +46,7 @@ class UpdateStrategy(StrEnum):
 
 
 class RunOutcome(StrEnum):
-    """How the workflow run that reported last stands."""
+    """State of the workflow run that reported last."""
 
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
@@ -87,7 +87,7 @@ class GitSource(ApiModel):
 
 
 class CloneSource(ApiModel):
-    """Takes a package from upstream and remembers where from."""
+    """Takes a package from upstream and records its origin."""
 
     type: Literal["git"] | None = Field(None, description="Kind of upstream.")
     git: GitSource | None = Field(None, description="A package in any Git repository.")
@@ -125,7 +125,7 @@ class PackageSource(ApiModel):
 
     @property
     def secret(self) -> str:
-        """Name of the Secret that the content is fetched with; empty for none."""
+        """Name of the Secret for fetching the content; empty for none."""
         git = self.clone_from.git if self.clone_from is not None else None
         return git.secret_ref.name if git is not None and git.secret_ref is not None else ""
 
@@ -198,7 +198,7 @@ class LastRun(ApiModel):
 
 
 def _lifecycle_step() -> Rule:
-    """Return the rule that lets the lifecycle go only where `NEXT_LIFECYCLES` says."""
+    """Return the rule that a lifecycle may only go where `NEXT_LIFECYCLES` allows."""
     allowed = ", ".join(f"'{old}': [{_quoted(new)}]" for old, new in NEXT_LIFECYCLES.items())
     told = ", ".join(f"'{old}': '{' or '.join(new)}'" for old, new in NEXT_LIFECYCLES.items())
     return Rule(
@@ -217,7 +217,7 @@ def _quoted(values: tuple[Lifecycle, ...]) -> str:
 
 
 def _identity(field: str, instead: str) -> Rule:
-    """Return the rule that a part of a package revision's identity stays what it is once it is set."""
+    """Return the rule that a part of a package revision's identity is immutable once it is set."""
     return Rule(
         f"!has(oldSelf.{field}) || oldSelf.{field} == '' || (has(self.{field}) && self.{field} == oldSelf.{field})",
         f"{field} cannot be changed once it is set: {instead}",
@@ -246,7 +246,7 @@ SPEC_RULES: Final = (
 
 
 class PackageRevisionSpec(ApiModel):
-    """What is asked for."""
+    """The wanted state."""
 
     model_config = ConfigDict(json_schema_extra=checked(*SPEC_RULES))
 
@@ -264,7 +264,7 @@ class PackageRevisionSpec(ApiModel):
 
 
 class PackageRevisionStatus(ApiModel):
-    """What came of it."""
+    """The observed state."""
 
     observed_generation: int | None = Field(
         None, description="The newest generation that was handled.", json_schema_extra=INT64
@@ -294,7 +294,7 @@ class PackageRevisionStatus(ApiModel):
 
 
 class PackageRevision(KubeObject):
-    """One revision of a kpt package: what users ask of it in the spec, what came of it in the status."""
+    """One revision of a kpt package: its wanted state in the spec, its observed state in the status."""
 
     model_config = ConfigDict(json_schema_extra=checked(SPEC_STAYS))
 

@@ -69,7 +69,7 @@ class FileKeySelector(ApiModel):
 
 
 class EnvVarSource(ApiModel):
-    """Where a variable's value comes from."""
+    """The source of a variable's value."""
 
     config_map_key_ref: KeySelector | None = Field(None, description="A key of a ConfigMap.")
     secret_key_ref: KeySelector | None = Field(None, description="A key of a Secret.")
@@ -102,7 +102,7 @@ class ResourceClaim(ApiModel):
 
 
 class ResourceRequirements(ApiModel):
-    """What a container needs of the node, and what it may take at most."""
+    """The resources that a container needs of the node, and their limits."""
 
     requests: dict[str, Quantity] = Field(default_factory=dict, description="What is reserved.")
     limits: dict[str, Quantity] = Field(default_factory=dict, description="The most it may take.")
@@ -114,7 +114,7 @@ class ResourceRequirements(ApiModel):
 
 
 class ContainerOverrides(ApiModel):
-    """What one container has; a part that is given replaces that part of the template."""
+    """Settings of one container; a given part replaces that part of the template."""
 
     resources: ResourceRequirements | None = Field(None, description="Resources of the container.")
     env_from: list[EnvFromSource] = Field(default_factory=list, description="Sources of environment variables.")
@@ -174,7 +174,7 @@ class PodSecurityContext(ApiModel):
 
 
 class PodTemplateOverrides(ApiModel):
-    """What the pods of a function have that is not in the runner's pod template."""
+    """Settings of the function's pods that replace those of the runner's pod template."""
 
     service_account_name: str = Field("", description="ServiceAccount of the pods.")
     security_context: PodSecurityContext | None = Field(None, description="Security settings of the pods.")

@@ -42,8 +42,8 @@ class Check:
     """One CEL expression that must be true.
 
     Attributes:
-        expression: True when the request is good.
-        message: CEL that makes the words for people: what is refused, and what to do.
+        expression: True when the request is valid.
+        message: CEL that makes the message: what is refused, and how to mend it.
         reason: Of the answer; `Forbidden` where a permission is missing.
     """
 
@@ -58,7 +58,7 @@ class Policy:
 
     Attributes:
         name: Of the policy and of its binding.
-        operations: What it looks at.
+        operations: Operations that it checks.
         checks: All must hold.
         variables: Named CEL expressions; each is computed only where it is used, and may use those before it.
         only_if: Named CEL expressions; where one is false, the policy leaves the request alone.
@@ -85,9 +85,9 @@ class Mutation:
 
     Attributes:
         name: Of the policy and of its binding.
-        operations: What it looks at.
-        only_if: As of a `Policy`.
-        variables: As of a `Policy`.
+        operations: Operations that it checks.
+        only_if: As in a `Policy`.
+        variables: As in a `Policy`.
         patch: A CEL expression: a list of JSONPatch.
     """
 

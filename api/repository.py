@@ -13,7 +13,7 @@ from porchflow.api.packagerevision import SecretReference
 
 
 def _immutable(*path: str) -> Rule:
-    """Return the rule that a field of the spec stays what it is once it is there.
+    """Return the rule that a field of the spec is immutable once it is set.
 
     Args:
         path: The names that lead to the field, from the spec.
@@ -50,7 +50,7 @@ _CONTENT_RULE: Final = Rule("self in ['', 'Package']", "content is deprecated an
 
 
 class GitRepository(ApiModel):
-    """Where packages live in Git."""
+    """The place of the packages in Git."""
 
     repo: str = Field(description="URL of the Git repository; cannot be changed.")
     branch: str = Field("main", min_length=1, description="Branch that published packages are merged to.")
@@ -62,7 +62,7 @@ class GitRepository(ApiModel):
 
 
 class OciRepository(ApiModel):
-    """Where packages live in an OCI registry; accepted for compatibility, not used."""
+    """The place of the packages in an OCI registry; accepted for compatibility, not used."""
 
     registry: str = Field(description="Address of the registry; cannot be changed.")
     secret_ref: SecretReference | None = Field(None, description="Credentials, in the same namespace.")
@@ -76,7 +76,7 @@ class RepositorySync(ApiModel):
 
 
 class RepositorySpec(ApiModel):
-    """What is registered."""
+    """The registered place, and how it is used."""
 
     model_config = ConfigDict(json_schema_extra=checked(*_SPEC_RULES))
 
@@ -92,7 +92,7 @@ class RepositorySpec(ApiModel):
 
 
 class RepositoryStatus(ApiModel):
-    """What is known of it."""
+    """The observed state."""
 
     conditions: list[Condition] = Field(default_factory=list, description="State of the repository.")
     observed_generation: int | None = Field(

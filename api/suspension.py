@@ -1,4 +1,4 @@
-"""Suspension: annotations that let porchflow keep its hands off a PackageRevision, with who, why and until when."""
+"""Suspension: annotations that pause the reconcile of a PackageRevision, with user, reason and end."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from porchflow.api.names import SUSPEND_ANNOTATION, SUSPEND_UNTIL_ANNOTATION, SU
 
 _NOT_SUSPENDED = "false"
 _NO_WORDS = frozenset({"", "true"})
-"""Values that suspend without saying why."""
+"""Values that suspend without a reason."""
 
 
 @dataclass(frozen=True)
 class Suspension:
-    """What the annotations of an object say.
+    """The suspension that the annotations of an object state.
 
     Attributes:
-        why: In the words of who suspended; may be empty.
-        by: Who; empty where nobody wrote it down.
-        until: When it ends by itself; None means that somebody has to end it.
+        why: The reason in the user's words; may be empty.
+        by: The user; empty where it was not recorded.
+        until: When it ends by itself; None means that a user must end it.
         problem: What is wrong with the annotations; the suspension then has no end.
     """
 
@@ -29,7 +29,7 @@ class Suspension:
     problem: str = ""
 
     def is_active(self, now: datetime) -> bool:
-        """Say whether it still holds."""
+        """Return whether it still holds."""
         return self.until is None or now < self.until
 
     @property
@@ -56,10 +56,10 @@ class Suspension:
 
 
 def suspension_of(annotations: Mapping[str, str]) -> Suspension | None:
-    """Return what the annotations of an object say of a suspension; None where there is none.
+    """Return the suspension that the annotations of an object state; None where there is none.
 
-    Either annotation suspends. A time that cannot be read is told, and leaves the object suspended: going on by mistake
-    can do more harm.
+    Either annotation suspends. An invalid time is reported, and leaves the object suspended: resuming by mistake can do
+    more harm.
     """
     words, time = annotations.get(SUSPEND_ANNOTATION), annotations.get(SUSPEND_UNTIL_ANNOTATION)
     if words is None and time is None:

@@ -1,4 +1,4 @@
-"""Which element of a new list is which element of the old one, so that an edit touches only what changed."""
+"""Pairs the elements of an old and a new list, so that an edit touches only changed elements."""
 
 from porchflow.api.limits import ELEMENTS_COMPARED
 from porchflow.yamltext.nodes import Value
@@ -9,7 +9,7 @@ Pair = tuple[int | None, int | None]
 
 
 def same(old: Value, new: Value) -> bool:
-    """Equality that tells 1, 1.0 and true apart, and 1.1 from a 1.10 that was written so."""
+    """Return whether two values are equal; tells 1, 1.0 and true apart, and 1.1 from a 1.10 that was written so."""
     if old is new:
         return True
     if isinstance(new, WrittenInt | WrittenFloat) or type(old) is not type(new):
@@ -22,7 +22,7 @@ def same(old: Value, new: Value) -> bool:
 
 
 def _same_number(old: Value, new: Value) -> bool:
-    """Whether a number stays; one that was not written in an unusual way leaves the old writing."""
+    """Return whether a number stays. One without an unusual spelling of its own keeps the spelling in the text."""
     for kind, written in ((int, WrittenInt), (float, WrittenFloat)):
         if all(type(value) in (kind, written) for value in (old, new)):
             return bool(old == new) and getattr(new, "text", None) in (None, getattr(old, "text", None))
@@ -33,11 +33,11 @@ def align(old: list[Value], new: list[Value]) -> list[Pair]:
     """Pair the elements of two lists.
 
     Args:
-        old: the elements in the text.
-        new: the elements wanted.
+        old: The elements in the text.
+        new: The wanted elements.
 
     Returns:
-        Pairs in the order in which the text has to have them; both indices only ever grow.
+        Pairs in the order that the text must have; both indices only ever grow.
     """
     head = 0
     while head < min(len(old), len(new)) and same(old[head], new[head]):
@@ -64,7 +64,7 @@ def _middle(old: list[Value], new: list[Value]) -> list[Pair]:
 
 
 def _anchors_by_name(old: list[Value], new: list[Value]) -> list[tuple[int, int]] | None:
-    """Pairs of elements with the same `name`, if every element has a unique one and their order did not change."""
+    """Return the pairs of elements with the same `name`, if each has a unique one and their order did not change."""
     places = _names(old)
     wanted = _names(new)
     if places is None or wanted is None:
@@ -84,7 +84,7 @@ def _names(elements: list[Value]) -> dict[str, int] | None:
 
 
 def _common_subsequence(old: list[Value], new: list[Value]) -> list[tuple[int, int]]:
-    """Longest common subsequence, as index pairs."""
+    """Return the longest common subsequence, as index pairs."""
     width = len(new) + 1
     lengths = [[0] * width for _ in range(len(old) + 1)]
     for i in range(len(old) - 1, -1, -1):
@@ -120,7 +120,7 @@ def _between(anchors: list[tuple[int, int]], olds: int, news: int, *, by_positio
 
 
 def _gap(i: int, next_i: int, j: int, next_j: int) -> list[Pair]:
-    """Pair a run of differing elements by position; what is left over was removed or added."""
+    """Pair a run of differing elements by position; the elements left over were removed or added."""
     shared = min(next_i - i, next_j - j)
     pairs: list[Pair] = [(i + step, j + step) for step in range(shared)]
     pairs += [(index, None) for index in range(i + shared, next_i)]

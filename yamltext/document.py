@@ -1,4 +1,4 @@
-"""One YAML document as text and as a value; changing the value changes only the lines that must change."""
+"""One YAML document as text and as a value; a change of the value changes only the lines that must change."""
 
 import re
 
@@ -16,15 +16,15 @@ _LONE_LF = re.compile(r"(?<!\r)\n")
 
 
 class Document:
-    """A parsed document. Immutable: an edit gives a new one."""
+    """A parsed document. Immutable: an edit returns another one."""
 
     __slots__ = ("_root", "text")
 
     def __init__(self, text: str, root: Node | None = None) -> None:
-        """Parse `text`, unless its node tree is at hand.
+        """Parse `text`, unless the caller has its node tree.
 
         Raises:
-            YamlError: see `porchflow.yamltext.nodes.compose`.
+            YamlError: See `porchflow.yamltext.nodes.compose`.
         """
         self.text = text
         self._root = root if root is not None else compose(text)
@@ -36,28 +36,28 @@ class Document:
 
     @property
     def value(self) -> Value:
-        """What the document means. Shared: copy before changing."""
+        """The value of the document. Shared: copy before changing."""
         return self._root.value if self._root is not None else None
 
     def line_of(self, *path: str | int) -> int:
-        """1-based line on which the value at a path of keys and indices stands; 0 when there is none."""
+        """Return the 1-based line on which the value at a path of keys and indices stands; 0 when there is none."""
         node = self._root
         for step in path:
             node = _child(node, step)
         return self.text.count("\n", 0, node.start) + 1 if node is not None else 0
 
     def edit(self, new: Value, *, by_position: bool = False) -> "Document":
-        """The document with another value.
+        """Return the document with another value.
 
-        Comments, key order, quoting, indentation, line endings and every line that says the same stay as they are.
+        Comments, key order, quoting, indentation, line endings and every line with the same meaning stay as they are.
 
         Args:
-            new: the wanted value. Keys new to a mapping come last, in the order given.
-            by_position: whether the elements of a list are those of an old list of the same length, one by one. Else it
-                is guessed from what they say which was removed, added and changed.
+            new: The wanted value. Keys new to a mapping come last, in the order given.
+            by_position: Whether the elements of a list are those of an old list of the same length, one by one.
+                Otherwise their contents decide which were removed, added and changed.
 
         Raises:
-            YamlError: the value cannot be written as YAML.
+            YamlError: The value cannot be written as YAML.
         """
         if self._root is not None and same(self.value, new):
             return self
@@ -75,7 +75,7 @@ class Document:
         raise YamlError("the value cannot be written into this document")
 
     def edit_text(self, new: Value) -> str:
-        """Like `edit`, without the proof by parsing again; for callers who read the text again anyway."""
+        """Edit like `edit`, without the proof by parsing again; for callers that parse the text anyway."""
         if self._root is None:
             return self.edit(new).text
         text = _edited_text(self.text, self._root, new)
@@ -83,21 +83,21 @@ class Document:
 
 
 def load(text: str) -> Value:
-    """The value of one YAML document.
+    """Return the value of one YAML document.
 
     Raises:
-        YamlError: see `porchflow.yamltext.nodes.compose`.
+        YamlError: See `porchflow.yamltext.nodes.compose`.
     """
     return Document(text).value
 
 
 def apply(text: str, new: Value) -> str:
-    """The text of one document changed to mean `new`; see `Document.edit`."""
+    """Return the text of one document, changed to mean `new`; see `Document.edit`."""
     return Document(text).edit(new).text
 
 
 def dump(value: Value) -> str:
-    """A new document in kpt's own style: two columns of indentation, lists right below their key."""
+    """Return a new document in kpt's own style: two columns of indentation, lists right below their key."""
     check(value)
     lines = block(value, 0, Style()) if is_block(value) else inline(value, 0, Style())
     return "\n".join(lines) + "\n"
@@ -127,7 +127,7 @@ def _edited_by_position(document: Document, new: Value) -> Document | None:
 
 
 def _edited_without_aliases(document: Document, new: Value) -> Document | None:
-    """Edit after writing each alias out: an anchored value may have to differ from its aliases now."""
+    """Edit after replacing each alias by its value: an anchored value and its aliases may have to differ now."""
     root = document.root
     if root is None or "*" not in document.text:
         return None
@@ -143,7 +143,7 @@ def _edited_without_aliases(document: Document, new: Value) -> Document | None:
 
 
 def _rewritten(document: Document, new: Value) -> Document | None:
-    """Replace everything but the comments before and behind the document."""
+    """Replace everything but the comments before and after the document."""
     root = document.root
     if root is None:
         return None
@@ -165,7 +165,7 @@ def _parsed(text: str | None) -> Document | None:
 
 
 def _edited_text(text: str, root: Node, new: Value, *, by_position: bool = False) -> str | None:
-    """The edited text; None when the edits do not fit together."""
+    """Return the edited text; None when the edits do not fit together."""
     if "\r" in text and not _LONE_LF.search(text):
         unix = text.replace("\r\n", "\n")
         edited = _edited_text(unix, compose(unix) or root, new, by_position=by_position) if "\r" not in unix else None

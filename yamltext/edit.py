@@ -1,4 +1,4 @@
-"""Edit YAML text at the marks of its nodes, so that only the lines of a changed value change.
+"""Edits YAML text at the marks of its nodes, so that only the lines of a changed value change.
 
 An edit that the text cannot take in place (an explicit `? key`, a merge key, a comment inside brackets) raises
 `InexpressibleError`; the next larger subtree is then replaced as a whole.
@@ -31,14 +31,14 @@ _NOT_BLANK = re.compile(r"\S")
 
 
 class Slot(NamedTuple):
-    """Where a node stands in its parent."""
+    """The place of a node in its parent."""
 
     kind: str
     """`root`, `value` (behind a key of a block mapping), `item` (behind a dash) or `flow` (inside brackets)."""
     column: int = 0
     """Column of the parent's keys or dashes."""
     start: int = 0
-    """For `value`: the place right behind the colon. For `item`: right behind the dash."""
+    """For `value`: right after the colon. For `item`: right after the dash."""
 
 
 class Editor(TextEdits):
@@ -51,7 +51,7 @@ class Editor(TextEdits):
 
     @cached_property
     def style(self) -> Style:
-        """How the document is written."""
+        """The style of the document."""
         return Style(wide_lists=_has_wide_lists(self.text, self.root), json_text=self.json_text)
 
     @cached_property
@@ -60,7 +60,7 @@ class Editor(TextEdits):
         return _is_json(self.root)
 
     def update(self, node: Node, new: Value, slot: Slot) -> None:
-        """Make the text of `node` say `new`."""
+        """Change the text of `node` so that it means `new`."""
         if not same(node.value, new):
             self._update(node, new, slot)
 
@@ -73,7 +73,7 @@ class Editor(TextEdits):
             self.replace(node, new, slot)
 
     def expand_aliases(self, node: Node, slot: Slot) -> None:
-        """Write every alias below `node` as the value it stands for."""
+        """Replace every alias below `node` by the text of its value."""
         if isinstance(node, AliasNode) or (isinstance(node, MappingNode) and node.merged):
             self.replace(node, node.value, slot)
         elif isinstance(node, MappingNode):
@@ -205,7 +205,7 @@ class Editor(TextEdits):
         return Slot("flow") if node.flow else Slot("item", node.column, self._dash(node, item) + 1)
 
     def _dash(self, node: SequenceNode, item: Node) -> int:
-        """The place of the dash that belongs to an item: on its line or, with comments between, on one above."""
+        """Return the place of the dash of an item: on its line or, with comments between, on one above."""
         if self.text[node.start] != "-":
             raise InexpressibleError
         line = self._line_start(item.start)
@@ -221,7 +221,7 @@ class Editor(TextEdits):
     # Replacing a whole subtree
 
     def replace(self, node: Node, new: Value, slot: Slot) -> None:
-        """Put entirely new text where `node` stands; comments inside it go with it."""
+        """Put entirely new text in the place of `node`; comments inside it are lost."""
         check(new)
         if slot.kind == "flow":
             self._replace_in_flow(node, new)
@@ -257,7 +257,7 @@ class Editor(TextEdits):
         if first:
             first = " " + first
         if node.start > self._line_end(slot.start):
-            # The old value has lines of its own below the key; a comment behind the key stays.
+            # The old value has lines of its own below the key; a comment after the key stays.
             self.edits.append((slot.start, slot.start, first))
             self.edits.append((self._line_after(slot.start), self._line_after(node.end), joined(rest)))
         elif rest:
@@ -279,7 +279,7 @@ class Editor(TextEdits):
             self.edits.append((slot.start, node.end, "\n".join(lines)[slot.column + 1 :]))
 
     def _style_before(self, place: int, column: int) -> Style:
-        """The document's style, without the block scalars that would swallow the lines at `place`."""
+        """Return the document's style, without the block scalars that would swallow the lines at `place`."""
         following = _NOT_BLANK.search(self.text, place)
         at = following.start() if following else len(self.text)
         if at < len(self.text) and self.text[at] == "#" and self._column(at) > column:
@@ -294,7 +294,7 @@ def _is_json(root: Node) -> bool:
 
 
 def _has_wide_lists(text: str, root: Node) -> bool:
-    """Whether the first list below a key stands right of that key (`seqindent: wide` in kpt's words)."""
+    """Return whether the first list below a key stands right of that key (`seqindent: wide` in kpt's words)."""
     stack = [root]
     while stack:
         node = stack.pop()

@@ -1,4 +1,4 @@
-"""Values to new YAML text, for the parts of a document that did not exist before."""
+"""Writes values as new YAML text, for parts of a document that did not exist before."""
 
 from dataclasses import dataclass
 
@@ -13,20 +13,22 @@ _LONGEST_KEY = 1000
 
 @dataclass(frozen=True)
 class Style:
-    """How new text looks, taken from the document it joins."""
+    """The style of new text, taken from the document that it joins."""
 
     wide_lists: bool = False
     """List items two columns right of their key, as opposed to right below it."""
     json_text: bool = False
     literals: tuple[str, ...] = ("|", "|-", "|+")
-    """Block headers that may be used here: blank lines or deep comments that follow would become part of some."""
+    """Block headers that are allowed here: with some, blank lines or deep comments that follow would become part of the
+    block.
+    """
 
 
 def check(value: Value, depth: int = 0) -> None:
-    """Refuse what YAML of Kubernetes cannot hold, before any text is touched.
+    """Refuse values that the YAML of Kubernetes cannot hold, before any text is touched.
 
     Raises:
-        YamlError: naming the type, key or depth.
+        YamlError: The message names the type, key or depth.
     """
     if depth > YAML_DEPTH:
         raise YamlError(f"nested deeper than {YAML_DEPTH} levels (the limit)")
@@ -49,12 +51,12 @@ def _check_key(key: object) -> None:
 
 
 def render_key(key: str, style: Style = Style(), *, flow: bool = False) -> str:
-    """A mapping key on one line."""
+    """Return a mapping key on one line."""
     return render_scalar(key, flow=flow, json_text=style.json_text)
 
 
 def flow(value: Value, style: Style = Style()) -> str:
-    """The value on one line: a scalar, or a collection in brackets."""
+    """Return the value on one line: a scalar, or a collection in brackets."""
     if isinstance(value, dict):
         entries = (f"{render_key(key, style, flow=True)}: {flow(item, style)}" for key, item in value.items())
         return "{" + ", ".join(entries) + "}"
@@ -64,17 +66,17 @@ def flow(value: Value, style: Style = Style()) -> str:
 
 
 def is_block(value: Value) -> bool:
-    """Whether the value takes lines of its own."""
+    """Return whether the value takes lines of its own."""
     return isinstance(value, dict | list) and bool(value)
 
 
 def inline(value: Value, column: int, style: Style) -> list[str]:
-    """What follows `key: ` or `- `, as lines: a scalar, an empty collection, or a literal with its text.
+    """Return the lines after `key: ` or `- `: a scalar, an empty collection, or a literal with its text.
 
     Args:
-        value: a scalar or empty collection.
-        column: that of the key or dash.
-        style: of the document.
+        value: A scalar or empty collection.
+        column: Column of the key or dash.
+        style: Style of the document.
     """
     if isinstance(value, dict | list):
         return ["{}" if isinstance(value, dict) else "[]"]
@@ -85,13 +87,13 @@ def inline(value: Value, column: int, style: Style) -> list[str]:
 
 
 def literal_lines(text: str, column: int) -> list[str]:
-    """The lines of a literal block."""
+    """Return the lines of a literal block."""
     lines = text.removesuffix("\n").split("\n")
     return [" " * column + line if line else "" for line in lines]
 
 
 def block(value: Value, column: int, style: Style) -> list[str]:
-    """Lines of a non-empty collection whose keys or dashes stand at `column`."""
+    """Return the lines of a non-empty collection whose keys or dashes stand at `column`."""
     lines: list[str] = []
     if isinstance(value, dict):
         for key, item in value.items():
@@ -103,7 +105,7 @@ def block(value: Value, column: int, style: Style) -> list[str]:
 
 
 def entry(key: str, value: Value, column: int, style: Style) -> list[str]:
-    """Lines of one `key: value`."""
+    """Return the lines of one `key: value`."""
     head = " " * column + render_key(key, style) + ":"
     if is_block(value):
         return [head, *block(value, child_column(value, column, style), style)]
@@ -112,7 +114,7 @@ def entry(key: str, value: Value, column: int, style: Style) -> list[str]:
 
 
 def item_lines(value: Value, column: int, style: Style) -> list[str]:
-    """Lines of one `- value`."""
+    """Return the lines of one `- value`."""
     dash = " " * column + "- "
     if is_block(value):
         first, *rest = block(value, column + 2, style)
@@ -122,5 +124,5 @@ def item_lines(value: Value, column: int, style: Style) -> list[str]:
 
 
 def child_column(value: Value, column: int, style: Style) -> int:
-    """Where a collection stands below a key at `column`."""
+    """Return the column of a collection below a key at `column`."""
     return column + 2 if isinstance(value, dict) or style.wide_lists else column

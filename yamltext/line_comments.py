@@ -1,4 +1,4 @@
-"""Comments at the ends of lines: which value each belongs to, and taking over those that a function wrote."""
+"""Comments at the ends of lines: the value that each belongs to, and taking over those that a function wrote."""
 
 import re
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ Path = tuple[str | int, ...]
 
 
 class LineComment(NamedTuple):
-    """What stands behind a value on its line, or behind the key of a value that has lines of its own."""
+    """The comment after a value on its line, or after the key of a value that has lines of its own."""
 
     start: int
     end: int
     text: str
-    """The comment from its `#`; empty if there is none."""
+    """The comment from its `#`; empty for none."""
 
 
 def line_comments(document: Document) -> dict[Path, LineComment]:
-    """The places for comments of a document, with the comments that are there."""
+    """Return the places for comments of a document, with the comments that exist."""
     found = {}
     if document.root is not None:
         for path, place in _places(document.text, document.root, ()):
@@ -38,13 +38,13 @@ def line_comments(document: Document) -> dict[Path, LineComment]:
 
 
 def entry_comment(text: str, key: ScalarNode, value: Node) -> LineComment | None:
-    """The place for the comment of one entry of a block mapping."""
+    """Return the place for the comment of one entry of a block mapping."""
     colon = _COLON.match(text, key.end)
     return _comment_at(text, _behind(text, value) or (colon.end() if colon else 0))
 
 
 def item_comment(text: str, item: Node) -> LineComment | None:
-    """The place for the comment of one item of a block list; a collection with lines of its own has none."""
+    """Return the place for the comment of one item of a block list; a collection with lines of its own has none."""
     return _comment_at(text, _behind(text, item))
 
 
@@ -54,7 +54,7 @@ def _comment_at(text: str, place: int) -> LineComment | None:
 
 
 def _places(text: str, node: Node, path: Path) -> Iterator[tuple[Path, int]]:
-    """For each value outside of brackets, where its comment begins."""
+    """Yield for each value outside of brackets the place where its comment begins."""
     if isinstance(node, MappingNode) and not node.flow:
         for key, value in node.entries:
             colon = _COLON.match(text, key.end)
@@ -72,7 +72,7 @@ def _places(text: str, node: Node, path: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _behind(text: str, node: Node) -> int:
-    """The place behind a value that ends on its own line; 0 for a block collection."""
+    """Return the place behind a value that ends on its own line; 0 for a block collection."""
     if isinstance(node, ScalarNode) and node.style in ("|", ">"):
         header = _HEADER.match(text, node.start)
         return header.end() if header else 0
@@ -80,9 +80,9 @@ def _behind(text: str, node: Node) -> int:
 
 
 def adopt(document: Document, answer: Document) -> Document:
-    """The document with the line comments of another one that says the same.
+    """Return the document with the line comments of another one with the same value.
 
-    Comments that the other one lacks stay: functions in other languages often lose them without meaning to.
+    Comments that the other one lacks stay: functions in other languages often lose them unintentionally.
     """
     if "#" not in answer.text:
         return document

@@ -1,4 +1,4 @@
-"""Edits of YAML text by lines and places, whatever the values are that stand there."""
+"""Edits of YAML text by lines and places, independent of the values there."""
 
 import re
 from bisect import bisect_left
@@ -18,21 +18,21 @@ class InexpressibleError(Exception):
 
 
 class TextEdits:
-    """A text, and the edits that are to be made in it."""
+    """A text, and the edits to make in it."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.edits: list[tuple[int, int, str]] = []
 
     def result(self) -> str:
-        """The text with all edits made.
+        """Return the text with all edits made.
 
         Raises:
-            InexpressibleError: two edits overlap.
+            InexpressibleError: Two edits overlap.
         """
         parts: list[str] = []
         cursor = 0
-        # The sort is stable: insertions at one place stay in the order they were asked for, inner before outer.
+        # The sort is stable: insertions at one place stay in the order of their requests, inner before outer.
         for start, end, replacement in sorted(self.edits, key=lambda edit: (edit[0], edit[1] > edit[0])):
             if start < cursor:
                 raise InexpressibleError
@@ -58,7 +58,7 @@ class TextEdits:
     def _cut_run(self, start: int, end: int, column: int, *, keep_comments: bool) -> None:
         after = self._line_after(end)
         if self._before(start).strip():
-            # The first entry shares its line with a dash: what follows moves up behind the dash.
+            # The first entry shares its line with a dash: the text after it moves up to the dash.
             following = _NOT_BLANK.search(self.text, after)
             self.edits.append((start, following.start() if following else after, ""))
             return
@@ -68,7 +68,7 @@ class TextEdits:
         self.edits.append((line, after, ""))
 
     def _head_comments(self, line: int, column: int) -> int:
-        """Start of the block of comment lines that stands right above a line, at the same column."""
+        """Return the start of the block of comment lines right above a line, at the same column."""
         while line > 0:
             above = self._line_start(line - 1)
             comment = _COMMENT_LINE.match(self.text, above)
@@ -100,7 +100,7 @@ class TextEdits:
             self.edits.append((spans[last][1], spans[-1][1], ""))
 
     def _separator(self, spans: list[tuple[int, int]]) -> str:
-        """What stands between two entries: a line break with indentation if that is how the last one stands."""
+        """Return the text between two entries: a line break with indentation if the last two are separated so."""
         before = self._before(spans[-1][0])
         return ", " if before.strip() else ",\n" + before
 
@@ -159,5 +159,5 @@ def replaced(text: str, edits: Iterable[tuple[int, int, str]]) -> str:
 
 
 def joined(lines: list[str]) -> str:
-    """Lines as a text in which each one ends."""
+    """Return lines as a text in which each one ends."""
     return "".join(line + "\n" for line in lines)

@@ -1,8 +1,8 @@
-"""YAML text to a tree that knows where each value stands in the text and what it means.
+"""YAML text to a tree that knows the place and the value of each node.
 
 Built from libyaml's events in one loop without recursion, unless the document is of the plain kind that needs no
-events: a hostile document can neither exhaust the stack nor, through aliases, the memory. Aliases are nodes of their
-own, because editing text needs the place of the alias and not of its anchor.
+events: a hostile document can exhaust neither the stack nor, through aliases, the memory. Aliases are nodes of their
+own, because an edit needs the place of the alias and not of its anchor.
 """
 
 import re
@@ -69,7 +69,7 @@ def _check_directives(text: str) -> None:
 _HEAD_LINE = re.compile(r"[^\n]*(?:\n|\Z)")
 
 _Event = Any
-"""A libyaml event; their classes share attributes that the stubs give to some only."""
+"""A libyaml event; the stubs give their shared attributes to some classes only."""
 
 
 class _Builder:
@@ -213,7 +213,7 @@ _BLOCK_STYLES = ("|", ">")
 
 
 def _merge(node: MappingNode, text: str) -> None:
-    """Add what `<<` brings; the mapping's own keys win, then earlier sources."""
+    """Add the entries of `<<`; the mapping's own keys win, then earlier sources."""
     for key, source in node.entries:
         if key.raw != "<<" or key.style:
             continue
@@ -226,7 +226,7 @@ def _merge(node: MappingNode, text: str) -> None:
 
 
 def _block_end(text: str, start: int, end: int) -> int:
-    """End of a block scalar: behind its last line of text, or behind its blank lines too where they count (`+`)."""
+    """Return the end of a block scalar: after its last line of text, or with `+` after its blank lines too."""
     header = text[start : text.find("\n", start) + 1 or end]
     if "+" in header.partition("#")[0]:
         return end

@@ -1,8 +1,8 @@
-"""A quick reader of the YAML that nearly all Kubernetes resources are written in.
+"""A fast reader of the YAML in which nearly all Kubernetes resources are written.
 
-Block mappings and lists with a scalar, a quoted text, `{}` or `[]` on the line of its key: two thirds of the time that
-libyaml's events take. A document with anything else in it, wrong ones too, is none of this reader's: it either gives
-the very tree that the events would give, or none.
+Block mappings and lists with a scalar, a quoted text, `{}` or `[]` on the line of its key: two thirds of the time of
+libyaml's events. A document with anything else, or with an error, is left to those: this reader returns either the very
+tree that the events would give, or none.
 """
 
 import re
@@ -21,14 +21,14 @@ _FIRST_OF_CONSTANTS = frozenset("nNtTfF")
 
 
 class _OtherLayoutError(Exception):
-    """The document is not written as this reader knows it."""
+    """The document has a layout that this reader does not know."""
 
 
 def compose_plain(text: str) -> MappingNode | None:
     """Parse one document.
 
     Returns:
-        The tree; None for a document that is not written as this reader knows it.
+        The tree; None for a document with a layout that this reader does not know.
     """
     if _OTHER.search(text) or text.count("\n") * _MOST_OF_A_LINE >= YAML_NODES:
         return None
@@ -65,7 +65,7 @@ class _Reader:
         return root if type(root) is MappingNode else None
 
     def _place(self, match: "re.Match[str]", column: int, dash: str | None) -> None:
-        """Open and close collections such that the line's entry belongs to the innermost one."""
+        """Open and close collections so that the line's entry belongs to the innermost one."""
         stack = self.stack
         if not stack and (column or dash):
             raise _OtherLayoutError
@@ -97,7 +97,7 @@ class _Reader:
         stack.append(node)
 
     def _entry(self, match: "re.Match[str]", name: str, rest: str) -> None:
-        """Begin an entry of the innermost mapping; its value may stand on the same line."""
+        """Begin an entry of the innermost mapping; its value may be on the same line."""
         if name in self.stack[-1].value:
             raise _OtherLayoutError
         start = match.start(3)
@@ -126,7 +126,7 @@ def _is_list(node: MappingNode | SequenceNode) -> bool:
 
 
 def _value(match: "re.Match[str]", rest: str) -> Node:
-    """What stands behind a key or dash on its line."""
+    """Return the value after a key or dash on its line."""
     start = match.start(4)
     if _PLAIN.match(rest):
         raw = rest.partition(" #")[0].rstrip(" ")

@@ -1,7 +1,7 @@
-"""Scalars: what a plain one means, and how a value is written so that every reader takes it for what it is.
+"""Scalars: the meaning of a plain one, and a spelling of each value that every reader understands alike.
 
 Reading follows Go's yaml.v3, which kpt and its functions use: `on` and `yes` are strings, `012` is octal, timestamps
-stay strings. Writing also has YAML 1.1 readers in mind (Kubernetes' own), so `on` is quoted.
+stay strings. Writing also considers YAML 1.1 readers (Kubernetes' own), so `on` is quoted.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import TypeVar
 from porchflow.api.limits import YAML_NUMBER_CHARACTERS
 
 Scalar = str | int | float | bool | None
-"""A YAML scalar as Python sees it."""
+"""A YAML scalar as Python represents it."""
 
 _CONSTANTS: dict[str, Scalar] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -44,19 +44,19 @@ _NOT_LITERAL = re.compile(rf"[^\n\t{_PRINTABLE}]")
 
 
 class WrittenInt(int):
-    """A whole number that remembers how it was written, where that is not how it is usually written: `0x1F`, `012`."""
+    """A whole number that remembers its spelling, where that is not the usual one: `0x1F`, `012`."""
 
     text: str
 
 
 class WrittenFloat(float):
-    """A number that remembers how it was written: `1.10` may well be a version."""
+    """A number that remembers its spelling: `1.10` may well be a version."""
 
     text: str
 
 
 def resolve_plain(text: str) -> Scalar:
-    """The value of an unquoted scalar."""
+    """Return the value of an unquoted scalar."""
     if text and text[0] not in _FIRST_OF_SPECIAL:
         return text
     if text in _CONSTANTS:
@@ -93,7 +93,7 @@ def _integer(digits: str) -> int:
 
 
 def resolve_tagged(tag: str, text: str) -> Scalar:
-    """The value of a scalar with an explicit tag; tags that mean nothing to Kubernetes leave the text as it is."""
+    """Return the value of a scalar with an explicit tag; tags unknown to Kubernetes leave the text as it is."""
     if tag.rpartition(":")[2] in ("int", "float", "bool", "null"):
         value = resolve_plain(text)
         return float(value) if tag.endswith(":float") and isinstance(value, int) else value
@@ -101,7 +101,7 @@ def resolve_tagged(tag: str, text: str) -> Scalar:
 
 
 def is_ambiguous(text: str) -> bool:
-    """Whether some YAML reader would take this text, written plain, for something other than a string."""
+    """Return whether some YAML reader would take this text, written plain, for something other than a string."""
     return not isinstance(resolve_plain(text), str) or _YAML_1_1.match(text) is not None or text.lower() in _SPOKEN
 
 
@@ -109,7 +109,7 @@ _SPOKEN = frozenset({"null", "true", "false", "yes", "no", "on", "off", ".nan", 
 
 
 def plain_is_safe(text: str, *, flow: bool) -> bool:
-    """Whether a string can stand unquoted."""
+    """Return whether a string can be written without quotes."""
     if not text or text[0] in _INDICATORS or text[0] == " " or text[-1] == " " or text.startswith(("---", "...")):
         return False
     if text[0] in "-?:" and (len(text) == 1 or text[1] == " " or flow):
@@ -120,7 +120,7 @@ def plain_is_safe(text: str, *, flow: bool) -> bool:
 
 
 def double_quoted(text: str) -> str:
-    """The string in double quotes, on one line; also valid JSON."""
+    """Return the string in double quotes, on one line; also valid JSON."""
     return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))
 
 
@@ -128,10 +128,10 @@ def render_scalar(value: Scalar, *, style: str | None = None, flow: bool = False
     """Write a scalar on one line.
 
     Args:
-        value: what to write.
-        style: the quote character the text had before, kept where the value allows.
-        flow: whether it stands inside `[]` or `{}`.
-        json_text: whether the document is JSON, so that strings always take double quotes.
+        value: The value to write.
+        style: The quote character of the text before, kept where the value allows.
+        flow: Whether it is inside `[]` or `{}`.
+        json_text: Whether the document is JSON, so that strings always take double quotes.
     """
     if isinstance(value, WrittenInt | WrittenFloat) and not json_text:
         return value.text
@@ -166,7 +166,7 @@ def _render_special(value: float | None) -> str:
 
 
 def literal_header(text: str) -> str | None:
-    """The header of a literal block that holds the string, or None when only a quoted scalar can."""
+    """Return the header of a literal block that holds the string, or None when only a quoted scalar can."""
     first = text.lstrip("\n")
     if "\n" not in text or not first or first[0] in " \t" or _NOT_LITERAL.search(text):
         return None

@@ -1,4 +1,4 @@
-"""A file's text cut into its documents, such that joining the parts gives the same bytes."""
+"""Cuts a file's text into its documents; joining the parts gives the same bytes."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _CONTENT_LINE = re.compile(r"^[ \t]*(?!#|%|\.\.\.[ \t\r]*$)[^\s#]", re.MULTILINE
 
 @dataclass(frozen=True)
 class Part:
-    """One stretch of a file: a separator line and what follows it up to the next."""
+    """One stretch of a file: a separator line and the text after it, up to the next one."""
 
     separator: str
     """The `---` line with its line break; empty at the start of a file that begins without one."""
@@ -30,7 +30,7 @@ def split(text: str) -> list[Part]:
     """Cut a file at its `---` lines.
 
     Raises:
-        YamlError: text other than a comment follows `---` on its line (kpt calls this an invalid document separator).
+        YamlError: Text other than a comment follows `---` on its line (kpt calls this an invalid document separator).
     """
     parts: list[Part] = []
     separator, start, line = "", 0, 0

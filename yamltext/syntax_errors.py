@@ -1,4 +1,4 @@
-"""What is wrong with a text that is no YAML: libyaml's words, where it is in the file, and how to mend it."""
+"""Errors of a text that is no YAML: libyaml's message, the place in the file, and how to mend it."""
 
 import re
 
@@ -17,23 +17,23 @@ _HINTS = {
     "found unexpected end of stream": "close the quote",
     "found unexpected document indicator": "close the quote",
 }
-"""How to mend what libyaml finds, by the beginning of what it says."""
+"""How to mend libyaml's errors, by the beginning of the message."""
 
 _LINE_ENDS_OF_YAML = re.compile("[\x85\u2028\u2029]")
 
 
 def line_at(text: str, index: int) -> int:
-    """1-based line of a place in a text, as editors count: libyaml also takes U+2028 and such for line ends."""
+    """Return the 1-based line of a place as editors count lines: libyaml also counts U+2028 and such as line ends."""
     return text.count("\n", 0, index) + 1
 
 
 def above(lines: int) -> str:
-    """How far up something is; unlike a line number it stays true when the document is part of a file."""
+    """Return how far up a line is; unlike a line number it stays true when the document is part of a file."""
     return f"{lines} line{'s' if lines > 1 else ''} above" if lines else "on this line"
 
 
 def marked_error(text: str, error: yaml.MarkedYAMLError) -> YamlError:
-    """What libyaml says of a place in the text."""
+    """Return the error for libyaml's message about a place in the text."""
     mark = error.problem_mark or error.context_mark
     if mark is None:
         return YamlError(error.problem or "not valid YAML")
@@ -66,7 +66,7 @@ def _hint(text: str, index: int, problem: str) -> str:
 
 
 def character_error(text: str, error: yaml.reader.ReaderError) -> YamlError:
-    """A character that YAML has no place for; libyaml counts bytes up to it."""
+    """Return the error for a character that YAML does not allow; libyaml counts bytes up to it."""
     line = text.encode(errors="surrogatepass")[: error.position].count(b"\n") + 1
     code = error.character if isinstance(error.character, int) else ord(error.character)
     escape = f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004 - the largest of two digits

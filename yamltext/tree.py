@@ -1,11 +1,12 @@
-"""The tree of a YAML document: where each value stands in the text, and what it means."""
+"""The tree of a YAML document: the place and the value of each node."""
 
 from typing import Any
 
 from porchflow.yamltext.scalars import Scalar
 
 Value = Any
-"""What a document means: dict with string keys, list, or scalar. Shared between readers, so never changed in place."""
+"""The value of a document: dict with string keys, list, or scalar. Shared between readers, so never changed in place.
+"""
 
 
 class ScalarNode:
@@ -28,7 +29,7 @@ class AliasNode:
 
 
 class MappingNode:
-    """A mapping; `column` is that of its keys, `merged` says that `<<` contributes to its value."""
+    """A mapping; `column` is that of its keys, `merged` is set where `<<` contributes to its value."""
 
     __slots__ = ("column", "end", "entries", "flow", "merged", "start", "value")
 
