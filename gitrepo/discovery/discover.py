@@ -1,4 +1,4 @@
-"""Which package revisions a repository holds. Pure over a bare repository and its refs.
+"""Finds the package revisions of a repository. Pure over a bare repository and its refs.
 
 Source: docs/reference/porch-git-layout.md, "What is a package" and "Revision numbers and workspaces".
 """
@@ -34,21 +34,21 @@ from porchflow.gitrepo.store.trees import commit_at, has_file, subtree
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
-    """One package revision as Git has it."""
+    """One package revision in Git."""
 
     package: str
     """Path below the Repository's directory."""
     workspace: str
     lifecycle: Lifecycle
     revision: int
-    """0 for drafts and proposals, -1 for what is published without a number."""
+    """0 for drafts and proposals, -1 for published content without a number."""
     ref: str
     """Short, as in locks."""
     commit: str
     tree: str
     """The package's tree: equal for equal content."""
     touched: LastTouch | None = None
-    """Who published it and when, where Git tells."""
+    """Its publisher and the time, where Git records them."""
 
 
 @dataclass
@@ -59,23 +59,23 @@ class Discovery:
     branch_commit: str = ""
     """Of the Repository's branch; empty where it does not exist."""
     problems: list[str] = field(default_factory=list)
-    """What was left out, for people: what, where and why."""
+    """Refs and directories that were left out, for people: which, where and why."""
 
 
 class DiscoveryKnowledge:
-    """What was learned of a repository's commits, which never change: the next discovery reads only what is new."""
+    """Facts about a repository's commits, which never change: the next discovery reads only new commits."""
 
     def __init__(self) -> None:
         self.tags = TagReader()
         self._dates: dict[str, PackageDates] = {}
 
     def dates(self, branch: str) -> PackageDates:
-        """Who touched which package last, in a branch's history."""
+        """Return the last touches of packages in a branch's history."""
         return self._dates.setdefault(branch, PackageDates())
 
 
 def relevant_refs(refs: Iterable[str], branch: str, directory: str) -> list[str]:
-    """Name the refs that a discovery looks at: the branch, and what lies below the directory."""
+    """Name the refs that a discovery reads: the branch, and the refs below the directory."""
     below = f"{directory.strip('/')}/" if directory.strip("/") else ""
     prefixes = tuple(base + below for base in (TAGS, DRAFTS, PROPOSED, DELETION_PROPOSED))
     main = branch_ref(branch)
@@ -83,7 +83,7 @@ def relevant_refs(refs: Iterable[str], branch: str, directory: str) -> list[str]
 
 
 def digest_of(refs: Refs, branch: str, directory: str) -> str:
-    """Return a digest of what a discovery looks at: equal where there is nothing new to find."""
+    """Return a digest of the input of a discovery: equal where there is nothing new to find."""
     lines = sorted(f"{ref} {refs[ref]}" for ref in relevant_refs(refs, branch, directory))
     return hashlib.sha256("\n".join([branch, directory, *lines]).encode()).hexdigest()[:32]
 
@@ -93,8 +93,8 @@ def discover(
 ) -> Discovery:
     """Find every package revision.
 
-    Of several things with one name the most final one counts, as everywhere: a tag before a proposal or draft, both
-    before the package on the branch.
+    Of several refs for one name the most final one counts, as everywhere: a tag before a proposal or draft, both before
+    the package on the branch.
 
     Args:
         repo: Holds the commits of all `relevant_refs`, and the branch's history.
@@ -155,7 +155,7 @@ class _Walk:
         )
 
     def _open(self) -> Iterator[Discovered]:
-        """Drafts and proposals; of both for one workspace, which an interrupted move leaves, the newer truth."""
+        """Yield drafts and proposals; of both for one workspace, which an interrupted move leaves, the newer one."""
         proposed = {ref: oid for ref, oid in self._refs.items() if ref.startswith(PROPOSED)}
         for ref, oid in self._refs.items():
             parsed = parse_draft_ref(ref)

@@ -1,4 +1,4 @@
-"""Who touched a package last, from one walk over a branch's history."""
+"""The last author of each package, from one walk over a branch's history."""
 
 import threading
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def touch_of(commit: pygit2.Commit) -> LastTouch:
 class PackageDates:
     """For each package the newest commit of a branch's history that names it in a `kpt:{...}` line.
 
-    The history is read once for all packages, and after that only what is new.
+    The history is read once for all packages, and after that only new commits.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class PackageDates:
         self._last: dict[str, LastTouch] = {}
 
     def advance(self, repo: pygit2.Repository, tip: pygit2.Oid) -> None:
-        """Read the commits that came since the last time; all of them where the branch was rewritten."""
+        """Read the commits since the last call; all of them where the branch was rewritten."""
         with self._lock:
             if tip == self._tip:
                 return
@@ -64,5 +64,5 @@ class PackageDates:
             self._tip = tip
 
     def last_touch(self, path: str) -> LastTouch | None:
-        """Who touched the package with this full path last; None where no commit names it."""
+        """Return the last touch of the package with this full path; None where no commit names it."""
         return self._last.get(path)

@@ -1,4 +1,4 @@
-"""What the tags of packages say; each tag is read once."""
+"""The package revisions that tags mark; each tag is read once."""
 
 from dataclasses import dataclass
 
@@ -22,13 +22,13 @@ class TagFacts:
 
 
 class TagReader:
-    """Reads tags, and remembers what they say as long as they stay where they are."""
+    """Reads tags, and keeps the result as long as they stay where they are."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[pygit2.Oid, TagFacts | None]] = {}
 
     def read(self, repo: pygit2.Repository, ref: str, oid: pygit2.Oid, parsed: ParsedRef) -> TagFacts | None:
-        """Return what a tag marks; None where its commit holds no such package."""
+        """Return the revision that a tag marks; None where its commit holds no such package."""
         known = self._known.get(ref)
         if known is None or known[0] != oid:
             self._known[ref] = known = (oid, _read(repo, oid, parsed))

@@ -1,4 +1,4 @@
-"""Finds the packages in a tree: directories with a Kptfile; what lies below one belongs to it.
+"""Finds the packages in a tree: directories with a Kptfile; everything below one belongs to it.
 
 Source: docs/reference/porch-git-layout.md, "What is a package".
 """
@@ -22,20 +22,20 @@ def find_packages(
 ) -> Iterator[tuple[str, pygit2.Oid]]:
     """Find every package below a directory.
 
-    Symbolic links and submodules are never followed: a link to a directory holds no package, and what a submodule names
-    is another repository's.
+    Symbolic links and submodules are never followed: a link to a directory holds no package, and a submodule is another
+    repository's content.
 
     Args:
-        repo: Where the trees are.
+        repo: Holds the trees.
         root: The tree of a commit.
-        directory: Below which to look; empty for the root.
-        tell: Told what was left out.
+        directory: The directory to search; empty for the root.
+        tell: Called with a message for each entry that was left out.
 
     Yields:
         Path below the directory, and tree, of each package.
 
     Raises:
-        GitQuotaExceeded: There are more packages or directories than can be meant.
+        GitQuotaExceeded: There are more packages or directories than the limits allow.
     """
     start = subtree(repo, root, directory) if directory else root
     if start is None:
@@ -60,7 +60,7 @@ class _Search:
         yield from self._look(start, "", 0)
 
     def _look(self, tree: pygit2.Oid, path: str, depth: int) -> Iterator[tuple[str, pygit2.Oid]]:
-        """Look through the sub-directories of a directory that is no package."""
+        """Search the sub-directories of a directory that is no package."""
         if tree in self._barren:
             return
         if depth > PACKAGE_DEPTH:

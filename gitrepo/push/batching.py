@@ -1,4 +1,4 @@
-"""One call for all who wait: the single flight behind listings, fetches and pushes."""
+"""One request for all callers that wait: the single flight behind listings, fetches and pushes."""
 
 import asyncio
 import copy
@@ -12,13 +12,13 @@ from typing import Generic, TypeVar
 logger = logging.getLogger(__name__)
 
 _LONGEST_GATHERING = 0.3
-"""Seconds that a batch waits for more items at most, while there is no end of them."""
+"""Seconds that a batch waits for more items at most, while they keep coming."""
 _QUIET = 0.05
-"""Seconds without a new item after which a batch waits for no more of them: longer than most that come together."""
+"""Seconds without another item after which a batch starts: longer than the gaps between items of one burst."""
 
 
 class QueueFullError(Exception):
-    """More wait than can be served in any useful time."""
+    """More items wait than can be served in any useful time."""
 
 
 Item = TypeVar("Item")
@@ -28,9 +28,9 @@ Result = TypeVar("Result")
 class Batcher(Generic[Item, Result]):
     """Runs a blocking handler on all items that wait; one batch at a time.
 
-    An item is served by a batch that starts after it was submitted, never by one under way: what the batch reads is
-    therefore never older than the question. A single item is served at once; while batches follow one another, each
-    gathers for as long as the one before took, or until no more items come.
+    An item is served by a batch that starts after its submission, never by one in progress: the data that the batch
+    reads is therefore never older than the request. A single item is served at once; while batches follow one another,
+    each gathers for as long as the one before took, or until no more items come.
     """
 
     def __init__(
@@ -44,17 +44,18 @@ class Batcher(Generic[Item, Result]):
         irrevocable: bool = False,
         turn: Callable[[Sequence[Item]], AbstractAsyncContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
-        """Take the handler and the threads it runs on.
+        """Create a batcher.
 
         Args:
-            handle: Gives one result or error per item.
-            pool: The threads.
+            handle: Returns one result or error per item.
+            pool: Threads for the handler.
             limit: Items of a batch at most.
             gathering: Seconds that the first batch waits for more items.
             most_waiting: Items that may wait.
-            irrevocable: Whether who is cancelled waits for the batch that took the item: nobody can take it back.
-            turn: Given those that wait, and entered before they are taken: who comes meanwhile is taken along. It must
-                not fail.
+            irrevocable: Whether a cancelled caller waits for the batch that took its item, because the item cannot be
+                taken back.
+            turn: Called with the items that wait, and entered before the batch takes them: items that arrive meanwhile
+                join the batch. It must not fail.
         """
         self._handle = handle
         self._pool = pool
@@ -86,13 +87,13 @@ class Batcher(Generic[Item, Result]):
         except asyncio.CancelledError:
             if self._irrevocable and future in self._taken:
                 await asyncio.wait([future])
-                # What became of it interests nobody any more, but has to be asked for.
+                # The result is of no use to the cancelled caller; but asyncio logs an exception that nobody retrieved.
                 _ = future.cancelled() or future.exception()
             future.cancel()
             raise
 
     async def close(self) -> None:
-        """Drop what waits and wait for the batch under way."""
+        """Drop the items that wait, and wait for the batch in progress."""
         for _, future in self._waiting:
             future.cancel()
         if self._runner:
@@ -100,7 +101,7 @@ class Batcher(Generic[Item, Result]):
 
     async def _run(self) -> None:
         try:
-            # Whoever submits in the same turn of the event loop shares the first batch.
+            # Items that are submitted in the same turn of the event loop share the first batch.
             await asyncio.sleep(self._gathering)
             while self._waiting:
                 async with self._turn([item for item, _ in self._waiting]):
@@ -108,7 +109,8 @@ class Batcher(Generic[Item, Result]):
                     if batch := self._take():
                         await self._serve(batch)
                 if self._waiting:
-                    # Who waits now is not alone: as much time again lets more of them share the next batch.
+                    # Other items are probably on their way: waiting as long again lets more of them share the next
+                    # batch.
                     await self._gather(min(time.monotonic() - started, _LONGEST_GATHERING))
         finally:
             self._runner = None

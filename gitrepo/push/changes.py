@@ -1,4 +1,4 @@
-"""Changes to a remote's refs: what each is, and where it stands while it is pushed together with others."""
+"""Changes to a remote's refs, and the state of each while it is pushed together with others."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,37 +13,37 @@ from porchflow.gitrepo.store.ref_view import RefView
 
 
 class Change(Protocol):
-    """Something to do to a remote's refs."""
+    """A change to a remote's refs."""
 
     @property
     def moves_branch(self) -> bool:
-        """Whether it may build on the tip of a branch that all packages share, and move that."""
+        """Whether it may build on the tip of a branch that all packages share, and move that branch."""
 
     def needs(self, refs: RefView) -> Iterable[str]:
         """Name the refs (in full) and commits (by id) whose objects `build` reads; all are fetched together."""
 
     def build(self, repo: pygit2.Repository, refs: RefView) -> Sequence[RefUpdate]:
-        """Make the objects and say which refs to update; nothing to update means success without a push.
+        """Make the objects and return the refs to update; none means success without a push.
 
         Called again, with fresher refs, whenever the updates could not be pushed; runs on a thread of its own.
 
         Raises:
-            GitError: The change does not fit the refs as they are; its waiter gets this.
+            GitError: The change does not fit the refs as they are; its waiter gets this error.
         """
 
 
 @dataclass(frozen=True)
 class PushResult:
-    """A change that went through."""
+    """The result of a change that succeeded."""
 
     updates: tuple[RefUpdate, ...]
-    """What was pushed for it; empty where nothing was to do."""
+    """The updates that were pushed for it; empty where nothing was to do."""
     attempts: int
 
 
 @dataclass(eq=False)
 class Pending:
-    """A change on its way: built, pushed, and built again until it has a result."""
+    """A change in progress: built, pushed, and built again until it has a result."""
 
     change: Change
     updates: tuple[RefUpdate, ...] = ()
@@ -52,12 +52,12 @@ class Pending:
     attempts: int = 0
     result: PushResult | Exception | None = None
     alone: bool = False
-    """Built without another change before it: what it raises is its own fault."""
+    """Built without another change before it: an error is then its own."""
     conflict: str = ""
-    """Why it is to be built again."""
+    """Why it must be built again."""
 
     def done(self) -> None:
-        """Let it succeed."""
+        """Complete it with success."""
         self.result = PushResult(self.updates, self.attempts)
 
 
@@ -72,7 +72,7 @@ def fold(built: Iterable[Pending]) -> dict[str, RefUpdate]:
 
 
 def fail_all(pendings: Iterable[Pending], error: GitError) -> None:
-    """Let all that have no result fail, each with an error of its own."""
+    """Complete all that have no result with an error, each with a copy of its own."""
     waiting = [pending for pending in pendings if pending.result is None]
     for pending, own in zip(waiting, shared_error(error, len(waiting)), strict=True):
         pending.result = own

@@ -1,4 +1,4 @@
-"""One remote as the process uses it: its cache, and one listing, fetch and push at a time for all who wait."""
+"""One remote as the process uses it: its cache, and one listing, fetch and push at a time, shared by all callers."""
 
 import asyncio
 import contextlib
@@ -32,16 +32,16 @@ T = TypeVar("T")
 _tracer = trace.get_tracer("porchflow")
 
 PROOF_SECONDS = 300.0
-"""How long credentials that the server took open the cache: so long it may be after they are revoked."""
+"""Seconds for which credentials that the server accepted open the cache: the longest delay of a revocation."""
 
 _GATHERING_SECONDS = 0.005
-"""What a push that is alone waits for others: little beside what a push takes."""
+"""Seconds that a lone push waits for others: little beside the time of a push."""
 _PATIENCE = 1.0
 """Seconds that a push to the branch waits for its turn at least: longer than most pushes take."""
 _SHORT_PATIENCE = 0.05
-"""Seconds that other pushes wait: about as long as one to a server that is near."""
+"""Seconds that other pushes wait: about as long as one to a near server."""
 _PUSHES_PATIENT = 3
-"""Pushes, each as long as the last one, that a push to the branch waits for: a race costs it two."""
+"""Pushes, each as long as the last one, that a push to the branch waits for: a lost race costs it two."""
 _MOST_WAITING = 2_000
 """Changes that wait for one remote; at a hundred in a push that is twenty pushes."""
 
@@ -51,7 +51,7 @@ class Pools:
     """The threads of a store."""
 
     network: Executor
-    """For what waits for servers; a server that hangs must not keep others from working."""
+    """For work that waits for servers; a server that hangs must not block other work."""
     local: Executor
     """For reading and writing objects."""
 
@@ -76,7 +76,14 @@ class PushQueue:
     """
 
     def __init__(self, display: str, pool: Executor, *, turn: Turn, limit: int) -> None:
-        """Take the repository's name for people, the threads, the repository's turn, and the largest group."""
+        """Create the queue.
+
+        Args:
+            display: The repository's address, for people.
+            pool: Threads for pushes.
+            turn: The repository's turn among the processes of this machine.
+            limit: Changes in a push at most.
+        """
         self._display = display
         self._turn = turn
         self._seconds = 0.0
@@ -91,22 +98,22 @@ class PushQueue:
         )
 
     async def submit(self, change: Change, pusher: Pusher) -> PushResult:
-        """Bring a change to the remote that `pusher` pushes to.
+        """Bring a change to the remote of `pusher`.
 
-        Cancelled before its group goes out, the change is dropped; after that its end is waited for, because what
-        comes next has to see what became of it.
+        A cancelled change whose group has not gone out is dropped. After that the caller waits for the end of the push,
+        because its next step must see the result.
 
         Raises:
-            GitError: Of this change alone, or what kept the whole group from the server.
-            GitUnavailable: Also where so many changes wait that this one would not come up in any useful time.
+            GitError: Of this change alone, or the error that kept the whole group from the server.
+            GitUnavailable: Also where so many changes wait that this one would not be pushed in any useful time.
         """
         try:
             return await self._batcher.submit(_Push(change, pusher))
         except QueueFullError as error:
-            raise GitUnavailable(f"{self._display} takes changes more slowly than they come: {error}") from error
+            raise GitUnavailable(f"{self._display} accepts changes more slowly than they come: {error}") from error
 
     async def close(self) -> None:
-        """Drop what waits and wait for the push in flight."""
+        """Drop the changes that wait, and wait for the push in flight."""
         await self._batcher.close()
 
     def _wait_for_turn(self, pushes: Sequence[_Push]) -> AbstractAsyncContextManager[None]:
@@ -134,7 +141,7 @@ def _push_group(pusher: Pusher, changes: Sequence[Change]) -> Sequence[PushResul
 
 
 class Connection:
-    """A remote with everything the process keeps for it."""
+    """A remote with everything that the process keeps for it."""
 
     def __init__(
         self,
@@ -147,7 +154,17 @@ class Connection:
         pushes: PushQueue,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the parts: cache and knowledge of the repository, the queue of the account's pushes, a clock."""
+        """Create a connection; nothing is sent yet.
+
+        Args:
+            cache: Local copy of the repository; shared by all its connections.
+            knowledge: Facts about the repository's objects; shared likewise.
+            remote: Address and credentials.
+            stats: Counts of pushes.
+            pools: Threads.
+            pushes: The push queue of the account.
+            clock: Seconds; for tests.
+        """
         self.knowledge = knowledge
         self.cache = cache
         self._remote = remote
@@ -161,7 +178,7 @@ class Connection:
         self._pushes = pushes
 
     async def refs(self) -> Refs:
-        """The remote's branches and tags, not older than this call."""
+        """Return the remote's branches and tags, not older than this call."""
         with self._span("git list"), self._proving():
             return await self._listings.submit(None)
 
@@ -173,10 +190,11 @@ class Connection:
     async def view(
         self, needs: Callable[[RefView], Iterable[str]], read: Callable[[pygit2.Repository, RefView], T]
     ) -> T:
-        """Read something from the remote's state as it is now.
+        """Read from the remote's state as it is now.
 
         Args:
-            needs: Names the refs and commits that `read` looks at; they are fetched together with those of others.
+            needs: Names the refs and commits that `read` reads; one fetch brings them together with those of other
+                callers.
             read: Runs on a thread.
         """
         refs = await self.refs()
@@ -189,17 +207,17 @@ class Connection:
         return await self.local(lambda repo: read(repo, self._view(repo, refs)))
 
     async def commit(self, commit: str, read: Callable[[pygit2.Repository], T]) -> T:
-        """Read something of one commit, fetching it if it is not here.
+        """Read from one commit, which is fetched if the cache does not hold it.
 
-        The first read with some credentials asks the remote for its refs, and later ones when that is longer ago than
-        `PROOF_SECONDS`: without that, whoever knows a commit's id could read from the cache what others fetched.
+        The first read with some credentials lists the remote's refs, and later ones do so after `PROOF_SECONDS`:
+        otherwise any user who knows a commit's id could read from the cache what other users fetched.
         """
         await self._prove()
         if await self.local(lambda repo: commit not in repo):
             await self._fetched(await self.refs(), [commit])
 
         def held(repo: pygit2.Repository) -> T:
-            # The cache that had it can be gone by now.
+            # The cache that held it may have been deleted since.
             if commit not in repo:
                 self.cache.fetch(repo, self._remote, self.cache.list_refs(repo, self._remote), [commit])
             return read(repo)
@@ -207,26 +225,26 @@ class Connection:
         return await self.local(held)
 
     async def fetch(self, commits: Sequence[str]) -> None:
-        """Bring commits here that are not, in one request; the access rule is that of `commit`."""
+        """Fetch missing commits in one request; the access rule is that of `commit`."""
         await self._prove()
         if missing := await self.local(lambda repo: [commit for commit in commits if commit not in repo]):
             await self._fetched(await self.refs(), missing)
 
     async def local(self, work: Callable[[pygit2.Repository], T]) -> T:
-        """Do work on the local repository on a thread."""
+        """Run work on the local repository on a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pools.local, self.cache.run, work)
 
     async def carry(self, target: "Connection", roots: Sequence[str], folder: Path) -> int:
-        """Bring trees and blobs into the local repository of another remote; see `carrying.carry`.
+        """Copy trees and blobs into the local repository of another remote; see `carrying.carry`.
 
-        One at a time for each remote: who waits for the same objects finds them there.
+        One at a time for each remote: a caller that waits for the same objects then finds them there.
         """
         async with target.carrying:
             loop, caches = asyncio.get_running_loop(), (self.cache, target.cache)
             return await loop.run_in_executor(self._pools.local, carry, *caches, roots, folder)
 
     async def close(self) -> None:
-        """Drop what waits and wait for what is under way."""
+        """Drop the requests that wait, and wait for those in progress."""
         await self._fetches.close()
         await self._listings.close()
 
@@ -240,7 +258,10 @@ class Connection:
 
     @contextlib.contextmanager
     def _proving(self) -> Iterator[None]:
-        """Note whether the server takes the credentials; one that hides a repository says that there is none."""
+        """Record whether the server accepts the credentials.
+
+        A server that hides a repository answers "not found" instead.
+        """
         asked = self._clock()
         try:
             yield
@@ -250,7 +271,7 @@ class Connection:
         self._proven_until = asked + PROOF_SECONDS
 
     def _span(self, name: str) -> AbstractContextManager[trace.Span]:
-        """Return a span of what a caller waits for, which may be a request together with others."""
+        """Return a span for the wait of a caller, whose request may serve other callers too."""
         attributes = {"porchflow.git.repository": self._remote.display}
         return _tracer.start_as_current_span(name, attributes=attributes, record_exception=False)
 
@@ -262,7 +283,7 @@ class Connection:
         return [refs] * len(waiting)
 
     def _fetch(self, wants: Sequence[_Want]) -> list[Exception | None]:
-        # The newest listing is last; what an older one named may have moved, which the fetch itself finds out.
+        # The newest listing is last. A ref that an older one named may have moved, which the fetch itself detects.
         refs = Refs({ref: oid for want in wants for ref, oid in want.refs.items()})
         items = list(dict.fromkeys(item for want in wants for item in want.items))
         try:

@@ -1,4 +1,4 @@
-"""The remotes that a process works with, and what it keeps for all of them: threads, caches, settings of libgit2."""
+"""The remotes of a process, and the resources that they share: threads, caches, settings of libgit2."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ _MAPPED_WINDOW_BYTES = 256 * _MIB
 
 
 class Connections:
-    """One connection for each remote and its credentials; all to one repository share a cache."""
+    """One connection for each remote and its credentials; all connections to one repository share a cache."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Connections:
         group_limit: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take a sub-folder of `cache_dir`; see `GitStore`."""
+        """Create the connections, with a sub-folder of `cache_dir` for the caches; see `GitStore`."""
         self._clock = clock
         self._group_limit = group_limit
         self._folder = CacheFolder(cache_dir)
@@ -53,7 +53,7 @@ class Connections:
         return self._folder.path
 
     def to(self, remote: Remote) -> Connection:
-        """Return the connection to a remote, which is opened when it is used."""
+        """Return the connection to a remote, which is opened at its first use."""
         connection = self._connections.get(remote.identity)
         if connection is None:
             cache, knowledge = self._cache(remote.place)
@@ -94,7 +94,7 @@ class Connections:
         return GitStats.of(self._pushed, listings, fetches, bytes_read=bytes_read)
 
     async def aclose(self) -> None:
-        """Drop what waits, wait for what is under way, free the cache folder."""
+        """Drop the requests that wait, wait for those in progress, free the cache folder."""
         for queue in self._queues.values():
             await queue.close()
         for connection in self._connections.values():
@@ -105,7 +105,7 @@ class Connections:
 
 
 def configure_libgit2(*, connect_timeout: float, server_timeout: float) -> None:
-    """Set what libgit2 keeps for the whole process.
+    """Set the options that libgit2 keeps for the whole process.
 
     Args:
         connect_timeout: Seconds until a server must accept a connection; libgit2's own limit is none.
@@ -116,5 +116,5 @@ def configure_libgit2(*, connect_timeout: float, server_timeout: float) -> None:
     pygit2.settings.cache_max_size(_OBJECT_CACHE_BYTES)
     pygit2.settings.mwindow_mapped_limit = _MAPPED_WINDOW_BYTES
     for level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
-        # What a person configured for Git on this machine, such as rewritten URLs, must not change what a worker does.
+        # A user's Git configuration on this machine, such as rewritten URLs, must not change the behaviour of a worker.
         pygit2.settings.search_path[level] = ""

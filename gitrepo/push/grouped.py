@@ -34,23 +34,29 @@ _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 1.0
 _STALE_SECONDS = 1.0
 
-# What servers (git's receive-pack, JGit) say of refs that only share a push with one that is refused.
+# Words of servers (git's receive-pack, JGit) for refs that only share a push with one that is refused.
 _COLLATERAL_WORDS = ("atomic", "transaction")
 _FOR_EVERYBODY = (GitAuthError, GitCertificateError, GitUnavailable, GitNotFound)
-"""Errors of a whole push that would meet each change alone, too."""
+"""Errors of a whole push that each change would meet alone, too."""
 
 
 class Pusher:
     """Pushes groups of changes to one remote. Blocking; one group at a time."""
 
     def __init__(self, cache: RepositoryCache, remote: Remote, stats: PushStats) -> None:
-        """Take the local repository, the remote, and where to count."""
+        """Create a pusher.
+
+        Args:
+            cache: The local repository.
+            remote: The remote to push to.
+            stats: Counts retries and restores.
+        """
         self._cache = cache
         self._remote = remote
         self._stats = stats
 
     def push_group(self, changes: Sequence[Change]) -> list[PushResult | Exception]:
-        """Bring all changes to the remote; one result or error for each."""
+        """Bring all changes to the remote; return one result or error for each."""
         self._stats.groups += 1
         pendings = [Pending(change) for change in changes]
         work = deque([pendings])
@@ -71,7 +77,7 @@ class Pusher:
         return [pending.result or GitError("the change was lost") for pending in pendings]
 
     def _retriable(self, again: list[Pending]) -> list[Pending]:
-        """Pause before a retry, and give up on what was retried often enough."""
+        """Pause before a retry, and give up changes that were retried too often."""
         self._stats.retries += len(again)
         for pending in again:
             if pending.attempts >= MAX_ATTEMPTS:
@@ -85,7 +91,7 @@ class Pusher:
         return again
 
     def _attempt(self, repo: pygit2.Repository, group: list[Pending]) -> Outcome:
-        """Look at the remote, build, push once, and sort out what happened."""
+        """List the refs, build, push once, and sort the results."""
         session = transport.open_push(repo, self._remote)
         opened = time.monotonic()
         view = RefView(repo, session.refs, lambda wanted: self._fetch(repo, session.refs, wanted))
@@ -97,7 +103,7 @@ class Pusher:
                 pending.done()
             return outcome
         if time.monotonic() - opened > _STALE_SECONDS:
-            # The server may have closed the idle connection, and others had long to push.
+            # The server may have closed the idle connection, and other pushers had much time since.
             session = transport.open_push(repo, self._remote)
         try:
             report = self._send(repo, session, folded, built)
@@ -136,7 +142,7 @@ class Pusher:
         return outcome
 
     def _build_failed(self, pending: Pending, error: Exception, outcome: Outcome) -> None:
-        """A change that others went before may only not fit what they are about to do: it gets a look of its own."""
+        """Retry a change alone that failed after others in its group: it may conflict only with theirs."""
         if pending.alone or not isinstance(error, GitError) or pending.attempts >= MAX_ATTEMPTS:
             pending.result = error
         else:
@@ -151,10 +157,10 @@ class Pusher:
     def _send(
         self, repo: pygit2.Repository, session: PushSession, folded: dict[str, RefUpdate], built: list[Pending]
     ) -> PushReport:
-        """Push all updates as a whole, where the server can do that; it may make none of them then.
+        """Push all updates as a whole, where the server can; it may then apply none of them.
 
-        A push that comes late, because its server was slow or its worker died, does nothing then once another went
-        first. Where one change of several is refused, the others go out as on a server that cannot do it.
+        A late push, because its server was slow or its worker died, then does nothing if another push went first. Where
+        one change of several is refused, the others are pushed as on a server without this ability.
 
         Raises:
             GitConflict: A ref moved meanwhile; nothing was done.
@@ -177,10 +183,10 @@ class Pusher:
     def _send_in_steps(
         self, repo: pygit2.Repository, session: PushSession, folded: dict[str, RefUpdate], built: list[Pending]
     ) -> PushReport:
-        """Push what moves a branch first and alone.
+        """Push the updates of branches first and alone.
 
-        The server updates refs one by one. Who loses the race for the branch so leaves no tag behind and removes no
-        draft; a number is taken by who moved the branch.
+        The server updates refs one by one. So the loser of a race for the branch leaves no tag behind and removes no
+        draft; the winner of the branch takes the revision number.
         """
         moves = {ref: update for ref, update in folded.items() if update.old and update.new}
         rest = {ref: update for ref, update in folded.items() if ref not in moves}
@@ -190,7 +196,7 @@ class Pusher:
         losers = [pending for pending in built if any(update.ref in first.refused for update in pending.updates)]
         held = {update.ref for pending in losers for update in pending.updates if update.ref in rest}
         session = transport.open_push(repo, self._remote)
-        # A draft that somebody moved meanwhile must not keep the tag of what the branch has now from being made.
+        # A draft that moved meanwhile must not prevent the tag of the content that the branch has now.
         held |= {ref for ref, update in rest.items() if session.refs.get(ref) != update.old}
         going = [update for ref, update in rest.items() if ref not in held]
         if not going:
@@ -224,7 +230,7 @@ class Pusher:
         self._undo(repo, outcome.undo)
 
     def _undo(self, repo: pygit2.Repository, updates: list[RefUpdate]) -> None:
-        """Take back what the server did of changes that it otherwise refused.
+        """Undo the parts that the server applied of changes that it otherwise refused.
 
         Git updates refs one by one: without this, a publish whose branch and tag are refused would lose the draft.
         """

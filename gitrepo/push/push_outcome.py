@@ -1,4 +1,4 @@
-"""What a server's answer to a push means for each of the changes that shared it."""
+"""Sorts the changes of one push by the server's answer: done, to be tried again, or failed."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,30 +10,30 @@ from porchflow.gitrepo.refs import short_ref
 from porchflow.gitrepo.remote.transport import PushReport, Refs, RefUpdate
 
 NOT_SENT = "not sent, because another ref of the change was not updated"
-"""The reason of refs that were held back."""
+"""Reason of refs that were not sent."""
 
-# The server's own reasons (git's receive-pack) for a ref that another push had locked or moved; all else is a refusal.
+# The server's own reasons (git's receive-pack) for a ref that another push had locked or moved; any other is a refusal.
 _RACE_WORDS = ("cannot lock", "failed to lock", "failed to update ref", "fetch first", "incorrect old value")
 
 
 @dataclass
 class Outcome:
-    """What becomes of the changes of one push that are neither done nor failed."""
+    """The changes of one push that are neither done nor failed."""
 
     again: list[Pending] = field(default_factory=list)
     suspects: list[Pending] = field(default_factory=list)
-    """One of them made the server refuse what they share."""
+    """Changes of which one made the server refuse the refs that they share."""
     undo: list[RefUpdate] = field(default_factory=list)
 
     def retry(self, pendings: Iterable[Pending], conflict: str) -> None:
-        """Have changes that have no result built again."""
+        """Have changes without a result built again."""
         for pending in pendings:
             if pending.result is None:
                 pending.conflict = conflict
                 self.again.append(pending)
 
     def suspect_or_fail(self, pendings: list[Pending], error: GitError) -> None:
-        """Find out which of several changes the server refuses; one alone fails."""
+        """Find out which of several changes the server refuses; a single one fails."""
         if len(pendings) == 1:
             pendings[0].result = error
         else:
@@ -42,14 +42,14 @@ class Outcome:
     def sort_out(
         self, built: list[Pending], folded: dict[str, RefUpdate], report: PushReport, now: Refs, server: str
     ) -> None:
-        """Tell the changes that went through from those that lost a race and those that the server refuses.
+        """Tell the changes that succeeded from those that lost a race and those that the server refuses.
 
         Args:
-            built: All that were pushed together.
+            built: All changes that were pushed together.
             folded: Their updates, joined.
-            report: Which of those were refused, and the server's words.
+            report: The refused refs, and the server's words.
             now: The remote's refs after the push.
-            server: The remote's name for people.
+            server: The remote's name, for people.
         """
         races, refusals = _causes(folded, report, now)
         users = Counter(ref for pending in built for ref in {update.ref for update in pending.updates})
@@ -71,7 +71,7 @@ class Outcome:
         self._finish(through, {*races, *refusals}, users)
 
     def _lost(self, pending: Pending, races: dict[str, str], now: Refs) -> None:
-        """Try a change again that lost a race, unless no attempt can succeed."""
+        """Retry a change that lost a race, unless no attempt can succeed."""
         for ref in races:
             if obstacle := _in_the_way(ref, now):
                 pending.result = GitConflict(f"cannot make {short_ref(ref)}: {obstacle}")
@@ -79,7 +79,7 @@ class Outcome:
         self.retry([pending], "; ".join(f"{short_ref(ref)}: {reason}" for ref, reason in races.items()))
 
     def _finish(self, through: list[Pending], failed: set[str], users: Counter[str]) -> None:
-        """Let the changes succeed whose refs went through; but build again those that rely on what did not."""
+        """Complete the changes whose refs were updated; those that rely on a failed one are built again."""
         while True:
             untrue = failed | {update.ref for update in self.undo}
             misled = [pending for pending in through if pending.assumed & untrue]
@@ -94,7 +94,7 @@ class Outcome:
 
 
 def _causes(folded: dict[str, RefUpdate], report: PushReport, now: Refs) -> tuple[dict[str, str], dict[str, str]]:
-    """Tell the refs that lost a race from those that the server refuses, by where they are now."""
+    """Tell the refs that lost a race from those that the server refuses, by their present targets."""
     races: dict[str, str] = {}
     refusals: dict[str, str] = {}
     for ref, reason in report.refused.items():
@@ -111,10 +111,11 @@ def _causes(folded: dict[str, RefUpdate], report: PushReport, now: Refs) -> tupl
 
 
 def _to_undo(pending: Pending, accepted: set[str], users: Counter[str], *, final: bool) -> list[RefUpdate]:
-    """What to take back of a change that did not go through as a whole.
+    """Return the updates that undo a change that was applied in part.
 
-    After a refusal everything that Git lets us take back; after a lost race, where the change is tried again at once,
-    deletions unless a new ref still leads to the same content. A tag stays then: others may have counted on from it.
+    After a refusal: every update that Git lets us undo. After a lost race, where the change is tried again at once:
+    deletions, unless a new ref still leads to the same content. A tag stays then: other clients may have counted on
+    from its number.
     """
     own = [update for update in pending.updates if update.ref in accepted and users[update.ref] == 1]
     created = [update for update in own if update.new and not update.old]
@@ -132,7 +133,7 @@ def _refusal(server: str, refused: dict[str, str], words: str) -> str:
 
 
 def _in_the_way(ref: str, now: Refs) -> str:
-    """Name the ref that Git cannot have besides another: a branch `a` leaves no room for a branch `a/b`."""
+    """Name the ref that Git cannot hold beside another: a branch `a` leaves no room for a branch `a/b`."""
     for other in now:
         if other.startswith(ref + "/") or ref.startswith(other + "/"):
             return f"{short_ref(other)} is in the way: Git cannot have both; delete or rename it"

@@ -1,8 +1,8 @@
-"""Asks servers to take a push as a whole or not at all: the capability `atomic` of Git's push protocol.
+"""Atomic pushes, applied as a whole or not at all: the capability `atomic` of Git's push protocol.
 
-libgit2 never asks for it. Its transports are made of two public parts, though, and the inner one may be anybody's: here
-it is libgit2's own, with two of its functions replaced. One hears what the server offers, the other adds a word to the
-first line of a push. Where libgit2 does not give these parts away, no server seems to offer it.
+libgit2 never requests it. But its transports consist of two public parts, and the inner one is replaceable: here it is
+libgit2's own, with two of its functions replaced. One reads the capabilities that the server offers, the other adds one
+to the first line of a push. Where libgit2 does not export these parts, no server appears to offer it.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _UPLOAD_PACK_LISTING, _RECEIVE_PACK_LISTING, _RECEIVE_PACK = 1, 3, 4
 """GIT_SERVICE_UPLOADPACK_LS, GIT_SERVICE_RECEIVEPACK_LS and GIT_SERVICE_RECEIVEPACK."""
 _LENGTH_DIGITS = 4
 _LONGEST_LINE = 0xFFF0
-"""Of the protocol's lines, their length included."""
+"""Of the protocol's lines, with the length field."""
 
 _Make = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p, ctypes.c_void_p)
 _Action = ctypes.CFUNCTYPE(
@@ -51,7 +51,7 @@ class _Definition(ctypes.Structure):
 
 
 class _Thread(threading.local):
-    """What the connection that a thread works on is about; libgit2 calls back on the thread that called it."""
+    """State of the connection that a thread works on; libgit2 calls back on the thread that called it."""
 
     asks = False
     heard = b""
@@ -60,21 +60,21 @@ class _Thread(threading.local):
 
 _thread = _Thread()
 _replaced: dict[int, int] = {}
-"""Function that was replaced, by address of the stream; it is put back at its first use."""
+"""The replaced function, by address of the stream; it is restored at its first use."""
 _kept: list[Any] = []
-"""What libgit2 holds pointers to."""
+"""Objects that libgit2 holds pointers to."""
 
 
 @contextlib.contextmanager
 def listening() -> Iterator[Callable[[], bool]]:
-    """Hear what a server offers to which a push is opened meanwhile; gives what tells whether it takes pushes whole."""
+    """Watch the capabilities of the server to which a push is opened meanwhile; yields whether it offers `atomic`."""
     _thread.heard, _thread.offers = b"", False
     yield lambda: _thread.offers
 
 
 @contextlib.contextmanager
 def asking() -> Iterator[None]:
-    """Ask the server to take the push that is made meanwhile as a whole or not at all."""
+    """Request that the push which is made meanwhile is applied as a whole or not at all."""
     _thread.asks = True
     try:
         yield
@@ -83,7 +83,7 @@ def asking() -> Iterator[None]:
 
 
 def with_capability(data: bytes) -> bytes:
-    """Return the beginning of a push with the capability asked for; unchanged where it is no such thing."""
+    """Return the beginning of a push with the capability added; unchanged where it is no such beginning."""
     digits = data[:_LENGTH_DIGITS]
     try:
         length = int(digits, 16)
@@ -99,7 +99,7 @@ def with_capability(data: bytes) -> bytes:
 
 
 def offered(heard: bytes) -> bool | None:
-    """Tell from what a server said so far whether it offers the capability; None where it has not said all of it."""
+    """Return whether a server offers the capability, from its output so far; None where that is incomplete."""
     _, zero, after = heard.partition(b"\0")
     capabilities, newline, _ = after.partition(b"\n")
     if not zero or not newline:
@@ -167,7 +167,7 @@ def _wrapped(make: Callable[..., int], *, http: bool) -> Any:  # noqa: ANN401 - 
 
 
 def _install() -> bool:
-    """Put the functions in place; return whether that was possible."""
+    """Install the functions; return whether that was possible."""
     library = ctypes.CDLL(_libgit2.__file__)
     try:
         register, smart = library.git_transport_register, library.git_transport_smart
@@ -177,7 +177,7 @@ def _install() -> bool:
             b"ssh": (library.git_smart_subtransport_ssh, 0),
         }
     except AttributeError:
-        # Built into one library that hides them: pushes go out as libgit2 makes them.
+        # A library that hides these symbols: pushes go out as libgit2 makes them.
         return False
     for scheme, (make, rpc) in inner.items():
         make.argtypes = (ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p, ctypes.c_void_p)

@@ -1,4 +1,4 @@
-"""Credentials that a server refuses are not tried again and again: servers lock accounts out for that."""
+"""Backs off from credentials that a server refuses: servers lock accounts after repeated failures."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ _LONGEST = 30.0
 _MOST = 1000
 
 Account = tuple[str, str]
-"""Place and digest of the credentials: others than those that were refused are tried at once."""
+"""Place and digest of the credentials: other credentials than the refused ones are tried at once."""
 
 
 @dataclass
@@ -22,10 +22,10 @@ class _Refusal:
 
 
 class Refusals:
-    """What servers refused last. Safe to use from several threads.
+    """The last refusals of servers. Safe to use from several threads.
 
-    The first refusal costs nothing, so that who mends the server's side can look at once; from the second on, the
-    same credentials wait: a second, then twice as long each time, at most half a minute.
+    The first refusal costs nothing, so that a user who mends the server's side can retry at once. From the second on,
+    the same credentials wait: a second, then twice as long each time, at most half a minute.
     """
 
     def __init__(self) -> None:
@@ -33,10 +33,10 @@ class Refusals:
         self._known: OrderedDict[Account, _Refusal] = OrderedDict()
 
     def check(self, account: Account) -> None:
-        """Let who may ask the server pass.
+        """Check that the account may be tried.
 
         Raises:
-            GitAuthError: It refused these credentials more than once, and a moment ago.
+            GitAuthError: The server refused these credentials more than once, and a moment ago.
         """
         with self._lock:
             refusal = self._known.get(account)
@@ -45,7 +45,7 @@ class Refusals:
             raise GitAuthError(f"{refusal.error} (refused {refusal.count} times; not asked again for {wait:.0f} s)")
 
     def note(self, account: Account, error: GitAuthError) -> None:
-        """Remember a refusal."""
+        """Record a refusal."""
         with self._lock:
             refusal = self._known.setdefault(account, _Refusal(error))
             self._known.move_to_end(account)
@@ -56,6 +56,6 @@ class Refusals:
                 self._known.popitem(last=False)
 
     def forget(self, account: Account) -> None:
-        """The server took the credentials."""
+        """Drop the refusals of credentials that the server accepted."""
         with self._lock:
             self._known.pop(account, None)

@@ -1,8 +1,8 @@
-"""Which of its host keys a server is asked to show: one of a type that is known of it.
+"""Requests a server's host key of a type that is known of it.
 
-libgit2 asks for the types that the file `.ssh/known_hosts` in the home folder has for a server, and for its own
-favourite where there are none. What it thinks of the key that it gets is not used: that is decided for each remote by
-what its Secret holds. So the home folder that libgit2 knows is one of ours, with the public keys of the servers in use.
+libgit2 requests the types that the file `.ssh/known_hosts` in the home folder has for a server, and its own favourite
+where there are none. Its judgement of the key is not used: the `known_hosts` of each remote's Secret decides. So the
+home folder of libgit2 is one of ours, with the public keys of the servers in use.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ class _Home:
             if len(self._known) >= _MOST_SERVERS:
                 self._known.clear()
             self._known[host, port] = keys
-            # Without it a server shows another of its keys; what is wrong then is said by who checks that.
+            # Without the file a server shows another of its keys; the check of that key reports what is wrong.
             with contextlib.suppress(OSError):
                 self._write()
 
@@ -60,5 +60,5 @@ def keep_host_keys_in(folder: Path) -> None:
 
 
 def prefer_known_types(host: str, port: int, known: KnownHosts) -> None:
-    """Have the server asked for a host key of a type that is known of it."""
+    """Request a host key of a type that is known of the server."""
     _home.note(host, port, known)

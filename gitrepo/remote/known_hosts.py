@@ -1,4 +1,4 @@
-"""The host keys that an SSH server may show: the `known_hosts` format of sshd(8), read and compared."""
+"""Host keys that SSH servers may show: the `known_hosts` format of sshd(8), parsed and compared."""
 
 import base64
 import binascii
@@ -24,7 +24,7 @@ class HostKey:
     """A public key of a server."""
 
     blob: bytes
-    """As it goes over the wire."""
+    """As in the SSH protocol."""
 
     @property
     def kind(self) -> str:
@@ -52,7 +52,7 @@ class KnownHosts:
     """The lines of one `known_hosts` text."""
 
     def __init__(self, text: str) -> None:
-        """Take the text; lines that cannot be read are left out, as ssh(1) does."""
+        """Parse the text; invalid lines are skipped, as in ssh(1)."""
         self._lines = list(_lines(text))
 
     def __bool__(self) -> bool:
@@ -66,7 +66,7 @@ class KnownHosts:
         """Accept the key that a host shows.
 
         Raises:
-            GitHostKeyError: It is not one that the host may show; says which it is, and how to mend that.
+            GitHostKeyError: It is not one that the host may show; the message names the key and how to mend that.
         """
         lines = self._of(host, port)
         where = _place(host, port)
@@ -91,13 +91,13 @@ def _unknown(where: str, shown: HostKey, known: list[HostKey]) -> str:
     if same_kind:
         other = ", ".join(key.fingerprint for key in same_kind)
         return (
-            f"{told} {other} for it: the server has got a new key, or somebody is in between. Ask who runs the server;"
-            " if the key is new, replace its line in known_hosts"
+            f"{told} {other} for it: the server has a new key, or the connection is intercepted. Ask the server's"
+            " administrator; if the key is new, replace its line in known_hosts"
         )
     what = f"only keys of other types ({', '.join(key.kind for key in known)})" if known else "no key"
     return (
-        f"{told} {what} for it. Compare the fingerprint with what who runs the server says, then add the lines that"
-        " ssh-keyscan prints for the server to known_hosts"
+        f"{told} {what} for it. Compare the fingerprint with the one that the server's administrator names, then add"
+        " the lines that ssh-keyscan prints for the server to known_hosts"
     )
 
 

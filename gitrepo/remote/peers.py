@@ -1,7 +1,7 @@
-"""Who a connection leads to: what the server showed, kept for the callback that decides.
+"""The certificate or host key of a connection's server, kept for the callback that checks it.
 
-pygit2 asks `certificate_check` without the certificate or host key. libgit2 has it; so what pygit2 registered for that
-is replaced by a function that notes it first. Callbacks that find nothing noted have to refuse.
+pygit2 calls `certificate_check` without the certificate or host key, though libgit2 has it. So the function that pygit2
+registered for that is replaced by one that records it first. Callbacks must refuse where nothing was recorded.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ from porchflow.gitrepo.remote.known_hosts import HostKey
 
 
 class PeerCallbacks(pygit2.RemoteCallbacks):
-    """Callbacks that know what the server showed."""
+    """Callbacks that hold the certificate or host key of the server."""
 
     certificate: bytes | None = None
     """The server's certificate, DER; of a TLS connection."""
@@ -22,7 +22,7 @@ class PeerCallbacks(pygit2.RemoteCallbacks):
     """The server's host key; of an SSH connection."""
 
     def certificate_check(self, certificate: None, valid: bool, host: bytes) -> bool:  # noqa: ARG002, FBT001 - pygit2's
-        """Refuse: deciding is for who derives from this."""
+        """Refuse: subclasses decide."""
         return False
 
 

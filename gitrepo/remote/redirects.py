@@ -1,8 +1,8 @@
-"""HTTP redirects of Git servers: libgit2 follows none of them; where one leads is compared here, origin by origin.
+"""HTTP redirects of Git servers: libgit2 follows none of them; the target is compared here, origin by origin.
 
-libgit2 compares no more than the host, and shows the Authorization header to whatever answers on another port of it. It
-has no option for less. It does count how often it may ask again, though: a stream that has one request left gives up at
-a redirect, having noted where it led, and no second server is asked anything.
+libgit2 compares no more than the host, and shows the Authorization header to any server on another port of it. It has
+no option for less. But it counts how often it may repeat a request: a stream with one request left gives up at a
+redirect, after recording its target, and no second server is contacted.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from typing import Any, Final
 import pygit2
 
 KNOWN_LAYOUT: Final = pygit2.LIBGIT2_VERSION.split(".")[:2] in (["1", "8"], ["1", "9"])
-"""Whether the fields below are where this version of libgit2 has them (src/libgit2/transports/http.c)."""
+"""Whether this version of libgit2 has the fields below in these places (src/libgit2/transports/http.c)."""
 
 _SENDING = 1
 """HTTP_STATE_SENDING_REQUEST."""
@@ -27,7 +27,7 @@ _Read = ctypes.CFUNCTYPE(
 
 
 class _Stream(ctypes.Structure):
-    """http_stream: git_smart_subtransport_stream, and what is its own."""
+    """http_stream: git_smart_subtransport_stream, and its own fields."""
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("subtransport", "read", "write", "free", "service")),
@@ -46,7 +46,7 @@ class _Subtransport(ctypes.Structure):
 
 
 class _Thread(threading.local):
-    """Of the connection that a thread works on; libgit2 calls back on the thread that called it."""
+    """State of the connection that a thread works on; libgit2 calls back on the thread that called it."""
 
     asked = ""
     led_to = ""
@@ -54,18 +54,18 @@ class _Thread(threading.local):
 
 _thread = _Thread()
 _originals: list[Callable[..., int]] = []
-"""libgit2's function that reads a stream of HTTP; one for all of them."""
+"""libgit2's function that reads a stream of HTTP; one for all streams."""
 
 
 @contextlib.contextmanager
 def noted() -> Iterator[Callable[[], str]]:
-    """Note redirects of what is asked meanwhile; gives what returns the address that one led to, or nothing."""
+    """Record redirects of requests that are made meanwhile; yields a function that returns the target, or nothing."""
     _thread.asked = _thread.led_to = ""
     yield lambda: _thread.led_to
 
 
 def follow_none(stream: int) -> None:
-    """Let a stream of HTTP that was just made give up at a redirect; nothing is done to one of an unknown layout.
+    """Make a fresh HTTP stream give up at a redirect; a stream of an unknown layout is left as it is.
 
     Args:
         stream: Address of the stream.

@@ -1,4 +1,4 @@
-"""A remote repository and how to get in."""
+"""A remote repository: address and credentials."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ from porchflow.gitrepo.refs import InvalidName
 
 @dataclass(frozen=True)
 class BasicAuth:
-    """User name and password (or token in its place)."""
+    """User name and password (or a token in its place)."""
 
     username: str
     password: str = field(repr=False)
@@ -41,7 +41,7 @@ class SshKey:
     private_key: str = field(repr=False)
     """In OpenSSH's format or PEM."""
     known_hosts: str = field(repr=False)
-    """As sshd(8) describes it; without a line for the server there is no connection."""
+    """In the format of sshd(8); without a line for the server there is no connection."""
     passphrase: str = field(default="", repr=False)
 
 
@@ -69,7 +69,8 @@ class Remote:
         """The address in parts.
 
         Raises:
-            InvalidName: It is none. Never of a Remote that was made: making one reads the address.
+            InvalidName: The text is no address. Never raised for an existing Remote: its construction parses the
+                address.
         """
         try:
             return parse(self.url)
@@ -78,17 +79,17 @@ class Remote:
 
     @property
     def display(self) -> str:
-        """The address as it may be shown: without user, password and query."""
+        """The address for people: without user, password and query."""
         return self.parsed.display
 
     @property
     def is_ssh(self) -> bool:
-        """Whether SSH leads there; else HTTP."""
+        """Whether the remote is reached over SSH; otherwise over HTTP."""
         return self.parsed.is_ssh
 
     @property
     def host(self) -> str:
-        """Name or address of the server."""
+        """Name or IP address of the server."""
         return self.parsed.host
 
     @property
@@ -98,27 +99,27 @@ class Remote:
 
     @property
     def user(self) -> str:
-        """Name to log in with over SSH; the address says it."""
+        """User to log in as over SSH; part of the address."""
         return self.parsed.user
 
     @property
     def address(self) -> str:
-        """The address to connect to, without password; over SSH the user name is part of it."""
+        """The address to connect to, without password; over SSH with the user."""
         return self.parsed.wire
 
     @property
     def written(self) -> str:
-        """The address as status and Kptfiles hold it."""
+        """The address for status and Kptfiles."""
         return self.parsed.written
 
     @property
     def place(self) -> str:
-        """Which repository this is, however its address is spelled."""
+        """The identity of the repository, however its address is spelled."""
         return self.parsed.place
 
     @property
     def authorization(self) -> str | None:
-        """Value of the Authorization header: of the credentials, else of what the URL holds. None over SSH."""
+        """Value of the Authorization header: from the credentials, else from the URL. None over SSH."""
         if self.is_ssh or isinstance(self.credentials, SshKey):
             return None
         if self.credentials:
@@ -129,7 +130,7 @@ class Remote:
 
     @property
     def account(self) -> tuple[str, str]:
-        """Place and a digest of the credentials: equal for remotes that may share pushes and what was read."""
+        """Place and a digest of the credentials: equal for remotes that may share pushes and cached reads."""
         secret = [self.authorization, self.ca_bundle, self.secret, self.parsed.query]
         if self.is_ssh:
             secret.append(self.user)
@@ -139,7 +140,7 @@ class Remote:
 
     @property
     def identity(self) -> tuple[str, str, str]:
-        """The account, and how the address is spelled: equal for remotes that one connection serves."""
+        """The account, and the spelling of the address: equal for remotes that share one connection."""
         return *self.account, self.address
 
     def __repr__(self) -> str:

@@ -1,8 +1,8 @@
-"""Is this the certificate of that server? Decided for one remote, with the authorities that its Secret adds.
+"""Checks server certificates for one remote, with the authorities that its Secret adds.
 
-libgit2 keeps authorities for the whole process and shows its callback the server's own certificate only. So where
-libgit2 does not trust a certificate, Python's `ssl` opens a connection of its own to the same server, which checks
-chain, name and dates against the system's and the remote's authorities; trusted is the very certificate it was shown.
+libgit2 keeps authorities for the whole process and passes its callback the server's own certificate only. So where
+libgit2 does not trust a certificate, Python's `ssl` opens a connection of its own to the same server, and checks chain,
+name and dates against the system's and the remote's authorities. Trusted is the very certificate of that connection.
 """
 
 import functools
@@ -23,10 +23,10 @@ _MOST_TRUSTED = 1000
 _TRIES = 3
 """A name may lead to several servers with certificates of their own."""
 
-# X509_V_ERR_* of OpenSSL, with what a person does about it.
+# X509_V_ERR_* of OpenSSL, with the remedy.
 _MEND = {
     9: "look at the clocks of both machines",
-    10: "who runs the server has to renew it",
+    10: "the server's administrator must renew it",
     18: "put the certificate as ca.crt into the Secret that the Repository names",
     19: "put the authority's certificate as ca.crt into the Secret that the Repository names",
     20: "put the authority's certificate as ca.crt into the Secret that the Repository names",
@@ -62,7 +62,7 @@ _trusted = _Trusted()
 
 @functools.lru_cache(maxsize=128)
 def trust(bundle: str | None) -> ssl.SSLContext:
-    """Return what trusts the system's authorities and those of a bundle.
+    """Return a TLS context that trusts the system's authorities and those of a bundle.
 
     Args:
         bundle: PEM certificates.
@@ -71,7 +71,7 @@ def trust(bundle: str | None) -> ssl.SSLContext:
         GitCertificateError: The bundle holds none.
     """
     context = ssl.create_default_context()
-    # A certificate that a person gave is trusted even if it is no root, and if it lacks what strictness asks for.
+    # A certificate from a user is trusted even if it is no root, and if strict checks would refuse it.
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
     if bundle is not None:
@@ -93,7 +93,7 @@ def check_certificate(host: str, port: int, shown: bytes, bundle: str | None, *,
         timeout: Seconds that the server may take.
 
     Raises:
-        GitCertificateError: It is not trusted; says why, and what to do.
+        GitCertificateError: It is not trusted; the message states why, and what to do.
         GitUnavailable: The server does not answer.
     """
     digest = hashlib.sha256(shown).digest()
@@ -105,7 +105,7 @@ def check_certificate(host: str, port: int, shown: bytes, bundle: str | None, *,
             _trusted.add(identity)
             return
     raise GitCertificateError(
-        f"{host}:{port} shows different certificates from one connection to the next; somebody may be in between"
+        f"{host}:{port} shows different certificates from one connection to the next; the connection may be intercepted"
     )
 
 
@@ -123,7 +123,7 @@ def _verified(host: str, port: int, bundle: str | None, timeout: float) -> bytes
 
 
 def _explain(host: str, port: int, error: ssl.SSLCertVerificationError, *, given: bool) -> str:
-    mend = _MEND.get(error.verify_code, "who runs the server has to correct it")
+    mend = _MEND.get(error.verify_code, "the server's administrator must correct it")
     if given and "ca.crt" in mend:
         mend = "none of the certificates in ca.crt signed it: correct ca.crt in the Secret"
     return f"the certificate of {host}:{port} is not trusted: {error.verify_message}; {mend}"

@@ -1,4 +1,4 @@
-"""Private SSH keys: read and checked before a server sees them, and given to libssh2 in a form that it reads."""
+"""Private SSH keys: checked before a server sees them, and converted to a form that libssh2 reads."""
 
 import base64
 import binascii
@@ -20,12 +20,12 @@ _Key = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
 
 
 class UnusableKey(ValueError):  # noqa: N818 - named for what it is
-    """A private key that cannot be used; the message holds nothing of it."""
+    """A private key that is not usable; the message holds no part of it."""
 
 
 @dataclass(frozen=True)
 class KeyPair:
-    """A key as libssh2 takes it."""
+    """A key in the form of libssh2."""
 
     public: str
     """A line as in authorized_keys."""
@@ -50,7 +50,7 @@ def key_pair(private_key: str, passphrase: str = "") -> KeyPair:
     except UnsupportedAlgorithm:
         if not (text.startswith(_OPENSSH) and passphrase):
             raise UnusableKey("is of a type or encryption that is not supported: use ed25519, ECDSA or RSA") from None
-        # Only libssh2 can decrypt OpenSSH's own format here; whether the passphrase is right shows when it is used.
+        # Only libssh2 can decrypt OpenSSH's own format here; a wrong passphrase shows when the key is used.
         return KeyPair(_public_of_openssh(text), text, passphrase)
     if not isinstance(key, _Key):
         raise UnusableKey(f"is of a type that is not supported ({type(key).__name__}): use ed25519, ECDSA or RSA")

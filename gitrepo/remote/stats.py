@@ -1,4 +1,4 @@
-"""Counts of what was asked of Git servers, and how long it took: for metrics."""
+"""Counts and durations of requests to Git servers: for metrics."""
 
 import contextlib
 import time
@@ -9,14 +9,14 @@ from typing import Self
 
 @dataclass
 class Tally:
-    """Requests to servers, and how long they took."""
+    """Count of requests to servers, and their durations."""
 
     count: int = 0
     seconds: float = 0.0
 
     @contextlib.contextmanager
     def one(self) -> Iterator[None]:
-        """Count one, which the context is."""
+        """Count one request, which lasts as long as the context."""
         began = time.monotonic()
         self.count += 1
         try:
@@ -27,7 +27,7 @@ class Tally:
 
 @dataclass
 class PushStats:
-    """What the pushes of a process amount to."""
+    """Totals of the pushes of a process."""
 
     groups: int = 0
     pushes: Tally = field(default_factory=Tally)
@@ -35,12 +35,12 @@ class PushStats:
     retries: int = 0
     """Changes that were built again because the remote had moved."""
     restores: int = 0
-    """Pushes that took back what a server did of a change that it otherwise refused."""
+    """Pushes that undid the parts that a server applied of a change that it otherwise refused."""
 
 
 @dataclass(frozen=True)
 class GitStats:
-    """What a store did so far."""
+    """Totals of a store since its start."""
 
     groups: int
     refs: int

@@ -1,4 +1,4 @@
-"""Talking to a remote: list, fetch, push. Blocking; every error leaves as one of ours, without secrets."""
+"""Requests to a remote: list, fetch, push. Blocking; every error leaves as one of ours, without secrets."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -38,7 +38,7 @@ class Refs(dict[str, pygit2.Oid]):
     """Branches and tags of a remote by full ref name. An annotated tag's id is the tag object's. Never changed."""
 
     def directly_below(self, folder: str) -> dict[str, pygit2.Oid]:
-        """The refs one level below a folder, such as `refs/tags/P`; found without a look at all others."""
+        """Return the refs one level below a folder, such as `refs/tags/P`, without a scan of all others."""
         return self._folders.get(folder, {})
 
     @cached_property
@@ -61,7 +61,7 @@ _WORDS_LIMIT = 2000
 
 @dataclass(frozen=True)
 class RefUpdate:
-    """One ref to change, with the state it must be in: the compare-and-swap."""
+    """One ref to change, with its expected state: a compare-and-swap."""
 
     ref: str
     old: pygit2.Oid | None
@@ -75,12 +75,12 @@ class RefUpdate:
 
 @dataclass(frozen=True)
 class PushReport:
-    """What a server did with a push."""
+    """A server's answer to a push."""
 
     refused: Mapping[str, str]
     """Refs that it did not update, each with its reason."""
     words: str
-    """What the server's hooks said."""
+    """Output of the server's hooks."""
 
 
 _refusals = Refusals()
@@ -112,7 +112,7 @@ class _Callbacks(PeerCallbacks):
         key = self._remote.credentials
         if isinstance(key, SshKey) and self._remote.is_ssh and not self._offered:
             return self._ssh_answer(key, allowed_types)
-        # Of HTTP called only when the server did not take the header. Answering once more would loop.
+        # Over HTTP this is called only when the server refused the header. Another answer would loop.
         if self._remote.authorization or self._offered:
             offered = f"the {self._offered}" if self._offered else "the credentials"
             raise GitAuthError(f"{where} refused {offered}; correct {named}, or what they may do at the server")
@@ -149,7 +149,7 @@ class _Callbacks(PeerCallbacks):
 
     @property
     def said(self) -> str:
-        """What the server's hooks and programs said, without secrets and not endless."""
+        """Output of the server's hooks and programs, without secrets and bounded."""
         return without_secrets("".join(self.words).strip()[:_WORDS_LIMIT])
 
     def sideband_progress(self, string: str) -> None:
@@ -167,24 +167,24 @@ class _Callbacks(PeerCallbacks):
 
 @dataclass
 class PushSession:
-    """A connection for one push: what the server advertised is what the push is checked against."""
+    """A connection for one push: the push is checked against the refs that the server advertised on it."""
 
     remote: Remote
     refs: Refs
     _connection: pygit2.remotes.Remote = field(repr=False)
     takes_whole: bool = False
-    """Whether the server can be asked to make either all updates of a push or none."""
+    """Whether the server can apply all updates of a push or none."""
 
     def push(self, updates: Iterable[RefUpdate], *, whole: bool = False) -> PushReport:
         """Send updates in one push.
 
         Args:
             updates: One for each ref.
-            whole: Ask the server to make all of them or none; only where it offers that.
+            whole: Request that the server applies all of them or none; only where it offers that.
 
         Raises:
             GitConflict: A ref is not where its update expects it, or an update is no fast-forward; nothing was sent.
-            GitError: As `from_network`; what arrived is not known.
+            GitError: As `from_network`; which updates were applied is not known.
         """
         callbacks = _Callbacks(self.remote)
         callbacks.expected = {update.ref: update for update in updates}
@@ -205,7 +205,7 @@ class PushSession:
 
 
 def list_refs(repo: pygit2.Repository, remote: Remote) -> Refs:
-    """Ask the remote for its branches and tags."""
+    """List the remote's branches and tags."""
 
     def ask(address: str) -> Refs:
         return _advertised(_connect(repo, remote, address).list_heads(callbacks=_Callbacks(remote)))
@@ -227,7 +227,7 @@ def open_push(repo: pygit2.Repository, remote: Remote) -> PushSession:
 
 
 def fetch(repo: pygit2.Repository, remote: Remote, wanted: Iterable[str]) -> None:
-    """Fetch refs, by their name at the remote, or commits, by their id; nothing else comes along."""
+    """Fetch refs, by their name at the remote, or commits, by their id, and nothing else."""
     specs = [_fetch_spec(item) for item in wanted]
 
     def ask(address: str) -> None:
@@ -237,7 +237,7 @@ def fetch(repo: pygit2.Repository, remote: Remote, wanted: Iterable[str]) -> Non
 
 
 def _ask(remote: Remote, doing: str, ask: Callable[[str], T]) -> T:
-    """Ask the server at a remote's address, and where it redirects to as long as that is the same origin."""
+    """Send a request to a remote's address, and to the targets of redirects within the same origin."""
     address = remote.address
     for _ in range(_MOST_REDIRECTS):
         with _asking(remote, doing), redirects.noted() as led_to:
@@ -251,10 +251,10 @@ def _ask(remote: Remote, doing: str, ask: Callable[[str], T]) -> T:
 
 
 def _same_origin(remote: Remote, target: str) -> str:
-    """Return where a redirect leads.
+    """Return the target of a redirect.
 
     Raises:
-        GitNotFound: To another origin: scheme, host and port say whom the credentials are for.
+        GitNotFound: It is of another origin: the credentials are for one scheme, host and port.
     """
     try:
         moved = parse(target)
@@ -271,7 +271,7 @@ def _same_origin(remote: Remote, target: str) -> str:
 
 @contextlib.contextmanager
 def _asking(remote: Remote, doing: str) -> Iterator[None]:
-    """Ask a server something; its errors leave as ours, and credentials that it refuses wait before the next time."""
+    """Translate the errors of a request, and make refused credentials wait before their next use."""
     _refusals.check(remote.account)
     try:
         yield
@@ -289,12 +289,12 @@ def _asking(remote: Remote, doing: str) -> Iterator[None]:
 
 
 def tracking_ref(ref: str) -> str:
-    """Where a remote's branch or tag is kept locally."""
+    """Return the local ref that tracks a remote's branch or tag."""
     return _TRACKING + ref.removeprefix(HEADS) if ref.startswith(HEADS) else ref
 
 
 def prune(repo: pygit2.Repository, refs: Refs) -> None:
-    """Forget local refs that the remote no longer has: they could be in the way of new ones."""
+    """Delete local refs that the remote no longer has: they could be in the way of new ones."""
     kept = {tracking_ref(ref) for ref in refs}
     for name in list(repo.references):
         if name.startswith((_TRACKING, TAGS)) and name not in kept:
@@ -302,7 +302,7 @@ def prune(repo: pygit2.Repository, refs: Refs) -> None:
 
 
 def track(repo: pygit2.Repository, ref: str, commit: pygit2.Oid) -> None:
-    """Note locally where a remote's ref is, so that a fetch tells the server what is here."""
+    """Set the local ref of a remote's ref, so that a fetch can state which objects exist locally."""
     repo.references.create(tracking_ref(ref), commit, force=True)
 
 
@@ -328,7 +328,7 @@ def _advertised(heads: Iterable[pygit2.remotes.RemoteHead]) -> Refs:
 
 
 def _is_race(error: Exception) -> bool:
-    """Whether a ref moved since we looked. libgit2 has no type for it, and finds it before anything is sent."""
+    """Return whether an error means that a ref moved. libgit2 has no type for it, and detects it before sending."""
     return any(words in str(error) for words in ("non-fastforwardable", "not present locally"))
 
 

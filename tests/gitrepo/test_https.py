@@ -76,7 +76,7 @@ async def test_what_is_wrong_with_a_certificate_is_said(
 ) -> None:
     expired = authority.serves("127.0.0.1", valid=-dt.timedelta(hours=1))
     for tls, told in (
-        (expired, "expired; who runs the server has to renew it"),
+        (expired, "expired; the server's administrator must renew it"),
         (authority.serves("git.example.com"), "use a name that the certificate is for"),
         (Authority(tmp_path, "self").serves("127.0.0.1"), "none of the certificates in ca.crt signed it"),
     ):

@@ -42,7 +42,7 @@ def hashed(place: str) -> str:
 def test_a_line_for_the_host(hosts: str, host: str, port: int) -> None:
     lines = f"# a comment\n\nnonsense\n{text(hosts)} a comment\n"
     KnownHosts(lines).check(host, port, ONE)
-    with pytest.raises(GitHostKeyError, match="new key, or somebody is in between"):
+    with pytest.raises(GitHostKeyError, match="new key, or the connection is intercepted"):
         KnownHosts(lines).check(host, port, TWO)
 
 

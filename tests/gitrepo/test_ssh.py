@@ -134,7 +134,7 @@ async def test_a_changed_host_key_is_not_trusted(
     attempts = server.attempts
     stranger = asyncssh.generate_private_key("ssh-ed25519")
     await server.change_host_keys(stranger)
-    with pytest.raises(GitHostKeyError, match="somebody is in between") as caught:
+    with pytest.raises(GitHostKeyError, match="the connection is intercepted") as caught:
         await store.list_refs(there)
     assert stranger.get_fingerprint() in str(caught.value)
     assert host_keys[0].get_fingerprint() in str(caught.value)
