@@ -18,7 +18,7 @@ _COMMENT_LINE = re.compile(r"[ \t]*(#[^\r\n]*)")
 
 @dataclass(frozen=True)
 class _Place:
-    """An entry or item of one side: what it says and where its comments are."""
+    """An entry or item of one side, with the places of its comments."""
 
     text: str
     node: Node
@@ -50,7 +50,7 @@ class _Merge:
     merged: Document
     edits: list[tuple[int, int, str]] = field(default_factory=list)
     known: set[str] = field(init=False)
-    """The lines that are comments already: what stands above a new field upstream may belong to the one before it."""
+    """The lines that are comments already: the comment above a new upstream field may belong to the field before it."""
 
     def __post_init__(self) -> None:
         self.known = {line.strip() for line in self.merged.text.splitlines() if line.lstrip().startswith("#")}
@@ -100,11 +100,11 @@ class _Merge:
 def merge_comments(
     merged: Document, base: Document | None, upstream: Document, local: Document, shape: Shape
 ) -> Document:
-    """The merged document with its comments merged.
+    """Return the merged document with its comments merged.
 
     A comment that only upstream changed becomes upstream's, on fields whose value the local package left alone; a field
-    that comes from upstream brings its comments. The comments that say which upstream resource a resource was made
-    from (`kpt-merge`) never move.
+    that comes from upstream brings its comments. The comments that record the upstream resource of a resource
+    (`kpt-merge`) never move.
     """
     if merged.root is None or not any("#" in side.text for side in (base, upstream) if side is not None):
         return merged
@@ -121,7 +121,7 @@ def merge_comments(
 
 
 def _wanted(base: _Place | None, upstream: _Place | None, local: _Place | None) -> str | None:
-    """The comment an entry is to have; None to leave it as it is."""
+    """Return the comment that an entry must have; None to leave it as it is."""
     if upstream is None or MERGE_COMMENT.search(upstream.comment):
         return None
     if local is None:
@@ -136,7 +136,7 @@ def _wanted(base: _Place | None, upstream: _Place | None, local: _Place | None) 
 
 
 def _untouched(base: Node, local: Node) -> bool:
-    """Whether the local value is the base's; of a value with lines of its own only the comment on the key counts."""
+    """Return whether the local value is the base's; for a value with lines of its own only its key's comment counts."""
     if isinstance(local.value, dict | list) and isinstance(base.value, dict | list):
         return True
     return equal(base.value, local.value)

@@ -24,8 +24,8 @@ class ParsedFile:
     """A file of one side as documents.
 
     Attributes:
-        source: its parts.
-        documents: those with content, in order.
+        source: Its parts.
+        documents: Those with content, in order.
     """
 
     source: SourceFile
@@ -36,7 +36,7 @@ def parse_file(side: str, path: str, content: bytes) -> ParsedFile:
     """Cut a file into documents and parse each.
 
     Raises:
-        InvalidPackage: not text, or not YAML; with side and line.
+        InvalidPackage: Not text, or not YAML; with side and line.
     """
     with told(side, path):
         source = read_source(path, content)
@@ -51,10 +51,10 @@ def parse_file(side: str, path: str, content: bytes) -> ParsedFile:
 
 
 def single(side: str, path: str, content: bytes) -> ParsedFile:
-    """Parse a file that has to hold one mapping.
+    """Parse a file that must hold one mapping.
 
     Raises:
-        InvalidPackage: it does not; with side and line.
+        InvalidPackage: It does not; with side and line.
     """
     parsed = parse_file(side, path, content)
     check_single(side, path, parsed)
@@ -65,14 +65,14 @@ def check_single(side: str, path: str, parsed: ParsedFile) -> None:
     """Refuse a file that does not hold exactly one mapping.
 
     Raises:
-        InvalidPackage: with the side.
+        InvalidPackage: With the side.
     """
     if len(parsed.documents) != 1 or not isinstance(parsed.documents[0].value, dict):
         raise InvalidPackage(path, f"in the {side}: the file must hold exactly one mapping")
 
 
 def replaced(path: str, content: bytes, parsed: ParsedFile, document: Document) -> bytes:
-    """A file of one document with another document in its place; the same object if that is the same."""
+    """Return a file of one document with another document in its place; the same object if that is equal."""
     resource = Resource("", path, 0, document, Origin(path, parsed.source.documents[0]))
     return write_files({path: content}, {path: parsed.source}, [resource])[path]
 
@@ -83,7 +83,7 @@ def merge_single(
     """Merge files of one document each.
 
     Raises:
-        InvalidPackage: one of them is not YAML or holds something else; with side and line.
+        InvalidPackage: One of them is not YAML or holds something else; with side and line.
     """
     old = single(OLD_UPSTREAM, path, base).documents[0] if base is not None else None
     theirs = single(NEW_UPSTREAM, path, upstream).documents[0]
@@ -94,7 +94,7 @@ def merge_single(
 
 
 def conflicts_of(path: str, document: Document, clashes: Sequence[Clash]) -> list[Conflict]:
-    """Clashes in a resource as conflicts; what a Secret holds is not told."""
+    """Return the clashes in a resource as conflicts; the values of a Secret are left out."""
     secret = text_of(document.value, "kind") == "Secret"
     return [
         Conflict(path, resource_name(document), clash.field, *_values(clash, hide=secret), clash.kept)
@@ -109,10 +109,10 @@ def _values(clash: Clash, *, hide: bool) -> tuple[str, str]:
 
 
 def resource_name(document: Document) -> str:
-    """What to call a resource in a conflict; empty for a document that is none."""
+    """Return the name of a resource for a conflict; empty for a document that is none."""
     return describe(document.value) if text_of(document.value, "kind") else ""
 
 
 def whole(path: str, local: str, upstream: str, kept: Kept, resource: str = "") -> Conflict:
-    """A conflict about a whole file or resource."""
+    """Return a conflict about a whole file or resource."""
     return Conflict(path, resource, "", local, upstream, kept)

@@ -1,7 +1,7 @@
 """Makes `merge_keys.json` from the Kubernetes schemas: `python -m porchflow.kpt.merge.generate [--check]`.
 
-The schemas are those that the library kubernetes-validate carries, so nothing is fetched. Of every kind the newest
-Kubernetes version that knows it counts. Only what leads to a list that is merged by element is kept.
+The schemas are those of the library kubernetes-validate, so nothing is fetched. Of every kind the newest Kubernetes
+version that has it counts. Only paths to a list that is merged by element are kept.
 """
 
 import argparse
@@ -24,10 +24,10 @@ Types = dict[str, dict[str, Field]]
 
 
 def generate() -> str:
-    """The content of the data file.
+    """Return the content of the data file.
 
     Raises:
-        FileNotFoundError: the library kubernetes-validate is not installed.
+        FileNotFoundError: The library kubernetes-validate is not installed.
     """
     types: Types = {}
     kinds: dict[str, str] = {}
@@ -50,7 +50,7 @@ def generate() -> str:
 
 
 def _lines(data: Mapping[str, Any]) -> str:
-    """JSON with one line for each kind and type, so that a change shows as one."""
+    """Return JSON with one line for each kind and type, so that a diff shows each change as one line."""
     parts = [f'"source": {json.dumps(data["source"])}']
     for part in ("kinds", "types"):
         entries = (
@@ -61,7 +61,7 @@ def _lines(data: Mapping[str, Any]) -> str:
 
 
 def _schema_folders() -> list[Path]:
-    """The folders of schemas, oldest Kubernetes version first."""
+    """Return the folders of schemas, oldest Kubernetes version first."""
     spec = importlib.util.find_spec("kubernetes_validate")
     if spec is None or spec.origin is None:
         raise FileNotFoundError(f"{_LIBRARY} is not installed")
@@ -83,7 +83,7 @@ def _fields(definition: Mapping[str, Any]) -> dict[str, Field]:
 
 
 def _field(schema: Mapping[str, Any]) -> Field:
-    """What matters of a field: `of`, the type of it, its elements or values, and how elements are told apart."""
+    """Return the relevant facts of a field: `of`, the type of it, its elements or values, and its elements' keys."""
     items = schema.get("items") or schema.get("additionalProperties")
     inner = items if isinstance(items, Mapping) else schema
     field: Field = {"of": _short(inner["$ref"])} if "$ref" in inner else {}
@@ -101,7 +101,7 @@ def _field(schema: Mapping[str, Any]) -> Field:
 
 
 def _leading_to_lists(types: Types) -> Types:
-    """Types and fields below which there is a list that is merged by element."""
+    """Return the types and fields below which there is a list that is merged by element."""
     useful = {name for name, fields in types.items() if any(_is_merged(field) for field in fields.values())}
     while True:
         more = {
@@ -134,7 +134,7 @@ def _reachable(types: Types, roots: Sequence[str]) -> set[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the data file, or with `--check` say whether it is what would be written."""
+    """Write the data file, or with `--check` compare it with the text that would be written."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="only compare, and fail if the file is out of date")
     content = generate()

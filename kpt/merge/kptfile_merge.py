@@ -1,6 +1,6 @@
 """Three-way merge of Kptfiles.
 
-Source: docs/reference/kpt-merge.md, "Kptfiles", which also says what of kpt's behaviour is mended.
+Source: docs/reference/kpt-merge.md, "Kptfiles", which also lists the differences to kpt's behaviour.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,14 +18,14 @@ from porchflow.yamltext.document import Document
 from porchflow.yamltext.nodes import Value
 
 _OWN: Final = ("name", "namespace")
-"""Of the metadata: what a package is called is its own matter."""
+"""Fields of the metadata that stay the local package's."""
 
 _RENDER_STATUS: Final = "renderStatus"
 _UPSTREAM: Final = ("upstream", "upstreamLock")
 
 
 def _image(function: Value) -> Key:
-    """What a function runs, without its version; None for one that does not say."""
+    """Return the image of a function, without its version; None for a function without one."""
     if not isinstance(function, dict):
         return None
     image, command = function.get("image"), function.get("exec")
@@ -38,7 +38,7 @@ def _image(function: Value) -> Key:
 
 
 def _functions(lists: Sequence[list[Value]]) -> Callable[[Value], Key] | None:
-    """Functions are told apart by name if all have one, else by image where no list has one twice."""
+    """Return the key that tells functions apart: the name if all have one, else the image if no list repeats one."""
     by_name = by_fields(["name"])(lists)
     if by_name is not None:
         return by_name
@@ -58,17 +58,17 @@ def merge_kptfiles(
     """Merge the Kptfiles of one package.
 
     Args:
-        base: of the old upstream, a mapping like the others; None if it has none.
-        upstream: of the new upstream.
-        local: the one to update.
-        take_upstream: whether `upstream` and `upstreamLock` come from the new upstream where it has them; else they
-            stay. Name and namespace always stay.
+        base: Of the old upstream, a mapping like the others; None if it has none.
+        upstream: Of the new upstream.
+        local: The one to update.
+        take_upstream: Whether `upstream` and `upstreamLock` come from the new upstream where it has them; otherwise
+            they stay. Name and namespace always stay.
 
     Returns:
         The local Kptfile with upstream's changes in it, and the conflicts.
 
     Raises:
-        YamlError: a merged value cannot be written as YAML.
+        YamlError: A merged value cannot be written as YAML.
     """
     ours = without_rendering(local.value)
     theirs = _own_of(upstream.value, ours, take_upstream=take_upstream)
@@ -80,7 +80,7 @@ def merge_kptfiles(
 
 
 def _own_of(value: Value, local: Value, *, take_upstream: bool) -> dict[str, Value]:
-    """A side with what belongs to the local package in place of its own, so that the merge leaves that alone."""
+    """Return a side with the local package's own fields in place of its own, so that the merge leaves those alone."""
     result = without_rendering(with_own(value, local))
     _replace(result, local, [name for name in _UPSTREAM if not (take_upstream and name in value)])
     metadata = dict(map_of(result, "metadata"))
@@ -98,7 +98,7 @@ def _replace(target: dict[str, Value], source: Mapping[str, Value], names: Seque
 
 
 def without_rendering(value: Value) -> dict[str, Value]:
-    """A Kptfile's value without what the last rendering left in its status."""
+    """Return a Kptfile's value without the last rendering's entries in its status."""
     status = map_of(value, "status")
     conditions = status.get("conditions")
     kept = {key: item for key, item in status.items() if key != _RENDER_STATUS}
@@ -112,7 +112,7 @@ def without_rendering(value: Value) -> dict[str, Value]:
 
 
 def _with_rendering(merged: Value, plain: Value, local: Value) -> Value:
-    """The merged value with what the last rendering of the local package left in it."""
+    """Return the merged value with the entries of the local package's last rendering in its status."""
     if equal(merged.get("status", ABSENT), plain.get("status", ABSENT)):
         return {**merged, "status": local["status"]} if "status" in local else merged
     status = dict(map_of(merged, "status"))
@@ -130,7 +130,7 @@ def _is_rendered(condition: Value) -> bool:
 
 
 def same_package(base: Value, local: Value) -> bool:
-    """Whether two Kptfiles say the same but for name, upstream and the last rendering, which are a package's own."""
+    """Return whether two Kptfiles are equal but for a package's own fields: name, upstream and the last rendering."""
     if not isinstance(base, dict) or not isinstance(local, dict):
         return equal(base, local)
     ours = without_rendering(local)

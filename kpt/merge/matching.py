@@ -1,4 +1,4 @@
-"""Which resource of one side is which of another: by identity, and where that fails as moved or renamed."""
+"""Matches the resources of two sides: by identity, and where that fails as moved or renamed."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -24,11 +24,11 @@ class Item:
     """One document of one side.
 
     Attributes:
-        path: of its file.
-        part: which part of the file it is.
-        position: its place among the documents of the file.
-        document: what it says.
-        identity: what names it.
+        path: Of its file.
+        part: Index of its part of the file.
+        position: Its place among the documents of the file.
+        document: The parsed document.
+        identity: The identity that names it.
     """
 
     path: str
@@ -39,12 +39,12 @@ class Item:
 
     @property
     def is_resource(self) -> bool:
-        """Whether it can be told apart from others by more than its place."""
+        """Whether more than its place tells it apart from others."""
         return bool(self.identity.kind)
 
     @cached_property
     def fields(self) -> frozenset[tuple[object, ...]]:
-        """Its scalars with their paths, without what names it."""
+        """Its scalars with their paths, without those that name it."""
         return frozenset(_leaves(self.document.value, ()))
 
 
@@ -53,7 +53,7 @@ Pairs = dict[Item, Item]
 
 
 def items_of(path: str, parsed: ParsedFile) -> list[Item]:
-    """The documents of a file. One without a kind or name is named by its place among others of that sort."""
+    """Return the documents of a file. One without a kind or name is named by its place among others of that sort."""
     items: list[Item] = []
     nameless = 0
     for position, document in enumerate(parsed.documents):
@@ -66,16 +66,16 @@ def items_of(path: str, parsed: ParsedFile) -> list[Item]:
 
 
 def pair(olds: Sequence[Item], news: Sequence[Item], *, guess: bool = True) -> Pairs:
-    """Find for each item of one side what it is on another.
+    """Find for each item of one side its counterpart on another.
 
     In this order: the same identity in the same file; the same identity elsewhere (moved); in the same file the same
     kind and name in another namespace; in the same file the same kind with most fields the same (renamed). Each step
-    takes only what is unambiguous.
+    takes only unambiguous pairs.
 
     Args:
-        olds: of the older side.
-        news: of the newer side.
-        guess: whether the last two steps are taken.
+        olds: Of the older side.
+        news: Of the newer side.
+        guess: Whether to take the last two steps.
     """
     pairs: Pairs = {}
     _by(lambda item: (item.path, item.identity), olds, news, pairs)
@@ -94,7 +94,7 @@ def _without_namespace(item: Item) -> Hashable:
 
 
 def _by(key: Callable[[Item], Hashable], olds: Sequence[Item], news: Sequence[Item], pairs: Pairs) -> None:
-    """Pair what is alone on both sides with its key."""
+    """Pair items whose key is unique on both sides."""
     before, after = _grouped(key, _rest(olds, pairs)), _grouped(key, _rest(news, pairs.values()))
     for name, candidates in before.items():
         if len(candidates) == 1 and len(after.get(name, ())) == 1:
@@ -125,7 +125,7 @@ def _file_and_kind(item: Item) -> Hashable:
 
 
 def _likeness(old: Item, new: Item) -> float:
-    """Fields in common, from 0 to 1; two resources that are nothing but their name are alike."""
+    """Return the share of common fields, from 0 to 1; two resources with nothing but a name are alike."""
     total = len(old.fields) + len(new.fields)
     return 2 * len(old.fields & new.fields) / total if total else 1.0
 

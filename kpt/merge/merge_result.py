@@ -1,4 +1,4 @@
-"""What an update made of a package, and where it had to choose between upstream and local."""
+"""The result of an update of a package, with the conflicts between upstream and local."""
 
 import json
 from collections.abc import Iterable
@@ -37,13 +37,13 @@ class Conflict:
     """Upstream and the local package changed the same thing in different ways.
 
     Attributes:
-        path: the file, in the result or, where it is gone, in the local package.
+        path: The file, in the result or, where it is gone, in the local package.
         resource: `apiVersion/kind namespace/name`; empty where the file as a whole is meant.
-        field: path of the field, as in `spec.template.spec.containers[name=web].image`; empty where the whole resource
+        field: Path of the field, as in `spec.template.spec.containers[name=web].image`; empty where the whole resource
             or file is meant.
-        local: what the local package says, on one line of bounded length.
-        upstream: what the new upstream says, likewise.
-        kept: which of the two the result has.
+        local: The local package's value, on one line of bounded length.
+        upstream: The new upstream's value, likewise.
+        kept: Which of the two the result has.
     """
 
     path: str
@@ -68,8 +68,8 @@ class UpdateOutcome:
     """The updated package.
 
     Attributes:
-        files: the complete package; a file that did not change is the same bytes object as in the local package.
-        conflicts: in the order of path, resource and field.
+        files: The complete package; a file that did not change is the same bytes object as in the local package.
+        conflicts: In the order of path, resource and field.
     """
 
     files: dict[str, bytes]
@@ -77,13 +77,16 @@ class UpdateOutcome:
 
 
 def in_order(conflicts: Iterable[Conflict]) -> tuple[Conflict, ...]:
-    """Conflicts sorted, so that they do not depend on the order of files; each once."""
+    """Return conflicts in an order independent of the order of files; each once."""
     unique = dict.fromkeys(conflicts)
     return tuple(sorted(unique, key=lambda one: (one.path, one.resource, one.field, one.local, one.upstream)))
 
 
 def shown(local: Maybe, upstream: Maybe) -> tuple[str, str]:
-    """Two different values, each on one line of bounded length; long ones that begin alike from where they differ."""
+    """Return two different values, each on one line of bounded length.
+
+    Long values with a common beginning are cut to begin near their first difference.
+    """
     one, other = _line(local), _line(upstream)
     if _bounded(one, _LONGEST_VALUE) == _bounded(other, _LONGEST_VALUE):
         alike = next(

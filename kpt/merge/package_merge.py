@@ -22,7 +22,7 @@ def resource_merge(sides: Sides) -> UpdateOutcome:
     """Merge each subpackage, resource and field on its own.
 
     Raises:
-        InvalidPackage: see `porchflow.kpt.merge.update.update_package`.
+        InvalidPackage: See `porchflow.kpt.merge.update.update_package`.
     """
     work = _PackageMerge(sides, Schemas(sides))
     work.run()
@@ -88,7 +88,7 @@ class _PackageMerge:
             raise InvalidPackage(directory, reason, "move the local one to another directory, or make both the same")
 
     def _from_elsewhere(self, kptfile: str, below: Sides) -> bool:
-        """Keep a subpackage that the local package has taken from another upstream than the old upstream had."""
+        """Keep a subpackage that the local package took from another upstream than the old upstream did."""
         base, local = below.base.get(kptfile), below.local.get(kptfile)
         if base is None or local is None or base == local or b"upstream" not in local:
             return False
@@ -128,7 +128,7 @@ class _PackageMerge:
                 self.files[path] = content
 
     def _ignored(self, directory: str) -> Callable[[str], bool]:
-        """Whether a path is one that the package does not count among its resources."""
+        """Return a test for paths that the package ignores (`.krmignore`), so that they are none of its resources."""
         path = join(directory, KRMIGNORE)
         content = next((side for side in reversed(self.sides.of(path)) if side is not None), None)
         if content is None:
@@ -137,7 +137,7 @@ class _PackageMerge:
         return lambda path: matches(path[len(directory) + 1 :] if directory else path)
 
     def _own_kptfile(self, base: bytes | None, upstream: bytes | None, local: bytes | None) -> None:
-        """The Kptfile of the package itself: it never goes, and keeps what is its own."""
+        """Merge the Kptfile of the package itself: it is never removed, and keeps the package's own fields."""
         if local is None or upstream in (None, base, local):
             content = upstream if local is None else local
             if content is not None:
@@ -150,7 +150,7 @@ class _PackageMerge:
         self.conflicts += conflicts
 
     def _opaque(self, path: str, base: bytes | None, upstream: bytes | None, local: bytes | None) -> None:
-        """A file that is no resource, changed upstream: it is taken or left as a whole."""
+        """Take or leave a file without resources as a whole, where upstream changed it."""
         if local in (base, upstream):
             if upstream is not None:
                 self.files[path] = local if local == upstream else upstream
@@ -169,7 +169,7 @@ def _is_below(directory: str, others: Container[str]) -> bool:
 
 
 def _upstream_of(side: str, path: str, content: bytes) -> dict[str, Value]:
-    """Where a Kptfile says its package is from; nothing if it cannot be read."""
+    """Return the upstream that a Kptfile names; nothing if it cannot be read."""
     try:
         return map_of(single(side, path, content).documents[0].value, "upstream", "git")
     except InvalidPackage:

@@ -19,11 +19,11 @@ from porchflow.yamltext.document import Document
 
 
 def fast_forward(sides: Sides) -> UpdateOutcome:
-    """The new upstream, for a package without local changes.
+    """Return the new upstream, for a package without local changes.
 
     Raises:
-        LocalChanges: the package differs from the old upstream.
-        InvalidPackage: a Kptfile is not YAML.
+        LocalChanges: The package differs from the old upstream.
+        InvalidPackage: A Kptfile is not YAML.
     """
     changed = [path for path in {*sides.base, *sides.local} if differs(path, *sides.of(path)[::2])]
     if changed:
@@ -42,10 +42,10 @@ def fast_forward(sides: Sides) -> UpdateOutcome:
 
 
 def force_delete_replace(sides: Sides) -> UpdateOutcome:
-    """The new upstream and nothing else.
+    """Return the new upstream and nothing else.
 
     Raises:
-        InvalidPackage: a Kptfile is not YAML.
+        InvalidPackage: A Kptfile is not YAML.
     """
     files = {path: _same_object(content, sides.local.get(path)) for path, content in sides.upstream.items()}
     conflicts = _keep_own(sides, files)
@@ -53,10 +53,10 @@ def force_delete_replace(sides: Sides) -> UpdateOutcome:
 
 
 def copy_merge(sides: Sides) -> UpdateOutcome:
-    """The new upstream and what else the local package has, but for files that upstream removed.
+    """Return the new upstream and the local package's further files, without those that upstream removed.
 
     Raises:
-        InvalidPackage: a Kptfile is not YAML.
+        InvalidPackage: A Kptfile is not YAML.
     """
     files = {path: content for path, content in sides.local.items() if path not in sides.base}
     files |= {path: _same_object(content, sides.local.get(path)) for path, content in sides.upstream.items()}
@@ -85,7 +85,7 @@ def _keep_own(sides: Sides, files: dict[str, bytes]) -> list[Conflict]:
 
 
 def _own_context(upstream: bytes, local: bytes) -> bytes:
-    """Upstream's package context with the local name; upstream's own where one of them is no package context."""
+    """Return upstream's package context with the local name; upstream's own where one of them is no package context."""
     try:
         theirs, ours = single(NEW_UPSTREAM, PACKAGE_CONTEXT, upstream), single(LOCAL, PACKAGE_CONTEXT, local)
     except InvalidPackage:
@@ -95,7 +95,7 @@ def _own_context(upstream: bytes, local: bytes) -> bytes:
 
 
 def _lost(sides: Sides, files: dict[str, bytes]) -> list[Conflict]:
-    """Every local change that the result does not have."""
+    """Return every local change that the result does not have."""
     conflicts = []
     for path in sorted({*sides.base, *sides.local}):
         base, upstream, local = sides.of(path)
@@ -106,7 +106,7 @@ def _lost(sides: Sides, files: dict[str, bytes]) -> list[Conflict]:
 
 
 def change(base: bytes | None, content: bytes | None) -> str:
-    """What one side did to a file, in a word."""
+    """Return a side's change of a file, in one word."""
     if content is None:
         return "(none)" if base is None else "deleted"
     if base is None:
@@ -115,7 +115,7 @@ def change(base: bytes | None, content: bytes | None) -> str:
 
 
 def differs(path: str, base: bytes | None, local: bytes | None) -> bool:
-    """Whether a file was changed locally, leaving out what makes no difference to a user (`identity.unchanged`)."""
+    """Return whether a file was changed locally, in a way that matters to a user (`resource_identity.unchanged`)."""
     if base == local:
         return False
     if base is None or local is None or not is_krm(path):

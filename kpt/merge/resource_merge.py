@@ -24,12 +24,12 @@ from porchflow.kpt.package_errors import InvalidPackage
 from porchflow.yamltext.document import Document
 
 _MOST_SEARCHED: Final = 20
-"""Names that are looked for in the bytes of a file; for more of them it is quicker to read it."""
+"""Names that are searched in the bytes of a file; for more of them it is faster to parse it."""
 
 
 @dataclass(frozen=True)
 class _Side:
-    """What one side has in the files that take part."""
+    """One side of the files that take part."""
 
     files: dict[str, ParsedFile] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
@@ -41,13 +41,13 @@ class _Side:
         self.items.extend(self.by_path[path])
 
     def at(self, path: str) -> list[Item]:
-        """Its documents in one file, in order."""
+        """Return its documents in one file, in order."""
         return self.by_path.get(path, [])
 
 
 @dataclass(frozen=True)
 class _Placed:
-    """A document of the result and where it came from."""
+    """A document of the result with its origin."""
 
     document: Document
     local: Item | None
@@ -74,7 +74,7 @@ class ResourceMerge:
         """Merge the files at these paths.
 
         Raises:
-            InvalidPackage: a file that has to be merged cannot be read; a resource is in a file twice.
+            InvalidPackage: A file that must be merged cannot be read; a resource is in a file twice.
         """
         changed_upstream, others = [], []
         for path in paths:
@@ -92,7 +92,7 @@ class ResourceMerge:
         names = links.missing_names()
         moved = [path for path in others if self._may_hold(path, names)]
         if moved:
-            # What upstream changed may be in a file that only the local package changed.
+            # A resource that upstream changed may be in a file that only the local package changed.
             parsed += [files for path in moved if (files := self._read_leniently(path)) is not None]
             links = _Links(*_sides(parsed))
         self._merge(links)
@@ -100,7 +100,7 @@ class ResourceMerge:
     # Reading
 
     def _read(self, path: str) -> "_Versions | None":
-        """The three versions of a file; None for one that was settled without reading it."""
+        """Return the three versions of a file; None for one that was settled without reading it."""
         versions = self._read_leniently(path)
         if versions is not None:
             return versions
@@ -184,7 +184,7 @@ class ResourceMerge:
         return document
 
     def _place(self, base: Item | None, upstream: Item | None, local: Item | None) -> str:
-        """The file a resource goes to: a move of either side counts; of two different ones the local one."""
+        """Return the file of a resource: a move on either side counts; of two different moves the local one."""
         if local is None or upstream is None:
             return (local or upstream or base).path  # type: ignore[union-attr]  # one of them is there
         if base is not None and local.path == base.path:
@@ -220,7 +220,7 @@ class _Versions:
 
 
 class _Links:
-    """The documents of the files that take part, and which is which."""
+    """The documents of the files that take part, and their matches."""
 
     def __init__(self, base: _Side, upstream: _Side, local: _Side) -> None:
         self.base, self.upstream, self.local = base, upstream, local
@@ -237,13 +237,13 @@ class _Links:
         return sorted({*self.base.files, *self.upstream.files, *self.local.files})
 
     def missing_names(self) -> set[bytes]:
-        """Names of resources that the local package lacks, unless they are in a file that does not take part yet."""
+        """Return the names of resources that the local package lacks, except in files that take part already."""
         missing = [item for item in self.base.items if item not in self._to_local]
         missing += [item for item in self._new_upstream if item not in self._added_twice]
         return {item.identity.name.encode() for item in missing if item.is_resource}
 
     def triples(self) -> Iterable[tuple[Item | None, Item | None, Item | None]]:
-        """Each resource as base, upstream and local have it."""
+        """Yield each resource as base, upstream and local have it."""
         for item in self.base.items:
             yield item, self._to_upstream.get(item), self._to_local.get(item)
         for item in self._new_upstream:
@@ -264,7 +264,7 @@ def _sides(versions: Sequence[_Versions]) -> tuple[_Side, _Side, _Side]:
 
 
 def _check(side: str, path: str, parsed: ParsedFile) -> None:
-    """Refuse a file that has a resource twice, as which one a change belongs to could not be told; or a bad Kptfile."""
+    """Refuse a file with a resource twice, because a change could belong to either; or a bad Kptfile."""
     if basename(path) == KPTFILE:
         check_single(side, path, parsed)
     seen: dict[object, int] = {}
@@ -279,7 +279,7 @@ def _check(side: str, path: str, parsed: ParsedFile) -> None:
 
 
 def _ordered(path: str, placed: list[_Placed], theirs: list[Item]) -> list[_Placed]:
-    """Local documents in their order; others before the next neighbour they have upstream, else at the end."""
+    """Return documents in local order; others before their next upstream neighbour that exists, else at the end."""
     ours = sorted((one for one in placed if _is_at(one.local, path)), key=lambda one: one.local.position)  # type: ignore[union-attr]
     here = {one.upstream: one for one in placed if one.upstream is not None}
     before: dict[int, list[_Placed]] = defaultdict(list)
@@ -305,7 +305,7 @@ def _origin(item: Item | None, path: str) -> Origin | None:
 
 
 def _with_newlines(document: Document, local: bytes | None) -> Document:
-    """The document with the line ends of the file it joins."""
+    """Return the document with the line ends of the file that it joins."""
     if local is None or b"\r\n" not in local or "\r" in document.text:
         return document
     return Document(document.text.replace("\n", "\r\n"))

@@ -1,7 +1,7 @@
 """Which lists of which kinds are merged by element, from the Kubernetes schemas and the package's own CRDs.
 
-`merge_keys.json` holds what the Kubernetes schemas say, see `generate.py`. What a CRD of the package says of its
-kind (`x-kubernetes-list-type`, `x-kubernetes-list-map-keys`, and the patch extensions) counts in the same way.
+`merge_keys.json` holds the facts of the Kubernetes schemas, see `generate.py`. A CRD of the package states the same
+facts of its kind (`x-kubernetes-list-type`, `x-kubernetes-list-map-keys`, and the patch extensions).
 """
 
 import json
@@ -32,7 +32,7 @@ class Schemas:
         self._sides = sides
 
     def shape_of(self, value: Value) -> Shape:
-        """The shape of a resource; of one of an unknown kind only the metadata is known."""
+        """Return the shape of a resource; for an unknown kind only the metadata is known."""
         version, kind = text_of(value, "apiVersion"), text_of(value, "kind")
         if not version or not kind:
             return PLAIN
@@ -57,7 +57,7 @@ def _custom_shapes(side: str, path: str, content: bytes) -> dict[str, Shape]:
     try:
         documents = parse_file(side, path, content).documents
     except InvalidPackage:
-        # Whether the file itself can be merged is decided elsewhere.
+        # Another step decides whether the file itself can be merged.
         return {}
     shapes = {}
     for document in documents:
@@ -107,7 +107,7 @@ def _with_metadata(shape: Shape) -> Shape:
 
 @dataclass(frozen=True)
 class _TypeShape(Shape):
-    """The shape of a type in the data file; fields are looked up one by one, as types refer to each other."""
+    """The shape of a type in the data file; fields are looked up one by one, because types refer to each other."""
 
     type: str = ""
 

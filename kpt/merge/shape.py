@@ -7,22 +7,22 @@ from typing import Final
 from porchflow.yamltext.nodes import Value
 
 Key = Hashable | None
-"""What tells an element of a list from its siblings; None for one that has nothing of the kind."""
+"""Tells an element of a list from its siblings; None for an element without a key."""
 
 Keying = Callable[[Sequence[list[Value]]], Callable[[Value], Key] | None]
-"""Chooses for the versions of one list how their elements are told apart; None if they cannot be."""
+"""Returns a function from element to key for the versions of one list; None if no key tells them apart."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What is known of a value.
+    """The known schema of a value.
 
     Attributes:
-        keying: for a list that is merged by element.
-        fields: of a mapping, by name.
-        items: of a list, or of the values of a mapping with free keys.
-        stays_removed: whether an element that was removed locally stays away when upstream changes it. Else what
-            upstream changed comes back.
+        keying: For a list that is merged by element.
+        fields: Of a mapping, by name.
+        items: Of a list, or of the values of a mapping with free keys.
+        stays_removed: Whether an element that was removed locally stays away when upstream changes it. Otherwise the
+            fields that upstream changed come back.
     """
 
     keying: Keying | None = None
@@ -31,7 +31,7 @@ class Shape:
     stays_removed: bool = False
 
     def child(self, name: str) -> "Shape":
-        """The shape of a field."""
+        """Return the shape of a field."""
         return self.fields.get(name) or self.items or PLAIN
 
     @property
@@ -44,11 +44,11 @@ PLAIN: Final = Shape()
 """Nothing is known: lists are values like any other."""
 
 _DEFAULTS: Final = {"protocol": "TCP"}
-"""What Kubernetes reads where a part of a merge key is missing."""
+"""Kubernetes' defaults for missing parts of a merge key."""
 
 
 def by_fields(names: Sequence[str]) -> Keying:
-    """Elements are mappings that differ in these fields."""
+    """Return the keying of elements that are mappings and differ in these fields."""
 
     def key(element: Value) -> Key:
         if not isinstance(element, dict):
@@ -62,7 +62,7 @@ def by_fields(names: Sequence[str]) -> Keying:
 
 
 def by_value(lists: Sequence[list[Value]]) -> Callable[[Value], Key] | None:
-    """Elements are scalars of a set."""
+    """Return the keying of elements that are scalars of a set."""
 
     def key(element: Value) -> Key:
         return None if isinstance(element, dict | list) else _scalar(element)
@@ -71,7 +71,7 @@ def by_value(lists: Sequence[list[Value]]) -> Callable[[Value], Key] | None:
 
 
 def unique(key: Callable[[Value], Key], elements: Sequence[Value]) -> bool:
-    """Whether every element has a key of its own."""
+    """Return whether every element has a key of its own."""
     keys = [key(element) for element in elements]
     return None not in keys and len(set(keys)) == len(keys)
 

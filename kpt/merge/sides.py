@@ -1,4 +1,4 @@
-"""The three versions of a package that a merge compares, and errors that say in which of them something is wrong."""
+"""The three versions of a package that a merge compares, and errors that name the version at fault."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -24,15 +24,15 @@ class Sides:
     local: Files
 
     def paths(self) -> list[str]:
-        """Every path of any side, sorted."""
+        """Return every path of any side, sorted."""
         return list(self._sorted)
 
     def of(self, path: str) -> tuple[bytes | None, bytes | None, bytes | None]:
-        """What base, upstream and local have at a path."""
+        """Return the content of base, upstream and local at a path."""
         return self.base.get(path), self.upstream.get(path), self.local.get(path)
 
     def below(self, directory: str) -> "Sides":
-        """Only the files below a directory."""
+        """Return the files below a directory, of each side."""
         start = bisect_left(self._sorted, directory + "/")
         end = bisect_left(self._sorted, directory + chr(ord("/") + 1), start)
         return Sides(
@@ -49,10 +49,10 @@ class Sides:
 
 @contextmanager
 def told(side: str, path: str) -> Iterator[None]:
-    """Say of errors in which side and file they are.
+    """Add the side and the file to errors.
 
     Raises:
-        InvalidPackage: in place of any error about a file.
+        InvalidPackage: In place of any error about a file.
     """
     try:
         yield

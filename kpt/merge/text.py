@@ -20,7 +20,7 @@ def merge_documents(
         The local document with upstream's changes in it, and the conflicts.
 
     Raises:
-        YamlError: a merged value cannot be written as YAML.
+        YamlError: A merged value cannot be written as YAML.
     """
     if upstream.text == local.text or (base is not None and base.text == upstream.text):
         return local, ()
@@ -36,12 +36,12 @@ def merge_documents(
 
 
 def edited(local: Document, merged: Value, shape: Shape) -> Document:
-    """The local document with the merged value: elements are removed first, then changed, then added.
+    """Return the local document with the merged value: elements are removed first, then changed, then added.
 
-    In one step an element that goes could be taken for one that comes, and its comments would stay at the wrong one.
+    In one step a removed element could count as an added one, and its comments would stay at the wrong place.
 
     Raises:
-        YamlError: the value cannot be written as YAML.
+        YamlError: The value cannot be written as YAML.
     """
     document = local.edit(_common(local.value, merged, shape, changed=False))
     document = document.edit(_common(document.value, merged, shape, changed=True), by_position=True)
@@ -49,13 +49,13 @@ def edited(local: Document, merged: Value, shape: Shape) -> Document:
 
 
 def _common(old: Value, new: Value, shape: Shape, *, changed: bool) -> Value:
-    """A value with only those elements of keyed lists that the other one has too.
+    """Return a value with only those elements of keyed lists that the other one has too.
 
     Args:
-        old: the value before.
-        new: the value after.
-        shape: of both.
-        changed: whether all but other lists is as in `new`, as opposed to as in `old`.
+        old: The value before.
+        new: The value after.
+        shape: Of both.
+        changed: Whether everything but other lists is as in `new`, as opposed to as in `old`.
     """
     if isinstance(old, dict) and isinstance(new, dict):
         common = {key: _common(old[key], new[key], shape.child(key), changed=changed) for key in old if key in new}

@@ -1,4 +1,4 @@
-"""Updating a package: the changes between two versions of its upstream brought into the local version."""
+"""Updates a package: brings the changes between two versions of its upstream into the local version."""
 
 from collections.abc import Callable
 from posixpath import basename
@@ -23,28 +23,28 @@ _STRATEGIES: Final[dict[UpdateStrategy, Callable[[Sides], UpdateOutcome]]] = {
 
 
 def reads(path: str) -> bool:
-    """Whether an update looks into a file. Of any other it only asks whether it is the same on two sides."""
+    """Return whether an update parses a file. Any other file is only compared between two sides."""
     return is_krm(path) or basename(path) == KRMIGNORE
 
 
 def update_package(strategy: UpdateStrategy, *, base: Files, upstream: Files, local: Files) -> UpdateOutcome:
-    """Bring what changed between two versions of upstream into a package (`docs/merge.md`).
+    """Bring the changes between two versions of upstream into a package (`docs/merge.md`).
 
     The name, namespace, `upstream` and `upstreamLock` of the package's own Kptfile are not upstream's to change; only
     the strategies that replace files take `upstream` and `upstreamLock` over where the new upstream has them.
 
     Args:
-        strategy: how changes come together.
-        base: the upstream version that the package was made from or last updated to.
-        upstream: the upstream version to update to.
-        local: the package.
+        strategy: How changes are merged.
+        base: The upstream version that the package was made from or last updated to.
+        upstream: The upstream version to update to.
+        local: The package.
 
     Returns:
-        The updated package, and where upstream and the package changed the same thing in different ways.
+        The updated package, and the fields that upstream and the package changed in different ways.
 
     Raises:
         LocalChanges: `fast-forward`, and the package differs from `base`.
-        InvalidPackage: a file that has to be merged cannot be read, a resource is there twice, or upstream and the
-            package have added different subpackages in one place; names side, file and line.
+        InvalidPackage: A file that must be merged cannot be read, a resource occurs twice, or upstream and the package
+            have added different subpackages in one place; the message names side, file and line.
     """
     return _STRATEGIES[strategy](Sides(base, upstream, local))

@@ -1,9 +1,9 @@
 """Three-way merge of one value.
 
-Source: docs/reference/kpt-merge.md, "Fields" and "Lists with keys", which also say what of kpt's behaviour is mended.
+Source: docs/reference/kpt-merge.md, "Fields" and "Lists with keys", which also list the differences to kpt's behaviour.
 
-The rule in short: what only one side changed is taken from that side. Where both changed the same scalar or plain list
-in different ways, upstream wins, and the conflict is told.
+The rule in short: a change of only one side is taken. Where both changed the same scalar or plain list in different
+ways, upstream wins, and the conflict is recorded.
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from porchflow.yamltext.align import same
 from porchflow.yamltext.nodes import Value
 
 FieldPath = tuple[str, ...]
-"""Steps to a field, each as it is shown: `.spec` and `.containers`, then `[name=web]`."""
+"""Steps to a field, each in the form for messages: `.spec` and `.containers`, then `[name=web]`."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,16 @@ class Clash:
 
 @dataclass
 class ValueMerge:
-    """Merges values and remembers where it had to choose.
+    """Merges values and records the conflicts.
 
     Attributes:
-        clashes: the conflicts so far.
+        clashes: The conflicts so far.
     """
 
     clashes: list[Clash] = field(default_factory=list)
 
     def merge(self, base: Maybe, upstream: Maybe, local: Maybe, shape: Shape, path: FieldPath = ()) -> Maybe:
-        """The merged value; `ABSENT` if it is to be removed."""
+        """Return the merged value; `ABSENT` if it is to be removed."""
         if equal(base, upstream) or equal(upstream, local):
             return local
         if equal(base, local):
@@ -60,7 +60,7 @@ class ValueMerge:
         return self._choose(path, local, upstream, Kept.UPSTREAM, upstream)
 
     def _cleared(self, path: FieldPath, local: Maybe, upstream: Maybe) -> Maybe:
-        """An explicit `null` clears the field, on whichever side it was written."""
+        """Return the merged value where one or both sides have an explicit `null`, which clears the field."""
         if upstream is None:
             return self._choose(path, local, upstream, Kept.UPSTREAM, ABSENT)
         return self._choose(path, local, upstream, Kept.LOCAL, None)
@@ -83,7 +83,7 @@ class ValueMerge:
     def _keyed_list(
         self, base: Maybe, upstream: Maybe, local: Maybe, shape: Shape, path: FieldPath
     ) -> list[Value] | Absent | None:
-        """The list merged by element; None where elements cannot be told apart."""
+        """Return the list merged by element; None where elements cannot be told apart."""
         sides = [side if isinstance(side, list) else [] for side in (base, upstream, local)]
         key = shape.keying(sides) if shape.keying is not None else None
         if key is None:
@@ -112,19 +112,19 @@ class ValueMerge:
 
 
 def equal(one: Maybe, other: Maybe) -> bool:
-    """Whether two sides say the same, also in how they write numbers."""
+    """Return whether two sides are equal, also in the spelling of numbers."""
     if one is ABSENT or other is ABSENT:
         return one is other
     return same(one, other) and same(other, one)
 
 
 def step(name: str) -> str:
-    """A field's name as a step of a path."""
+    """Return a field's name as a step of a path."""
     return f"[{name}]" if "." in name or "/" in name or not name else f".{name}"
 
 
 def _all_are(kind: type, *sides: Maybe) -> bool:
-    """Whether the sides that have a value have one of this type, and at least one has."""
+    """Return whether the sides that have a value have one of this type, and at least one has."""
     present = [side for side in sides if side is not ABSENT]
     return bool(present) and all(isinstance(side, kind) for side in present)
 
@@ -140,7 +140,7 @@ def _plain(value: Any) -> str:  # noqa: ANN401 - part of a Key
 
 
 def _with_key(element: Maybe, whole: Value, key: Any) -> Maybe:  # noqa: ANN401 - a Key that keying made
-    """What came back of an element, with the fields that name it."""
+    """Return the merged rest of an element, with the fields that name it."""
     if not isinstance(element, dict) or not isinstance(key, tuple):
         return element
     names = [part[0] for part in key if isinstance(part, tuple) and part[0] in whole]
@@ -148,7 +148,7 @@ def _with_key(element: Maybe, whole: Value, key: Any) -> Maybe:  # noqa: ANN401 
 
 
 def _ordered(ours: list[Key], theirs: list[Key]) -> list[Key]:
-    """Local order; what only upstream has stands before its next neighbour that both have, else at the end."""
+    """Return keys in local order; those of upstream alone before their next common neighbour, else at the end."""
     known = set(ours)
     before: dict[Key, list[Key]] = {}
     waiting: list[Key] = []
