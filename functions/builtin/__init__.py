@@ -1,4 +1,4 @@
-"""KRM functions in Python, which need no image: one module each, with the catalog's configuration and messages."""
+"""KRM functions in Python that run without an image: one module each, with the catalog's configuration and messages."""
 
 from porchflow.functions.builtin.catalog import BUILTINS, Builtin, find
 

@@ -35,7 +35,7 @@ class _Identity(_Model):
     namespace: str = ""
 
     def selects(self, item: Item) -> bool:
-        """Whether every part that is given is the item's."""
+        """Return whether every given part equals the item's."""
         version = item.api_version.rpartition("/")[2]
         namespace = text_of(item.value, "metadata", "namespace") or "default"
         return (
@@ -48,7 +48,7 @@ class _Identity(_Model):
 
     @property
     def is_given(self) -> bool:
-        """Whether it says anything."""
+        """Whether any part is given."""
         return any((self.group, self.version, self.kind, self.name, self.namespace))
 
     def __str__(self) -> str:
@@ -80,7 +80,7 @@ class _Selector(_Identity):
     annotationSelector: str = ""  # noqa: N815
 
     def matches_metadata(self, item: Item) -> bool:
-        """Whether the item's labels and annotations satisfy both selectors."""
+        """Return whether the item's labels and annotations satisfy both selectors."""
         labels = map_of(item.value, "metadata", "labels")
         return matches(self.labelSelector, labels) and matches(self.annotationSelector, item.annotations)
 
@@ -97,7 +97,7 @@ class _Target(_Model):
     options: _Options | None = None
 
     def means(self, item: Item) -> bool:
-        """Whether the value goes to this item."""
+        """Return whether the value goes to this item."""
         if self.select is None:
             raise FunctionError("target must specify resources to select")
         if not self.select.selects(item) or not self.select.matches_metadata(item):

@@ -1,4 +1,4 @@
-"""apply-setters v0.2: writes values into the fields that name them in a comment.
+"""apply-setters v0.2: writes values into the fields whose comments name them.
 
 Source: docs/reference/kpt-functions.md, "apply-setters".
 """
@@ -57,7 +57,7 @@ def _apply(call: Call, item: Item, setters: dict[str, str]) -> None:
 
 
 class _Visitor:
-    """Walks a document and makes its new value."""
+    """Walks a document and builds its new value."""
 
     def __init__(self, text: str, setters: dict[str, str]) -> None:
         self.text = text
@@ -65,11 +65,11 @@ class _Visitor:
         self.changes: list[Change] = []
 
     def value_of(self, node: Node, path: str) -> Value:
-        """The new value of a node; the old object where nothing changed.
+        """Return the new value of a node; the old object where nothing changed.
 
         Args:
-            node: of the document.
-            path: of the node, as results show it.
+            node: Of the document.
+            path: Of the node, in the form for results.
         """
         if isinstance(node, MappingNode):
             return self._mapping(node, path)
@@ -94,7 +94,7 @@ class _Visitor:
         return {**node.value, **changed} if changed else node.value
 
     def _list_pattern(self, key: ScalarNode, value: SequenceNode) -> str:
-        """The pattern for a whole list, if a given setter is in it: behind the brackets, or behind the key."""
+        """Return the pattern for a whole list, if a given setter is in it: after the brackets, or after the key."""
         pattern = setter_pattern(self.text, Field((), key, value))
         return pattern if self._is_wanted(pattern) else ""
 
@@ -123,7 +123,7 @@ class _Visitor:
 
 
 def setter_pattern(text: str, field: Field) -> str:
-    """What the comment of a field says its value is made of; empty if it is no setter comment."""
+    """Return the pattern in the comment of a field, which makes its value; empty if it is no setter comment."""
     comment = comment_of(text, field)
     return comment.removeprefix(MARK).strip() if comment.startswith(MARK) else ""
 
@@ -144,7 +144,7 @@ def _parsed_list(text: str) -> list[Value]:
 
 
 def _resolved(pattern: str, current: str, setters: dict[str, str]) -> str:
-    """The pattern with every reference replaced: by the given setters, else by what the current value says."""
+    """Return the pattern with every reference replaced: by the given setters, else by the current value's."""
     given = _substituted(pattern, setters)
     if _REFERENCE.search(given):
         given = _substituted(given, derive(pattern, current))
@@ -159,10 +159,10 @@ def _substituted(pattern: str, values: dict[str, str]) -> str:
 
 
 def derive(pattern: str, current: str) -> dict[str, str]:
-    """What each setter of a pattern must have been for the current value to come out.
+    """Return the value of each setter of a pattern with which it gives the current value.
 
-    Works as the regular expression with a greedy `(.*)` for every reference does, unanchored and within one line, but
-    in linear time: placing the literal parts from the right, each as far right as it goes, gives the greedy match.
+    Works like the regular expression with a greedy `(.*)` for every reference, unanchored and within one line, but in
+    linear time: placing the literal parts from the right, each as far right as possible, gives the greedy match.
 
     Returns:
         Nothing if the value does not match, if any setter would be empty, or if there are too many of them.
@@ -179,7 +179,7 @@ def derive(pattern: str, current: str) -> dict[str, str]:
 
 
 def _captured(literals: list[str], line: str) -> list[str] | None:
-    """What stands between the literal parts of a pattern in one line; None if they do not all fit."""
+    """Return the texts between the literal parts of a pattern in one line; None if they do not all fit."""
     first, *rest = literals
     start = line.find(first)
     if start < 0:

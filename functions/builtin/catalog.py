@@ -9,7 +9,7 @@ from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.images import ImageName, parse_image
 
 CATALOGS = ("ghcr.io/kptdev/krm-functions-catalog", "gcr.io/kpt-fn")
-"""Where the catalog's images live today and where they lived before; a builtin stands for those of both."""
+"""The present and the former address of the catalog's images; a built-in function stands for images of both."""
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class Builtin:
     """A function that runs without its image.
 
     Attributes:
-        name: base name of the image.
-        tags: matches the tags whose behaviour it has.
-        versions: those tags, without their patch versions.
+        name: Base name of the image.
+        tags: Matches the tags whose behaviour it has.
+        versions: Those tags, without their patch versions.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Builtin:
 
     @cached_property
     def run(self) -> Function:
-        """The function. Its module is imported when first needed: some bring interpreters and schemas along."""
+        """The function. Its module is imported at its first use: some load interpreters and schemas."""
         function: Function = import_module(f"porchflow.functions.builtin.{self.name.replace('-', '_')}").run
         return function
 
@@ -58,15 +58,15 @@ BUILTINS: dict[str, Builtin] = {
     )
     for name, versions in _VERSIONS.items()
 }
-"""The builtin functions by base name of their image."""
+"""The built-in functions by base name of their image."""
 
 
 def find(image: str, prefixes: Iterable[str] = ()) -> Builtin | None:
-    """The builtin that stands for an image.
+    """Return the built-in function that stands for an image.
 
     Args:
-        image: full name with a tag; one with a digest is never a builtin, since it names exact content.
-        prefixes: registries besides the catalog's own whose images of these names are the catalog's.
+        image: Full name with a tag; none stands for a name with a digest, which names exact content.
+        prefixes: Registries besides the catalog's own whose images of these names are the catalog's.
     """
     name = parse_image(image)
     builtin = of_catalog(name, prefixes)
@@ -74,13 +74,13 @@ def find(image: str, prefixes: Iterable[str] = ()) -> Builtin | None:
 
 
 def of_catalog(name: ImageName, prefixes: Iterable[str] = ()) -> Builtin | None:
-    """The builtin that stands for some tags of a catalog's image; see `find`."""
+    """Return the built-in function that stands for some tags of a catalog's image; see `find`."""
     known = {*CATALOGS, *(prefix.rstrip("/") for prefix in prefixes)}
     return BUILTINS.get(name.name) if name.repository in known else None
 
 
 def configured(image: str, configs: FunctionConfigs) -> Builtin | None:
-    """The builtin that a FunctionConfig's `goExecutor` says an image is."""
+    """Return the built-in function that the `goExecutor` of an image's FunctionConfig names."""
     name = parse_image(image)
     for spec in configs.matching(name):
         executor = spec.go_executor

@@ -21,7 +21,7 @@ from porchflow.yamltext.yaml_error import YamlError
 
 @dataclass(frozen=True)
 class _Setters:
-    """What the setters stand for: a text each, or a sorted list of texts."""
+    """The values of the setters: a text each, or a sorted list of texts."""
 
     scalars: dict[str, str]
     lists: dict[str, list[str]]
@@ -53,7 +53,7 @@ class _Setters:
 
 
 def run(call: Call) -> None:
-    """Put a comment behind every field that holds the value of a setter."""
+    """Put a comment after every field that holds the value of a setter."""
     try:
         setters = _read_config(call.config)
         for item in call.items:

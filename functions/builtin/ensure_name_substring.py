@@ -1,4 +1,4 @@
-"""ensure-name-substring v0.2: a substring in every name, and in what refers to it.
+"""ensure-name-substring v0.2: adds a substring to every name, and to the fields that refer to it.
 
 Other than in the catalog, resources of one name in two subpackages are no error: a reference goes to the one in its own
 directory, else to the one nearest above.
@@ -35,7 +35,7 @@ _BINDINGS = ("RoleBinding", "ClusterRoleBinding")
 
 @dataclass(frozen=True)
 class _Edit:
-    """How the substring gets into a name."""
+    """How the substring is added to a name."""
 
     substring: str
     append: bool
@@ -62,7 +62,7 @@ def run(call: Call) -> None:
     renamed = [found for item in call.items if (found := _rename(item, edit, additional))]
     for item in call.items:
         _follow(item, renamed)
-    # A dependency is named by what only the renamed resources say of themselves, so these alone are looked at.
+    # Only renamed resources have an identity that a dependency names, so only these are compared.
     for changed in renamed:
         _depend(changed.item, renamed)
 
@@ -153,12 +153,12 @@ def _is_role_of(binding: Item, role: Item) -> bool:
 
 
 def _is_reachable(target: Item, referrer: Item, wanted: str | None) -> bool:
-    """Whether a reference can mean the target: they share a namespace, where none is the default one.
+    """Return whether a reference can mean the target: they share a namespace, where none is the default one.
 
     Args:
-        target: may be meant.
-        referrer: has the reference.
-        wanted: namespace that the reference names.
+        target: The resource that may be meant.
+        referrer: The resource with the reference.
+        wanted: Namespace that the reference names.
     """
     own = text_of(target.value, "metadata", "namespace") or _DEFAULT
     if wanted is not None:
@@ -169,7 +169,7 @@ def _is_reachable(target: Item, referrer: Item, wanted: str | None) -> bool:
 
 
 def _nearest(item: Item, found: list[Item]) -> Item:
-    """The one whose directory the item's is below, the deepest such; else the first."""
+    """Return the item whose directory is nearest above the given item's; otherwise the first."""
     own = dirname(item.path)
     above = [target for target in found if f"{own}/".startswith(f"{dirname(target.path)}/".lstrip("/"))]
     return max(above, key=lambda target: len(dirname(target.path)), default=found[0])

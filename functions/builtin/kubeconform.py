@@ -1,7 +1,7 @@
 """kubeconform v0.1: checks resources against the schemas of Kubernetes.
 
 The schemas come with an installed library, so no network is needed and custom resources have none. Local configuration
-is not checked, since it is never applied.
+is not checked, because it is never applied.
 
 Source: docs/reference/kpt-functions.md, "kubeconform".
 """
@@ -105,7 +105,7 @@ def _findings(item: Item, settings: _Settings) -> Iterator[_Finding]:
 
 
 def _short_version(api_version: str) -> str:
-    """Group and version as the files of schemas are named: `rbac-v1` for `rbac.authorization.k8s.io/v1`."""
+    """Return group and version in the form of the schemas' file names: `rbac-v1` for `rbac.authorization.k8s.io/v1`."""
     return _DOMAIN.sub(r"\1-", api_version)
 
 

@@ -25,13 +25,13 @@ class _Setter:
 
 @dataclass
 class _Inventory:
-    """The setters found, lists and scalars apart: one name may be both."""
+    """The setters of a package, lists and scalars apart: one name may be both."""
 
     lists: dict[str, _Setter] = field(default_factory=dict)
     scalars: dict[str, _Setter] = field(default_factory=dict)
 
     def declare(self, name: str, text: str) -> None:
-        """Take up a setter of the Kptfile's pipeline."""
+        """Record a setter of the Kptfile's pipeline."""
         elements = _elements(text)
         if elements is None:
             self.scalars[name] = _Setter(text, _TEXT)
@@ -51,7 +51,7 @@ class _Inventory:
 
 
 def run(call: Call) -> None:
-    """Say every setter, by name."""
+    """Report every setter, by name."""
     inventory = _Inventory()
     for name, text in _declared(call).items():
         inventory.declare(name, text)
@@ -65,7 +65,7 @@ def run(call: Call) -> None:
 
 
 def _declared(call: Call) -> dict[str, str]:
-    """Setters of the apply-setters functions in the top Kptfile's pipeline."""
+    """Return the setters of the apply-setters functions in the top Kptfile's pipeline."""
     kptfile = next((item.value for item in call.items if item.path == "Kptfile"), None)
     mutators = map_of(kptfile, "pipeline").get("mutators")
     declared: dict[str, str] = {}
@@ -107,7 +107,7 @@ def _type_of(value: Value) -> str:
 
 
 def _elements(text: str) -> list[str] | None:
-    """The elements of a setter's value that is a list; None if it is none."""
+    """Return the elements of a setter's value that is a list; None if it is none."""
     try:
         value = load(text)
     except YamlError:

@@ -1,4 +1,4 @@
-"""remove-local-config-resources v0.1: leaves out what is never applied to a cluster.
+"""remove-local-config-resources v0.1: removes resources that are never applied to a cluster.
 
 Other than in the catalog, the Kptfile stays: a package without it is no package, so its annotation is no wish to remove
 it.

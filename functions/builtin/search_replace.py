@@ -1,4 +1,4 @@
-"""search-replace v0.2: finds fields by value, path or file, and puts values and comments.
+"""search-replace v0.2: finds fields by value, path or file, and writes values and comments.
 
 Source: docs/reference/kpt-functions.md, "search-replace".
 """
@@ -33,7 +33,7 @@ _GROUP = re.compile(r"\$\{([0-9]+)\}")
 
 @dataclass(frozen=True)
 class _Search:
-    """What is looked for, and what is put in its place; empty parts are not given."""
+    """The criteria of a search, and the replacement; empty parts are not given."""
 
     by_value: str
     by_file_path: str
@@ -55,7 +55,7 @@ class _Search:
         return bool(self.put_value) and is_exact and not self.by_any_value
 
     def finds(self, path: str, value: str) -> bool:
-        """Whether a scalar is one that is looked for."""
+        """Return whether a scalar meets the criteria."""
         if self.by_path and not path_matches(path, self.by_path):
             return False
         if not self.by_any_value:
@@ -65,7 +65,7 @@ class _Search:
         return self.by_value_regex is not None and self.by_value_regex.search(value) is not None
 
     def resolved(self, pattern: str, value: str) -> str:
-        """What is put for a value: the pattern with the groups of the regular expression."""
+        """Return the replacement of a value: the pattern with the groups of the regular expression."""
         if self.by_value_regex is None:
             return pattern
         found = self.by_value_regex.search(value)
@@ -77,7 +77,7 @@ class _Search:
 
 
 def run(call: Call) -> None:
-    """Search every item, and change what is found."""
+    """Search every item, and change the fields that are found."""
     try:
         search = _read_config(call.config)
         is_wanted = _glob(search.by_file_path) if search.by_file_path else None

@@ -1,4 +1,4 @@
-"""set-annotations v0.1.5: annotations on resources and on the templates in them.
+"""set-annotations v0.1.5: adds annotations to resources and to the templates in them.
 
 Source: docs/reference/kpt-functions.md, "set-annotations".
 """
@@ -60,7 +60,7 @@ def _additional(config: dict[str, Value]) -> list[FieldSpec]:
 
 
 def _annotate(call: Call, item: Item, annotations: dict[str, str], fields: list[FieldSpec]) -> None:
-    """Set the annotations in one item, and say where, each place once."""
+    """Set the annotations in one item, and report where, each place once."""
     value = item.value
     places: set[str] = set()
     place = {"path": item.path, "index": item.index}

@@ -1,7 +1,7 @@
-"""set-image v0.1: names, tags and digests of container images.
+"""set-image v0.1: changes names, tags and digests of container images.
 
-Other than the catalog's v0.1.1, init containers are found, a tag or digest that is not given stays as it was, and the
-name of the image is no regular expression.
+Other than in the catalog's v0.1.1, init containers are found, a tag or digest that is not given stays as it was, and
+the name of the image is no regular expression.
 
 Source: docs/reference/kpt-functions.md, "set-image".
 """
@@ -33,7 +33,7 @@ _FIELDS = [
 
 
 class Image(NamedTuple):
-    """What to look for, and what to write in its place; empty parts stay."""
+    """The image to find, and its replacement; empty parts stay."""
 
     name: str
     new_name: str
@@ -41,7 +41,7 @@ class Image(NamedTuple):
     digest: str
 
     def replaced(self, old: str) -> str:
-        """The new text of an image, which is the old one if another image is meant."""
+        """Return the new text of an image, which is the old one if another image is meant."""
         if not old.startswith(self.name):
             return old
         rest = old[len(self.name) :]
@@ -55,7 +55,7 @@ class Image(NamedTuple):
 
 
 def run(call: Call) -> None:
-    """Replace the image of the functionConfig in pods and in what makes pods."""
+    """Replace the image of the functionConfig in pods and in pod templates."""
     try:
         image, additional = _read_config(call)
     except FunctionError as error:

@@ -1,4 +1,4 @@
-"""set-labels v0.2: labels on resources, their selectors and templates.
+"""set-labels v0.2: adds labels to resources, their selectors and templates.
 
 Source: docs/reference/kpt-functions.md, "set-labels".
 """
@@ -11,12 +11,12 @@ from porchflow.yamltext.nodes import Value
 
 
 class Place(NamedTuple):
-    """Where labels go, as paths of keys (`[]` for every element): from the item to a mapping, and on from there.
+    """A place of labels, as paths of keys (`[]` for every element): from the item to a mapping, and on from there.
 
     Attributes:
-        parent: to the mapping; nothing is set, nor counted, where it is missing.
-        path: from the mapping to the labels.
-        create: whether missing mappings on that path and missing labels are made.
+        parent: To the mapping; nothing is set, nor counted, where it is missing.
+        path: From the mapping to the labels.
+        create: Whether missing mappings on that path and missing labels are made.
     """
 
     parent: tuple[str, ...]
@@ -71,7 +71,7 @@ def _label(item: Item, labels: dict[str, str]) -> int:
     """Set the labels in one item.
 
     Returns:
-        How many were looked at, as the catalog counts: keys times places, whether or not one was set there.
+        The catalog's count: keys times places, whether or not a label was set there.
     """
     count = 0
 

@@ -1,6 +1,7 @@
 """set-namespace v0.4: moves the resources of a package to a namespace.
 
-Other than the catalog's v0.4.5, a CustomResourceDefinition or APIService without a service reference does not get one.
+Other than in the catalog's v0.4.5, a CustomResourceDefinition or APIService without a service reference does not get
+one.
 
 Source: docs/reference/kpt-functions.md, "set-namespace".
 """
@@ -39,7 +40,7 @@ def run(call: Call) -> None:
 
 
 def _read_config(call: Call) -> tuple[str, str]:
-    """The namespace to set, and the one that alone is to be replaced (empty for any)."""
+    """Return the namespace to set, and the only one to replace (empty for any)."""
     config = call.config
     if not config:
         raise _ConfigError(f"FunctionConfig is missing. Expect {_EXPECTED}")
@@ -97,12 +98,12 @@ class _Mover:
         return change(value, ("metadata", "namespace"), update, create=True)
 
     def _replacing(self, item: Item, origin: str = "", *, absent: str = "") -> Callable[[Value], Value]:
-        """What becomes of one namespace field.
+        """Return the function that updates one namespace field.
 
         Args:
-            item: it is in.
-            origin: namespace that the item has upstream.
-            absent: what a field that is absent counts as.
+            item: The item with the field.
+            origin: Namespace that the item has upstream.
+            absent: The value that an absent field counts as.
         """
 
         def replace(old: Value) -> Value:
@@ -153,13 +154,13 @@ _NAMESPACE, _NAME = 2, 3
 
 
 def _origin(item: Item, part: int) -> str:
-    """One part of the identity that the item has upstream; empty if it does not say."""
+    """Return one part of the identity that the item has upstream; empty if it states none."""
     parts = str(item.annotations.get(UPSTREAM_IDENTIFIER, "")).strip().split("|")
     return parts[part] if len(parts) == _IDENTIFIER_PARTS else ""
 
 
 def _namespace(item: Item) -> str:
-    """The namespace a resource is in; empty for those that are in none."""
+    """Return the namespace of a resource; empty for a cluster-scoped one."""
     namespaced = is_namespaced(item.group, item.kind)
     if namespaced is False:
         return ""

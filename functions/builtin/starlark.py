@@ -61,7 +61,7 @@ class _Output:
         self._room = PRINTED_CHARACTERS
 
     def add(self, *values: Value) -> None:
-        """Print a line."""
+        """Add a line."""
         if self._room <= 0:
             return
         line = " ".join(map(str, values))
@@ -70,7 +70,7 @@ class _Output:
 
     @property
     def text(self) -> str:
-        """What was printed."""
+        """The printed lines."""
         return "\n".join(self._lines)
 
 
@@ -89,7 +89,7 @@ def run(call: Call) -> None:
 
 
 def _read_config(config: Value) -> tuple[str, str]:
-    """Name and text of the program."""
+    """Return name and text of the program."""
     if not config:
         raise FunctionError("FunctionConfig is missing. Expect `ConfigMap` or `StarlarkRun`")
     kind, version = text_of(config, "kind"), text_of(config, "apiVersion")
@@ -109,13 +109,13 @@ def _read_config(config: Value) -> tuple[str, str]:
 
 
 def _evaluate(name: str, source: str, call: Call, output: _Output) -> list[Value]:
-    """The items after the program ran.
+    """Return the items after the program ran.
 
     Args:
-        name: of the program, for messages.
-        source: its text.
-        call: items and functionConfig.
-        output: takes what it prints.
+        name: Of the program, for messages.
+        source: Its text.
+        call: Items and functionConfig.
+        output: Receives the printed lines.
     """
     module = starlark.Module()
     items = [item.value for item in call.items]
@@ -139,7 +139,7 @@ def _is_about_memory(message: str) -> bool:
 
 
 def _number(text: str) -> float:
-    """A number with a fraction, or the whole number it is: as the catalog writes the result of a division."""
+    """Return a number with a fraction, or as a whole number where it is one, as the catalog writes quotients."""
     number = float(text)
     return int(number) if number.is_integer() and abs(number) < _WHOLE else number
 
@@ -170,7 +170,7 @@ def _load(name: str) -> starlark.FrozenModule:
 
 
 def _short(message: str) -> str:
-    """The interpreter's message as one line: what is wrong, and where."""
+    """Return the interpreter's message as one line: the error, and its place."""
     found = re.search(r"^error: (.*)$", message, re.MULTILINE)
     problem = found[1] if found else message.strip().splitlines()[-1]
     problem = _NOT_SUPPORTED.get(problem, _PYTHON_ERROR.sub("", problem))
@@ -179,10 +179,10 @@ def _short(message: str) -> str:
 
 
 def _merged(before: list[Item], values: list[Value]) -> list[Item]:
-    """The items for new values: an old one, changed where its value did, or a new one.
+    """Return the items for new values: an old one, changed where its value did, or a new one.
 
-    Which one it was is known by where it came from and by its name, else by where it came from alone: a program may
-    rename a resource, and may add one with a copy of another's annotations.
+    The old one is found by its origin and its name, else by its origin alone: a program may rename a resource, and may
+    add one with a copy of another's annotations.
     """
     merged: list[Item | None] = [None] * len(values)
     left = dict.fromkeys(before)
@@ -201,7 +201,7 @@ def _merged(before: list[Item], values: list[Value]) -> list[Item]:
 
 
 def _with_fractions(old: Value, new: Value) -> Value:
-    """The new value, with `1.0` where the old one has it and the new one `1`."""
+    """Return the new value, with `1.0` where the old one has it and the new one `1`."""
     if isinstance(old, dict) and isinstance(new, dict):
         return {key: _with_fractions(old.get(key), value) for key, value in new.items()}
     if isinstance(old, list) and isinstance(new, list):

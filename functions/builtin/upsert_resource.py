@@ -71,7 +71,7 @@ def _upsert(call: Call, resource: dict[str, Value]) -> None:
 
 
 def _placed(resource: dict[str, Value], place: dict[str, Value]) -> dict[str, Value]:
-    """The resource with the annotations that say where it belongs, and without those that are for this function."""
+    """Return the resource with the annotations of its place, and without those that are for this function."""
     metadata = map_of(resource, "metadata")
     given = map_of(metadata, "annotations")
     own = {key: text for key, text in given.items() if key not in (*_PLACE, *_FUNCTION, TARGET_PATH)}

@@ -1,4 +1,4 @@
-"""Credentials for registries, from a file as `docker login` and Kubernetes pull secrets have it."""
+"""Credentials for registries, from a file in the format of `docker login` and Kubernetes pull secrets."""
 
 import base64
 import json
@@ -12,13 +12,13 @@ _HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", DOCKER_HUB, "regi
 
 
 class Credentials(NamedTuple):
-    """What to show to a registry or the server that gives out its tokens.
+    """Credentials for a registry or its token server.
 
     Attributes:
-        user: empty where there is only a token.
-        password: of the user.
-        identity_token: exchanged for an access token; empty if there is none.
-        access_token: shown to the registry as it is; empty if there is none.
+        user: Empty where there is only a token.
+        password: Of the user.
+        identity_token: Exchanged for an access token; empty for none.
+        access_token: Shown to the registry as it is; empty for none.
     """
 
     user: str = ""
@@ -31,7 +31,7 @@ class DockerConfig:
     """A `config.json` or `.dockerconfigjson`; read for every look-up, so that it can be renewed at any time."""
 
     def __init__(self, path: Path | None) -> None:
-        """Take the file; None means that all registries are asked without credentials."""
+        """Create the access to a file; None means that registries are used without credentials."""
         self._path = path
 
     def credentials(self, reference: Reference, image: str) -> Credentials | None:
@@ -41,7 +41,7 @@ class DockerConfig:
             None if the file names none.
 
         Raises:
-            RegistryUnavailable: the file cannot be read; worth another try once it is mended.
+            RegistryUnavailable: The file cannot be read; worth another attempt once it is mended.
         """
         if self._path is None:
             return None

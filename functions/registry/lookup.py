@@ -1,4 +1,4 @@
-"""What registries say of images: digest, command and tags."""
+"""Facts about images from their registries: digest, command and tags."""
 
 import json
 import math
@@ -30,39 +30,39 @@ _MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def own_platform() -> str:
-    """The platform of this machine, as images name it."""
+    """Return the platform of this machine, as images name it."""
     machine = platform.machine().lower()
     return f"linux/{_MACHINES.get(machine, machine)}"
 
 
 class RegistryLookup:
-    """Asks registries for images; see `porchflow.functions.image_facts.ImageLookup`.
+    """Reads images from registries; see `porchflow.functions.image_facts.ImageLookup`.
 
-    What a digest stands for is kept for good, what a tag stands for for five minutes, a list of tags for one.
+    The meaning of a digest is kept for good, that of a tag for five minutes, a list of tags for one.
     """
 
     def __init__(self, session: RegistrySession, *, platform: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """Take the connections and the platform that images are run on.
+        """Create the look-up.
 
         Args:
-            session: connections to registries.
-            platform: operating system and architecture, such as `linux/amd64`.
-            clock: seconds that pass.
+            session: Connections to registries.
+            platform: Operating system and architecture that images run on, such as `linux/amd64`.
+            clock: Seconds that pass.
         """
         self._session = session
         self._platform = platform
         self._images: Memory[Reference, ImageInfo] = Memory(limit=_KEPT, clock=clock)
-        # A repository without tags is an answer too, so each list counts for one more than it has.
+        # A repository without tags is an answer too, so the weight of each list is one more than its length.
         self._lists: Memory[tuple[str, str], tuple[str, ...]] = Memory(
             limit=_KEPT_TAGS, weigh=lambda tags: len(tags) + 1, clock=clock
         )
 
     async def describe(self, image: str) -> ImageInfo:
-        """Look an image up; many who ask for one image at once are answered by one look.
+        """Look an image up; concurrent requests for one image share one look-up.
 
         Raises:
-            ImageNotFound: there is no such image, it may not be read, or it has no command.
-            RegistryUnavailable: the registry cannot be asked now.
+            ImageNotFound: There is no such image, it may not be read, or it has no command.
+            RegistryUnavailable: The registry does not answer now.
         """
         reference = parse_reference(image)
         kept = self._images.kept(reference, math.inf if reference.by_digest else _TAG_SECONDS)
@@ -72,13 +72,13 @@ class RegistryLookup:
         """List the tags of an image's repository, in the registry's order.
 
         Args:
-            image: full name; its own tag or digest does not count.
-            wanted: what the tags are looked through for. A list without any such tag is not taken from memory: the
-                tag may just have been pushed.
+            image: Full name; its own tag or digest does not count.
+            wanted: The constraint that the caller looks for. A kept list without any such tag is not used: the tag may
+                just have been pushed.
 
         Raises:
-            ImageNotFound: there is no such repository, or it may not be read.
-            RegistryUnavailable: the registry cannot be asked now.
+            ImageNotFound: There is no such repository, or it may not be read.
+            RegistryUnavailable: The registry does not answer now.
         """
         reference = parse_reference(image)
         key = (reference.registry, reference.repository)
@@ -135,14 +135,14 @@ class RegistryLookup:
             if isinstance(about, dict) and isinstance(entry.get("digest"), str):
                 there.setdefault(f"{about.get('os')}/{about.get('architecture')}", entry["digest"])
         if self._platform not in there:
-            # What is of no platform is a statement about the image, not the image.
+            # A manifest without a platform is a statement about the image, not the image.
             others = ", ".join(sorted(name for name in there if "unknown" not in name)) or "none"
             raise ImageNotFound(image, f"it is not made for {self._platform}; it is for: {others}")
         return there[self._platform]
 
 
 def _type(answer: Answer, manifest: dict[str, Any]) -> str:
-    """The type of a manifest, which some registries say in the manifest only."""
+    """Return the type of a manifest, which some registries state in the manifest only."""
     stated = manifest.get("mediaType")
     return stated if isinstance(stated, str) else answer.content_type
 
@@ -153,7 +153,7 @@ def _parse(image: str, answer: Answer) -> dict[str, Any]:
     except (ValueError, RecursionError):
         parsed = None
     if not isinstance(parsed, dict):
-        raise ImageNotFound(image, "the registry describes it with something that is no JSON object")
+        raise ImageNotFound(image, "the registry's description of it is no JSON object")
     return parsed
 
 

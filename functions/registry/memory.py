@@ -1,4 +1,4 @@
-"""Answers that are kept for a while, so that many who ask need one look."""
+"""Answers that are kept for a while, so that many requests need one look-up."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ class _Look(Generic[Value]):
 
 
 class Memory(Generic[Key, Value]):
-    """Keeps answers, but no errors; those who ask for one thing at once share one look."""
+    """Keeps answers, but no errors; concurrent requests for one key share one look-up."""
 
     def __init__(
         self,
@@ -34,12 +34,12 @@ class Memory(Generic[Key, Value]):
         weigh: Callable[[Value], int] = lambda _: 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start empty.
+        """Create an empty memory.
 
         Args:
-            limit: what the kept answers weigh in all; those that were asked for the longest ago go first.
-            weigh: what one weighs; each counts for one unless told otherwise.
-            clock: seconds that pass.
+            limit: Weight of all kept answers; the least recently used go first.
+            weigh: Returns the weight of an answer; the default is one each.
+            clock: Seconds that pass.
         """
         self._limit = limit
         self._weigh = weigh
@@ -57,10 +57,10 @@ class Memory(Generic[Key, Value]):
         return found.value
 
     async def look(self, key: Key, ask: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
-        """Ask, or join those who are asking the same; the answer is kept.
+        """Look up, or join the look-up in progress for the same key; the answer is kept.
 
         Raises:
-            Exception: what `ask` raises; everybody who joined gets it, and it is not kept.
+            Exception: The error of `ask`; every caller that joined gets it, and it is not kept.
         """
         look = self._looks.get(key) or self._begin(key, ask)
         look.waiting += 1
@@ -78,7 +78,7 @@ class Memory(Generic[Key, Value]):
         return look
 
     def _end(self, key: Key, look: _Look[Value]) -> None:
-        """Forget a look; the next one may be under way when one that everybody left ends."""
+        """Drop a look-up. Its successor may be in progress when one that all callers left ends."""
         if self._looks.get(key) is look:
             del self._looks[key]
 

@@ -1,4 +1,4 @@
-"""Where an image is: its registry, repository, and tag or digest, as Docker and the OCI read a name."""
+"""Image names, parsed as Docker and the OCI do: registry, repository, and tag or digest."""
 
 import re
 from typing import Final, NamedTuple
@@ -21,9 +21,9 @@ class Reference(NamedTuple):
     """An image in a registry.
 
     Attributes:
-        registry: host and port as people name it, `docker.io` for Docker Hub.
-        repository: path of the image there.
-        version: the digest if the name has one, else the tag, `latest` if it has neither.
+        registry: Host and port as people name it, `docker.io` for Docker Hub.
+        repository: Path of the image there.
+        version: The digest if the name has one, else the tag, `latest` if it has neither.
     """
 
     registry: str
@@ -42,13 +42,13 @@ class Reference(NamedTuple):
 
 
 def parse_reference(image: str) -> Reference:
-    """Take an image name apart.
+    """Parse an image name.
 
     Args:
-        image: such as `ghcr.io/kptdev/krm-functions-catalog/set-labels:v0.2`. Without a registry it is Docker Hub's.
+        image: Such as `ghcr.io/kptdev/krm-functions-catalog/set-labels:v0.2`. Without a registry it is Docker Hub's.
 
     Raises:
-        ImageNotFound: no registry can have an image of that name.
+        ImageNotFound: No registry can have an image of that name.
     """
     name, at, digest = image.partition("@")
     head, slash, rest = name.rpartition("/")

@@ -1,6 +1,6 @@
 """Requests to registries: authentication, redirects, limits (OCI distribution specification 1.1).
 
-The libraries there are (oras, python-dxf) block a thread per request and read answers of any size.
+The existing libraries (oras, python-dxf) block a thread per request and read answers of any size.
 """
 
 import base64
@@ -31,18 +31,18 @@ _PASSING: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQ
 _WORDS: Final = 300
 _KEPT: Final = 1000
 _TOKEN_SECONDS: Final = 60
-"""A token that does not say how long it is good is good for this long (Docker's token specification)."""
+"""Lifetime of a token that states none (Docker's token specification)."""
 
 _PARAMETER: Final = re2.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
 
 class Answer(NamedTuple):
-    """What a registry answered.
+    """A registry's answer.
 
     Attributes:
-        body: as it was sent.
-        content_type: without parameters.
-        next: URL of the next page; None if there is none.
+        body: As it was sent.
+        content_type: Without parameters.
+        next: URL of the next page; None for none.
     """
 
     body: bytes
@@ -61,7 +61,7 @@ class _Token(NamedTuple):
 
 
 _TokenKey = tuple[str, str, Credentials | None]
-"""Registry, repository, and whose token it is."""
+"""Registry, repository, and the credentials that the token was issued for."""
 
 
 def parameters_of(challenge: str) -> dict[str, str]:
@@ -70,7 +70,7 @@ def parameters_of(challenge: str) -> dict[str, str]:
 
 
 class RegistrySession:
-    """Connections to registries; keeps the tokens they give out."""
+    """Connections to registries; keeps the tokens that they issue."""
 
     def __init__(
         self,
@@ -80,17 +80,17 @@ class RegistrySession:
         insecure: Collection[str] = (),
         trust_env: bool = True,
     ) -> None:
-        """Describe how registries are reached; connects when first needed.
+        """Create a session; it connects at the first request.
 
         Args:
-            config: credentials.
+            config: Credentials.
             ca_bundle: PEM file of CAs beside the system's.
-            insecure: registries, with their port, that speak plain HTTP.
-            trust_env: whether HTTPS_PROXY and its like count.
+            insecure: Registries, with their port, that use plain HTTP.
+            trust_env: Whether HTTPS_PROXY and the like count.
 
         Raises:
-            OSError: the bundle cannot be read.
-            ssl.SSLError: the bundle holds no certificate.
+            OSError: The bundle cannot be read.
+            ssl.SSLError: The bundle holds no certificate.
         """
         self._config = config
         self._insecure = frozenset(insecure)
@@ -116,18 +116,18 @@ class RegistrySession:
         return URL(f"{scheme}://{reference.host}/v2/{reference.repository}/{path}")
 
     async def get(self, image: str, reference: Reference, url: URL, *, accept: str = "*/*", limit: int) -> Answer:
-        """Ask a registry, with a token where it wants one.
+        """Send a request to a registry, with a token where it requires one.
 
         Args:
-            image: for errors.
-            reference: the image in its registry.
-            url: see `url`, or the next page of an answer.
-            accept: content types that are understood.
-            limit: bytes that are read at most.
+            image: For errors.
+            reference: The image in its registry.
+            url: See `url`, or the next page of an answer.
+            accept: Content types that the caller reads.
+            limit: Bytes that are read at most.
 
         Raises:
-            ImageNotFound: the registry does not have it, or does not show it.
-            RegistryUnavailable: there is no answer now.
+            ImageNotFound: The registry does not have it, or does not show it.
+            RegistryUnavailable: There is no answer now.
         """
         try:
             return await self._get(image, reference, url, accept, limit)
@@ -158,19 +158,19 @@ class RegistrySession:
             body = await _read(response, limit)
             if body is None:
                 raise ImageNotFound(
-                    image, f"the registry {reference.registry} describes it with more than {limit} bytes"
+                    image, f"the registry {reference.registry} describes it in more than {limit} bytes"
                 )
             return Answer(body, response.content_type, URL(str(following["url"])) if following else None)
 
     def _keep(self, key: _TokenKey, token: _Token) -> None:
-        """Keep a token, and not all there ever were: packages name whatever repositories they like."""
+        """Keep a token, within a limit: packages name any number of repositories."""
         self._tokens.pop(key, None)
         self._tokens[key] = token
         if len(self._tokens) > _KEPT:
             del self._tokens[next(iter(self._tokens))]
 
     async def _follow(self, url: URL, headers: dict[str, str]) -> aiohttp.ClientResponse:
-        """Follow redirects, without showing another host what is meant for the first, nor leaving encryption."""
+        """Follow redirects, without showing another host the headers for the first one, nor leaving encryption."""
         for _ in range(_REDIRECTS):
             response = await self._session().get(url, headers=headers, allow_redirects=False)
             location = response.headers.get("Location")
@@ -188,7 +188,7 @@ class RegistrySession:
     async def _authorize(
         self, image: str, reference: Reference, challenge: str, credentials: Credentials | None
     ) -> _Token | None:
-        """Return what the registry wants to see; None if it wants what there is not."""
+        """Return the token for a registry's challenge; None if it requires credentials that do not exist."""
         scheme, _, parameters = challenge.partition(" ")
         if credentials is not None and credentials.access_token:
             return _Token(f"Bearer {credentials.access_token}", math.inf)
@@ -243,7 +243,7 @@ def _basic(credentials: Credentials) -> str:
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
-    """Read an answer; None if it is larger than what may be read."""
+    """Read an answer; None if it is larger than the limit."""
     body = bytearray()
     async for chunk in response.content.iter_chunked(64 * 1024):
         body += chunk
@@ -256,7 +256,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
 async def _refusal(
     image: str, reference: Reference, response: aiohttp.ClientResponse
 ) -> ImageNotFound | RegistryUnavailable:
-    """Sort a status that is no success."""
+    """Return the error for a status that is no success."""
     status = response.status
     words = _words(await _read(response, REGISTRY_ERROR_BYTES) or b"")
     said = f" ({words})" if words else ""
@@ -274,7 +274,7 @@ async def _refusal(
 
 
 def _words(body: bytes) -> str:
-    """What a registry says of an error, in one line."""
+    """Return the registry's message of an error, in one line."""
     try:
         errors = json.loads(body)["errors"]
         text = "; ".join(str(error.get("message") or error.get("code")) for error in errors)

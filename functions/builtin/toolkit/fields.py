@@ -1,4 +1,4 @@
-"""Field specifications in kustomize's terms: which resources, and which field of them.
+"""Field specifications in kustomize's terms: a set of resources, and a field of each.
 
 Source: docs/reference/kpt-functions.md, "Field specifications".
 """
@@ -19,11 +19,11 @@ class FieldSpec:
     """A field of some resources.
 
     Attributes:
-        path: keys on the way; lists are entered without being named.
-        group: API group the resource must have; empty for any.
-        version: API version it must have; empty for any.
-        kind: kind it must have; empty for any.
-        create: whether missing mappings on the way are made.
+        path: Keys on the way; lists are entered without being named.
+        group: API group that the resource must have; empty for any.
+        version: API version that it must have; empty for any.
+        kind: Kind that it must have; empty for any.
+        create: Whether missing mappings on the way are made.
     """
 
     path: tuple[str, ...]
@@ -33,35 +33,35 @@ class FieldSpec:
     create: bool = False
 
     def selects(self, item: Item) -> bool:
-        """Whether the field is meant of this resource."""
+        """Return whether the field applies to this resource."""
         version = item.api_version.rpartition("/")[2]
         return self.group in ("", item.group) and self.version in ("", version) and self.kind in ("", item.kind)
 
     def change(self, value: Value, update: Callable[[Value], Value]) -> Value:
-        """A copy of a resource with the field updated wherever it stands; the very same object if nothing changed.
+        """Return a copy of a resource with the field updated at each place; the very same object if nothing changed.
 
         Args:
-            value: the resource.
-            update: makes the new value from the old one, which is None where `create` made the place.
+            value: The resource.
+            update: Returns the new value for the old one, which is None where `create` made the place.
         """
         return _change(value, self.path, update, create=self.create)
 
 
 def spec(path: str, *, group: str = "", version: str = "", kind: str = "", create: bool = False) -> FieldSpec:
-    r"""A field by its path with `/` between keys, `\/` for a slash in a key; `[]` behind a key changes nothing."""
+    r"""Return a field by its path: `/` between keys, `\/` for a slash in a key; `[]` after a key changes nothing."""
     keys = tuple(key.replace("\\/", "/").removesuffix("[]") for key in _SEPARATOR.split(path.strip("/")))
     return FieldSpec(keys, group, version, kind, create)
 
 
 def read_specs(value: Value, field: str) -> list[FieldSpec]:
-    """The additional fields of a functionConfig.
+    """Return the additional fields of a functionConfig.
 
     Args:
-        value: list of mappings with `path`, and `group`, `version`, `kind`, `create` as wanted; None for no list.
-        field: its name, for messages.
+        value: List of mappings with `path`, and `group`, `version`, `kind`, `create` as wanted; None for no list.
+        field: Its name, for messages.
 
     Raises:
-        FunctionError: it is no such list.
+        FunctionError: It is no such list.
     """
     if value is None:
         return []
@@ -71,7 +71,7 @@ def read_specs(value: Value, field: str) -> list[FieldSpec]:
 
 
 def select(specs: Iterable[FieldSpec], item: Item) -> list[FieldSpec]:
-    """Those of the fields that are meant of a resource."""
+    """Return the fields that apply to a resource."""
     return [field for field in specs if field.selects(item)]
 
 

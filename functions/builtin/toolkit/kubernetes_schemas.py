@@ -16,29 +16,32 @@ def _folder() -> Traversable:
 
 @cache
 def versions() -> dict[str, str]:
-    """Names of the schema sets by version as `major.minor`, the newest last."""
+    """Return the names of the schema sets by version as `major.minor`, the newest last."""
     found = [match for entry in _folder().iterdir() if (match := _VERSION.fullmatch(entry.name))]
     found.sort(key=lambda match: (int(match[1]), int(match[2])))
     return {f"{match[1]}.{match[2]}": match[0] for match in found}
 
 
 def read(schemas: str, name: str) -> str | None:
-    """One schema as JSON; None if there is none.
+    """Return one schema as JSON; None if there is none.
 
     Args:
-        schemas: name of the set, with `-strict` behind it for the one that allows no unknown fields.
-        name: kind in lower case, a dash, and the short API version.
+        schemas: Name of the set, with `-strict` after it for the one that allows no unknown fields.
+        name: Kind in lower case, a dash, and the short API version.
     """
     schema = _folder().joinpath(schemas, f"{name}.json")
     return schema.read_text() if schema.is_file() else None
 
 
 def definitions(schemas: str) -> str:
-    """What the schemas of a set refer to, as JSON."""
+    """Return the definitions that the schemas of a set refer to, as JSON."""
     return _folder().joinpath(schemas, _DEFINITIONS).read_text()
 
 
 @cache
 def open_api() -> str:
-    """The newest schemas as JSON, as an API server names them: `definitions`, `io.k8s.api.apps.v1.Deployment` in it."""
+    """Return the newest schemas as JSON.
+
+    Names are those of an API server: `definitions`, and in it `io.k8s.api.apps.v1.Deployment`.
+    """
     return definitions(list(versions().values())[-1]).replace("$defs", "definitions")

@@ -11,10 +11,10 @@ _EXISTS = re.compile(r"(?P<absent>!?)\s*(?P<key>[^\s!=(),]+)")
 
 
 def matches(selector: str, labels: Mapping[str, object]) -> bool:
-    """Whether labels (or annotations) satisfy every requirement of a selector; an empty one is satisfied by all.
+    """Return whether labels (or annotations) satisfy every requirement of a selector; an empty one is satisfied by all.
 
     Raises:
-        FunctionError: it is no selector.
+        FunctionError: It is no selector.
     """
     if not selector.strip():
         return True

@@ -1,4 +1,4 @@
-"""Which fields of which kinds hold the name of another resource: kustomize's name reference table."""
+"""Fields that hold the name of another resource, by kind: kustomize's name reference table."""
 
 from typing import NamedTuple
 
@@ -9,8 +9,8 @@ class Reference(NamedTuple):
     """A kind of resource that others name.
 
     Attributes:
-        target: the kind, as a field specification of its name.
-        referrers: fields that hold such a name: as a scalar, a list of scalars, or mappings with `name`.
+        target: The kind, as a field specification of its name.
+        referrers: Fields that hold such a name: as a scalar, a list of scalars, or mappings with `name`.
     """
 
     target: FieldSpec
@@ -25,13 +25,13 @@ _CRON_JOB = "spec/jobTemplate/spec/template/spec"
 
 
 def _in_pods(*paths: str) -> tuple[FieldSpec, ...]:
-    """Fields of a pod's specification, in everything that has one."""
+    """Return fields of a pod's specification, in every kind that has one."""
     places = {**_POD_SPECS, "CronJob": _CRON_JOB}
     return tuple(spec(f"{prefix}/{path}", kind=kind) for kind, prefix in places.items() for path in paths)
 
 
 def _in_templates(path: str) -> tuple[FieldSpec, ...]:
-    """A field of a pod's specification in pods and in the controllers that kustomize knows for it."""
+    """Return a field of a pod's specification in pods and in the controllers that kustomize knows for it."""
     kinds = ("StatefulSet", "Deployment", "ReplicationController", "Job", "DaemonSet")
     templates = (spec(f"spec/template/spec/{path}", kind=kind) for kind in kinds)
     return (spec(f"spec/{path}", kind="Pod"), *templates, spec(f"{_CRON_JOB}/{path}", kind="CronJob"))
@@ -140,4 +140,4 @@ NAME_REFERENCES: tuple[Reference, ...] = (
         (spec("spec/policyName", group=_ADMISSION, kind="ValidatingAdmissionPolicyBinding"),),
     ),
 )
-"""The references kustomize follows when a name changes."""
+"""The references that kustomize updates when a name changes."""

@@ -1,4 +1,4 @@
-r"""Paths of kustomize's replacements: which fields of a resource they name, and how those are written.
+r"""Paths of kustomize's replacements: the fields of a resource that they name, and their syntax.
 
 `spec.containers.[name=web].image`, `spec.list.0`, `spec.containers.*.image`, `metadata.annotations.[a.b/c]`, and `\.`
 for a dot in a key (docs/reference/kpt-functions.md, "apply-replacements").
@@ -15,7 +15,7 @@ from porchflow.yamltext.scalars import resolve_plain
 
 _DOT = re.compile(r"(?<!\\)\.")
 MISSING: Any = object()
-"""Stands for a field that is not there."""
+"""Stands for a field that does not exist."""
 
 
 class PathError(Exception):
@@ -23,7 +23,7 @@ class PathError(Exception):
 
 
 def split(path: str) -> list[str]:
-    """The elements of a path. What stands in brackets stays together: with them for `[a=b]`, without for a key."""
+    """Return the elements of a path. Text in brackets stays together: with them for `[a=b]`, without for a key."""
     elements: list[str] = []
     pending: list[str] = []
     for part in (part.replace("\\.", ".") for part in _DOT.split(path)):
@@ -40,7 +40,7 @@ def _element(text: str) -> str:
 
 
 def look_up(value: Value, path: list[str]) -> Value:
-    """What stands at a path that names one field; `MISSING` if there is nothing."""
+    """Return the value at a path that names one field; `MISSING` if there is none."""
     for element in path:
         if isinstance(value, list):
             value = _one_of(value, element)
@@ -65,25 +65,25 @@ class Writer:
     """Writes to every field that a path names.
 
     Attributes:
-        count: fields found so far.
+        count: Fields found so far.
     """
 
     def __init__(self, update: Callable[[Value], Value], new: Value = MISSING) -> None:
-        """Prepare.
+        """Prepare the writer.
 
         Args:
-            update: makes the new value of a field from the old one.
-            new: a value of the kind that a missing field is made with; `MISSING` to make none.
+            update: Returns the new value of a field for the old one.
+            new: A value of the kind that a missing field is made with; `MISSING` to make none.
         """
         self._update = update
         self._new = new
         self.count = 0
 
     def write(self, value: Value, path: list[str]) -> Value:
-        """A copy of the value with the fields at a path written; the same object if nothing changed.
+        """Return a copy of the value with the fields at a path written; the same object if nothing changed.
 
         Raises:
-            PathError: the path has an element that this value cannot have.
+            PathError: The path has an element that this value cannot have.
         """
         if not path:
             self.count += 1
@@ -137,7 +137,7 @@ class Writer:
         return values if all(a is b for a, b in zip(new, values, strict=True)) else new
 
     def _made(self, rest: list[str]) -> Value:
-        """What a missing field holds before the rest of its path is written."""
+        """Return the value of a missing field before the rest of its path is written."""
         if not rest:
             return [] if isinstance(self._new, list) else {} if isinstance(self._new, dict) else None
         return [] if _is_index(rest[0]) or _is_match(rest[0]) else {}
@@ -149,7 +149,7 @@ class Writer:
 
 
 def written_over(old: Value, text: str) -> Value:
-    """A scalar's new value: text stays text, and numbers and the like are read anew, as kustomize keeps the type."""
+    """Return a scalar's new value: text stays text; other types are parsed anew, because kustomize keeps the type."""
     return text if isinstance(old, str) else resolve_plain(text)
 
 

@@ -1,4 +1,4 @@
-"""Which built-in kinds live in a namespace: those of Kubernetes up to 1.21, as the catalog's functions know them."""
+"""Built-in kinds that live in a namespace: those of Kubernetes up to 1.21, as in the catalog's functions."""
 
 _NAMESPACED = {
     "": "Binding ConfigMap Endpoints Event LimitRange PersistentVolumeClaim Pod PodTemplate ReplicationController "
@@ -42,5 +42,5 @@ _SCOPES = {
 
 
 def is_namespaced(group: str, kind: str) -> bool | None:
-    """Whether objects of a built-in kind live in a namespace; None for kinds that are not built in."""
+    """Return whether objects of a built-in kind live in a namespace; None for kinds that are not built in."""
     return _SCOPES.get((group, kind))

@@ -1,4 +1,4 @@
-"""What builtin functions share: the list they are given, items as text and values, and the results they give back."""
+"""The base of built-in functions: their input list, items as text and values, and their results."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class FunctionError(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """What a function gives back: a ResourceList, its log, and its exit code."""
+    """The result of a function: a ResourceList, its log, and its exit code."""
 
     resource_list: bytes
     log: str = ""
@@ -41,11 +41,11 @@ class Item:
 
     @property
     def value(self) -> Value:
-        """What the item says. Shared: copy before changing."""
+        """The item's value. Shared: copy before changing."""
         return self.document.value
 
     def replace(self, value: Value) -> None:
-        """Change the item; text that says the same stays."""
+        """Change the item; text of equal meaning stays."""
         if value is not self.value:
             self.text = self.document.edit_text(value)
             del self.document
@@ -88,7 +88,7 @@ class Item:
 
     @property
     def path(self) -> str:
-        """The file it came from, relative to its package; empty if the caller did not say."""
+        """The file of the item, relative to its package; empty if the caller did not state it."""
         return next((str(self.annotations[key]) for key in _PATHS if key in self.annotations), "")
 
     @property
@@ -103,10 +103,10 @@ class Call:
     """One run of a function.
 
     Attributes:
-        items: the resources; a function may replace their values and the list itself.
-        config: value of the functionConfig; None if there is none.
-        results: what the function says.
-        log: what it prints.
+        items: The resources; a function may replace their values and the list itself.
+        config: Value of the functionConfig; None if there is none.
+        results: The results that the function reports.
+        log: The lines that it prints.
     """
 
     items: list[Item]
@@ -127,7 +127,7 @@ class Call:
         return text_of(self.config, "apiVersion") == "v1" and text_of(self.config, "kind") == "ConfigMap"
 
     def config_is(self, kind: str) -> bool:
-        """Whether the functionConfig is of a kind of the catalog's own group."""
+        """Return whether the functionConfig is of a kind of the catalog's own group."""
         return text_of(self.config, "apiVersion") == "fn.kpt.dev/v1alpha1" and text_of(self.config, "kind") == kind
 
     def config_reference(self) -> dict[str, Value]:
@@ -142,14 +142,14 @@ class Call:
 
 
 Function = Callable[[Call], None]
-"""A builtin function: changes the items of the call and adds results."""
+"""A built-in function: changes the items of the call and adds results."""
 
 
 def execute(function: Function, request: bytes) -> Reply:
-    """Run a builtin on a serialised ResourceList.
+    """Run a built-in function on a serialised ResourceList.
 
-    A list that is no YAML, or an item that is none, fails the function and gives back nothing. One
-    that fails leaves the items as they were.
+    A list that is no YAML, or an item that is none, fails the function, and the reply has no list. A function that
+    fails leaves the items as they were.
     """
     try:
         listed = split_list(request)
@@ -169,12 +169,12 @@ def execute(function: Function, request: bytes) -> Reply:
 
 
 def strings(value: Value) -> dict[str, str]:
-    """A map whose values are written as strings, as ConfigMap data has them; what is no scalar is left out."""
+    """Return a map with its values as strings, as in ConfigMap data; values that are no scalars are left out."""
     return {key: scalar_text(item) for key, item in map_of(value).items() if not isinstance(item, dict | list)}
 
 
 def scalar_text(value: Value) -> str:
-    """A scalar as a setter or label value."""
+    """Return a scalar as a setter or label value."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -183,13 +183,13 @@ def scalar_text(value: Value) -> str:
 
 
 def change(value: Value, path: Sequence[str], update: Callable[[Value], Value], *, create: bool = False) -> Value:
-    """A copy of the value with what stands at a path updated.
+    """Return a copy of the value with the value at a path updated.
 
     Args:
-        value: where to begin; never changed itself.
-        path: keys; `[]` stands for every element of a list.
-        update: makes the new value from the old one, which is None where `create` made the place.
-        create: whether missing mappings on the way are made.
+        value: Where to begin; never changed itself.
+        path: Keys; `[]` stands for every element of a list.
+        update: Returns the new value for the old one, which is None where `create` made the place.
+        create: Whether missing mappings on the way are made.
 
     Returns:
         The very same object if nothing changed.
@@ -214,7 +214,7 @@ def change(value: Value, path: Sequence[str], update: Callable[[Value], Value], 
 
 
 def quoted(text: str) -> str:
-    """A text in quotes as the catalog's functions show it in messages (Go's `%q`)."""
+    """Return a text in quotes as the catalog's functions show it in messages (Go's `%q`)."""
     for raw, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t"), ("\r", "\\r")):
         text = text.replace(raw, escaped)
     return f'"{text}"'

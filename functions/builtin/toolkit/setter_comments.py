@@ -1,4 +1,4 @@
-"""Comments at the ends of lines: what stands behind a value of a document, and how another comes to stand there."""
+"""Comments at the ends of lines: reads the comment after a value of a document, and writes another."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ _BLOCK = ("|", ">")
 
 
 class Field(NamedTuple):
-    """A scalar or list of a document, with the key it stands behind; None for elements of lists."""
+    """A scalar or list of a document, with the key before it; None for elements of lists."""
 
     path: Path
     key: ScalarNode | None
@@ -26,12 +26,12 @@ class Field(NamedTuple):
 
 
 def takes_comments(root: Node | None) -> bool:
-    """Whether comments can be put into a document: one that is all in brackets is JSON, which has none."""
+    """Return whether comments can be put into a document: one that is all in brackets is JSON, which has none."""
     return isinstance(root, MappingNode | SequenceNode) and not root.flow
 
 
 def fields(root: Node | None) -> Iterator[Field]:
-    """Every list behind a key and every scalar; of one mapping the lists first, then what is inside each entry."""
+    """Yield every list of a key and every scalar; of one mapping first the lists, then the contents of each entry."""
     if root is not None:
         yield from _fields(root, (), None)
 
@@ -52,7 +52,7 @@ def _fields(node: Node, path: Path, key: ScalarNode | None) -> Iterator[Field]:
 
 
 def shown(path: Path) -> str:
-    """A path as results show it: `spec.list[0].name`."""
+    """Return a path in the form of results: `spec.list[0].name`."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
@@ -72,9 +72,9 @@ def assign(value: Value, changes: Mapping[Path, Value]) -> Value:
 
 
 def comment_of(text: str, field: Field) -> str:
-    """The comment of a field from its `#` on, with one space at its end; empty if there is none.
+    """Return the comment of a field from its `#` on, with one space at its end; empty if there is none.
 
-    A list has it behind its key, or behind its brackets; a literal block behind its header.
+    A list has it after its key, or after its brackets; a literal block after its header.
     """
     place = _place(text, field)
     end = text.find("\n", place)
@@ -84,7 +84,7 @@ def comment_of(text: str, field: Field) -> str:
 
 
 def _place(text: str, field: Field) -> int:
-    """Where the comment of a field begins, or would."""
+    """Return where the comment of a field begins, or would."""
     node = field.node
     if isinstance(node, ScalarNode):
         if node.style not in _BLOCK:
@@ -97,14 +97,14 @@ def _place(text: str, field: Field) -> int:
 
 
 def put_comments(text: str, comments: Mapping[Path, str]) -> str:
-    """The text of a document with comments behind some of its fields, in place of those that stood there.
+    """Return the text of a document with comments after some of its fields, in place of the old ones.
 
-    Collections in brackets that have such a field inside are written in lines first, since there is no place for a
+    Collections in brackets that have such a field inside are written in lines first, because there is no place for a
     comment between brackets.
 
     Args:
-        text: one document, which takes comments.
-        comments: by path, without the `# `.
+        text: One document, which takes comments.
+        comments: By path, without the `# `.
     """
     document = Document(_in_lines(Document(text), set(comments)))
     edits: list[tuple[int, int, str]] = []
@@ -124,7 +124,7 @@ def _edit(text: str, field: Field, comment: str) -> list[tuple[int, int, str]]:
 
 
 def _in_lines(document: Document, wanted: set[Path]) -> str:
-    """The text with every collection in brackets, that has a wanted path below it, written in lines."""
+    """Return the text with every collection in brackets that has a wanted path below it written in lines."""
     root = document.root
     if not isinstance(root, MappingNode | SequenceNode) or root.flow:
         return document.text

@@ -1,4 +1,4 @@
-"""The modules a Starlark program can load, with the names and functions of the Starlib library.
+"""The modules that a Starlark program can load, with the names and functions of the Starlib library.
 
 A module is a Starlark text that gives names to Python functions; these get and return plain values.
 """
@@ -28,7 +28,7 @@ class StarlarkModule(NamedTuple):
 
     @property
     def program(self) -> str:
-        """The Starlark text that makes the module of its functions, which it finds with a `_` before their names."""
+        """The Starlark text that makes the module of its functions, which have a `_` before their names there."""
         members = [f"{name} = _{name}" for name in self.functions]
         members += [f"{name} = {value!r}" for name, value in self.constants.items()]
         return f"{self.name} = struct({', '.join(members)})\n"
@@ -48,7 +48,7 @@ _ENCODINGS = {
 
 
 def _encoding(name: str) -> tuple[bytes, bool]:
-    """The two last digits of a base64 dialect, and whether it is padded."""
+    """Return the two last digits of a base64 dialect, and whether it is padded."""
     if name not in _ENCODINGS:
         raise ValueError(f"unsupported encoding format: {name!r}, must be one of {', '.join(_ENCODINGS)}")
     return _ENCODINGS[name]
@@ -69,7 +69,7 @@ def _base64_decode(src: str, encoding: str = "standard") -> str:
 
 
 _HTML = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
-"""What Go's JSON never has in a text."""
+"""Characters that Go's JSON always escapes."""
 
 
 def _json_encode(value: Value) -> str:
@@ -133,7 +133,7 @@ def _sub(pattern: str, repl: str, string: str, count: int = 0, flags: int = 0) -
 
 
 def _round(x: float) -> float:
-    """The nearest whole number; halves go away from zero."""
+    """Return the nearest whole number; halves go away from zero."""
     return math.copysign(math.floor(abs(x) + 0.5), x)
 
 
