@@ -1,4 +1,4 @@
-"""Under what conditions a benchmark ran: figures mean nothing without them."""
+"""The conditions of a benchmark run: figures mean nothing without them."""
 
 import os
 import platform
@@ -30,9 +30,9 @@ class Conditions:
     system: str
     workers: int
     git_latency: float
-    """Milliseconds that the Git server lets each request wait."""
+    """Milliseconds by which the Git server delays each request."""
     functions: str
-    """Where they run."""
+    """Where functions run."""
     versions: dict[str, str]
 
     @classmethod

@@ -1,4 +1,4 @@
-"""New content for drafts, put into Git at once: what a push to each of them would leave there."""
+"""New content for drafts, written into Git at once: the state that a push to each of them would leave."""
 
 import subprocess
 from collections.abc import Mapping
@@ -30,6 +30,6 @@ def write_contents(bare: Path, drafts: Mapping[str, tuple[str, Mapping[str, str]
 
 def _commit(branch: str, path: str, files: Mapping[str, str]) -> bytes:
     head = f"commit {branch}\nauthor {_WHO}\ncommitter {_WHO}\n".encode() + data_of(_MESSAGE)
-    # A branch that exists is gone on with when its own tip is named as the parent.
+    # A commit that names the branch's own tip as its parent continues the branch.
     changes = [f"M 100644 inline {path}/{name}\n".encode() + data_of(text) for name, text in files.items()]
     return head + f"from {branch}^0\ndeleteall\n".encode() + b"".join(changes) + b"\n"

@@ -1,4 +1,4 @@
-"""Follows all objects of a benchmark with one watch, as a client that does not want to be part of what is measured."""
+"""Follows all objects of a benchmark with one watch, as a client with little load of its own."""
 
 import asyncio
 import contextlib
@@ -13,18 +13,17 @@ from porchflow.kube.watching import Changed, Deleted, Listed, watch_objects
 Object = dict[str, Any]
 
 QUIET_SECONDS = 60.0
-"""Time without any change after which objects that are not done count as lost."""
+"""Time without any change after which unfinished objects count as lost."""
 
 
 class BenchError(Exception):
-    """A workload that did not come out at 100 %, or could not run; says what happened to which object."""
+    """A workload did not reach 100 %, or could not run; the message names the object and its state."""
 
 
 class Follower:
-    """Knows the newest state of every PackageRevision of a namespace."""
+    """The newest state of every PackageRevision of a namespace."""
 
     def __init__(self) -> None:
-        """Know nothing yet; `following` makes one that does."""
         self._objects: dict[str, Object] = {}
         self._gone: set[str] = set()
         self._news: asyncio.Queue[str] = asyncio.Queue()
@@ -56,7 +55,7 @@ class Follower:
             quiet: See `QUIET_SECONDS`.
 
         Raises:
-            BenchError: One is Stalled or was deleted, or nothing happens any more.
+            BenchError: One is Stalled or was deleted, or no object changes any more.
         """
         known = set(names)
         pending = {name for name in known if not self._done(name, holds)}
@@ -99,7 +98,7 @@ async def following(client: KubeClient, namespace: str) -> AsyncIterator[Followe
 
 
 def is_ready(obj: Object) -> bool:
-    """Whether the newest generation was handled and is Ready."""
+    """Return whether the newest generation was handled and is Ready."""
     fresh = (obj.get("status") or {}).get("observedGeneration") == obj["metadata"]["generation"]
     return fresh and bool(raw_holding(obj, "Ready"))
 

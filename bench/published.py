@@ -26,7 +26,7 @@ def write_published(root: Path, name: str, packages: Sequence[str]) -> None:
 
 
 def _published(number: int, package: str) -> bytes:
-    """A content commit and the approval that merges and tags it."""
+    """Return a content commit and the approval that merges and tags it."""
     content, approval, before = 2 * number + 1, 2 * number + 2, 2 * number
     annotation = f'"package":"{package}","workspaceName":"{WORKSPACE}"'
     drafted = (
@@ -52,6 +52,6 @@ def _commit(ref: str, mark: int, message: str, parents: Sequence[int], package: 
 
 
 def data_of(text: str) -> bytes:
-    """Write text as `git fast-import` reads it."""
+    """Return text in the form of `git fast-import`."""
     encoded = text.encode()
     return b"data %d\n%s\n" % (len(encoded), encoded)

@@ -13,13 +13,13 @@ from bench.usage import Usage
 from bench.workloads import Timing
 
 PORCH_RATES = {"init": 9.8, "publish": 11.7, "clone": 6.6, "register": 6.7}
-"""Objects per second of Porch with its database cache, in bursts of 50; where they come from: docs/performance.md.
+"""Objects per second of Porch with its database cache, in bursts of 50; their origin: docs/performance.md.
 
 Its upgrades and renderings were not measured.
 """
 
 PORCH_ROUND_TRIPS = {"push": 0.36}
-"""Seconds from a push until it is rendered, half of them less; Porch's drafts never reach Git."""
+"""Seconds from a push until it is rendered, in half of the cases at most; Porch's drafts never reach Git."""
 
 _WIDTH = 100
 
@@ -34,7 +34,7 @@ class Result:
     pushes: int
     costs: RunCosts
     parts: dict[str, Usage]
-    """What each part of the stack used meanwhile."""
+    """Usage of each part of the stack meanwhile."""
 
     @property
     def rate(self) -> float:
@@ -49,7 +49,7 @@ class Result:
 
     @property
     def pushes_per_object(self) -> float:
-        """Pushes that the Git server took for each object."""
+        """Pushes that the Git server received for each object."""
         return self.pushes / self.objects
 
     @property

@@ -31,9 +31,9 @@ from porchflow.kube.client import KubeClient
 
 WORKLOADS = ("init", "publish", "clone", "upgrade", "push", "render", "large", "register")
 _NEEDS = {"publish": "init", "upgrade": "clone"}
-"""What a workload works on is what another one made."""
+"""A workload that works on the objects of another one."""
 _KINDS = {"clone": "clone", "upgrade": "clone", "register": "package", "render": "render", "large": "resource"}
-"""How the packages of a workload are called."""
+"""Base names of the packages of a workload."""
 
 _CLIENT_CONNECTIONS = 20
 
@@ -42,7 +42,7 @@ class Measurement:
     """Runs workloads on a running stack and measures each."""
 
     def __init__(self, bench: Bench, stack: StackRecord, temporal: Client) -> None:
-        """Take what to run, and what to read the figures from."""
+        """Create a measurement of a running stack."""
         self._bench = bench
         self._stack = stack
         self._temporal = temporal
@@ -51,7 +51,7 @@ class Measurement:
         """Run workloads of each size, on packages of their own.
 
         Raises:
-            BenchError: One of them did not come out at 100 %.
+            BenchError: One of them did not reach 100 %.
         """
         await self._bench.prepare()
         results = []
@@ -67,7 +67,7 @@ class Measurement:
         return results
 
     async def _prepare(self, workload: str, packages: list[str]) -> None:
-        """Make what a workload starts from and does not measure."""
+        """Make the objects that a workload starts from and does not measure."""
         if workload == "clone":
             await self._bench.prepare_upstream()
         if workload == "register":
@@ -92,7 +92,7 @@ class Measurement:
 
     @staticmethod
     def _objects(workload: str, packages: list[str], names: list[str]) -> int:
-        """Count what figures are per: objects, pushes of the one that is pushed to, resources of the large one."""
+        """Count the unit of the figures: objects, pushes for `push`, resources for `large`."""
         match workload:
             case "push":
                 return len(packages)
@@ -101,7 +101,7 @@ class Measurement:
         return len(names)
 
     def _worked_on(self, workload: str, packages: list[str]) -> list[str]:
-        """Return the objects that a workload works on; a push is one of many to the same."""
+        """Return the objects of a workload; `push` works on the same one each time."""
         match workload:
             case "push":
                 return [object_name(PUSHED)]
@@ -132,10 +132,10 @@ async def measure(
         settings: Of the stack.
         sizes: Objects of each burst.
         workloads: Some of `WORKLOADS`.
-        say: Told what happens, and what the parts log.
+        say: Receives events of the stack and log lines of its parts.
 
     Raises:
-        BenchError: A workload did not come out at 100 %.
+        BenchError: A workload did not reach 100 %.
     """
     folder = StateFolder(settings.state_dir)
     async with (

@@ -1,4 +1,4 @@
-"""What a workload cost in Temporal: its runs, and the histories of a sample of them."""
+"""The cost of a workload in Temporal: its runs, and the histories of a sample of them."""
 
 import asyncio
 import time
@@ -34,14 +34,14 @@ class RunCosts:
 async def run_costs(
     client: Client, namespace: str, names: Sequence[str], since: datetime, *, expected: bool
 ) -> RunCosts:
-    """Read what the objects' workflows did since a moment, after the last of them has ended.
+    """Read the runs of the objects' workflows since a moment, after the last of them has ended.
 
     Args:
-        client: Asks Temporal.
+        client: Client of Temporal.
         namespace: Of the objects.
         names: The objects.
         since: The moment.
-        expected: Whether each has a run: one that was short is listed only a while after it ended.
+        expected: Whether each has a run: a short one is listed only a while after it ended.
 
     Raises:
         BenchError: They do not end.

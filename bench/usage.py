@@ -1,4 +1,4 @@
-"""What the parts of the stack use of the machine: CPU time and memory, from the operating system's own books."""
+"""Usage of the machine by the parts of the stack: CPU time and memory, as the operating system counts them."""
 
 import contextlib
 from collections.abc import Iterable, Mapping
@@ -11,12 +11,12 @@ from porchflow.cli.stack_state import StackRecord
 
 _MIB = 1024 * 1024
 _PEAK = "5"
-"""What `clear_refs` calls the peak of memory, in proc(5)."""
+"""Value of `clear_refs` for the peak of memory, in proc(5)."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What one part used since it was started."""
+    """Usage of one part since it was started."""
 
     cpu_seconds: float
     """Of the part and all its children, those that ended included."""
@@ -24,7 +24,7 @@ class Usage:
     """Most memory that was resident at once since `forget_peaks`; of the part and the children that it has now."""
 
     def since(self, before: "Usage") -> "Usage":
-        """Return what was used meanwhile; the peak stays."""
+        """Return the usage since another reading; the peak stays."""
         return Usage(self.cpu_seconds - before.cpu_seconds, self.peak_mib)
 
 
@@ -34,7 +34,7 @@ def usage_of(record: StackRecord) -> dict[str, Usage]:
 
 
 def forget_peaks(record: StackRecord) -> None:
-    """Let the peak of memory of each part begin anew, where the system can (Linux)."""
+    """Begin the peak of memory of each part anew, where the system can (Linux)."""
     for part in record.parts.values():
         for process in _family(part.pid):
             with contextlib.suppress(OSError):
@@ -42,7 +42,7 @@ def forget_peaks(record: StackRecord) -> None:
 
 
 def used_since(before: Mapping[str, Usage], after: Mapping[str, Usage]) -> dict[str, Usage]:
-    """Return what each part used between two looks."""
+    """Return the usage of each part between two readings."""
     return {name: usage.since(before.get(name, Usage(0.0, 0.0))) for name, usage in after.items()}
 
 
@@ -64,7 +64,7 @@ def _usage(processes: Iterable[psutil.Process]) -> Usage:
 
 
 def _peak_mib(process: psutil.Process) -> float:
-    """Return the high-water mark that Linux keeps; elsewhere what is resident now."""
+    """Return the high-water mark that Linux keeps; elsewhere the resident size now."""
     with contextlib.suppress(OSError, ValueError):
         for line in Path(f"/proc/{process.pid}/status").read_text(encoding="ascii").splitlines():
             if line.startswith("VmHWM:"):

@@ -1,4 +1,4 @@
-"""The bursts: what a client does, and when it is done."""
+"""The bursts: the requests of a client, and when each burst is done."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ WORKSPACE = "v1"
 PUSHED = "pushed"
 """The package that small changes are pushed to."""
 UPGRADED = "v2"
-"""Workspace of what is upgraded, and of the upstream's second revision."""
+"""Workspace of the upgraded revisions, and of the upstream's second revision."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,19 @@ class Timing:
     split: Mapping[str, float]
     """Its steps, one after another."""
     round_trips: Sequence[float] = ()
-    """Of what was done one after another: how long each took."""
+    """Duration of each round trip, where requests follow one another."""
 
     def percentile(self, percent: int) -> float | None:
-        """Return the time that so many percent of the round trips stayed below; None where there are none."""
+        """Return the time that a percentage of the round trips stayed below; None where there are none."""
         ordered = sorted(self.round_trips)
         return ordered[min(len(ordered) * percent // 100, len(ordered) - 1)] if ordered else None
 
 
 class Bench:
-    """A repository and its packages, worked on as a client does."""
+    """A repository and its packages, used as a client uses them."""
 
     def __init__(self, client: KubeClient, follower: Follower, git_root: Path, git_url: str) -> None:
-        """Take the running stack; `prepare` makes the repository."""
+        """Create the bench on a running stack; `prepare` makes the repository."""
         self._client = client
         self._follower = follower
         self._git_root = git_root
@@ -220,7 +220,7 @@ class Bench:
         self._unrendered = {package: commits[branch] for branch, package in branches.items()}
 
     async def render(self, packages: list[str]) -> Timing:
-        """Request the rendering of all drafts, all at once; done when the last says that this very content is rendered.
+        """Request the rendering of all drafts, all at once; done when the last reports this very content as rendered.
 
         Raises:
             BenchError: One of them did not get there.
@@ -261,7 +261,7 @@ class Bench:
         await self._follower.until(names, lifecycle, moved)
 
     async def _check_refs(self, wanted: Iterable[str]) -> None:
-        """What the objects say has to be what Git holds."""
+        """Check that Git holds the refs that the objects name."""
         existing = await asyncio.to_thread(git, "for-each-ref", "--format=%(refname)", cwd=self._bare)
         missing = sorted(set(wanted) - set(existing.splitlines()))
         if missing:
