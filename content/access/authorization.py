@@ -38,7 +38,7 @@ class Authorizer:
         self._answers: OrderedDict[tuple[User, Attributes], tuple[float, bool, str]] = OrderedDict()
 
     async def check(self, user: User, attributes: Attributes) -> None:
-        """Return for an allowed request.
+        """Check that a user may do what a request asks for.
 
         Raises:
             ApiError: The user may not do this; or the API server does not answer the review, which grants nothing

@@ -31,10 +31,10 @@ class Headers(Protocol):
     """The headers of a request: names are not case-sensitive, and a name may occur several times."""
 
     def getall(self, key: str, default: list[str]) -> list[str]:
-        """All values of a header."""
+        """Return all values of a header."""
 
     def keys(self) -> Any:  # noqa: ANN401 - a view that differs between libraries
-        """The names of all headers."""
+        """Return the names of all headers."""
 
 
 class NotTrusted(Exception):  # noqa: N818 - says what the caller is

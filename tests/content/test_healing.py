@@ -90,7 +90,7 @@ async def test_a_push_that_cannot_ask_is_stored_and_says_so(
     monkeypatch.setattr(direct.server.requests, "_patience", 0.05)
     answer = await direct.push(name, before, {"Kptfile": KPTFILE})
     assert answer.status == 200
-    assert "its rendering is asked for as soon as" in answer.headers["Warning"]
+    assert "its rendering is requested as soon as" in answer.headers["Warning"]
     assert answer.json["metadata"]["resourceVersion"] == await packages.tip("drafts/web/v1") != before
     assert await _request(packages, name) is None
     monkeypatch.undo()

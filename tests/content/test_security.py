@@ -120,7 +120,7 @@ async def test_a_name_leads_to_its_own_package_only(direct: Direct, packages: Pa
     }
     await packages.create_object(manifest)
     answer = await direct.get("blueprints.mine.v1")
-    assert (answer.status, "does not say what its spec says" in answer.message) == (404, True)
+    assert (answer.status, "does not match its spec" in answer.message) == (404, True)
 
 
 @pytest.mark.parametrize(

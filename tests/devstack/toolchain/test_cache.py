@@ -107,7 +107,7 @@ class TestOrder:
         ("text", "problem"),
         [
             (None, "No such file"),
-            ("echo something else", "does not answer as tiny does"),
+            ("echo something else", "prints no version of tiny"),
             ("echo tiny version 1.1", "its version 1.1 is too old, porchflow needs 1.2 or newer"),
             ("exit 3", "exit status 3"),
         ],
