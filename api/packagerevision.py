@@ -87,7 +87,7 @@ class GitSource(ApiModel):
 
 
 class CloneSource(ApiModel):
-    """Takes a package from upstream and records its origin."""
+    """A package from upstream, copied with a record of its origin."""
 
     type: Literal["git"] | None = Field(None, description="Kind of upstream.")
     git: GitSource | None = Field(None, description="A package in any Git repository.")

@@ -71,7 +71,7 @@ async def until_quiet(client: Client) -> None:
     """
     try:
         async with asyncio.timeout(_QUIET_SECONDS):
-            while (await client.count_workflows(_RUNNING)).count:  # noqa: ASYNC110 - Temporal tells nobody
+            while (await client.count_workflows(_RUNNING)).count:  # noqa: ASYNC110 - Temporal sends no notice
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError:
         raise BenchError(f"workflows still run {_QUIET_SECONDS:g} s after all objects were done") from None

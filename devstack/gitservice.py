@@ -133,7 +133,7 @@ async def _relay(
 async def _stream(
     request: web.Request, response: web.StreamResponse, first: Sequence[bytes], stdout: asyncio.StreamReader
 ) -> None:
-    with contextlib.suppress(ConnectionError):  # the client has gone; nobody waits for the rest
+    with contextlib.suppress(ConnectionError):  # the client has gone, and needs no more
         await response.prepare(request)
         await response.write(b"".join(first))
         while chunk := await stdout.read(_CHUNK):

@@ -19,7 +19,7 @@ async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float, wha
     """
     try:
         async with asyncio.timeout(seconds):
-            while not await condition():  # noqa: ASYNC110 - nobody tells when to look
+            while not await condition():  # noqa: ASYNC110 - the server sends no notice
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError:
         raise TimeoutError(f"waited {seconds:g} s in vain until {what}") from None

@@ -27,7 +27,7 @@ Object = dict[str, Any]
 """A Kubernetes object as parsed JSON."""
 
 PAGE_SIZE: Final = 500
-"""Objects per page of a list: what kubectl uses."""
+"""Objects per page of a list, as in kubectl."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ def _event(headers: Mapping[str, str]) -> str:
     for forge in _FORGES:
         if event := headers.get(f"{forge}-Event"):
             return event.lower()
-    raise Refused(400, "no X-GitHub-Event, X-Gitlab-Event or X-Gitea-Event header: porchflow accepts webhooks of these forges only")
+    raise Refused(400, "no X-GitHub-Event, X-Gitlab-Event or X-Gitea-Event header: porchflow accepts no other webhooks")
 
 
 def _payload(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:

@@ -83,12 +83,12 @@ class Packages:
             ApiError: There is none, or it has no content yet.
             KubeError: The API server does not answer.
             GitError: The repository does not answer.
-            PhaseError: The Repository object is missing or cannot be used.
+            PhaseError: The Repository object is missing or not usable.
         """
         return await self.locate(await self.registered(namespace, name))
 
     async def registered(self, namespace: str, name: str) -> Registered:
-        """Find a package revision and its repository, without asking Git; raises what `find` does."""
+        """Find a package revision and its repository, without a request to Git; raises the errors of `find`."""
         try:
             obj = await self._kube.get(PACKAGEREVISIONS, namespace, name)
         except (NotFound, ValueError):
@@ -96,7 +96,7 @@ class Packages:
         return await self.register(obj)
 
     async def register(self, obj: dict[str, Any]) -> Registered:
-        """Find the repository of a PackageRevision that is at hand; raises what `find` does."""
+        """Find the repository of a PackageRevision that the caller has read; raises the errors of `find`."""
         name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
         revision = PackageRevision.model_validate(obj)
         spec = revision.spec
@@ -112,12 +112,12 @@ class Packages:
         return Registered(obj, revision, repository, location)
 
     async def content_of(self, obj: Object) -> Found | None:
-        """Find the content of a PackageRevision that is at hand; None where it has none (yet).
+        """Find the content of a PackageRevision that the caller has read; None where it has none (yet).
 
         Raises:
             KubeError: The API server does not answer.
             GitError: The repository does not answer.
-            PhaseError: The Repository object is missing or cannot be used.
+            PhaseError: The Repository object is missing or not usable.
         """
         try:
             return await self.locate(await self.register(obj))
@@ -125,14 +125,14 @@ class Packages:
             return None
 
     async def locate(self, registered: Registered) -> Found:
-        """Find the content of a package revision in Git; raises what `find` does."""
+        """Find the content of a package revision in Git; raises the errors of `find`."""
         lifecycle, commit = await self._place(registered.revision, registered.repository, registered.location)
         if lifecycle is None:
             raise not_found(registered.name, "the package revision has no content yet; wait until it is Ready")
         return Found(**vars(registered), commit=commit, lifecycle=lifecycle)
 
     async def encoded(self, found: Found) -> Encoded:
-        """Give the content, written as JSON; what was read before comes from memory."""
+        """Return the content as JSON, from the cache where it was read before."""
         remote, path = found.repository.remote, found.location.path
 
         async def load() -> Encoded:
@@ -141,9 +141,9 @@ class Packages:
         return await self._cache.get((*remote.account, found.commit, path), load)
 
     async def fetch(self, found: Sequence[Found]) -> None:
-        """Bring the content of several package revisions here, with one request per repository.
+        """Fetch the content of several package revisions, with one request per repository.
 
-        What is not there, or a server that does not answer, shows when the content is read.
+        Errors, such as a missing commit or a server that does not answer, show when the content is read.
         """
         commits: dict[Remote, list[str]] = defaultdict(list)
         for each in found:
@@ -158,11 +158,11 @@ class Packages:
     async def _place(
         self, revision: PackageRevision, repository: RepositoryAccess, location: PackageLocation
     ) -> tuple[Lifecycle | None, str]:
-        """Find lifecycle and commit; asks as little of the server as it takes to be right."""
+        """Find lifecycle and commit, with as few requests to the Git server as correctness allows."""
         status = revision.status
         commit, tag = reported_commit(status), published_ref(status)
         if commit and (status.revision or 0) > 0:
-            # What is published does not change: nobody has to be asked.
+            # Published content never changes, so this needs no request.
             return Lifecycle.PUBLISHED, commit
         if location.workspace != repository.branch and not tag:
             refs = await self._git.list_refs(repository.remote)

@@ -1,4 +1,4 @@
-"""What a push makes of a package's files. Pure."""
+"""The files of a package after a push. Pure."""
 
 from collections.abc import Iterator, Mapping
 
@@ -14,8 +14,8 @@ _CAUSES_LIMIT = 10
 def new_files(current: Files, resources: Mapping[str, str]) -> Files:
     """Return the files that a push leaves.
 
-    What was pushed is the whole package, but for the files that its author could not see: they stay. A file that was
-    executable stays so.
+    The pushed files are the whole package, except for files that text cannot represent, which the author could not see:
+    they stay. A file that was executable stays so.
     """
     hidden = {path: file for path, file in current.items() if text_of(file) is None}
     pushed = {path: File(text.encode(), _mode(current.get(path))) for path, text in resources.items()}
@@ -23,7 +23,7 @@ def new_files(current: Files, resources: Mapping[str, str]) -> Files:
 
 
 def problems(resources: Mapping[str, str]) -> list[Cause]:
-    """Say what makes content unfit to be a package's; empty if nothing does."""
+    """Return the causes why content is not valid for a package; empty if it is."""
     found = [cause for path, text in resources.items() for cause in _problems_of(path, text)]
     if KPTFILE not in resources:
         found.insert(

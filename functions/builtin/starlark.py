@@ -54,7 +54,7 @@ _GLOBALS = starlark.Globals.extended_by([starlark.LibraryExtension.Json, starlar
 
 
 class _Output:
-    """What a program prints, up to a limit."""
+    """The output of a program, up to a limit."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []

@@ -122,7 +122,7 @@ def signed(headers: dict[str, str], body: bytes) -> Request:
         ((github()[0], github()[1] + b" "), 401, "PORCHFLOW_WEBHOOK_SECRET"),
         (({**gitlab()[0], "X-Gitlab-Token": SECRET[:-1]}, gitlab()[1]), 401, "PORCHFLOW_WEBHOOK_SECRET"),
         (({**gitlab()[0], "X-Gitlab-Token": ""}, gitlab()[1]), 401, "PORCHFLOW_WEBHOOK_SECRET"),
-        (signed({}, github()[1]), 400, "porchflow accepts webhooks of these forges only"),
+        (signed({}, github()[1]), 400, "porchflow accepts no other webhooks"),
         (signed({"X-GitHub-Event": "push"}, b"{"), 400, "no JSON"),
         (signed({"X-GitHub-Event": "push"}, b"\xff\xfe"), 400, "no JSON"),
         (signed({"X-GitHub-Event": "push"}, b"[" * 100_000), 400, "no JSON"),
