@@ -1,0 +1,168 @@
+"""Words of docstrings and comments, as far as a script can hold `docs/contributing/words.md`."""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = sorted(
+    path for room in ROOT.glob("*/__init__.py") if room.parent.name != "tests" for path in room.parent.rglob("*.py")
+)
+
+HELD = (
+    "api",
+    "bench",
+    "content",
+    "devstack",
+    "functions/builtin",
+    "functions/registry",
+    "gitrepo/discovery",
+    "gitrepo/push",
+    "gitrepo/remote",
+    "kpt/merge",
+    "kube",
+    "porchflow",
+    "watcher",
+    "workflows",
+    "yamltext",
+)
+"""Rooms, folders and modules whose words follow the rules. The longest entry of both lists decides about a module."""
+
+NOT_YET = (
+    "activities",
+    "api/conditions.py",
+    "api/policies",
+    "cli",
+    "functions",
+    "functions/builtin/child.py",
+    "functions/builtin/pool.py",
+    "functions/builtin/toolkit/patterns.py",
+    "gitrepo",
+    "kpt",
+    "kpt/merge/resource_identity.py",
+    "repositories",
+)
+"""Those that are still to be edited. An entry moves to `HELD`, or goes, with the edit."""
+
+SUBJECT = re.compile(r"(?:^|[.!?] )(?:Who|Whom|Whoever)\b")
+TAKES = re.compile(r"^Takes? (?:what|who)\b")
+BUILTIN = re.compile(r"(?<![\w/.-])builtins?(?![\w/-]|\.\w)", re.IGNORECASE)
+CODE = re.compile(r"`[^`]*`")
+
+
+def is_held(name: str) -> bool | None:
+    """Whether the words of a module are held; None for one of a room that no list names."""
+    names = [entry for entry in (*HELD, *NOT_YET) if name == entry or name.startswith(f"{entry}/")]
+    return max(names, key=len) in HELD if names else None
+
+
+def pieces(text: str) -> Iterator[tuple[int, str]]:
+    """Line and text of each docstring and comment, each on one line; comments on lines in a row are one."""
+    yield from comments(text)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, " ".join(node.value.value.split())
+
+
+def comments(text: str) -> Iterator[tuple[int, str]]:
+    first, last, words = 0, 0, ""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type != tokenize.COMMENT:
+            continue
+        line, said = token.start[0], token.string.removeprefix("#").strip()
+        if words and line == last + 1:
+            last, words = line, f"{words} {said}"
+            continue
+        if words:
+            yield first, words
+        first, last, words = line, line, said
+    if words:
+        yield first, words
+
+
+def faults(words: str) -> list[str]:
+    """What the rules have against a docstring or comment."""
+    plain = CODE.sub("", words)
+    return [
+        *(["a clause with who is no subject: name the actor"] if SUBJECT.search(words) else []),
+        *(["says nothing of what it takes"] if TAKES.search(words) else []),
+        *(["built-in function, unless the name in code is meant"] if BUILTIN.search(plain) else []),
+        *(["a long dash"] if "\u2014" in words else []),
+    ]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_docstrings_and_comments_follow_the_rules() -> None:
+    wrong = [
+        f"{name_of(path)}:{line}: {fault}: {words[:80]}"
+        for path in PRODUCT
+        if is_held(name_of(path))
+        for line, words in pieces(path.read_text(encoding="utf-8"))
+        for fault in faults(words)
+    ]
+    assert wrong == []
+
+
+def test_messages_have_no_long_dashes() -> None:
+    held = [path for path in PRODUCT if is_held(name_of(path))]
+    assert [name_of(path) for path in held if "\u2014" in path.read_text(encoding="utf-8")] == []
+
+
+def test_every_module_is_held_or_named_as_not_yet_held() -> None:
+    assert [name_of(path) for path in PRODUCT if is_held(name_of(path)) is None] == []
+
+
+class TestTheseRules:
+    """What is wrong is found, and nothing else."""
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '"""Who resumes it has its workflow look."""',
+            "x = 1  # Whom the front proxy lets in is in its trace.",
+            '"""Resume it. Whoever resumes it signals it."""',
+            "# A comment that goes on.\n# Who waits now is not alone.",
+            '"""Take what the phase works with."""',
+            '"""Takes who is told."""',
+            '"""The builtin that stands for an image."""',
+            "# Builtins run without an image.",
+            '"""A branch \u2014 or a tag."""',
+            'x = 1\n"""Who is told."""',
+        ],
+    )
+    def test_words_that_are_not_taken(self, text: str) -> None:
+        assert [fault for _, words in pieces(text) for fault in faults(words)]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '"""The user who resumes an object signals its workflow."""',
+            '"""Run a built-in function; `builtin` is its folder."""',
+            '"""See functions/builtin/catalog.py."""',
+            '"""Take a package from upstream."""',
+            'said = "Who is told"',
+        ],
+    )
+    def test_words_that_are_taken(self, text: str) -> None:
+        assert [fault for _, words in pieces(text) for fault in faults(words)] == []
+
+    @pytest.mark.parametrize(
+        ("name", "held"),
+        [
+            ("api/names.py", True),
+            ("api/conditions.py", False),
+            ("functions/builtin/catalog.py", True),
+            ("functions/server.py", False),
+            ("nowhere/module.py", None),
+        ],
+    )
+    def test_the_longest_entry_decides(self, name: str, held: bool | None) -> None:
+        assert is_held(name) is held
