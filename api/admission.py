@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
@@ -34,7 +34,7 @@ POLICIES: Final = (
 _HEADER: Final = "# Made by `python -m porchflow.api.admission`. Change api/policies, not this.\n"
 
 
-def manifests() -> dict[str, list[dict[str, Any]]]:
+def manifests() -> dict[str, list[Manifest]]:
     """Return the contents of each file of `deploy/admission/`, by file name."""
     return {
         **{f"{policy.name}.yaml": policy_manifests(policy) for policy in POLICIES},

@@ -3,14 +3,11 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
 
 from porchflow.api.conditions import raw_condition, raw_holding
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.kube.watching import Changed, Deleted, Listed, watch_objects
-
-Object = dict[str, Any]
 
 QUIET_SECONDS = 60.0
 """Time without any change after which unfinished objects count as lost."""

@@ -4,11 +4,10 @@ import asyncio
 import base64
 import time
 from pathlib import Path
-from typing import Any
 
 from porchflow.api.names import CONTENT_VERSION, PORCH_GROUP
 from porchflow.devstack.waiting import until
-from porchflow.kube.client import KubeClient
+from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import KubeError, NotFound
 from porchflow.kube.kinds import APISERVICES, NAMESPACES, PACKAGEREVISIONRESOURCES, SERVICES, Resource
 
@@ -39,7 +38,7 @@ async def register(client: KubeClient, port: int, authority: Path, *, seconds: f
     await until(lambda: _is_served(client), seconds=seconds, what=what)
 
 
-def _manifests(port: int, authority: bytes) -> list[tuple[Resource, dict[str, Any]]]:
+def _manifests(port: int, authority: bytes) -> list[tuple[Resource, Object]]:
     service = {
         "apiVersion": "v1",
         "kind": "Service",

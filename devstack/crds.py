@@ -1,12 +1,11 @@
 """Installs porchflow's CustomResourceDefinitions."""
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from porchflow.devstack.waiting import until
-from porchflow.kube.client import KubeClient
+from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import NotFound, NotServed
 from porchflow.kube.kinds import CUSTOMRESOURCEDEFINITIONS, Resource
 
@@ -39,12 +38,12 @@ async def install_crds(client: KubeClient, *, seconds: float = 30.0) -> list[str
     return [str(manifest["metadata"]["name"]) for manifest in manifests]
 
 
-def crd_manifests() -> list[dict[str, Any]]:
+def crd_manifests() -> list[Object]:
     """Return the CustomResourceDefinitions of this version."""
     return [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(MANIFESTS.glob("*_*.yaml"))]
 
 
-def _resource(manifest: dict[str, Any]) -> Resource:
+def _resource(manifest: Object) -> Resource:
     spec = manifest["spec"]
     return Resource(spec["group"], spec["versions"][0]["name"], spec["names"]["plural"], spec["names"]["kind"])
 

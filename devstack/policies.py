@@ -1,7 +1,7 @@
 """Installs porchflow's admission policies."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
@@ -14,7 +14,7 @@ from porchflow.api.names import (
     SUSPENDED_BY_ANNOTATION,
 )
 from porchflow.devstack.waiting import until
-from porchflow.kube.client import KubeClient
+from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import Invalid, KubeUnavailable
 from porchflow.kube.kinds import (
     MUTATINGADMISSIONPOLICIES,
@@ -60,7 +60,7 @@ async def install_policies(client: KubeClient, *, seconds: float = 30.0) -> list
     return sorted({str(manifest["metadata"]["name"]) for _, manifest in manifests})
 
 
-def policy_manifests() -> list[tuple[Resource, dict[str, Any]]]:
+def policy_manifests() -> list[tuple[Resource, Object]]:
     """Return the policies before their bindings; those that `_act` tries come last among their kind.
 
     The API server loads them in the order of their creation: when the last one takes effect, all do.
@@ -89,7 +89,7 @@ async def _act(client: KubeClient) -> bool:
     return False
 
 
-def _probe(annotations: dict[str, str]) -> dict[str, Any]:
+def _probe(annotations: dict[str, str]) -> Object:
     return {
         "apiVersion": PACKAGE_REVISION_API_VERSION,
         "kind": PACKAGE_REVISION_KIND,

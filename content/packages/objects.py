@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from porchflow.api.names import CONTENT_API_VERSION, PACKAGE_REVISION_RESOURCES_KIND
 from porchflow.api.packagerevision import PackageRevision
 from porchflow.content.packages.encoding import Encoded, dumps
+from porchflow.kube.client import Object
 
 HIDDEN_ANNOTATION: Final = "porchflow.dev/hidden-files"
 """Names, as a JSON list, the files that text cannot represent; a push leaves them as they are."""
@@ -24,7 +25,7 @@ class Shown(Protocol):
     """A package revision with a version of its content."""
 
     @property
-    def obj(self) -> dict[str, Any]:
+    def obj(self) -> Object:
         """The PackageRevision as the API server returned it."""
 
     @property

@@ -4,7 +4,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from porchflow.api.names import object_name
 from porchflow.api.packagerevision import Lifecycle, PackageRevision
@@ -27,7 +26,7 @@ from porchflow.repositories.reported_lock import published_ref, reported_commit
 class Revision:
     """A package revision, as Kubernetes has it."""
 
-    obj: dict[str, Any]
+    obj: Object
     """The PackageRevision as the API server returned it."""
     revision: PackageRevision
 
@@ -95,7 +94,7 @@ class Packages:
             raise not_found(name) from None
         return await self.register(obj)
 
-    async def register(self, obj: dict[str, Any]) -> Registered:
+    async def register(self, obj: Object) -> Registered:
         """Find the repository of a PackageRevision that the caller has read; raises the errors of `find`."""
         name, namespace = obj["metadata"]["name"], obj["metadata"]["namespace"]
         revision = PackageRevision.model_validate(obj)

@@ -24,6 +24,7 @@ from porchflow.gitrepo.refs import InvalidName
 from porchflow.gitrepo.store.commit_messages import TaskType
 from porchflow.gitrepo.store.commits import DEFAULT_AUTHOR, Author
 from porchflow.gitrepo.store.trees import Files
+from porchflow.kube.client import Object
 
 _PATCH_ATTEMPTS = 5
 
@@ -182,7 +183,7 @@ class Writer:
             raise _moved(found, parent)
 
 
-def plain_object(found: Found, files: Files) -> dict[str, Any]:
+def plain_object(found: Found, files: Files) -> Object:
     """Return the object that a patch is applied to."""
     texts = {path: text for path in sorted(files) if (text := text_of(files[path])) is not None}
     hidden = tuple(path for path in sorted(files) if path not in texts)

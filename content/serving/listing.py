@@ -15,7 +15,7 @@ from porchflow.content.refusals import ApiError, bad_request, of_failure
 from porchflow.content.serving.answers import Answer, write
 from porchflow.content.serving.requests import Address, number
 from porchflow.content.serving.selectors import Selection, read_selection
-from porchflow.kube.client import PAGE_SIZE, KubeClient, Page
+from porchflow.kube.client import PAGE_SIZE, KubeClient, Object, Page
 from porchflow.kube.kinds import PACKAGEREVISIONS
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class Lister:
             field_selector=selection.fields,
         )
 
-    async def _locate(self, obj: dict[str, Any]) -> Found | ApiError | None:
+    async def _locate(self, obj: Object) -> Found | ApiError | None:
         try:
             # None: it has no content (yet), which is no error of the list.
             return await self._packages.content_of(obj)

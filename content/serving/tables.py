@@ -8,6 +8,7 @@ from typing import Any, Final
 from porchflow.content.packages.encoding import Encoded, dumps
 from porchflow.content.packages.objects import Shown, metadata_of, object_pieces, spec_of
 from porchflow.content.refusals import bad_request
+from porchflow.kube.client import Object
 
 _COLUMNS: Final = (
     ("Name", "string", "name", "Name of the package revision."),
@@ -59,7 +60,7 @@ def row_pieces(found: Shown, content: Encoded, include: str, version: str) -> li
     return [dumps(row)]
 
 
-def metadata_object(found: Shown, content: Encoded, version: str = "v1") -> dict[str, Any]:
+def metadata_object(found: Shown, content: Encoded, version: str = "v1") -> Object:
     """Return an object's metadata alone."""
     return {
         "kind": "PartialObjectMetadata",

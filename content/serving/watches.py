@@ -262,7 +262,7 @@ class _Watch:
         self.version = version
         return True
 
-    async def _changed(self, obj: dict[str, Any], *, new: bool) -> None:
+    async def _changed(self, obj: Object, *, new: bool) -> None:
         """Send an object's change, if its content or metadata shows it.
 
         Args:
@@ -286,7 +286,7 @@ class _Watch:
             await self._send("ADDED" if before is None else "MODIFIED", self.answer.pieces(found, content))
         self.told[key] = _Told(looked, shown)
 
-    async def _gone(self, obj: dict[str, Any], version: str) -> None:
+    async def _gone(self, obj: Object, version: str) -> None:
         told = self.told.pop(key_of(obj), None)
         if told is None or told.shown is not None:
             gone = _Gone(obj, PackageRevision.model_validate(obj), version)

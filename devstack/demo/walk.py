@@ -6,7 +6,6 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import click
@@ -14,7 +13,7 @@ import click
 from porchflow.api.conditions import raw_condition, raw_holding
 from porchflow.cli.stack_state import StackRecord, StateFolder
 from porchflow.devstack.demo.demo_repository import ensure_repository, git
-from porchflow.kube.client import KubeClient
+from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.kinds import PACKAGEREVISIONRESOURCES, PACKAGEREVISIONS
 
 REPOSITORY = "demo"
@@ -25,8 +24,6 @@ CONTENT = Path(__file__).parent / PACKAGE
 
 _POLL_SECONDS = 0.05
 _STEP_SECONDS = 120.0
-
-Object = dict[str, Any]
 
 
 class DemoError(Exception):
