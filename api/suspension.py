@@ -78,11 +78,11 @@ def _read(text: str | None) -> tuple[datetime | None, str]:
     try:
         until = datetime.fromisoformat(text.strip())
     except ValueError:
-        return None, _told(text)
-    return (until, "") if until.tzinfo is not None else (None, _told(text))
+        return None, _invalid_time(text)
+    return (until, "") if until.tzinfo is not None else (None, _invalid_time(text))
 
 
-def _told(text: str) -> str:
+def _invalid_time(text: str) -> str:
     return (
         f"{SUSPEND_UNTIL_ANNOTATION} must be a time such as 2030-01-31T18:00:00Z, not {text[:100]!r}, so it has no end"
     )

@@ -64,18 +64,18 @@ async def persist(
         The result of the attempt that works.
     """
     backoff = Backoff(first=_FIRST_DELAY, longest=_LONGEST_DELAY)
-    said: str | None = None
+    reported: str | None = None
     while True:
         try:
             result = await attempt()
         except expected as error:
-            if str(error) != said:
+            if str(error) != reported:
                 logger.warning("waiting for %s: %s", what, error)
-            said = str(error)
-            waits_for(f"{what}: {said}")
+            reported = str(error)
+            waits_for(f"{what}: {reported}")
             await asyncio.sleep(backoff.next())
         else:
             waits_for("")
-            if said is not None:
+            if reported is not None:
                 logger.info("connected to %s", what)
             return result

@@ -147,11 +147,11 @@ class _Gone(Revision):
     commit: str
 
 
-_UNKNOWN: Final = ("not told here, but maybe by the list that the watch goes on from",)
+_UNKNOWN: Final = ("not sent here, but maybe by the list that the watch goes on from",)
 
 
 @dataclass
-class _Told:
+class _Known:
     """The state of an object that a client knows.
 
     Attributes:
@@ -169,7 +169,7 @@ class _Watch:
     packages: Packages
     wanted: _Wanted
     answer: Answer
-    told: dict[Key, _Told] = field(default_factory=dict)
+    known: dict[Key, _Known] = field(default_factory=dict)
     response: web.StreamResponse | None = None
     version: str = field(init=False)
     """All changes up to this version are sent."""
@@ -272,23 +272,23 @@ class _Watch:
         if not self.wanted.selection.holds(obj):
             return
         key, looked = key_of(obj), _look(obj)
-        told = self.told.get(key)
-        if told is not None and told.looked == looked:
+        known = self.known.get(key)
+        if known is not None and known.looked == looked:
             return
         found = await self._read(lambda: self.packages.content_of(obj))
-        before = told.shown if told is not None else None if new else _UNKNOWN
+        before = known.shown if known is not None else None if new else _UNKNOWN
         if found is None:
-            self.told[key] = _Told(looked, before)
+            self.known[key] = _Known(looked, before)
             return
         shown = (found.commit, found.obj["metadata"].get("labels"), found.revision.status.revision)
         if before != shown:
             content = await self._read(lambda: self.packages.encoded(found))
             await self._send("ADDED" if before is None else "MODIFIED", self.answer.pieces(found, content))
-        self.told[key] = _Told(looked, shown)
+        self.known[key] = _Known(looked, shown)
 
     async def _gone(self, obj: Object, version: str) -> None:
-        told = self.told.pop(key_of(obj), None)
-        if told is None or told.shown is not None:
+        known = self.known.pop(key_of(obj), None)
+        if known is None or known.shown is not None:
             gone = _Gone(obj, PackageRevision.model_validate(obj), version)
             await self._send("DELETED", self.answer.pieces(gone, _NOTHING))
 

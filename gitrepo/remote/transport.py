@@ -148,7 +148,7 @@ class _Callbacks(PeerCallbacks):
         return True
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         """Output of the server's hooks and programs, without secrets and bounded."""
         return without_secrets("".join(self.words).strip()[:_WORDS_LIMIT])
 
@@ -195,13 +195,13 @@ class PushSession:
         except (pygit2.GitError, ValueError, OSError) as error:
             if is_local(error) and not _is_race(error):
                 raise
-            raise _push_error(error, self.remote, callbacks.said) from None
+            raise _push_error(error, self.remote, callbacks.output) from None
         refused = {
             ref: callbacks.answers.get(ref, "the server did not say what it did") or ""
             for ref in callbacks.expected
             if callbacks.answers.get(ref, "") is not None
         }
-        return PushReport(refused, callbacks.said)
+        return PushReport(refused, callbacks.output)
 
 
 def list_refs(repo: pygit2.Repository, remote: Remote) -> Refs:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from porchflow.kpt.format.krm import describe, text_of
 from porchflow.kpt.format.resources import Origin, Resource, SourceFile, read_source, write_files
 from porchflow.kpt.merge.merge_result import Conflict, Kept, shown
-from porchflow.kpt.merge.sides import LOCAL, NEW_UPSTREAM, OLD_UPSTREAM, told
+from porchflow.kpt.merge.sides import LOCAL, NEW_UPSTREAM, OLD_UPSTREAM, naming_side
 from porchflow.kpt.merge.values import Clash
 from porchflow.kpt.package_errors import InvalidPackage
 from porchflow.yamltext.document import Document
@@ -38,7 +38,7 @@ def parse_file(side: str, path: str, content: bytes) -> ParsedFile:
     Raises:
         InvalidPackage: Not text, or not YAML; with side and line.
     """
-    with told(side, path):
+    with naming_side(side, path):
         source = read_source(path, content)
         documents = []
         for index in source.documents:
@@ -88,7 +88,7 @@ def merge_single(
     old = single(OLD_UPSTREAM, path, base).documents[0] if base is not None else None
     theirs = single(NEW_UPSTREAM, path, upstream).documents[0]
     ours = single(LOCAL, path, local)
-    with told(LOCAL, path):
+    with naming_side(LOCAL, path):
         document, clashes = merger(old, theirs, ours.documents[0])
     return replaced(path, local, ours, document), conflicts_of(path, ours.documents[0], clashes)
 

@@ -18,7 +18,7 @@ from porchflow.kpt.merge.matching import Item, Pairs, items_of, pair
 from porchflow.kpt.merge.merge_result import Conflict, Kept
 from porchflow.kpt.merge.resource_identity import unchanged
 from porchflow.kpt.merge.schema import Schemas
-from porchflow.kpt.merge.sides import LOCAL, NEW_UPSTREAM, OLD_UPSTREAM, Sides, told
+from porchflow.kpt.merge.sides import LOCAL, NEW_UPSTREAM, OLD_UPSTREAM, Sides, naming_side
 from porchflow.kpt.merge.text import merge_documents
 from porchflow.kpt.package_errors import InvalidPackage
 from porchflow.yamltext.document import Document
@@ -174,7 +174,7 @@ class ResourceMerge:
 
     def _merged(self, base: Item | None, upstream: Item, local: Item) -> Document:
         old = base.document if base is not None else None
-        with told(LOCAL, local.path):
+        with naming_side(LOCAL, local.path):
             if basename(local.path) == KPTFILE:
                 document, clashes = merge_kptfiles(old, upstream.document, local.document, take_upstream=True)
             else:

@@ -48,7 +48,7 @@ class Sides:
 
 
 @contextmanager
-def told(side: str, path: str) -> Iterator[None]:
+def naming_side(side: str, path: str) -> Iterator[None]:
     """Add the side and the file to errors.
 
     Raises:
