@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.contents import write_contents
-from bench.follow import BenchError, Follower, Object, is_ready, is_rendered
+from bench.follow import BenchError, Follower, is_ready, is_rendered
 from bench.published import WORKSPACE as PUBLISHED
 from bench.published import write_published
 from bench.upstream import PACKAGE as UPSTREAM
@@ -20,7 +20,7 @@ from porchflow.api.names import (
     REPOSITORY_API_VERSION,
 )
 from porchflow.devstack.demo.demo_repository import ensure_repository, git
-from porchflow.kube.client import KubeClient
+from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.kinds import PACKAGEREVISIONRESOURCES, PACKAGEREVISIONS, REPOSITORIES
 
 NAMESPACE = "default"

@@ -153,7 +153,7 @@ class ContentServer:
         user: User | None = None
         try:
             user = self._user(request)
-            # The API server's trace continues here, where it makes one.
+            # After the check of the caller: only a request of the front proxy may continue a trace.
             with _tracer.start_as_current_span("request", propagate.extract(request.headers), record_exception=False):
                 response = await self._limited(request, user)
         except asyncio.CancelledError:
