@@ -157,7 +157,9 @@ class RegistrySession:
             following = response.links.get("next")
             body = await _read(response, limit)
             if body is None:
-                raise ImageNotFound(image, f"the registry {reference.registry} describes it in more than {limit} bytes")
+                raise ImageNotFound(
+                    image, f"the registry {reference.registry} describes it with more than {limit} bytes"
+                )
             return Answer(body, response.content_type, URL(str(following["url"])) if following else None)
 
     def _keep(self, key: _TokenKey, token: _Token) -> None:
