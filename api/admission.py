@@ -14,7 +14,7 @@ from porchflow.api.policies.lifecycle import LIFECYCLE
 from porchflow.api.policies.ownership import OWNERSHIP
 from porchflow.api.policies.records import MUTATION, RECORDS
 from porchflow.api.policies.secrets import REPOSITORY_SECRETS, SOURCE_SECRETS, UNENCRYPTED
-from porchflow.api.policy import mutation_manifests, policy_manifests
+from porchflow.api.policy import Manifest, mutation_manifests, policy_manifests
 
 FOLDER: Final = Path(__file__).parent.parent / "deploy" / "admission"
 

@@ -1,8 +1,8 @@
-"""Every bound of what comes from others, in one table: `docs/limits.md` is made from it.
+"""Every limit on foreign input, in one table: `docs/limits.md` is made from it.
 
-Whatever is read from Git, from an author, from a function or from the network is counted before it is expanded. A limit
-that is exceeded ends the one operation, with a message that names the limit and the place (`exceeded`). Limits that an
-operator may set are settings, with these as their defaults.
+Input from Git, from an author, from a function or from the network is counted before it is expanded. A limit that is
+exceeded ends the one operation, with a message that names the limit and the place (`exceeded`). Limits that an operator
+may set are settings, with these as their defaults.
 """
 
 from typing import Final
@@ -13,13 +13,13 @@ MIB: Final = 1024 * KIB
 # Packages in Git
 
 PACKAGE_FILES: Final = 10_000
-"""Files of one package, its subpackages included. A file that is there twice counts twice."""
+"""Files of one package, its subpackages included. A file that occurs twice counts twice."""
 
 PACKAGE_BYTES: Final = 64 * MIB
-"""Bytes of all files of one package, hence of any one of them. Told by Git's headers before a file is read."""
+"""Bytes of all files of one package, hence of any one of them. Read from Git's headers before the file itself."""
 
 PACKAGE_DIRECTORIES: Final = 10_000
-"""Directories of one package. Equal directories count as often as they are there."""
+"""Directories of one package. Equal directories count as often as they occur."""
 
 PACKAGE_DEPTH: Final = 100
 """Directories inside of one another, in a package and on the way to one."""
@@ -43,12 +43,12 @@ BRANCH_PACKAGES: Final = 100_000
 """Packages that a sync finds on one branch or tag."""
 
 BRANCH_DIRECTORIES: Final = 1_000_000
-"""Directories that a sync looks through on one branch or tag."""
+"""Directories that a sync searches on one branch or tag."""
 
 DRAFT_COMMITS: Final = 1_000
 """Commits of a draft that are searched for the one that an interrupted attempt made."""
 
-# What a package says
+# Contents of packages
 
 KRMIGNORE_CHARACTERS: Final = 64 * KIB
 """Characters of a `.krmignore`."""
@@ -63,7 +63,7 @@ YAML_DEPTH: Final = 200
 """Collections inside of one another that are read or written. Kubernetes schemas stay below 60."""
 
 YAML_NODES: Final = 500_000
-"""Keys, values, lists and mappings of one document, what aliases stand for included."""
+"""Keys, values, lists and mappings of one document, including those that aliases stand for."""
 
 YAML_EXPANDED_NODES: Final = 100_000
 """Nodes that aliases may add to one document: a few nested anchors can otherwise stand for billions."""
@@ -87,13 +87,13 @@ SETTERS_OF_A_PATTERN: Final = 100
 """Setters in one comment whose former values are found in the value of the field."""
 
 KRM_NODES: Final = 1_000_000
-"""Nodes of all documents that are held at once: of a package that is rendered, of an answer, of a merge."""
+"""Nodes of all documents in memory at once: of a package that is rendered, of an answer, of a merge."""
 
 ELEMENTS_COMPARED: Final = 400
-"""Changed elements of a list above which they are paired by position: comparing all with all would cost too much."""
+"""Changed elements of a list above which they are paired by position: comparing all with all would take too long."""
 
 RENAMES_COMPARED: Final = 200
-"""Pairs of resources of one kind in one file above which a merge takes none of them for renamed."""
+"""Pairs of resources of one kind in one file above which a merge counts none of them as renamed."""
 
 # Functions
 
@@ -110,7 +110,8 @@ SOUGHT_CHARACTERS: Final = 256
 """Characters of a setter's value that create-setters looks for inside of other values."""
 
 INLINE_BYTES: Final = 64 * KIB
-"""Bytes of a call of a builtin function that a worker without a function runner runs itself: nothing can end it."""
+"""Bytes of a call of a built-in function that a worker without a function runner runs itself, without a way to end it.
+"""
 
 PATH_ELEMENTS: Final = 1_000
 """Elements of the `by-path` of search-replace."""
@@ -119,13 +120,13 @@ GLOB_CHARACTERS: Final = 4_096
 """Characters of the `by-file-path` of search-replace."""
 
 CALLS_OF_A_PROCESS: Final = 1_000
-"""Calls that one process of the function runner answers before a new one takes its place."""
+"""Calls that one process of the function runner answers before another one takes its place."""
 
 BUILTIN_SECONDS: Final = 60
-"""Seconds that a builtin function may run; the default of a setting."""
+"""Seconds that a built-in function may run; the default of a setting."""
 
 LOG_BYTES: Final = 64 * KIB
-"""Bytes that are kept of what an executable writes to its log."""
+"""Bytes that are kept of an executable's log."""
 
 PRINTED_CHARACTERS: Final = 1 * MIB
 """Characters that a Starlark program prints before the rest is cut."""
@@ -146,13 +147,13 @@ RENDERING_RESULTS_BYTES: Final = 256 * KIB
 """Bytes of results kept in the Kptfile of all functions together."""
 
 FAILURE_CHARACTERS: Final = 2_048
-"""Characters of what the function runner says of a function that failed."""
+"""Characters of the function runner's message about a function that failed."""
 
 FAILURE_LOG_CHARACTERS: Final = 4_096
-"""Characters of its log that go with that."""
+"""Characters of the function's log in that message."""
 
 FAILURE_RESULTS_BYTES: Final = 32 * KIB
-"""Bytes of its results that go with that."""
+"""Bytes of the function's results in that message."""
 
 # Registries
 
@@ -163,16 +164,16 @@ IMAGE_CONFIG_BYTES: Final = 8 * MIB
 """Bytes of the configuration of an image."""
 
 IMAGE_TAGS: Final = 20_000
-"""Tags of one image that are looked at."""
+"""Tags of one image that are read."""
 
 IMAGE_TAG_PAGES: Final = 200
-"""Pages of tags that are asked for."""
+"""Pages of tags that are requested."""
 
 TOKEN_BYTES: Final = 256 * KIB
 """Bytes of a registry's answer with a token."""
 
 REGISTRY_ERROR_BYTES: Final = 64 * KIB
-"""Bytes that are read of what a registry refuses with."""
+"""Bytes that are read of a registry's refusal."""
 
 # Requests
 

@@ -168,7 +168,7 @@ class Locator(ApiModel):
 
 
 class Proposal(ApiModel):
-    """What was proposed last."""
+    """The last proposal."""
 
     commit: str = Field("", description="The commit that was proposed.")
     at: datetime | None = Field(None, description="When it was proposed.")

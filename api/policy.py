@@ -1,4 +1,4 @@
-"""How an admission policy on our objects is declared, and told to the API server."""
+"""Declares admission policies on porchflow's objects, and writes their manifests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True)
 class Guarded:
-    """A kind of object that policies look at.
+    """A kind of object that policies check.
 
     Attributes:
         group: Its API group.
@@ -61,11 +61,11 @@ class Policy:
         operations: Operations that it checks.
         checks: All must hold.
         variables: Named CEL expressions; each is computed only where it is used, and may use those before it.
-        only_if: Named CEL expressions; where one is false, the policy leaves the request alone.
-        warns: The request is let through with the message as a warning.
-        everywhere: No Namespace can be taken out of it.
+        only_if: Named CEL expressions; where one is false, the policy does not apply to the request.
+        warns: The request is admitted with the message as a warning.
+        everywhere: No Namespace can be exempted.
         on: The kind of object.
-        where: Labels of the Namespaces that ask for it; none means that all have it.
+        where: Labels of the Namespaces that opt in; none means that it applies to all.
     """
 
     name: str
@@ -127,7 +127,7 @@ def _namespaces(policy: Policy) -> Manifest:
 def mutation_manifests(mutation: Mutation) -> list[Manifest]:
     """Return the MutatingAdmissionPolicy and its binding."""
     spec = _spec(PACKAGE_REVISIONS, mutation.operations, mutation.variables, mutation.only_if)
-    # Whoever else changes the object on its way in, this has the last word.
+    # If another webhook or policy changes the object afterwards, this one runs again and has the last word.
     spec["reinvocationPolicy"] = "IfNeeded"
     spec["mutations"] = [{"patchType": "JSONPatch", "jsonPatch": {"expression": mutation.patch}}]
     return [

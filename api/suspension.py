@@ -89,5 +89,5 @@ def _invalid_time(text: str) -> str:
 
 
 def told_suspended(status: Mapping[str, object]) -> str:
-    """Return what a raw status says of a suspension: the message of its condition, or nothing."""
+    """Return the message of a raw status's suspension condition; empty where it has none."""
     return str(raw_holding({"status": status}, ConditionType.SUSPENDED).get("message") or "")

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
 
 from porchflow.api.conditions import raw_condition, raw_holding
-from porchflow.kube.client import KubeClient
+from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.kube.watching import Changed, Deleted, Listed, watch_objects
 
@@ -101,5 +101,5 @@ def is_ready(obj: Object) -> bool:
 
 
 def is_rendered(obj: Object) -> bool:
-    """Whether it is Ready, and rendered."""
+    """Return whether it is Ready, and rendered."""
     return is_ready(obj) and bool(raw_holding(obj, "Rendered"))

@@ -1,4 +1,4 @@
-"""Writes to an object that others write to as well: each carries the version that was read."""
+"""Writes to an object with several writers: each write carries the version that was read."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -10,26 +10,26 @@ from porchflow.kube.kinds import Resource
 _ATTEMPTS = 5
 
 Write = Callable[[Object], Awaitable[Object]]
-"""Writes to the object that it is given, with that one's resource version; returns what came of it."""
+"""Writes to the given object, with its resource version; returns the result."""
 
 
 async def change(
     kube: KubeClient, resource: Resource, obj: Object, write: Write, *, check: Callable[[Object], None] | None = None
 ) -> Object:
-    """Write to an object, again where somebody wrote in between.
+    """Write to an object, again where it changed after it was read.
 
     Args:
         kube: Reads the object again.
         resource: Its kind.
         obj: The object as last read.
         write: The write.
-        check: Looks at an object that was read again; may raise to give up.
+        check: Checks an object that was read again; may raise to give up.
 
     Returns:
-        What `write` returned.
+        The result of `write`.
 
     Raises:
-        Conflict: Somebody else wrote every time.
+        Conflict: The object changed before each attempt.
         NotFound: The object is gone.
         KubeError: The API server cannot be reached or refuses.
     """
@@ -53,13 +53,13 @@ async def apply_part(
     field_manager: str,
     subresource: str | None = "status",
 ) -> Object:
-    """Apply all that a field manager owns of an object, or of its subresource, to the very version that was read.
+    """Apply the whole part of an object, or of its subresource, that a field manager owns, to the version as read.
 
     Args:
         kube: The API client.
         resource: The kind of the object.
         obj: The object as last read.
-        part: What the field manager owns, at the place where the manifest has it.
+        part: The fields that the field manager owns, in their place in the manifest.
         field_manager: The owner of the fields.
         subresource: None applies to the object itself.
 

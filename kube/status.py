@@ -1,4 +1,4 @@
-"""The one writer of status: a field manager applies its full set, and tells in one Event what that changed."""
+"""The one writer of status: a field manager applies its full set, and one Event reports the change."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from porchflow.kube.events import EventRecorder
 from porchflow.kube.kinds import Resource
 
 _TOLD = (ConditionType.STALLED, ConditionType.RENDERED, ConditionType.READY, ConditionType.SUSPENDED)
-"""Conditions by how well they tell what a report changed."""
+"""Conditions in the order in which they best summarise a report's changes."""
 _LOUD = frozenset({Reason.REGISTERED_IN_PART, Reason.BRANCH_REWRITTEN})
 _QUIET = frozenset({Reason.PENDING, Reason.PROGRESSING, Reason.WAITING, Reason.SUSPENDED, Reason.SOURCE_NOT_PUBLISHED})
 
@@ -28,38 +28,44 @@ class Report:
     fields: Mapping[str, Any] = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
     event: str = ""
-    """What the Event of this change says, instead of the message of the condition that it tells of."""
+    """Message of the Event of this change, in place of the message of the condition that changed."""
 
 
 @dataclass(frozen=True)
 class StatusOwner:
-    """What a field manager owns of the status of a kind of object."""
+    """The part of a kind's status that a field manager owns."""
 
     resource: Resource
     manager: str
     fields: tuple[str, ...]
     """Besides conditions."""
     shared: tuple[ConditionType, ...] = ()
-    """Conditions that stay until a report says otherwise, whoever set them."""
+    """Conditions that stay until a report lists them, whichever manager set them."""
     check: Callable[[Object, Object], None] | None = None
-    """Looks at the object as it was given and as it was read again; may raise to give the report up."""
+    """Compares the object as it was given and as it was read again; may raise to give the report up."""
 
 
 class StatusWriter:
     """Writes status and Events of one kind of object."""
 
     def __init__(self, kube: KubeClient, events: EventRecorder, owner: StatusOwner) -> None:
-        """Write to the objects of a cluster, as a field manager."""
+        """Create the writer.
+
+        Args:
+            kube: The API server.
+            events: Records the Events.
+            owner: The field manager, and the part of the status that it owns.
+        """
         self._kube = kube
         self._events = events
         self._owner = owner
 
     async def report(self, obj: Object, report: Report) -> Object:
-        """Apply a change in one write and tell it in one Event; nothing is written where the status says so already.
+        """Apply a change in one write and report it in one Event; write nothing where the status agrees already.
 
         Args:
-            obj: The object as last read. Where somebody wrote in between, it is read again.
-            report: What changed.
+            obj: The object as last read. If it changed since, it is read again.
+            report: The change.
 
         Returns:
             The object as it is now; as it was given where it is gone.
@@ -83,7 +89,7 @@ class StatusWriter:
         return after
 
     def record(self, obj: Mapping[str, Any], reason: str, message: str) -> None:
-        """Tell something that no condition says in an Event of type Warning."""
+        """Record an Event of type Warning about a fact that no condition states."""
         self._events.record(obj, "Warning", reason, message)
 
     async def _apply(self, obj: Object, report: Report) -> Object:
@@ -91,7 +97,7 @@ class StatusWriter:
         kept = {name: before[name] for name in owner.fields if name in before}
         wanted = {name: value for name, value in {**kept, **report.fields}.items() if value is not None}
         if owner.check is not None and "observedGeneration" in report.fields:
-            # An object that was read again asks for the same: its generation is handled as much as the one before.
+            # An object that was read again has the same intent: its generation counts as handled like the one before.
             wanted["observedGeneration"] = obj["metadata"]["generation"]
         wanted["conditions"] = [*conditions_of(obj, report.conditions), *_shared(obj, report, owner.shared)]
         if wanted == {**kept, "conditions": before.get("conditions")}:
@@ -116,7 +122,7 @@ class StatusWriter:
 
 
 def conditions_of(obj: Mapping[str, Any], wanted: tuple[Condition, ...]) -> list[dict[str, Any]]:
-    """Return the conditions to apply, said of the very generation of the object that they are applied to."""
+    """Return the conditions to apply, with the generation of the very object that they are applied to."""
     generation = obj["metadata"]["generation"]
     existing = [Condition.model_validate(each) for each in (obj.get("status") or {}).get("conditions") or []]
     current = [each.model_copy(update={"observed_generation": generation}) for each in wanted]
@@ -127,8 +133,7 @@ def conditions_of(obj: Mapping[str, Any], wanted: tuple[Condition, ...]) -> list
 def _shared(obj: Mapping[str, Any], report: Report, shared: tuple[ConditionType, ...]) -> list[dict[str, Any]]:
     """Return the conditions that stay though a report does not list them: an apply without one could remove it.
 
-    Of a Ready object they are said of the same generation, or a wait for one would not end after a step of the
-    lifecycle.
+    On a Ready object they carry its present generation, or a wait for that would not end after a step of the lifecycle.
     """
     ready = any(each.type == ConditionType.READY and each.status is ConditionStatus.TRUE for each in report.conditions)
     listed = {each.type for each in report.conditions}

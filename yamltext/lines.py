@@ -8,7 +8,7 @@ from functools import cached_property
 _NOT_BLANK = re.compile(r"\S")
 _COMMENT = re.compile(r"\s#")
 _BREAKS = ("\n", "\x85", "\u2028", "\u2029")
-"""What ends a line in YAML."""
+"""Line ends in YAML."""
 _BREAK = re.compile("[\n\x85\u2028\u2029]")
 _COMMENT_LINE = re.compile(r"( *)#")
 
@@ -114,12 +114,12 @@ class TextEdits:
             self.edits.append((at, at, joined(lines)))
 
     def _tail(self, place: int) -> str:
-        """The comment that follows on the same line, with the blanks before it."""
+        """Return the comment that follows on the same line, with the blanks before it."""
         return "" if place and self.text[place - 1] in _BREAKS else self.text[place : self._line_end(place)].rstrip()
 
     @cached_property
     def _breaks(self) -> list[int]:
-        """Where lines end. Found once: looking for them from each place would take the length of the line each time."""
+        """The places where lines end. Found once: a search from each place would take time with the line's length."""
         return [found.start() for found in _BREAK.finditer(self.text)]
 
     def _line_start(self, place: int) -> int:
@@ -131,7 +131,7 @@ class TextEdits:
         return self._breaks[before] if before < len(self._breaks) else len(self.text)
 
     def _line_after(self, place: int) -> int:
-        """Start of the line below; a place at the start of a line behind a block scalar is already there."""
+        """Return the start of the line below; a place at the start of a line after a block scalar is already there."""
         if place and self.text[place - 1] in _BREAKS:
             return place
         return min(self._line_end(place) + 1, len(self.text))
@@ -144,11 +144,11 @@ class TextEdits:
 
 
 def replaced(text: str, edits: Iterable[tuple[int, int, str]]) -> str:
-    """The text with some stretches of it replaced; they do not overlap.
+    """Return the text with some stretches of it replaced; they do not overlap.
 
     Args:
-        text: what to change.
-        edits: start, end and what is put there.
+        text: The text to change.
+        edits: Start, end and replacement.
     """
     parts: list[str] = []
     cursor = 0

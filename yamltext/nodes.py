@@ -29,7 +29,7 @@ def compose(text: str) -> Node | None:
         The root node; None when the text has only blanks and comments.
 
     Raises:
-        YamlError: not YAML, several documents, a duplicate key, a key that is not a scalar, or more of anything than
+        YamlError: Not YAML, several documents, a duplicate key, a key that is not a scalar, or more of anything than
             `porchflow.api.limits` allows.
     """
     plain = compose_plain(text)
@@ -54,7 +54,7 @@ def compose_events(text: str) -> Node | None:
 
 
 def _check_directives(text: str) -> None:
-    """Refuse more directives than are meant: libyaml compares each tag, and each directive, with all of them."""
+    """Refuse too many directives: libyaml compares each tag, and each directive, with all of them."""
     if "%" not in text:
         return
     found = 0

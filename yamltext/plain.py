@@ -16,7 +16,7 @@ _OTHER = re.compile(r"[^\n -~]")
 _PLAIN = re.compile(r"[A-Za-z0-9_/.+~$(<^;=\\)]|-[A-Za-z0-9.]")
 _QUOTED = re.compile(r"""(?:'((?:[^']|'')*)'|"([^"\\]*)")(?: +#.*| *)\Z""")
 _MOST_OF_A_LINE = 4
-"""Nodes that can begin on one line: a list, a mapping, a key and a value. What may be too many is counted elsewhere."""
+"""Nodes that can begin on one line: a list, a mapping, a key and a value. Another step enforces the limit."""
 _FIRST_OF_CONSTANTS = frozenset("nNtTfF")
 
 

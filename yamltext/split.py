@@ -48,7 +48,7 @@ def split(text: str) -> list[Part]:
 
 
 def join(parts: list[Part]) -> str:
-    """The text of a file from its parts; a missing separator or line break between two of them is added."""
+    """Return the text of a file from its parts; a missing separator or line break between two of them is added."""
     texts: list[str] = []
     last = ""
     for part in parts:

@@ -129,7 +129,7 @@ def setter_pattern(text: str, field: Field) -> str:
 
 
 def setters_in(pattern: str) -> list[str]:
-    """The setters that a pattern refers to, in order."""
+    """Return the setters that a pattern refers to, in order."""
     return list(_REFERENCE.findall(pattern))
 
 

@@ -27,7 +27,7 @@ class _Setters:
     lists: dict[str, list[str]]
 
     def pattern(self, value: str) -> str:
-        """A value with the texts of setters replaced by references, the longest text first."""
+        """Return a value with the texts of setters replaced by references, the longest text first."""
         if value in self._by_text:
             return f"${{{self._by_text[value]}}}"
         if not self._sought:

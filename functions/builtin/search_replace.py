@@ -191,10 +191,10 @@ def _set(value: Value, path: tuple[str, ...], new: Value, item: Item) -> Value:
 
 @lru_cache(PATTERNS_KEPT)
 def path_matches(path: str, pattern: str) -> bool:
-    """Whether the path of a field matches: `*` is any one element, `**` any number, `a[*]` any element of a list.
+    """Return whether a field's path matches: `*` is any one element, `**` any number, `a[*]` any element of a list.
 
     Raises:
-        FunctionError: the pattern has too many elements.
+        FunctionError: The pattern has too many elements.
     """
     if pattern.count(".") >= PATH_ELEMENTS:
         raise FunctionError(f"by-path has more than {PATH_ELEMENTS} elements (the limit)")
@@ -222,7 +222,7 @@ def _element_matches(name: str, pattern: str) -> bool:
 
 @lru_cache(PATTERNS_KEPT)
 def _glob(pattern: str) -> Pattern:
-    """A path pattern with `*`, `**`, `?`, `[a-z]` and `{a,b}` as a regular expression."""
+    """Return a path pattern with `*`, `**`, `?`, `[a-z]` and `{a,b}` as a regular expression."""
     if len(pattern) > GLOB_CHARACTERS:
         raise FunctionError(f"by-file-path has more than {GLOB_CHARACTERS} characters (the limit)")
     text, depth = "", 0

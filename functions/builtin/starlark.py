@@ -145,7 +145,7 @@ def _number(text: str) -> float:
 
 
 def _made(name: str, text: str) -> list[Value]:
-    """The items that a program leaves behind, as JSON."""
+    """Return the items that a program leaves behind, as JSON."""
     if len(text) > MADE_CHARACTERS:
         raise FunctionError(f"{name}: the resources are {len(text)} characters; {MADE_CHARACTERS} are allowed")
     try:

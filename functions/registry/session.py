@@ -65,7 +65,7 @@ _TokenKey = tuple[str, str, Credentials | None]
 
 
 def parameters_of(challenge: str) -> dict[str, str]:
-    """What the challenge of a registry asks for, by name: `realm`, `service`, `scope` (RFC 7235)."""
+    """Return the parameters of a registry's challenge: `realm`, `service`, `scope` (RFC 7235)."""
     return {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(challenge)}
 
 

@@ -13,12 +13,12 @@ from porchflow.gitrepo.store.commits import is_ours
 
 @dataclass(frozen=True, slots=True)
 class LastTouch:
-    """Who a commit is of, and its time."""
+    """The author of a commit, or the approver that it names, and its time."""
 
     seconds: int
     """Since the epoch."""
     by: str
-    """Who approved, of a commit that publishes and says so; else the author's e-mail address."""
+    """The approver, for a publishing commit that names one; otherwise the author's e-mail address."""
 
     @property
     def at(self) -> datetime:
@@ -27,9 +27,9 @@ class LastTouch:
 
 
 def touch_of(commit: pygit2.Commit) -> LastTouch:
-    """Return whose a commit is, and of when.
+    """Return the author or approver of a commit, and its time.
 
-    What a commit says of an approver is as true as its author: who may push the one may push the other.
+    The approver is as trustworthy as the author: a user who can push a commit can write both into it.
     """
     approver = approver_of(commit.message) if is_ours(commit) else ""
     return LastTouch(commit.author.time, approver or commit.author.email)

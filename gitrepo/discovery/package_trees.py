@@ -75,7 +75,7 @@ class _Search:
             elif entry.filemode == FileMode.TREE:
                 yield from self._enter(entry.id, name, depth)
         if self._bounds.files == before:
-            # A tree without packages is looked through once, however often it is there.
+            # A tree without packages is searched once, however often it occurs.
             self._barren.add(tree)
 
     def _enter(self, tree: pygit2.Oid, path: str, depth: int) -> Iterator[tuple[str, pygit2.Oid]]:

@@ -131,7 +131,7 @@ def _matches(hosts: str, place: str) -> bool:
 
 
 def _fits(pattern: str, place: str) -> bool:
-    """Whether a pattern with `*` and `?` fits. A star that has to take more is given back to the last one alone."""
+    """Return whether a pattern with `*` and `?` fits. Backtracking goes to the last star alone."""
     at = place_at = retry = 0
     star = -1
     while place_at < len(place):

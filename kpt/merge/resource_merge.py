@@ -59,9 +59,9 @@ class ResourceMerge:
     """Merges the documents of the YAML and JSON files of one package.
 
     Attributes:
-        files: what is known of the result: content by path, None for a file that is gone.
-        conflicts: what was found.
-        budget: counts the nodes of the documents that are merged.
+        files: The result so far: content by path, None for a file that is removed.
+        conflicts: The conflicts so far.
+        budget: Counts the nodes of the documents that are merged.
     """
 
     sides: Sides
@@ -133,7 +133,7 @@ class ResourceMerge:
         return versions
 
     def _count(self, side: str, path: str, parsed: ParsedFile) -> None:
-        with told(side, path):
+        with naming_side(side, path):
             for document in parsed.documents:
                 self.budget.take(document)
 

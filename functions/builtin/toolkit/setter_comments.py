@@ -57,7 +57,7 @@ def shown(path: Path) -> str:
 
 
 def assign(value: Value, changes: Mapping[Path, Value]) -> Value:
-    """A copy of a value with the values at some paths replaced; the same object if there are none."""
+    """Return a copy of a value with the values at some paths replaced; the same object if there are none."""
     if () in changes:
         return changes[()]
     # All changes below a step at once: one by one each would copy all that stands beside it.
