@@ -12,7 +12,6 @@ import pygit2
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.gitrepo.discovery.last_authors import LastTouch, PackageDates
 from porchflow.gitrepo.discovery.package_tags import TagFacts, TagReader
-from porchflow.gitrepo.discovery.package_trees import find_packages
 from porchflow.gitrepo.refs import (
     DELETION_PROPOSED,
     DRAFTS,
@@ -29,6 +28,7 @@ from porchflow.gitrepo.refs import (
     short_ref,
 )
 from porchflow.gitrepo.remote.transport import Refs
+from porchflow.gitrepo.store.package_trees import find_packages
 from porchflow.gitrepo.store.trees import commit_at, has_file, subtree
 
 
