@@ -59,6 +59,8 @@ class Reason(StrEnum):
     INVALID_REPOSITORY = "InvalidRepository"
     INVALID_SECRET = "InvalidSecret"  # noqa: S105 - a reason, not a secret
     CREDENTIALS_UNENCRYPTED = "CredentialsUnencrypted"
+    PACKAGE_EXISTS = "PackageExists"
+    PACKAGE_OVERLAP = "PackageOverlap"
     REPOSITORY_NOT_FOUND = "RepositoryNotFound"
     REPOSITORY_NOT_MIGRATED = "RepositoryNotMigrated"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret

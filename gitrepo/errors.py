@@ -54,6 +54,14 @@ class GitConflict(GitError):  # noqa: N818 - named for what happened
     """The repository is not in the state that the change starts from: a ref moved, exists already, or is in the way."""
 
 
+class GitPackageExists(GitConflict):
+    """Content that begins anew would replace what its directory holds already."""
+
+
+class GitPackageOverlap(GitConflict):
+    """A package would lie below or above another, and its files among the other's."""
+
+
 class GitNotFound(GitError):  # noqa: N818 - named for what happened
     """The repository, ref, commit or directory does not exist."""
 

@@ -136,6 +136,8 @@ class GitStore(PackageReader):
 
         Raises:
             GitConflict: The draft exists with another origin, or the workspace is published already.
+            GitPackageExists: The task begins anew what the branch or a tag holds already.
+            GitPackageOverlap: Another package lies above or below this one.
             GitNotFound: The branch does not exist.
         """
         location.check_new()
@@ -204,6 +206,8 @@ class GitStore(PackageReader):
 
         Raises:
             GitConflict: Draft and proposal both exist and differ.
+            GitPackageExists: What is published first begins anew what was published meanwhile.
+            GitPackageOverlap: Another package came to lie above or below meanwhile.
             GitNotFound: There is no branch, draft, proposal or published revision to make the step with.
             GitHookDeclined: The server refused. What one that cannot take a push as a whole did of it was taken back,
                 but for a branch that moved: publishing again then makes the tag only.

@@ -21,6 +21,8 @@ from porchflow.gitrepo.errors import (
     GitHookDeclined,
     GitHostKeyError,
     GitNotFound,
+    GitPackageExists,
+    GitPackageOverlap,
     GitQuotaExceeded,
     GitUnavailable,
 )
@@ -142,6 +144,18 @@ _TABLE = (
         Stalled,
         Reason.GIT_NOT_FOUND,
         f"correct the Repository or spec.source, or make what is missing, {_AGAIN}",
+    ),
+    _Row(
+        GitPackageExists,
+        Stalled,
+        Reason.PACKAGE_EXISTS,
+        f"delete this object and create it again so; or remove what is there, {_AGAIN}",
+    ),
+    _Row(
+        GitPackageOverlap,
+        Stalled,
+        Reason.PACKAGE_OVERLAP,
+        f"delete this object and create it again with another spec.packageName; or delete the other package, {_AGAIN}",
     ),
     _Row(GitConflict, Transient, Reason.GIT_CONFLICT),
     _Row(GitUnavailable, Transient, Reason.GIT_UNAVAILABLE, f"{_WAIT}: look at the Git server"),

@@ -1,6 +1,7 @@
 """Requests to a remote: list, fetch, push. Blocking; every error leaves as one of ours, without secrets."""
 
 import contextlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -40,6 +41,16 @@ class Refs(dict[str, pygit2.Oid]):
     def directly_below(self, folder: str) -> dict[str, pygit2.Oid]:
         """Return the refs one level below a folder, such as `refs/tags/P`, without a scan of all others."""
         return self._folders.get(folder, {})
+
+    def folders_below(self, folder: str) -> list[str]:
+        """The folders further below a folder that hold refs, found likewise; that folder is not among them."""
+        # "0" comes right after "/".
+        first, end = (bisect_left(self._sorted_folders, folder + after) for after in "/0")
+        return self._sorted_folders[first:end]
+
+    @cached_property
+    def _sorted_folders(self) -> list[str]:
+        return sorted(self._folders)
 
     @cached_property
     def _folders(self) -> dict[str, dict[str, pygit2.Oid]]:

@@ -1,7 +1,7 @@
 """Changes to drafts and proposals. Each is level-triggered: done already is success with the same result."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,12 +20,17 @@ from porchflow.gitrepo.store.commit_messages import (
     says_rendered,
 )
 from porchflow.gitrepo.store.commits import COMMITTER, Author, create_commit, is_ours
+from porchflow.gitrepo.store.neighbours import Neighbours
 from porchflow.gitrepo.store.package_state import Knowledge, PackageState, tags_of
 from porchflow.gitrepo.store.ref_view import RefView
 from porchflow.gitrepo.store.snapshots import Edit
 from porchflow.gitrepo.store.trees import File, Files, commit_at, replace_directory, write_files
 
 _README = b"Created by porch"
+
+
+BEGINNINGS = frozenset({TaskType.INIT, TaskType.CLONE})
+"""Tasks that make content without regard to what the package holds."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,8 @@ class CreateDraft:
                 " another workspace name"
             )
         updates, base = base_commit(repo, refs, self.branch, create=self.create_branch)
+        tip = commit_at(repo, base).tree_id if base else None
+        Neighbours(repo, refs, location, self.branch, tip).check_new(begins=self.task in BEGINNINGS)
         # Not the branch as others in the group are about to leave it: if they fail, the draft must not carry that in.
         base = refs.remote_refs.get(branch_ref(self.branch)) or base
         old = commit_at(repo, base).tree_id if base else None
@@ -125,15 +132,33 @@ def made_by(
     tip = refs.commit(ref) if ref else None
     if ref is None or tip is None:
         return None
-    walk = repo.walk(tip.id)
-    if base := refs.get(branch_ref(branch)):
+    if task not in tasks_of(repo, tip.id, refs.get(branch_ref(branch)), location):
+        return None
+    rendered = is_ours(tip) and says_rendered(tip.message) and task in _tasks(tip, location)
+    return Draft(str(tip.id), short_ref(ref), existing=True, rendered=rendered)
+
+
+def tasks_of(
+    repo: pygit2.Repository, tip: pygit2.Oid, base: pygit2.Oid | None, location: PackageLocation
+) -> Iterator[str]:
+    """Name the tasks that the commits of a draft were made for, newest first.
+
+    Args:
+        repo: The local repository.
+        tip: The draft's newest commit.
+        base: The branch's commit; what it holds is no part of the draft.
+        location: The package and its workspace.
+    """
+    walk = repo.walk(tip)
+    if base is not None:
         walk.hide(base)
-    wanted = (location.path, location.workspace, task)
     for commit in itertools.islice(walk, DRAFT_COMMITS):
-        if any((note.package, note.workspace, note.task) == wanted for note in parse_annotations(commit.message)):
-            rendered = commit.id == tip.id and is_ours(commit) and says_rendered(commit.message)
-            return Draft(str(tip.id), short_ref(ref), existing=True, rendered=rendered)
-    return None
+        yield from _tasks(commit, location)
+
+
+def _tasks(commit: pygit2.Commit, location: PackageLocation) -> list[str]:
+    own = (location.path, location.workspace)
+    return [note.task for note in parse_annotations(commit.message) if (note.package, note.workspace) == own]
 
 
 @dataclass

@@ -12,7 +12,8 @@ from porchflow.gitrepo.refs import TAGS, UNNUMBERED, PackageLocation, branch_ref
 from porchflow.gitrepo.remote.transport import RefUpdate
 from porchflow.gitrepo.store.commit_messages import approval_message, delete_message
 from porchflow.gitrepo.store.commits import Author, create_commit
-from porchflow.gitrepo.store.drafts import base_commit
+from porchflow.gitrepo.store.drafts import BEGINNINGS, base_commit, tasks_of
+from porchflow.gitrepo.store.neighbours import Neighbours
 from porchflow.gitrepo.store.package_state import (
     Knowledge,
     PackageState,
@@ -25,7 +26,7 @@ from porchflow.gitrepo.store.package_state import (
     tags_of,
 )
 from porchflow.gitrepo.store.ref_view import RefView
-from porchflow.gitrepo.store.trees import commit_at, replace_directory, subtree
+from porchflow.gitrepo.store.trees import commit_at, subtree
 
 
 @dataclass
@@ -90,6 +91,9 @@ class Publish:
         return self._source
 
     def _approve(self, repo: pygit2.Repository, refs: RefView, source: pygit2.Oid, highest: int) -> Sequence[RefUpdate]:
+        tip = refs.get(branch_ref(self.branch))
+        begins = not BEGINNINGS.isdisjoint(tasks_of(repo, source, tip, self.location))
+        self._neighbours(repo, refs, tip).check_publish(begins=begins)
         revision = 1 + max([highest, 0, *(tag.revision for tag in tags_of(refs, self.location))])
         moves, merge = self._merge(repo, refs, source, revision)
         tag = RefUpdate(self.location.tag_ref(revision), None, merge)
@@ -128,7 +132,8 @@ class Publish:
             raise GitNotFound(f"commit {source} has no directory {location.path!r} to publish")
         _, tip = base_commit(repo, refs, self.branch, create=self.create_branch)
         old = commit_at(repo, tip).tree_id if tip else None
-        tree = old if keep else replace_directory(repo, old, location.path, content) or old
+        neighbours = self._neighbours(repo, refs, tip)
+        tree = old if keep else neighbours.merged(content)
         assert tree is not None  # noqa: S101 - content is never empty
         commit = create_commit(
             repo,
@@ -139,6 +144,10 @@ class Publish:
         )
         ref = branch_ref(self.branch)
         return [RefUpdate(ref, refs.get(ref), commit)], commit
+
+    def _neighbours(self, repo: pygit2.Repository, refs: RefView, tip: pygit2.Oid | None) -> Neighbours:
+        tree = commit_at(repo, tip).tree_id if tip else None
+        return Neighbours(repo, refs, self.location, self.branch, tree)
 
     def _removals(self, repo: pygit2.Repository, refs: RefView, published: pygit2.Oid) -> Iterable[RefUpdate]:
         """Remove draft and proposal, but never one that holds more than what is published."""
@@ -230,7 +239,7 @@ class Delete:
 
 @dataclass
 class DeleteFromBranch:
-    """Remove a package's directory from the branch, and the mark that asked for it."""
+    """Remove a package from the branch, but for packages below it, and the mark that asked for that."""
 
     moves_branch: ClassVar[bool] = True
     location: PackageLocation
@@ -243,15 +252,17 @@ class DeleteFromBranch:
         return [branch_ref(self.branch)]
 
     def build(self, repo: pygit2.Repository, refs: RefView) -> Sequence[RefUpdate]:
-        """Commit the removal, unless the directory is gone."""
+        """Commit the removal, unless the package is gone."""
         updates = []
         ref = branch_ref(self.branch)
         tip = refs.commit(ref)
         if tip and subtree(repo, tip.tree_id, self.location.path):
-            tree = replace_directory(repo, tip.tree_id, self.location.path, None) or repo.TreeBuilder().write()
-            message = delete_message(self.location.path)
-            commit = create_commit(repo, tree=tree, parents=[tip.id], message=message, author=self.author)
-            updates.append(RefUpdate(ref, tip.id, commit))
+            neighbours = Neighbours(repo, refs, self.location, self.branch, tip.tree_id)
+            tree = neighbours.merged(None) or repo.TreeBuilder().write()
+            if tree != tip.tree_id:
+                message = delete_message(self.location.path)
+                commit = create_commit(repo, tree=tree, parents=[tip.id], message=message, author=self.author)
+                updates.append(RefUpdate(ref, tip.id, commit))
         mark = self.location.deletion_proposed_ref(UNNUMBERED)
         if old := refs.get(mark):
             updates.append(RefUpdate(mark, old, None))

@@ -42,6 +42,12 @@ class RefView:
         merged = {**self.remote_refs.directly_below(folder), **applied}
         return {ref: oid for ref, oid in merged.items() if oid is not None}
 
+    def folders_below(self, folder: str) -> list[str]:
+        """The folders further below a folder that hold refs, in order; that folder is not among them."""
+        applied = {ref.rpartition("/")[0] for ref in self._applied if ref.startswith(f"{folder}/")}
+        found = {each for each in applied if each != folder} | {*self.remote_refs.folders_below(folder)}
+        return sorted(each for each in found if self.directly_below(each))
+
     def __iter__(self) -> Iterator[str]:
         return (ref for ref in {**self.remote_refs, **self._applied} if self._at(ref) is not None)
 

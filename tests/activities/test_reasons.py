@@ -179,6 +179,17 @@ async def invalid_package(world: World) -> str:
     return await _fails(world, Phase.SOURCE, ErrorKind.STALLED, name)
 
 
+async def package_exists(world: World) -> str:
+    await world.published()
+    return await _fails(world, Phase.SOURCE, ErrorKind.STALLED, await world.create("other"))
+
+
+async def package_overlap(world: World) -> str:
+    await world.draft()
+    name = await world.create(name="blueprints.web.api.v1", packageName="web/api")
+    return await _fails(world, Phase.SOURCE, ErrorKind.STALLED, name)
+
+
 TABLE: list[tuple[Reason, Provoke, str, str]] = [
     (Reason.RENDER_FAILED, render_failed, r"web: mutator 'example\.com/none:v1", "mend the package and push it again"),
     (Reason.RENDER_FAILED, no_kptfile, "Kptfile.*line 2", "mend the package and push it again"),
@@ -193,6 +204,8 @@ TABLE: list[tuple[Reason, Provoke, str, str]] = [
     (Reason.DELETION_REFUSED, deletion_refused, "Published package revision", r"set spec\.lifecycle to DeletionProp"),
     (Reason.SUSPENDED, suspended, "by porchflow-admin: the audit", "remove the annotations porchflow.dev/suspend"),
     (Reason.INVALID_SUSPENSION, invalid_suspension, "not '2100-13-01T", "must be a time such as 2030-01-31T18:00:00Z"),
+    (Reason.PACKAGE_EXISTS, package_exists, "package 'web' exists already .tag web/v1", "with copyFrom or upgrade"),
+    (Reason.PACKAGE_OVERLAP, package_overlap, "the package 'web' .branch drafts/web/v1", r"another spec\.packageName"),
     (Reason.REPOSITORY_NOT_FOUND, repository_not_found, "Repository 'other'", "register it"),
     (Reason.SECRET_NOT_FOUND, secret_not_found, "Secret 'git-auth'", "create it"),
     (Reason.INVALID_SECRET, invalid_secret, "Secret 'git-auth'", r"use type kubernetes\.io/basic-auth"),

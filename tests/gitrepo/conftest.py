@@ -97,6 +97,11 @@ async def init(store: GitStore, remote: Remote, place: PackageLocation, content:
     return await store.create_draft(remote, "main", place, content or files(), task=TaskType.INIT)
 
 
+async def copy(store: GitStore, remote: Remote, place: PackageLocation, content: Files | None = None) -> Draft:
+    """Make the next revision of a package that exists."""
+    return await store.create_draft(remote, "main", place, content or files(), task=TaskType.COPY)
+
+
 async def proposed(store: GitStore, remote: Remote, place: PackageLocation) -> str:
     await init(store, remote, place)
     return (await propose(store, remote, place)).commit

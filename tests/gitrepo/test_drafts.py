@@ -226,8 +226,8 @@ async def test_deleting_a_draft_or_proposal(ready: Served, store: GitStore) -> N
 
 
 async def test_a_branch_in_the_way_is_named(ready: Served, store: GitStore) -> None:
-    await init(store, ready.remote, location("app", "sub"))
-    with pytest.raises(GitConflict, match="drafts/app/sub is in the way"):
+    ready.git("update-ref", "refs/heads/drafts/app", "main")
+    with pytest.raises(GitConflict, match="drafts/app is in the way"):
         await init(store, ready.remote, location("app/sub", "v1"))
 
 

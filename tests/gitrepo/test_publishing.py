@@ -7,7 +7,7 @@ from porchflow.gitrepo.errors import GitConflict, GitNotFound
 from porchflow.gitrepo.git_store import GitStore, PackageState
 from porchflow.gitrepo.refs import PackageLocation
 from porchflow.gitrepo.store.commit_messages import TaskType, approval_message
-from tests.gitrepo.conftest import Served, files, init, location, proposed
+from tests.gitrepo.conftest import Served, copy, files, init, location, proposed
 from tests.gitrepo.steps import propose, propose_deletion, publish, undo_deletion
 
 PLACE = location("app", "first", "dir")
@@ -63,7 +63,7 @@ async def test_the_draft_replaces_what_the_branch_has_and_nothing_else(ready: Se
     await publish(store, ready.remote, PLACE)
     await init(store, ready.remote, location("other"))
     second = location("app", "second", "dir")
-    await init(store, ready.remote, second, files(new_yaml="y"))
+    await copy(store, ready.remote, second, files(new_yaml="y"))
     await publish(store, ready.remote, location("other"))
     state = await publish(store, ready.remote, second)
     assert state.revision == 2
@@ -121,7 +121,7 @@ async def test_healing_an_old_revision_keeps_newer_content(ready: Served, store:
     first = await publish(store, ready.remote, PLACE)
     ready.git("update-ref", MAIN, base)
     second = location("app", "second", "dir")
-    await init(store, ready.remote, second, files(new_yaml="y"))
+    await copy(store, ready.remote, second, files(new_yaml="y"))
     await publish(store, ready.remote, second)
     assert not (await store.state(ready.remote, "main", PLACE)).complete
     healed = await publish(store, ready.remote, PLACE)
@@ -134,7 +134,7 @@ async def test_healing_an_old_revision_keeps_newer_content(ready: Served, store:
 async def test_a_number_is_never_used_twice(ready: Served, store: GitStore) -> None:
     for number, workspace in enumerate(("a", "b", "c"), start=1):
         place = location("app", workspace, "dir")
-        await init(store, ready.remote, place)
+        await (copy if number > 1 else init)(store, ready.remote, place)
         state = await publish(store, ready.remote, place)
         assert state.revision == number
         assert await store.delete(ready.remote, "main", place, revision=number)
@@ -228,7 +228,7 @@ async def test_deleting_a_draft_named_like_the_branch_twice_keeps_the_package(re
     await init(store, ready.remote, PLACE)
     await publish(store, ready.remote, PLACE)
     place = location("app", "main", "dir")
-    await init(store, ready.remote, place)
+    await copy(store, ready.remote, place)
     assert await store.delete(ready.remote, "main", place, revision=0)
     assert not await store.delete(ready.remote, "main", place, revision=0)
     assert "dir/app/Kptfile" in ready.files("main")
