@@ -21,7 +21,7 @@ class Step:
         exec: command, for a function that names one.
         exit_code: of the function; 1 when it could not run or its output was refused.
         stderr: what it wrote, bounded.
-        execution_error: why it did not run or its output was refused; empty otherwise.
+        execution_error: why it did not run, its output was refused, or its exit code was not believed; empty otherwise.
         results: what it said.
         duration: seconds.
     """
@@ -39,7 +39,7 @@ class Step:
 
     @property
     def ok(self) -> bool:
-        """Whether the function succeeded, whatever the severities of its results (as in kpt)."""
+        """Whether the function succeeded."""
         return self.exit_code == 0 and not self.execution_error
 
     @property

@@ -15,6 +15,7 @@ from porchflow.kpt.format.wire import Sent, decode, encode
 from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kpt.render.evaluation import Evaluation, Evaluator
 from porchflow.kpt.render.image_names import ImageResolver, UnresolvedImageError
+from porchflow.kpt.render.kptfiles import check_kptfiles
 from porchflow.kpt.render.selection import merge, select
 from porchflow.yamltext.yaml_error import YamlError
 
@@ -110,13 +111,19 @@ class StepRunner:
             evaluation = await self._evaluate(image, sent.content)
             result, results = await self._compute(_merged, call.function, current, chosen, sent, evaluation)
             await self._compute(self.places.check, result)
+            if call.kind == "mutator":
+                await self._compute(check_kptfiles, call.package, current, result)
         except FunctionFailed as failure:
             raise self._function_failed(call, image, failure, perf_counter() - started) from None
         except BadOutputError as problem:
             duration = perf_counter() - started
             raise self._failed(call, image, str(problem), execution_error=str(problem), duration=duration) from None
-        log = evaluation.log.decode(errors="replace")
-        self._record(call, image, stderr=log, results=results, duration=perf_counter() - started)
+        log, duration = evaluation.log.decode(errors="replace"), perf_counter() - started
+        if errors := sum(result.is_error for result in results):
+            why = f"it reported {errors} error{'s' if errors > 1 else ''}, though with exit code 0"
+            account = {"stderr": log, "results": results, "execution_error": why, "duration": duration}
+            raise self._failed(call, image, why, exit_code=0, **account)
+        self._record(call, image, stderr=log, results=results, duration=duration)
         merged: list[Resource] = result
         return merged
 

@@ -97,18 +97,29 @@ RESULTS = [
 
 
 @pytest.mark.parametrize("results", [RESULTS, {"items": RESULTS}], ids=["list", "legacy"])
-async def test_error_results_do_not_fail_a_function(results: Any) -> None:
-    files = {"Kptfile": kptfile("p", validators="[{image: f, name: check}]")}
-    outcome = await run(files, Functions(f=lambda given: {**given, "results": results}))
-    assert outcome.ok
+@pytest.mark.parametrize(("kind", "steps"), [("mutators", "mutationSteps"), ("validators", "validationSteps")])
+async def test_error_results_fail_a_function_whatever_its_exit_code(results: Any, kind: str, steps: str) -> None:
+    files = {"Kptfile": kptfile("p", **{kind: "[{image: f, name: check}]"}), "c.yaml": config_map("c", x="1")}
+
+    def report(given: dict[str, Any]) -> dict[str, Any]:
+        item(given, "c")["data"]["x"] = "2"
+        return {**given, "results": results}
+
+    outcome = await run(files, Functions(f=report))
+    assert not outcome.ok
+    assert outcome.files["c.yaml"] == files["c.yaml"]
+    why = "it reported 1 error, though with exit code 0"
+    assert outcome.message.startswith(f"package p: {kind[:-1]} 'check' failed: {why}; [error] ")
+    assert "bad" in outcome.message
     bad = {"message": "bad", "severity": "error", "resourceRef": {"kind": "K", "name": "n", "namespace": "ns"}}
     assert status(outcome) == {
-        "conditions": [{"type": "Rendered", "status": "True", "reason": "RenderSuccess"}],
+        "conditions": [{"type": "Rendered", "status": "False", "reason": "RenderFailed", "message": outcome.message}],
         "renderStatus": {
-            "validationSteps": [
+            steps: [
                 {
                     "name": "check",
                     "image": "example.com/fn/f:latest",
+                    "executionError": why,
                     "exitCode": 0,
                     "results": [
                         bad,
@@ -124,10 +135,17 @@ async def test_error_results_do_not_fail_a_function(results: Any) -> None:
                     ],
                     "errorResults": [bad],
                 }
-            ]
+            ],
+            "errorSummary": f"check: {why}",
         },
     }
     assert outcome.steps[0].results[2].tags == {"a": "b"}
+
+
+async def test_warnings_do_not_fail_a_function() -> None:
+    files = {"Kptfile": kptfile("p", validators="[{image: f}]")}
+    outcome = await run(files, Functions(f=lambda given: {**given, "results": RESULTS[1:]}))
+    assert outcome.ok
 
 
 async def test_a_failed_function_leaves_only_its_account() -> None:

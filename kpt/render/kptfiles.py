@@ -1,0 +1,62 @@
+"""What a function may do to Kptfiles: change them, but neither drop nor spoil one, or the package is none any more."""
+
+from collections.abc import Sequence
+
+from porchflow.kpt.format.function_paths import BadOutputError
+from porchflow.kpt.format.kptfile import Kptfile, decode
+from porchflow.kpt.format.resources import Resource, is_kptfile
+from porchflow.kpt.package_errors import InvalidPackage
+from porchflow.kpt.render.pipeline_rules import check_pipeline
+from porchflow.yamltext.nodes import Value
+from porchflow.yamltext.quoting import shown
+
+
+def check_kptfiles(package: str, before: Sequence[Resource], after: Sequence[Resource]) -> None:
+    """Refuse a function's answer after which a package could not be read.
+
+    A subpackage may go as a whole: it had other resources than its Kptfile, and none of them is left.
+
+    Args:
+        package: Directory of the package whose pipeline runs.
+        before: What it consisted of.
+        after: What it consists of now.
+
+    Raises:
+        BadOutputError: A Kptfile is gone, cannot be read, or has a pipeline that no rendering would take.
+    """
+    old = {resource.full_path: resource for resource in before if is_kptfile(resource)}
+    new: dict[str, Resource] = {}
+    for resource in filter(is_kptfile, after):
+        if resource.full_path in new:
+            raise BadOutputError(f"it put more than one document into {shown(resource.full_path)}, the Kptfile")
+        new[resource.full_path] = resource
+    for path, resource in old.items():
+        if path not in new and not (resource.package != package and _went(resource.package, before, after)):
+            raise BadOutputError(f"it removed {shown(path)}: without its Kptfile a package is none; it must keep it")
+    for path, resource in new.items():
+        known = old.get(path)
+        if known is None or known.value != resource.value:
+            _check(path, known, resource, after)
+
+
+def _went(package: str, before: Sequence[Resource], after: Sequence[Resource]) -> bool:
+    had = any(each.package == package and not is_kptfile(each) for each in before)
+    return had and not any(each.package == package for each in after)
+
+
+def _check(path: str, known: Resource | None, resource: Resource, after: Sequence[Resource]) -> None:
+    try:
+        kptfile = decode(resource.document, path)
+        before = decode(known.document, path) if known is not None else Kptfile()
+        if kptfile.pipeline != before.pipeline:
+            check_pipeline(kptfile, path, _configs(resource.package, after))
+    except InvalidPackage as error:
+        raise BadOutputError(f"it spoiled the Kptfile: {error}") from None
+
+
+def _configs(package: str, resources: Sequence[Resource]) -> dict[str, list[Value]]:
+    configs: dict[str, list[Value]] = {}
+    for resource in resources:
+        if resource.package == package:
+            configs.setdefault(resource.path, []).append(resource.value)
+    return configs
