@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import pygit2
+from pygit2.enums import FileMode
 
 from porchflow.gitrepo.errors import GitPackageExists, GitPackageOverlap
 from porchflow.gitrepo.refs import DRAFTS, PROPOSED, TAGS, PackageLocation, revision_of, short_ref
@@ -50,20 +51,27 @@ class Neighbours:
         if begins:
             self._check_empty()
 
-    def check_publish(self, *, begins: bool) -> None:
+    def check_publish(self, content: pygit2.Oid, *, begins: bool) -> None:
         """Refuse the first merge of a package where another came in between; of two drafts the first one is merged.
 
         Args:
+            content: The tree to merge.
             begins: As for `check_new`.
 
         Raises:
             GitPackageOverlap: A package lies above or below.
-            GitPackageExists: It begins anew what exists meanwhile.
+            GitPackageExists: It began anew what exists meanwhile, and lacks a file of that.
         """
         if not self.exists:
             self._refuse([*self._above(drafts=False), *self._below(drafts=False), *self._around()])
-        elif begins:
-            self._check_empty()
+        elif begins and self.tree is not None:
+            path = self.location.path
+            there = subtree(self.repo, self.tree, path)
+            if there is not None and (lost := _first_lost(self.repo, there, content)):
+                raise GitPackageExists(
+                    f"package {path!r} was published since this draft began anew, and this would drop {path}/{lost};"
+                    " make its next revision with copyFrom or upgrade"
+                )
 
     @cached_property
     def exists(self) -> bool:
@@ -214,6 +222,20 @@ class Neighbours:
 def _is_package(repo: pygit2.Repository, root: pygit2.Oid, path: str) -> bool:
     tree = subtree(repo, root, path)
     return tree is not None and has_file(repo, tree, _KPTFILE)
+
+
+def _first_lost(repo: pygit2.Repository, old: pygit2.Oid, new: pygit2.Oid) -> str | None:
+    """Find what a tree holds and another does not, without a look at what is the same."""
+    if old == new:
+        return None
+    after = tree_at(repo, new)
+    for entry in tree_at(repo, old):
+        if entry.name not in after:
+            return str(entry.name)
+        other = after[str(entry.name)]
+        if entry.filemode == other.filemode == FileMode.TREE and (lost := _first_lost(repo, entry.id, other.id)):
+            return f"{entry.name}/{lost}"
+    return None
 
 
 def _file_on_the_way(repo: pygit2.Repository, tree: pygit2.Oid, path: str) -> str | None:

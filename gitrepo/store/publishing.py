@@ -93,7 +93,7 @@ class Publish:
     def _approve(self, repo: pygit2.Repository, refs: RefView, source: pygit2.Oid, highest: int) -> Sequence[RefUpdate]:
         tip = refs.get(branch_ref(self.branch))
         begins = not BEGINNINGS.isdisjoint(tasks_of(repo, source, tip, self.location))
-        self._neighbours(repo, refs, tip).check_publish(begins=begins)
+        self._neighbours(repo, refs, tip).check_publish(self._content(repo, source), begins=begins)
         revision = 1 + max([highest, 0, *(tag.revision for tag in tags_of(refs, self.location))])
         moves, merge = self._merge(repo, refs, source, revision)
         tag = RefUpdate(self.location.tag_ref(revision), None, merge)
@@ -126,14 +126,10 @@ class Publish:
         Returns:
             The updates of the branch, and the merge commit.
         """
-        location = self.location
-        content = subtree(repo, commit_at(repo, source).tree_id, location.path)
-        if content is None:
-            raise GitNotFound(f"commit {source} has no directory {location.path!r} to publish")
+        location, content = self.location, self._content(repo, source)
         _, tip = base_commit(repo, refs, self.branch, create=self.create_branch)
         old = commit_at(repo, tip).tree_id if tip else None
-        neighbours = self._neighbours(repo, refs, tip)
-        tree = old if keep else neighbours.merged(content)
+        tree = old if keep else self._neighbours(repo, refs, tip).merged(content)
         assert tree is not None  # noqa: S101 - content is never empty
         commit = create_commit(
             repo,
@@ -144,6 +140,12 @@ class Publish:
         )
         ref = branch_ref(self.branch)
         return [RefUpdate(ref, refs.get(ref), commit)], commit
+
+    def _content(self, repo: pygit2.Repository, source: pygit2.Oid) -> pygit2.Oid:
+        content = subtree(repo, commit_at(repo, source).tree_id, self.location.path)
+        if content is None:
+            raise GitNotFound(f"commit {source} has no directory {self.location.path!r} to publish")
+        return content
 
     def _neighbours(self, repo: pygit2.Repository, refs: RefView, tip: pygit2.Oid | None) -> Neighbours:
         tree = commit_at(repo, tip).tree_id if tip else None

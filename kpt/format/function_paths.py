@@ -35,6 +35,10 @@ class Places:
     def _unseen(self) -> set[str]:
         return self._files - self._sources.keys()
 
+    def has_unseen(self, directory: str) -> bool:
+        """Whether a directory, not the root, holds files that functions do not get."""
+        return any(path.startswith(f"{directory}/") for path in self._unseen)
+
     def check(self, resources: Iterable[Resource]) -> None:
         """Refuse resources where something else is.
 

@@ -112,7 +112,7 @@ class StepRunner:
             result, results = await self._compute(_merged, call.function, current, chosen, sent, evaluation)
             await self._compute(self.places.check, result)
             if call.kind == "mutator":
-                await self._compute(check_kptfiles, call.package, current, result)
+                await self._compute(check_kptfiles, call.package, current, result, self.places.has_unseen)
         except FunctionFailed as failure:
             raise self._function_failed(call, image, failure, perf_counter() - started) from None
         except BadOutputError as problem:

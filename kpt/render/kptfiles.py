@@ -1,6 +1,6 @@
 """What a function may do to Kptfiles: change them, but neither drop nor spoil one, or the package is none any more."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from porchflow.kpt.format.function_paths import BadOutputError
 from porchflow.kpt.format.kptfile import Kptfile, decode
@@ -11,15 +11,18 @@ from porchflow.yamltext.nodes import Value
 from porchflow.yamltext.quoting import shown
 
 
-def check_kptfiles(package: str, before: Sequence[Resource], after: Sequence[Resource]) -> None:
+def check_kptfiles(
+    package: str, before: Sequence[Resource], after: Sequence[Resource], unseen: Callable[[str], bool]
+) -> None:
     """Refuse a function's answer after which a package could not be read.
 
-    A subpackage may go as a whole: it had other resources than its Kptfile, and none of them is left.
+    A subpackage may go as a whole: nothing is left of it, neither a resource nor another file.
 
     Args:
         package: Directory of the package whose pipeline runs.
         before: What it consisted of.
         after: What it consists of now.
+        unseen: Tells whether a directory holds files that functions do not get.
 
     Raises:
         BadOutputError: A Kptfile is gone, cannot be read, or has a pipeline that no rendering would take.
@@ -30,18 +33,14 @@ def check_kptfiles(package: str, before: Sequence[Resource], after: Sequence[Res
         if resource.full_path in new:
             raise BadOutputError(f"it put more than one document into {shown(resource.full_path)}, the Kptfile")
         new[resource.full_path] = resource
+    kept = {package, *(resource.package for resource in after)}
     for path, resource in old.items():
-        if path not in new and not (resource.package != package and _went(resource.package, before, after)):
-            raise BadOutputError(f"it removed {shown(path)}: without its Kptfile a package is none; it must keep it")
+        if path not in new and (resource.package in kept or unseen(resource.package)):
+            raise BadOutputError(f"it removed {shown(path)}: without a Kptfile a package is none")
     for path, resource in new.items():
         known = old.get(path)
         if known is None or known.value != resource.value:
             _check(path, known, resource, after)
-
-
-def _went(package: str, before: Sequence[Resource], after: Sequence[Resource]) -> bool:
-    had = any(each.package == package and not is_kptfile(each) for each in before)
-    return had and not any(each.package == package for each in after)
 
 
 def _check(path: str, known: Resource | None, resource: Resource, after: Sequence[Resource]) -> None:

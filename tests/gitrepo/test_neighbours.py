@@ -185,13 +185,18 @@ async def test_nothing_begins_anew_where_a_package_is(ready: Served, store: GitS
     await begin(location("app", "other"))
 
 
-async def test_drafts_are_no_content_and_the_second_to_be_published_is_refused(ready: Served, store: GitStore) -> None:
-    first, second = location("app", "one"), location("app", "two")
-    for place in (first, second):
-        assert not (await init(store, ready.remote, place)).existing
-        assert (await init(store, ready.remote, place)).existing, "a repeated attempt finds its own"
+async def test_drafts_are_no_content_and_the_second_to_be_published_drops_nothing(
+    ready: Served, store: GitStore
+) -> None:
+    first, second, third = (location("app", workspace) for workspace in ("one", "two", "three"))
+    contents = {first: files(a="a: 1"), second: files(b="b: 1"), third: files(a="a: 3", b="b: 3")}
+    for place, content in contents.items():
+        assert not (await init(store, ready.remote, place, content)).existing
+        assert (await init(store, ready.remote, place, content)).existing, "a repeated attempt finds its own"
     await publish(store, ready.remote, first)
     assert (await init(store, ready.remote, second)).existing, "also once another is published"
-    with pytest.raises(GitPackageExists, match="copyFrom"):
+    with pytest.raises(GitPackageExists, match="would drop app/a; make its next revision with copyFrom"):
         await publish(store, ready.remote, second)
+    assert (await publish(store, ready.remote, third)).revision == 2
     assert not (await publish(store, ready.remote, first)).changed
+    assert ready.files("main") == ["README.md", "app/Kptfile", "app/a", "app/b"]

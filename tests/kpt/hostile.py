@@ -451,7 +451,7 @@ FINE: dict[str, tuple[str | Callable[[], str], dict[str, int]]] = {
     ),
     "10 MiB": (lambda: _answer(added("n.yaml").replace("ConfigMap", "X" * 10 * MIB)), {"n.yaml": 1}),
     "many results": (
-        lambda: _answer("results:\n", *(f"- {{message: m{number}, severity: error}}\n" for number in range(MANY))),
+        lambda: _answer("results:\n", *(f"- {{message: m{number}, severity: warning}}\n" for number in range(MANY))),
         {},
     ),
     "long results": (

@@ -200,14 +200,17 @@ async def test_selectors_choose_and_the_rest_stays(choice: str, names: set[str])
         assert all(
             "internal.config.k8s.io/kpt-resource-id" in each["metadata"]["annotations"] for each in given["items"]
         )
-        given["items"] = [{"apiVersion": "v1", "kind": "New", "metadata": {"name": "made"}}]
+        kept = [each for each in given["items"] if each["kind"] == "Kptfile"]
+        given["items"] = [*kept, {"apiVersion": "v1", "kind": "New", "metadata": {"name": "made"}}]
 
     functions = Functions(drop=drop)
     outcome = await run(files, functions)
     assert outcome.ok, outcome.message
     assert {sent["metadata"]["name"] for sent in functions.calls[0][1]["items"]} == names
-    left = {"p": "Kptfile", "c": "c.yaml", "d": "d.yaml", "l": "l.yaml"}
-    assert set(outcome.files) == {path for name, path in left.items() if name not in names} | {"new_made.yaml"}
+    left = {"c": "c.yaml", "d": "d.yaml", "l": "l.yaml"}
+    assert set(outcome.files) == {path for name, path in left.items() if name not in names} | {
+        *("Kptfile", "new_made.yaml")
+    }
 
 
 async def test_resources_are_made_moved_and_deleted() -> None:
@@ -237,9 +240,13 @@ async def test_resources_are_made_moved_and_deleted() -> None:
 
 
 async def test_an_explicitly_empty_answer_deletes_everything() -> None:
-    files = {"Kptfile": kptfile("p", mutators="[{image: f}]"), "c.yaml": config_map("c"), "README.md": b"x"}
+    files = {
+        "Kptfile": kptfile("p", mutators="[{image: f, exclude: [{kind: Kptfile}]}]"),
+        "c.yaml": config_map("c"),
+        "README.md": b"x",
+    }
     outcome = await run(files, Functions(f=lambda given: {**given, "items": []}))
-    assert (outcome.ok, set(outcome.files)) == (True, {"README.md"})
+    assert (outcome.ok, set(outcome.files)) == (True, {"Kptfile", "README.md"})
 
 
 async def test_krmignore_hides_files_from_its_package_only() -> None:
@@ -251,11 +258,11 @@ async def test_krmignore_hides_files_from_its_package_only() -> None:
         "s/Kptfile": kptfile("s"),
         "s/ignored.yaml": config_map("seen"),
     }
-    functions = Functions(f=lambda given: {**given, "items": []})
+    functions = Functions(f=lambda given: {**given, "items": given["items"][:2]})
     outcome = await run(files, functions)
     assert outcome.ok, outcome.message
     assert functions.items(0) == ["/Kptfile:p", "/s/Kptfile:s", "/s/ignored.yaml:seen"]
-    assert set(outcome.files) == {".krmignore", "ignored.yaml", "d/x.yaml"}
+    assert set(outcome.files) == {"Kptfile", ".krmignore", "ignored.yaml", "d/x.yaml", "s/Kptfile"}
 
 
 async def test_a_large_package_leaves_the_event_loop_free() -> None:
@@ -319,7 +326,7 @@ async def test_two_resources_without_an_index_do_not_fit_into_one_file() -> None
 
 
 async def test_a_new_resource_stands_at_the_margin_however_the_function_indents() -> None:
-    files = {"Kptfile": kptfile("p", mutators="[{image: add}]")}
+    files = {"Kptfile": kptfile("p", mutators="[{image: add, exclude: [{kind: Kptfile}]}]")}
     new = b"apiVersion: v1\n    kind: ConfigMap\n    metadata:\n        name: new\n"
     answer = b"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n-   " + new
     outcome = await run(files, Functions(add=lambda _: answer))

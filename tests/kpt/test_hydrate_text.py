@@ -92,7 +92,8 @@ async def test_a_comment_behind_the_document_stays_out_of_its_last_value() -> No
 
 
 async def test_comments_that_a_function_writes_are_taken_over() -> None:
-    files = {"Kptfile": kptfile("p", mutators="[{image: f}]"), "c.yaml": config_map("c", x="1", y="2")}
+    kptfile_of_f = kptfile("p", mutators="[{image: f, exclude: [{kind: Kptfile}]}]")
+    files = {"Kptfile": kptfile_of_f, "c.yaml": config_map("c", x="1", y="2")}
     answer = b"""\
 kind: ResourceList
 items:
@@ -100,7 +101,7 @@ items:
   kind: ConfigMap
   metadata: # of metadata
     name: c # kpt-set: ${name}
-    annotations: {config.k8s.io/id: '2', config.kubernetes.io/path: c.yaml, config.kubernetes.io/index: '0'}
+    annotations: {config.k8s.io/id: '1', config.kubernetes.io/path: c.yaml, config.kubernetes.io/index: '0'}
   data:
     x: "1" # new about x
     y: "3"

@@ -133,8 +133,13 @@ async def test_a_kptfile_may_change_and_a_subpackage_may_go_as_a_whole() -> None
     assert b"description: changed" in outcome.files["b/Kptfile"]
 
 
-async def test_a_subpackage_of_a_kptfile_alone_is_not_dropped() -> None:
-    files = {"Kptfile": kptfile("p", mutators="[{image: f, exclude: [{name: p}]}]"), "b/Kptfile": kptfile("b")}
+@pytest.mark.parametrize("left", ["b/README.md", "b/.krmignore"])
+async def test_a_subpackage_of_which_something_stays_keeps_its_kptfile(left: str) -> None:
+    files = {
+        "Kptfile": kptfile("p", mutators="[{image: f, exclude: [{name: p}]}]"),
+        "b/Kptfile": kptfile("b"),
+        left: b"text\n",
+    }
     outcome = await run(files, Functions(f=_drop))
     assert "it removed b/Kptfile" in outcome.message
 
