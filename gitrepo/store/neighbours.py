@@ -230,11 +230,12 @@ def _first_lost(repo: pygit2.Repository, old: pygit2.Oid, new: pygit2.Oid) -> st
         return None
     after = tree_at(repo, new)
     for entry in tree_at(repo, old):
-        if entry.name not in after:
-            return str(entry.name)
-        other = after[str(entry.name)]
+        name = str(entry.name)
+        if name not in after:
+            return name
+        other = after[name]
         if entry.filemode == other.filemode == FileMode.TREE and (lost := _first_lost(repo, entry.id, other.id)):
-            return f"{entry.name}/{lost}"
+            return f"{name}/{lost}"
     return None
 
 

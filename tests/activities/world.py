@@ -86,6 +86,8 @@ class World:
     """Whether Repositories without the annotation of v1alpha2 are left to a Porch."""
     tags: TagSource | None = None
     """What constraints on the versions of functions are resolved with."""
+    newest: str = ""
+    """The revision of `web` that was published last."""
 
     def activities(self, evaluator: Evaluator | None = None) -> PhaseActivities:
         return PhaseActivities(
@@ -218,8 +220,8 @@ class World:
         return await push_content(self.git.url, branch, "web", files, self.folder)
 
     async def draft(self, workspace: str = "v1") -> str:
-        """Make a rendered draft."""
-        name = await self.create(workspace)
+        """Make a rendered draft: a copy of the newest published revision, or a new package."""
+        name = await self.create(workspace, **({"source": {"copyFrom": {"name": self.newest}}} if self.newest else {}))
         await self.run(Phase.SOURCE, name)
         return name
 
@@ -228,6 +230,7 @@ class World:
         for lifecycle in ("Proposed", "Published"):
             await self.ask(name, lifecycle)
             await self.run(Phase.LIFECYCLE, name)
+        self.newest = name
         return name
 
     async def delete(self, obj: Object) -> None:

@@ -111,6 +111,27 @@ def test_a_failed_function_changes_only_the_status(package: Path) -> None:
     assert "fail: no service" in result.stderr.partition("\nnot rendered: ")[2]
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        'ctx.resource_list["items"] = [r for r in ctx.resource_list["items"] if r["kind"] != "Kptfile"]',
+        '[r.update({"data": {"port": "1"}}) for r in ctx.resource_list["items"] if r["kind"] == "Kptfile"]',
+    ],
+    ids=["drops", "spoils"],
+)
+def test_a_function_that_drops_or_spoils_the_kptfile_fails_and_the_files_stay(package: Path, spoil: str) -> None:
+    (package / "sub" / "Kptfile").write_text(KPTFILE.partition("pipeline:")[0])
+    pipeline(package, {"image": "starlark:v0.5", "configMap": {"source": spoil}})
+    before = contents(package)
+    result = render(package)
+    assert result.exit_code == 1
+    after = contents(package)
+    assert {name for name in before if after.get(name) != before[name]} == {"Kptfile"}
+    assert after["Kptfile"].startswith(before["Kptfile"])
+    assert "[FAIL] mutator ghcr.io/kptdev/krm-functions-catalog/starlark:v0.5" in result.stderr
+    assert "Kptfile" in result.stderr.partition("\nnot rendered: ")[2]
+
+
 def test_results_are_written_for_programs(package: Path, tmp_path: Path) -> None:
     pipeline(package, {"image": "kubeconform:v0.1", "configMap": {"strict": "true"}}, kind="validators")
     (package / "sub" / "service.yaml").write_text(SERVICE.replace("spec: {}", "spec: {ports: eighty}"))
