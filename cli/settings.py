@@ -120,9 +120,9 @@ class Settings(BaseSettings):
         2, ge=1, le=256, description="processes of the function runner for builtin functions, and executables at once"
     )
     watch_secrets: bool = Field(
-        default=True,
-        description="whether a changed Secret wakes what stalled on it; needs the right to list and watch Secrets, of"
-        " which the metadata alone is read",
+        default=False,
+        description="whether a changed Secret wakes at once what stalled on it, not only the next sync of its"
+        " Repository; needs the right to list and watch Secrets, which lets its holder read them",
     )
     function_runner_tls_cert: Path | None = Field(
         None, description="PEM file with the function runner's certificate; unset means no encryption"

@@ -80,7 +80,7 @@ async def run_watcher(
     schedules: Schedules,
     *,
     namespaces: Sequence[str] = (),
-    watch_secrets: bool = True,
+    watch_secrets: bool = False,
     in_flight: int = 32,
     sync_seconds: float = SYNC_SECONDS,
     relist_seconds: float = RELIST_SECONDS,
@@ -98,8 +98,8 @@ async def run_watcher(
         starter: Signals and starts workflows.
         schedules: Starts the syncs of Repositories.
         namespaces: Namespaces to watch; none means all.
-        watch_secrets: Whether a changed Secret wakes the objects that stalled on it; needs the right to list and watch
-            Secrets.
+        watch_secrets: Whether a changed Secret wakes at once what stalled on it; needs the right to list and watch
+            Secrets, which is the right to read them. Without it the next sync of the Repository does.
         in_flight: Calls to Temporal at once.
         sync_seconds: Seconds between two syncs of a Repository without a schedule of its own.
         relist_seconds: Seconds after which everything is listed again and each object that is not converged is

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NoReturn
 
+from porchflow.api.conditions import ConditionStatus, ConditionType
 from porchflow.api.needs import needs_work, stalled_on_access
 from porchflow.kube.backoff import Backoff
 from porchflow.kube.client import KubeClient, Object
@@ -30,7 +31,8 @@ Version = tuple[str, int]
 class RepositoryWatcher(Follower):
     """Keeps each Repository's schedule of syncs, and wakes the PackageRevisions that wait for a Repository.
 
-    It wakes those of a Repository that appeared, changed or went, where they still need work or stalled on it.
+    It wakes those of a Repository that appeared, changed, went, or can be read again, where they still need work or
+    stalled on it. The last needs no watch of Secrets: the next sync finds out whether changed credentials do.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class RepositoryWatcher(Follower):
         self._dispatcher = dispatcher
         self._namespace = namespace
         self._known: dict[Key, Version] = {}
+        self._unready: set[Key] = set()
         self._secrets = References[Key, Key]()
         self._all_known = asyncio.Event()
         self._to_wake: dict[Key, None] = {}
@@ -92,7 +95,13 @@ class RepositoryWatcher(Follower):
         self._secrets.note(key, secrets_of(obj), key)
         self._places.note(obj)
         version = (metadata.get("uid", ""), metadata.get("generation", 0))
-        if self._known.get(key) == version:
+        ready = _is_ready(obj)
+        mended = ready and key in self._unready
+        if ready:
+            self._unready.discard(key)
+        else:
+            self._unready.add(key)
+        if self._known.get(key) == version and not mended:
             return
         self._known[key] = version
         # The first list of Repositories holds nothing new: the first list of PackageRevisions signals all in need.
@@ -102,6 +111,7 @@ class RepositoryWatcher(Follower):
     def _gone(self, key: Key) -> None:
         self._secrets.forget(key)
         self._places.forget(key)
+        self._unready.discard(key)
         if self._known.pop(key, None) is not None:
             self._scheduling.gone(key)
             self.wake(key)
@@ -150,3 +160,10 @@ class RepositoryWatcher(Follower):
                     continue
                 count += 1
         logger.info("Repository %s/%s changed; %d of its PackageRevisions look again", namespace, name, count)
+
+
+def _is_ready(repository: Object) -> bool:
+    conditions = (repository.get("status") or {}).get("conditions") or []
+    return any(
+        (each.get("type"), each.get("status")) == (ConditionType.READY, ConditionStatus.TRUE) for each in conditions
+    )

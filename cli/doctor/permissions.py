@@ -15,7 +15,6 @@ PERMISSIONS: Final[Mapping[str, Mapping[tuple[str, str], str]]] = {
     "porchflow-watcher": {
         ("", "packagerevisions.porch.kpt.dev"): "list watch",
         ("", "repositories.config.porch.kpt.dev"): "list watch",
-        ("", "secrets"): "list watch",
     },
     "porchflow-worker": {
         ("", "packagerevisions.porch.kpt.dev"): "get list create patch delete reconcile",
@@ -48,6 +47,8 @@ PERMISSIONS: Final[Mapping[str, Mapping[tuple[str, str], str]]] = {
 
 The empty namespace means all of them, or those that porchflow works in.
 """
+_WATCH_OF_SECRETS: Final[Mapping[tuple[str, str], str]] = {("", "secrets"): "list watch"}
+"""What the watcher needs besides where it watches Secrets, as the component `watch-secrets` grants it."""
 _SYSTEM, _CONTENT_SERVICE, _FUNCTIONS = "porch-system", "porchflow-content-api", "porch-fn-system"
 """Names in `PERMISSIONS` that settings change."""
 
@@ -88,13 +89,12 @@ def rights_of(process: str, settings: Settings) -> list[Right]:
         process: A key of `PERMISSIONS` without `porchflow-`.
         settings: The namespaces it works in; whether the watcher looks at Secrets.
     """
-    return list(_rights(PERMISSIONS[f"porchflow-{process}"], process, settings))
+    more = _WATCH_OF_SECRETS if process == "watcher" and settings.watch_secrets else {}
+    return list(_rights({**PERMISSIONS[f"porchflow-{process}"], **more}, settings))
 
 
-def _rights(grants: Mapping[tuple[str, str], str], process: str, settings: Settings) -> Iterator[Right]:
+def _rights(grants: Mapping[tuple[str, str], str], settings: Settings) -> Iterator[Right]:
     for (namespace, target), verbs in grants.items():
-        if process == "watcher" and target == "secrets" and not settings.watch_secrets:
-            continue
         placed, named = _as_set(namespace, target, settings)
         for each in _namespaces(placed, named, settings.namespaces):
             for verb in verbs.split():

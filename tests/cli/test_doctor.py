@@ -149,9 +149,8 @@ class TestPermissions:
         assert {right.namespace for right in rights_of("function-runner", settings)} == {"functions"}
 
     def test_a_watcher_without_secrets_needs_no_right_to_them(self) -> None:
-        assert any(right.target == "secrets" for right in rights_of("watcher", Settings()))
-        without = rights_of("watcher", Settings(watch_secrets=False))
-        assert not any(right.target == "secrets" for right in without)
+        assert any(right.target == "secrets" for right in rights_of("watcher", Settings(watch_secrets=True)))
+        assert not any(right.target == "secrets" for right in rights_of("watcher", Settings()))
 
 
 async def _allowed(kube: KubeClient, namespace: str) -> bool:

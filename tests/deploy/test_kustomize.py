@@ -106,6 +106,8 @@ class TestPermissions:
         ("account", "verb", "resource", "scope"),
         [
             ("porchflow-watcher", "get", "secrets", CLUSTER),
+            ("porchflow-watcher", "list", "secrets", CLUSTER),
+            ("porchflow-watcher", "watch", "secrets", CLUSTER),
             ("porchflow-watcher", "patch", "packagerevisions.porch.kpt.dev", CLUSTER),
             ("porchflow-watcher", "create", "leases.coordination.k8s.io", "--namespace=porch-system"),
             ("porchflow-worker", "list", "secrets", CLUSTER),

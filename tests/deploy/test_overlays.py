@@ -1,7 +1,12 @@
 """The overlays of deploy/: how they differ from the base."""
 
-import pytest
+import shutil
+from pathlib import Path
 
+import pytest
+import yaml
+
+from porchflow.cli.doctor.permissions import PERMISSIONS
 from porchflow.cli.settings import Settings, load_settings, variable_of
 from porchflow.functions.pods.template import IMAGE_LABEL, OWNED_LABEL, OWNER, PORT
 from tests.deploy.manifests import (
@@ -14,6 +19,7 @@ from tests.deploy.manifests import (
     PRIVATE_REGISTRIES,
     WEBHOOKS,
     Built,
+    Manifest,
     granted,
     identity,
 )
@@ -103,6 +109,57 @@ class TestWebhooks:
         assert set(variables) <= {variable_of(name, field) for name, field in Settings.model_fields.items()}
         theirs, ours = ({identity(one) for one in each.manifests} for each in (webhooks, built))
         assert {name for _, _, name in theirs ^ ours} == {"porchflow-webhooks"}
+
+    def test_the_process_that_the_internet_reaches_may_not_read_secrets(self, kubectl: Kubectl) -> None:
+        webhooks = Built(kubectl("kustomize", str(WEBHOOKS)))
+        assert not _reads_secrets(webhooks, webhooks.pods["porchflow-watcher"])
+
+
+class TestWatchOfSecrets:
+    def test_only_then_may_the_watcher_read_secrets(self, kubectl: Kubectl, built: Built, tmp_path: Path) -> None:
+        watching = with_components(kubectl, tmp_path, "watch-secrets")
+        assert granted(watching, "porchflow-watcher") - granted(built, "porchflow-watcher") == {
+            ((CLUSTER, "secrets"), "list"),
+            ((CLUSTER, "secrets"), "watch"),
+        }
+        assert watching.environment(watching.pods["porchflow-watcher"])["PORCHFLOW_WATCH_SECRETS"] == "true"
+        assert not _reads_secrets(built, built.pods["porchflow-watcher"])
+        assert "PORCHFLOW_WATCH_SECRETS" not in built.environment(built.pods["porchflow-watcher"])
+
+    def test_with_webhooks_too_another_process_takes_those(self, kubectl: Kubectl, tmp_path: Path) -> None:
+        both = with_components(kubectl, tmp_path, "watch-secrets", "webhooks-apart")
+        taking = both.pods["porchflow-webhooks"]
+        assert not _reads_secrets(both, taking)
+        assert _reads_secrets(both, both.pods["porchflow-watcher"])
+        selector = both.of("Service")["porchflow-webhooks"]["spec"]["selector"].items()
+        reached = [name for name, pod in both.pods.items() if selector <= pod["metadata"]["labels"].items()]
+        assert reached == ["porchflow-webhooks"]
+        assert granted(both, "porchflow-webhooks") == {
+            ((CLUSTER, target), verb)
+            for (_, target), verbs in PERMISSIONS["porchflow-watcher"].items()
+            for verb in verbs.split()
+        }
+        # It is the overlay's process in all else.
+        overlay = Built(kubectl("kustomize", str(WEBHOOKS))).pods["porchflow-watcher"]["spec"]
+        [theirs], [ours] = overlay["containers"], taking["spec"]["containers"]
+        assert {each["name"]: each for each in theirs["env"]} == {each["name"]: each for each in ours["env"]}
+        assert {**theirs, "env": [], "ports": []} == {**ours, "env": [], "ports": []}
+
+
+def with_components(kubectl: Kubectl, folder: Path, *names: str) -> Built:
+    """What a kustomization of one's own makes of deploy/ with components."""
+    for name in ("deploy", "own"):
+        (folder / name).mkdir()
+    shutil.copytree(DEPLOY, folder / "deploy", dirs_exist_ok=True)
+    (folder / "own" / "kustomization.yaml").write_text(
+        yaml.safe_dump({"resources": ["../deploy"], "components": [f"../deploy/components/{name}" for name in names]})
+    )
+    return Built(kubectl("kustomize", str(folder / "own")))
+
+
+def _reads_secrets(built: Built, pod: Manifest) -> bool:
+    account = pod["spec"]["serviceAccountName"]
+    return any(target.startswith("secrets") for (_, target), _ in granted(built, account))
 
 
 class TestFunctionPods:

@@ -61,7 +61,7 @@ async def test_a_changed_secret_wakes_what_stalled_on_it(kube: KubeClient, names
     await kube.create(REPOSITORIES, with_secret(repository(namespace, "other"), "other"))
     await secret(kube, namespace, "mine")
     signaller, schedules = RecordingSignaller(), RecordingSchedules()
-    async with watching(kube, signaller, namespace, schedules):
+    async with watching(kube, signaller, namespace, schedules, watch_secrets=True):
         keys = {}
         for repo, package, reason in (
             ("mine", "auth", Reason.GIT_AUTH_FAILED),
@@ -96,7 +96,7 @@ async def test_the_bundle_of_the_namespace_and_the_secret_of_a_clone(kube: KubeC
     git = {"repo": "https://git.example/x", "ref": "main", "directory": "/", "secretRef": {"name": "of-clone"}}
     body["spec"]["source"] = {"cloneFrom": {"type": "git", "git": git}}
     signaller = RecordingSignaller()
-    async with watching(kube, signaller, namespace):
+    async with watching(kube, signaller, namespace, watch_secrets=True):
         plain = package_revision(namespace, "mine", "plain")
         mine = await taken_up_and_stalled(kube, signaller, plain, Reason.GIT_CERTIFICATE_INVALID)
         clone = await taken_up_and_stalled(kube, signaller, body, Reason.GIT_AUTH_FAILED)
@@ -120,10 +120,42 @@ async def test_what_stalled_before_the_watcher_started_is_tried_once(kube: KubeC
     assert set(signaller.counts) == {key, key_of(last)}
 
 
-async def test_without_the_watch_of_secrets(kube: KubeClient, namespace: str) -> None:
-    async with watching(kube, RecordingSignaller(), namespace, watch_secrets=False) as health:
+async def test_no_secrets_are_watched_unless_asked_for(kube: KubeClient, namespace: str) -> None:
+    async with watching(kube, RecordingSignaller(), namespace) as health:
         names = [watch["name"] for watch in health.readiness()[1]["watches"]]
     assert [name.split()[0] for name in names] == ["PackageRevisions", "Repositories"]
+
+
+async def test_without_that_a_sync_that_works_again_wakes_what_stalled_on_credentials(
+    kube: KubeClient, namespace: str
+) -> None:
+    await kube.create(REPOSITORIES, with_secret(repository(namespace, "mine"), "mine"))
+    await synced(kube, namespace, "mine", "False")
+    signaller = RecordingSignaller()
+    async with watching(kube, signaller, namespace):
+        denied = await taken_up_and_stalled(
+            kube, signaller, package_revision(namespace, "mine", "auth"), Reason.GIT_AUTH_FAILED
+        )
+        broken = await taken_up_and_stalled(
+            kube, signaller, package_revision(namespace, "mine", "render"), Reason.RENDER_FAILED
+        )
+        before = signaller.counts
+        await synced(kube, namespace, "mine", "True")
+        await eventually(lambda: signaller.counts[denied] == before[denied] + 1, what="what stalled on the credentials")
+        # Another sync that works is nothing new; the one that fails before it brings the next signal.
+        await synced(kube, namespace, "mine", "True", count=7)
+        await synced(kube, namespace, "mine", "False")
+        await synced(kube, namespace, "mine", "True")
+        await eventually(lambda: signaller.counts[denied] == before[denied] + 2, what="the second time")
+        assert signaller.counts[broken] == before[broken], "a person has to mend the package"
+
+
+async def synced(kube: KubeClient, namespace: str, name: str, ready: str, count: int = 0) -> None:
+    """Write the status that a sync leaves."""
+    condition = {"type": "Ready", "status": ready, "reason": "ForATest", "message": "x"}
+    since = {"lastTransitionTime": "2026-01-01T00:00:00Z"}
+    status = {"conditions": [condition | since], "packageCount": count}
+    await kube.merge_patch(REPOSITORIES, namespace, name, {"status": status}, subresource="status")
 
 
 async def test_only_metadata_of_secrets_is_asked_for(kube: KubeClient, namespace: str) -> None:
