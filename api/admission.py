@@ -35,10 +35,13 @@ _HEADER: Final = "# Made by `python -m porchflow.api.admission`. Change api/poli
 
 
 def manifests() -> dict[str, list[Manifest]]:
-    """Return the contents of each file of `deploy/admission/`, by file name."""
+    """Return the contents of each file of `deploy/admission/`, by its path there.
+
+    What not every supported Kubernetes serves is in a folder of its own, which is applied by itself.
+    """
     return {
         **{f"{policy.name}.yaml": policy_manifests(policy) for policy in POLICIES},
-        f"{MUTATION.name}-mutation.yaml": mutation_manifests(MUTATION),
+        f"mutating/{MUTATION.name}-mutation.yaml": mutation_manifests(MUTATION),
     }
 
 
@@ -52,16 +55,16 @@ def _texts() -> dict[str, str]:
 def stale(folder: Path = FOLDER) -> list[str]:
     """Return the files of a folder that do not match the policies: other text, missing, or of no policy."""
     wanted = _texts()
-    found = {path.name: path.read_text() for path in folder.glob("*.yaml")}
+    found = {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.yaml")}
     return sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
 
 
 def write(folder: Path = FOLDER) -> None:
     """Write the files of a folder; a file of no policy is removed."""
     wanted = _texts()
-    folder.mkdir(parents=True, exist_ok=True)
     for name in stale(folder):
         if name in wanted:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(wanted[name])
         else:
             (folder / name).unlink()

@@ -11,7 +11,7 @@ from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import KubeError, NotFound
 from porchflow.kube.kinds import APISERVICES, NAMESPACES, PACKAGEREVISIONRESOURCES, SERVICES, Resource
 
-NAMESPACE = "porch-system"
+NAMESPACE = "porchflow-system"
 SERVICE = "porchflow-content-api"
 SERVED_AS = f"{SERVICE}.{NAMESPACE}.svc"
 """The name that the API server expects in the certificate."""

@@ -40,7 +40,7 @@ _KINDS: Final = {
 
 
 async def install_policies(client: KubeClient, *, seconds: float = 30.0) -> list[str]:
-    """Apply the policies, as `kubectl apply --server-side -f deploy/admission` does, and wait until they take effect.
+    """Apply the policies, as `kubectl apply --server-side -R -f deploy/admission` does, and wait until they take effect.
 
     Args:
         client: The API server, which serves porchflow's CRDs.
@@ -65,7 +65,7 @@ def policy_manifests() -> list[tuple[Resource, Object]]:
 
     The API server loads them in the order of their creation: when the last one takes effect, all do.
     """
-    texts = [path.read_text(encoding="utf-8") for path in MANIFESTS.glob("*.yaml")]
+    texts = [path.read_text(encoding="utf-8") for path in MANIFESTS.rglob("*.yaml")]
     found = [manifest for text in texts for manifest in yaml.safe_load_all(text)]
     found.sort(key=lambda one: (one["kind"].endswith("Binding"), one["metadata"]["name"] == RECORDS_POLICY))
     return [(_KINDS[manifest["kind"]], manifest) for manifest in found]

@@ -50,8 +50,8 @@ _PROCESSES = ("watcher", "worker", "content-api", "function-runner")
     "--deployed-in",
     metavar="NAMESPACE",
     default="",
-    help="Check the permissions of the ServiceAccounts of this namespace, such as porch-system, instead of those of the"
-    " credentials at hand.",
+    help="Check the permissions of the ServiceAccounts of this namespace, such as porchflow-system, instead of those of"
+    " the credentials at hand.",
 )
 @click.option(
     "--timeout",

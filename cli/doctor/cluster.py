@@ -9,10 +9,18 @@ from porchflow.devstack.crds import crd_manifests
 from porchflow.devstack.policies import policy_manifests
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import Forbidden, KubeError, NotFound, NotServed
-from porchflow.kube.kinds import APISERVICES, CUSTOMRESOURCEDEFINITIONS, Resource
+from porchflow.kube.kinds import (
+    APISERVICES,
+    CUSTOMRESOURCEDEFINITIONS,
+    MUTATINGADMISSIONPOLICIES,
+    MUTATINGADMISSIONPOLICYBINDINGS,
+    Resource,
+)
 
 _ASK = "run the check as somebody who may read it"
 _CONTENT = "v1alpha1.porch.kpt.dev"
+_MUTATING = (MUTATINGADMISSIONPOLICIES, MUTATINGADMISSIONPOLICYBINDINGS)
+_SERVED_FROM = "nothing, or upgrade to Kubernetes 1.36 and apply deploy/admission/mutating"
 
 
 async def check_definitions(kube: KubeClient) -> list[Finding]:
@@ -27,9 +35,14 @@ async def check_definitions(kube: KubeClient) -> list[Finding]:
 
 async def check_policies(kube: KubeClient) -> list[Finding]:
     """Compare the admission policies and their bindings with those of this version."""
-    mend = "kubectl apply --server-side --force-conflicts -k deploy/admission"
+    apply = "kubectl apply --server-side --force-conflicts -k deploy/admission"
     return list(
-        await asyncio.gather(*(_installed(kube, "admission", kind, one, mend) for kind, one in policy_manifests()))
+        await asyncio.gather(
+            *(
+                _installed(kube, "admission", kind, one, f"{apply}/mutating" if kind in _MUTATING else apply)
+                for kind, one in policy_manifests()
+            )
+        )
     )
 
 
@@ -37,7 +50,9 @@ async def _installed(kube: KubeClient, name: str, resource: Resource, manifest: 
     check = Check(name, f"{resource.kind} {manifest['metadata']['name']}")
     try:
         live = await kube.get(resource, None, manifest["metadata"]["name"])
-    except (NotFound, NotServed):
+    except (NotFound, NotServed) as error:
+        if isinstance(error, NotServed) and resource in _MUTATING:
+            return check.warning("is not served by this Kubernetes: nobody is recorded as approver", _SERVED_FROM)
         return check.failure("is not installed", mend)
     except Forbidden:
         return check.warning("may not be read with these credentials", _ASK)

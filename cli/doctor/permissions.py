@@ -35,7 +35,7 @@ PERMISSIONS: Final[Mapping[str, Mapping[tuple[str, str], str]]] = {
         ("", "secrets"): "get",
         ("", "subjectaccessreviews.authorization.k8s.io"): "create",
         ("", "apiservices.apiregistration.k8s.io:v1alpha1.porch.kpt.dev"): "get patch",
-        ("porch-system", "secrets:porchflow-content-api-tls"): "get patch",
+        ("porchflow-system", "secrets:porchflow-content-api-tls"): "get patch",
         ("kube-system", "configmaps:extension-apiserver-authentication"): "get list watch",
     },
     "porchflow-function-runner": {
@@ -49,7 +49,7 @@ The empty namespace means all of them, or those that porchflow works in.
 """
 _WATCH_OF_SECRETS: Final[Mapping[tuple[str, str], str]] = {("", "secrets"): "list watch"}
 """What the watcher needs besides where it watches Secrets, as the component `watch-secrets` grants it."""
-_SYSTEM, _CONTENT_SERVICE, _FUNCTIONS = "porch-system", "porchflow-content-api", "porch-fn-system"
+_SYSTEM, _CONTENT_SERVICE, _FUNCTIONS = "porchflow-system", "porchflow-content-api", "porch-fn-system"
 """Names in `PERMISSIONS` that settings change."""
 
 _WITHOUT_NAMESPACE = ("admissionregistration.k8s.io", "authorization.k8s.io", "apiregistration.k8s.io")

@@ -17,7 +17,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False)
 BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 
-WORKER = "system:serviceaccount:porch-system:porchflow-worker"
+WORKER = "system:serviceaccount:porchflow-system:porchflow-worker"
 PEOPLE = {
     "ada@example.com": "porchflow-author",
     "bea@example.com": "porchflow-approver",

@@ -18,7 +18,10 @@ from tests.servers.waiting import eventually
 
 def test_the_files_are_what_the_policies_say() -> None:
     assert stale() == []
-    listed = yaml.safe_load((DEPLOY / "admission" / "Kustomization").read_text())["resources"]
+    listed = []
+    for folder in ("", "mutating/"):
+        kustomization = (DEPLOY / "admission" / folder / "Kustomization").read_text()
+        listed += [f"{folder}{name}" for name in yaml.safe_load(kustomization)["resources"]]
     assert sorted(listed) == sorted(manifests())
 
 

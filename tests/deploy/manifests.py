@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
+NAMESPACES, CRDS = DEPLOY / "namespaces", DEPLOY / "crds"
 BASE, MANY_WORKERS = DEPLOY, DEPLOY / "overlays" / "many-workers"
 BESIDE_PORCH = DEPLOY / "overlays" / "beside-porch"
 WEBHOOKS = DEPLOY / "overlays" / "webhooks"

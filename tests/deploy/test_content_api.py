@@ -19,16 +19,18 @@ from tests.servers.git import GitRepository
 from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
-NAMESPACE = "porch-system"
+NAMESPACE = "porchflow-system"
 APISERVICE = "v1alpha1.porch.kpt.dev"
-ACCOUNT = "system:serviceaccount:porch-system:porchflow-content-api"
-GROUPS = ("system:serviceaccounts", "system:serviceaccounts:porch-system", "system:authenticated")
+ACCOUNT = "system:serviceaccount:porchflow-system:porchflow-content-api"
+GROUPS = ("system:serviceaccounts", "system:serviceaccounts:porchflow-system", "system:authenticated")
 
 
 @pytest.fixture
 async def admin(restartable_control_plane: ControlPlane) -> AsyncIterator[KubeClient]:
     """A cluster of the test's own, to which deploy/ was applied."""
-    await restartable_control_plane.kubectl("apply", "-k", str(ROOT / "deploy"), "--server-side", "--force-conflicts")
+    apply = ("apply", "--server-side", "--force-conflicts")
+    await restartable_control_plane.kubectl(*apply, "-f", str(ROOT / "deploy" / "namespaces"))
+    await restartable_control_plane.kubectl(*apply, "-k", str(ROOT / "deploy"))
     async with await KubeClient.connect(restartable_control_plane.kubeconfig) as client:
         yield client
 

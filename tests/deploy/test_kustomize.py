@@ -14,6 +14,7 @@ from tests.deploy.manifests import (
     CLUSTER,
     FUNCTION_PODS,
     MANY_WORKERS,
+    NAMESPACES,
     PRIVATE_REGISTRIES,
     VERSION,
     WEBHOOKS,
@@ -28,7 +29,9 @@ from tests.kubectl import Kubectl, KubectlError
 def applied(kubectl: Kubectl, built: Built) -> Built:
     # The aggregated API only with --dry-run: nothing would answer for it here, where other tests look for it.
     others = "--selector=app.kubernetes.io/component!=aggregated-api"
-    kubectl("apply", "-k", str(BASE), "--server-side", "--force-conflicts", "--validate=strict", others)
+    apply = ("apply", "--server-side", "--force-conflicts", "--validate=strict")
+    kubectl(*apply, "-f", str(NAMESPACES))
+    kubectl(*apply, "-k", str(BASE), others)
     return built
 
 
@@ -45,7 +48,7 @@ class TestServer:
         assert len(told.splitlines()) == len(Built(kubectl("kustomize", str(folder))).manifests)
 
     def test_it_is_applied(self, applied: Built, kubectl: Kubectl) -> None:
-        found = kubectl("get", "deployments", "--namespace", "porch-system", "-o", "name").split()
+        found = kubectl("get", "deployments", "--namespace", "porchflow-system", "-o", "name").split()
         assert {f"deployment.apps/{name}" for name in applied.pods} <= set(found)
 
     def test_the_pods_meet_the_restricted_standard(self, applied: Built, kubectl: Kubectl) -> None:
@@ -69,7 +72,7 @@ class TestServer:
 
 
 def _create_pod(kubectl: Kubectl, name: str, spec: Manifest) -> None:
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "porch-system"}, "spec": spec}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "porchflow-system"}, "spec": spec}
     kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", input=json.dumps(pod))
 
 
@@ -109,12 +112,12 @@ class TestPermissions:
             ("porchflow-watcher", "list", "secrets", CLUSTER),
             ("porchflow-watcher", "watch", "secrets", CLUSTER),
             ("porchflow-watcher", "patch", "packagerevisions.porch.kpt.dev", CLUSTER),
-            ("porchflow-watcher", "create", "leases.coordination.k8s.io", "--namespace=porch-system"),
+            ("porchflow-watcher", "create", "leases.coordination.k8s.io", "--namespace=porchflow-system"),
             ("porchflow-worker", "list", "secrets", CLUSTER),
             ("porchflow-worker", "deletecollection", "packagerevisions.porch.kpt.dev", CLUSTER),
             ("porchflow-worker", "create", "pods", CLUSTER),
             ("porchflow-worker", "delete", "repositories.config.porch.kpt.dev", CLUSTER),
-            ("porchflow-content-api", "patch", "secrets", "--namespace=porch-system"),
+            ("porchflow-content-api", "patch", "secrets", "--namespace=porchflow-system"),
             ("porchflow-content-api", "patch", "apiservices.apiregistration.k8s.io:v1.apps", CLUSTER),
             ("porchflow-content-api", "get", "configmaps", "--namespace=kube-system"),
             ("porchflow-content-api", "patch", "packagerevisions.porch.kpt.dev/status", CLUSTER),
@@ -133,7 +136,7 @@ def _may(kubectl: Kubectl, account: str, verb: str, resource: str, scope: str) -
     name, _, subresource = resource.partition("/")
     name = name.replace(":", "/")
     part = [f"--subresource={subresource}"] if subresource else []
-    user = f"--as=system:serviceaccount:porch-system:{account}"
+    user = f"--as=system:serviceaccount:porchflow-system:{account}"
     try:
         return kubectl("auth", "can-i", verb, name, *part, scope, user).strip() == "yes"
     except KubectlError as failure:
@@ -162,7 +165,7 @@ class TestProcesses:
                     patch.setenv(name, value)
                 settings = load_settings()
             assert settings.temporal_address == "temporal-frontend.temporal:7233"
-            assert settings.function_runner_address == "function-runner.porch-system:9445"
+            assert settings.function_runner_address == "function-runner.porchflow-system:9445"
 
     def test_its_health_is_where_the_probes_look(self, built: Built) -> None:
         for name in ("porchflow-watcher", "porchflow-worker", "porchflow-content-api"):
@@ -206,7 +209,7 @@ class TestProcesses:
         environment = built.environment(pod)
         assert [each["containerPort"] for each in container["ports"] if each["name"] == "https"] == [8443]
         assert environment["PORCHFLOW_CONTENT_ADDRESS"] == ":8443"
-        assert environment["PORCHFLOW_CONTENT_SERVICE"] == "porch-system/porchflow-content-api"
+        assert environment["PORCHFLOW_CONTENT_SERVICE"] == "porchflow-system/porchflow-content-api"
         # It tells these two itself; applying the manifests again must not undo it.
         assert "caBundle" not in apiservice
         assert "data" not in built.of("Secret")["porchflow-content-api-tls"]

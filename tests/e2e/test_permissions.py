@@ -14,8 +14,8 @@ from tests.servers.control_plane import ControlPlane
 
 def _as(control_plane: ControlPlane, account: str) -> str:
     """Return the kubeconfig of a ServiceAccount of deploy/."""
-    user = f"system:serviceaccount:porch-system:{account}"
-    groups = ("system:serviceaccounts", "system:serviceaccounts:porch-system", "system:authenticated")
+    user = f"system:serviceaccount:porchflow-system:{account}"
+    groups = ("system:serviceaccounts", "system:serviceaccounts:porchflow-system", "system:authenticated")
     return str(control_plane.kubeconfig_for(user, groups))
 
 
@@ -24,7 +24,9 @@ async def restricted(idle_system: System, control_plane: ControlPlane) -> System
     """A watcher and a worker as the ServiceAccounts of deploy/."""
     # Not the aggregated API: nothing would answer for it, in this test and those after it.
     others = "--selector=app.kubernetes.io/component!=aggregated-api"
-    await control_plane.kubectl("apply", "-k", str(ROOT / "deploy"), "--server-side", "--force-conflicts", others)
+    apply = ("apply", "--server-side", "--force-conflicts")
+    await control_plane.kubectl(*apply, "-f", str(ROOT / "deploy" / "namespaces"))
+    await control_plane.kubectl(*apply, "-k", str(ROOT / "deploy"), others)
     namespaces = ("--namespaces", idle_system.namespace)
     watcher, worker = _as(control_plane, "porchflow-watcher"), _as(control_plane, "porchflow-worker")
     idle_system.start("watcher", "watcher", *namespaces, PORCHFLOW_KUBECONFIG=watcher)

@@ -18,7 +18,7 @@ from tests.servers.kubelet import Kubelet
 from tests.servers.registry import Registry
 from tests.servers.waiting import eventually
 
-ACCOUNT = "system:serviceaccount:porch-system:porchflow-function-runner"
+ACCOUNT = "system:serviceaccount:porchflow-system:porchflow-function-runner"
 
 
 @pytest.fixture
