@@ -166,6 +166,11 @@ class Settings(BaseSettings):
     insecure_registries: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="registries that speak plain HTTP, with their port, separated by commas"
     )
+    allowed_images: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="registries and folders whose images may be looked up and run in pods, such as"
+        " ghcr.io/kptdev/krm-functions-catalog, separated by commas; unset means all",
+    )
     image_platform: str = Field(
         "",
         pattern=r"^(\w+/\w+)?$",
@@ -215,7 +220,7 @@ class Settings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
 
-    @field_validator("namespaces", "queues", "insecure_registries", mode="before")
+    @field_validator("namespaces", "queues", "insecure_registries", "allowed_images", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -232,7 +237,7 @@ RUNNER_SETTINGS: Final = (
     "function_runner_client_key",
 )
 """What whoever calls the function runner takes."""
-REGISTRY_SETTINGS: Final = ("registry_credentials", "registry_ca", "insecure_registries")
+REGISTRY_SETTINGS: Final = ("registry_credentials", "registry_ca", "insecure_registries", "allowed_images")
 """What whoever looks images or their tags up takes."""
 
 

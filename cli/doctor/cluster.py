@@ -50,8 +50,8 @@ async def _installed(kube: KubeClient, name: str, resource: Resource, manifest: 
     check = Check(name, f"{resource.kind} {manifest['metadata']['name']}")
     try:
         live = await kube.get(resource, None, manifest["metadata"]["name"])
-    except (NotFound, NotServed) as error:
-        if isinstance(error, NotServed) and resource in _MUTATING:
+    except (NotFound, NotServed):
+        if resource in _MUTATING and not await _is_served(kube, resource):
             return check.warning("is not served by this Kubernetes: nobody is recorded as approver", _SERVED_FROM)
         return check.failure("is not installed", mend)
     except Forbidden:
@@ -62,6 +62,17 @@ async def _installed(kube: KubeClient, name: str, resource: Resource, manifest: 
         return check.failure("is of another version than this porchflow", mend)
     refused = _condition(live, "Established") if resource is CUSTOMRESOURCEDEFINITIONS else ""
     return check.failure(refused, mend) if refused else check.ok("is installed and of this version")
+
+
+async def _is_served(kube: KubeClient, resource: Resource) -> bool:
+    """Say whether the API server knows a kind; a kind of a later version is as absent as an object."""
+    try:
+        await kube.list_page(resource, None, limit=1)
+    except (NotFound, NotServed):
+        return False
+    except KubeError:
+        return True
+    return True
 
 
 def _has(live: Any, wanted: Any) -> bool:  # noqa: ANN401 - JSON

@@ -19,6 +19,7 @@ from porchflow.functions.pods.pod_limits import PodSettings
 from porchflow.functions.pods.pod_metrics import PodMetrics
 from porchflow.functions.pods.pool import PodPool
 from porchflow.functions.pods.runtime import PodRuntime
+from porchflow.functions.registry.allowed import AllowedImages
 from porchflow.functions.registry.lookup import RegistryLookup
 from porchflow.functions.server import serve
 from porchflow.functions.tls import CertificateError, Identity
@@ -127,7 +128,7 @@ async def _pods(
     """Run functions in pods while the context is open."""
     follower = PodFollower(client, settings.pod_namespace, pool)
     async with pool, _beside(stop, follower.run(), pool.run(_COLLECT_SECONDS)):
-        yield PodRuntime(pool, configs)
+        yield PodRuntime(pool, configs, AllowedImages(settings.allowed_images))
 
 
 async def _connect(settings: Settings) -> KubeClient:

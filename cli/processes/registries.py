@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from porchflow.cli.settings import Settings, SettingsError
+from porchflow.functions.registry.allowed import AllowedImages
 from porchflow.functions.registry.credentials import DockerConfig
 from porchflow.functions.registry.lookup import RegistryLookup, own_platform
 from porchflow.functions.registry.session import RegistrySession
@@ -30,7 +31,8 @@ async def open_registries(settings: Settings) -> AsyncIterator[RegistryLookup]:
             f"PORCHFLOW_REGISTRY_CA (--registry-ca): cannot use {settings.registry_ca}: {why}"
         ) from None
     async with session:
-        yield RegistryLookup(session, platform=settings.image_platform or own_platform())
+        allowed = AllowedImages(settings.allowed_images)
+        yield RegistryLookup(session, platform=settings.image_platform or own_platform(), allowed=allowed)
 
 
 @contextlib.asynccontextmanager

@@ -9,6 +9,7 @@ from porchflow.functions.pods.diagnosis import killed_for_memory, restarts
 from porchflow.functions.pods.member import FunctionPod
 from porchflow.functions.pods.pool import PodPool
 from porchflow.functions.pods.wrapper_connection import PodLost
+from porchflow.functions.registry.allowed import AllowedImages
 from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kpt.render.evaluation import Evaluation
 
@@ -22,8 +23,9 @@ _TELL_SECONDS = 2.0
 class PodRuntime:
     """Runs any image, in pods that stay for the next call."""
 
-    def __init__(self, pool: PodPool, configs: FunctionConfigs) -> None:
-        """Take the pods, and what FunctionConfigs say."""
+    def __init__(self, pool: PodPool, configs: FunctionConfigs, allowed: AllowedImages | None = None) -> None:
+        """Take the pods, what FunctionConfigs say, and the images that may be run; None for all."""
+        self._allowed = allowed or AllowedImages()
         self._pool = pool
         self._configs = configs
 
@@ -35,6 +37,8 @@ class PodRuntime:
         """
         if not self._configs.complete:
             raise FunctionNotFound(image)
+        # Here too: a pod of before may still be there.
+        self._allowed.check(image)
         kills, words = 0, ""
         for _ in range(_ATTEMPTS):
             async with self._pool.lease(image, time_limit) as pod:

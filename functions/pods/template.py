@@ -13,6 +13,7 @@ from porchflow.api.pods import ContainerOverrides, PodTemplateOverrides
 from porchflow.functions.image_facts import ImageInfo
 from porchflow.functions.images import parse_image
 from porchflow.functions.pods.cluster import ClusterError, Manifest
+from porchflow.functions.pods.hardening import DEFAULTS, harden
 from porchflow.functions.pods.pod_limits import PodSettings
 
 TEMPLATE_NAME = "base-pod-template"
@@ -79,7 +80,7 @@ def default_template(wrapper_image: str) -> Manifest:
 
 def fingerprint(template: Manifest, overrides: PodTemplateOverrides | None, settings: PodSettings) -> str:
     """Identifies what pods are made of, their image aside."""
-    parts = [template.get("template"), _dump(overrides), settings.wrapper_image, settings.max_message_size]
+    parts = [template.get("template"), _dump(overrides), settings.wrapper_image, settings.max_message_size, DEFAULTS]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -119,6 +120,7 @@ def compose(
     _compose_containers(template, spec, settings, image, info)
     if overrides is not None:
         _override(spec, overrides)
+    harden(spec)
     name = pod_name(image, info.digest, number)
     annotations = {
         **(metadata.get("annotations") or {}),

@@ -10,6 +10,7 @@ from typing import Any, Final
 from porchflow.api.limits import IMAGE_CONFIG_BYTES, IMAGE_TAG_PAGES, IMAGE_TAGS, MANIFEST_BYTES
 from porchflow.functions.function_errors import ImageNotFound
 from porchflow.functions.image_facts import ImageInfo
+from porchflow.functions.registry.allowed import AllowedImages
 from porchflow.functions.registry.memory import Memory
 from porchflow.functions.registry.references import DIGEST, TAG, Reference, parse_reference
 from porchflow.functions.registry.session import Answer, RegistrySession
@@ -41,14 +42,23 @@ class RegistryLookup:
     The meaning of a digest is kept for good, that of a tag for five minutes, a list of tags for one.
     """
 
-    def __init__(self, session: RegistrySession, *, platform: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        session: RegistrySession,
+        *,
+        platform: str,
+        allowed: AllowedImages | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Create the look-up.
 
         Args:
             session: Connections to registries.
             platform: Operating system and architecture that images run on, such as `linux/amd64`.
+            allowed: The images that are looked up at all; no registry is asked for others. None for all.
             clock: Seconds that pass.
         """
+        self._allowed = allowed or AllowedImages()
         self._session = session
         self._platform = platform
         self._images: Memory[Reference, ImageInfo] = Memory(limit=_KEPT, clock=clock)
@@ -61,9 +71,10 @@ class RegistryLookup:
         """Look an image up; concurrent requests for one image share one look-up.
 
         Raises:
-            ImageNotFound: There is no such image, it may not be read, or it has no command.
+            ImageNotFound: There is no such image, it may not be read or used, or it has no command.
             RegistryUnavailable: The registry does not answer now.
         """
+        self._allowed.check(image)
         reference = parse_reference(image)
         kept = self._images.kept(reference, math.inf if reference.by_digest else _TAG_SECONDS)
         return kept or await self._images.look(reference, lambda: self._look(image, reference))
@@ -77,9 +88,10 @@ class RegistryLookup:
                 just have been pushed.
 
         Raises:
-            ImageNotFound: There is no such repository, or it may not be read.
+            ImageNotFound: There is no such repository, or it may not be read or used.
             RegistryUnavailable: The registry does not answer now.
         """
+        self._allowed.check(image)
         reference = parse_reference(image)
         key = (reference.registry, reference.repository)
         kept = self._lists.kept(key, _LIST_SECONDS)

@@ -61,12 +61,17 @@ def parse_reference(image: str) -> Reference:
     return Reference(registry, repository, digest or tag or "latest")
 
 
+def hub_or(registry: str) -> str:
+    """Return a registry's host, or the one name of Docker Hub for all that it is called."""
+    return DOCKER_HUB if registry in _HUB_NAMES else registry
+
+
 def _split_registry(name: str) -> tuple[str, str]:
     first, slash, rest = name.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
         registry, repository = first, rest
     else:
         registry, repository = DOCKER_HUB, name
-    if registry not in _HUB_NAMES:
+    if hub_or(registry) != DOCKER_HUB:
         return registry, repository
     return DOCKER_HUB, repository if "/" in repository else f"library/{repository}"

@@ -50,7 +50,7 @@ def test_the_owners_template_is_kept_but_for_what_must_be() -> None:
     assert pod["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "true"
     assert pod["spec"]["nodeSelector"] == {"pool": "functions"}
     sidecar, function = pod["spec"]["containers"]
-    assert sidecar == {"name": "sidecar", "image": "s"}
+    assert sidecar.keys() == {"name", "image", "securityContext"}
     assert function["image"] == "r.io/fn/tool:v1.2"
     options = ["--verbosity", "4", "--port", "9446", "--max-request-body-size", "1000"]
     assert function["args"] == [*options, "--", "/usr/local/bin/function", "--flag"]
@@ -107,3 +107,39 @@ def test_an_incomplete_template_is_said(field: str, value: list[Any], message: s
     template["template"]["spec"][field] = value
     with pytest.raises(ClusterError, match=message):
         composed(template)
+
+
+RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def test_what_nobody_says_of_security_is_as_restricted_as_can_be() -> None:
+    spec = composed(default_template("w"))["spec"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] > 0
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert [each["securityContext"] for each in [*spec["initContainers"], *spec["containers"]]] == [RESTRICTED] * 2
+
+
+def test_a_function_config_relaxes_what_it_names_and_nothing_else() -> None:
+    overrides = PodTemplateOverrides.model_validate(
+        {"securityContext": {"runAsUser": 1000, "seccompProfile": {"type": "Unconfined"}}}
+    )
+    spec = composed(default_template("w"), overrides)["spec"]
+    assert spec["securityContext"]["runAsUser"] == 1000
+    assert spec["securityContext"]["seccompProfile"] == {"type": "Unconfined"}
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    root = PodTemplateOverrides.model_validate({"securityContext": {"runAsUser": 0}})
+    assert composed(default_template("w"), root)["spec"]["securityContext"]["runAsNonRoot"] is False
+    assert spec["containers"][0]["securityContext"] == RESTRICTED
+
+
+def test_the_owners_template_relaxes_what_it_names_and_nothing_else() -> None:
+    template = default_template("w")
+    [function] = template["template"]["spec"]["containers"]
+    function["securityContext"] = {"capabilities": {"add": ["NET_BIND_SERVICE"]}, "readOnlyRootFilesystem": True}
+    [init] = template["template"]["spec"]["initContainers"]
+    init["securityContext"] = {"privileged": True}
+    spec = composed(template)["spec"]
+    assert spec["containers"][0]["securityContext"] == {**RESTRICTED, **function["securityContext"]}
+    # The API server takes no container that is privileged and may gain no privileges.
+    assert "allowPrivilegeEscalation" not in spec["initContainers"][0]["securityContext"]

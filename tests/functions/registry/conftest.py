@@ -1,11 +1,12 @@
 """A real registry, and look-ups at it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from porchflow.functions.registry.allowed import AllowedImages
 from porchflow.functions.registry.credentials import DockerConfig
 from porchflow.functions.registry.lookup import RegistryLookup
 from porchflow.functions.registry.session import RegistrySession
@@ -28,12 +29,19 @@ class looking:  # noqa: N801 - a context manager that reads like a function
     """A look-up at a registry without encryption, unless told otherwise."""
 
     def __init__(
-        self, *registries: Registry, config: Path | None = None, platform: str = "linux/amd64", **options: Any
+        self,
+        *registries: Registry,
+        config: Path | None = None,
+        platform: str = "linux/amd64",
+        allowed: Sequence[str] = (),
+        **options: Any,
     ) -> None:
         insecure = [registry.address for registry in registries]
         self.now = 0.0
         self._session = RegistrySession(DockerConfig(config), trust_env=False, **{"insecure": insecure, **options})
-        self._lookup = RegistryLookup(self._session, platform=platform, clock=lambda: self.now)
+        self._lookup = RegistryLookup(
+            self._session, platform=platform, allowed=AllowedImages(allowed), clock=lambda: self.now
+        )
 
     async def __aenter__(self) -> RegistryLookup:
         return self._lookup
