@@ -1,11 +1,14 @@
 """What kustomize makes of deploy/, taken apart."""
 
+import shutil
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.kubectl import Kubectl
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 NAMESPACES, CRDS = DEPLOY / "namespaces", DEPLOY / "crds"
@@ -86,3 +89,14 @@ def _targets(rule: Manifest) -> Iterator[str]:
 def identity(manifest: Manifest) -> tuple[str, str, str]:
     metadata = manifest["metadata"]
     return manifest["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
+def with_components(kubectl: Kubectl, folder: Path, *names: str) -> Built:
+    """What a kustomization of one's own makes of deploy/ with components."""
+    for name in ("deploy", "own"):
+        (folder / name).mkdir()
+    shutil.copytree(DEPLOY, folder / "deploy", dirs_exist_ok=True)
+    (folder / "own" / "kustomization.yaml").write_text(
+        yaml.safe_dump({"resources": ["../deploy"], "components": [f"../deploy/components/{name}" for name in names]})
+    )
+    return Built(kubectl("kustomize", str(folder / "own")))

@@ -1,10 +1,8 @@
 """The overlays of deploy/: how they differ from the base."""
 
-import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 
 from porchflow.cli.doctor.permissions import PERMISSIONS
 from porchflow.cli.settings import Settings, load_settings, variable_of
@@ -13,7 +11,6 @@ from tests.deploy.manifests import (
     BESIDE_PORCH,
     CERT_MANAGER,
     CLUSTER,
-    DEPLOY,
     FUNCTION_PODS,
     MANY_WORKERS,
     PRIVATE_REGISTRIES,
@@ -22,6 +19,7 @@ from tests.deploy.manifests import (
     Manifest,
     granted,
     identity,
+    with_components,
 )
 from tests.kubectl import Kubectl
 
@@ -143,17 +141,6 @@ class TestWatchOfSecrets:
         assert {**theirs, "env": [], "ports": []} == {**ours, "env": [], "ports": []}
 
 
-def with_components(kubectl: Kubectl, folder: Path, *names: str) -> Built:
-    """What a kustomization of one's own makes of deploy/ with components."""
-    for name in ("deploy", "own"):
-        (folder / name).mkdir()
-    shutil.copytree(DEPLOY, folder / "deploy", dirs_exist_ok=True)
-    (folder / "own" / "kustomization.yaml").write_text(
-        yaml.safe_dump({"resources": ["../deploy"], "components": [f"../deploy/components/{name}" for name in names]})
-    )
-    return Built(kubectl("kustomize", str(folder / "own")))
-
-
 def _reads_secrets(built: Built, pod: Manifest) -> bool:
     account = pod["spec"]["serviceAccountName"]
     return any(target.startswith("secrets") for (_, target), _ in granted(built, account))
@@ -171,7 +158,7 @@ class TestFunctionPods:
             assert overlay.pods[name] == built.pods[name]
             assert granted(overlay, name) == granted(built, name)
         theirs, ours = ({identity(one) for one in each.manifests} for each in (overlay, built))
-        assert {name for _, _, name in theirs ^ ours} == {"porchflow-function-pods"}
+        assert {name for _, _, name in theirs ^ ours} == {"porchflow-function-pods", "porchflow-function-runner-pods"}
 
     def test_its_settings_are_known(self, kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch) -> None:
         overlay = Built(kubectl("kustomize", str(FUNCTION_PODS)))

@@ -11,7 +11,7 @@ from porchflow.functions.client import GrpcEvaluator
 from porchflow.functions.function_errors import FunctionNotFound, RunnerUnavailable
 from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kube.client import KubeClient
-from porchflow.kube.kinds import FUNCTIONCONFIGS
+from porchflow.kube.kinds import FUNCTIONCONFIGS, NAMESPACES
 from tests.cli.runner.test_function_runner import LIST, ROOT, function_config, metrics_at, runner, settled
 from tests.servers.control_plane import ControlPlane
 from tests.servers.kubelet import Kubelet
@@ -48,6 +48,9 @@ def script(folder: Path, name: str, text: str) -> list[str]:
 async def test_images_of_a_registry_run_in_pods(
     kube: KubeClient, namespace: str, control_plane: ControlPlane, registry: Registry, kubelet: Kubelet, tmp_path: Path
 ) -> None:
+    # As deploy/namespaces labels porch-fn-system: pods that may do more would be refused.
+    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
+    await kube.merge_patch(NAMESPACES, None, namespace, {"metadata": {"labels": restricted}})
     await registry.push("fn/tool:v1", script(tmp_path, "tool", "sed s/name:.x/name:\\ from-$COLOUR-pod/"))
     overrides = {"container": {"env": [{"name": "COLOUR", "value": "red"}]}}
     config = function_config(namespace, "tool", podExecutor={"templateOverrides": overrides, "tags": ["v1"]})
@@ -79,6 +82,10 @@ async def test_images_of_a_registry_run_in_pods(
     async with runner(*flags) as (evaluate, _):
         assert b"from-red-pod" in await _answer(evaluate, registry.image("fn/tool:v1"))
     assert len(kubelet.started) == 2, "the pods of the runner before are used"
+    async with runner(*flags, "--allowed-images", "registry.example.com/functions") as (evaluate, _):
+        with pytest.raises(FunctionNotFound, match=r"only images below \S+/functions may be used here"):
+            await evaluate(registry.image("fn/tool:v1"), LIST)
+        await evaluate("ghcr.io/kptdev/krm-functions-catalog/set-labels:v0.2", LIST)
 
 
 async def _answer(evaluate: GrpcEvaluator, image: str) -> bytes:
