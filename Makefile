@@ -60,6 +60,9 @@ lock: $(INSTALLED) ## Resolve the dependencies anew
 	$(LOCK) --upgrade --output-file requirements-dev.lock --extra dev
 	$(LOCK) --constraints requirements-dev.lock --output-file requirements.lock
 
+sbom: $(INSTALLED) ## Write an SBOM and the licenses of what the image installs to build/
+	@$(BIN)/python deploy/images/inventory.py build
+
 clean: ## Stop the stack and remove everything that was made: state, environment, caches, built servers
 	@if [ -x $(BIN)/porchflow ]; then $(BIN)/porchflow down; fi
 	@# Known names only: the folder may be one that holds other things too.
