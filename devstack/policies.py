@@ -40,7 +40,7 @@ _KINDS: Final = {
 
 
 async def install_policies(client: KubeClient, *, seconds: float = 30.0) -> list[str]:
-    """Apply the policies, as `kubectl apply --server-side -R -f deploy/admission` does, and wait until they take effect.
+    """Apply the policies, as `kubectl apply --server-side -R -f deploy/admission` does, and wait until they act.
 
     Args:
         client: The API server, which serves porchflow's CRDs.

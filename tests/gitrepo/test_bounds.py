@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pygit2
 import pytest
+from porchflow.gitrepo.discovery.package_trees import find_packages
 from pygit2.enums import FileMode
 
-from porchflow.gitrepo.discovery.package_trees import find_packages
 from porchflow.gitrepo.errors import GitQuotaExceeded
 from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.store.bounds import Bounds, Limits, read_blob
