@@ -128,5 +128,6 @@ async def test_deleting_the_latest_makes_the_one_before_it_the_latest(world: Wor
     await world.delete(await world.get(second))
     await world.run(Phase.FINALIZE, second)
     assert (await world.get(first))["metadata"]["labels"]["porch.kpt.dev/latest-revision"] == "true"
+    world.newest = first
     third = await world.published("v3")
     assert (await world.get(third))["status"]["revision"] == 3, "a number is never used twice"

@@ -80,7 +80,10 @@ async def test_a_clone_of_a_package_revision(world: World, deployments: GitRepos
 async def test_an_upstream_is_marked_wherever_the_source_is_cut_off(world: World) -> None:
     upstream = await world.published()
     for write in itertools.count(1):
-        name = await world.create(f"w{write}", source=clone_of(upstream))
+        workspace = f"w{write}"
+        name = await world.create(
+            workspace, name=f"blueprints.shop.{workspace}", packageName="shop", source=clone_of(upstream)
+        )
         await world.annotate(upstream, upstream_of=None)
         world.worker.stop_at(write)
         try:
