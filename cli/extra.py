@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 import click
 
-_NEEDS = ("trustme", "porchflow.devstack.run")
+_NEEDS = ("trustme", "porchflow.devstack")
 """Of the extra `stack`; and what the image for clusters leaves out."""
 
 

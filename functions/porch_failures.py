@@ -14,7 +14,7 @@ _MESSAGES: Final = tuple(
     re2.compile(f"(?is){pattern}")
     for pattern in (
         # What comes before the log is Go's: the exit status, a signal, or why nothing could be started.
-        rf"failed to execute function {_IMAGE}: (?:exit status (?P<code>\d{1, 9})|.*?) \((?P<stderr>.*)\)",
+        rf"failed to execute function {_IMAGE}: (?:exit status (?P<code>\d{{1,9}})|.*?) \((?P<stderr>.*)\)",
         rf"failed to parse the output of function {_IMAGE} with stderr '(?P<stderr>.*)': .*",
         rf"failed to evaluate function {_IMAGE}.*? stderr: (?P<stderr>.*)",
         r"failed to (?:evaluate function|execute function|parse the output).*",

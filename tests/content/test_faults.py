@@ -83,12 +83,17 @@ async def test_a_kill_between_the_two_writes_of_a_push(
         gate.touch()
         assert "annotations" not in (await packages.object(name))["metadata"], "killed before the second write"
         await process.start()
+        tip = await packages.tip("drafts/web/v1")
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust), headers=ADMIN) as session:
+            again = {**body, "metadata": {"name": name, "resourceVersion": tip}}
+            assert (await session.put(process.address + path, json=again)).status == 200
 
         async def asked() -> bool:
             annotations = (await packages.object(name))["metadata"].get("annotations") or {}
-            return bool(annotations.get(RENDER_REQUEST_ANNOTATION) == await packages.tip("drafts/web/v1"))
+            return bool(annotations.get(RENDER_REQUEST_ANNOTATION) == tip)
 
-        await eventually(asked, what="the rendering of what was pushed is asked for")
+        await eventually(asked, what="the client that pushes again has it rendered, as the next sync would")
+        assert await packages.tip("drafts/web/v1") == tip, "nothing was pushed twice"
     finally:
         gate.touch()
         await process.stop()

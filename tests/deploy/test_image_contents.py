@@ -30,7 +30,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in run("git", "-C", str(ROOT), "ls-files").splitlines():
         if taken(name):
             (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / "source" / name)
+            shutil.copy(ROOT / name, folder / "source" / name, follow_symlinks=False)
     flags = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(folder)]
     run(sys.executable, "-m", "pip", "wheel", *flags, str(folder / "source"))
     [wheel] = folder.glob("*.whl")

@@ -32,6 +32,9 @@ class _Context:
     def time_remaining(self) -> None:
         return None
 
+    def invocation_metadata(self) -> None:
+        return None
+
     async def abort(self, *_: Any) -> None:
         raise _Aborted
 

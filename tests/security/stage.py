@@ -10,8 +10,9 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from porchflow.activities.definitions import Phase, PhaseResult
+from porchflow.activities.definitions import PhaseResult
 from porchflow.api.names import REPOSITORY_API_VERSION
+from porchflow.api.needs import Phase
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.events import EventRecorder

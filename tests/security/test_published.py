@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.names import DISCOVERED_ANNOTATION, FINALIZER
+from porchflow.api.needs import Phase
 from porchflow.api.policies.deletion import CLEANERS
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import Forbidden

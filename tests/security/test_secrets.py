@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from porchflow.activities.definitions import ErrorKind, Phase
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.names import SECRETS_POLICY
+from porchflow.api.needs import Phase
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import Forbidden, KubeError
 from porchflow.kube.kinds import REPOSITORIES, SECRETS

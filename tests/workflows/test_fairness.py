@@ -9,8 +9,8 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from porchflow.activities.definitions import ObjectKey, Phase, PhaseInput, PhaseResult
-from porchflow.api.needs import Facts
+from porchflow.activities.definitions import ObjectKey, PhaseInput, PhaseResult
+from porchflow.api.needs import Facts, Phase
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.workflows import policies
 from porchflow.workflows.ids import LOOK_AGAIN_SIGNAL, PackageRevisionInput
