@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import psutil
 
-from porchflow.cli.stack_settings import StackSettings
+from porchflow.cli.settings import StackSettings
 from porchflow.cli.stack_state import StackRecord
 
 _VERSION_SECONDS = 60.0

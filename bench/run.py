@@ -21,7 +21,8 @@ from bench.runs import run_costs, until_quiet
 from bench.upstream import RESOURCES
 from bench.usage import forget_peaks, usage_of, used_since
 from bench.workloads import NAMESPACE, PUSHED, REPOSITORY, UPGRADED, WORKSPACE, Bench, Timing, large_of, object_name
-from porchflow.cli.stack_settings import StackSettings, load_stack_settings
+from porchflow.cli.settings import StackSettings
+from porchflow.cli.stack_settings import load_stack_settings
 from porchflow.cli.stack_state import StackRecord, StateFolder
 from porchflow.devstack.demo.demo_repository import GitFailed
 from porchflow.devstack.gitserver import STATISTICS_PATH

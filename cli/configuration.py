@@ -5,15 +5,12 @@ import difflib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
-from pydantic.fields import FieldInfo
 
 from porchflow.cli.main import main as porchflow
-from porchflow.cli.settings import Settings, flag_of, variable_of
-from porchflow.cli.stack_settings import StackSettings
-from porchflow.cli.stack_settings import variable_of as stack_variable_of
+from porchflow.cli.settings import Setting, Settings, StackSettings, settings_of
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "configuration.md"
 
@@ -51,11 +48,11 @@ Of `porchflow up`, `demo`, `status`, `down` and `doctor`. Where a server is an e
 def page() -> str:
     """Return the page."""
     readers = _readers()
-    rows = "".join(_row(name, field, readers.get(name, ())) for name, field in Settings.model_fields.items())
-    stack = "".join(
-        _line(stack_variable_of(name), flag_of(name), _default(field), str(field.description))
-        for name, field in StackSettings.model_fields.items()
+    # A secret has no flag, which would tell its reader: only the watcher has one.
+    rows = "".join(
+        _line(setting, ", ".join(readers.get(setting.name, ("watcher",)))) for setting in settings_of(Settings).values()
     )
+    stack = "".join(map(_line, settings_of(StackSettings).values()))
     return _HEAD + rows + _STACK_HEAD + stack
 
 
@@ -70,28 +67,15 @@ def _readers() -> Mapping[str, Sequence[str]]:
     return readers
 
 
-def _row(name: str, field: FieldInfo, readers: Sequence[str]) -> str:
-    # What is in no flag is secret: the watcher's webhook secret.
-    flag, read_by = (flag_of(name), ", ".join(readers)) if readers else ("", "watcher")
-    return _line(variable_of(name, field), flag, _default(field), read_by, str(field.description))
+def _line(setting: Setting, *readers: str) -> str:
+    flag = "" if setting.is_secret else f"`{setting.flag}`"
+    cells = (f"`{setting.variable}`", flag, _default(setting), *readers, str(setting.field.description))
+    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|\n"
 
 
-def _line(variable: str, flag: str, *cells: str) -> str:
-    shown = (f"`{variable}`", f"`{flag}`" if flag else "", *cells)
-    return "|" + "|".join(f" {cell} " if cell else " " for cell in shown) + "|\n"
-
-
-def _default(field: FieldInfo) -> str:
-    value: Any = field.default
-    if (
-        field.default_factory is not None
-        or value is None
-        or str(value) in {"", "()"}
-        or "Secret" in type(value).__name__
-    ):
-        return ""
-    shown = ",".join(value) if isinstance(value, tuple) else str(value).lower() if isinstance(value, bool) else value
-    return f"`{shown}`"
+def _default(setting: Setting) -> str:
+    shown = setting.shown_default
+    return f"`{shown.lower() if isinstance(setting.field.default, bool) else shown}`" if shown else ""
 
 
 def difference() -> str:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import psutil
 
-from porchflow.cli.settings import flag_of
-from porchflow.cli.stack_settings import StackSettings, variable_of
+from porchflow.cli.settings import StackSettings, settings_of
 from porchflow.devstack.processes import free_port, reserve_port
 
+_KNOWN = settings_of(StackSettings)
 _USERS = {
     "api_port": "the Kubernetes API server",
     "etcd_port": "etcd",
@@ -40,7 +40,9 @@ def choose_ports(settings: StackSettings, remembered: Path) -> dict[str, int]:
     for name in _USERS:
         port = int(getattr(settings, name)) or _any_port(before.get(name, 0), taken=set(ports.values()))
         if twice := next((other for other, taken in ports.items() if taken == port), None):
-            raise PortError(f"{flag_of(name)} and {flag_of(twice)} are both {port}; give each part a port of its own")
+            raise PortError(
+                f"{_KNOWN[name].flag} and {_KNOWN[twice].flag} are both {port}; give each part a port of its own"
+            )
         if not reserve_port(port):
             raise PortError(_in_use(name, port))
         ports[name] = port
@@ -65,7 +67,7 @@ def _any_port(before: int, *, taken: set[int]) -> int:
 def _in_use(name: str, port: int) -> str:
     return (
         f"port {port}, wanted for {_USERS[name]}, is in use by {_holder(port)}; end that, or choose another port with"
-        f" {flag_of(name)} or {variable_of(name)} (0 takes any free one)"
+        f" {_KNOWN[name].flag} or {_KNOWN[name].variable} (0 takes any free one)"
     )
 
 

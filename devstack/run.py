@@ -11,8 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from porchflow.cli.settings import flag_of
-from porchflow.cli.stack_settings import StackSettings
+from porchflow.cli.settings import StackSettings, settings_of
 from porchflow.cli.stack_state import ProcessRecord, StackRecord, StateError, StateFolder
 from porchflow.devstack import api_service as contentapi
 from porchflow.devstack.crds import install_crds
@@ -130,7 +129,7 @@ def start_detached(settings: StackSettings, say: Say) -> StackRecord:
         # In this process, because a build may take minutes and reports its progress.
         ensure_servers(lambda line: say(STACK, line))
     log = folder.logs / "up.log"
-    flags = [f"{flag_of(name)}={value}" for name, value in settings.model_dump().items()]
+    flags = [f"{known.flag}={known.of(settings)}" for known in settings_of(StackSettings).values()]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "porchflow.cli.main", "up", "--quiet", *flags],

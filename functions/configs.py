@@ -13,15 +13,14 @@ ConfigKey = tuple[str, str]
 
 
 class FunctionConfigs:
-    """The FunctionConfigs there are now; changes count from the next call of a function on."""
+    """The FunctionConfigs there are now; changes count from the next call of a function on.
+
+    Attributes:
+        default_image_prefix: What an empty prefix in a FunctionConfig stands for.
+    """
 
     def __init__(self, default_image_prefix: str = "") -> None:
-        """Begin without any.
-
-        Args:
-            default_image_prefix: what an empty prefix in a FunctionConfig stands for.
-        """
-        self._default_image_prefix = default_image_prefix
+        self.default_image_prefix = default_image_prefix
         self._by_key: dict[ConfigKey, FunctionConfigSpec] = {}
         self._complete = True
         self._listeners: list[Callable[[], None]] = []
@@ -67,7 +66,7 @@ class FunctionConfigs:
     def _means(self, spec: FunctionConfigSpec, image: ImageName) -> bool:
         if spec.image != image.name:
             return False
-        prefixes = [prefix or self._default_image_prefix for prefix in spec.prefixes]
+        prefixes = [prefix or self.default_image_prefix for prefix in spec.prefixes]
         return not prefixes or any(image.is_below(prefix) for prefix in prefixes)
 
     def _tell(self) -> None:

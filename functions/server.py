@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
@@ -11,7 +10,6 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from porchflow.api.limits import BUILTIN_SECONDS
 from porchflow.functions import failure_details
 from porchflow.functions.builtin.pool import DEFAULT_MEMORY_LIMIT, BuiltinRuntime, WorkerPool
 from porchflow.functions.call_metrics import RunnerMetrics
@@ -20,17 +18,12 @@ from porchflow.functions.draining import CallsUnderWay, drain
 from porchflow.functions.evaluators import Chain, FunctionRuntime
 from porchflow.functions.function_errors import FunctionNotFound, FunctionUnavailable, MessageTooLarge
 from porchflow.functions.proto import evaluator_pb2, evaluator_pb2_grpc
+from porchflow.functions.runner_settings import CallSettings, RunnerListenSettings
 from porchflow.functions.slots import METADATA_KEY, on_behalf_of
 from porchflow.functions.status_words import too_large
-from porchflow.functions.tls import PLAINTEXT, Identity, server_credentials
+from porchflow.functions.tls import Identity, server_credentials
 from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kpt.render.evaluation import Evaluation
-
-DEFAULT_MAX_MESSAGE_SIZE = 6 * 1024 * 1024
-"""Bytes of a request or an answer; the default of Porch's runner."""
-
-DEFAULT_TIME_LIMIT = 300.0
-"""Seconds after which a function is killed if its caller sets no nearer deadline; kpt's own limit."""
 
 DEFAULT_GRACE = 30.0
 """Seconds that calls under way get to finish when the runner is asked to stop."""
@@ -51,9 +44,7 @@ class EvaluatorService(evaluator_pb2_grpc.FunctionEvaluatorServicer):
     def __init__(
         self,
         runtime: FunctionRuntime,
-        *,
-        max_message_size: int,
-        time_limit: float,
+        settings: CallSettings,
         configs: FunctionConfigs,
         metrics: RunnerMetrics,
     ) -> None:
@@ -61,8 +52,8 @@ class EvaluatorService(evaluator_pb2_grpc.FunctionEvaluatorServicer):
         self._runtime = runtime
         self._configs = configs
         self._metrics = metrics
-        self._max_message_size = max_message_size
-        self._time_limit = time_limit
+        self._max_message_size = settings.max_grpc_message_size
+        self._time_limit = settings.function_timeout
 
     async def EvaluateFunction(  # noqa: N802 - the name of the method in the protocol
         self, request: evaluator_pb2.EvaluateFunctionRequest, context: _Context
@@ -116,18 +107,14 @@ def _tenant_of(context: _Context) -> str:
 
 
 async def serve(
-    address: str,
+    listen: RunnerListenSettings,
+    calls: CallSettings,
     *,
-    max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
-    processes: int | None = None,
+    processes: int,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
-    time_limit: float = DEFAULT_TIME_LIMIT,
-    builtin_time_limit: float = BUILTIN_SECONDS,
     grace: float = DEFAULT_GRACE,
-    default_image_prefix: str = "",
     configs: FunctionConfigs | None = None,
     runtimes: Sequence[FunctionRuntime] = (),
-    identity: Identity = PLAINTEXT,
     metrics: RunnerMetrics | None = None,
     stop: asyncio.Event | None = None,
     ready: Callable[[int], None] | None = None,
@@ -137,18 +124,14 @@ async def serve(
     On SIGTERM, SIGINT or `stop` it reports itself as not serving, refuses new calls, and lets those under way finish.
 
     Args:
-        address: `host:port`; port 0 takes a free one.
-        max_message_size: bytes of a request or an answer.
-        processes: functions at a time; the number of CPUs by default.
+        listen: Where it listens, and with which certificates; without any, connections are neither encrypted nor
+            authenticated.
+        calls: Limits of a call, and which registry's images the builtin functions stand for.
+        processes: functions at a time.
         memory_limit: bytes of address space of a process that runs builtin functions; 0 for none.
-        time_limit: seconds after which a function is killed.
-        builtin_time_limit: the same for a builtin one, where that is less.
         grace: seconds for calls under way when stopping.
-        default_image_prefix: a registry besides the catalog's own whose images the builtins stand for.
         configs: which more images the builtin functions stand for.
         runtimes: tried after the builtin functions, in order.
-        identity: certificate of the runner, and the CA of its clients' certificates; without any, connections are
-            neither encrypted nor authenticated.
         metrics: counts the calls.
         stop: stops the runner when set.
         ready: called with the port once calls are answered.
@@ -157,25 +140,19 @@ async def serve(
         OSError: the address cannot be bound.
         CertificateError: a certificate cannot be read.
     """
-    stop, configs = stop or asyncio.Event(), configs or FunctionConfigs()
+    stop, configs = stop or asyncio.Event(), configs or FunctionConfigs(calls.default_image_prefix)
+    identity = Identity(listen.tls_cert, listen.tls_key, listen.client_ca)
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(WorkerPool(processes or os.cpu_count() or 1, memory_limit=memory_limit))
-        prefixes = (default_image_prefix,) if default_image_prefix else ()
-        builtins = BuiltinRuntime(pool, prefixes, configs, most_seconds=builtin_time_limit)
+        pool = await stack.enter_async_context(WorkerPool(processes, memory_limit=memory_limit))
+        builtins = BuiltinRuntime(pool, calls.image_prefixes, configs, most_seconds=calls.builtin_function_timeout)
         chain = Chain([builtins, *runtimes])
-        server = grpc.aio.server(options=_options(max_message_size))
-        service = EvaluatorService(
-            chain,
-            max_message_size=max_message_size,
-            time_limit=time_limit,
-            configs=configs,
-            metrics=metrics or RunnerMetrics(),
-        )
+        server = grpc.aio.server(options=_options(calls.max_grpc_message_size))
+        service = EvaluatorService(chain, calls, configs, metrics or RunnerMetrics())
         evaluator_pb2_grpc.add_FunctionEvaluatorServicer_to_server(service, server)  # type: ignore[no-untyped-call]  # generated
         report_stopping = await _add_health(server)
         names = (_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
-        port = _bind(server, address, server_credentials(identity) if identity.is_secure else None)
+        port = _bind(server, listen.listen, server_credentials(identity) if identity.is_secure else None)
         await server.start()
         _stop_on_signals(stop)
         _log.info("function runner answers on port %d", port)
@@ -185,11 +162,6 @@ async def serve(
         service.calls.refused = True
         await report_stopping()
         await drain(server, service.calls, grace)
-
-
-def main(address: str, **settings: object) -> None:
-    """Run the function runner as a process; `settings` are those of `serve`."""
-    asyncio.run(serve(address, **settings))  # type: ignore[arg-type]  # passed through as they are
 
 
 async def _add_health(server: grpc.aio.Server) -> Callable[[], Awaitable[None]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from porchflow.gitrepo.git_settings import GitSettings
 from porchflow.gitrepo.push.changes import Change, PushResult
 from porchflow.gitrepo.push.connection import Connection
 from porchflow.gitrepo.push.connections import Connections, configure_libgit2
@@ -64,6 +65,11 @@ class GitStore(PackageReader):
         self._connections = Connections(
             cache_dir, threads=threads, network_threads=network_threads, group_limit=group_limit, clock=clock
         )
+
+    @classmethod
+    def of(cls, settings: GitSettings) -> Self:
+        """Return a store as the settings say."""
+        return cls(settings.cache_dir.expanduser(), threads=settings.threads, server_timeout=settings.timeout)
 
     async def aclose(self) -> None:
         """Drop what waits, wait for what is under way (at most as long as the timeouts), free the cache folder."""

@@ -21,12 +21,10 @@ from porchflow.watcher.schedules import Schedules
 from porchflow.watcher.scheduling import SyncScheduling
 from porchflow.watcher.secrets import SecretWatcher
 from porchflow.watcher.starter import TemporalUnavailable
-from porchflow.watcher.webhooks import WebhookOptions, serve_webhooks
+from porchflow.watcher.watcher_settings import WatcherSettings
+from porchflow.watcher.webhooks import serve_webhooks
 
 logger = logging.getLogger(__name__)
-
-RELIST_SECONDS = 600.0
-SYNC_SECONDS = 300.0
 
 _Watcher = PackageRevisionWatcher | RepositoryWatcher | SecretWatcher
 
@@ -78,13 +76,9 @@ async def run_watcher(
     kube: KubeClient,
     starter: Starter,
     schedules: Schedules,
+    settings: WatcherSettings,
     *,
     namespaces: Sequence[str] = (),
-    watch_secrets: bool = False,
-    in_flight: int = 32,
-    sync_seconds: float = SYNC_SECONDS,
-    relist_seconds: float = RELIST_SECONDS,
-    webhooks: WebhookOptions | None = None,
     health: WatcherHealth | None = None,
     timings: WatchTimings | None = None,
 ) -> None:
@@ -97,29 +91,23 @@ async def run_watcher(
         kube: The API server.
         starter: Signals and starts workflows.
         schedules: Starts the syncs of Repositories.
+        settings: What is watched, and how often everything is looked at again.
         namespaces: Namespaces to watch; none means all.
-        watch_secrets: Whether a changed Secret wakes at once what stalled on it; needs the right to list and watch
-            Secrets, which is the right to read them. Without it the next sync of the Repository does.
-        in_flight: Calls to Temporal at once.
-        sync_seconds: Seconds between two syncs of a Repository without a schedule of its own.
-        relist_seconds: Seconds after which everything is listed again and each object that is not converged is
-            signalled again.
-        webhooks: The endpoint for forges; None for none.
         health: Records the state of the watcher.
-        timings: Intervals and limits of the watches; its `relist` is `relist_seconds`.
+        timings: Intervals and limits of the watches; its `relist` is that of the settings.
     """
     health = health or WatcherHealth()
-    timings = replace(timings or WatchTimings(), relist=relist_seconds)
+    timings = replace(timings or WatchTimings(), relist=settings.relist_seconds)
     await persist("Temporal", starter.prepare, (TemporalUnavailable,), health.waits_for)
-    dispatcher = Dispatcher(starter, in_flight=in_flight)
-    scheduling = SyncScheduling(schedules, usual=timedelta(seconds=sync_seconds))
+    dispatcher = Dispatcher(starter, in_flight=settings.signals_in_flight)
+    scheduling = SyncScheduling(schedules, usual=timedelta(seconds=settings.sync_seconds))
     places = Places()
     watchers, states = _watchers(
-        kube, dispatcher, scheduling, namespaces, timings, places=places, watch_secrets=watch_secrets
+        kube, dispatcher, scheduling, namespaces, timings, places=places, watch_secrets=settings.watch_secrets
     )
     health.runs(dispatcher, states)
     logger.info("watching %s", ", ".join(state.name for state in states))
-    async with serve_webhooks(webhooks, places, scheduling.sync), asyncio.TaskGroup() as group:
+    async with serve_webhooks(settings, places, scheduling.sync), asyncio.TaskGroup() as group:
         group.create_task(dispatcher.run())
         group.create_task(scheduling.run())
         for watcher in watchers:

@@ -8,15 +8,16 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import web
 
+from porchflow.api.host_port import host_and_port
 from porchflow.api.limits import WEBHOOK_BYTES
 from porchflow.kube.following import Key
 from porchflow.watcher.payloads import Push, Refused, authenticate, read_push
 from porchflow.watcher.places import Places
+from porchflow.watcher.watcher_settings import WatcherSettings
 
 logger = logging.getLogger(__name__)
 
@@ -26,19 +27,6 @@ _READ_SECONDS: Final = 15.0
 _AT_ONCE: Final = 16
 _SPACING: Final = 2.0
 """Seconds between two syncs of one Repository because of pushes: forges report porchflow's own pushes, too."""
-
-
-@dataclass(frozen=True)
-class WebhookOptions:
-    """Address and secrets of the endpoint.
-
-    Attributes:
-        address: `host:port` to listen on.
-        secrets: Each of them is accepted, so that they can be rotated one after the other.
-    """
-
-    address: str
-    secrets: Sequence[str] = field(repr=False)
 
 
 class Webhooks:
@@ -131,24 +119,22 @@ class Webhooks:
 
 
 @contextlib.asynccontextmanager
-async def serve_webhooks(
-    options: WebhookOptions | None, places: Places, sync: Callable[[Key], None]
-) -> AsyncIterator[None]:
-    """Serve while the context is open; do nothing without options.
+async def serve_webhooks(settings: WatcherSettings, places: Places, sync: Callable[[Key], None]) -> AsyncIterator[None]:
+    """Serve while the context is open; do nothing where no address is set.
 
     Raises:
         OSError: The server cannot listen on the address.
     """
-    if options is None:
+    if not settings.webhook_address:
         yield
         return
-    webhooks = Webhooks(options.secrets, places, sync)
-    host, _, port = options.address.rpartition(":")
+    webhooks = Webhooks(settings.webhook_secrets, places, sync)
+    host, port = host_and_port(settings.webhook_address)
     runner = web.AppRunner(webhooks.application(), access_log=None, shutdown_timeout=2)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host.removeprefix("[").removesuffix("]") or None, int(port)).start()
-        logger.info("taking webhooks at %s%s", options.address, PATH)
+        await web.TCPSite(runner, host or None, port).start()
+        logger.info("taking webhooks at %s%s", settings.webhook_address, PATH)
         yield
     finally:
         await runner.cleanup()

@@ -28,9 +28,6 @@ from porchflow.repositories.access import RepositoryAccess
 from porchflow.repositories.failures import Superseded
 from porchflow.repositories.reported_lock import how_to_put_back, published_ref, reported_commit
 
-GRACE = timedelta(minutes=10)
-"""How long an object whose revision is gone from Git is kept, for a person to put the branch or tag back."""
-
 
 @dataclass(frozen=True)
 class Look:

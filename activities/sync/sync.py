@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,7 +15,7 @@ from porchflow.activities.heartbeat import heartbeating
 from porchflow.activities.reporting import StatusReporter
 from porchflow.activities.sync.comparison import Work, compare
 from porchflow.activities.sync.discovered import Existing, existing_of
-from porchflow.activities.sync.drift import GRACE, DriftCheck
+from porchflow.activities.sync.drift import DriftCheck
 from porchflow.activities.sync.duplicates import check_alone, has_worked, is_shared
 from porchflow.activities.sync.paced_writes import Write, Writer
 from porchflow.activities.sync.registration import Registration
@@ -31,6 +31,7 @@ from porchflow.activities.sync.sync_rules import (
     run_once_due,
     timestamp,
 )
+from porchflow.activities.sync.sync_settings import SyncSettings
 from porchflow.api.conditions import Reason
 from porchflow.api.names import (
     REPOSITORY_FINALIZER,
@@ -47,23 +48,9 @@ from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
 from porchflow.kube.status import Report, StatusWriter
 from porchflow.repositories.access import Repositories, RepositoryAccess
 from porchflow.repositories.failures import PhaseError, classify, to_application_error
+from porchflow.repositories.scope import ScopeSettings
 
 _SHOW_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class SyncOptions:
-    """How syncs go about their work."""
-
-    namespaces: Sequence[str] = ()
-    """Where Repositories are; none means everywhere."""
-    full_sync: timedelta = timedelta(hours=1)
-    """After this time the objects are compared although nothing moved in Git: somebody may have changed them."""
-    writes_at_once: int = 16
-    grace: timedelta = GRACE
-    """How long an object is kept whose revision is gone from Git."""
-    annotated_only: bool = False
-    """Leave Repositories without the annotation of v1alpha2 to the Porch that runs besides."""
 
 
 @dataclass
@@ -104,17 +91,18 @@ class RepositorySync(SyncActivities):
     """What a worker registers."""
 
     def __init__(
-        self, *, kube: KubeClient, git: GitStore, events: EventRecorder, options: SyncOptions | None = None
+        self, *, kube: KubeClient, git: GitStore, events: EventRecorder, scope: ScopeSettings, settings: SyncSettings
     ) -> None:
         """Take the clients; closing them is the caller's."""
         self._kube = kube
         self._git = git
         self._events = events
-        self._options = options or SyncOptions()
-        self._repositories = Repositories(kube, annotated_only=self._options.annotated_only)
+        self._scope = scope
+        self._settings = settings
+        self._repositories = Repositories(kube, annotated_only=scope.annotated_repositories_only)
         self._reporter = StatusWriter(kube, events, REPOSITORY_STATUS)
         self._objects = StatusReporter(kube, events)
-        self._removal = Removal(kube, at_once=self._options.writes_at_once)
+        self._removal = Removal(kube, at_once=self._settings.sync_writes)
 
     @activity.defn(name="sync_repository")
     async def sync_repository(self, request: SyncRequest) -> SyncResult:
@@ -145,7 +133,7 @@ class RepositorySync(SyncActivities):
             return await self._suspended(raw, suspension)
         check_places(raw)
         due = is_due(raw)
-        shared = await check_alone(self._kube, raw, self._options.namespaces) if due else is_shared(raw)
+        shared = await check_alone(self._kube, raw, self._scope.namespaces) if due else is_shared(raw)
         access = await self._repositories.opened(raw)
         if due and access.warning:
             self._reporter.record(raw, Reason.CREDENTIALS_UNENCRYPTED, access.warning)
@@ -218,7 +206,7 @@ class RepositorySync(SyncActivities):
     async def _register(self, run: _Run, work: Work) -> None:
         namespace = run.raw["metadata"]["namespace"]
         registration = Registration(self._kube, self._git, namespace, run.access)
-        writer = Writer(self._options.writes_at_once)
+        writer = Writer(self._settings.sync_writes)
         pairs = (*work.finish, *work.own, *work.deployment)
         run.progress.total = len(work.create) + len(work.disown) + len(pairs)
         run.progress.text, run.progress.writer = "writing objects", writer
@@ -235,7 +223,7 @@ class RepositorySync(SyncActivities):
             self._events,
             run.raw["metadata"]["namespace"],
             run.access,
-            self._options.grace,
+            timedelta(seconds=self._settings.removed_grace_seconds),
         )
 
         async def look(suspect: Existing) -> None:
@@ -249,7 +237,7 @@ class RepositorySync(SyncActivities):
             for suspect in (*(pair.existing for pair in work.drifted), *work.gone):
                 yield partial(look, suspect)
 
-        writer = Writer(self._options.writes_at_once)
+        writer = Writer(self._settings.sync_writes)
         run.progress.total = len(work.drifted) + len(work.gone)
         run.progress.text, run.progress.writer = "looking at what changed", writer
         await writer.run(looks())
@@ -269,16 +257,17 @@ class RepositorySync(SyncActivities):
     async def _report(self, run: _Run, discovery: Discovery, digest: str) -> None:
         if not has_worked(run.asked):
             # Of two that are new, both have found nobody when they began.
-            run.shared = await check_alone(self._kube, run.raw, self._options.namespaces)
+            run.shared = await check_alone(self._kube, run.raw, self._scope.namespaces)
         raw = await self._consume_run_once(run.raw)
         now = datetime.now(UTC).replace(microsecond=0)
+        full_sync = timedelta(seconds=self._settings.full_sync_seconds)
         await self._reporter.report(
             raw,
             Report(
                 {
                     **handled_by(run.asked, raw),
                     "lastFullSyncTime": timestamp(now),
-                    "nextFullSyncTime": timestamp(next_full_sync(raw, now, self._options.full_sync)),
+                    "nextFullSyncTime": timestamp(next_full_sync(raw, now, full_sync)),
                     "packageCount": len(discovery.revisions) or None,
                     "gitCommitHash": discovery.branch_commit or None,
                     # What somebody works on, or what is gone, is looked at again although no ref moves.

@@ -7,27 +7,12 @@ import click
 from porchflow.cli.processes.listening import check_addresses
 from porchflow.cli.processes.process import run_process
 from porchflow.cli.settings import load_settings, settings_options
+from porchflow.content.content_settings import ContentSettings
+from porchflow.gitrepo.git_settings import GitSettings
 
 
 @click.command("content-api")
-@settings_options(
-    "content_address",
-    "content_tls_cert",
-    "content_tls_key",
-    "content_service",
-    "kubeconfig",
-    "git_cache_dir",
-    "git_threads",
-    "git_timeout",
-    "content_max_body",
-    "content_timeout",
-    "content_rate",
-    "content_burst",
-    "content_cache",
-    "content_watches",
-    "health_address",
-    "log_level",
-)
+@settings_options(ContentSettings, "kubeconfig", GitSettings, "health_address", "log_level")
 def content_api(**flags: Any) -> None:  # noqa: ANN401 - the values of any setting
     """Serve package content to the Kubernetes API server (aggregated API v1alpha1.porch.kpt.dev).
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from porchflow.cli.settings import load_settings, settings_options
+from porchflow.gitrepo.git_settings import GitSettings
 
 if TYPE_CHECKING:
     from porchflow.cli.diff.show import Format
@@ -36,7 +37,7 @@ class _Trouble(click.ClickException):
     default="auto",
     help="Use colour [default: auto, on a terminal unless NO_COLOR is set].",
 )
-@settings_options("kubeconfig", "git_cache_dir", "git_timeout")
+@settings_options("kubeconfig", GitSettings)
 def diff(
     *,
     first: str,
@@ -89,7 +90,7 @@ async def _compare(
     try:
         async with (
             await KubeClient.connect(settings.kubeconfig, user_agent="porchflow-diff") as kube,
-            GitStore(settings.git_cache_dir.expanduser(), server_timeout=settings.git_timeout) as store,
+            GitStore.of(settings.git) as store,
         ):
             sides = Sides(kube, store, namespace or default_namespace(settings.kubeconfig))
             old, new = await sides.pair(first, second, upstream=upstream)

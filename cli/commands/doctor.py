@@ -6,15 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from porchflow.cli.settings import (
-    REGISTRY_SETTINGS,
-    RUNNER_SETTINGS,
-    TEMPORAL_SETTINGS,
-    SettingsError,
-    load_settings,
-    settings_options,
-)
+from porchflow.cli.settings import SettingsError, TemporalSettings, load_settings, settings_options
 from porchflow.cli.stack_settings import load_stack_settings, stack_options
+from porchflow.functions.runner_settings import RegistrySettings, RunnerClientSettings
 
 if TYPE_CHECKING:
     from porchflow.cli.doctor.findings import Finding
@@ -25,11 +19,11 @@ _PROCESSES = ("watcher", "worker", "content-api", "function-runner")
 
 @click.command()
 @settings_options(
-    *TEMPORAL_SETTINGS,
+    TemporalSettings,
     "kubeconfig",
     "namespaces",
-    *RUNNER_SETTINGS,
-    *REGISTRY_SETTINGS,
+    RunnerClientSettings,
+    RegistrySettings,
     "default_image_prefix",
     "function_config_namespace",
     "git_cache_dir",

@@ -6,32 +6,24 @@ import click
 
 from porchflow.cli.processes.listening import check_addresses
 from porchflow.cli.processes.process import run_process
-from porchflow.cli.settings import REGISTRY_SETTINGS, load_settings, settings_options
+from porchflow.cli.settings import load_settings, settings_options
+from porchflow.functions.runner_settings import (
+    CallSettings,
+    PodSettings,
+    RegistrySettings,
+    RunnerListenSettings,
+    RunnerSettings,
+)
 
 
 @click.command("function-runner")
 @settings_options(
-    "function_runner_listen",
-    "function_processes",
-    "function_timeout",
-    "builtin_function_timeout",
-    "max_grpc_message_size",
-    "default_image_prefix",
-    "functions_dir",
-    "function_config_namespace",
-    "wrapper_server_image",
-    "pod_namespace",
-    "pod_ttl",
-    "pod_start_timeout",
-    "max_parallel_pods_per_function",
-    "max_waitlist_length",
-    "warm_up_pod_cache",
-    *REGISTRY_SETTINGS,
-    "image_platform",
+    RunnerListenSettings,
+    RunnerSettings,
+    CallSettings,
+    PodSettings,
+    RegistrySettings,
     "kubeconfig",
-    "function_runner_tls_cert",
-    "function_runner_tls_key",
-    "function_runner_client_ca",
     "metrics_address",
     "log_level",
 )

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from porchflow.cli.settings import REGISTRY_SETTINGS, RUNNER_SETTINGS, load_settings, settings_options
+from porchflow.cli.settings import load_settings, settings_options
+from porchflow.functions.runner_settings import CallSettings, RegistrySettings, RunnerClientSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,14 +49,7 @@ class _Trouble(click.ClickException):
     default="auto",
     help="Use colour [default: auto, on a terminal unless NO_COLOR is set].",
 )
-@settings_options(
-    *RUNNER_SETTINGS,
-    *REGISTRY_SETTINGS,
-    "default_image_prefix",
-    "function_timeout",
-    "builtin_function_timeout",
-    "max_grpc_message_size",
-)
+@settings_options(RunnerClientSettings, RegistrySettings, CallSettings)
 def render(
     *,
     folder: Path,
@@ -149,7 +143,7 @@ async def _render(settings: "Settings", folder: "Folder") -> "RenderOutcome":
 
     async with open_evaluator(settings) as evaluator, open_tags(settings) as tags:
         try:
-            images = ImageResolver(settings.default_image_prefix, tags)
+            images = ImageResolver(settings.calls.default_image_prefix, tags)
             return await render(folder.texts, evaluator, images=images)
         except RegistryUnavailable as error:
             raise _Trouble(str(error)) from None

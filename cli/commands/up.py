@@ -10,7 +10,8 @@ import click
 import psutil
 
 from porchflow.cli.extra import need_stack
-from porchflow.cli.stack_settings import StackSettings, load_stack_settings, stack_options
+from porchflow.cli.settings import StackSettings
+from porchflow.cli.stack_settings import load_stack_settings, stack_options
 
 
 @click.command()

@@ -6,19 +6,16 @@ import click
 
 from porchflow.cli.processes.listening import check_addresses
 from porchflow.cli.processes.process import run_process
-from porchflow.cli.settings import TEMPORAL_SETTINGS, load_settings, settings_options
+from porchflow.cli.settings import TemporalSettings, load_settings, settings_options
+from porchflow.watcher.watcher_settings import WatcherSettings
 
 
 @click.command()
 @settings_options(
-    *TEMPORAL_SETTINGS,
+    TemporalSettings,
     "kubeconfig",
     "namespaces",
-    "watch_secrets",
-    "webhook_address",
-    "signals_in_flight",
-    "sync_seconds",
-    "relist_seconds",
+    WatcherSettings,
     "health_address",
     "temporal_metrics_address",
     "log_level",

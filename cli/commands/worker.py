@@ -4,40 +4,26 @@ from typing import Any
 
 import click
 
+from porchflow.activities.sync.sync_settings import SyncSettings
 from porchflow.cli.processes.listening import check_addresses
 from porchflow.cli.processes.process import run_process
-from porchflow.cli.settings import (
-    REGISTRY_SETTINGS,
-    RUNNER_SETTINGS,
-    TEMPORAL_SETTINGS,
-    load_settings,
-    settings_options,
-)
+from porchflow.cli.settings import TemporalSettings, WorkerSettings, load_settings, settings_options
+from porchflow.functions.runner_settings import CallSettings, RegistrySettings, RunnerClientSettings
+from porchflow.gitrepo.git_settings import GitSettings
+from porchflow.repositories.scope import ScopeSettings
 
 
 @click.command()
 @settings_options(
-    *TEMPORAL_SETTINGS,
+    TemporalSettings,
     "kubeconfig",
-    "namespaces",
-    *RUNNER_SETTINGS,
-    *REGISTRY_SETTINGS,
-    "git_cache_dir",
-    "default_image_prefix",
-    "queues",
-    "reconcile_slots",
-    "render_slots",
-    "sync_slots",
-    "sync_writes",
-    "full_sync_seconds",
-    "removed_grace_seconds",
-    "annotated_repositories_only",
-    "cached_workflows",
-    "git_threads",
-    "git_timeout",
-    "function_timeout",
-    "builtin_function_timeout",
-    "max_grpc_message_size",
+    ScopeSettings,
+    RunnerClientSettings,
+    RegistrySettings,
+    GitSettings,
+    CallSettings,
+    WorkerSettings,
+    SyncSettings,
     "health_address",
     "temporal_metrics_address",
     "log_level",

@@ -25,16 +25,16 @@ async def examine(
         seconds: How long one check may wait for a server.
         deployed_in: Namespace of the ServiceAccounts whose permissions to check; empty for the credentials at hand.
     """
-    temporal = Check("temporal", settings.temporal_address)
-    runner = Check("function-runner", settings.function_runner_address or "none")
-    registry = Check("registry", settings.default_image_prefix)
-    cache = Check("git-cache", str(settings.git_cache_dir))
+    temporal = Check("temporal", settings.temporal.address)
+    runner = Check("function-runner", settings.runner_client.address or "none")
+    registry = Check("registry", settings.calls.default_image_prefix)
+    cache = Check("git-cache", str(settings.git.cache_dir))
     return await all_of(
         _examine_cluster(settings, processes, seconds, deployed_in),
-        within(seconds, temporal, check_temporal(settings, seconds)),
+        within(seconds, temporal, check_temporal(settings.temporal, seconds)),
         within(seconds, runner, check_runner(settings, seconds)),
         within(seconds, registry, check_registry(settings)),
-        within(seconds, cache, check_cache(settings)),
+        within(seconds, cache, check_cache(settings.git)),
     )
 
 
@@ -62,7 +62,7 @@ async def _examine_cluster(
             within(seconds, policies, check_policies(kube)),
             within(seconds, content, check_content_api(kube)),
             within(seconds, configs, check_configs(kube, settings)),
-            within(2 * seconds, repositories, check_repositories(kube, settings.namespaces, seconds)),
+            within(2 * seconds, repositories, check_repositories(kube, settings.scope.namespaces, seconds)),
         )
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from porchflow.cli.doctor.findings import Check, Finding
 from porchflow.cli.processes.registries import open_registries
-from porchflow.cli.settings import REGISTRY_SETTINGS, Settings, SettingsError
+from porchflow.cli.settings import Settings, SettingsError
 from porchflow.functions.function_errors import ImageNotFound, RegistryUnavailable
+from porchflow.functions.runner_settings import RegistrySettings
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import KubeError
 from porchflow.kube.kinds import FUNCTIONCONFIGS
@@ -17,7 +18,8 @@ PROBE_FUNCTION = "set-labels:v0.2.0"
 
 async def check_configs(kube: KubeClient, settings: Settings) -> list[Finding]:
     """Look what a function runner said of each FunctionConfig."""
-    chosen = [settings.function_config_namespace] if settings.function_config_namespace else settings.namespaces
+    namespace = settings.runner.function_config_namespace
+    chosen = [namespace] if namespace else settings.scope.namespaces
     check = Check("function-configs", ", ".join(chosen) or "all namespaces")
     try:
         found = [one for each in chosen or (None,) async for one in kube.list_all(FUNCTIONCONFIGS, each)]
@@ -39,12 +41,12 @@ def _trouble(obj: Object) -> Sequence[Finding]:
 
 async def check_registry(settings: Settings) -> list[Finding]:
     """Ask the registry of the default image prefix for the tags of a function, if settings of registries are given."""
-    image = f"{settings.default_image_prefix}{PROBE_FUNCTION}"
-    check = Check("registry", settings.default_image_prefix.partition("/")[0] or "none")
-    if not any(getattr(settings, name) for name in REGISTRY_SETTINGS):
+    image = f"{settings.calls.default_image_prefix}{PROBE_FUNCTION}"
+    check = Check("registry", settings.calls.default_image_prefix.partition("/")[0] or "none")
+    if settings.registries == RegistrySettings():
         return []
     try:
-        async with open_registries(settings) as registries:
+        async with open_registries(settings.registries) as registries:
             tags = await registries.tags(image)
     except ImageNotFound as error:
         return [check.warning(str(error), "nothing, where other functions than the catalog's are used")]

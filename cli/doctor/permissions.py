@@ -89,14 +89,14 @@ def rights_of(process: str, settings: Settings) -> list[Right]:
         process: A key of `PERMISSIONS` without `porchflow-`.
         settings: The namespaces it works in; whether the watcher looks at Secrets.
     """
-    more = _WATCH_OF_SECRETS if process == "watcher" and settings.watch_secrets else {}
+    more = _WATCH_OF_SECRETS if process == "watcher" and settings.watcher.watch_secrets else {}
     return list(_rights({**PERMISSIONS[f"porchflow-{process}"], **more}, settings))
 
 
 def _rights(grants: Mapping[tuple[str, str], str], settings: Settings) -> Iterator[Right]:
     for (namespace, target), verbs in grants.items():
         placed, named = _as_set(namespace, target, settings)
-        for each in _namespaces(placed, named, settings.namespaces):
+        for each in _namespaces(placed, named, settings.scope.namespaces):
             for verb in verbs.split():
                 yield Right(each, verb, named)
 
@@ -104,9 +104,9 @@ def _rights(grants: Mapping[tuple[str, str], str], settings: Settings) -> Iterat
 def _as_set(namespace: str, target: str, settings: Settings) -> tuple[str, str]:
     """Return where something really is, and what it is called, where settings say so."""
     if namespace == _FUNCTIONS:
-        return settings.function_config_namespace or namespace, target
-    if namespace == _SYSTEM and settings.content_service:
-        system, _, service = settings.content_service.partition("/")
+        return settings.runner.function_config_namespace or namespace, target
+    if namespace == _SYSTEM and settings.content.service:
+        system, _, service = settings.content.service.partition("/")
         return system, target.replace(_CONTENT_SERVICE, service)
     return namespace, target
 

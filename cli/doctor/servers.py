@@ -14,10 +14,12 @@ from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 from porchflow.cli.doctor.findings import Check, Finding, all_of
 from porchflow.cli.doctor.functions import PROBE_FUNCTION
 from porchflow.cli.processes.connect import answers_calls
-from porchflow.cli.processes.runner_client import open_runner_client
-from porchflow.cli.settings import Settings, SettingsError
+from porchflow.cli.processes.runner_client import identity_of, open_runner_client
+from porchflow.cli.settings import Settings, SettingsError, TemporalSettings
 from porchflow.functions.function_errors import FunctionNotFound, FunctionUnavailable, RunnerUnavailable
-from porchflow.functions.tls import CertificateError, ClientCredentials, Identity
+from porchflow.functions.runner_settings import RunnerClientSettings
+from porchflow.functions.tls import CertificateError, ClientCredentials
+from porchflow.gitrepo.git_settings import GitSettings
 from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.workflows.policies import RECONCILE_QUEUE, RENDER_QUEUE, SYNC_QUEUE
 
@@ -41,20 +43,18 @@ functionConfig:
 """
 
 
-async def check_temporal(settings: Settings, seconds: float) -> list[Finding]:
+async def check_temporal(settings: TemporalSettings, seconds: float) -> list[Finding]:
     """Look for Temporal, the namespace and the workers at its queues.
 
     Args:
         settings: Where it is.
         seconds: How long it may take to say anything.
     """
-    check = Check("temporal", settings.temporal_address)
-    namespace = settings.temporal_namespace
+    check = Check("temporal", settings.address)
+    namespace = settings.namespace
     try:
-        await answers_calls(settings.temporal_address, seconds)
-        client = await Client.connect(
-            settings.temporal_address, namespace=namespace, retry_config=RetryConfig(max_retries=1)
-        )
+        await answers_calls(settings.address, seconds)
+        client = await Client.connect(settings.address, namespace=namespace, retry_config=RetryConfig(max_retries=1))
         await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=namespace))
     except RPCError as error:
         if error.status == RPCStatusCode.NOT_FOUND:
@@ -86,12 +86,12 @@ async def _check_queue(client: Client, queue: str) -> list[Finding]:
 
 async def check_runner(settings: Settings, seconds: float) -> list[Finding]:
     """Ask the function runner for its health and to run one function."""
-    address = settings.function_runner_address
+    address = settings.runner_client.address
     check = Check("function-runner", address or "none")
     if not address:
         return [check.ok("FUNCTION_RUNNER_ADDRESS is not set: builtin functions run in the workers")]
     try:
-        healthy = await _health(settings, seconds)
+        healthy = await _health(settings.runner_client, seconds)
     except CertificateError as error:
         return [check.failure(str(error), "correct PORCHFLOW_FUNCTION_RUNNER_CA, _CLIENT_CERT and _CLIENT_KEY")]
     except grpc.aio.AioRpcError as error:
@@ -104,23 +104,21 @@ async def check_runner(settings: Settings, seconds: float) -> list[Finding]:
     return [await _run_function(settings, check)]
 
 
-async def _health(settings: Settings, seconds: float) -> bool:
-    identity = Identity(
-        settings.function_runner_client_cert, settings.function_runner_client_key, settings.function_runner_ca
-    )
+async def _health(settings: RunnerClientSettings, seconds: float) -> bool:
+    identity = identity_of(settings)
     if identity.is_secure:
-        channel = grpc.aio.secure_channel(settings.function_runner_address, ClientCredentials(identity).for_channel())
+        channel = grpc.aio.secure_channel(settings.address, ClientCredentials(identity).for_channel())
     else:
-        channel = grpc.aio.insecure_channel(settings.function_runner_address)
+        channel = grpc.aio.insecure_channel(settings.address)
     async with channel:
         answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=seconds)
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 async def _run_function(settings: Settings, check: Check) -> Finding:
-    image = f"{settings.default_image_prefix}{PROBE_FUNCTION}"
+    image = f"{settings.calls.default_image_prefix}{PROBE_FUNCTION}"
     try:
-        async with open_runner_client(settings) as call:
+        async with open_runner_client(settings.runner_client, settings.calls) as call:
             await call(image, _PROBE)
     except FunctionNotFound as error:
         return check.warning(f"is healthy and does not know {image}: {error}", "give it the functions you use")
@@ -130,9 +128,9 @@ async def _run_function(settings: Settings, check: Check) -> Finding:
     return check.ok(f"is healthy and ran {image}")
 
 
-async def check_cache(settings: Settings) -> list[Finding]:
+async def check_cache(settings: GitSettings) -> list[Finding]:
     """Look whether the folder of the Git caches can be written, here where the check runs."""
-    folder = settings.git_cache_dir.expanduser()
+    folder = settings.cache_dir.expanduser()
     check = Check("git-cache", str(folder))
     mend = "give the user of this process the right to write there, or set GIT_CACHE_DIR"
     existing = next(each for each in (folder, *folder.parents) if each.exists())

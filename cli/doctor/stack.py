@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from porchflow.cli.settings import Settings, variable_of
+from porchflow.cli.settings import Settings, settings_of
 from porchflow.cli.stack_state import StateFolder
 
 _NAMED: Final = ("kubeconfig", "temporal_address", "function_runner_address", "git_cache_dir")
@@ -22,7 +22,8 @@ def stack_settings(state_dir: Path, flags: Mapping[str, Any]) -> dict[str, Any]:
     record = folder.read()
     if record is None or record.supervisor.process() is None:
         return {}
-    named = any(flags.get(name) or variable_of(name, Settings.model_fields[name]) in os.environ for name in _NAMED)
+    known = settings_of(Settings)
+    named = any(flags.get(name) or known[name].variable in os.environ for name in _NAMED)
     if named or os.environ.get("KUBECONFIG", record.kubeconfig) != record.kubeconfig:
         return {}
     return {

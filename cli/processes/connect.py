@@ -11,6 +11,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import RetryConfig, RPCError
 
+from porchflow.api.host_port import host_and_port
 from porchflow.cli.settings import Settings, SettingsError, told_name
 from porchflow.kube.backoff import WaitsFor, persist
 from porchflow.kube.client import KubeClient
@@ -30,27 +31,27 @@ async def connect_temporal(settings: Settings, waits_for: WaitsFor, *, retries: 
         retries: How often the client itself repeats a call that failed, for who has a better way; None leaves it to
             the library, which goes on for ten seconds.
     """
-    runtime = _runtime(settings)
+    temporal, runtime = settings.temporal, _runtime(settings.temporal_metrics_address)
 
     async def connect(retry: RetryConfig | None) -> Client:
         return await Client.connect(
-            settings.temporal_address,
-            namespace=settings.temporal_namespace,
+            temporal.address,
+            namespace=temporal.namespace,
             data_converter=pydantic_data_converter,
             retry_config=retry,
             runtime=runtime,
         )
 
     async def attempt() -> Client:
-        await answers_calls(settings.temporal_address, _ANSWER.total_seconds())
+        await answers_calls(temporal.address, _ANSWER.total_seconds())
         # One that gives up soon finds out: the library's own attempts would neither say anything nor be interrupted.
         quick = await connect(RetryConfig(max_retries=1))
         await quick.workflow_service.describe_namespace(
-            DescribeNamespaceRequest(namespace=settings.temporal_namespace), timeout=_ANSWER
+            DescribeNamespaceRequest(namespace=temporal.namespace), timeout=_ANSWER
         )
         return await connect(None if retries is None else RetryConfig(max_retries=retries))
 
-    what = f"Temporal at {settings.temporal_address} with namespace {settings.temporal_namespace!r}"
+    what = f"Temporal at {temporal.address} with namespace {temporal.namespace!r}"
     return await persist(what, attempt, (RuntimeError, RPCError, OSError), waits_for)
 
 
@@ -75,16 +76,15 @@ async def answers_calls(address: str, seconds: float) -> None:
         raise TimeoutError(f"{address} says nothing within {seconds:g} s") from None
 
 
-def _runtime(settings: Settings) -> Runtime | None:
+def _runtime(address: str) -> Runtime | None:
     """Return a runtime that tells Temporal's own metrics, if that was asked for.
 
     Raises:
         SettingsError: It cannot listen there.
     """
-    address = settings.temporal_metrics_address
     if not address:
         return None
-    host, _, port = address.rpartition(":")
+    host, port = host_and_port(address)
     prometheus = PrometheusConfig(bind_address=f"{host or '0.0.0.0'}:{port}", durations_as_seconds=True)  # noqa: S104 - as was asked
     try:
         return Runtime(telemetry=TelemetryConfig(metrics=prometheus))

@@ -8,11 +8,11 @@ from pathlib import Path
 from porchflow.api.names import CONTENT_VERSION, PORCH_GROUP
 from porchflow.cli.processes.connect import connect_kubernetes
 from porchflow.cli.processes.health import ProcessHealth, serve_health
-from porchflow.cli.processes.listening import host_and_port
 from porchflow.cli.processes.metrics import GitCollector, KubernetesCollector, new_registry
 from porchflow.cli.processes.tracing import exporting_spans
 from porchflow.cli.settings import Settings, SettingsError
-from porchflow.content.serving.app import Clients, ServerSettings, serve
+from porchflow.content.content_settings import ContentSettings
+from porchflow.content.serving.app import Clients, serve
 from porchflow.content.serving.certificate_keeper import CertificateKeeper
 from porchflow.content.serving.request_metrics import ContentMetrics
 from porchflow.gitrepo.git_store import GitStore
@@ -28,7 +28,7 @@ async def run(settings: Settings) -> None:
     Raises:
         SettingsError: There is no certificate to serve with.
     """
-    check_certificate(settings)
+    check_certificate(settings.content)
     health, registry = ProcessHealth(), new_registry()
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(serve_health(settings.health_address, health.readiness, registry))
@@ -36,26 +36,25 @@ async def run(settings: Settings) -> None:
         kube = await connect_kubernetes(settings, health.waits_for)
         await stack.enter_async_context(kube)
         registry.register(KubernetesCollector(kube))
-        serving = await stack.enter_async_context(_serving(settings, kube, health))
-        git = GitStore(
-            settings.git_cache_dir.expanduser(), threads=settings.git_threads, server_timeout=settings.git_timeout
-        )
-        await stack.enter_async_context(git)
+        serving = await stack.enter_async_context(_serving(settings.content, kube, health))
+        git = await stack.enter_async_context(GitStore.of(settings.git))
         registry.register(GitCollector(git))
         # One more for what follows the front proxy's configuration.
-        watching = await KubeClient.connect(settings.kubeconfig, max_connections=settings.content_watches + 1)
+        watching = await KubeClient.connect(settings.kubeconfig, max_connections=settings.content.watches + 1)
         await stack.enter_async_context(watching)
         health.waits_for("the cluster to say who its front proxy is")
         await serve(serving, Clients(kube, watching, git), health.serves, ContentMetrics(registry))
 
 
 @contextlib.asynccontextmanager
-async def _serving(settings: Settings, kube: KubeClient, health: ProcessHealth) -> AsyncIterator[ServerSettings]:
+async def _serving(
+    settings: ContentSettings, kube: KubeClient, health: ProcessHealth
+) -> AsyncIterator[ContentSettings]:
     """Give what to serve with; looks after the certificate while the context is open, unless somebody else does."""
-    if settings.content_tls_cert and settings.content_tls_key:
-        yield _server_settings(settings, settings.content_tls_cert, settings.content_tls_key)
+    if not settings.service:
+        yield settings
         return
-    namespace, _, service = settings.content_service.partition("/")
+    namespace, _, service = settings.service.partition("/")
     with tempfile.TemporaryDirectory(prefix="porchflow-tls-") as folder:
         keeper = CertificateKeeper(
             kube,
@@ -67,33 +66,17 @@ async def _serving(settings: Settings, kube: KubeClient, health: ProcessHealth) 
         )
         await persist("the certificate in the cluster", keeper.check, (KubeError,), health.waits_for)
         async with in_background(keeper.run()):
-            yield _server_settings(settings, keeper.certificate, keeper.key)
+            yield settings.model_copy(update={"tls_cert": keeper.certificate, "tls_key": keeper.key})
 
 
-def _server_settings(settings: Settings, certificate: Path, key: Path) -> ServerSettings:
-    host, port = host_and_port(settings.content_address)
-    return ServerSettings(
-        host=host,
-        port=port,
-        certificate=certificate,
-        key=key,
-        max_body=settings.content_max_body,
-        timeout=settings.content_timeout,
-        rate=settings.content_rate,
-        burst=settings.content_burst,
-        cache=settings.content_cache,
-        watches=settings.content_watches,
-    )
-
-
-def check_certificate(settings: Settings) -> None:
+def check_certificate(settings: ContentSettings) -> None:
     """Check that there is one way to a certificate.
 
     Raises:
         SettingsError: There is none, or there are two.
     """
-    files = {"CERT": settings.content_tls_cert, "KEY": settings.content_tls_key}
-    if settings.content_service:
+    files = {"CERT": settings.tls_cert, "KEY": settings.tls_key}
+    if settings.service:
         if any(files.values()):
             raise SettingsError(
                 "PORCHFLOW_CONTENT_SERVICE (--content-service) makes the content API keep its certificate itself: unset"

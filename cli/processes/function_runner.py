@@ -15,14 +15,13 @@ from porchflow.functions.call_metrics import RunnerMetrics
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.evaluators import FunctionRuntime
 from porchflow.functions.executable import ExecutableRuntime
-from porchflow.functions.pods.pod_limits import PodSettings
 from porchflow.functions.pods.pod_metrics import PodMetrics
 from porchflow.functions.pods.pool import PodPool
 from porchflow.functions.pods.runtime import PodRuntime
 from porchflow.functions.registry.allowed import AllowedImages
 from porchflow.functions.registry.lookup import RegistryLookup
 from porchflow.functions.server import serve
-from porchflow.functions.tls import CertificateError, Identity
+from porchflow.functions.tls import CertificateError
 from porchflow.kube.background import end
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeConfigError
@@ -40,56 +39,43 @@ async def run_function_runner(settings: Settings) -> None:
     Raises:
         SettingsError: a certificate, the folder of executables or the kubeconfig cannot be used.
     """
-    configs, metrics, stop = FunctionConfigs(settings.default_image_prefix), RunnerMetrics(), asyncio.Event()
+    configs, metrics, stop = FunctionConfigs(settings.calls.default_image_prefix), RunnerMetrics(), asyncio.Event()
     executables = _executables(settings, configs)
     runtimes: list[FunctionRuntime] = [executables] if executables else []
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(serve_metrics(settings.metrics_address, metrics.registry))
-        if settings.function_config_namespace or settings.wrapper_server_image:
-            images = await stack.enter_async_context(open_registries(settings))
+        if settings.runner.function_config_namespace or settings.pods.wrapper_server_image:
+            images = await stack.enter_async_context(open_registries(settings.registries, settings.pods.image_platform))
             client = await stack.enter_async_context(await _connect(settings))
-            pool = _pool(settings, client, images, configs, metrics) if settings.wrapper_server_image else None
-            if settings.function_config_namespace:
+            pool = _pool(settings, client, images, configs, metrics) if settings.pods.wrapper_server_image else None
+            if settings.runner.function_config_namespace:
                 follower = _config_follower(settings, client, configs, executables, pool)
                 await stack.enter_async_context(_beside(stop, follower.run()))
             if pool is not None:
                 runtimes.append(await stack.enter_async_context(_pods(settings, client, configs, pool, stop)))
         try:
             await serve(
-                settings.function_runner_listen,
-                max_message_size=settings.max_grpc_message_size,
-                processes=settings.function_processes,
-                time_limit=settings.function_timeout,
-                builtin_time_limit=settings.builtin_function_timeout,
-                default_image_prefix=settings.default_image_prefix,
+                settings.runner_listen,
+                settings.calls,
+                processes=settings.runner.function_processes,
                 configs=configs,
                 runtimes=runtimes,
-                identity=_identity(settings),
                 metrics=metrics,
                 stop=stop,
             )
         except CertificateError as error:
-            raise SettingsError(str(error)) from None
+            raise SettingsError(f"the function runner's TLS: {error}") from None
 
 
 def _executables(settings: Settings, configs: FunctionConfigs) -> ExecutableRuntime | None:
-    folder = settings.functions_dir
+    folder = settings.runner.functions_dir
     if folder is None:
         return None
     if not folder.is_dir():
         raise SettingsError(f"{told_name('functions_dir')}: {folder} is no folder")
     return ExecutableRuntime(
-        folder, configs, slots=settings.function_processes, max_output=settings.max_grpc_message_size
+        folder, configs, slots=settings.runner.function_processes, max_output=settings.calls.max_grpc_message_size
     )
-
-
-def _identity(settings: Settings) -> Identity:
-    try:
-        return Identity(
-            settings.function_runner_tls_cert, settings.function_runner_tls_key, settings.function_runner_client_ca
-        )
-    except CertificateError as error:
-        raise SettingsError(f"the function runner's TLS: {error}") from None
 
 
 def _config_follower(
@@ -99,7 +85,7 @@ def _config_follower(
     executables: ExecutableRuntime | None,
     pool: PodPool | None,
 ) -> ConfigFollower:
-    namespace = settings.function_config_namespace
+    namespace = settings.runner.function_config_namespace
     state = WatchState(f"FunctionConfigs in {namespace}")
     return ConfigFollower(client, namespace, configs, executables, state, pods=pool)
 
@@ -107,18 +93,14 @@ def _config_follower(
 def _pool(
     settings: Settings, client: KubeClient, images: RegistryLookup, configs: FunctionConfigs, metrics: RunnerMetrics
 ) -> PodPool:
-    pods = PodSettings(
-        wrapper_image=settings.wrapper_server_image,
-        time_to_live=settings.pod_ttl,
-        max_pods=settings.max_parallel_pods_per_function,
-        max_queue=settings.max_waitlist_length,
-        max_message_size=settings.max_grpc_message_size,
-        start_timeout=settings.pod_start_timeout,
-        warm=settings.warm_up_pod_cache,
-        default_image_prefix=settings.default_image_prefix,
+    return PodPool(
+        KubeCluster(client, settings.pods.pod_namespace),
+        images,
+        configs,
+        settings.pods,
+        max_message_size=settings.calls.max_grpc_message_size,
+        metrics=PodMetrics(metrics.registry, metrics.name),
     )
-    cluster = KubeCluster(client, settings.pod_namespace)
-    return PodPool(cluster, images, configs, pods, metrics=PodMetrics(metrics.registry, metrics.name))
 
 
 @contextlib.asynccontextmanager
@@ -126,9 +108,9 @@ async def _pods(
     settings: Settings, client: KubeClient, configs: FunctionConfigs, pool: PodPool, stop: asyncio.Event
 ) -> AsyncIterator[PodRuntime]:
     """Run functions in pods while the context is open."""
-    follower = PodFollower(client, settings.pod_namespace, pool)
+    follower = PodFollower(client, settings.pods.pod_namespace, pool)
     async with pool, _beside(stop, follower.run(), pool.run(_COLLECT_SECONDS)):
-        yield PodRuntime(pool, configs, AllowedImages(settings.allowed_images))
+        yield PodRuntime(pool, configs, AllowedImages(settings.registries.allowed_images))
 
 
 async def _connect(settings: Settings) -> KubeClient:

@@ -8,7 +8,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from porchflow.cli.processes.listening import host_and_port
+from porchflow.api.host_port import host_and_port
 
 Readiness = Callable[[], tuple[bool, Mapping[str, Any]]]
 """Says whether the process can do its work, and what it knows about that."""

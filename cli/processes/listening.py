@@ -1,20 +1,15 @@
-"""Where the processes listen: addresses taken apart, and refused at the start where nobody can listen there."""
+"""Where the processes listen: addresses refused at the start where nobody can listen there."""
 
 import contextlib
 import errno
 import os
 import socket
 
-from porchflow.cli.settings import Settings, SettingsError, told_name
+from porchflow.api.host_port import host_and_port
+from porchflow.cli.settings import Settings, SettingsError, settings_of
 
 _REFUSALS = frozenset({errno.EADDRINUSE, errno.EACCES})
 """What no later attempt would mend; whatever else is wrong is told by who listens."""
-
-
-def host_and_port(address: str) -> tuple[str, int]:
-    """Take host:port apart; an empty host means all interfaces, and IPv6 addresses lose their brackets."""
-    host, _, port = address.rpartition(":")
-    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def check_addresses(settings: Settings, *names: str) -> None:
@@ -28,13 +23,13 @@ def check_addresses(settings: Settings, *names: str) -> None:
         SettingsError: Somebody listens there already, or only the administrator may, or two are the same.
     """
     with contextlib.ExitStack() as stack:
-        for name in names:
-            if address := getattr(settings, name):
+        for setting in map(settings_of(Settings).__getitem__, names):
+            if address := setting.of(settings):
                 try:
                     _listen(*host_and_port(address), stack)
                 except OSError as error:
                     if isinstance(error, socket.gaierror) or error.errno in _REFUSALS:
-                        raise SettingsError(f"{told_name(name)}: cannot listen on {address}: {_why(error)}") from None
+                        raise SettingsError(f"{setting.told_name}: cannot listen on {address}: {_why(error)}") from None
 
 
 def _listen(host: str, port: int, stack: contextlib.ExitStack) -> None:

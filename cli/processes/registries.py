@@ -3,17 +3,22 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-from porchflow.cli.settings import Settings, SettingsError
+from porchflow.cli.settings import Settings, SettingsError, told_name
 from porchflow.functions.registry.allowed import AllowedImages
 from porchflow.functions.registry.credentials import DockerConfig
 from porchflow.functions.registry.lookup import RegistryLookup, own_platform
 from porchflow.functions.registry.session import RegistrySession
+from porchflow.functions.runner_settings import RegistrySettings
 from porchflow.functions.tags import FunctionTags
 
 
 @contextlib.asynccontextmanager
-async def open_registries(settings: Settings) -> AsyncIterator[RegistryLookup]:
+async def open_registries(settings: RegistrySettings, platform: str = "") -> AsyncIterator[RegistryLookup]:
     """Look images up while the context is open; connects when first needed.
+
+    Args:
+        settings: How registries are reached.
+        platform: Of the images, such as linux/amd64; empty for that of this process.
 
     Raises:
         SettingsError: the CAs cannot be used.
@@ -27,12 +32,10 @@ async def open_registries(settings: Settings) -> AsyncIterator[RegistryLookup]:
     except OSError as error:
         # Errors of TLS are such too.
         why = error.strerror or str(error)
-        raise SettingsError(
-            f"PORCHFLOW_REGISTRY_CA (--registry-ca): cannot use {settings.registry_ca}: {why}"
-        ) from None
+        raise SettingsError(f"{told_name('registry_ca')}: cannot use {settings.registry_ca}: {why}") from None
     async with session:
         allowed = AllowedImages(settings.allowed_images)
-        yield RegistryLookup(session, platform=settings.image_platform or own_platform(), allowed=allowed)
+        yield RegistryLookup(session, platform=platform or own_platform(), allowed=allowed)
 
 
 @contextlib.asynccontextmanager
@@ -44,8 +47,9 @@ async def open_tags(settings: Settings) -> AsyncIterator[FunctionTags]:
     Raises:
         SettingsError: the CAs cannot be used.
     """
-    if not settings.function_runner_address:
-        yield FunctionTags(settings.default_image_prefix, None)
+    prefix = settings.calls.default_image_prefix
+    if not settings.runner_client.address:
+        yield FunctionTags(prefix, None)
         return
-    async with open_registries(settings) as registries:
-        yield FunctionTags(settings.default_image_prefix, registries)
+    async with open_registries(settings.registries) as registries:
+        yield FunctionTags(prefix, registries)

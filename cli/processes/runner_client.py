@@ -1,25 +1,32 @@
 """The connection to a function runner, as the settings say."""
 
-from porchflow.cli.settings import Settings, SettingsError
+from porchflow.cli.settings import SettingsError
 from porchflow.functions.client import GrpcEvaluator
+from porchflow.functions.runner_settings import CallSettings, RunnerClientSettings
 from porchflow.functions.tls import CertificateError, Identity
 
 
-def open_runner_client(settings: Settings) -> GrpcEvaluator:
+def identity_of(settings: RunnerClientSettings) -> Identity:
+    """Return how a client proves itself and whom it believes.
+
+    Raises:
+        CertificateError: A certificate without its key, or the other way round.
+    """
+    return Identity(settings.client_cert, settings.client_key, settings.ca)
+
+
+def open_runner_client(settings: RunnerClientSettings, calls: CallSettings) -> GrpcEvaluator:
     """Return a client of the function runner; it connects when first needed.
 
     Raises:
-        SettingsError: a certificate cannot be used.
+        SettingsError: A certificate cannot be used.
     """
     try:
-        identity = Identity(
-            settings.function_runner_client_cert, settings.function_runner_client_key, settings.function_runner_ca
-        )
         return GrpcEvaluator(
-            settings.function_runner_address,
-            max_message_size=settings.max_grpc_message_size,
-            deadline=settings.function_timeout,
-            identity=identity,
+            settings.address,
+            max_message_size=calls.max_grpc_message_size,
+            deadline=calls.function_timeout,
+            identity=identity_of(settings),
         )
     except CertificateError as error:
         raise SettingsError(f"the connection to the function runner: {error}") from None

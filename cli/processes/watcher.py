@@ -9,19 +9,19 @@ from porchflow.cli.settings import Settings, SettingsError
 from porchflow.watcher.app import WatcherHealth, run_watcher
 from porchflow.watcher.schedules import RepositorySchedules
 from porchflow.watcher.starter import WorkflowStarter
-from porchflow.watcher.webhooks import WebhookOptions
+from porchflow.watcher.watcher_settings import WatcherSettings
 
 _SHORTEST_SECRET = 16
 
 
 async def run(settings: Settings) -> None:
     """Watch until cancelled; waits for Kubernetes and Temporal when they are away."""
-    webhooks = webhook_options(settings)
+    check_webhooks(settings.watcher)
     health, registry = WatcherHealth(), new_registry()
     registry.register(WatcherCollector(health))
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(serve_health(settings.health_address, health.readiness, registry))
-        kube = await connect_kubernetes(settings, health.waits_for, namespaces=settings.namespaces)
+        kube = await connect_kubernetes(settings, health.waits_for, namespaces=settings.scope.namespaces)
         await stack.enter_async_context(kube)
         registry.register(KubernetesCollector(kube))
         # The dispatcher has a way of its own to go on while Temporal is away: it keeps order and says so once.
@@ -31,29 +31,20 @@ async def run(settings: Settings) -> None:
             kube,
             starter,
             RepositorySchedules(client),
-            namespaces=settings.namespaces,
-            watch_secrets=settings.watch_secrets,
-            in_flight=settings.signals_in_flight,
-            sync_seconds=settings.sync_seconds,
-            relist_seconds=settings.relist_seconds,
-            webhooks=webhooks,
+            settings.watcher,
+            namespaces=settings.scope.namespaces,
             health=health,
         )
 
 
-def webhook_options(settings: Settings) -> WebhookOptions | None:
-    """Return where webhooks are taken; None where they are off.
+def check_webhooks(settings: WatcherSettings) -> None:
+    """Check that webhooks have good secrets, where they are taken.
 
     Raises:
         SettingsError: There is an address, and no secret or a short one.
     """
-    if not settings.webhook_address:
-        return None
-    words = settings.webhook_secret.get_secret_value().replace("\n", ",").split(",")
-    secrets = [word.strip() for word in words if word.strip()]
-    if not secrets or min(map(len, secrets)) < _SHORTEST_SECRET:
+    if settings.webhook_address and min(map(len, settings.webhook_secrets), default=0) < _SHORTEST_SECRET:
         raise SettingsError(
             f"PORCHFLOW_WEBHOOK_SECRET: webhooks need a secret of at least {_SHORTEST_SECRET} characters, such as what"
             " openssl rand -hex 32 prints; several are separated by commas"
         )
-    return WebhookOptions(settings.webhook_address, secrets)

@@ -12,14 +12,14 @@ from temporalio.client import Client
 from temporalio.worker import Interceptor, Worker
 
 from porchflow.activities.reconcile import PhaseActivities
-from porchflow.activities.sync.sync import RepositorySync, SyncOptions
+from porchflow.activities.sync.sync import RepositorySync
 from porchflow.cli.processes.connect import connect_kubernetes, connect_temporal
 from porchflow.cli.processes.health import ProcessHealth, serve_health
 from porchflow.cli.processes.metrics import ActivityMetrics, GitCollector, KubernetesCollector, new_registry
 from porchflow.cli.processes.registries import open_tags
 from porchflow.cli.processes.runner_client import open_runner_client
 from porchflow.cli.processes.tracing import exporting_spans, interceptors, traced
-from porchflow.cli.settings import Settings
+from porchflow.cli.settings import Settings, WorkerSettings
 from porchflow.functions.local import LocalEvaluator
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.kpt.render.evaluation import Evaluator
@@ -45,18 +45,18 @@ async def run_worker(settings: Settings) -> None:
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(serve_health(settings.health_address, health.readiness, registry))
         exporting = await stack.enter_async_context(exporting_spans("worker"))
-        kube = await connect_kubernetes(settings, health.waits_for, namespaces=settings.namespaces)
+        kube = await connect_kubernetes(settings, health.waits_for, namespaces=settings.scope.namespaces)
         await stack.enter_async_context(kube)
         registry.register(KubernetesCollector(kube))
         activities = await stack.enter_async_context(open_activities(settings, kube))
         registry.register(GitCollector(activities.git))
         client = await connect_temporal(settings, health.waits_for)
         for worker in build_workers(
-            settings, client, activities, ActivityMetrics(registry), *interceptors(exporting=exporting)
+            settings.worker, client, activities, ActivityMetrics(registry), *interceptors(exporting=exporting)
         ):
             await stack.enter_async_context(worker)
-        health.serves(queues=list(settings.queues))
-        logger.info("serving %s", ", ".join(settings.queues))
+        health.serves(queues=list(settings.worker.queues))
+        logger.info("serving %s", ", ".join(settings.worker.queues))
         await asyncio.Event().wait()
 
 
@@ -74,11 +74,7 @@ class Activities:
 async def open_activities(settings: Settings, kube: KubeClient) -> AsyncIterator[Activities]:
     """Make the activities with their clients, and close those afterwards."""
     async with contextlib.AsyncExitStack() as stack:
-        git = await stack.enter_async_context(
-            GitStore(
-                settings.git_cache_dir.expanduser(), threads=settings.git_threads, server_timeout=settings.git_timeout
-            )
-        )
+        git = await stack.enter_async_context(GitStore.of(settings.git))
         events = EventRecorder(kube)
         stack.push_async_callback(events.aclose)
         evaluator = await _open_evaluator(settings, stack)
@@ -88,36 +84,24 @@ async def open_activities(settings: Settings, kube: KubeClient) -> AsyncIterator
             git=git,
             evaluator=traced(evaluator),
             events=events,
-            default_image_prefix=settings.default_image_prefix,
+            default_image_prefix=settings.calls.default_image_prefix,
             tags=tags,
-            annotated_only=settings.annotated_repositories_only,
+            annotated_only=settings.scope.annotated_repositories_only,
         )
-        sync = RepositorySync(kube=kube, git=git, events=events, options=_sync_options(settings))
+        sync = RepositorySync(kube=kube, git=git, events=events, scope=settings.scope, settings=settings.sync)
         yield Activities(phases, sync, git)
 
 
-def _sync_options(settings: Settings) -> SyncOptions:
-    return SyncOptions(
-        namespaces=settings.namespaces,
-        full_sync=timedelta(seconds=settings.full_sync_seconds),
-        writes_at_once=settings.sync_writes,
-        grace=timedelta(seconds=settings.removed_grace_seconds),
-        annotated_only=settings.annotated_repositories_only,
-    )
-
-
 async def _open_evaluator(settings: Settings, stack: contextlib.AsyncExitStack) -> Evaluator:
-    if not settings.function_runner_address:
-        local = LocalEvaluator(
-            settings.default_image_prefix, time_limit=min(settings.function_timeout, settings.builtin_function_timeout)
-        )
+    if not settings.runner_client.address:
+        local = LocalEvaluator(settings.calls.default_image_prefix, time_limit=settings.calls.builtin_seconds)
         stack.push_async_callback(local.aclose)
         return local
-    return await stack.enter_async_context(open_runner_client(settings))
+    return await stack.enter_async_context(open_runner_client(settings.runner_client, settings.calls))
 
 
 def build_workers(
-    settings: Settings, client: Client, activities: Activities, *interceptors: Interceptor
+    settings: WorkerSettings, client: Client, activities: Activities, *interceptors: Interceptor
 ) -> list[Worker]:
     """Return one Temporal worker per configured queue."""
     make = functools.partial(
@@ -141,7 +125,7 @@ def build_workers(
     return workers
 
 
-def _reconcile_worker(make: Callable[..., Worker], settings: Settings, activities: PhaseActivities) -> Worker:
+def _reconcile_worker(make: Callable[..., Worker], settings: WorkerSettings, activities: PhaseActivities) -> Worker:
     return make(
         task_queue=RECONCILE_QUEUE,
         workflows=[PackageRevisionWorkflow],
@@ -161,7 +145,7 @@ def _reconcile_worker(make: Callable[..., Worker], settings: Settings, activitie
     )
 
 
-def _sync_worker(make: Callable[..., Worker], settings: Settings, activities: RepositorySync) -> Worker:
+def _sync_worker(make: Callable[..., Worker], settings: WorkerSettings, activities: RepositorySync) -> Worker:
     return make(
         task_queue=SYNC_QUEUE,
         workflows=[RepositorySyncWorkflow],

@@ -31,11 +31,12 @@ class _Builtins:
 @contextlib.asynccontextmanager
 async def open_evaluator(settings: Settings) -> AsyncIterator[Evaluator]:
     """The function runner of the settings; without one, the builtin functions."""
-    if settings.function_runner_address:
-        async with open_runner_client(settings) as evaluator:
+    if settings.runner_client.address:
+        async with open_runner_client(settings.runner_client, settings.calls) as evaluator:
             yield evaluator
         return
     async with WorkerPool(min(_MOST_PROCESSES, os.cpu_count() or 1)) as pool:
-        prefixes = (settings.default_image_prefix,) if settings.default_image_prefix else ()
-        runtime = BuiltinRuntime(pool, prefixes, most_seconds=settings.builtin_function_timeout)
-        yield _Builtins(runtime, settings.function_timeout)
+        runtime = BuiltinRuntime(
+            pool, settings.calls.image_prefixes, most_seconds=settings.calls.builtin_function_timeout
+        )
+        yield _Builtins(runtime, settings.calls.function_timeout)

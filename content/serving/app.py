@@ -7,17 +7,18 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 from opentelemetry import propagate, trace
 
+from porchflow.api.host_port import host_and_port
 from porchflow.content.access.authorization import Attributes, Authorizer
 from porchflow.content.access.frontproxy import NAMESPACE, FrontProxyWatch
 from porchflow.content.access.identity import NotTrusted, User
 from porchflow.content.access.rate_limits import RateLimit
 from porchflow.content.access.tls import ServingTls
+from porchflow.content.content_settings import ContentSettings
 from porchflow.content.packages.bodies import BodyReader
 from porchflow.content.packages.content_cache import ContentCache
 from porchflow.content.packages.opening import Packages
@@ -38,7 +39,6 @@ from porchflow.kube.client import KubeClient
 logger = logging.getLogger(__name__)
 audit = logging.getLogger("content.audit")
 
-MIB: Final = 1024 * 1024
 ADDRESS: Final = web.RequestKey("address", Address)
 VERB: Final = web.RequestKey("verb", str)
 
@@ -49,39 +49,8 @@ _GONE: Final = 499
 _TLS_CHECK_SECONDS = 10.0
 _HANDSHAKE_SECONDS = 10.0
 _SHUTDOWN_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class ServerSettings:
-    """Settings of the server.
-
-    Attributes:
-        host: Address to listen on.
-        port: 0 means any free one.
-        certificate: PEM file with its certificate; read again when it changes.
-        key: PEM file with the key.
-        max_body: Bytes of a request's body.
-        timeout: Seconds that a request may take; a watch has limits of its own.
-        rate: Requests per second of one user.
-        burst: Requests at once of one user.
-        cache: Bytes of content that are kept.
-        watches: Watches at once, of all users.
-        silence: Seconds within which a connection must send its first request.
-        front_proxy_namespace: Namespace of the ConfigMap that configures the front proxy.
-    """
-
-    host: str
-    port: int
-    certificate: Path
-    key: Path
-    max_body: int = 6 * MIB
-    timeout: float = 55.0
-    rate: float = 50.0
-    burst: int = 200
-    cache: int = 128 * MIB
-    watches: int = 100
-    silence: float = 30.0
-    front_proxy_namespace: str = NAMESPACE
+_SILENT_SECONDS = 30.0
+"""Until a new connection must have sent its first request."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +72,19 @@ class ContentServer:
     """Answers requests: authenticates, limits, authorizes, and calls the handler."""
 
     def __init__(
-        self, settings: ServerSettings, clients: Clients, proxies: FrontProxyWatch, metrics: ContentMetrics
+        self,
+        settings: ContentSettings,
+        clients: Clients,
+        proxies: FrontProxyWatch,
+        metrics: ContentMetrics,
+        *,
+        silence: float = _SILENT_SECONDS,
     ) -> None:
         """Create a server that does not listen yet."""
         kube, git = clients.kube, clients.git
         self._metrics = metrics
         self._settings = settings
+        self._silence = silence
         self._silent: dict[web.RequestHandler, asyncio.TimerHandle] = {}
         self._proxies = proxies
         self._authorizer = Authorizer(kube)
@@ -138,7 +114,7 @@ class ContentServer:
             del self._silent[connection]
             connection.force_close()
 
-        self._silent[connection] = asyncio.get_running_loop().call_later(self._settings.silence, close)
+        self._silent[connection] = asyncio.get_running_loop().call_later(self._silence, close)
         return connection
 
     async def on_shutdown(self, _: web.Application) -> None:
@@ -255,26 +231,40 @@ def _audit(request: web.Request, user: User | None, status: int, seconds: float)
 
 @contextlib.asynccontextmanager
 async def running_server(
-    settings: ServerSettings, clients: Clients, metrics: ContentMetrics | None = None
+    settings: ContentSettings,
+    clients: Clients,
+    metrics: ContentMetrics | None = None,
+    *,
+    front_proxy_namespace: str = NAMESPACE,
+    silence: float = _SILENT_SECONDS,
 ) -> AsyncIterator["Running"]:
     """Serve while the context is open; waits first until the cluster's configuration names its front proxy.
+
+    Args:
+        settings: With the files of the certificate.
+        clients: What the server talks to.
+        metrics: Counts the requests.
+        front_proxy_namespace: Namespace of the ConfigMap that names the front proxy.
+        silence: Seconds until a new connection must have sent its first request.
 
     Yields:
         The server, with the port that it listens on.
     """
-    tls = ServingTls(settings.certificate, settings.key)
+    assert settings.tls_cert and settings.tls_key  # noqa: S101, PT018 - checked at the start, or kept in the cluster
+    tls = ServingTls(settings.tls_cert, settings.tls_key)
+    host, port = host_and_port(settings.address)
     async with contextlib.AsyncExitStack() as stack:
-        following = FrontProxyWatch.following(clients.watching, tls, settings.front_proxy_namespace)
+        following = FrontProxyWatch.following(clients.watching, tls, front_proxy_namespace)
         proxies = await stack.enter_async_context(following)
         await stack.enter_async_context(in_background(_keep_fresh(tls)))
-        server = ContentServer(settings, clients, proxies, metrics or ContentMetrics())
+        server = ContentServer(settings, clients, proxies, metrics or ContentMetrics(), silence=silence)
         stack.push_async_callback(server.aclose)
         runner = await _runner(server, settings)
         stack.push_async_callback(runner.cleanup)
         listener = await asyncio.get_running_loop().create_server(
             lambda: server.connected(runner),
-            settings.host or None,
-            settings.port,
+            host or None,
+            port,
             ssl=tls.context,
             ssl_handshake_timeout=_HANDSHAKE_SECONDS,
         )
@@ -293,14 +283,16 @@ class Running:
     port: int
 
 
-async def serve(settings: ServerSettings, clients: Clients, ready: Callable[[], None], metrics: ContentMetrics) -> None:
+async def serve(
+    settings: ContentSettings, clients: Clients, ready: Callable[[], None], metrics: ContentMetrics
+) -> None:
     """Serve until cancelled; `ready` is called when the server accepts requests."""
     async with running_server(settings, clients, metrics):
         ready()
         await asyncio.Event().wait()
 
 
-async def _runner(server: ContentServer, settings: ServerSettings) -> web.AppRunner:
+async def _runner(server: ContentServer, settings: ContentSettings) -> web.AppRunner:
     app = web.Application(client_max_size=settings.max_body)
     app.router.add_route("*", "/{path:.*}", server.handle)
     app.on_shutdown.append(server.on_shutdown)

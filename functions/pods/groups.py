@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.pods.group import Group
 from porchflow.functions.pods.member import FunctionPod
-from porchflow.functions.pods.pod_limits import PodSettings, limits_of
+from porchflow.functions.pods.pod_limits import limits_of
+from porchflow.functions.runner_settings import PodSettings
 
 
 class Groups:

@@ -8,35 +8,11 @@ from porchflow.api.pods import PodTemplateOverrides
 from porchflow.functions.builtin.catalog import configured, find
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.images import parse_image
+from porchflow.functions.runner_settings import PodSettings
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST = 64
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-
-
-@dataclass(frozen=True)
-class PodSettings:
-    """Settings of the pod evaluator; a FunctionConfig's `podExecutor` goes before the first three.
-
-    Attributes:
-        wrapper_image: image with the server that runs a function for each call.
-        time_to_live: seconds an unused pod is kept.
-        max_pods: pods of a function at once.
-        max_queue: calls in one pod before there is another.
-        max_message_size: bytes of a request or an answer.
-        start_timeout: seconds a call waits for a pod.
-        warm: whether the tags that FunctionConfigs list get a pod ahead of the first use.
-        default_image_prefix: what an empty prefix in a FunctionConfig stands for.
-    """
-
-    wrapper_image: str
-    time_to_live: float = 1800.0
-    max_pods: int = 2
-    max_queue: int = 1
-    max_message_size: int = 6 * 1024 * 1024
-    start_timeout: float = 60.0
-    warm: bool = True
-    default_image_prefix: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,12 +34,12 @@ def limits_of(image: str, configs: FunctionConfigs, settings: PodSettings) -> Li
         if spec.pod_executor is not None:
             executor = spec.pod_executor
             return Limits(
-                parse_duration(executor.time_to_live) or settings.time_to_live,
-                max(0, executor.max_parallel_executions) or settings.max_pods,
-                max(0, executor.preferred_max_queue_length) or settings.max_queue,
+                parse_duration(executor.time_to_live) or settings.pod_ttl,
+                max(0, executor.max_parallel_executions) or settings.max_parallel_pods_per_function,
+                max(0, executor.preferred_max_queue_length) or settings.max_waitlist_length,
                 executor.template_overrides,
             )
-    return Limits(settings.time_to_live, settings.max_pods, settings.max_queue)
+    return Limits(settings.pod_ttl, settings.max_parallel_pods_per_function, settings.max_waitlist_length)
 
 
 def warm_images(configs: FunctionConfigs, settings: PodSettings) -> set[str]:
@@ -76,21 +52,21 @@ def warm_images(configs: FunctionConfigs, settings: PodSettings) -> set[str]:
 
 def warm_images_of(spec: FunctionConfigSpec, configs: FunctionConfigs, settings: PodSettings) -> list[str]:
     """Those of `warm_images` that one FunctionConfig lists, in its order."""
-    if not settings.warm:
+    if not settings.warm_up_pod_cache:
         return []
-    return [image for image in _listed(spec, settings) if not _runs_elsewhere(image, configs, settings)]
+    return [image for image in _listed(spec, configs) if not _runs_elsewhere(image, configs)]
 
 
-def _listed(spec: FunctionConfigSpec, settings: PodSettings) -> list[str]:
+def _listed(spec: FunctionConfigSpec, configs: FunctionConfigs) -> list[str]:
     if spec.pod_executor is None:
         return []
-    prefix = (spec.prefixes[0] if spec.prefixes else "") or settings.default_image_prefix
+    prefix = (spec.prefixes[0] if spec.prefixes else "") or configs.default_image_prefix
     name = f"{prefix.rstrip('/')}/{spec.image}" if prefix else spec.image
     return [f"{name}:{tag}" if tag else name for tag in spec.pod_executor.tags]
 
 
-def _runs_elsewhere(image: str, configs: FunctionConfigs, settings: PodSettings) -> bool:
-    prefixes = (settings.default_image_prefix,) if settings.default_image_prefix else ()
+def _runs_elsewhere(image: str, configs: FunctionConfigs) -> bool:
+    prefixes = (configs.default_image_prefix,) if configs.default_image_prefix else ()
     if configured(image, configs) or find(image, prefixes):
         return True
     name = parse_image(image)

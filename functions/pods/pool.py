@@ -26,10 +26,12 @@ from porchflow.functions.pods.diagnosis import Diagnosis, PodPhase
 from porchflow.functions.pods.group import Group
 from porchflow.functions.pods.groups import Groups
 from porchflow.functions.pods.member import FunctionPod, Standing
-from porchflow.functions.pods.pod_limits import PodSettings, warm_images, warm_images_of
+from porchflow.functions.pods.pod_limits import warm_images, warm_images_of
 from porchflow.functions.pods.pod_metrics import PodMetrics
 from porchflow.functions.pods.starting import PodStarter
+from porchflow.functions.pods.template import Wrapper
 from porchflow.functions.pods.upkeep import Upkeep
+from porchflow.functions.runner_settings import PodSettings
 from porchflow.kpt.package_errors import FunctionFailed
 
 _log = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class PodPool:
         configs: FunctionConfigs,
         settings: PodSettings,
         *,
+        max_message_size: int,
         metrics: PodMetrics | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -61,15 +64,17 @@ class PodPool:
             images: tells digest and command of images.
             configs: what FunctionConfigs say; changes count at once.
             settings: where they say nothing.
+            max_message_size: bytes of one call, each way.
             metrics: is told of cold starts, and asks for pods and waiting calls.
             clock: seconds since 1970.
         """
         self._background = Background(cluster, clock, self.forget)
-        self._beginning = Beginning(cluster, settings.wrapper_image, self._background)
-        self._upkeep = Upkeep(self._background, settings.start_timeout, clock)
-        self._starter = PodStarter(cluster, images, settings)
+        self._beginning = Beginning(cluster, settings.wrapper_server_image, self._background)
+        self._upkeep = Upkeep(self._background, settings.pod_start_timeout, clock)
+        self._starter = PodStarter(cluster, images, Wrapper(settings.wrapper_server_image, max_message_size))
         self._configs = configs
         self._settings = settings
+        self._max_message_size = max_message_size
         self._metrics = metrics or PodMetrics()
         self._clock = clock
         self._groups = Groups(configs, settings)
@@ -107,7 +112,7 @@ class PodPool:
         images = warm_images_of(spec, self._configs, self._settings)
         if not images or not self._beginning.is_known:
             return self._beginning.trouble() or None if images else ""
-        old = self._clock() - self._settings.start_timeout
+        old = self._clock() - self._settings.pod_start_timeout
         return self._groups.trouble(images, old)
 
     # What the cluster tells
@@ -185,7 +190,7 @@ class PodPool:
             FunctionUnavailable: there was no pod in time.
         """
         group = self._groups.of(image)
-        pod = await self._join(group, min(time_limit, self._settings.start_timeout))
+        pod = await self._join(group, min(time_limit, self._settings.pod_start_timeout))
         self._background.touch(pod, group.limits.time_to_live)
         try:
             yield pod
@@ -305,7 +310,7 @@ class PodPool:
         self._advance(group)
 
     async def _connect(self, pod: FunctionPod) -> None:
-        connection = pod.new_connection(self._settings.max_message_size)
+        connection = pod.new_connection(self._max_message_size)
         try:
             await connection.open()
         except BaseException:

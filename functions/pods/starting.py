@@ -7,8 +7,7 @@ from porchflow.functions.image_facts import ImageInfo, ImageLookup
 from porchflow.functions.pods.cluster import Cluster, ClusterError, Manifest, PodExists
 from porchflow.functions.pods.group import Group
 from porchflow.functions.pods.member import FunctionPod
-from porchflow.functions.pods.pod_limits import PodSettings
-from porchflow.functions.pods.template import compose, fingerprint, pod_name
+from porchflow.functions.pods.template import Wrapper, compose, fingerprint, pod_name
 
 _log = logging.getLogger(__name__)
 
@@ -24,18 +23,18 @@ class PodStarter:
         created: uids of the pods that were made here.
     """
 
-    def __init__(self, cluster: Cluster, images: ImageLookup, settings: PodSettings) -> None:
-        """Take where pods are created, what tells their commands, and the settings."""
+    def __init__(self, cluster: Cluster, images: ImageLookup, wrapper: Wrapper) -> None:
+        """Take where pods are created, what tells their commands, and what they serve with."""
         self._cluster = cluster
         self._images = images
-        self._settings = settings
+        self._wrapper = wrapper
         self._names: set[str] = set()
         self.template: Manifest = {}
         self.created: set[str] = set()
 
     def fingerprint(self, group: Group) -> str:
         """What a pod of an image is made of now."""
-        return fingerprint(self.template, group.limits.overrides, self._settings)
+        return fingerprint(self.template, group.limits.overrides, self._wrapper)
 
     async def start(self, group: Group, is_taken: Callable[[str], bool]) -> tuple[Manifest, ImageInfo]:
         """Create a pod, or find the one that another runner created meanwhile.
@@ -69,7 +68,7 @@ class PodStarter:
     async def _create(self, group: Group, info: ImageInfo, number: int) -> Manifest | None:
         """Create the n-th pod; None if that one is not to be used."""
         overrides = group.limits.overrides
-        pod = compose(self.template, overrides, self._settings, image=group.image, info=info, number=number)
+        pod = compose(self.template, overrides, self._wrapper, image=group.image, info=info, number=number)
         try:
             created = await self._cluster.create_pod(pod)
         except PodExists:

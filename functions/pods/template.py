@@ -7,14 +7,13 @@ import copy
 import hashlib
 import json
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from porchflow.api.pods import ContainerOverrides, PodTemplateOverrides
 from porchflow.functions.image_facts import ImageInfo
 from porchflow.functions.images import parse_image
 from porchflow.functions.pods.cluster import ClusterError, Manifest
 from porchflow.functions.pods.hardening import DEFAULTS, harden
-from porchflow.functions.pods.pod_limits import PodSettings
 
 TEMPLATE_NAME = "base-pod-template"
 PORT = 9446
@@ -78,9 +77,21 @@ def default_template(wrapper_image: str) -> Manifest:
     }
 
 
-def fingerprint(template: Manifest, overrides: PodTemplateOverrides | None, settings: PodSettings) -> str:
+class Wrapper(NamedTuple):
+    """The server that runs a function for each call to its pod.
+
+    Attributes:
+        image: Brings the server into the pod.
+        max_message_size: Bytes of one call, each way.
+    """
+
+    image: str
+    max_message_size: int
+
+
+def fingerprint(template: Manifest, overrides: PodTemplateOverrides | None, wrapper: Wrapper) -> str:
     """Identifies what pods are made of, their image aside."""
-    parts = [template.get("template"), _dump(overrides), settings.wrapper_image, settings.max_message_size, DEFAULTS]
+    parts = [template.get("template"), _dump(overrides), wrapper.image, wrapper.max_message_size, DEFAULTS]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -96,7 +107,7 @@ def pod_name(image: str, digest: str, number: int) -> str:
 def compose(
     template: Manifest,
     overrides: PodTemplateOverrides | None,
-    settings: PodSettings,
+    wrapper: Wrapper,
     *,
     image: str,
     info: ImageInfo,
@@ -107,7 +118,7 @@ def compose(
     Args:
         template: the PodTemplate, as the API server has it.
         overrides: of the function's FunctionConfig.
-        settings: of the evaluator.
+        wrapper: the server in the pod.
         image: full name of the function.
         info: what the registry says of it.
         number: which of the function's pods.
@@ -117,7 +128,7 @@ def compose(
     """
     body = copy.deepcopy(template.get("template") or {})
     metadata, spec = body.get("metadata") or {}, body.get("spec") or {}
-    _compose_containers(template, spec, settings, image, info)
+    _compose_containers(template, spec, wrapper, image, info)
     if overrides is not None:
         _override(spec, overrides)
     harden(spec)
@@ -125,7 +136,7 @@ def compose(
     annotations = {
         **(metadata.get("annotations") or {}),
         TEMPLATE_VERSION_ANNOTATION: (template.get("metadata") or {}).get("resourceVersion", ""),
-        FINGERPRINT_ANNOTATION: fingerprint(template, overrides, settings),
+        FINGERPRINT_ANNOTATION: fingerprint(template, overrides, wrapper),
         DIGEST_ANNOTATION: info.digest,
     }
     labels = {**(metadata.get("labels") or {}), IMAGE_LABEL: name, OWNED_LABEL: OWNER}
@@ -138,13 +149,13 @@ def compose(
 
 
 def _compose_containers(
-    template: Manifest, spec: dict[str, Any], settings: PodSettings, image: str, info: ImageInfo
+    template: Manifest, spec: dict[str, Any], wrapper: Wrapper, image: str, info: ImageInfo
 ) -> None:
-    _wrapper_container(template, spec)["image"] = settings.wrapper_image
+    _wrapper_container(template, spec)["image"] = wrapper.image
     function = _function_container(template, spec)
     function["image"] = image
-    wrapper = ["--port", str(PORT), "--max-request-body-size", str(settings.max_message_size)]
-    function["args"] = [*(function.get("args") or []), *wrapper, "--", *info.command]
+    arguments = ["--port", str(PORT), "--max-request-body-size", str(wrapper.max_message_size)]
+    function["args"] = [*(function.get("args") or []), *arguments, "--", *info.command]
 
 
 def _wrapper_container(template: Manifest, spec: dict[str, Any]) -> dict[str, Any]:

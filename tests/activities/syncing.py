@@ -2,16 +2,17 @@
 
 import asyncio
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 from temporalio.testing import ActivityEnvironment
 
 from porchflow.activities.definitions import SyncRequest, SyncResult
-from porchflow.activities.sync.sync import RepositorySync, SyncOptions
+from porchflow.activities.sync.sync import RepositorySync
+from porchflow.activities.sync.sync_settings import SyncSettings
 from porchflow.api.names import RECONCILE_NOW_ANNOTATION
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.kinds import EVENTS, PACKAGEREVISIONS, REPOSITORIES
+from porchflow.repositories.scope import ScopeSettings
 from tests.activities.world import World
 from tests.gitrepo.porch_layout import PorchRepository
 
@@ -60,13 +61,14 @@ class Syncs:
     repositories = REPOSITORIES
     token = RECONCILE_NOW_ANNOTATION
 
-    async def sync(self, name: str = "porch", **options: Any) -> SyncResult:
+    async def sync(self, name: str = "porch", *, annotated_only: bool = False, **options: Any) -> SyncResult:
         self.kube.forget()
         made = RepositorySync(
             kube=self.kube,
             git=self.world.store,
             events=self.world.events,
-            options=SyncOptions(**{"grace": timedelta(0), **options}),
+            scope=ScopeSettings(annotated_repositories_only=annotated_only),
+            settings=SyncSettings.model_construct(**{"removed_grace_seconds": 0, **options}),
         )
         request = SyncRequest(namespace=self.world.namespace, name=name)
         result: SyncResult = await ActivityEnvironment().run(made.sync_repository, request)

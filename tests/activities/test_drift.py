@@ -1,7 +1,5 @@
 """Git changed behind porchflow's back: noticed by the next sync, told, and never taken silently."""
 
-from datetime import timedelta
-
 import pytest
 
 from porchflow.api.error_kinds import ErrorKind
@@ -81,17 +79,17 @@ async def test_a_draft_that_is_being_worked_on_is_left_to_its_workflow(known: Sy
 async def test_a_deleted_branch_is_told_and_its_object_goes_later(known: Syncs) -> None:
     commit = known.world.git.refs()["refs/heads/drafts/web/draft"]
     known.world.git.git("update-ref", "-d", "refs/heads/drafts/web/draft")
-    await known.sync(grace=timedelta(hours=1))
+    await known.sync(removed_grace_seconds=3600)
     assert "observedRefs" not in (await known.repository())["status"], "the next sync looks again"
     draft = await known.world.get(DRAFT)
     assert reason(draft, "Stalled") == "True/RemovedFromGit"
     told = condition(draft, "Ready")
     assert told is not None
     assert f"git push origin {commit}:refs/heads/drafts/web/draft" in told.message
-    await known.sync(grace=timedelta(hours=1))
+    await known.sync(removed_grace_seconds=3600)
     assert reason(await known.world.get(DRAFT), "Stalled") == "True/RemovedFromGit"
 
-    await known.sync(grace=timedelta(0))
+    await known.sync(removed_grace_seconds=0)
     with pytest.raises(NotFound):
         await known.world.get(DRAFT)
 
@@ -99,9 +97,9 @@ async def test_a_deleted_branch_is_told_and_its_object_goes_later(known: Syncs) 
 async def test_a_branch_that_was_put_back_is_used_as_before(known: Syncs) -> None:
     commit = known.world.git.refs()["refs/heads/drafts/web/draft"]
     known.world.git.git("update-ref", "-d", "refs/heads/drafts/web/draft")
-    await known.sync(grace=timedelta(hours=1))
+    await known.sync(removed_grace_seconds=3600)
     known.world.git.git("update-ref", "refs/heads/drafts/web/draft", commit)
-    await known.sync(grace=timedelta(hours=1))
+    await known.sync(removed_grace_seconds=3600)
     assert in_need(await known.world.get(DRAFT))
     await known.world.run(Phase.RENDER, DRAFT)
     draft = await known.world.get(DRAFT)
@@ -152,11 +150,11 @@ async def test_a_tag_that_was_put_back_heals(known: Syncs) -> None:
 
 async def test_a_deleted_tag_is_told_and_its_object_goes_later(known: Syncs) -> None:
     known.world.git.git("update-ref", "-d", "refs/tags/web/v1")
-    await known.sync(grace=timedelta(hours=1))
+    await known.sync(removed_grace_seconds=3600)
     first = await known.world.get(FIRST)
     assert reason(first, "Stalled") == "True/RemovedFromGit"
     assert first["metadata"]["labels"]["porch.kpt.dev/latest-revision"] == "true"
-    await known.sync(grace=timedelta(0))
+    await known.sync(removed_grace_seconds=0)
     with pytest.raises(NotFound):
         await known.world.get(FIRST)
 

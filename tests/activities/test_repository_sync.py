@@ -57,9 +57,9 @@ async def test_a_sync_answers_what_was_asked(syncs: Syncs) -> None:
 async def test_objects_are_compared_after_a_while_though_no_ref_moved(syncs: Syncs) -> None:
     syncs.porch.publish("web", 1, "first")
     await syncs.written()
-    await syncs.sync(full_sync=timedelta(0))
+    await syncs.sync(full_sync_seconds=0)
     await syncs.world.delete_whatever_it_takes("porch.web.first")
-    assert (await syncs.sync(full_sync=timedelta(0))).written == 1
+    assert (await syncs.sync(full_sync_seconds=0)).written == 1
     assert not in_need(await syncs.world.get("porch.web.first"))
 
 

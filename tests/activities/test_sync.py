@@ -101,7 +101,7 @@ async def test_a_sync_that_was_killed_is_finished_by_the_next(syncs: Syncs, writ
     await syncs.written()
     syncs.kube.ends_after = writes
     with pytest.raises(asyncio.CancelledError):
-        await syncs.sync(writes_at_once=2)
+        await syncs.sync(sync_writes=2)
     made = len(await syncs.objects())
     syncs.kube.ends_after = 0
 

@@ -5,9 +5,7 @@ from pathlib import Path
 import pytest
 
 from porchflow.cli import configuration
-from porchflow.cli.settings import Settings, variable_of
-from porchflow.cli.stack_settings import StackSettings
-from porchflow.cli.stack_settings import variable_of as stack_variable_of
+from porchflow.cli.settings import Settings, StackSettings, settings_of
 
 
 def row(variable: str) -> str:
@@ -16,11 +14,11 @@ def row(variable: str) -> str:
 
 
 def test_every_setting_is_there_once_with_who_reads_it() -> None:
-    for name, field in Settings.model_fields.items():
-        reader = row(variable_of(name, field)).split("|")[4].strip()
+    for name, setting in settings_of(Settings).items():
+        reader = row(setting.variable).split("|")[4].strip()
         assert reader, name
-    for name in StackSettings.model_fields:
-        assert row(stack_variable_of(name))
+    for setting in settings_of(StackSettings).values():
+        assert row(setting.variable)
 
 
 def test_a_row_says_what_the_help_says() -> None:

@@ -23,7 +23,7 @@ from porchflow.cli.doctor.permissions import check_permissions, rights_of
 from porchflow.cli.doctor.repositories import check_repositories
 from porchflow.cli.doctor.servers import check_cache, check_runner, check_temporal
 from porchflow.cli.main import main
-from porchflow.cli.settings import Settings
+from porchflow.cli.settings import load_settings
 from porchflow.devstack.gitserver import GitServer, create_bare_repository
 from porchflow.devstack.ports import free_port
 from porchflow.functions.proto import evaluator_pb2_grpc
@@ -104,7 +104,7 @@ class TestCluster:
 class TestPermissions:
     async def test_the_administrator_may(self, kube: KubeClient) -> None:
         for process in ("watcher", "worker", "content-api", "function-runner"):
-            assert (await one(check_permissions(kube, process, Settings()))).level == Level.OK
+            assert (await one(check_permissions(kube, process, load_settings()))).level == Level.OK
 
     async def test_what_is_missing_is_named(
         self, control_plane: ControlPlane, kubectl: Kubectl, namespace: str, tmp_path: Path
@@ -119,7 +119,7 @@ class TestPermissions:
         kubeconfig = tmp_path / "weak"
         kubeconfig.write_text(yaml.safe_dump(config))
         async with await KubeClient.connect(kubeconfig) as weak:
-            found = await one(check_permissions(weak, "worker", Settings(namespaces=(namespace,))))
+            found = await one(check_permissions(weak, "worker", load_settings({"namespaces": (namespace,)})))
             failed(found, f"patch repositories.config.porch.kpt.dev in namespace {namespace}")
             assert "get repositories.config.porch.kpt.dev in" not in found.message
             [definition, *_] = await check_definitions(weak)
@@ -129,7 +129,7 @@ class TestPermissions:
     async def test_service_accounts_are_asked_for_by_name(
         self, kube: KubeClient, kubectl: Kubectl, namespace: str
     ) -> None:
-        found = await one(check_permissions(kube, "function-runner", Settings(), namespace))
+        found = await one(check_permissions(kube, "function-runner", load_settings(), namespace))
         failed(found, f"ServiceAccount {namespace}/porchflow-function-runner may not: list functionconfigs")
         kubectl(
             "create",
@@ -144,22 +144,22 @@ class TestPermissions:
             kubectl("delete", "clusterrolebinding", namespace)
 
     def test_names_are_those_of_the_settings(self) -> None:
-        settings = Settings(content_service="packages/api", function_config_namespace="functions")
+        settings = load_settings({"content_service": "packages/api", "function_config_namespace": "functions"})
         assert "get secrets:api-tls in namespace packages" in map(str, rights_of("content-api", settings))
         assert {right.namespace for right in rights_of("function-runner", settings)} == {"functions"}
 
     def test_a_watcher_without_secrets_needs_no_right_to_them(self) -> None:
-        assert any(right.target == "secrets" for right in rights_of("watcher", Settings(watch_secrets=True)))
-        assert not any(right.target == "secrets" for right in rights_of("watcher", Settings()))
+        assert any(right.target == "secrets" for right in rights_of("watcher", load_settings({"watch_secrets": True})))
+        assert not any(right.target == "secrets" for right in rights_of("watcher", load_settings()))
 
 
 async def _allowed(kube: KubeClient, namespace: str) -> bool:
-    return (await one(check_permissions(kube, "function-runner", Settings(), namespace))).level == Level.OK
+    return (await one(check_permissions(kube, "function-runner", load_settings(), namespace))).level == Level.OK
 
 
 class TestFunctions:
     async def test_what_runners_said_of_function_configs(self, kube: KubeClient, namespace: str) -> None:
-        settings = Settings(function_config_namespace=namespace)
+        settings = load_settings({"function_config_namespace": namespace})
         assert (await one(check_configs(kube, settings))).level == Level.OK
         body = {"apiVersion": FUNCTIONCONFIGS.api_version, "kind": FUNCTIONCONFIGS.kind, "metadata": {"name": "f"}}
         spec = {"image": "f", "goExecutor": {"tags": ["v1"], "id": "set-labels"}}
@@ -176,21 +176,23 @@ class TestFunctions:
             assert (error or "none of them in trouble") in found.message
 
     async def test_registries_are_asked_where_settings_name_them(self, registry_binary: Path, tmp_path: Path) -> None:
-        assert await check_registry(Settings()) == []
+        assert await check_registry(load_settings()) == []
         async with run_registry(registry_binary, tmp_path) as registry:
-            settings = Settings(default_image_prefix=registry.image("fns/"), insecure_registries=(registry.address,))
+            settings = load_settings(
+                {"default_image_prefix": registry.image("fns/"), "insecure_registries": (registry.address,)}
+            )
             assert (await one(check_registry(settings))).level == Level.WARNING, "it has no such function"
             await registry.push("fns/set-labels:v0.2.0", ["/set-labels"])
             assert (await one(check_registry(settings))).message.startswith("answers: 1 tags")
         failed(await one(check_registry(settings)), registry.address)
-        nowhere = Settings(registry_ca=tmp_path / "nowhere")
+        nowhere = load_settings({"registry_ca": tmp_path / "nowhere"})
         failed(await one(check_registry(nowhere)), "(--registry-ca): cannot use")
 
 
 class TestTemporal:
     async def test_a_queue_without_workers(self, temporal_server: TemporalServer) -> None:
-        settings = Settings(temporal_address=temporal_server.address)
-        found = {each.where: each for each in await check_temporal(settings, SECONDS)}
+        settings = load_settings({"temporal_address": temporal_server.address})
+        found = {each.where: each for each in await check_temporal(settings.temporal, SECONDS)}
         assert found[temporal_server.address].level == Level.OK
         failed(found["render"], "no worker takes its activities")
 
@@ -205,19 +207,22 @@ class TestTemporal:
             async with asyncio.timeout(30):
                 while True:
                     found = {
-                        each.where: each for each in await check_temporal(Settings(temporal_address=address), SECONDS)
+                        each.where: each
+                        for each in await check_temporal(load_settings({"temporal_address": address}).temporal, SECONDS)
                     }
                     if "activities" in found["reconcile"].message:
                         break
         failed(found["reconcile"], "no worker takes its activities")
 
     async def test_a_namespace_that_does_not_exist(self, temporal_server: TemporalServer) -> None:
-        settings = Settings(temporal_address=temporal_server.address, temporal_namespace="nowhere")
-        failed(await one(check_temporal(settings, SECONDS)), "no namespace 'nowhere'")
+        settings = load_settings({"temporal_address": temporal_server.address, "temporal_namespace": "nowhere"})
+        failed(await one(check_temporal(settings.temporal, SECONDS)), "no namespace 'nowhere'")
 
     async def test_nobody_there(self) -> None:
         failed(
-            await one(check_temporal(Settings(temporal_address=f"127.0.0.1:{free_port()}"), SECONDS)),
+            await one(
+                check_temporal(load_settings({"temporal_address": f"127.0.0.1:{free_port()}"}).temporal, SECONDS)
+            ),
             "cannot be reached",
         )
 
@@ -298,15 +303,15 @@ class TestRepositories:
 
 class TestRunner:
     async def test_none_is_no_failure(self) -> None:
-        assert (await one(check_runner(Settings(), 5))).level == Level.OK
+        assert (await one(check_runner(load_settings(), 5))).level == Level.OK
 
     async def test_nobody_there(self) -> None:
-        settings = Settings(function_runner_address=f"127.0.0.1:{free_port()}")
+        settings = load_settings({"function_runner_address": f"127.0.0.1:{free_port()}"})
         failed(await one(check_runner(settings, 5)), "cannot be reached")
 
     async def test_one_that_runs_functions(self) -> None:
         async with running() as runner:
-            found = await one(check_runner(Settings(function_runner_address=runner.address), 20))
+            found = await one(check_runner(load_settings({"function_runner_address": runner.address}), 20))
             assert (found.level, "ran" in found.message) == (Level.OK, True), found
 
     async def test_one_without_health_that_knows_other_functions_is_a_warning(self) -> None:
@@ -319,7 +324,7 @@ class TestRunner:
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         try:
-            found = await one(check_runner(Settings(function_runner_address=f"127.0.0.1:{port}"), 5))
+            found = await one(check_runner(load_settings({"function_runner_address": f"127.0.0.1:{port}"}), 5))
             assert (found.level, bool(found.mend)) == (Level.WARNING, True), found
         finally:
             await server.stop(None)
@@ -332,7 +337,7 @@ class TestRunner:
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         try:
-            settings = Settings(function_runner_address=f"127.0.0.1:{port}")
+            settings = load_settings({"function_runner_address": f"127.0.0.1:{port}"})
             failed(await one(check_runner(settings, 5)), "does not serve")
         finally:
             await server.stop(None)
@@ -340,13 +345,13 @@ class TestRunner:
 
 class TestCache:
     async def test_one_that_can_be_made(self, tmp_path: Path) -> None:
-        found = await one(check_cache(Settings(git_cache_dir=tmp_path / "new")))
+        found = await one(check_cache(load_settings({"git_cache_dir": tmp_path / "new"}).git))
         assert found.level == Level.OK
         assert await asyncio.to_thread(lambda: list(tmp_path.iterdir())) == [], "nothing is changed"
 
     async def test_a_file_in_its_place(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
-        failed(await one(check_cache(Settings(git_cache_dir=tmp_path / "file"))), "no folder")
+        failed(await one(check_cache(load_settings({"git_cache_dir": tmp_path / "file"}).git)), "no folder")
 
 
 class TestDeadlines:
@@ -374,8 +379,13 @@ class TestDeadlines:
         kubeconfig = tmp_path / "silent"
         kubeconfig.write_text(yaml.safe_dump(config))
         address = f"127.0.0.1:{port}"
-        settings = Settings(
-            kubeconfig=kubeconfig, temporal_address=address, function_runner_address=address, git_cache_dir=tmp_path
+        settings = load_settings(
+            {
+                "kubeconfig": kubeconfig,
+                "temporal_address": address,
+                "function_runner_address": address,
+                "git_cache_dir": tmp_path,
+            }
         )
         async with silent, asyncio.timeout(30):
             found = {each.check: each.level for each in await examine(settings, ["worker"], 1)}

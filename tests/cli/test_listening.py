@@ -4,9 +4,10 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner
 
+from porchflow.api.host_port import host_and_port
 from porchflow.cli.main import main
-from porchflow.cli.processes.listening import check_addresses, host_and_port
-from porchflow.cli.settings import Settings, SettingsError
+from porchflow.cli.processes.listening import check_addresses
+from porchflow.cli.settings import SettingsError, load_settings
 from porchflow.devstack.processes import free_port
 
 
@@ -48,18 +49,18 @@ def test_an_address_in_use_ends_the_start_and_names_its_setting(taken: str, comm
 
 def test_two_settings_with_one_address_are_refused() -> None:
     address = f"127.0.0.1:{free_port()}"
-    settings = Settings(health_address=address, webhook_address=address)
+    settings = load_settings({"health_address": address, "webhook_address": address})
     with pytest.raises(SettingsError, match=r"\(--webhook-address\): cannot listen"):
         check_addresses(settings, "health_address", "webhook_address")
 
 
 def test_a_host_that_nobody_knows_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"\(--health-address\): cannot listen on no host at all:80"):
-        check_addresses(Settings(health_address="no host at all:80"), "health_address")
+        check_addresses(load_settings({"health_address": "no host at all:80"}), "health_address")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", ""])
 def test_a_free_address_stays_free(host: str) -> None:
-    settings = Settings(health_address=f"{host}:{free_port()}")
+    settings = load_settings({"health_address": f"{host}:{free_port()}"})
     check_addresses(settings, "health_address", "webhook_address")
     check_addresses(settings, "health_address")

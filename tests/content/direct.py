@@ -13,7 +13,8 @@ from multidict import CIMultiDict
 from prometheus_client import CollectorRegistry
 
 from porchflow.content.access.tls import ServingTls
-from porchflow.content.serving.app import Clients, ContentServer, ServerSettings, running_server
+from porchflow.content.content_settings import ContentSettings
+from porchflow.content.serving.app import Clients, ContentServer, running_server
 from porchflow.content.serving.request_metrics import ContentMetrics
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.kube.client import KubeClient
@@ -134,11 +135,18 @@ async def running_direct(packages: Packages, folder: Path, kube: KubeClient, **s
     front_proxy, serving = Authority(folder / "front-proxy"), Authority(folder / "serving", "serving")
     await announce(packages.kube, packages.namespace, front_proxy_data(front_proxy, PROXY_NAME))
     pair = serving.issue("content-api", "localhost")
-    wanted = ServerSettings(
-        "127.0.0.1", 0, pair.certificate, pair.key, front_proxy_namespace=packages.namespace, **settings
+    serving_options = {"front_proxy_namespace": packages.namespace}
+    if "silence" in settings:
+        serving_options["silence"] = settings.pop("silence")
+    # Port 0 is for tests: a setting names a port.
+    wanted = ContentSettings(tls_cert=pair.certificate, tls_key=pair.key, **settings).model_copy(
+        update={"address": "127.0.0.1:0"}
     )
     registry = CollectorRegistry()
     metrics = ContentMetrics(registry)
-    async with GitStore(folder / "git") as git, running_server(wanted, Clients(kube, kube, git), metrics) as running:
+    async with (
+        GitStore(folder / "git") as git,
+        running_server(wanted, Clients(kube, kube, git), metrics, **serving_options) as running,
+    ):
         proxy = front_proxy.issue(PROXY_NAME)
         yield Direct(running.server, running.tls, running.port, front_proxy, serving, proxy, packages, git, registry)

@@ -164,8 +164,8 @@ class TestProcesses:
                 for name, value in environment.items():
                     patch.setenv(name, value)
                 settings = load_settings()
-            assert settings.temporal_address == "temporal-frontend.temporal:7233"
-            assert settings.function_runner_address == "function-runner.porchflow-system:9445"
+            assert settings.temporal.address == "temporal-frontend.temporal:7233"
+            assert settings.runner_client.address == "function-runner.porchflow-system:9445"
 
     def test_its_health_is_where_the_probes_look(self, built: Built) -> None:
         for name in ("porchflow-watcher", "porchflow-worker", "porchflow-content-api"):

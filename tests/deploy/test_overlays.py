@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from porchflow.cli.doctor.permissions import PERMISSIONS
-from porchflow.cli.settings import Settings, load_settings, variable_of
+from porchflow.cli.settings import Settings, load_settings, settings_of
 from porchflow.functions.pods.template import IMAGE_LABEL, OWNED_LABEL, OWNER, PORT
 from tests.deploy.manifests import (
     BESIDE_PORCH,
@@ -101,7 +101,7 @@ class TestWebhooks:
         assert variables["PORCHFLOW_WEBHOOK_ADDRESS"]["value"] == f":{port['containerPort']}"
         named = variables["PORCHFLOW_WEBHOOK_SECRET"]["valueFrom"]["secretKeyRef"]
         assert named == {"name": "porchflow-webhooks", "key": "secret"}
-        assert set(variables) <= {variable_of(name, field) for name, field in Settings.model_fields.items()}
+        assert set(variables) <= {setting.variable for setting in settings_of(Settings).values()}
         theirs, ours = ({identity(one) for one in each.manifests} for each in (webhooks, built))
         assert {name for _, _, name in theirs ^ ours} == {"porchflow-webhooks"}
 
@@ -165,8 +165,8 @@ class TestFunctionPods:
         for name, value in overlay.environment(overlay.pods["porchflow-function-runner"]).items():
             monkeypatch.setenv(name, value)
         settings = load_settings()
-        assert settings.wrapper_server_image
-        assert settings.pod_namespace == settings.function_config_namespace == "porch-fn-system"
+        assert settings.pods.wrapper_server_image
+        assert settings.pods.pod_namespace == settings.runner.function_config_namespace == "porch-fn-system"
 
     def test_only_the_runner_reaches_the_pods(self, kubectl: Kubectl) -> None:
         overlay = Built(kubectl("kustomize", str(FUNCTION_PODS)))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from porchflow.cli.settings import SettingsError
-from porchflow.cli.stack_settings import StackSettings, load_stack_settings
+from porchflow.cli.settings import SettingsError, StackSettings
+from porchflow.cli.stack_settings import load_stack_settings
 from porchflow.devstack.ports import PortError, choose_ports
 from porchflow.devstack.processes import HOST, free_port
 

@@ -14,18 +14,20 @@ from porchflow.functions.children import end_child
 
 ROOT = Path(__file__).parents[2]
 _PROGRAM = """
-import json, sys
+import asyncio, json, sys
 from pathlib import Path
-from porchflow.functions.tls import Identity
-from porchflow.functions.server import main
+from porchflow.functions.runner_settings import CallSettings, RunnerListenSettings
+from porchflow.functions.server import serve
 from tests.functions import runtimes
 settings = json.loads(sys.argv[1])
+def of(group):
+    return group(**{name: settings.pop(name) for name in group.model_fields if name in settings})
 extra = [getattr(runtimes, name)() for name in settings.pop("runtimes", [])]
 if "executable" in settings:
     extra.append(runtimes.executable(Path(settings.pop("executable"))))
-if "identity" in settings:
-    settings["identity"] = Identity(**{name: Path(file) for name, file in settings["identity"].items()})
-main("127.0.0.1:0", runtimes=extra, ready=lambda port: print(port, flush=True), **settings)
+# Port 0 is for tests: a setting names a port.
+listen = of(RunnerListenSettings).model_copy(update={"listen": "127.0.0.1:0"})
+asyncio.run(serve(listen, of(CallSettings), runtimes=extra, ready=lambda port: print(port, flush=True), **settings))
 """
 
 
@@ -49,6 +51,8 @@ class Runner:
 @asynccontextmanager
 async def running(**settings: Any) -> AsyncIterator[Runner]:
     """Start a function runner and stop it afterwards; `runtimes` names classes of `tests.functions.runtimes`.
+
+    Other names are those of fields of `RunnerListenSettings` and `CallSettings`, and of parameters of `serve`.
 
     `executable` is a program that runs for every version of the image `example.com/fn/f`.
     """

@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 async def address(folder: Path) -> AsyncIterator[str]:
-    async with running(executable=str(folder / "f"), max_message_size=SIZE) as runner:
+    async with running(executable=str(folder / "f"), max_grpc_message_size=SIZE) as runner:
         yield runner.address
 
 
@@ -88,7 +88,7 @@ async def test_a_function_that_does_not_answer_fails_alone(name: str, folder: Pa
 
 async def test_a_function_that_never_ends_is_killed(folder: Path) -> None:
     script(folder, f"echo $$ > {folder}/new; mv {folder}/new {folder}/pid; exec sleep 1000", "f")
-    async with running(executable=str(folder / "f"), max_message_size=SIZE, time_limit=1.0) as runner:
+    async with running(executable=str(folder / "f"), max_grpc_message_size=SIZE, function_timeout=1.0) as runner:
         came = await answered(runner.address)
         assert came["message"] == f"{FAILED}{EVALUATION}: function 'example.com/fn/f:latest' was killed after 1 s"
         assert (came["ok"], came["changed"], came["new"], came["told"]) == (False, [], {}, came["message"])

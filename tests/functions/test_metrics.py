@@ -8,11 +8,12 @@ from porchflow.functions.call_metrics import RunnerMetrics
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.function_errors import FunctionNotFound, FunctionUnavailable
 from porchflow.functions.proto import evaluator_pb2
+from porchflow.functions.runner_settings import CallSettings
 from porchflow.functions.server import EvaluatorService
 from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kpt.render.evaluation import Evaluation
 
-LIMIT = 1000
+LIMIT = 1024
 OUTCOMES: dict[str, tuple[Exception | bytes, str, str]] = {
     "r.io/fine:v1": (b"x", "fine", "succeeded"),
     "r.io/large:v1": (b"x" * LIMIT, "large", "failed"),
@@ -50,9 +51,8 @@ class _Runtime:
 @pytest.mark.parametrize("image", OUTCOMES)
 async def test_each_call_counts_once_as_what_its_caller_gets(image: str) -> None:
     metrics = RunnerMetrics()
-    service = EvaluatorService(
-        _Runtime(), max_message_size=LIMIT, time_limit=1, configs=FunctionConfigs(), metrics=metrics
-    )
+    calls = CallSettings(max_grpc_message_size=LIMIT)
+    service = EvaluatorService(_Runtime(), calls, FunctionConfigs(), metrics)
     answer, function, outcome = OUTCOMES[image]
     try:
         await service.EvaluateFunction(evaluator_pb2.EvaluateFunctionRequest(image=image), _Context())  # type: ignore[arg-type]  # what it uses of one

@@ -34,10 +34,10 @@ class World:
 
     @asynccontextmanager
     async def runner(self, *, clients: Path | None = None) -> AsyncIterator[Runner]:
-        files = {"certificate": str(self.server.certificate), "key": str(self.server.key)}
+        files = {"tls_cert": str(self.server.certificate), "tls_key": str(self.server.key)}
         if clients:
-            files["ca"] = str(clients)
-        async with running(identity=files) as runner:
+            files["client_ca"] = str(clients)
+        async with running(**files) as runner:
             yield runner
 
 

@@ -18,6 +18,7 @@ from porchflow.functions.builtin.pool import WorkerPool
 from porchflow.functions.client import GrpcEvaluator
 from porchflow.functions.function_errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
 from porchflow.functions.proto import evaluator_pb2
+from porchflow.functions.runner_settings import CallSettings, RunnerListenSettings
 from porchflow.functions.server import serve
 from porchflow.kpt.format.resource_list import compose_list, split_list
 from porchflow.kpt.package_errors import FunctionFailed
@@ -32,7 +33,7 @@ LIMIT = 64 * 1024
 
 @pytest.fixture(scope="module")
 async def runner() -> AsyncIterator[Runner]:
-    async with running(max_message_size=LIMIT, processes=2, runtimes=["Slow", "Failing", "Absent"]) as started:
+    async with running(max_grpc_message_size=LIMIT, processes=2, runtimes=["Slow", "Failing", "Absent"]) as started:
         yield started
 
 
@@ -44,7 +45,7 @@ async def evaluate(runner: Runner) -> AsyncIterator[GrpcEvaluator]:
 
 @asynccontextmanager
 async def connected(deadline: float = 30, **settings: Any) -> AsyncIterator[tuple[Runner, GrpcEvaluator]]:
-    size = settings.setdefault("max_message_size", LIMIT)
+    size = settings.setdefault("max_grpc_message_size", LIMIT)
     async with (
         running(**settings) as runner,
         GrpcEvaluator(runner.address, max_message_size=size, deadline=deadline) as client,
@@ -192,7 +193,7 @@ def _is_waiting(calls: list[asyncio.Task[object]]) -> bool:
 
 
 async def test_a_function_that_eats_memory_fails_that_call_only() -> None:
-    async with connected(processes=1, memory_limit=200 * 1024 * 1024, max_message_size=1 << 30, deadline=60) as (
+    async with connected(processes=1, memory_limit=200 * 1024 * 1024, max_grpc_message_size=1 << 30, deadline=60) as (
         _,
         client,
     ):
@@ -203,7 +204,7 @@ async def test_a_function_that_eats_memory_fails_that_call_only() -> None:
 
 
 async def test_a_function_that_overstays_its_time_is_killed() -> None:
-    async with connected(processes=1, time_limit=0.5) as (runner, client):
+    async with connected(processes=1, function_timeout=0.5) as (runner, client):
         [worker] = _workers(runner)
         worker.suspend()
         with pytest.raises(FunctionFailed, match=r"was killed after 0\.5 s"):
@@ -288,7 +289,7 @@ async def test_a_call_that_outlasts_the_grace_of_a_runner_that_stops_is_worth_an
 
 async def test_a_port_in_use_is_said(runner: Runner) -> None:
     with pytest.raises(OSError, match=f"cannot listen on {runner.address}"):
-        await serve(runner.address, processes=1)
+        await serve(RunnerListenSettings(listen=runner.address), CallSettings(), processes=1)
 
 
 async def test_a_pool_leaves_no_process() -> None:

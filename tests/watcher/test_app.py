@@ -16,6 +16,7 @@ from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.watcher.app import WatcherHealth, run_watcher
 from porchflow.watcher.schedules import RepositorySchedules
 from porchflow.watcher.starter import TemporalUnavailable, WorkflowStarter
+from porchflow.watcher.watcher_settings import WatcherSettings
 from porchflow.workflows.ids import workflow_id
 from tests.kube.helpers import QUICK, kubeconfig_for
 from tests.kube.proxy import tcp_proxy
@@ -49,6 +50,7 @@ async def test_temporal_away_for_a_while_loses_nothing(
                 kube,
                 WorkflowStarter(client),
                 RepositorySchedules(client),
+                WatcherSettings(),
                 namespaces=[namespace],
                 health=health,
                 timings=QUICK,
@@ -89,7 +91,7 @@ async def test_waits_for_temporal_and_the_crds_and_says_so(tmp_path: Path, caplo
         server.lists, server.watches = [not_served], [watching(stay=True)]
         async with await KubeClient.connect(kubeconfig_for(server.url, tmp_path)) as kube:
             running = asyncio.create_task(
-                run_watcher(kube, temporal, RecordingSchedules(), health=health, timings=QUICK)
+                run_watcher(kube, temporal, RecordingSchedules(), WatcherSettings(), health=health, timings=QUICK)
             )
             await eventually(lambda: temporal.attempts >= 2, what="attempts to reach Temporal")
             assert health.readiness() == (False, {"waitingFor": "Temporal: nobody listens at 127.0.0.1:7233"})
@@ -115,4 +117,6 @@ async def test_a_broken_part_ends_the_watcher_instead_of_standing_still(tmp_path
         server.watches = [watching(stay=True)]
         async with await KubeClient.connect(kubeconfig_for(server.url, tmp_path)) as kube:
             with pytest.raises(ExceptionGroup):
-                await asyncio.wait_for(run_watcher(kube, RecordingSignaller(), RecordingSchedules(), timings=QUICK), 30)
+                await asyncio.wait_for(
+                    run_watcher(kube, RecordingSignaller(), RecordingSchedules(), WatcherSettings(), timings=QUICK), 30
+                )

@@ -13,6 +13,7 @@ from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.kube.watching import Listed, ListEnd, ListStarted, WatchState
 from porchflow.watcher.app import WatcherHealth, run_watcher
 from porchflow.watcher.packagerevisions import PackageRevisionWatcher
+from porchflow.watcher.watcher_settings import WatcherSettings
 from tests.kube.helpers import QUICK
 from tests.servers.waiting import eventually
 from tests.watcher.objects import condition, converge, package_revision, retry
@@ -26,13 +27,20 @@ async def watching(
     signaller: RecordingSignaller,
     namespace: str,
     schedules: RecordingSchedules | None = None,
-    **options: Any,
+    **settings: Any,
 ) -> AsyncIterator[WatcherHealth]:
     """Run the watcher on one namespace; wait until it has listed all."""
     health = WatcherHealth()
-    options.setdefault("timings", QUICK)
     schedules = schedules or RecordingSchedules()
-    running = run_watcher(kube, signaller, schedules, namespaces=[namespace], health=health, **options)
+    running = run_watcher(
+        kube,
+        signaller,
+        schedules,
+        WatcherSettings(**settings),
+        namespaces=[namespace],
+        health=health,
+        timings=QUICK,
+    )
     task = asyncio.create_task(running)
     try:
         await eventually(lambda: health.readiness()[0] or task.done(), what="the watcher is ready")

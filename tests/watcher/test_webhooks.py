@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestClient, TestServer
+from pydantic import SecretStr
 
 from porchflow.devstack.processes import HOST, free_port
 from porchflow.kube.client import KubeClient
 from porchflow.kube.following import Key
 from porchflow.kube.kinds import REPOSITORIES
 from porchflow.watcher.places import Places
-from porchflow.watcher.webhooks import WebhookOptions, Webhooks
+from porchflow.watcher.watcher_settings import WatcherSettings
+from porchflow.watcher.webhooks import Webhooks
 from tests.servers.waiting import eventually
 from tests.watcher import forges
 from tests.watcher.forges import SECRET, Request, gitea, github, gitlab, signature
@@ -159,7 +161,7 @@ async def test_an_older_secret_still_works(endpoint: Endpoint) -> None:
     headers, body = github()
     headers["X-Hub-Signature-256"] = "sha256=" + signature(body, "an-old-secret-of-it")
     assert (await endpoint.post((headers, body)))[0] == 202
-    assert "an-old" not in repr(WebhookOptions("127.0.0.1:1", ["an-old-secret-of-it"]))
+    assert "an-old" not in repr(WatcherSettings(webhook_secret=SecretStr("an-old-secret-of-it")))
 
 
 async def test_only_post(endpoint: Endpoint) -> None:
@@ -193,8 +195,8 @@ async def test_in_the_watcher(kube: KubeClient, namespace: str) -> None:
     await kube.create(REPOSITORIES, body)
     schedules = RecordingSchedules()
     address = f"{HOST}:{free_port()}"
-    options = WebhookOptions(address, [SECRET])
-    async with watching(kube, RecordingSignaller(), namespace, schedules, webhooks=options), ClientSession() as client:
+    webhooks = {"webhook_address": address, "webhook_secret": SecretStr(SECRET)}
+    async with watching(kube, RecordingSignaller(), namespace, schedules, **webhooks), ClientSession() as client:
         await eventually(lambda: ((namespace, "mine"), False) in schedules.triggered, what="the first sync")
         schedules.triggered.clear()
         headers, payload = gitea(path="shop/packages")

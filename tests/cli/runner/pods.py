@@ -14,9 +14,9 @@ from porchflow.cli.processes.function_pods import KubeCluster, PodFollower
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.function_errors import ImageNotFound
 from porchflow.functions.image_facts import ImageInfo
-from porchflow.functions.pods.pod_limits import PodSettings
 from porchflow.functions.pods.pool import PodPool
 from porchflow.functions.pods.runtime import PodRuntime
+from porchflow.functions.runner_settings import PodSettings
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.kinds import PODS
 from tests.servers.kubelet import Kubelet
@@ -136,7 +136,12 @@ class Cluster:
 
     @asynccontextmanager
     async def evaluator(
-        self, *, kube: KubeClient | None = None, namespace: str = "", **settings: Any
+        self,
+        *,
+        kube: KubeClient | None = None,
+        namespace: str = "",
+        max_message_size: int = 6 * 1024 * 1024,
+        **settings: Any,
     ) -> AsyncIterator[Evaluator]:
         """Start what a function runner has to run functions in pods, perhaps as another user or elsewhere."""
         configs, clock = FunctionConfigs(), Clock()
@@ -146,7 +151,10 @@ class Cluster:
                     KubeCluster(kube or self.kube, namespace or self.namespace),
                     self.images,
                     configs,
-                    PodSettings(**{"wrapper_image": "example.com/wrapper:v1", "start_timeout": 30, **settings}),
+                    PodSettings(
+                        **{"wrapper_server_image": "example.com/wrapper:v1", "pod_start_timeout": 30, **settings}
+                    ),
+                    max_message_size=max_message_size,
                     clock=clock,
                 )
             )

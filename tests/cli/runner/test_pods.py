@@ -36,7 +36,7 @@ class TestOnePod:
         assert pod["spec"]["initContainers"][0]["image"] == "example.com/wrapper:v1"
 
     async def test_many_first_calls_start_as_many_pods_as_allowed(self, cluster: Cluster) -> None:
-        async with cluster.evaluator(max_pods=3) as evaluate:
+        async with cluster.evaluator(max_parallel_pods_per_function=3) as evaluate:
             answers = await asyncio.gather(*(evaluate() for _ in range(20)))
         assert set(answers) == {ANSWER}
         assert cluster.kubelet.most == 3
@@ -73,7 +73,7 @@ async def _after_start(evaluate: Evaluator, cluster: Cluster, slow: Slow, time_l
 
 class TestScale:
     async def test_up_to_the_limit_and_not_above(self, cluster: Cluster, slow: Slow) -> None:
-        async with cluster.evaluator(max_pods=2, max_queue=2) as evaluate:
+        async with cluster.evaluator(max_parallel_pods_per_function=2, max_waitlist_length=2) as evaluate:
             calls = [evaluate.call() for _ in range(2)]
             await eventually(lambda: slow.begun() == 2)
             assert len(await cluster.pods()) == 1
@@ -87,7 +87,7 @@ class TestScale:
         assert cluster.kubelet.most == 2
 
     async def test_a_function_config_has_limits_of_its_own(self, cluster: Cluster, slow: Slow) -> None:
-        async with cluster.evaluator(max_pods=1) as evaluate:
+        async with cluster.evaluator(max_parallel_pods_per_function=1) as evaluate:
             evaluate.configure(maxParallelExecutions=3, preferredMaxQueueLength=1)
             calls = [evaluate.call() for _ in range(4)]
             await eventually(lambda: slow.begun() == 4)
@@ -98,7 +98,7 @@ class TestScale:
             await cluster.collected(evaluate, lambda pods: len(pods) == 2, "the surplus pod is deleted")
 
     async def test_who_waits_for_another_pod_takes_what_is_free_sooner(self, cluster: Cluster, slow: Slow) -> None:
-        async with cluster.evaluator(max_pods=2) as evaluate:
+        async with cluster.evaluator(max_parallel_pods_per_function=2) as evaluate:
             first = evaluate.call()
             await eventually(lambda: slow.begun() == 1)
             cluster.kubelet.stopped = True
@@ -109,7 +109,7 @@ class TestScale:
             cluster.kubelet.stopped = False
 
     async def test_without_room_for_another_pod_the_first_does_it(self, cluster: Cluster, slow: Slow) -> None:
-        async with cluster.evaluator(max_pods=2) as evaluate:
+        async with cluster.evaluator(max_parallel_pods_per_function=2) as evaluate:
             first = evaluate.call()
             await eventually(lambda: slow.begun() == 1)
             cluster.kubelet.no_room = True
@@ -119,7 +119,7 @@ class TestScale:
             await asyncio.gather(first, second)
 
     async def test_a_cancelled_call_lets_go_of_its_place(self, cluster: Cluster, slow: Slow) -> None:
-        async with cluster.evaluator(max_pods=1) as evaluate:
+        async with cluster.evaluator(max_parallel_pods_per_function=1) as evaluate:
             cluster.kubelet.stopped = True
             waiting = evaluate.call()
             await cluster.until(lambda pods: len(pods) == 1)
@@ -130,7 +130,7 @@ class TestScale:
             assert group.waiting == 0
 
     async def test_a_cancelled_call_ends_in_its_pod(self, cluster: Cluster, slow: Slow) -> None:
-        async with cluster.evaluator(max_pods=1) as evaluate:
+        async with cluster.evaluator(max_parallel_pods_per_function=1) as evaluate:
             running = evaluate.call()
             await eventually(lambda: slow.begun() == 1)
             [group] = evaluate.pool.groups()

@@ -12,7 +12,7 @@ from tests.servers.waiting import eventually
 
 class TestLifetime:
     async def test_an_unused_pod_is_deleted_after_its_time(self, cluster: Cluster) -> None:
-        async with cluster.evaluator(time_to_live=600) as evaluate:
+        async with cluster.evaluator(pod_ttl=600) as evaluate:
             await evaluate()
             evaluate.clock.passed = 590
             evaluate.pool.collect()
@@ -27,7 +27,7 @@ class TestLifetime:
             assert len(cluster.kubelet.started) == 2
 
     async def test_a_function_config_has_a_time_of_its_own(self, cluster: Cluster) -> None:
-        async with cluster.evaluator(time_to_live=600) as evaluate:
+        async with cluster.evaluator(pod_ttl=600) as evaluate:
             evaluate.configure(timeToLive="1h30m")
             await evaluate()
             evaluate.clock.passed = 5000
@@ -38,7 +38,7 @@ class TestLifetime:
             await cluster.collected(evaluate, lambda pods: not pods)
 
     async def test_a_pod_in_use_is_not_deleted_however_long(self, cluster: Cluster, slow: Slow) -> None:
-        async with cluster.evaluator(time_to_live=600) as evaluate:
+        async with cluster.evaluator(pod_ttl=600) as evaluate:
             call = evaluate.call()
             await eventually(lambda: slow.begun() == 1)
             evaluate.clock.passed = 10_000
@@ -51,7 +51,7 @@ class TestLifetime:
 
     async def test_listed_tags_get_a_pod_ahead_and_keep_it(self, cluster: Cluster) -> None:
         cluster.images.add("example.com/fn/tool:v2", "sed s/x/z/")
-        async with cluster.evaluator(time_to_live=600, max_pods=2) as evaluate:
+        async with cluster.evaluator(pod_ttl=600, max_parallel_pods_per_function=2) as evaluate:
             evaluate.configure(tags=["v1.0", "v2"])
             await cluster.until(lambda pods: len(pods) == 2)
             # The kubelet hears of a pod a moment after it is there.
@@ -85,14 +85,17 @@ class TestRestart:
         assert len(cluster.kubelet.started) == 1
 
     async def test_the_surplus_is_deleted(self, cluster: Cluster) -> None:
-        async with cluster.evaluator(max_pods=3) as evaluate:
+        async with cluster.evaluator(max_parallel_pods_per_function=3) as evaluate:
             await asyncio.gather(*(evaluate() for _ in range(9)))
-        async with cluster.evaluator(max_pods=1) as evaluate:
+        async with cluster.evaluator(max_parallel_pods_per_function=1) as evaluate:
             await evaluate()
             await cluster.collected(evaluate, lambda pods: len(pods) == 1)
 
     async def test_two_runners_share_the_pods(self, cluster: Cluster, slow: Slow) -> None:
-        async with cluster.evaluator(max_pods=2) as one, cluster.evaluator(max_pods=2) as other:
+        async with (
+            cluster.evaluator(max_parallel_pods_per_function=2) as one,
+            cluster.evaluator(max_parallel_pods_per_function=2) as other,
+        ):
             calls = [evaluate.call() for evaluate in (one, other) for _ in range(5)]
             await eventually(lambda: slow.begun() == 10)
             slow.go()
@@ -103,7 +106,7 @@ class TestRestart:
         assert cluster.kubelet.most == 2
 
     async def test_what_one_runner_uses_no_other_deletes(self, cluster: Cluster) -> None:
-        async with cluster.evaluator(time_to_live=600) as one, cluster.evaluator(time_to_live=600) as other:
+        async with cluster.evaluator(pod_ttl=600) as one, cluster.evaluator(pod_ttl=600) as other:
             await one()
             await other()
             one.clock.passed = other.clock.passed = 590
@@ -118,7 +121,10 @@ class TestRestart:
         assert len(cluster.kubelet.started) == 1
 
     async def test_runners_with_other_settings_leave_each_others_pods_alone(self, cluster: Cluster) -> None:
-        async with cluster.evaluator(wrapper_image="w:1") as one, cluster.evaluator(wrapper_image="w:2") as other:
+        async with (
+            cluster.evaluator(wrapper_server_image="w:1") as one,
+            cluster.evaluator(wrapper_server_image="w:2") as other,
+        ):
             for _ in range(3):
                 assert await one() == await other() == ANSWER
                 one.pool.collect()
@@ -206,7 +212,7 @@ class TestChanges:
             assert await cluster.kube.get(SECRETS, cluster.namespace, secret["name"])
 
     async def test_a_moved_tag_replaces_the_pods_with_the_next_one(self, cluster: Cluster, slow: Slow) -> None:
-        async with cluster.evaluator(max_pods=2) as evaluate:
+        async with cluster.evaluator(max_parallel_pods_per_function=2) as evaluate:
             call = evaluate.call()
             await eventually(lambda: slow.begun() == 1)
             [old] = await cluster.names()

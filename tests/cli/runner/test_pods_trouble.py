@@ -39,7 +39,7 @@ class TestBadPods:
     )
     async def test_a_bad_image_fails_all_who_wait_at_once(self, cluster: Cluster, reason: str, message: str) -> None:
         cluster.kubelet.problems[IMAGE] = (reason, message)
-        async with cluster.evaluator(start_timeout=600) as evaluate:
+        async with cluster.evaluator(pod_start_timeout=600) as evaluate:
             answers = await asyncio.gather(*(evaluate() for _ in range(3)), return_exceptions=True)
             for answer in answers:
                 assert isinstance(answer, FunctionFailed)
@@ -62,13 +62,13 @@ class TestBadPods:
         self, cluster: Cluster, reason: str, message: str
     ) -> None:
         cluster.kubelet.problems[IMAGE] = (reason, message)
-        async with cluster.evaluator(start_timeout=600) as evaluate:
+        async with cluster.evaluator(pod_start_timeout=600) as evaluate:
             with pytest.raises(FunctionUnavailable) as raised:
                 await evaluate()
             assert f"{reason}: {message}" in raised.value.reason
 
     async def test_an_image_that_the_registry_does_not_have(self, cluster: Cluster) -> None:
-        async with cluster.evaluator(start_timeout=600) as evaluate:
+        async with cluster.evaluator(pod_start_timeout=600) as evaluate:
             with pytest.raises(ImageNotFound, match=r"the registry example\.com has no such image"):
                 await evaluate("example.com/fn/absent:v1")
         assert not cluster.kubelet.started
@@ -88,7 +88,7 @@ class TestBadPods:
 
     async def test_no_room_for_long_is_said(self, cluster: Cluster) -> None:
         cluster.kubelet.no_room = True
-        async with cluster.evaluator(start_timeout=1) as evaluate:
+        async with cluster.evaluator(pod_start_timeout=1) as evaluate:
             await told(
                 evaluate, "no pod was ready within 1 s", "Unschedulable: 0/1 nodes are available: 1 Insufficient"
             )
@@ -97,7 +97,7 @@ class TestBadPods:
 
     async def test_a_kubelet_that_never_starts_it_is_said(self, cluster: Cluster) -> None:
         cluster.kubelet.stopped = True
-        async with cluster.evaluator(start_timeout=1) as evaluate:
+        async with cluster.evaluator(pod_start_timeout=1) as evaluate:
             await told(evaluate, "it was not started on a node yet")
             [old] = await cluster.names()
             evaluate.clock.passed = 100
@@ -109,7 +109,7 @@ class TestBadPods:
 
     async def test_a_pod_that_cannot_be_reached_is_said(self, cluster: Cluster) -> None:
         cluster.kubelet.unreachable = True
-        async with cluster.evaluator(start_timeout=2) as evaluate:
+        async with cluster.evaluator(pod_start_timeout=2) as evaluate:
             await told(evaluate, "the function runner cannot reach 127.", " port 9446")
 
     async def test_a_template_without_the_functions_container_is_said(self, cluster: Cluster) -> None:
@@ -122,7 +122,7 @@ class TestBadPods:
 
     async def test_a_namespace_that_does_not_exist_is_said(self, cluster: Cluster) -> None:
         absent = f"{cluster.namespace}-absent"
-        async with cluster.evaluator(namespace=absent, start_timeout=1) as evaluate:
+        async with cluster.evaluator(namespace=absent, pod_start_timeout=1) as evaluate:
             await told(evaluate, "it cannot be created: ", f'namespaces "{absent}" not found')
             await cluster.kube.create(NAMESPACES, {"metadata": {"name": absent}})
             evaluate.pool.collect()
@@ -133,7 +133,7 @@ class TestBadPods:
         kubeconfig = control_plane.kubeconfig_for("nobody")
         async with (
             await KubeClient.connect(kubeconfig) as nobody,
-            cluster.evaluator(kube=nobody, start_timeout=1) as evaluate,
+            cluster.evaluator(kube=nobody, pod_start_timeout=1) as evaluate,
         ):
             await told(evaluate, "cannot watch pods of functions ", '"nobody" cannot list')
 
@@ -158,7 +158,7 @@ class TestLostPods:
 
     async def test_a_deleted_pod_gives_its_call_to_another(self, cluster: Cluster, slow: Slow) -> None:
         """Porch's wrapper server ends at once when it is told to."""
-        async with cluster.evaluator(max_pods=1) as evaluate:
+        async with cluster.evaluator(max_parallel_pods_per_function=1) as evaluate:
             call = evaluate.call()
             await eventually(lambda: slow.begun() == 1)
             [name] = await cluster.names()

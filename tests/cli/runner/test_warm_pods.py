@@ -158,7 +158,7 @@ async def test_no_room_on_the_nodes_is_said_until_there_is(cluster: Cluster, fol
 async def test_a_pod_that_nobody_starts_or_reaches_is_said_after_a_while(cluster: Cluster, followed: Followed) -> None:
     cluster.kubelet.unreachable = True
     await followed.add(**WARM)
-    async with runner(cluster, start_timeout=30) as evaluate:
+    async with runner(cluster, pod_start_timeout=30) as evaluate:
         await cluster.until(lambda pods: bool(pods) and "podIP" in pods[0].get("status", {}))
         evaluate.pool.collect()
         # Not yet: it may still be on its way.

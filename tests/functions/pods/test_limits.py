@@ -4,13 +4,14 @@ import pytest
 
 from porchflow.api.functionconfig import FunctionConfig
 from porchflow.functions.configs import FunctionConfigs
-from porchflow.functions.pods.pod_limits import Limits, PodSettings, limits_of, parse_duration, warm_images
+from porchflow.functions.pods.pod_limits import Limits, limits_of, parse_duration, warm_images
+from porchflow.functions.runner_settings import PodSettings
 
-SETTINGS = PodSettings("w", time_to_live=100, max_pods=5, max_queue=6, default_image_prefix="r.io/default/")
+SETTINGS = PodSettings(pod_ttl=100, max_parallel_pods_per_function=5, max_waitlist_length=6)
 
 
 def configs(**specs: dict[str, Any]) -> FunctionConfigs:
-    table = FunctionConfigs(SETTINGS.default_image_prefix)
+    table = FunctionConfigs("r.io/default/")
     for name, spec in specs.items():
         table.put(("n", name), FunctionConfig.model_validate({"metadata": {"name": name}, "spec": spec}))
     return table
@@ -60,4 +61,4 @@ def test_pods_ahead_of_use_are_for_every_listed_tag() -> None:
         e={"image": "set-labels", "podExecutor": {"tags": ["v0.2"]}},
     )
     assert warm_images(said, SETTINGS) == {"r.io/x/a:v1", "r.io/x/a:v2", "r.io/default/b", "r.io/default/d:v3"}
-    assert warm_images(said, PodSettings("w", warm=False)) == set()
+    assert warm_images(said, PodSettings(warm_up_pod_cache=False)) == set()

@@ -5,15 +5,14 @@ import pytest
 from porchflow.api.pods import PodTemplateOverrides
 from porchflow.functions.image_facts import ImageInfo
 from porchflow.functions.pods.cluster import ClusterError
-from porchflow.functions.pods.pod_limits import PodSettings
-from porchflow.functions.pods.template import compose, default_template, fingerprint, pod_name
+from porchflow.functions.pods.template import Wrapper, compose, default_template, fingerprint, pod_name
 
 INFO = ImageInfo("sha256:0123456789abcdef", ("/usr/local/bin/function", "--flag"))
-SETTINGS = PodSettings("r.io/wrapper:v1", max_message_size=1000)
+WRAPPER = Wrapper("r.io/wrapper:v1", 1000)
 
 
 def composed(template: dict[str, Any], overrides: PodTemplateOverrides | None = None) -> dict[str, Any]:
-    return compose(template, overrides, SETTINGS, image="r.io/fn/tool:v1.2", info=INFO, number=3)
+    return compose(template, overrides, WRAPPER, image="r.io/fn/tool:v1.2", info=INFO, number=3)
 
 
 @pytest.mark.parametrize(
@@ -79,20 +78,20 @@ def test_overrides_replace_what_they_give_and_nothing_else() -> None:
 def test_the_fingerprint_is_of_all_that_makes_pods_differ() -> None:
     template = default_template("w")
     robot = PodTemplateOverrides(service_account_name="robot")
-    base = fingerprint(template, None, SETTINGS)
+    base = fingerprint(template, None, WRAPPER)
     other = default_template("w")
     other["template"]["spec"]["nodeSelector"] = {"a": "b"}
     different = {
-        fingerprint(other, None, SETTINGS),
-        fingerprint(template, robot, SETTINGS),
-        fingerprint(template, None, PodSettings("r.io/wrapper:v2", max_message_size=1000)),
-        fingerprint(template, None, PodSettings("r.io/wrapper:v1", max_message_size=1001)),
+        fingerprint(other, None, WRAPPER),
+        fingerprint(template, robot, WRAPPER),
+        fingerprint(template, None, Wrapper("r.io/wrapper:v2", 1000)),
+        fingerprint(template, None, Wrapper("r.io/wrapper:v1", 1001)),
     }
     assert base not in different
     assert len(different) == 4
     # What pods are not made of.
     noted = {**template, "metadata": {"name": "base-pod-template", "resourceVersion": "9"}}
-    assert fingerprint(noted, None, PodSettings("r.io/wrapper:v1", max_message_size=1000, max_pods=9)) == base
+    assert fingerprint(noted, None, WRAPPER) == base
 
 
 @pytest.mark.parametrize(

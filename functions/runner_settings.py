@@ -1,0 +1,118 @@
+"""Settings of functions: how they are called, the function runner that runs them, their pods and registries."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+from porchflow.api.host_port import HostPort
+from porchflow.api.limits import BUILTIN_SECONDS
+
+
+class CallSettings(BaseModel, frozen=True):
+    """What every caller and every runner of functions agrees on."""
+
+    default_image_prefix: str = Field(
+        "ghcr.io/kptdev/krm-functions-catalog/",
+        description="put before the name of a function image that has no registry",
+    )
+    function_timeout: float = Field(300.0, gt=0, description="seconds one function may run")
+    builtin_function_timeout: float = Field(
+        BUILTIN_SECONDS,
+        gt=0,
+        description="seconds a builtin function may run, starlark too; no longer than any other",
+    )
+    max_grpc_message_size: int = Field(
+        6_291_456, ge=1024, description="bytes of one function call, each way; set the same on both sides"
+    )
+
+    @property
+    def builtin_seconds(self) -> float:
+        """Seconds that a built-in function may run."""
+        return min(self.function_timeout, self.builtin_function_timeout)
+
+    @property
+    def image_prefixes(self) -> tuple[str, ...]:
+        """Registries besides the catalog's own whose images the builtin functions stand for."""
+        return (self.default_image_prefix,) if self.default_image_prefix else ()
+
+
+class RunnerClientSettings(BaseModel, frozen=True):
+    """Where the function runner is, and how its clients and it prove themselves."""
+
+    address: HostPort = Field(
+        "",
+        description="host:port of the function runner; unset means that only builtin functions run, in the worker",
+    )
+    ca: Path | None = Field(None, description="PEM file with the CA of the function runner's certificate; for workers")
+    client_cert: Path | None = Field(
+        None, description="PEM file with the certificate that workers show to the function runner"
+    )
+    client_key: Path | None = Field(None, description="PEM file with the key of that certificate")
+
+
+class RunnerListenSettings(BaseModel, frozen=True):
+    """Where the function runner listens, and its certificate."""
+
+    listen: HostPort = Field("0.0.0.0:9445", description="host:port where the function runner listens")
+    tls_cert: Path | None = Field(
+        None, description="PEM file with the function runner's certificate; unset means no encryption"
+    )
+    tls_key: Path | None = Field(None, description="PEM file with the key of that certificate")
+    client_ca: Path | None = Field(
+        None,
+        description="PEM file with the CA that certificates of the function runner's clients need; unset asks for none",
+    )
+
+
+class RunnerSettings(BaseModel, frozen=True):
+    """What the function runner runs besides pods."""
+
+    function_processes: int = Field(
+        2, ge=1, le=256, description="processes of the function runner for builtin functions, and executables at once"
+    )
+    functions_dir: Path | None = Field(
+        None, description="folder of executables that FunctionConfigs may name as functions; unset means none run"
+    )
+    function_config_namespace: str = Field(
+        "", description="Kubernetes namespace whose FunctionConfigs the function runner follows; unset means none"
+    )
+
+
+class PodSettings(BaseModel, frozen=True):
+    """Functions in pods; a FunctionConfig's `podExecutor` goes before the times and numbers of pods here."""
+
+    wrapper_server_image: str = Field(
+        "",
+        description="image with the server that runs functions in pods, such as Porch's; unset means no pods",
+    )
+    pod_namespace: str = Field("porch-fn-system", min_length=1, description="Kubernetes namespace of functions' pods")
+    pod_ttl: float = Field(1800.0, ge=1, description="seconds an unused pod of a function is kept")
+    pod_start_timeout: float = Field(60.0, gt=0, description="seconds a call waits for a pod of its function")
+    max_parallel_pods_per_function: int = Field(2, ge=1, le=1000, description="pods of one function at once")
+    max_waitlist_length: int = Field(1, ge=1, le=1000, description="calls in one pod before its function gets another")
+    warm_up_pod_cache: bool = Field(
+        default=True, description="whether the tags that FunctionConfigs list get a pod ahead of the first use"
+    )
+    image_platform: str = Field(
+        "",
+        pattern=r"^(\w+/\w+)?$",
+        description="platform of the nodes that run functions' pods, such as linux/amd64; unset means the runner's own",
+    )
+
+
+class RegistrySettings(BaseModel, frozen=True):
+    """How registries of function images are reached."""
+
+    registry_credentials: Path | None = Field(
+        None,
+        description="Docker's config.json with credentials of registries; read for every look-up; unset means none",
+    )
+    registry_ca: Path | None = Field(None, description="PEM file with CAs of registries, beside the system's")
+    insecure_registries: tuple[str, ...] = Field(
+        (), description="registries that speak plain HTTP, with their port, separated by commas"
+    )
+    allowed_images: tuple[str, ...] = Field(
+        (),
+        description="registries and folders whose images may be looked up and run in pods, such as"
+        " ghcr.io/kptdev/krm-functions-catalog, separated by commas; unset means all",
+    )
