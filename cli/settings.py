@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from porchflow.activities.sync.sync_settings import SyncSettings
 from porchflow.api.host_port import HostPort
+from porchflow.cli.temporal_settings import TemporalSettings
 from porchflow.content.content_settings import ContentSettings
 from porchflow.functions.runner_settings import (
     CallSettings,
@@ -45,13 +46,6 @@ class _Prefix:
     """What begins the names of a group's flags and variables."""
 
     text: str
-
-
-class TemporalSettings(BaseModel, frozen=True):
-    """Where Temporal is."""
-
-    address: HostPort = Field("127.0.0.1:7233", description="host:port of the Temporal frontend")
-    namespace: str = Field("default", description="Temporal namespace of the workflows")
 
 
 class WorkerSettings(BaseModel, frozen=True):
@@ -171,6 +165,8 @@ class Setting:
     def metavar(self) -> str:
         """What help shows in the place of its value."""
         annotation = self.field.annotation
+        if bool in get_args(annotation):
+            annotation = bool
         if get_origin(annotation) is Literal:
             return f"[{'|'.join(get_args(annotation))}]"
         if Path in {annotation, *get_args(annotation)}:

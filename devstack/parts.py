@@ -1,5 +1,6 @@
 """The parts of the stack, as processes that a supervisor starts."""
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -156,6 +157,11 @@ class Parts:
         health = f"{HOST}:{free_port()}"
         environment = {
             "PORCHFLOW_TEMPORAL_ADDRESS": self.temporal_address,
+            "PORCHFLOW_TEMPORAL_NAMESPACE": "default",
+            "PORCHFLOW_TEMPORAL_TLS": "false",
+            # The user's own profiles name other servers.
+            "TEMPORAL_CONFIG_FILE": os.devnull,
+            "TEMPORAL_PROFILE": "",
             "PORCHFLOW_KUBECONFIG": str(self._folder.kubeconfig),
             "PORCHFLOW_HEALTH_ADDRESS": health,
             "FUNCTION_RUNNER_ADDRESS": self.runner_address,

@@ -41,6 +41,7 @@ def forget_environment() -> None:
     """Let no setting of the person who runs the tests reach the code under test, and no test reach their cluster."""
     for name in [name for name in os.environ if name.startswith((*_SETTINGS, *_CLUSTERS)) and name not in _SERVERS]:
         del os.environ[name]
+    os.environ["TEMPORAL_CONFIG_FILE"] = os.devnull
 
 
 isolate_git()

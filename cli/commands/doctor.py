@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from porchflow.cli.settings import SettingsError, TemporalSettings, load_settings, settings_options
+from porchflow.cli.settings import SettingsError, load_settings, settings_options
 from porchflow.cli.stack_settings import load_stack_settings, stack_options
+from porchflow.cli.temporal_settings import TemporalSettings
 from porchflow.functions.runner_settings import RegistrySettings, RunnerClientSettings
 
 if TYPE_CHECKING:

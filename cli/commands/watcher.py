@@ -6,7 +6,8 @@ import click
 
 from porchflow.cli.processes.listening import check_addresses
 from porchflow.cli.processes.process import run_process
-from porchflow.cli.settings import TemporalSettings, load_settings, settings_options
+from porchflow.cli.settings import load_settings, settings_options
+from porchflow.cli.temporal_settings import TemporalSettings
 from porchflow.watcher.watcher_settings import WatcherSettings
 
 

@@ -15,7 +15,9 @@ from porchflow.cli.doctor.findings import Check, Finding, all_of
 from porchflow.cli.doctor.functions import PROBE_FUNCTION
 from porchflow.cli.processes.connect import answers_calls
 from porchflow.cli.processes.runner_client import identity_of, open_runner_client
-from porchflow.cli.settings import Settings, SettingsError, TemporalSettings
+from porchflow.cli.processes.temporal_connection import read_connection
+from porchflow.cli.settings import Settings, SettingsError
+from porchflow.cli.temporal_settings import TemporalSettings
 from porchflow.functions.function_errors import FunctionNotFound, FunctionUnavailable, RunnerUnavailable
 from porchflow.functions.runner_settings import RunnerClientSettings
 from porchflow.functions.tls import CertificateError, ClientCredentials
@@ -50,19 +52,21 @@ async def check_temporal(settings: TemporalSettings, seconds: float) -> list[Fin
         settings: Where it is.
         seconds: How long it may take to say anything.
     """
-    check = Check("temporal", settings.address)
-    namespace = settings.namespace
     try:
-        await answers_calls(settings.address, seconds)
-        client = await Client.connect(settings.address, namespace=namespace, retry_config=RetryConfig(max_retries=1))
+        connection = read_connection(settings)
+    except SettingsError as error:
+        return [Check("temporal", settings.address).failure(error.message, "see docs/configuration.md")]
+    check, namespace = Check("temporal", connection.address), connection.namespace
+    try:
+        await answers_calls(connection.address, seconds)
+        client = await connection.connect(retry_config=RetryConfig(max_retries=1))
         await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=namespace))
-    except RPCError as error:
-        if error.status == RPCStatusCode.NOT_FOUND:
+    except (RPCError, RuntimeError, OSError) as error:
+        if isinstance(error, RPCError) and error.status == RPCStatusCode.NOT_FOUND:
             mend = f"temporal operator namespace create --namespace {namespace}, or set PORCHFLOW_TEMPORAL_NAMESPACE"
             return [check.failure(f"has no namespace {namespace!r}", mend)]
-        return [check.failure(str(error), "see whether Temporal is well")]
-    except (RuntimeError, OSError) as error:
-        return [check.failure(f"cannot be reached: {error}", "start Temporal, or set PORCHFLOW_TEMPORAL_ADDRESS")]
+        why = await connection.explain(error, seconds)
+        return [check.failure(f"cannot be used: {why}", "start Temporal, or correct PORCHFLOW_TEMPORAL_*")]
     reached = check.ok(f"answers and has namespace {namespace!r}")
     return [reached, *await all_of(*(_check_queue(client, queue) for queue in _QUEUES))]
 

@@ -12,6 +12,7 @@ from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import RetryConfig, RPCError
 
 from porchflow.api.host_port import host_and_port
+from porchflow.cli.processes.temporal_connection import read_connection
 from porchflow.cli.settings import Settings, SettingsError, told_name
 from porchflow.kube.backoff import WaitsFor, persist
 from porchflow.kube.client import KubeClient
@@ -23,36 +24,38 @@ _ANSWER = timedelta(seconds=10)
 
 
 async def connect_temporal(settings: Settings, waits_for: WaitsFor, *, retries: int | None = None) -> Client:
-    """Connect to Temporal; waits until it answers and has the namespace.
+    """Connect to Temporal; waits until it answers, takes our credentials and has the namespace.
 
     Args:
         settings: Where it is.
         waits_for: Told while it is away.
         retries: How often the client itself repeats a call that failed, for who has a better way; None leaves it to
             the library, which goes on for ten seconds.
-    """
-    temporal, runtime = settings.temporal, _runtime(settings.temporal_metrics_address)
 
-    async def connect(retry: RetryConfig | None) -> Client:
-        return await Client.connect(
-            temporal.address,
-            namespace=temporal.namespace,
-            data_converter=pydantic_data_converter,
-            retry_config=retry,
-            runtime=runtime,
-        )
+    Raises:
+        SettingsError: A file of the settings cannot be used.
+    """
+    connection, runtime = read_connection(settings.temporal), _runtime(settings.temporal_metrics_address)
 
     async def attempt() -> Client:
-        await answers_calls(temporal.address, _ANSWER.total_seconds())
-        # One that gives up soon finds out: the library's own attempts would neither say anything nor be interrupted.
-        quick = await connect(RetryConfig(max_retries=1))
-        await quick.workflow_service.describe_namespace(
-            DescribeNamespaceRequest(namespace=temporal.namespace), timeout=_ANSWER
-        )
-        return await connect(None if retries is None else RetryConfig(max_retries=retries))
+        # Files may have been replaced since the last attempt.
+        now = read_connection(settings.temporal)
+        options = {"data_converter": pydantic_data_converter, "runtime": runtime}
+        try:
+            await answers_calls(now.address, _ANSWER.total_seconds())
+            # One that gives up soon finds out: the library's own attempts neither say anything nor can be interrupted.
+            quick = await now.connect(retry_config=RetryConfig(max_retries=1), **options)
+            await quick.workflow_service.describe_namespace(
+                DescribeNamespaceRequest(namespace=now.namespace), timeout=_ANSWER
+            )
+            return await now.connect(
+                retry_config=None if retries is None else RetryConfig(max_retries=retries), **options
+            )
+        except (RuntimeError, RPCError, OSError) as error:
+            raise ConnectionError(await now.explain(error, _ANSWER.total_seconds())) from error
 
-    what = f"Temporal at {temporal.address} with namespace {temporal.namespace!r}"
-    return await persist(what, attempt, (RuntimeError, RPCError, OSError), waits_for)
+    what = f"Temporal at {connection.address} with namespace {connection.namespace!r}"
+    return await persist(what, attempt, (ConnectionError, SettingsError), waits_for)
 
 
 async def answers_calls(address: str, seconds: float) -> None:

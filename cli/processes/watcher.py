@@ -5,7 +5,9 @@ import contextlib
 from porchflow.cli.processes.connect import connect_kubernetes, connect_temporal
 from porchflow.cli.processes.health import serve_health
 from porchflow.cli.processes.metrics import KubernetesCollector, WatcherCollector, new_registry
+from porchflow.cli.processes.temporal_connection import keep_api_key
 from porchflow.cli.settings import Settings, SettingsError
+from porchflow.kube.background import in_background
 from porchflow.watcher.app import WatcherHealth, run_watcher
 from porchflow.watcher.schedules import RepositorySchedules
 from porchflow.watcher.starter import WorkflowStarter
@@ -26,6 +28,7 @@ async def run(settings: Settings) -> None:
         registry.register(KubernetesCollector(kube))
         # The dispatcher has a way of its own to go on while Temporal is away: it keeps order and says so once.
         client = await connect_temporal(settings, health.waits_for, retries=1)
+        await stack.enter_async_context(in_background(keep_api_key(client, settings.temporal)))
         starter = WorkflowStarter(client)
         await run_watcher(
             kube,

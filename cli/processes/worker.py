@@ -18,11 +18,13 @@ from porchflow.cli.processes.health import ProcessHealth, serve_health
 from porchflow.cli.processes.metrics import ActivityMetrics, GitCollector, KubernetesCollector, new_registry
 from porchflow.cli.processes.registries import open_tags
 from porchflow.cli.processes.runner_client import open_runner_client
+from porchflow.cli.processes.temporal_connection import keep_api_key
 from porchflow.cli.processes.tracing import exporting_spans, interceptors, traced
 from porchflow.cli.settings import Settings, WorkerSettings
 from porchflow.functions.local import LocalEvaluator
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.kpt.render.evaluation import Evaluator
+from porchflow.kube.background import in_background
 from porchflow.kube.client import KubeClient
 from porchflow.kube.events import EventRecorder
 from porchflow.workflows.packagerevision import PackageRevisionWorkflow
@@ -51,6 +53,7 @@ async def run_worker(settings: Settings) -> None:
         activities = await stack.enter_async_context(open_activities(settings, kube))
         registry.register(GitCollector(activities.git))
         client = await connect_temporal(settings, health.waits_for)
+        await stack.enter_async_context(in_background(keep_api_key(client, settings.temporal)))
         for worker in build_workers(
             settings.worker, client, activities, ActivityMetrics(registry), *interceptors(exporting=exporting)
         ):

@@ -223,7 +223,7 @@ class TestTemporal:
             await one(
                 check_temporal(load_settings({"temporal_address": f"127.0.0.1:{free_port()}"}).temporal, SECONDS)
             ),
-            "cannot be reached",
+            "cannot be used",
         )
 
 

@@ -16,6 +16,8 @@ from tests.deploy.manifests import (
     MANY_WORKERS,
     NAMESPACES,
     PRIVATE_REGISTRIES,
+    TEMPORAL_API_KEY,
+    TEMPORAL_MTLS,
     VERSION,
     WEBHOOKS,
     Built,
@@ -39,7 +41,16 @@ class TestServer:
     @pytest.mark.usefixtures("applied")
     @pytest.mark.parametrize(
         "folder",
-        [BASE, MANY_WORKERS, WEBHOOKS, BESIDE_PORCH, FUNCTION_PODS, PRIVATE_REGISTRIES],
+        [
+            BASE,
+            MANY_WORKERS,
+            WEBHOOKS,
+            TEMPORAL_MTLS,
+            TEMPORAL_API_KEY,
+            BESIDE_PORCH,
+            FUNCTION_PODS,
+            PRIVATE_REGISTRIES,
+        ],
         ids=lambda folder: folder.name,
     )
     @pytest.mark.parametrize("side", [["--server-side", "--force-conflicts"], []], ids=["server", "client"])

@@ -14,6 +14,8 @@ from tests.deploy.manifests import (
     FUNCTION_PODS,
     MANY_WORKERS,
     PRIVATE_REGISTRIES,
+    TEMPORAL_API_KEY,
+    TEMPORAL_MTLS,
     WEBHOOKS,
     Built,
     Manifest,
@@ -144,6 +146,30 @@ class TestWatchOfSecrets:
 def _reads_secrets(built: Built, pod: Manifest) -> bool:
     account = pod["spec"]["serviceAccountName"]
     return any(target.startswith("secrets") for (_, target), _ in granted(built, account))
+
+
+class TestTemporal:
+    @pytest.mark.parametrize(
+        ("overlay", "secret"),
+        [(TEMPORAL_MTLS, "porchflow-temporal-tls"), (TEMPORAL_API_KEY, "porchflow-temporal-api-key")],
+    )
+    def test_worker_and_watcher_read_the_credentials(
+        self, kubectl: Kubectl, built: Built, overlay: Path, secret: str
+    ) -> None:
+        temporal = Built(kubectl("kustomize", str(overlay)))
+        for name in ("porchflow-worker", "porchflow-watcher"):
+            pod = temporal.pods[name]
+            [volume] = [each for each in pod["spec"]["volumes"] if each["name"] == "temporal"]
+            assert volume["secret"] == {"secretName": secret}
+            [container] = pod["spec"]["containers"]
+            [mount] = [each for each in container["volumeMounts"] if each["name"] == "temporal"]
+            added = temporal.environment(pod).items() - built.environment(built.pods[name]).items()
+            assert added
+            for variable, path in added:
+                assert variable in {setting.variable for setting in settings_of(Settings).values()}
+                assert path.startswith(f"{mount['mountPath']}/")
+        theirs, ours = ({identity(one) for one in each.manifests} for each in (temporal, built))
+        assert theirs == ours
 
 
 class TestFunctionPods:
