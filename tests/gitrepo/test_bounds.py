@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pygit2
 import pytest
-from porchflow.gitrepo.discovery.package_trees import find_packages
 from pygit2.enums import FileMode
 
 from porchflow.gitrepo.errors import GitQuotaExceeded
@@ -15,6 +14,7 @@ from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.store.bounds import Bounds, Limits, read_blob
 from porchflow.gitrepo.store.commits import create_commit
 from porchflow.gitrepo.store.object_copy import objects_of
+from porchflow.gitrepo.store.package_trees import find_packages
 from porchflow.gitrepo.store.snapshots import Edit, edit_tree, take_snapshot
 from porchflow.gitrepo.store.trees import File, commit_at, read_package, subtree, write_files
 

@@ -33,7 +33,7 @@ async def test_it_is_rendered_as_kpt_does(recorded: dict[str, Any], name: str) -
     assert await ours(CASES[name]) == json.loads(wanted)
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", sorted(REFUSED))
 async def test_what_kpt_lets_a_function_do_to_its_own_kptfile_fails(recorded: dict[str, Any], name: str) -> None:
     assert recorded[name]["ok"]
     assert not (await ours(CASES[name]))["ok"]

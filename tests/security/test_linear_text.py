@@ -7,6 +7,7 @@ import pytest
 
 from porchflow.activities.rendering.kptfile_mirror import is_rendered
 from porchflow.api.crontab import parse_crontab
+from porchflow.api.git_address import without_secrets
 from porchflow.api.limits import PATH_BYTES
 from porchflow.content.packages.bodies import parse as parse_body
 from porchflow.content.serving.selectors import read_selection
@@ -23,7 +24,6 @@ from porchflow.functions.builtin.toolkit.setter_comments import put_comments
 from porchflow.functions.pods.pod_limits import parse_duration
 from porchflow.functions.registry.references import parse_reference
 from porchflow.functions.registry.session import parameters_of
-from porchflow.gitrepo.errors import sanitize
 from porchflow.gitrepo.refs import PackageLocation, branch_ref, parse_tag_ref
 from porchflow.gitrepo.remote.known_hosts import KnownHosts
 from porchflow.gitrepo.remote.remote import Remote
@@ -39,7 +39,7 @@ from porchflow.kpt.render.image_names import has_version, without_version
 from porchflow.kpt.render.pipeline_rules import check_pipeline
 from porchflow.kpt.render.versions import Constraint, parse_version
 from porchflow.watcher.payloads import read_push
-from porchflow.watcher.places import place_of
+from porchflow.watcher.places import heard_place
 from porchflow.yamltext.document import Document
 from porchflow.yamltext.line_comments import adopt
 from porchflow.yamltext.nodes import compose
@@ -260,8 +260,8 @@ PARSERS: dict[str, Parser] = {
     "address": Remote,
     "address of HTTP": lambda text: Remote(f"https://{text}").display,
     "address of SSH": lambda text: Remote(f"git@{text}:x").address,
-    "words of a Git server": sanitize,
-    "words of a Git server with an address": lambda text: sanitize(f"cannot fetch https://a:b@{text}"),
+    "words of a Git server": without_secrets,
+    "words of a Git server with an address": lambda text: without_secrets(f"cannot fetch https://a:b@{text}"),
     "annotations of a commit": parse_annotations,
     "annotation of a commit": lambda text: [each.number for each in parse_annotations(f"kpt:{text}\nkpt:{{}}")],
     "revision of a commit": lambda text: [
@@ -273,7 +273,7 @@ PARSERS: dict[str, Parser] = {
     "webhook, ref": lambda text: read_push(
         {"X-GitHub-Event": "push"}, json.dumps({"ref": text, "repository": {"url": text}}).encode()
     ),
-    "webhook, address": place_of,
+    "webhook, address": heard_place,
     "failure of Porch's runner": lambda text: porch_failures.read("i", text),
     "failure of Porch's runner, told": lambda text: porch_failures.read(
         "i", f'failed to execute function "i": x ({text}'
