@@ -9,7 +9,19 @@ from porchflow.api import limits
 from porchflow.cli.limits import PAGE, page
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("activities", "api", "cli", "content", "functions", "gitrepo", "kpt", "kube", "watcher")
+ROOMS = (
+    "activities",
+    "api",
+    "cli",
+    "content",
+    "functions",
+    "gitrepo",
+    "kpt",
+    "kube",
+    "repositories",
+    "watcher",
+    "yamltext",
+)
 NAMES = sorted(name for name in vars(limits) if name.isupper() and name not in {"KIB", "MIB"})
 
 
