@@ -36,7 +36,8 @@ class TestMutualTls:
                 for variable, value in secure.environment(secure.pods[pod_name]).items():
                     patch.setenv(variable, value)
                 settings = load_settings()
-            files = [getattr(settings, f"function_runner_{field}") for field in wanted]
+            groups = (settings.runner_listen, settings.runner_client)
+            files = [next(getattr(group, field) for group in groups if hasattr(group, field)) for field in wanted]
             folder, secret = _mounted(secure.pods[pod_name])
             assert {str(file) for file in files} == {f"{folder}/{key}" for key in ("tls.crt", "tls.key", "ca.crt")}
             assert secret == f"{pod_name}-tls"
