@@ -60,7 +60,8 @@ class System:
         return self.start(name, "worker", **environment)
 
     def start_watcher(self) -> "subprocess.Popen[bytes]":
-        return self.start("watcher", "watcher", "--namespaces", self.namespace)
+        # What waits for credentials goes on at once, and not with the next sync of its Repository.
+        return self.start("watcher", "watcher", "--namespaces", self.namespace, "--watch-secrets", "true")
 
     async def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """Run kubectl in the system's namespace."""
