@@ -85,10 +85,14 @@ class Demo:
         return bare
 
     async def _create(self) -> None:
-        self._workspace = f"v{await self._next()}"
-        source = {"init": {"description": "A web shop front end", "keywords": ["shop", "web"]}}
+        number, published = await self._made_before()
+        self._workspace = f"v{number + 1}"
+        source: Object = {"init": {"description": "A web shop front end", "keywords": ["shop", "web"]}}
+        what = "an empty package, to be made by init"
+        if published:
+            source, what = {"copyFrom": {"name": published}}, f"the next revision, to be a copy of {published}"
         await self._apply(_package_revision(PACKAGE, self._workspace, source))
-        self._say(f"created PackageRevision {self.name}: an empty package, to be made by init")
+        self._say(f"created PackageRevision {self.name}: {what}")
         draft = await self._until("the draft is made and rendered", _is_ready)
         self._draft = _lock(draft)["commit"]
         self._say(f"it is a draft now, on branch {_lock(draft)['ref']} at {_lock(draft)['commit'][:12]}")
@@ -165,14 +169,16 @@ class Demo:
             f"git:      git clone {self._stack.git}/{REPOSITORY}.git",
         )
 
-    async def _next(self) -> int:
+    async def _made_before(self) -> tuple[int, str]:
+        """Return the highest number of a workspace, 0 for none, and the newest published revision, empty for none."""
         prefix = f"{REPOSITORY}.{PACKAGE}.v"
-        taken = [
-            int(number)
-            async for obj in self._client.list_all(PACKAGEREVISIONS, NAMESPACE)
-            if (number := obj["metadata"]["name"].removeprefix(prefix)).isdigit()
-        ]
-        return max(taken, default=0) + 1
+        number, newest = 0, (0, "")
+        async for obj in self._client.list_all(PACKAGEREVISIONS, NAMESPACE):
+            name = obj["metadata"]["name"]
+            if name.startswith(prefix) and name.removeprefix(prefix).isdigit():
+                number = max(number, int(name.removeprefix(prefix)))
+                newest = max(newest, ((obj.get("status") or {}).get("revision") or 0, name))
+        return number, newest[1] if newest[0] > 0 else ""
 
     async def _until(self, what: str, holds: Callable[[Object], bool], name: str = "") -> Object:
         deadline = time.monotonic() + _STEP_SECONDS
