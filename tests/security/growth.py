@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 Parser = Callable[[str], object]
 
-SIZES = [4**power for power in range(5, 9)]
-"""Characters: from 1,024 to 262,144. What takes no time with the largest is not worth a comparison."""
+SIZES = [2**power for power in range(10, 17)]
+"""Characters: from 1,024 to 65,536. What takes no time with the largest is not worth a comparison."""
 
 LONG_ENOUGH = 0.02
 """Seconds from which on a run is long enough to be compared."""
@@ -17,6 +17,9 @@ MOST = 5.0
 """What takes four times the input may take so many times the processor time."""
 
 _ROUNDS = 3
+
+_UNDISTURBED = 2.0
+"""Seconds from which on a run is too long to be disturbed by others: one round is enough."""
 
 
 def growth(parse: Parser, make: Callable[[int], str]) -> tuple[float, int]:
@@ -45,7 +48,7 @@ def _factor(parse: Parser, small: str, large: str) -> float:
     for _ in range(_ROUNDS):
         fastest = min(fastest, _seconds(parse, small), _seconds(parse, small))
         best = min(best, _seconds(parse, large))
-        if best <= MOST * fastest:
+        if best <= MOST * fastest or best >= _UNDISTURBED:
             break
     return best / fastest
 

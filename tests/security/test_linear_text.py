@@ -246,7 +246,9 @@ PARSERS: dict[str, Parser] = {
     "both paths of search-replace": lambda text: path_matches(text, text),
     "comments put": lambda text: put_comments("a: 1\nb: [1, {c: 2}]\n", {("a",): text.replace("\n", " ")}),
     "pattern": Pattern,
-    "pattern, searched": lambda text: list(Pattern("(a|aa)*b|#[^x]*x").matches(text)),
+    # A pattern that looks to the end of the text for each of its matches is quadratic by what is asked: functions with
+    # patterns of users run in processes that are killed when their time is over.
+    "pattern, searched": lambda text: list(Pattern("(a|aa)*b").matches(text)),
     "pattern, replaced": lambda text: Pattern("a").replaced("a", text),
     "selector of labels": lambda text: matches(text, {"a": "b"}),
     "selector of fields": lambda text: read_selection({"fieldSelector": text}),
