@@ -1,8 +1,20 @@
 """Programs that this process starts, and how they end."""
 
 import contextlib
+import os
+import signal
 from asyncio import SubprocessTransport
 from asyncio.subprocess import Process
+
+
+def kill_child(process: Process) -> None:
+    """Kill a program if it still runs, without waiting.
+
+    Not by the process's own method: that collects the exit code of one that is dead already, which asyncio waits for.
+    """
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
 
 
 async def end_child(process: Process) -> int:
@@ -12,9 +24,7 @@ async def end_child(process: Process) -> int:
     of the program holds one; and a transport that is left to the garbage collector closes when its loop may be gone.
     """
     transport: SubprocessTransport = process._transport  # type: ignore[attr-defined]  # noqa: SLF001 - the only way
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+    kill_child(process)
     for descriptor in range(3):
         if pipe := transport.get_pipe_transport(descriptor):
             pipe.close()

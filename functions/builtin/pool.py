@@ -15,7 +15,7 @@ from porchflow.api.limits import BUILTIN_SECONDS, CALLS_OF_A_PROCESS
 from porchflow.functions.builtin.catalog import configured, find
 from porchflow.functions.builtin.child import ANSWER, OUT_OF_MEMORY, REQUEST
 from porchflow.functions.builtin.toolkit.sdk import Reply
-from porchflow.functions.children import end_child
+from porchflow.functions.children import end_child, kill_child
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.function_errors import FunctionNotFound
 from porchflow.functions.slots import FairSlots
@@ -138,8 +138,7 @@ class WorkerPool:
     def _kill(self, process: Process) -> None:
         """Kill a process at once; that it has ended is waited for beside what comes next, and by `aclose`."""
         self._calls.pop(process, None)
-        if process.returncode is None:
-            process.kill()
+        kill_child(process)
         ending = asyncio.create_task(end_child(process))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)

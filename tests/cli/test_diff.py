@@ -54,7 +54,9 @@ class World:
         """Make a draft in Git and its object; returns the object's name."""
         location = PackageLocation("", "web", workspace)
         content: Files = {name: File(data) for name, data in files.items()}
-        await self.store.create_draft(Remote(url), "main", location, content, task=TaskType.INIT, create_branch=True)
+        # The first revision is a beginning, as one is; the next are copies.
+        task = TaskType.INIT if workspace == "v1" else TaskType.COPY
+        await self.store.create_draft(Remote(url), "main", location, content, task=task, create_branch=True)
         return await self.object_of(workspace, **status)
 
     async def published(self, url: str, workspace: str, files: Mapping[str, bytes]) -> str:

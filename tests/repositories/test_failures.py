@@ -40,6 +40,8 @@ TABLE: list[tuple[Exception, ErrorKind, str]] = [
     (git.GitError("x"), TRANSIENT, Reason.GIT_FAILED),
     (git.GitUnavailable("x"), TRANSIENT, Reason.GIT_UNAVAILABLE),
     (git.GitConflict("x"), TRANSIENT, Reason.GIT_CONFLICT),
+    (git.GitPackageExists("x"), STALLED, Reason.PACKAGE_EXISTS),
+    (git.GitPackageOverlap("x"), STALLED, Reason.PACKAGE_OVERLAP),
     (git.GitAuthError("x"), STALLED, Reason.GIT_AUTH_FAILED),
     (git.GitCertificateError("x"), STALLED, Reason.GIT_CERTIFICATE_INVALID),
     (git.GitHostKeyError("x"), STALLED, Reason.GIT_HOST_KEY_UNTRUSTED),
