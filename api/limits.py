@@ -97,6 +97,9 @@ RENAMES_COMPARED: Final = 200
 
 # Functions
 
+PATTERN_CHARACTERS: Final = 16_384
+"""Characters of a regular expression; to read one costs more than its length."""
+
 PATTERN_MEMORY: Final = 8 * MIB
 """Bytes that a regular expression may take; a larger one is refused."""
 

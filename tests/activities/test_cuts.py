@@ -57,13 +57,14 @@ async def deleted(world: World, name: str) -> None:
 
 async def render(world: World, workspace: str) -> str:
     name = await world.draft(workspace)
-    await world.annotate(name, render_request=await world.push(CONTENT, f"drafts/web/{workspace}"))
+    await world.annotate(name, render_request=await world.push(CONTENT, f"drafts/{world.package}/{workspace}"))
     return name
 
 
 async def render_that_changes_nothing(world: World, workspace: str) -> str:
     name = await world.draft(workspace)
-    await world.annotate(name, render_request=await world.push({"README.md": "web\n"}, f"drafts/web/{workspace}"))
+    files: dict[str, str | bytes] = {"README.md": "web\n"}
+    await world.annotate(name, render_request=await world.push(files, f"drafts/{world.package}/{workspace}"))
     return name
 
 
@@ -75,7 +76,7 @@ async def suspended(world: World, workspace: str) -> str:
 
 async def failing_render_that_is_kept(world: World, workspace: str) -> str:
     name = await world.draft(workspace)
-    await world.push(BROKEN, f"drafts/web/{workspace}")
+    await world.push(BROKEN, f"drafts/{world.package}/{workspace}")
     await world.patch(name, {"metadata": {"annotations": KEEP}})
     return name
 
@@ -123,7 +124,8 @@ async def _is_cut(world: World, phase: Phase, name: str) -> bool:
 
 async def _outcome(world: World, name: str, workspace: str) -> Any:
     """What is there afterwards, without what differs from one revision to the next."""
-    refs = {ref: oid for ref, oid in world.git.refs().items() if ref.startswith("refs/heads/") and workspace in ref}
+    own = f"/{world.package}/{workspace}"
+    refs = {ref: oid for ref, oid in world.git.refs().items() if ref.startswith("refs/heads/") and ref.endswith(own)}
     # What is looked at once more may be rendered once more.
     history = {ref: [subject for subject, _ in itertools.groupby(world.git.log(ref))] for ref in refs}
     outcome: dict[str, Any] = {"history": history, "refs": refs}
@@ -139,11 +141,12 @@ async def _outcome(world: World, name: str, workspace: str) -> Any:
         # A proposal is recorded by the look that sees it: one that was over before that is not.
         status = {key: value for key, value in obj["status"].items() if key != "proposal"}
         outcome |= {"metadata": kept, "spec": obj["spec"], "status": status}
-    return json.loads(_plain(json.dumps(outcome, sort_keys=True), workspace, number))
+    return json.loads(_plain(json.dumps(outcome, sort_keys=True), world.package, workspace, number))
 
 
-def _plain(text: str, workspace: str, number: int) -> str:
+def _plain(text: str, package: str, workspace: str, number: int) -> str:
     for pattern, instead in (
+        (rf"\b{package}\b", "PACKAGE"),
         (rf"\b{workspace}\b", "WORKSPACE"),
         (rf"\bv{number}\b", "TAG"),
         (rf'"revision": {number}\b', '"revision": 1'),
@@ -175,7 +178,8 @@ async def _check_all_cuts(
     """
     whole: Any = None
     for write in itertools.count():
-        workspace = f"w{write}"
+        # A package of its own: what begins anew has to find nothing of the one before.
+        workspace, world.package, world.newest = f"w{write}", f"web-{write}", ""
         name = await prepare(world, workspace)
         interrupt(world, write)
         cut = await _is_cut(world, phase, name)
@@ -241,7 +245,7 @@ async def publish(world: World, name: str, workspace: str) -> None:
 
 async def push(world: World, name: str, workspace: str) -> None:
     content: dict[str, str | bytes] = {**CONTENT, "README.md": "more"}
-    await world.annotate(name, render_request=await world.push(content, f"drafts/web/{workspace}"))
+    await world.annotate(name, render_request=await world.push(content, f"drafts/{world.package}/{workspace}"))
 
 
 async def look(world: World, name: str, workspace: str) -> None:

@@ -15,6 +15,7 @@ from temporalio.testing import ActivityEnvironment
 from porchflow.activities.definitions import ObjectKey, PhaseInput, PhaseResult, SyncRequest
 from porchflow.activities.reconcile import PhaseActivities
 from porchflow.activities.sync.sync import RepositorySync
+from porchflow.activities.sync.sync_settings import SyncSettings
 from porchflow.api.conditions import Condition
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.intent import intent_key
@@ -27,6 +28,7 @@ from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import KubeUnavailable, NotFound
 from porchflow.kube.events import EventRecorder
 from porchflow.kube.kinds import EVENTS, PACKAGEREVISIONS, REPOSITORIES
+from porchflow.repositories.scope import ScopeSettings
 from porchflow.workflows.policies import PHASES
 from tests.e2e.packages import push_content
 from tests.servers.control_plane import ControlPlane
@@ -87,7 +89,8 @@ class World:
     tags: TagSource | None = None
     """What constraints on the versions of functions are resolved with."""
     newest: str = ""
-    """The revision of `web` that was published last."""
+    """The revision of the package that was published last."""
+    package: str = "web"
 
     def activities(self, evaluator: Evaluator | None = None) -> PhaseActivities:
         return PhaseActivities(
@@ -163,7 +166,9 @@ class World:
 
     async def sync(self) -> None:
         """Sync the Repository once."""
-        sync = RepositorySync(kube=self.kube, git=self.store, events=self.events)
+        sync = RepositorySync(
+            kube=self.kube, git=self.store, events=self.events, scope=ScopeSettings(), settings=SyncSettings()
+        )
         request = SyncRequest(namespace=self.namespace, name="blueprints")
         await ActivityEnvironment().run(sync.sync_repository, request)
 
@@ -177,13 +182,13 @@ class World:
         return await self.kube.create(REPOSITORIES, body)
 
     async def create(self, workspace: str = "v1", *, name: str = "", **spec: Any) -> str:
-        """Create a PackageRevision of the package `web`."""
+        """Create a PackageRevision of the package."""
         body: dict[str, Any] = {
             "apiVersion": PR,
             "kind": "PackageRevision",
-            "metadata": {"name": name or f"blueprints.web.{workspace}", "namespace": self.namespace},
+            "metadata": {"name": name or f"blueprints.{self.package}.{workspace}", "namespace": self.namespace},
             "spec": {
-                "packageName": "web",
+                "packageName": self.package,
                 "repository": "blueprints",
                 "workspaceName": workspace,
                 "lifecycle": "Draft",
@@ -216,8 +221,9 @@ class World:
         named = {keys.get(key, f"porchflow.dev/{key.replace('_', '-')}"): value for key, value in annotations.items()}
         return await self.patch(name, {"metadata": {"annotations": named}})
 
-    async def push(self, files: dict[str, str | bytes], branch: str = "drafts/web/v1") -> str:
-        return await push_content(self.git.url, branch, "web", files, self.folder)
+    async def push(self, files: dict[str, str | bytes], branch: str = "") -> str:
+        branch = branch or f"drafts/{self.package}/v1"
+        return await push_content(self.git.url, branch, self.package, files, self.folder)
 
     async def draft(self, workspace: str = "v1") -> str:
         """Make a rendered draft: a copy of the newest published revision, or a new package."""

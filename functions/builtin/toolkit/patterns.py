@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import re2
 
-from porchflow.api.limits import PATTERN_MEMORY, PATTERNS_KEPT
+from porchflow.api.limits import PATTERN_CHARACTERS, PATTERN_MEMORY, PATTERNS_KEPT
 
 OPTIONS = re2.Options()
 OPTIONS.log_errors = False
@@ -70,6 +70,9 @@ class Pattern:
         Raises:
             PatternError: it is none, or is too large.
         """
+        if len(text) > PATTERN_CHARACTERS:
+            most = f"more than {PATTERN_CHARACTERS:,} characters (the limit)"
+            raise PatternError(f"error parsing regexp: pattern too large: {most}")
         try:
             self._compiled = re2.compile(text, OPTIONS)
         except re2.error as error:
