@@ -77,7 +77,7 @@ async def test_every_phase_gets_by_with_them(
     assert published is not None
     assert published["status"]["publishedBy"] == "porchflow-admin", "the worker may see that approvers are written down"
 
-    second = await restricted.create_draft("private", "web", "v2")
+    second = await restricted.create_draft("private", "web", "v2", source={"copyFrom": {"name": waiting}})
     await _publish(restricted, second)
     await restricted.until(
         waiting,
