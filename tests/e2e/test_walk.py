@@ -109,9 +109,10 @@ async def test_deleting_a_draft_removes_its_branch_and_nothing_else(
 
 
 async def test_a_second_revision_takes_the_next_number_and_the_label(system: System, repository: str) -> None:
-    first = await system.create_draft(repository, "web", "v1")
-    second = await system.create_draft(repository, "web", "v2")
-    for name in (first, second):
+    first, second = f"{repository}.web.v1", f"{repository}.web.v2"
+    copy = {"source": {"copyFrom": {"name": first}}}
+    for name, spec in ((first, {}), (second, copy)):
+        await system.create_draft(repository, "web", name[-2:], **spec)
         await system.ready(name)
         await system.lifecycle(name, "Proposed")
         await system.ready(name)
