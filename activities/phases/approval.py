@@ -1,4 +1,4 @@
-"""Who approved and who proposed: what the API server wrote down, and nothing that a client could have."""
+"""Approvers and proposers: what the API server wrote down, and nothing that a client could have."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Who approved, proposed and suspended, and what a sync found: written down by the API server, forged by nobody."""
+"""Approvers, proposers and suspenders, and what a sync found: written down by the API server, forged by nobody."""
 
 from typing import Final, Literal
 

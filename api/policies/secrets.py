@@ -1,4 +1,4 @@
-"""Who names a Secret has it read: so nobody names one who may not read it herself."""
+"""To name a Secret is to have it read: so nobody names one without the right to read it."""
 
 from typing import Final
 
