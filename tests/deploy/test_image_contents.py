@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -65,13 +66,15 @@ def test_commands_of_the_stack_say_what_to_install(installed: Path, command: str
 
 
 def porchflow(installed: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    # Without the module `site`: an editable installation of the checkout would add what the wheel lacks.
     return subprocess.run(
-        [sys.executable, "-m", "porchflow.cli.main", *arguments],
+        [sys.executable, "-S", "-m", "porchflow.cli.main", *arguments],
         cwd=installed,
-        env={**os.environ, "PYTHONPATH": str(installed)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), sysconfig.get_path("purelib")])},
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
 
 
