@@ -190,10 +190,12 @@ class TestFunctions:
 
 
 class TestTemporal:
-    async def test_a_queue_without_workers(self, temporal_server: TemporalServer) -> None:
-        settings = load_settings({"temporal_address": temporal_server.address})
+    async def test_a_queue_without_workers(self, restartable_temporal: TemporalServer) -> None:
+        # A server of its own: the shared one remembers other tests' workers for minutes.
+        address = restartable_temporal.address
+        settings = load_settings({"temporal_address": address})
         found = {each.where: each for each in await check_temporal(settings.temporal, SECONDS)}
-        assert found[temporal_server.address].level == Level.OK
+        assert found[address].level == Level.OK
         failed(found["render"], "no worker takes its activities")
 
     async def test_a_queue_with_workers_for_workflows_alone(self, restartable_temporal: TemporalServer) -> None:
