@@ -11,7 +11,8 @@ from porchflow.gitrepo.store.trees import File
 from porchflow.kube.errors import NotFound
 from tests.activities.syncing import Syncs
 from tests.activities.world import condition, in_need, reason
-from tests.gitrepo.porch_layout import PorchRepository, kptfile
+from tests.gitrepo.porch_layout import PorchRepository
+from tests.kptfiles import kptfile_text
 
 RESOURCE = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\n"
 DRAFT, FIRST = "porch.web.draft", "porch.web.first"
@@ -29,7 +30,7 @@ async def known(syncs: Syncs) -> Syncs:
 
 async def test_newer_content_on_a_draft_branch_is_rendered(known: Syncs) -> None:
     before = known.world.git.refs()["refs/heads/drafts/web/draft"]
-    known.porch.open("web", "draft", files={"Kptfile": kptfile("web"), "new.yaml": RESOURCE})
+    known.porch.open("web", "draft", files={"Kptfile": kptfile_text("web"), "new.yaml": RESOURCE})
     await known.written()
     tip = known.world.git.refs()["refs/heads/drafts/web/draft"]
     assert tip != before
@@ -51,7 +52,7 @@ async def test_newer_content_on_a_draft_branch_is_rendered(known: Syncs) -> None
 async def test_a_push_whose_render_request_was_lost_is_rendered(known: Syncs) -> None:
     """The content API commits, then asks for the rendering; its process may end in between."""
     before = known.world.git.refs()["refs/heads/drafts/web/draft"]
-    files = {"Kptfile": File(kptfile("web").encode()), "new.yaml": File(RESOURCE.encode())}
+    files = {"Kptfile": File(kptfile_text("web").encode()), "new.yaml": File(RESOURCE.encode())}
     remote, place = Remote(known.world.git.url), PackageLocation("", "web", "draft")
     pushed = await known.world.store.commit_on_draft(remote, place, files, expected_parent=before, task=TaskType.PUSH)
     await known.sync()
@@ -67,7 +68,7 @@ async def test_a_push_whose_render_request_was_lost_is_rendered(known: Syncs) ->
 
 async def test_a_draft_that_is_being_worked_on_is_left_to_its_workflow(known: Syncs) -> None:
     await known.world.annotate(DRAFT, render_request="7")
-    known.porch.open("web", "draft", files={"Kptfile": kptfile("web"), "new.yaml": RESOURCE})
+    known.porch.open("web", "draft", files={"Kptfile": kptfile_text("web"), "new.yaml": RESOURCE})
     await known.written()
     result = await known.sync()
     assert result.unsettled == 1
@@ -108,7 +109,7 @@ async def test_a_branch_that_was_put_back_is_used_as_before(known: Syncs) -> Non
 
 async def test_a_moved_tag_is_never_accepted_silently(known: Syncs) -> None:
     published = known.world.git.refs()["refs/tags/web/v1"]
-    known.porch.commit("by hand", {"web/Kptfile": kptfile("web"), "web/evil.yaml": "a: b\n"})
+    known.porch.commit("by hand", {"web/Kptfile": kptfile_text("web"), "web/evil.yaml": "a: b\n"})
     known.porch.ref("refs/tags/web/v1")
     await known.written()
     moved = known.world.git.refs()["refs/tags/web/v1"]
@@ -136,7 +137,7 @@ async def test_a_moved_tag_is_never_accepted_silently(known: Syncs) -> None:
 
 async def test_a_tag_that_was_put_back_heals(known: Syncs) -> None:
     published = known.world.git.refs()["refs/tags/web/v1"]
-    known.porch.commit("by hand", {"web/Kptfile": kptfile("web"), "web/evil.yaml": "a: b\n"})
+    known.porch.commit("by hand", {"web/Kptfile": kptfile_text("web"), "web/evil.yaml": "a: b\n"})
     known.porch.ref("refs/tags/web/v1")
     await known.written()
     await known.sync()
@@ -188,7 +189,7 @@ async def test_a_proposal_that_was_changed_is_told(syncs: Syncs) -> None:
     syncs.porch.open("web", "next", "proposed")
     await syncs.written()
     await syncs.sync()
-    syncs.porch.open("web", "next", "proposed", {"Kptfile": kptfile("web"), "late.yaml": "a: b\n"})
+    syncs.porch.open("web", "next", "proposed", {"Kptfile": kptfile_text("web"), "late.yaml": "a: b\n"})
     await syncs.written()
     await syncs.sync()
     proposal = await syncs.world.get("porch.web.next")

@@ -12,6 +12,7 @@ from porchflow.api.packagerevision import Lifecycle
 from tests.activities.world import World, condition, in_need, reason
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, RENDERED_DEPLOYMENT, messages, show
 from tests.e2e.rules import check_rules
+from tests.kptfiles import kptfile_text
 from tests.servers.git import GitRepositories, commit_files
 from tests.servers.waiting import eventually
 
@@ -239,11 +240,9 @@ async def test_what_is_tried_again_is_not_said_to_be_handled(world: World, git_s
 
 async def test_the_event_of_a_failed_rendering_names_every_function_that_ran(world: World) -> None:
     name = await world.draft()
-    pipeline = (
-        "pipeline: {mutators: [{image: set-namespace:v0.4.5, configMap: {namespace: x}}, {image: no.io/such:v1}]}"
-    )
-    kptfile = f"apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata: {{name: web}}\n{pipeline}\n"
-    await world.annotate(name, render_request=await world.push({"Kptfile": kptfile}))
+    mutators = "[{image: set-namespace:v0.4.5, configMap: {namespace: x}}, {image: no.io/such:v1}]"
+    pushed = await world.push({"Kptfile": kptfile_text("web", mutators=mutators)})
+    await world.annotate(name, render_request=pushed)
     await world.fails(Phase.RENDER, name, ErrorKind.STALLED)
     [failed] = [event for event in await world.events_on(name) if event["reason"] == "RenderFailed"]
     assert failed["type"] == "Warning"
@@ -257,9 +256,7 @@ async def test_the_event_of_a_failed_rendering_names_every_function_that_ran(wor
 
 async def test_half_a_report_of_a_failed_rendering_is_made_whole_by_the_next_attempt(world: World) -> None:
     name = await world.draft()
-    pipeline = "pipeline: {mutators: [{image: no.io/such:v1}]}"
-    kptfile = f"apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata: {{name: web}}\n{pipeline}\n"
-    await world.push({"Kptfile": kptfile})
+    await world.push({"Kptfile": kptfile_text("web", mutators="[{image: no.io/such:v1}]")})
     keep = {"porch.kpt.dev/push-on-render-failure": "true", "porchflow.dev/reconcile-now": "again"}
     await world.patch(name, {"metadata": {"annotations": keep}})
     for write in range(1, 10):
@@ -434,7 +431,7 @@ async def test_gates_and_metadata_come_and_go_with_the_kptfile(world: World) -> 
     assert obj["spec"]["packageMetadata"]["labels"] == {"team": "a"}
     assert {"type": "tested", "status": "True"} in obj["status"]["packageConditions"]
     assert obj["status"]["observedGeneration"] == obj["metadata"]["generation"]
-    bare = "apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata:\n  name: web\n"
+    bare = kptfile_text("web")
     await world.annotate(name, render_request=await world.push({"Kptfile": bare}))
     await world.run(Phase.RENDER, name)
     obj = await world.get(name)

@@ -7,7 +7,7 @@ import pytest
 from porchflow.kube.client import Object
 from tests.activities.syncing import Syncs
 from tests.activities.world import in_need
-from tests.gitrepo.porch_layout import kptfile
+from tests.kptfiles import kptfile_text
 
 
 def latest(objects: dict[str, Object]) -> list[str]:
@@ -19,7 +19,7 @@ async def test_what_porch_wrote_appears_with_full_status_and_needs_no_workflow(s
     gates = "info:\n  readinessGates:\n  - conditionType: tested\n"
     conditions = "status:\n  conditions:\n  - type: tested\n    status: 'True'\n"
     syncs.porch.publish("web", 1, "first")
-    syncs.porch.publish("web", 2, "second", {"Kptfile": kptfile("web", gates + conditions)})
+    syncs.porch.publish("web", 2, "second", {"Kptfile": kptfile_text("web", gates + conditions)})
     syncs.porch.open("web", "third")
     syncs.porch.open("web", "fourth", "proposed")
     syncs.porch.ref("refs/heads/deletionProposed/web/v1")
@@ -87,7 +87,7 @@ async def test_a_second_sync_writes_nothing_and_a_third_what_changed(syncs: Sync
     unchanged = await syncs.sync()
     assert (unchanged.summary, syncs.kube.writes) == ("the refs have not moved", 0)
 
-    syncs.porch.commit("by hand", {"app-3/Kptfile": kptfile("app-3"), "app-3/new.yaml": "kind: Odd\n"})
+    syncs.porch.commit("by hand", {"app-3/Kptfile": kptfile_text("app-3"), "app-3/new.yaml": "kind: Odd\n"})
     await syncs.written()
     changed = await syncs.sync()
     assert changed.written == 1

@@ -12,15 +12,16 @@ from porchflow.functions.registry.lookup import RegistryLookup
 from porchflow.functions.registry.session import RegistrySession
 from porchflow.functions.tags import FunctionTags
 from tests.activities.world import World, condition, reason
+from tests.kptfiles import kptfile_text
 from tests.servers.registry import Registry, running_registry
 
 PREFIX = "ghcr.io/kptdev/krm-functions-catalog/"
 RESOURCE = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: b}\n"
 
 
-def kptfile(image: str, tag: str) -> str:
+def calling(image: str, tag: str) -> str:
     function = f"{{image: {image}, tag: '{tag}', configMap: {{namespace: chosen}}}}"
-    return f"apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata: {{name: web}}\npipeline: {{mutators: [{function}]}}\n"
+    return kptfile_text("web", mutators=f"[{function}]")
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ async def world_with_registry(world: World, registry: Registry) -> AsyncIterator
 
 async def _pushed(world: World, image: str, tag: str) -> str:
     name = await world.draft()
-    pushed = await world.push({"Kptfile": kptfile(image, tag), "cm.yaml": RESOURCE})
+    pushed = await world.push({"Kptfile": calling(image, tag), "cm.yaml": RESOURCE})
     await world.annotate(name, render_request=pushed)
     return name
 

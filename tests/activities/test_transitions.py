@@ -7,8 +7,9 @@ from porchflow.api.names import LATEST_REVISION_LABEL
 from porchflow.api.needs import Phase, plan
 from porchflow.kube.client import Object
 from tests.activities.world import World, condition, in_need, reason
+from tests.kptfiles import kptfile_text
 
-BROKEN = {"Kptfile": "apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata:\n  name: web\npipeline: [\n"}
+BROKEN = {"Kptfile": kptfile_text("web", "pipeline: [\n")}
 DRAFT, PROPOSED = "refs/heads/drafts/web/v1", "refs/heads/proposed/web/v1"
 TAG, MARK = "refs/tags/web/v1", "refs/heads/deletionProposed/web/v1"
 
@@ -52,7 +53,7 @@ async def test_all_the_way_and_back(world: World) -> None:
 
 async def test_a_proposal_waits_for_the_render_that_is_due(world: World) -> None:
     name = await world.draft()
-    await world.push({"Kptfile": "apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata:\n  name: web\n"})
+    await world.push({"Kptfile": kptfile_text("web")})
     await world.annotate(name, render_request="7")
     await world.ask(name, "Proposed")
     phases = plan(await world.facts(name))

@@ -20,7 +20,8 @@ from porchflow.kube.kinds import CUSTOMRESOURCEDEFINITIONS, NAMESPACES, REPOSITO
 from porchflow.watcher.syncs import asks_for_sync
 from tests.activities.syncing import CountingClient, Syncs
 from tests.activities.world import entered
-from tests.gitrepo.porch_layout import PorchRepository, kptfile
+from tests.gitrepo.porch_layout import PorchRepository
+from tests.kptfiles import kptfile_text
 from tests.servers.control_plane import ControlPlane, running_control_plane
 from tests.servers.git import GitRepositories
 from tests.servers.waiting import eventually
@@ -238,7 +239,7 @@ async def test_there_and_back(migration: Migration) -> None:
 
 
 async def test_what_only_porch_has(migration: Migration) -> None:
-    files = {"Kptfile": kptfile("web"), "a.yaml": "a: 1\n"}
+    files = {"Kptfile": kptfile_text("web"), "a.yaml": "a: 1\n"}
     for name, lifecycle in (("porch.web.hidden", "Draft"), ("porch.web.asked", "Proposed")):
         await migration.serve(name, lifecycle)
         await migration.serve_content(name, files)

@@ -7,10 +7,11 @@ from typing import Any
 from porchflow.api.names import object_name
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
+from tests.kptfiles import kptfile_text
 from tests.servers.git import GitRepository, commit_files
 
 REPOSITORY = "blueprints"
-KPTFILE = "apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata:\n  name: web\n"
+KPTFILE = kptfile_text("web")
 FILES = {"Kptfile": KPTFILE, "deploy/service.yaml": "kind: Service\r\napiVersion: v1\r\n", "notes.txt": "näh\n"}
 
 

@@ -13,6 +13,7 @@ from porchflow.kube.kinds import FUNCTIONCONFIGS, PACKAGEREVISIONS
 from tests.cli.runner.test_function_runner import function_config, settled
 from tests.e2e.packages import DEPLOYMENT, push_content
 from tests.e2e.system import System, condition, is_ready
+from tests.kptfiles import kptfile_text
 from tests.servers.git import GitRepository
 from tests.servers.waiting import eventually
 
@@ -38,9 +39,11 @@ class Draft:
 
     async def push(self, mutator: str, **files: str) -> str:
         """Push a package with one mutator, and ask for its rendering; returns the request."""
-        pipeline = f"pipeline:\n  mutators:\n  - {{{mutator}}}\n"
-        kptfile = f"apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata:\n  name: web\n{pipeline}"
-        named = {"Kptfile": kptfile, "deployment.yaml": DEPLOYMENT, **{f"{k}.yaml": v for k, v in files.items()}}
+        named = {
+            "Kptfile": kptfile_text("web", mutators=f"[{{{mutator}}}]"),
+            "deployment.yaml": DEPLOYMENT,
+            **{f"{k}.yaml": v for k, v in files.items()},
+        }
         pushed = await push_content(self._git.url, "drafts/web/v1", "web", named, self._folder)
         await self.system.patch(self.name, {"metadata": {"annotations": {"porch.kpt.dev/render-request": pushed}}})
         return pushed

@@ -12,6 +12,7 @@ from porchflow.kube.client import KubeClient
 from tests.conftest import create_namespace
 from tests.e2e.packages import git, push_content
 from tests.e2e.system import System, condition, is_ready
+from tests.kptfiles import kptfile_text
 from tests.servers.git import GitRepository
 from tests.servers.kubelet import Kubelet
 from tests.servers.registry import Registry, running_registry
@@ -51,12 +52,6 @@ async def runner(idle_system: System, kubelet: Kubelet, registry: Registry) -> S
     return idle_system
 
 
-def kptfile(image: str) -> str:
-    return (
-        f"apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata:\n  name: web\npipeline:\n  mutators:\n  - image: {image}\n"
-    )
-
-
 async def test_a_package_is_rendered_in_a_pod(
     runner: System, repository: str, git_repository: GitRepository, registry: Registry, kubelet: Kubelet, tmp_path: Path
 ) -> None:
@@ -68,7 +63,7 @@ async def test_a_package_is_rendered_in_a_pod(
     await runner.ready(name)
 
     async def push(image: str) -> str:
-        files = {"Kptfile": kptfile(image), "config.yaml": CONFIG}
+        files = {"Kptfile": kptfile_text("web", mutators=f"[{{image: {image}}}]"), "config.yaml": CONFIG}
         pushed = await push_content(git_repository.url, "drafts/web/v1", "web", files, tmp_path)
         await runner.patch(name, {"metadata": {"annotations": {"porch.kpt.dev/render-request": pushed}}})
         return pushed

@@ -12,20 +12,13 @@ from porchflow.kube.kinds import FUNCTIONCONFIGS
 from tests.cli.runner.test_function_runner import function_config, settled
 from tests.e2e.packages import push_content
 from tests.e2e.system import System, is_ready
+from tests.kptfiles import kptfile_text
 from tests.servers.git import GitRepository
 from tests.servers.waiting import eventually
 
 SLOTS, DRAFTS = 2, 5
 WAITING = "#!/bin/sh\ntouch {0}/began-$$; while [ ! -e {0}/go ]; do sleep 0.05; done; cat\n"
-KPTFILE = """\
-apiVersion: kpt.dev/v1
-kind: Kptfile
-metadata:
-  name: web
-pipeline:
-  mutators:
-  - image: r.io/tool:v1
-"""
+KPTFILE = kptfile_text("web", mutators="[{image: r.io/tool:v1}]")
 
 
 async def renderings(temporal: Client, system: System, names: list[str]) -> list[int]:

@@ -1,6 +1,6 @@
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,6 @@ async def connected(deadline: float = 30, **settings: Any) -> AsyncIterator[tupl
         GrpcEvaluator(runner.address, max_message_size=size, deadline=deadline) as client,
     ):
         yield runner, client
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - the condition is in another process
-            await asyncio.sleep(0.01)
 
 
 async def test_a_builtin_runs(evaluate: GrpcEvaluator) -> None:
@@ -148,16 +142,16 @@ async def test_a_deadline_ends_the_call_and_the_function(runner: Runner, tmp_pat
     async with GrpcEvaluator(runner.address, max_message_size=LIMIT, deadline=1) as client:
         with pytest.raises(RunnerUnavailable, match="no answer within 1 s"):
             await client("slow", str(tmp_path).encode())
-    await until((tmp_path / "cancelled").exists)
+    await eventually((tmp_path / "cancelled").exists)
 
 
 async def test_cancelling_the_call_cancels_the_function(evaluate: GrpcEvaluator, tmp_path: Path) -> None:
     call = asyncio.create_task(evaluate("slow", str(tmp_path).encode()))
-    await until((tmp_path / "began").exists)
+    await eventually((tmp_path / "began").exists)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    await until((tmp_path / "cancelled").exists)
+    await eventually((tmp_path / "cancelled").exists)
 
 
 async def test_the_callers_deadline_reaches_the_runtime(evaluate: GrpcEvaluator, tmp_path: Path) -> None:
@@ -179,7 +173,7 @@ async def test_a_crash_of_one_function_fails_that_call_only() -> None:
         [worker] = _workers(runner)
         worker.suspend()
         calls = [asyncio.create_task(client(LABELS, LIST)) for _ in range(3)]
-        await until(lambda: runner.process.returncode is None and _is_waiting(calls))
+        await eventually(lambda: runner.process.returncode is None and _is_waiting(calls))
         worker.kill()
         answers = await asyncio.gather(*calls, return_exceptions=True)
         failed = [answer for answer in answers if isinstance(answer, FunctionFailed)]
@@ -204,12 +198,12 @@ async def test_a_function_that_eats_memory_fails_that_call_only() -> None:
 
 
 async def test_a_function_that_overstays_its_time_is_killed() -> None:
-    async with connected(processes=1, function_timeout=0.5) as (runner, client):
+    async with connected(processes=1, function_timeout=5) as (runner, client):
         [worker] = _workers(runner)
         worker.suspend()
-        with pytest.raises(FunctionFailed, match=r"was killed after 0\.5 s"):
+        with pytest.raises(FunctionFailed, match=r"was killed after 5 s"):
             await client(LABELS, LIST)
-        await until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+        await eventually(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
         # On a busy machine the next process may take longer to start than functions have here.
         assert await eventually(lambda: _answered(client))
 
@@ -265,7 +259,7 @@ async def test_stopping_lets_calls_finish_and_refuses_new_ones(tmp_path: Path) -
     async with running(runtimes=["Slow"]) as runner:
         async with GrpcEvaluator(runner.address, max_message_size=LIMIT, deadline=30) as client:
             call = asyncio.create_task(client("slow", str(tmp_path).encode()))
-            await until((tmp_path / "began").exists)
+            await eventually((tmp_path / "began").exists)
             workers = _workers(runner)
             runner.terminate()
             async with GrpcEvaluator(runner.address, max_message_size=LIMIT, deadline=5) as other:
@@ -273,13 +267,13 @@ async def test_stopping_lets_calls_finish_and_refuses_new_ones(tmp_path: Path) -
             (tmp_path / "go").touch()
             assert (await call).resource_list == b"done"
         assert await runner.exit_code() == 0
-        await until(lambda: not any(worker.is_running() for worker in workers))
+        await eventually(lambda: not any(worker.is_running() for worker in workers))
 
 
 async def test_a_call_that_outlasts_the_grace_of_a_runner_that_stops_is_worth_another_try(tmp_path: Path) -> None:
     async with connected(runtimes=["Slow"], grace=0.2) as (runner, client):
         call = asyncio.create_task(client("slow", str(tmp_path).encode()))
-        await until((tmp_path / "began").exists)
+        await eventually((tmp_path / "began").exists)
         runner.terminate()
         with pytest.raises(RunnerUnavailable, match="UNAVAILABLE: it was stopped before the function ended"):
             await call

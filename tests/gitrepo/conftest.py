@@ -129,13 +129,6 @@ async def given_up(pushing: Callable[[], Awaitable[object]], arrived: Path) -> N
                 await pushing()
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Let the event loop run until a condition holds."""
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0)
-
-
 @pytest.fixture
 def faults() -> Faults:
     return Faults()

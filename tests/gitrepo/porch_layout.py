@@ -4,12 +4,10 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.kptfiles import kptfile_text
+
 IDENTITY = "Package Orchestration Service <porch@kpt.dev>"
 START = 1_700_000_000
-
-
-def kptfile(name: str, more: str = "") -> str:
-    return f"apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata:\n  name: {name}\n{more}"
 
 
 @dataclass
@@ -24,7 +22,7 @@ class PorchRepository:
 
     def publish(self, path: str, revision: int, workspace: str, files: dict[str, str] | None = None) -> int:
         """Publish a revision: a content commit, and the approval that merges and tags it."""
-        content = files or {"Kptfile": kptfile(path.rpartition("/")[2])}
+        content = files or {"Kptfile": kptfile_text(path.rpartition("/")[2])}
         draft = self._commit("refs/heads/tmp", content_message(path, workspace), path, content, [self._tip])
         approval = (
             f"Approving package revision {path}/{revision}\n\n"
@@ -36,7 +34,7 @@ class PorchRepository:
 
     def open(self, path: str, workspace: str, kind: str = "drafts", files: dict[str, str] | None = None) -> int:
         """Push a draft (or `proposed`) branch."""
-        content = files or {"Kptfile": kptfile(path.rpartition("/")[2])}
+        content = files or {"Kptfile": kptfile_text(path.rpartition("/")[2])}
         ref = f"refs/heads/{kind}/{path}/{workspace}"
         return self._commit(ref, content_message(path, workspace), path, content, [self._tip])
 

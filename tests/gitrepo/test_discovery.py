@@ -8,7 +8,8 @@ import pytest
 
 from porchflow.gitrepo.discovery.discover import Discovery, DiscoveryKnowledge, digest_of, discover
 from porchflow.gitrepo.remote.transport import Refs
-from tests.gitrepo.porch_layout import PorchRepository, kptfile
+from tests.gitrepo.porch_layout import PorchRepository
+from tests.kptfiles import kptfile_text
 
 NOT_THERE = "1" * 40
 
@@ -71,7 +72,7 @@ def test_who_published_and_when_is_the_author_of_the_approval(bare: Path) -> Non
     porch.publish("web", 1, "first")
     approved = porch.seconds
     porch.commit("later, of another package", {"README.md": "hello\n"})
-    porch.commit("by hand", {"plain/Kptfile": kptfile("plain")})
+    porch.commit("by hand", {"plain/Kptfile": kptfile_text("plain")})
     porch.write(bare)
     touched = {f"{each.package}.{each.workspace}": each.touched for each in read(bare).revisions}
     first = touched["web.first"]
@@ -94,7 +95,7 @@ def test_only_what_lies_below_the_directory(bare: Path) -> None:
 
 def test_what_is_below_a_package_belongs_to_it(bare: Path) -> None:
     porch = PorchRepository()
-    sub = {"Kptfile": kptfile("web"), "sub/Kptfile": kptfile("sub"), "sub/deep/Kptfile": kptfile("deep")}
+    sub = {"Kptfile": kptfile_text("web"), "sub/Kptfile": kptfile_text("sub"), "sub/deep/Kptfile": kptfile_text("deep")}
     porch.publish("apps/web", 1, "v1", sub)
     porch.write(bare)
     assert set(shown(read(bare))) == {"apps/web.v1", "apps/web.main"}
@@ -173,7 +174,7 @@ def test_what_cannot_be_a_revision_is_told(bare: Path) -> None:
 
 def test_a_package_in_the_directory_itself_has_no_name(bare: Path) -> None:
     porch = PorchRepository()
-    porch.commit("by hand", {"Kptfile": kptfile("root"), "web/Kptfile": kptfile("web")})
+    porch.commit("by hand", {"Kptfile": kptfile_text("root"), "web/Kptfile": kptfile_text("web")})
     porch.write(bare)
     found = read(bare)
     assert found.revisions == []
@@ -186,7 +187,7 @@ def test_an_interrupted_propose_is_a_proposal_and_an_edited_draft_a_draft(bare: 
     both = porch.open("web", "same")
     porch.ref("refs/heads/proposed/web/same", both)
     porch.open("web", "newer", "proposed")
-    porch.open("web", "newer", "drafts", {"Kptfile": kptfile("web"), "more.yaml": "a: b\n"})
+    porch.open("web", "newer", "drafts", {"Kptfile": kptfile_text("web"), "more.yaml": "a: b\n"})
     porch.open("web", "first")
     porch.write(bare)
     found = shown(read(bare))
@@ -200,7 +201,7 @@ def test_another_branch_has_packages_of_its_own_and_shares_tags(bare: Path) -> N
     porch.publish("web", 1, "first")
     porch.write(bare)
     other = PorchRepository(branch="next", seconds=porch.seconds + 10)
-    other.commit("by hand", {"other/Kptfile": kptfile("other")})
+    other.commit("by hand", {"other/Kptfile": kptfile_text("other")})
     (bare / "fast-import.marks").unlink()
     other.write(bare)
     assert set(shown(read(bare, branch="next"))) == {"web.first", "other.next"}

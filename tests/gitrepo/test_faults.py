@@ -16,7 +16,6 @@ from tests.gitrepo.conftest import (
     PASSWORD,
     USER,
     Served,
-    eventually,
     files,
     given_up,
     init,
@@ -25,6 +24,7 @@ from tests.gitrepo.conftest import (
     proposed,
 )
 from tests.gitrepo.steps import propose, publish
+from tests.servers.waiting import eventually
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import pytest
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.functions.children import end_child
 from porchflow.gitrepo.git_store import GitStore
-from tests.gitrepo.conftest import PASSWORD, USER, Served, eventually, init, location, proposed
+from tests.gitrepo.conftest import PASSWORD, USER, Served, init, location, proposed
 from tests.gitrepo.steps import propose, publish
+from tests.servers.waiting import eventually
 
 _WORKER = """
 import asyncio, sys

@@ -11,8 +11,9 @@ import pytest
 
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.gitrepo.git_store import GitStore
-from tests.gitrepo.conftest import Served, eventually, given_up, init, location, proposed
+from tests.gitrepo.conftest import Served, given_up, init, location, proposed
 from tests.gitrepo.steps import propose, propose_deletion, publish, reject
+from tests.servers.waiting import eventually
 
 MAIN = "refs/heads/main"
 Land = Callable[[], Awaitable[None]]

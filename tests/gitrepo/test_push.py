@@ -17,8 +17,9 @@ from porchflow.gitrepo.store.publishing import Publish
 from porchflow.gitrepo.store.ref_view import RefView
 from porchflow.gitrepo.store.transition import TaskOf
 from porchflow.gitrepo.store.trees import File, write_files
-from tests.gitrepo.conftest import Served, eventually, files, init, location, proposed
+from tests.gitrepo.conftest import Served, files, init, location, proposed
 from tests.gitrepo.steps import publish
+from tests.servers.waiting import eventually
 
 MAIN = "refs/heads/main"
 

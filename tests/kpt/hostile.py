@@ -18,7 +18,8 @@ from porchflow.kpt.render.evaluation import Evaluation, Evaluator
 from porchflow.kpt.render.hydrate import render
 from porchflow.kpt.render.image_names import ImageResolver
 from porchflow.yamltext.split import split
-from tests.kpt.rendering import config_map, kptfile, without_status
+from tests.kpt.rendering import config_map, without_status
+from tests.kptfiles import kptfile
 
 PREFIX = "example.com/fn/"
 CPU_SECONDS = 10

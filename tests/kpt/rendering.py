@@ -57,18 +57,6 @@ def fail(message: str = "boom", **details: Any) -> Behaviour:
     return behave
 
 
-def kptfile(name: str, *, mutators: str = "", validators: str = "", annotations: str = "") -> bytes:
-    """A Kptfile; mutators and validators are YAML lists in flow style."""
-    text = f"apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata:\n  name: {name}\n"
-    if annotations:
-        text += f"  annotations: {annotations}\n"
-    if mutators or validators:
-        text += "pipeline:\n"
-        text += f"  mutators: {mutators}\n" if mutators else ""
-        text += f"  validators: {validators}\n" if validators else ""
-    return text.encode()
-
-
 def config_map(name: str, **data: str) -> bytes:
     """A ConfigMap with comments, blank lines and quotes that a program in another language would lose."""
     entries = "".join(f'  {key}: "{value}" # about {key}\n' for key, value in data.items())

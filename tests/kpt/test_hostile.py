@@ -12,7 +12,8 @@ from porchflow.kpt.format.files import path_problem
 from porchflow.kpt.format.resource_list import split_list
 from porchflow.yamltext.document import load
 from porchflow.yamltext.yaml_error import YamlError
-from tests.kpt.rendering import Functions, config_map, kptfile, run
+from tests.kpt.rendering import Functions, config_map, run
+from tests.kptfiles import kptfile
 from tests.yamltext.yaml_documents import contents
 
 relaxed = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))

@@ -13,10 +13,10 @@ from tests.kpt.rendering import (
     Functions,
     config_map,
     item,
-    kptfile,
     run,
     status,
 )
+from tests.kptfiles import kptfile
 
 
 async def test_without_a_kptfile_nothing_happens() -> None:

@@ -13,11 +13,11 @@ from tests.kpt.rendering import (
     config_map,
     fail,
     item,
-    kptfile,
     run,
     status,
     without_status,
 )
+from tests.kptfiles import kptfile
 
 
 def _path(path: str) -> Any:

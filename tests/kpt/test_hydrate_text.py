@@ -9,10 +9,10 @@ from tests.kpt.rendering import (
     Functions,
     config_map,
     item,
-    kptfile,
     run,
     without_status,
 )
+from tests.kptfiles import kptfile
 
 
 async def test_one_changed_value_changes_one_line() -> None:

@@ -10,6 +10,7 @@ from porchflow.kpt.render.evaluation import Evaluation
 from porchflow.kpt.render.hydrate import render
 from porchflow.kpt.render.image_names import ImageResolver, UnresolvedImageError
 from porchflow.kpt.render.versions import Constraint
+from tests.kptfiles import kptfile
 
 
 class Tags:
@@ -73,10 +74,7 @@ async def test_executables_are_refused() -> None:
         await ImageResolver("p/").resolve(Function(exec="./x"))
 
 
-FILES = {
-    "Kptfile": b"apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata: {name: web}\n"
-    b"pipeline:\n  mutators:\n  - image: r.io/a\n    tag: ~1.2\n"
-}
+FILES = {"Kptfile": kptfile("web", mutators="[{image: r.io/a, tag: ~1.2}]")}
 
 
 async def _same(image: str, resource_list: bytes) -> Evaluation:

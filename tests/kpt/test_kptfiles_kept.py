@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.kpt.rendering import Functions, config_map, kptfile, run, status, without_status
+from tests.kpt.rendering import Functions, config_map, run, status, without_status
+from tests.kptfiles import kptfile
 
 Given = dict[str, Any]
 

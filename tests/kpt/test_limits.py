@@ -9,7 +9,8 @@ from porchflow.kpt.merge.update import UpdateStrategy, update_package
 from porchflow.kpt.package_errors import InvalidPackage
 from porchflow.yamltext.document import Document, load
 from porchflow.yamltext.yaml_error import YamlError
-from tests.kpt.rendering import Functions, kptfile, run
+from tests.kpt.rendering import Functions, run
+from tests.kptfiles import kptfile
 
 MANY = f"more than {YAML_NODES:,} nodes (the limit): split the document"
 

@@ -8,7 +8,8 @@ from porchflow.kpt.render.hydrate import render
 from porchflow.kpt.render.image_names import ImageResolver
 from porchflow.yamltext.document import Document, load, same
 from porchflow.yamltext.yaml_error import YamlError
-from tests.kpt.rendering import config_map, kptfile
+from tests.kpt.rendering import config_map
+from tests.kptfiles import kptfile
 from tests.yamltext.yaml_documents import changes, documents
 
 relaxed = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from porchflow.yamltext.document import dump
-from tests.kpt.merge.packages import kptfile
+from tests.kptfiles import kptfile
 
 DATA = Path(__file__).parents[1] / "data" / "merge"
 

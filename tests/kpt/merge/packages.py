@@ -3,10 +3,7 @@
 from porchflow.api.packagerevision import UpdateStrategy
 from porchflow.kpt.merge.merge_result import UpdateOutcome
 from porchflow.kpt.merge.update import update_package
-
-
-def kptfile(name: str = "app", more: str = "") -> bytes:
-    return f"apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata:\n  name: {name}\n{more}".encode()
+from tests.kptfiles import kptfile
 
 
 def config(name: str, data: str = "{}", more: str = "") -> bytes:

@@ -8,7 +8,8 @@ from porchflow.api.packagerevision import UpdateStrategy
 from porchflow.kpt.merge import resource_merge
 from porchflow.kpt.merge.documents import ParsedFile, parse_file
 from porchflow.kpt.package_errors import InvalidPackage, PackageError
-from tests.kpt.merge.packages import config, kptfile, package, update
+from tests.kpt.merge.packages import config, package, update
+from tests.kptfiles import kptfile
 
 BROKEN = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a\n"
 SIDES = ("old upstream", "new upstream", "local package")

@@ -13,7 +13,8 @@ from porchflow.api.packagerevision import UpdateStrategy
 from porchflow.kpt.merge.merge_result import Kept
 from porchflow.yamltext.document import Document, dump, load
 from porchflow.yamltext.yaml_error import YamlError
-from tests.kpt.merge.packages import kptfile, update
+from tests.kpt.merge.packages import update
+from tests.kptfiles import kptfile
 from tests.yamltext.yaml_documents import documents
 
 relaxed = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -18,7 +18,8 @@ from porchflow.kpt.merge.text import merge_documents
 from porchflow.kpt.package_errors import InvalidPackage
 from porchflow.yamltext.document import Document, dump, load
 from porchflow.yamltext.nodes import Value
-from tests.kpt.merge.packages import config, kptfile, package, update
+from tests.kpt.merge.packages import config, package, update
+from tests.kptfiles import kptfile
 
 SCHEMAS = Schemas(Sides({}, {}, {}))
 

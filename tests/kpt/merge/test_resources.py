@@ -4,7 +4,8 @@ import pytest
 
 from porchflow.kpt.merge.merge_result import Kept
 from porchflow.kpt.package_errors import InvalidPackage
-from tests.kpt.merge.packages import config, kptfile, package, update
+from tests.kpt.merge.packages import config, package, update
+from tests.kptfiles import kptfile
 
 
 def told(outcome: object) -> list[tuple[str, str, str, str]]:

@@ -5,7 +5,8 @@ import pytest
 from porchflow.api.packagerevision import UpdateStrategy
 from porchflow.kpt.format.kptfile import parse
 from porchflow.kpt.package_errors import LocalChanges
-from tests.kpt.merge.packages import config, kptfile, package, update
+from tests.kpt.merge.packages import config, package, update
+from tests.kptfiles import kptfile
 
 FAST_FORWARD = UpdateStrategy.FAST_FORWARD
 REPLACE = UpdateStrategy.FORCE_DELETE_REPLACE

@@ -6,7 +6,8 @@ from porchflow.kpt.merge.schema import Schemas
 from porchflow.kpt.merge.sides import Sides
 from porchflow.kpt.merge.text import merge_documents
 from porchflow.yamltext.document import Document, load
-from tests.kpt.merge.packages import kptfile, package, update
+from tests.kpt.merge.packages import package, update
+from tests.kptfiles import kptfile
 
 POD = """\
 apiVersion: v1
