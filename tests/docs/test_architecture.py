@@ -46,3 +46,12 @@ def test_the_wheel_takes_every_room() -> None:
     assert {f"porchflow.{path.name}*" for path in PACKAGE.iterdir() if path.is_symlink()} - {
         "porchflow.deploy*"
     } <= set(taken)
+
+
+def test_a_file_name_leads_to_its_room() -> None:
+    rooms_of: dict[str, set[str]] = {}
+    for room in rooms().keys() - {"tests", "bench"}:
+        for path in (ROOT / room).rglob("*.py"):
+            if path.name != "__init__.py":
+                rooms_of.setdefault(path.name, set()).add(room)
+    assert {name: found for name, found in rooms_of.items() if len(found) > 2} == {}
