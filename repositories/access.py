@@ -1,4 +1,4 @@
-"""From a Repository object and its Secret to something Git can talk to."""
+"""From a Repository object and its Secret to a remote with credentials."""
 
 import hashlib
 import logging
@@ -40,17 +40,22 @@ class RepositoryAccess:
     create_branch: bool
     author: Author
     deleting: bool = False
-    """Whether the Repository object is on its way out."""
+    """Whether the Repository object is being deleted."""
     deployment: bool = False
     warning: str = ""
-    """What to tell of how its credentials are sent; empty where all is well."""
+    """Message of an Event about credentials that are sent unencrypted; empty for none."""
 
 
 class Repositories:
-    """Looks up Repository objects and Secrets, as they are at the time of the question."""
+    """Looks up Repository objects and Secrets. An answer is never older than the call."""
 
     def __init__(self, kube: KubeClient, *, annotated_only: bool = False) -> None:
-        """Take the API client, and whether Repositories without the annotation of v1alpha2 are left to Porch."""
+        """Create the look-up.
+
+        Args:
+            kube: Client of the API server.
+            annotated_only: Leave Repositories without the annotation of v1alpha2 to Porch.
+        """
         self._annotated_only = annotated_only
         self._looks = Looks(kube, REPOSITORIES)
         self._secrets = Looks(kube, SECRETS)
@@ -59,7 +64,7 @@ class Repositories:
         )
 
     async def raw(self, namespace: str, name: str) -> dict[str, Any] | None:
-        """Return the Repository object as it is now, or None where there is none.
+        """Return the raw Repository as it is now, or None where there is none.
 
         Raises:
             KubeError: The API server cannot be reached or refuses.
@@ -67,7 +72,7 @@ class Repositories:
         return await self._looks.get(namespace, name)
 
     def is_left_to_porch(self, raw: dict[str, Any]) -> bool:
-        """Whether a raw Repository is none of ours: neither its objects nor its Git are touched."""
+        """Whether a raw Repository belongs to Porch: porchflow changes neither its objects nor its Git repository."""
         annotations = raw["metadata"].get("annotations") or {}
         return self._annotated_only and annotations.get(V1ALPHA2_MIGRATION_ANNOTATION) != "true"
 
@@ -75,8 +80,14 @@ class Repositories:
         """Return a digest that changes when the Repository appears, goes or gets another spec, and with its Secret.
 
         Args:
-            raw: The Repository; None where there is none.
-            secrets: Names of other Secrets that are needed, in its namespace; an empty one counts for nothing.
+            raw: The raw Repository; None where there is none.
+            secrets: Names of other Secrets that are needed, in its namespace; empty names are ignored.
+
+        Returns:
+            16 hexadecimal digits; empty without a Repository.
+
+        Raises:
+            KubeError: The API server cannot be reached or refuses.
         """
         if raw is None:
             return ""
@@ -95,11 +106,13 @@ class Repositories:
         Args:
             namespace: Of the Repository and its Secret.
             name: Of the Repository.
-            seen: The Repository, if it was looked up a moment ago.
+            seen: The raw Repository, if the caller has just read it.
 
         Raises:
-            Waiting: The Repository or its Secret does not exist (yet), or the Repository is not to be used.
-            Stalled: The Repository is of a type that holds no packages in Git, or the Secret cannot be used.
+            Waiting: The Repository or its Secret does not exist (yet), or the Repository is being deleted, a duplicate
+                or left to Porch.
+            Stalled: The Repository has no `spec.git`, or its address or Secret cannot be used.
+            KubeError: The API server cannot be reached or refuses.
         """
         raw = seen or await self.raw(namespace, name)
         if raw is None:
@@ -118,11 +131,12 @@ class Repositories:
         return await self.opened(raw)
 
     async def opened(self, raw: dict[str, Any]) -> RepositoryAccess:
-        """Return what is needed to work in the Git of a Repository, in whatever state that is.
+        """Return what is needed to work in the Git repository of a raw Repository, whatever its conditions say.
 
         Raises:
             Waiting: Its Secret does not exist (yet).
-            Stalled: It is of a type that holds no packages in Git, or its address or Secret cannot be used.
+            Stalled: It has no `spec.git`, or its address or Secret cannot be used.
+            KubeError: The API server cannot be reached or refuses.
         """
         namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
         repository = Repository.model_validate(raw)
@@ -151,7 +165,7 @@ class Repositories:
         )
 
     async def unregistered(self, namespace: str, url: str, secret: str, named_by: str) -> Remote:
-        """Return a Git repository that need not be registered: an author of packages chose it.
+        """Return a remote that need not be registered: the author of a package revision named it.
 
         Args:
             namespace: Of the Secret.
@@ -162,12 +176,13 @@ class Repositories:
         Raises:
             Waiting: The Secret does not exist (yet).
             Stalled: The Secret cannot be used, or not for this address.
-            BadAddress: The address is none that Git packages are fetched from.
+            BadAddress: Packages are not fetched from such an address.
             InvalidName: The Secret holds a line break.
+            KubeError: The API server cannot be reached or refuses.
         """
         found = await self._secret(namespace, secret, named_by)
         if found is not None:
-            # Before a look at what it holds: the message would tell that to the author.
+            # Checked before the data is read: an error about the data would disclose some of it to the author.
             readers_only = named_origins(found) is not None or await self._readers_only.holds()
             check_chosen(found, url, readers_only=readers_only)
         return await self._remote(namespace, url, found, named_by)
@@ -206,14 +221,18 @@ class Repositories:
         try:
             secret = await self._secrets.get(namespace, name)
         except Forbidden:
-            # Who binds the worker's role to single Secrets need not know of this one.
+            # A role that is bound to single Secrets may leave this optional one out.
             logger.debug("Secret %s/%s may not be read; the system's authorities are trusted alone", namespace, name)
             return None
         return read_bundle(secret) if secret is not None else None
 
 
 def _check_usable(raw: dict[str, Any]) -> None:
-    """Let nobody work in a Repository that is on its way out, or that is another one's double."""
+    """Refuse a raw Repository that is being deleted, or that duplicates another one.
+
+    Raises:
+        Waiting: It is one of these.
+    """
     name = raw["metadata"]["name"]
     if "deletionTimestamp" in raw["metadata"]:
         raise Waiting(Reason.DELETING, f"Repository {name!r} is being deleted; its package revisions go with it")

@@ -1,4 +1,4 @@
-"""From a Secret to credentials for Git. Messages name the Secret and its keys, never what they hold."""
+"""From a Secret to credentials for Git. Messages name the Secret and its keys, never their values."""
 
 import base64
 import binascii
@@ -23,7 +23,7 @@ CA_KEY: Final = "ca.crt"
 
 @dataclass(frozen=True)
 class GitSecret:
-    """What a Secret holds for Git."""
+    """Credentials and certificates of a Secret."""
 
     credentials: Credentials | None
     ca_bundle: str | None = field(default=None, repr=False)
@@ -32,15 +32,15 @@ class GitSecret:
 def read_secret(secret: dict[str, Any], url: str) -> GitSecret:
     """Read a Secret.
 
-    Source: docs/reference/porch-git-layout.md, "Credentials". SSH, passphrases and `ca.crt` besides are ours.
+    Source: docs/reference/porch-git-layout.md, "Credentials". SSH, passphrases and `ca.crt` beside other keys are ours.
 
     Args:
-        secret: The object.
+        secret: The raw Secret.
         url: Address of the repository that it is for.
 
     Raises:
-        BadAddress: The address is none.
-        Stalled: It cannot be used, or not for this address; says which key is wrong.
+        BadAddress: Packages are not fetched from such an address.
+        Stalled: The Secret cannot be used, or not for this address; the message names the key.
     """
     data = _Data(secret)
     credentials = _credentials(data)
@@ -56,10 +56,10 @@ def read_secret(secret: dict[str, Any], url: str) -> GitSecret:
 
 
 def read_bundle(secret: dict[str, Any]) -> str:
-    """Return the PEM certificates of a Secret.
+    """Return the PEM certificates of a raw Secret, its key `ca.crt`.
 
     Raises:
-        Stalled: It has no usable ones.
+        Stalled: The key is missing, or holds no usable certificates.
     """
     data = _Data(secret)
     bundle = data.text(CA_KEY)
@@ -71,7 +71,7 @@ def read_bundle(secret: dict[str, Any]) -> str:
 
 
 class _Data:
-    """The data of one Secret."""
+    """The data of one raw Secret, decoded on access."""
 
     def __init__(self, secret: dict[str, Any]) -> None:
         self._name = secret["metadata"]["name"]
@@ -90,7 +90,7 @@ class _Data:
         except KeyError:
             raise self.wrong(f"has no key {key!r}") from None
         except (binascii.Error, UnicodeDecodeError):
-            # Not chained: the error shows what it could not decode.
+            # Not chained: the library's error shows the bytes that it could not decode.
             raise self.wrong(f"key {key!r} is not base64-encoded UTF-8") from None
 
 
@@ -123,7 +123,7 @@ def _known_hosts(data: _Data) -> str:
     if "known_hosts" not in data:
         raise data.wrong(
             "has no key 'known_hosts', without which the server's host key cannot be checked: put there the lines that"
-            " ssh-keyscan prints for the server, after comparing the fingerprints with what who runs it says"
+            " ssh-keyscan prints for the server, after comparing the fingerprints with those of its administrator"
         )
     text = data.text("known_hosts")
     if not KnownHosts(text):

@@ -1,4 +1,4 @@
-"""Whether the API server enforces an admission policy of ours: what it guards may be believed only then."""
+"""Whether the API server enforces an admission policy of ours: annotations that it guards count only then."""
 
 import time
 from typing import Any
@@ -8,14 +8,21 @@ from porchflow.kube.errors import Forbidden, NotFound, NotServed
 from porchflow.kube.kinds import Resource
 
 _KNOWN_SECONDS = 60.0
-"""How long a policy is taken to be there: an administrator who takes it away can do more than that."""
+"""Seconds until a policy is looked up again. Removing one needs more rights than this minute gives away."""
 
 
 class Enforcement:
-    """Looks whether one policy is installed, and bound so that it holds everywhere."""
+    """Looks up whether one policy is installed, and bound so that it holds for all objects."""
 
     def __init__(self, kube: KubeClient, policy: Resource, binding: Resource, name: str) -> None:
-        """Take the API client, the kinds of the policy and of its binding, and the name of both."""
+        """Create the look-up of one policy.
+
+        Args:
+            kube: Client of the API server.
+            policy: Kind of the policy.
+            binding: Kind of its binding.
+            name: Of the policy and of the binding.
+        """
         self._kube = kube
         self._policy = policy
         self._binding = binding
@@ -23,7 +30,7 @@ class Enforcement:
         self._until = 0.0
 
     async def holds(self) -> bool:
-        """Say whether the API server enforces the policy; not where that cannot be seen.
+        """Return whether the API server enforces the policy; False where the worker may not read it.
 
         Raises:
             KubeError: The API server cannot be reached.
@@ -42,8 +49,8 @@ class Enforcement:
 
 
 def _binds_everything(binding: dict[str, Any], policy: str) -> bool:
-    """Whether a binding is to the policy, and neither warns instead of refusing nor leaves objects out."""
+    """Whether a raw binding names the policy, denies instead of warning, and leaves no objects out."""
     spec = binding.get("spec") or {}
-    # A policy that mutates has no actions to choose from.
+    # The binding of a mutating policy has no `validationActions`.
     acts = "Deny" in spec.get("validationActions", ["Deny"])
     return spec.get("policyName") == policy and acts and not spec.get("matchResources")

@@ -43,11 +43,11 @@ from porchflow.kube.errors import (
 logger = logging.getLogger(__name__)
 
 WAITING_DELAY = timedelta(seconds=15)
-"""How long a wait for something else lasts before the next look; a signal usually ends it sooner."""
+"""Time until a waiting phase is tried again; a signal usually ends the wait sooner."""
 
 
 class PhaseError(Exception):
-    """Ends a phase; says of which kind the error is and how to show it to people."""
+    """Ends a phase. Its class is the kind of the error; its attributes are what the status and the Event show."""
 
     kind = ErrorKind.TRANSIENT
 
@@ -60,14 +60,14 @@ class PhaseError(Exception):
         fields: Mapping[str, Any] | None = None,
         files: Mapping[str, bytes] | None = None,
     ) -> None:
-        """Take what is shown.
+        """Create the error.
 
         Args:
             reason: Of the condition.
-            message: For people: what failed, on what, what to do.
-            event: What the Event says instead, where there is more to tell.
-            fields: Status fields that hold all the same; None removes one.
-            files: The resource files of a draft that were saved all the same, by path in the package.
+            message: Of the condition: what failed, on what, what to do.
+            event: Message of the Event, where it is longer than the condition's; empty repeats `message`.
+            fields: Status fields that the phase found or made true before it failed; None removes one.
+            files: The resource files of a draft that were committed before the failure, by path in the package.
         """
         super().__init__(message)
         self.reason = reason
@@ -78,38 +78,38 @@ class PhaseError(Exception):
 
 
 class Transient(PhaseError):  # noqa: N818 - the kinds carry the design's names
-    """The world is at fault; tried again with backoff, without limit."""
+    """A peer failed: the network, a server, a lock. Temporal retries with backoff and without limit."""
 
 
 class Waiting(PhaseError):  # noqa: N818 - the kinds carry the design's names
-    """Something else must come first; tried again at a set delay."""
+    """Another object or event must come first. Temporal retries after `WAITING_DELAY`."""
 
     kind = ErrorKind.WAITING
 
 
 class Stalled(PhaseError):  # noqa: N818 - the kinds carry the design's names
-    """A person must act; not tried again."""
+    """A person must act. Temporal does not retry."""
 
     kind = ErrorKind.STALLED
 
 
 class Superseded(PhaseError):  # noqa: N818 - the kinds carry the design's names
-    """The object asks for something newer; nothing is written."""
+    """The object asks for something newer. Nothing is written, and the next pass reports."""
 
     kind = ErrorKind.SUPERSEDED
 
     def __init__(self) -> None:
-        """Nothing is shown to people: the next pass reports."""
+        """Create the error. Only logs show its message."""
         super().__init__(Reason.SUPERSEDED, "the object asks for something newer")
 
 
 class HandedOver(PhaseError):  # noqa: N818 - the kinds carry the design's names
-    """A local first attempt takes too long; the phase goes on as an activity of its own, which reports."""
+    """A local first attempt takes too long. The phase continues as an activity of its own, which reports."""
 
     kind = ErrorKind.HANDED_OVER
 
     def __init__(self) -> None:
-        """Nothing is shown to people."""
+        """Create the error. Only logs show its message."""
         super().__init__(Reason.PROGRESSING, "goes on as an activity of its own")
 
 
@@ -119,7 +119,7 @@ class _Row:
     kind: type[PhaseError]
     reason: str
     mend: str = ""
-    """What to do, where the library's words only say what happened."""
+    """How to mend it, where the library's message only says what happened."""
 
 
 _SECRET = "the Secret that the Repository, or spec.source, names"  # noqa: S105 - no secret
@@ -171,15 +171,15 @@ _TABLE = (
     _Row(RunnerUnavailable, Transient, Reason.FUNCTION_RUNNER_UNAVAILABLE, f"{_WAIT}: look at the function runner"),
     _Row(RegistryUnavailable, Transient, Reason.REGISTRY_UNAVAILABLE, f"{_WAIT}: look at the registry"),
     _Row(FunctionUnavailable, Transient, Reason.FUNCTION_RUNNER_UNAVAILABLE, f"{_WAIT}: look at the function runner"),
-    # Who runs the cluster mends these: RBAC, a token that expired, a CRD that is not installed yet. Nobody has to touch
-    # the object afterwards, so it is tried until then.
+    # The administrator mends these: RBAC, a token that expired, a CRD that is not installed yet. They are Transient, so
+    # that no user has to touch the object afterwards.
     _Row(Forbidden, Transient, Reason.KUBERNETES_FORBIDDEN, f"{_WAIT}: give the worker its permissions, with deploy/"),
     _Row(Unauthorized, Transient, Reason.KUBERNETES_FORBIDDEN, f"{_WAIT}: give the worker credentials"),
     _Row(KubeConfigError, Transient, Reason.KUBERNETES_FORBIDDEN),
     _Row(NotServed, Transient, Reason.KUBERNETES_UNAVAILABLE),
     _Row(KubeUnavailable, Transient, Reason.KUBERNETES_UNAVAILABLE, f"{_WAIT}: look at the API server"),
     _Row(TooManyRequests, Transient, Reason.KUBERNETES_UNAVAILABLE),
-    # The API server's word on content, such as what a Kptfile says of the package: the same again is refused again.
+    # The API server refuses the content, such as what a Kptfile says of the package. It would refuse it again.
     _Row(Invalid, Stalled, Reason.KUBERNETES_FAILED, "mend what the Kptfile says of the package, and push it"),
     _Row(KubeError, Transient, Reason.KUBERNETES_FAILED, f"{_WAIT}: look at the API server"),
 )
@@ -189,7 +189,7 @@ MEND_PACKAGE = "; mend the package and push it again"
 
 
 def with_mend(message: str) -> str:
-    """Return what a failed rendering says, with what to do about it: also where it is too long to be shown whole."""
+    """Return the message of a failed rendering, cut to fit, with how to mend it at its end."""
     if message.endswith(MEND_PACKAGE):
         return message
     room = MESSAGE_LIMIT - len(MEND_PACKAGE)
@@ -197,7 +197,7 @@ def with_mend(message: str) -> str:
 
 
 def classify(error: Exception) -> PhaseError:
-    """Sort any error into one of the kinds. An unknown one is Transient, and loud: its trace is logged."""
+    """Sort any error into one of the kinds. An unknown error is Transient, and its traceback is logged."""
     if isinstance(error, PhaseError):
         return error
     for row in _TABLE:
@@ -211,7 +211,7 @@ def classify(error: Exception) -> PhaseError:
 
 
 def to_application_error(error: PhaseError) -> ApplicationError:
-    """Give Temporal the error with its retry behaviour, and the message as the condition shows it: cut."""
+    """Return the error for Temporal: its retry behaviour, and the message cut to the length that a condition has."""
     benign = error.kind in {ErrorKind.WAITING, ErrorKind.SUPERSEDED, ErrorKind.HANDED_OVER}
     long = len(error.message) > MESSAGE_LIMIT
     return ApplicationError(

@@ -1,4 +1,4 @@
-"""Whom a Secret may be sent to: what it says itself, and what is never done without its word."""
+"""The servers that a Secret may be sent to: those that it names itself, and the defaults where it names none."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -16,7 +16,7 @@ _ENTRY = "git.example.com, git.example.com:8443 or, for what is sent unencrypted
 
 @dataclass(frozen=True)
 class Origin:
-    """A server as credentials know it: another port or scheme is another server."""
+    """A server that may receive credentials. Another port or scheme is another server."""
 
     scheme: str
     host: str
@@ -31,16 +31,16 @@ def origin_of(url: str) -> Origin:
     """Return the server that a Git address leads to.
 
     Raises:
-        BadAddress: It is no address that packages are fetched from.
+        BadAddress: Packages are not fetched from such an address.
     """
     return Origin(*parse(url).origin)
 
 
 def named_origins(secret: dict[str, Any]) -> frozenset[Origin] | None:
-    """Return the servers that the annotation `porchflow.dev/hosts` of a Secret names; None where there is none.
+    """Return the servers that the annotation `porchflow.dev/hosts` of a raw Secret names; None without the annotation.
 
     Raises:
-        Stalled: An entry is no host.
+        Stalled: An entry is no server.
     """
     text = (secret["metadata"].get("annotations") or {}).get(SECRET_HOSTS_ANNOTATION)
     if text is None:
@@ -49,25 +49,27 @@ def named_origins(secret: dict[str, Any]) -> frozenset[Origin] | None:
 
 
 def check_registered(secret: dict[str, Any], url: str) -> None:
-    """Let a Secret be sent to a registered repository, unless it names other servers.
+    """Check that a Secret may be sent to the address of a registered repository.
 
     Raises:
-        Stalled: It does.
+        Stalled: The Secret names other servers.
+        BadAddress: Packages are not fetched from such an address.
     """
     _check_named(secret, origin_of(url), named_origins(secret))
 
 
 def check_chosen(secret: dict[str, Any], url: str, *, readers_only: bool) -> None:
-    """Let a Secret be sent where the author of a package revision wants it.
+    """Check that a Secret may be sent to an address that the author of a package revision chose.
 
     Args:
-        secret: The Secret, raw.
-        url: Where to.
-        readers_only: Whether nobody can name a Secret who may not read it.
+        secret: The raw Secret.
+        url: The address.
+        readers_only: Whether the API server lets authors name only Secrets that they may read.
 
     Raises:
-        Stalled: The Secret names other servers; or none, and either nobody saw to it that the author may read it, or
-            it would be sent unencrypted.
+        Stalled: The Secret names other servers. Or it names none, and the API server does not check that the author may
+            read it, or it would be sent unencrypted.
+        BadAddress: Packages are not fetched from such an address.
     """
     origin, named = origin_of(url), named_origins(secret)
     _check_named(secret, origin, named)
@@ -81,16 +83,16 @@ def check_chosen(secret: dict[str, Any], url: str, *, readers_only: bool) -> Non
         raise _refused(
             secret,
             origin,
-            "the API server does not see to it that who names a Secret may read it: install the policies of"
+            "the API server does not check that the author who names a Secret may read it: install the policies of"
             f" deploy/admission, and set the annotation {RECONCILE_NOW_ANNOTATION} of this object to a new value, or"
             f" {_let_it_name(origin)}",
         )
 
 
 def warning_of(secret: dict[str, Any], url: str) -> str:
-    """Return what to tell of a Secret that is sent to a registered repository unencrypted; empty where it is not.
+    """Return the warning about a Secret that is sent to a registered repository unencrypted; empty where it is not.
 
-    Nothing is told where the Secret names the address itself, nor of the machine's own.
+    There is no warning where the Secret names servers itself, nor for loopback addresses.
     """
     origin = origin_of(url)
     if origin.scheme != _PLAIN or _is_loopback(origin.host) or named_origins(secret) is not None:
@@ -119,7 +121,11 @@ def _let_it_name(origin: Origin) -> str:
 
 
 def _origins(secret: dict[str, Any], entry: str) -> list[Origin]:
-    """Return the servers of one entry: one without a scheme means both that are encrypted."""
+    """Return the servers of one entry of the annotation. Without a scheme it means HTTPS and SSH.
+
+    Raises:
+        Stalled: The entry is no server.
+    """
     scheme, separator, server = entry.rpartition("://")
     server = server.rstrip("/")
     try:

@@ -4,7 +4,7 @@ from pydantic import BaseModel, Field
 
 
 class ScopeSettings(BaseModel, frozen=True):
-    """Which objects of the cluster are ours."""
+    """The part of the cluster that an installation works on."""
 
     namespaces: tuple[str, ...] = Field(
         (), description="Kubernetes namespaces to work in, separated by commas; unset means all"

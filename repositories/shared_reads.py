@@ -1,4 +1,4 @@
-"""Reads of single objects, shared by those who ask at the same time."""
+"""Reads of single objects, shared by concurrent callers."""
 
 import asyncio
 import copy
@@ -14,7 +14,7 @@ from porchflow.kube.kinds import Resource
 
 @dataclass(eq=False)
 class _Look:
-    """The newest look at one object, kept while somebody waits for it."""
+    """The newest read of one object, kept while a caller waits for it."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     began: float = -1.0
@@ -23,20 +23,19 @@ class _Look:
 
 
 class Looks:
-    """Looks up objects of one resource; those who ask while a look is under way share the next one.
+    """Reads objects of one kind; callers that arrive while a read is under way share the next read.
 
-    Nothing older than the question is an answer: a signal that an object appeared or was mended would otherwise be
-    answered with what was there before.
+    A read that began before the call is no answer to it: a caller that was woken because an object appeared or was
+    mended could otherwise get the state from before.
     """
 
     def __init__(self, kube: KubeClient, resource: Resource) -> None:
-        """Take the API client and what to look up."""
         self._kube = kube
         self._resource = resource
         self._looks: WeakValueDictionary[tuple[str, str], _Look] = WeakValueDictionary()
 
     async def get(self, namespace: str, name: str) -> dict[str, Any] | None:
-        """Return the object as it is now, or None where there is none. Shared: not to be changed.
+        """Return the raw object as it is now, or None where there is none. Callers share it and must not change it.
 
         Raises:
             KubeError: The API server cannot be reached or refuses.
@@ -59,5 +58,5 @@ class Looks:
             pass
         except KubeError as error:
             look.error = error
-        # Only now: a look that was cancelled half way answers nobody.
+        # Set last, so that a read that was cancelled half way answers no caller.
         look.began = began

@@ -27,6 +27,7 @@ HELD = (
     "kpt/merge",
     "kube",
     "porchflow",
+    "repositories",
     "watcher",
     "workflows",
     "yamltext",
@@ -45,7 +46,6 @@ NOT_YET = (
     "gitrepo",
     "kpt",
     "kpt/merge/resource_identity.py",
-    "repositories",
 )
 """Those that are still to be edited. An entry moves to `HELD`, or goes, with the edit."""
 

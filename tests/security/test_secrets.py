@@ -243,7 +243,7 @@ async def test_without_the_policy_only_a_secret_that_names_the_host_is_used(
         await world.kube.create(SECRETS, secret("default"))
         await _without_policy(plane, world)
         words = await world.fails(Phase.SOURCE, NAME, ErrorKind.STALLED)
-        assert "because the API server does not see to it that who names a Secret may read it" in words
+        assert "because the API server does not check that the author who names a Secret may read it" in words
         assert "let the annotation porchflow.dev/hosts of the Secret name https://git.example.invalid" in words
         await world.kube.create(SECRETS, secret("default", listener.url, "named"))
         source = clone_from_git(f"{listener.url}/x.git", "main", "/", "named")
