@@ -1,4 +1,4 @@
-"""The activities as workflows see them: names, inputs and results, without the code that touches the world.
+"""The activities as workflows see them: names, inputs and results, without the code that does I/O.
 
 Everything that crosses Temporal is a reference: names, commit ids, short messages. No package content, no credentials.
 """
@@ -25,24 +25,24 @@ class PhaseInput(BaseModel):
     namespace: str
     name: str
     intent: str
-    """The phase gives up without writing anything when the live object no longer asks for this."""
+    """Digest of what the object asks for; the phase writes nothing when the live object has another one."""
     commit: str = ""
     """The draft commit that an earlier phase of the same pass made, when there was one."""
 
 
 class PhaseResult(BaseModel):
-    """What a phase did."""
+    """Result of a phase."""
 
     summary: str
     """One line for people: shown in the Temporal UI."""
     current: Lifecycle | None = None
-    """The lifecycle in Git after the phase."""
+    """The lifecycle in Git after the phase; None where the phase did not look."""
     commit: str = ""
     revision: int = 0
     notes: list[str] = []
     """A few more lines for people, such as conflicts of a merge: shown in the run's details."""
     rendered: bool = False
-    """Of a source: its content needs no functions and is rendered already; the render phase has nothing to do."""
+    """Set by the source phase: its content is rendered already, and the render phase has nothing to do."""
 
 
 class ReconcileActivities(ABC):
@@ -87,7 +87,7 @@ class SyncRequest(BaseModel):
 
 
 class SyncResult(BaseModel):
-    """What a sync did."""
+    """Result of a sync."""
 
     summary: str
     """One line for people: shown in the Temporal UI."""
@@ -96,11 +96,11 @@ class SyncResult(BaseModel):
     written: int = 0
     """Objects that were made or changed."""
     unsettled: int = 0
-    """Objects that somebody worked on meanwhile: worth another look soon."""
+    """Objects that changed, or had work in hand, during the sync: the next sync should come soon."""
 
 
 class SyncActivities(ABC):
-    """What is done for a Repository."""
+    """Activities of a Repository."""
 
     @activity.defn(name="sync_repository")
     @abstractmethod

@@ -9,7 +9,7 @@ from temporalio import activity
 from porchflow.kube.background import in_background
 
 _HEARTBEAT_SECONDS = 1.0
-"""How soon an activity hears that it was superseded; one that is done sooner sends no heartbeat."""
+"""Seconds between heartbeats. Temporal delivers a cancellation with one; a shorter activity sends none."""
 
 
 @contextlib.asynccontextmanager
@@ -17,10 +17,10 @@ async def heartbeating(progress: Callable[[], str] | None = None) -> AsyncIterat
     """Heartbeat in the background, so that a lost worker is noticed and a cancellation arrives.
 
     Args:
-        progress: Says how far the activity is; the Temporal UI shows it.
+        progress: Returns how far the activity is; the Temporal UI shows it.
     """
     if activity.info().is_local:
-        # It is its workflow's own task that is alive.
+        # A local activity has no heartbeats: the worker keeps its workflow's task alive.
         yield
         return
     async with in_background(_beat(progress)):

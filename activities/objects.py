@@ -1,4 +1,4 @@
-"""Writes to the object a phase works on, which others write to as well."""
+"""Writes to the object that a phase works on. Users and other controllers write to it as well."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +23,7 @@ async def change_object(kube: KubeClient, obj: Object, write: Write) -> Object:
 
     Raises:
         Superseded: The live object asks for something newer.
-        Conflict: Somebody else wrote every time.
+        Conflict: The object changed before each attempt.
         NotFound: The object is gone.
         KubeError: The API server cannot be reached or refuses.
     """
@@ -31,10 +31,14 @@ async def change_object(kube: KubeClient, obj: Object, write: Write) -> Object:
 
 
 def check_intent(obj: Object, current: Object) -> None:
-    """Refuse to go on with an object that has come to ask for something newer.
+    """Refuse an object that asks for something newer than it did when the phase read it.
+
+    Args:
+        obj: The raw object as the phase read it.
+        current: The raw object as it is now.
 
     Raises:
-        Superseded: It has.
+        Superseded: The two ask for different things.
     """
     if intent_key(current) != intent_key(obj):
         raise Superseded from None
@@ -51,7 +55,7 @@ def owner_of(repository: RepositoryAccess) -> dict[str, str]:
 
 
 def is_owned_by(metadata: Mapping[str, Any], repository: RepositoryAccess) -> bool:
-    """Whether a Repository, and not another of its name, owns an object."""
+    """Whether the metadata of an object names the Repository as an owner, by its uid."""
     owners = metadata.get("ownerReferences") or []
     return any(owner["kind"] == REPOSITORY_KIND and owner["uid"] == repository.uid for owner in owners)
 
@@ -60,7 +64,7 @@ def owned_metadata(metadata: Mapping[str, Any], repository: RepositoryAccess) ->
     """Return the merge patch of an object's metadata that adds finalizer, owner and labels; empty where all are there.
 
     Args:
-        metadata: Of a PackageRevision of the Repository.
+        metadata: Of a raw PackageRevision of the Repository.
         repository: The Repository.
     """
     patch: dict[str, Any] = {}
@@ -69,8 +73,8 @@ def owned_metadata(metadata: Mapping[str, Any], repository: RepositoryAccess) ->
         patch["finalizers"] = [*finalizers, FINALIZER]
     if not is_owned_by(metadata, repository):
         owners = metadata.get("ownerReferences") or []
-        # One of the same name and another uid is a Repository that was deleted and made again: garbage collection
-        # would delete what it seems to have left behind.
+        # An owner of the same name and another uid is a Repository that was deleted and created again. Garbage
+        # collection would delete the object as a dependent of the deleted one.
         others = [owner for owner in owners if (owner["kind"], owner["name"]) != (REPOSITORY_KIND, repository.name)]
         patch["ownerReferences"] = [*others, owner_of(repository)]
     missing = {LATEST_REVISION_LABEL: "false"} if LATEST_REVISION_LABEL not in labels else {}

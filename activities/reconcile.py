@@ -29,7 +29,10 @@ from porchflow.repositories.failures import classify, to_application_error
 
 
 class PhaseActivities(ReconcileActivities):
-    """What a worker registers. Holds clients and short-lived caches only: any worker can run any phase."""
+    """The implementation that a worker registers. Any worker can run any phase: it holds only clients and caches.
+
+    The caller closes the clients.
+    """
 
     def __init__(
         self,
@@ -42,10 +45,16 @@ class PhaseActivities(ReconcileActivities):
         tags: TagSource | None = None,
         annotated_only: bool = False,
     ) -> None:
-        """Take the clients; closing them is the caller's.
+        """Create the activities.
 
-        Without `tags` no constraint on a function's version can be resolved. With `annotated_only`, Repositories
-        without the annotation of v1alpha2 are left to the Porch that runs besides.
+        Args:
+            kube: Client of the API server.
+            git: The store of Git repositories.
+            evaluator: Runs functions.
+            events: Records Events.
+            default_image_prefix: Put before image names without a `/`.
+            tags: Lists the tags of images; None resolves no constraint on a function's version.
+            annotated_only: Leave Repositories without the annotation of v1alpha2 to the Porch that runs beside.
         """
         repositories = Repositories(kube, annotated_only=annotated_only)
         seen = JustSeen()

@@ -1,4 +1,4 @@
-"""Status of a PackageRevision, written by the field managers that Porch has."""
+"""Status of a PackageRevision, written by the field managers of Porch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -39,15 +39,14 @@ _OWNER = StatusOwner(
 
 
 class StatusReporter(StatusWriter):
-    """Writes status and Events of PackageRevisions; nobody else does.
+    """The only writer of status and Events of PackageRevisions.
 
-    A report is one write, of the main field manager: it is whole, or it was not made. What Porch's render field manager
-    owns of it (`Rendered`, which request was rendered) that one then applies as well, with the same values. This second
-    write says nothing new: where it does not come to be, the next report makes it.
+    A report is one write, of the main field manager, so that a crash never leaves half of it. Porch's render field
+    manager owns a part of the status: `Rendered`, and which request was rendered. A second write applies that part with
+    the same values. It adds nothing new: if it fails, the next report repeats it.
     """
 
     def __init__(self, kube: KubeClient, events: EventRecorder) -> None:
-        """Write to the PackageRevisions of a cluster."""
         super().__init__(kube, events, _OWNER)
 
     async def report(self, obj: Object, report: Report) -> Object:
@@ -61,7 +60,7 @@ class StatusReporter(StatusWriter):
         return await self._claim(after, report) if _unclaimed(after, report) else after
 
     async def announce_rendering(self, obj: Object) -> Object:
-        """Say that a rendering is under way. It is a courtesy: what matters is reported at the end, or fails there.
+        """Set `Rendered` to Unknown while a rendering is under way. A failure is only logged: the phase reports later.
 
         Returns:
             The object as it is now.
@@ -90,7 +89,7 @@ class StatusReporter(StatusWriter):
 
 
 def acknowledged(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the status fields that say: this generation and this token were handled."""
+    """Return the status fields that record a raw object's generation and reconcile-now token as handled."""
     annotations = obj["metadata"].get("annotations") or {}
     return {
         "observedGeneration": obj["metadata"]["generation"],
@@ -99,7 +98,7 @@ def acknowledged(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def answered(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the status fields that say: this request was rendered. None where nobody ever requested anything."""
+    """Return the status fields that record an object's render request as rendered; empty if there never was one."""
     request = _request(obj)
     said = any(name in _RENDER_FIELDS for name in obj.get("status") or {})
     return {"renderingPrrResourceVersion": None, "observedPrrResourceVersion": request} if request or said else {}
@@ -111,7 +110,7 @@ def _request(obj: Mapping[str, Any]) -> str | None:
 
 
 def _rendering(obj: Object) -> dict[str, Any]:
-    """Return the status of an object that is being rendered; all else in it stays as it was said."""
+    """Return the main field manager's part of the status of an object that is being rendered; other fields stay."""
     before = obj.get("status") or {}
     kept = {name: before[name] for name in _OWNER.fields if name in before}
     if request := _request(obj):
@@ -122,7 +121,7 @@ def _rendering(obj: Object) -> dict[str, Any]:
 
 
 def _rendered(obj: Object, report: Report) -> dict[str, Any]:
-    """Return what the render field manager owns of a status after a report."""
+    """Return the part of a status that the render field manager owns after a report."""
     status = {name: value for name, value in _render_fields(obj).items() if report.fields.get(name, value) is not None}
     rendered = raw_condition(obj, ConditionType.RENDERED)
     return {**status, "conditions": [rendered] if rendered else []}
@@ -135,7 +134,7 @@ def _render_fields(obj: Mapping[str, Any]) -> dict[str, Any]:
 def _unclaimed(obj: Mapping[str, Any], report: Report) -> bool:
     """Whether the render field manager has to write after a report.
 
-    Until it has to say which request was rendered it owns nothing: one write less for every new draft.
+    It owns nothing until a request was rendered, which saves one write for every new draft.
     """
     managers = obj["metadata"].get("managedFields") or []
     owned = next((each for each in managers if each["manager"] == RENDER_FIELD_MANAGER), None)

@@ -1,4 +1,4 @@
-"""The object that a phase works on, and where its package lives."""
+"""The object that a phase works on, with its Repository and the location of its package."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,10 +15,10 @@ from porchflow.repositories.failures import Stalled
 
 @dataclass
 class Target:
-    """The object that a phase works on, with where its package lives."""
+    """The object that a phase works on, with its Repository and the location of its package."""
 
     obj: dict[str, Any]
-    """As the API server served it; replaced by the announcement that a rendering is under way, and by nothing else."""
+    """The raw object as last read. Only the announcement of a rendering replaces it."""
     repository: RepositoryAccess
     location: PackageLocation
     _typed: tuple[dict[str, Any], PackageRevision] | None = field(default=None, init=False, repr=False)
@@ -32,7 +32,7 @@ class Target:
 
     @property
     def facts(self) -> Facts:
-        """What the look before the phase found, of the object as it is now."""
+        """The facts of the object, as `plan` decides on them."""
         return facts_of(self.obj, datetime.now(UTC), access_changed=True)
 
     @property
@@ -48,10 +48,10 @@ class Target:
 
 
 def check_spec(name: str, repository: str, package: str, workspace: str) -> None:
-    """Refuse an object whose name does not say what it is.
+    """Refuse an object whose name is not made of its repository, package and workspace.
 
     Raises:
-        Stalled: A part of the identity is empty, or the name is another.
+        Stalled: One of the three is empty, or the name is another.
     """
     missing = [
         field

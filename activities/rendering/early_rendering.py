@@ -1,4 +1,4 @@
-"""Rendering of small new content before it is pushed: one push less, one report less, no place in the render queue."""
+"""Rendering of small new content before its first push: it saves a push, a report and a task of the render queue."""
 
 import asyncio
 import logging
@@ -24,26 +24,26 @@ from porchflow.kpt.render.image_names import ImageResolver, UnresolvedImageError
 logger = logging.getLogger(__name__)
 
 _MOST_BYTES = 256 * 1024
-"""Of resources; more is the render queue's work, which is bounded."""
+"""Of the resources of a package; more is left to the render queue, whose slots bound the work."""
 
 _MOST_BYTES_FOR_FUNCTIONS = 64 * 1024
 """Of the resources of a package with functions."""
 
 _MOST_SECONDS = 2.0
-"""Longer ones are the render queue's work: there they can be seen and superseded, and others have their turn."""
+"""Of one rendering. In the render queue a longer one is visible, can be superseded and lets others take turns."""
 
 _PAUSE_SECONDS = 30.0
-"""How long no function is run early after one could not be run, or took too long."""
+"""Time without early functions after one could not be run or took too long."""
 
 
 @dataclass(frozen=True)
 class EarlyRendered:
-    """New content, rendered where that could be done at once.
+    """New content, rendered where that was possible at once.
 
     Attributes:
-        content: what to push.
-        files: its resource files; None where it is still to be rendered.
-        by_functions: whether functions made it what it is: to run them once more may make something else of it.
+        content: The content to push.
+        files: Its resource files; None where it is still to be rendered.
+        by_functions: Whether functions ran. Running them again on their own output may change it.
     """
 
     content: Files | Edit
@@ -52,23 +52,32 @@ class EarlyRendered:
 
 
 class EarlyRendering:
-    """Renders new content whose pipelines name nothing but builtin functions."""
+    """Renders new content whose pipelines name only built-in functions."""
 
     def __init__(self, git: GitStore, evaluator: Evaluator, default_image_prefix: str) -> None:
-        """Take where content is read, what runs functions, and what is put before image names without a `/`."""
+        """Create the renderer.
+
+        Args:
+            git: Reads content.
+            evaluator: Runs functions.
+            default_image_prefix: Put before image names without a `/`.
+        """
         self._git = git
         self._evaluator = evaluator
         self._prefixes = (default_image_prefix,) if default_image_prefix else ()
-        # No registry is asked: a constraint on versions is left to the render phase.
+        # Without a registry: content with a constraint on versions is left to the render phase.
         self._images = ImageResolver(default_image_prefix)
         self._paused_until = 0.0
 
     async def render(self, content: Files | Edit, *, runs_functions: bool = True) -> EarlyRendered:
-        """Render content if that is quick and goes well; whatever does not is left to the render phase as it is.
+        """Render content if that is quick and succeeds; else leave it unchanged to the render phase.
 
         Args:
-            content: What was made.
-            runs_functions: Whether functions may be run for that.
+            content: The new content.
+            runs_functions: Whether functions may run.
+
+        Raises:
+            GitError: Files that the content shares with other packages cannot be read.
         """
         files = _files_of(content)
         resources = resource_paths(files)
@@ -108,7 +117,11 @@ class EarlyRendering:
 
 
 async def read(git: GitStore, content: Files | Edit, paths: Iterable[str]) -> dict[str, bytes]:
-    """Read some files of content, wherever they are."""
+    """Read files of new content: those in memory, and those that Git holds.
+
+    Raises:
+        GitError: Git cannot be read.
+    """
     files = _files_of(content)
     texts: dict[str, bytes] = {}
     stored: list[str] = []
@@ -134,7 +147,7 @@ def _size(file: File | Stored) -> int:
 
 
 def _functions(path: str, text: bytes) -> list[Function | None]:
-    """The functions of a Kptfile's pipeline; None for a Kptfile of which the rendering has to say what is wrong."""
+    """Return the functions of a Kptfile's pipeline; one None for a bad Kptfile, which the render phase reports."""
     try:
         pipeline = parse(decode(path, text), path).pipeline
     except CONTENT_ERRORS:

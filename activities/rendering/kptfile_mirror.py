@@ -1,4 +1,4 @@
-"""Mirrors what the Kptfile says about the package into the object, where `kubectl` users look for it."""
+"""Copies of readiness gates, metadata and conditions of the Kptfile in the object, where `kubectl` shows them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,22 +16,21 @@ class KptfileMirror:
     """Writes readiness gates, metadata and conditions of the Kptfile to the PackageRevision, one way."""
 
     def __init__(self, kube: KubeClient) -> None:
-        """Take the API client."""
         self._kube = kube
 
     async def reflect(self, obj: dict[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
-        """Apply what differs, and nothing where nothing does.
+        """Apply the fields that differ; write nothing where none does.
 
         Args:
-            obj: The object as last read.
-            files: The package after rendering.
+            obj: The raw object as last read.
+            files: The rendered resource files, by path in the package.
 
         Returns:
             The object as it is now.
 
         Raises:
             InvalidPackage: The Kptfile cannot be read.
-            Superseded: The object came to ask for something else meanwhile.
+            Superseded: The live object asks for something newer.
             KubeError: The API server cannot be reached or refuses.
         """
         text = files.get("Kptfile")
@@ -58,12 +57,12 @@ class KptfileMirror:
                 subresource=subresource,
             )
 
-        # An attempt that was superseded and does not know it yet must not write over what came after it.
+        # A superseded attempt that has not heard of it must not overwrite newer values.
         return await change_object(self._kube, obj, apply)
 
 
 def is_rendered(files: Mapping[str, bytes]) -> bool:
-    """Whether the Kptfile says that the package was rendered without a failure."""
+    """Whether the Kptfile has a condition `Rendered` with status True."""
     text = files.get("Kptfile")
     if text is None:
         return False
@@ -75,7 +74,7 @@ _EMPTY_SPEC: dict[str, Any] = {"readinessGates": [], "packageMetadata": {}}
 
 
 def mirrored_spec(kptfile: Kptfile) -> dict[str, Any]:
-    """Return the fields of the spec that show what the Kptfile says."""
+    """Return `readinessGates` and `packageMetadata` of the spec, as the Kptfile says them; empty ones are left out."""
     gates = [{"conditionType": gate} for gate in kptfile.readiness_gates]
     metadata = {
         name: dict(values)
@@ -91,7 +90,7 @@ def mirrored_spec(kptfile: Kptfile) -> dict[str, Any]:
 
 
 def mirrored_conditions(kptfile: Kptfile) -> list[dict[str, Any]]:
-    """Return `status.packageConditions`."""
+    """Return `status.packageConditions`, as the Kptfile says them."""
     return [
         {
             key: value

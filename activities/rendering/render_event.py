@@ -1,4 +1,4 @@
-"""What the Event of a failed rendering says: which functions ran, for how long, and what they found."""
+"""The Event of a failed rendering: which functions ran, for how long, and what they found."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ _SEVERITIES = ("error", "warning", "info")
 
 
 def failure_event(message: str, steps: Sequence[Step]) -> str:
-    """Return what the condition says, a part for each function, then the first errors; what does not fit is counted.
+    """Return the message of the condition, a part for each function, then the first errors; the rest is counted.
 
     Args:
-        message: Of the condition; mostly it names an error or two.
-        steps: The functions that ran. Told are image, exit code, seconds, and results by severity.
+        message: Of the condition; usually it names one error or two.
+        steps: The functions that ran. Each part has image, exit code, seconds, and results by severity.
     """
     message = shortened(message, _MESSAGE_BYTES)
     errors = [result for step in steps for result in step.error_results if result.message not in message]
@@ -28,7 +28,7 @@ def failure_event(message: str, steps: Sequence[Step]) -> str:
 
 
 def shortened(text: str, limit: int) -> str:
-    """Cut a text to so many bytes of UTF-8, between two characters."""
+    """Cut a text to `limit` bytes of UTF-8, between two characters."""
     data = text.encode()
     return text if len(data) <= limit else data[: limit - len("…".encode())].decode(errors="ignore") + "…"
 
@@ -60,7 +60,7 @@ def _function(step: Step) -> str:
 
 
 def _image(step: Step) -> str:
-    # The registry is the same for most and tells least.
+    # The registry is the same for most functions, and the message has little room.
     return step.image.rpartition("/")[2] or step.exec or step.name
 
 

@@ -1,4 +1,4 @@
-"""Which files of a package a rendering reads: all others stay where they are, in Git."""
+"""The files of a package that a rendering reads. All others stay in Git unread."""
 
 from collections.abc import Mapping
 from posixpath import basename
@@ -11,7 +11,7 @@ from porchflow.kpt.format.krmignore import KRMIGNORE
 
 
 def resource_paths(files: Mapping[str, File | Stored]) -> list[str]:
-    """Return the files that hold resources, or say which are left out. Of a symbolic link nothing is followed."""
+    """Return the paths of resource files and of `.krmignore` files. Symbolic links are not followed."""
     return [
         path
         for path, file in files.items()
@@ -20,10 +20,10 @@ def resource_paths(files: Mapping[str, File | Stored]) -> list[str]:
 
 
 async def read_resources(git: GitStore, snapshot: Snapshot) -> dict[str, bytes]:
-    """Read what a rendering reads.
+    """Read the files of a snapshot that a rendering needs, by path in the package.
 
     Raises:
-        GitError: It cannot be had.
+        GitError: Git cannot be read.
     """
     return await git.read_files(snapshot, resource_paths(snapshot.files))
 
@@ -31,7 +31,7 @@ async def read_resources(git: GitStore, snapshot: Snapshot) -> dict[str, bytes]:
 def rewritten(
     files: Mapping[str, File | Stored], before: Mapping[str, bytes], after: Mapping[str, bytes]
 ) -> dict[str, File | None]:
-    """Return what a rendering changed in a package; each file keeps its mode, and None removes one.
+    """Return the files that a rendering changed, by path; a file keeps its mode, and None removes one.
 
     Args:
         files: The package.

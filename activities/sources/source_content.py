@@ -1,4 +1,4 @@
-"""What each kind of source makes: the content of a new draft, as far as possible without reading any."""
+"""The content of a new draft, by kind of source. Files that a source does not change stay in Git unread."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -36,7 +36,13 @@ class SourceContent:
     """Makes content as `spec.source` describes it."""
 
     def __init__(self, git: GitStore, repositories: Repositories, upstreams: Upstreams) -> None:
-        """Take where content is from."""
+        """Create the maker.
+
+        Args:
+            git: Reads packages.
+            repositories: Opens repositories that need not be registered.
+            upstreams: Finds published package revisions.
+        """
         self._git = git
         self._repositories = repositories
         self._upstreams = upstreams
@@ -46,9 +52,10 @@ class SourceContent:
 
         Raises:
             Waiting: A PackageRevision or Secret that the source names does not exist or is not published yet.
-            Stalled: The source can never be right.
-            GitError: Git does not give what the source names.
-            InvalidPackage: What the source names is no package.
+            Stalled: A person must correct the source.
+            GitError: Git cannot be read.
+            LocalChanges: The strategy of an upgrade takes only a package without local changes.
+            InvalidPackage: The source names a directory that is no package, or a Kptfile that cannot be read.
         """
         if source.init is not None:
             return Made(_init(target, source.init))
@@ -148,7 +155,7 @@ class SourceContent:
         return await self._upstreams.published(target.obj["metadata"]["namespace"], reference.name, field)
 
     async def downstream(self, target: Target, snapshot: Snapshot, upstream: GitUpstream) -> Files:
-        """Return the files that make a package of its own out of its upstream's.
+        """Return the files that a clone changes: its Kptfile and its package context, by path.
 
         Raises:
             InvalidPackage: The Kptfile cannot be read.
@@ -160,10 +167,16 @@ class SourceContent:
 
 
 def check_same_package(target: Target, origin: PublishedRevision, field: str, instead: str) -> None:
-    """Refuse a revision of another package.
+    """Refuse a source that is a revision of another package.
+
+    Args:
+        target: The object with the source.
+        origin: The revision that the source names.
+        field: The field below `spec.source` that names it, for the message.
+        instead: How to mend it, for the message.
 
     Raises:
-        Stalled: It is one.
+        Stalled: The packages differ.
     """
     spec = target.revision.spec
     if origin.package != (spec.repository, spec.package_name):
@@ -179,7 +192,7 @@ def check_package(snapshot: Snapshot) -> None:
     """Refuse a directory that is no package.
 
     Raises:
-        Stalled: It holds no Kptfile.
+        Stalled: It holds no Kptfile, or a symbolic link in its place.
     """
     if not _is_regular(snapshot, KPTFILE):
         where = f"directory {snapshot.path!r}" if snapshot.path else "the root"
@@ -225,7 +238,7 @@ def _directory(text: str) -> str:
 
 
 def task_of(source: PackageSource) -> TaskType:
-    """Return what the commit of a source says it was made for."""
+    """Return the task that the commit message of a source names."""
     if source.clone_from is not None:
         return TaskType.CLONE
     if source.copy_from is not None:
@@ -239,11 +252,11 @@ CREATION_SOURCES = {
     TaskType.COPY: "copy",
     TaskType.UPGRADE: "upgrade",
 }
-"""What `status.creationSource` says."""
+"""`status.creationSource` by task."""
 
 
 def with_changes(content: Files | Edit, changed: Mapping[str, File | None]) -> Files | Edit:
-    """Return the content with some files changed; None removes one."""
+    """Return the content with some files changed, by path; None removes one."""
     if isinstance(content, Edit):
         return replace(content, changes={**content.changes, **changed})
     return {path: file for path, file in {**content, **changed}.items() if file is not None}

@@ -1,4 +1,4 @@
-"""The content of a new draft, before it is one."""
+"""The content of a new draft, before it is pushed."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from porchflow.gitrepo.store.trees import Files
 
 @dataclass(frozen=True)
 class Made:
-    """What a source made."""
+    """The result of a source."""
 
     content: Files | Edit
     conflicts: tuple[str, ...] = ()
-    """What a merge decided that a person should look at; one line each."""
+    """Decisions of a merge that a person should review; one line each."""
     upstream: PublishedRevision | None = None
-    """The package revision that it was made from, where it is one, and upgrades may need again."""
+    """The package revision that the content was made from; None for init, copy and a clone of an address."""

@@ -1,4 +1,4 @@
-"""Upgrade: a package merged with what changed in its upstream, reading only the files that a merge looks into."""
+"""Upgrade: the changes of an upstream merged into a package. Only the files that a merge parses are read."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -18,28 +18,32 @@ Sides = tuple[Snapshot, Snapshot, Snapshot]
 
 @dataclass(frozen=True)
 class Upgrade:
-    """What to merge, and what the result is."""
+    """Input of a merge."""
 
     strategy: UpdateStrategy
     sides: Sides
     name: str
     """Of the package."""
     upstream: GitUpstream
-    """Where the new upstream is."""
+    """Where the new upstream is, for the Kptfile of the result."""
 
 
 async def upgrade_package(git: GitStore, upgrade: Upgrade) -> Made:
-    """Merge.
+    """Merge the changes between two upstreams into a package.
+
+    Returns:
+        The merged content, as an edit of the package, and the conflicts.
 
     Raises:
         LocalChanges: The strategy takes only a package without local changes.
-        InvalidPackage: One of the sides cannot be read.
+        InvalidPackage: One of the sides cannot be parsed.
+        GitError: Git cannot be read.
     """
     links = _links(upgrade.sides)
     read: dict[str, bytes] = {}
     contents = [await _content(git, side, links, read) for side in upgrade.sides]
     base, new, local = contents
-    # A merge parses every resource: that is no work for the event loop.
+    # A merge parses every resource, which would block the event loop.
     outcome = await asyncio.to_thread(update_package, upgrade.strategy, base=base, upstream=new, local=local)
     files = outcome.files
     files |= downstream_files(files, upgrade.name, upgrade.upstream, keeps_strategy=True)
@@ -51,18 +55,18 @@ async def upgrade_package(git: GitStore, upgrade: Upgrade) -> Made:
 
 
 def _links(sides: Sides) -> set[str]:
-    """Return the paths that a merge would look into and that are symbolic links somewhere."""
+    """Return the paths of resources that are symbolic links on one of the sides."""
     return {path for side in sides for path, file in side.files.items() if file.mode is Mode.SYMLINK and reads(path)}
 
 
 async def _content(git: GitStore, side: Snapshot, links: set[str], read: dict[str, bytes]) -> dict[str, bytes]:
-    """Return a side as a merge takes it: what it reads with its content, everything else by what Git calls it.
+    """Return the files of a side for a merge: the content of those that it parses, stand-ins for all others.
 
     Args:
-        git: Reads.
-        side: What to return.
+        git: Reads files.
+        side: The side.
         links: Paths to leave out.
-        read: Content by blob, of the sides before; what they share is held once.
+        read: Content by blob id, shared by all sides so that equal files are read and held once; added to.
     """
     resources = {path: file for path, file in side.files.items() if reads(path) and path not in links}
     unread = {file.id: path for path, file in resources.items() if file.id not in read}
@@ -73,12 +77,12 @@ async def _content(git: GitStore, side: Snapshot, links: set[str], read: dict[st
 
 
 def _stand_in(file: Stored) -> bytes:
-    """Return what stands for a file's content in a merge that only asks whether files are the same."""
+    """Return a stand-in for the content of a file that a merge only compares: mode and blob id."""
     return f"\0{file.mode:o} {file.id}".encode()
 
 
 def _changes(sides: Sides, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> dict[str, File | Stored | None]:
-    """Return what the merge changed in the package."""
+    """Return the files that the merge changed in the package, by path; None removes one."""
     stored = {_stand_in(file): file for side in sides for path, file in side.files.items() if not reads(path)}
     changes: dict[str, File | Stored | None] = dict.fromkeys(before.keys() - after.keys())
     for path, content in after.items():
@@ -88,7 +92,7 @@ def _changes(sides: Sides, before: Mapping[str, bytes], after: Mapping[str, byte
 
 
 def _mode(sides: Sides, path: str) -> Mode:
-    """Merge whether a file is executable."""
+    """Return the merged mode of a file: the local one if it was changed, else upstream's."""
     old, new, local = _modes(sides, path)
     if local is None or (new is not None and local == old):
         return new or Mode.REGULAR
@@ -100,7 +104,10 @@ def _modes(sides: Sides, path: str) -> Iterable[Mode | None]:
 
 
 def _merge_link(upgrade: Upgrade, path: str, changes: dict[str, File | Stored | None], conflicts: list[str]) -> None:
-    """Merge a symbolic link that is called like a resource: as a whole, since it has no fields."""
+    """Merge a symbolic link with the name of a resource file: as a whole, since it has no fields.
+
+    Adds to `changes` and `conflicts`.
+    """
     old, new, local = (side.files.get(path) for side in upgrade.sides)
     keeps = upgrade.strategy is UpdateStrategy.RESOURCE_MERGE and old != local
     if keeps and new not in (old, local):

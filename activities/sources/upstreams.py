@@ -1,4 +1,4 @@
-"""Other PackageRevisions as the source of content: found, and published, or waited for."""
+"""PackageRevisions as sources of content. A source that is missing or unpublished is waited for."""
 
 import hashlib
 import logging
@@ -26,16 +26,16 @@ _REMEMBERED = 10_000
 
 @dataclass(frozen=True)
 class PublishedRevision:
-    """A published package revision, with the way to its content."""
+    """A published package revision and the place of its content."""
 
     name: str
     uid: str
     repository: RepositoryAccess
     location: PackageLocation
     upstream: GitUpstream
-    """Where it is, as a package made from it says."""
+    """Its place, as the Kptfile of a downstream says it."""
     marked: bool = False
-    """Whether it is marked as an upstream already."""
+    """Whether its annotation already names a downstream."""
 
     @property
     def package(self) -> tuple[str, str]:
@@ -47,11 +47,10 @@ class Upstreams:
     """Looks up the PackageRevisions that a source names."""
 
     def __init__(self, kube: KubeClient, repositories: Repositories) -> None:
-        """Take the API client and the look-up of Repositories."""
         self._kube = kube
         self._looks = Looks(kube, PACKAGEREVISIONS)
         self._marked: set[str] = set()
-        """Uids: what was read before a mark still seems to lack it."""
+        """Uids, because an object that was read before the mark still lacks it."""
         self._repositories = repositories
 
     async def published(self, namespace: str, name: str, field: str) -> PublishedRevision:
@@ -63,8 +62,9 @@ class Upstreams:
             field: The field below `spec.source` that names it, for messages.
 
         Raises:
-            Waiting: There is none of this name (yet), or it is not published (yet).
+            Waiting: There is none of this name (yet), it is not published (yet), or its Repository cannot be used yet.
             Stalled: Its Repository cannot be used.
+            KubeError: The API server cannot be reached or refuses.
         """
         obj = await self._looks.get(namespace, name)
         if obj is None:
@@ -82,22 +82,22 @@ class Upstreams:
                 f" {revision.spec.lifecycle or 'of no lifecycle'} and not published; propose and publish it",
             )
         repository = await self._repositories.access(namespace, revision.spec.repository)
-        # Not the lock's directory: those that Porch wrote leave out the Repository's own.
+        # Not the lock's directory: Porch writes it without the Repository's own directory.
         location = PackageLocation(repository.directory, revision.spec.package_name, revision.spec.workspace_name)
         upstream = GitUpstream(repository.remote.written, location.path, lock.ref, lock.commit)
         marked = UPSTREAM_OF_ANNOTATION in (obj["metadata"].get("annotations") or {})
         return PublishedRevision(name, obj["metadata"]["uid"], repository, location, upstream, marked)
 
     async def mark(self, revision: PublishedRevision, namespace: str, downstream: str) -> None:
-        """Note on a package revision that another was made from it: who deletes it is then warned.
+        """Name a downstream in an annotation of a package revision, so that the API server warns when it is deleted.
 
-        Once for each, however many are made from it. Only a courtesy: a failure is logged.
+        Each package revision is marked once, however many are made from it. A failure is only logged.
         """
         if revision.marked or revision.uid in self._marked:
             return
         if len(self._marked) > _REMEMBERED:
             self._marked.clear()
-        # Before it is: of many that are made at once, one says it for all.
+        # Recorded before the write, so that of many concurrent sources only one writes.
         self._marked.add(revision.uid)
         try:
             patch = {"metadata": {"annotations": {UPSTREAM_OF_ANNOTATION: downstream}}}
@@ -110,7 +110,14 @@ class Upstreams:
             raise
 
     async def context(self, namespace: str, names: list[str]) -> str:
-        """Return a digest that changes when one of the PackageRevisions appears, goes or is published."""
+        """Return a digest that changes when one of the PackageRevisions appears, goes or is published.
+
+        Returns:
+            16 hexadecimal digits; empty without names.
+
+        Raises:
+            KubeError: The API server cannot be reached or refuses.
+        """
         states = []
         for name in names:
             obj = await self._looks.get(namespace, name)
@@ -119,16 +126,16 @@ class Upstreams:
 
 
 def is_published(obj: dict[str, Any]) -> bool:
-    """Whether a raw PackageRevision is published, and its status says where."""
+    """Whether a raw PackageRevision is published and its status has a revision number."""
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     lifecycle = spec.get("lifecycle")
     return bool(status.get("revision")) and lifecycle in {"Published", "DeletionProposed"}
 
 
 async def snapshot_of(git: GitStore, revision: PublishedRevision) -> Snapshot:
-    """List the content of a published package revision.
+    """List the files of a published package revision.
 
     Raises:
-        GitError: It cannot be had.
+        GitError: Git cannot be read.
     """
     return await git.snapshot(revision.repository.remote, revision.upstream.commit, revision.location.path)
