@@ -1,4 +1,4 @@
-"""Approvers and proposers: what the API server wrote down, and nothing that a client could have."""
+"""Approvers and proposers, as the API server recorded them."""
 
 from collections.abc import Mapping
 
@@ -9,17 +9,19 @@ from porchflow.repositories.enforcement import Enforcement
 
 
 class Approvals:
-    """Tells approvers and proposers from annotations that anybody can write."""
+    """Reads approvers and proposers from annotations, only while an admission policy protects these.
+
+    Without the policy any user could write any name there.
+    """
 
     def __init__(self, kube: KubeClient) -> None:
-        """Take the API client."""
         self._records = Enforcement(kube, MUTATINGADMISSIONPOLICIES, MUTATINGADMISSIONPOLICYBINDINGS, RECORDS_POLICY)
 
     async def approver(self, annotations: Mapping[str, str]) -> str:
-        """Return who published; empty where nobody knows.
+        """Return the name of the user who set Published; empty where the API server does not record it.
 
-        Nothing is said where the API server does not write approvers down: what stands in the annotation then is what
-        somebody wrote there.
+        Args:
+            annotations: Of the PackageRevision.
 
         Raises:
             KubeError: The API server cannot be reached.
@@ -27,7 +29,7 @@ class Approvals:
         return await self._recorded(annotations, APPROVED_BY_ANNOTATION)
 
     async def proposer(self, annotations: Mapping[str, str]) -> str:
-        """Return who proposed last; as `approver`."""
+        """Return the name of the user who proposed last; see `approver`."""
         return await self._recorded(annotations, PROPOSED_BY_ANNOTATION)
 
     async def _recorded(self, annotations: Mapping[str, str], key: str) -> str:

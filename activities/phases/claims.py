@@ -1,4 +1,4 @@
-"""Which object a draft in Git belongs to, where several could mean it."""
+"""Ownership of a draft branch that several PackageRevisions name."""
 
 from typing import Any
 
@@ -13,21 +13,21 @@ from porchflow.repositories.failures import PhaseError, Stalled
 
 
 class Claims:
-    """Finds another object of the namespace that means the same branch.
+    """Finds another PackageRevision of the namespace with the same draft branch.
 
-    Names keep objects of one Repository apart. Two Repositories of one Git repository can mean the same directory.
+    Within one Repository the names differ. Two Repositories of one Git repository can have the same directory.
     """
 
     def __init__(self, kube: KubeClient, repositories: Repositories) -> None:
-        """Take the API client and the look-up of Repositories."""
         self._kube = kube
         self._repositories = repositories
 
     async def check(self, target: Target) -> None:
-        """Refuse a draft that is another object's.
+        """Refuse a draft branch that belongs to another object.
 
         Raises:
-            Stalled: The draft was made for another object.
+            Stalled: Another object has the draft, or was created first.
+            KubeError: The API server cannot be reached or refuses.
         """
         metadata, workspace = target.obj["metadata"], target.revision.spec.workspace_name
         async for other in self._kube.list_all(
@@ -60,7 +60,7 @@ class Claims:
 
 
 def _precedes(other: dict[str, Any], obj: dict[str, Any]) -> bool:
-    """Whether the other object was there first, or has got the draft."""
+    """Whether the other raw object has executed its source, or was created first."""
     if (other.get("status") or {}).get("creationSource"):
         return True
     first, second = ((item["metadata"]["creationTimestamp"], item["metadata"]["name"]) for item in (other, obj))

@@ -1,4 +1,4 @@
-"""Finalize phase: what a deleted object owns in Git goes first, then the object."""
+"""Finalize phase: delete a package revision in Git, then let its deleted object go."""
 
 from typing import Any
 
@@ -20,10 +20,16 @@ from porchflow.repositories.failures import PhaseError, Stalled, Superseded, Tra
 
 
 class Finalizer:
-    """Lets a deleted object go once Git holds nothing of it that must not stay."""
+    """Deletes what a deleted object owns in Git, then removes the finalizer."""
 
     def __init__(self, kube: KubeClient, git: GitStore, repositories: Repositories) -> None:
-        """Delete in the repositories of a store; look up Namespaces and Repositories."""
+        """Create the phase.
+
+        Args:
+            kube: Reads Namespaces.
+            git: Deletes in Git.
+            repositories: Reads Repositories.
+        """
         self._kube = kube
         self._git = git
         self._repositories = repositories
@@ -33,6 +39,8 @@ class Finalizer:
 
         Raises:
             Stalled: The revision is Published: its deletion has to be proposed first.
+            GitError: Git cannot be read or refuses the push.
+            KubeError: The API server cannot be reached or refuses.
         """
         if target.revision.spec.lifecycle is Lifecycle.PUBLISHED and await self._is_published(target):
             raise Stalled(
@@ -55,32 +63,33 @@ class Finalizer:
         return Outcome(gone, relabels=True, lets_go=True)
 
     async def _deleted_by_nobody(self, target: Target) -> str:
-        """Say why Kubernetes itself, and no approver, may have deleted a published revision; empty where it did not."""
+        """Return why Kubernetes, and no approver, may have deleted a published revision; empty where it did not."""
         metadata, repository = target.obj["metadata"], target.repository
         if not is_owned_by(metadata, repository):
             return f"its metadata.ownerReferences name no Repository {repository.name!r}"
         try:
             namespace = await self._kube.get(NAMESPACES, None, metadata["namespace"])
         except (NotFound, Forbidden):
-            # Who binds the worker's role in single namespaces need not let it see them.
+            # A role that is bound in single namespaces gives no right to read Namespaces.
             return ""
         return "its Namespace is being deleted" if "deletionTimestamp" in namespace["metadata"] else ""
 
     async def _is_published(self, target: Target) -> bool:
-        """Tell whether a revision that asks to be Published is: one that was refused may go as a draft may."""
+        """Whether a revision that asks for Published is published: one that was refused is deleted like a draft."""
         if target.revision.status.revision:
             return True
         state = await self._git.state(target.repository.remote, target.repository.branch, target.location)
         return state.lifecycle is not None and state.lifecycle.is_published
 
     async def leave_git(self, obj: dict[str, Any]) -> Outcome | None:
-        """Let the object go without a look at Git, where nothing there is to be deleted with it.
+        """Let the object go without reading Git, where nothing in Git is to be deleted with it.
 
         Returns:
-            None where Git has to be asked.
+            None where Git has to be read.
 
         Raises:
-            Superseded: Nobody deletes it.
+            Superseded: The object is not being deleted.
+            KubeError: The API server cannot be reached or refuses.
         """
         if "deletionTimestamp" not in obj["metadata"]:
             raise Superseded
@@ -94,21 +103,24 @@ class Finalizer:
         return _orphaned(obj, f"{ORPHAN_ANNOTATION} asks for it")
 
     async def _names_nothing(self, obj: dict[str, Any]) -> bool:
-        """Whether nothing in Git goes with the object: its Repository goes or is gone, or its name was never right."""
+        """Whether the object owns nothing in Git: its Repository is deleted or Porch's, or its name is invalid."""
         metadata, spec = obj["metadata"], PackageRevision.model_validate(obj).spec
         try:
             check_spec(metadata["name"], spec.repository, spec.package_name, spec.workspace_name)
         except Stalled:
             return True
         repository = await self._repositories.raw(metadata["namespace"], spec.repository)
-        # A Repository that is being deleted takes its objects along, and nothing of what Git holds.
+        # The deletion of a Repository deletes its objects, and leaves Git as it is.
         if repository is None or "deletionTimestamp" in repository["metadata"]:
             return True
         return self._repositories.is_left_to_porch(repository)
 
 
 def blocked(failure: PhaseError) -> PhaseError:
-    """Put what hinders a deletion: it is tried again whatever it is, because nobody edits what is being deleted."""
+    """Return the failure of a deletion as Transient: users do not edit an object that is being deleted.
+
+    A refused deletion, and failures that are not reported, stay as they are.
+    """
     if failure.kind in {ErrorKind.SUPERSEDED, ErrorKind.HANDED_OVER} or failure.reason == Reason.DELETION_REFUSED:
         return failure
     return Transient(
@@ -119,7 +131,7 @@ def blocked(failure: PhaseError) -> PhaseError:
 
 
 def _orphaned(obj: dict[str, Any], why: str) -> Outcome:
-    """Let an object go whose content in Git stays."""
+    """Return the outcome for an object that goes while its content in Git stays; a warning says where."""
     lock = PackageRevision.model_validate(obj).status.self_lock
     git = lock.git if lock else None
     where = f"{git.ref} of {without_secrets(git.repo)}" if git else "what was made in Git for it"

@@ -1,4 +1,4 @@
-"""What was read a moment ago, for who goes on with it at once."""
+"""Objects that the observe activity has just read, for the phase that follows in the same process."""
 
 import time
 from collections import OrderedDict
@@ -9,6 +9,7 @@ from porchflow.activities.definitions import ObjectKey
 
 _FRESH_SECONDS = 1.0
 _LIMIT = 1000
+"""Objects in memory; the oldest go first."""
 
 
 @dataclass(frozen=True)
@@ -17,35 +18,33 @@ class Seen:
 
     obj: dict[str, Any]
     repository: dict[str, Any] | None = None
-    """None where there was none, or nobody looked."""
+    """None where there was none, or the object names none."""
     _at: float = field(default_factory=time.monotonic)
 
     @property
     def is_fresh(self) -> bool:
-        """Whether this was read so lately that reading it again would mostly find the same."""
+        """Whether this was read less than a second ago, so that another read would most likely find the same."""
         return time.monotonic() - self._at < _FRESH_SECONDS
 
 
 class JustSeen:
-    """Hands an object from the look that began a pass to the phase that follows it in the same process.
+    """Hands an object from the observe activity to the first phase of the pass; it saves two requests a reconcile.
 
-    Nothing is lost if it changed in between: every write carries the version that was read, and a conflict makes the
-    phase read again. A Repository that changes wakes its objects, and the next pass looks again. Two requests for each
-    reconcile are saved.
+    A change in between does no harm: every write carries the version that was read, and a conflict makes the phase read
+    again. A Repository that changes wakes its objects, and the next pass reads it again.
     """
 
     def __init__(self) -> None:
-        """Nothing was seen yet."""
         self._seen: OrderedDict[tuple[str, str], Seen] = OrderedDict()
 
     def put(self, key: ObjectKey, obj: dict[str, Any], repository: dict[str, Any] | None) -> None:
-        """Keep what was read now."""
+        """Keep a raw object and its raw Repository."""
         self._seen[key.namespace, key.name] = Seen(obj, repository)
         self._seen.move_to_end((key.namespace, key.name))
         while len(self._seen) > _LIMIT:
             self._seen.popitem(last=False)
 
     def take(self, namespace: str, name: str) -> Seen | None:
-        """Return what was seen of an object, once, unless it was read too long ago."""
+        """Return and forget an object and its Repository; None where they were not read within the last second."""
         seen = self._seen.pop((namespace, name), None)
         return seen if seen is not None and seen.is_fresh else None

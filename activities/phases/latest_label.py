@@ -10,10 +10,9 @@ from porchflow.kube.kinds import PACKAGEREVISIONS
 
 
 class LatestLabel:
-    """Keeps `porch.kpt.dev/latest-revision` right on all revisions of a package."""
+    """Sets `porch.kpt.dev/latest-revision` on all revisions of a package."""
 
     def __init__(self, kube: KubeClient) -> None:
-        """Take the API client."""
         self._kube = kube
 
     async def refresh(self, obj: dict[str, Any]) -> None:
@@ -21,12 +20,15 @@ class LatestLabel:
 
         A revision that is being deleted does not count.
 
-        Looks again after every change: of two workers that publish at the same time, the one that looks last sees both
-        revisions, and mends what the other did. A package of one revision needs no second look: whatever appears now
-        looks for itself long after this.
+        The list is read again after every change: of two workers that publish at the same time, the last to read sees
+        both revisions and corrects the other's label. A package of one revision is not read again: a second one sets
+        the labels when it is published.
 
         Args:
-            obj: Any revision of the package.
+            obj: Any revision of the package, raw.
+
+        Raises:
+            KubeError: The API server cannot be reached or refuses.
         """
         namespace, spec = obj["metadata"]["namespace"], obj["spec"]
         selector = f"spec.repository={spec['repository']},spec.packageName={spec['packageName']}"

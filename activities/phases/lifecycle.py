@@ -1,4 +1,4 @@
-"""Lifecycle phase: move the package revision in Git to the lifecycle the object asks for, and say where it is."""
+"""Lifecycle phase: move the package revision in Git to the lifecycle that the object asks for, and report its place."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,20 +27,20 @@ _NEXT: dict[tuple[Lifecycle, Lifecycle], Step] = {
     (Lifecycle.PROPOSED, Lifecycle.PUBLISHED): Step.PUBLISH,
     (Lifecycle.PUBLISHED, Lifecycle.DELETION_PROPOSED): Step.PROPOSE_DELETION,
     (Lifecycle.DELETION_PROPOSED, Lifecycle.PUBLISHED): Step.UNDO_DELETION,
-    # The ways of who went on before the step in between was made. The API server lets nobody skip one.
+    # The object moved twice before the first move was made in Git. The admission policies let no user skip a lifecycle.
     (Lifecycle.DRAFT, Lifecycle.PUBLISHED): Step.PUBLISH,
     (Lifecycle.DRAFT, Lifecycle.DELETION_PROPOSED): Step.PUBLISH,
     (Lifecycle.PROPOSED, Lifecycle.DELETION_PROPOSED): Step.PUBLISH,
-    # The ways to finish what an earlier attempt left half done.
+    # An earlier attempt was cut off between its pushes: the same step again completes it.
     (Lifecycle.PUBLISHED, Lifecycle.PUBLISHED): Step.PUBLISH,
     (Lifecycle.PROPOSED, Lifecycle.PROPOSED): Step.PROPOSE,
     (Lifecycle.DRAFT, Lifecycle.DRAFT): Step.REJECT,
 }
-"""The next step from where Git is to where it shall be; what is in between takes several."""
+"""The next step by lifecycle in Git and desired lifecycle. Some moves take several steps."""
 
 
 class LifecyclePhase:
-    """Draft <-> Proposed -> Published <-> DeletionProposed, as Git has it."""
+    """Moves package revisions in Git: Draft <-> Proposed -> Published <-> DeletionProposed."""
 
     def __init__(
         self,
@@ -48,17 +48,25 @@ class LifecyclePhase:
         approvals: Approvals,
         proposals: Proposals,
     ) -> None:
-        """Move in the repositories of a store what `approvals` and `proposals` do not refuse."""
+        """Create the phase.
+
+        Args:
+            git: Reads and moves package revisions.
+            approvals: Reads approvers and proposers.
+            proposals: Refuses publications without a proposal.
+        """
         self._git = git
         self._approvals = approvals
         self._proposals = proposals
 
     async def run(self, target: Target, request: PhaseInput) -> Outcome:  # noqa: ARG002 - the shape of every phase
-        """Compare the lifecycle that is asked for with what Git says, and move Git where they differ.
+        """Compare the desired lifecycle with the one in Git, and move Git where they differ.
 
         Raises:
-            Stalled: Git holds no such package revision, there is no way from one lifecycle to the other, or what is to
-                be published was never proposed.
+            Stalled: Git holds no such package revision, no step leads from one lifecycle to the other, or the content
+                may not be proposed or published: never proposed, not approved, not rendered, or changed in Git.
+            GitError: Git cannot be read or refuses the push.
+            KubeError: The API server cannot be reached or refuses.
         """
         revision = target.revision
         desired = revision.spec.lifecycle
@@ -86,10 +94,10 @@ class LifecyclePhase:
         """Move Git to a lifecycle.
 
         Returns:
-            Where it was and where it is.
+            The state in Git before and after.
         """
         if target.facts.current in {None, desired}:
-            # Most likely nothing is to be moved, and to look needs no right to push.
+            # Most likely Git is there already, and reading it needs no right to push.
             state = await self._state(target)
             _check_tag(target, state)
             if state.lifecycle is desired and state.complete:
@@ -131,20 +139,20 @@ class LifecyclePhase:
         )
 
     async def _fields(self, target: Target, state: PackageState) -> dict[str, Any]:
-        """Return the status fields that say where Git has the revision."""
+        """Return the status fields for the state in Git: lock, revision, publication and proposal."""
         fields = {"selfLock": self_lock(target, state), **_published_fields(state)}
         if state.lifecycle is not None and state.lifecycle.is_published:
             approver = await self._approvals.approver(target.annotations)
-            # Where nobody knows, what the status says already is kept.
+            # Without a record the status keeps its value.
             fields |= {"publishedBy": approver} if approver else {}
         return fields | await proposal_fields(self._approvals, target, state)
 
 
 def _choose(target: Target, state: PackageState, task_of: TaskOf) -> Step | None:
-    """Say which step leads from where Git is to what is asked for; None where it is there.
+    """Return the next step from the state in Git to the desired lifecycle; None where Git is there.
 
     Raises:
-        Stalled: There is no way, or something forbids it.
+        Stalled: No step leads there, or a check of the content forbids it.
     """
     revision, location = target.revision, target.location
     desired = revision.spec.lifecycle
@@ -179,13 +187,17 @@ def _choose(target: Target, state: PackageState, task_of: TaskOf) -> Step | None
 
 
 def _check_reported(revision: PackageRevision, state: PackageState, task_of: TaskOf) -> None:
-    """Refuse content that was pushed behind porchflow's back: nobody rendered it, and nobody approved it."""
+    """Refuse content that was pushed past porchflow: it is neither rendered nor approved.
+
+    Raises:
+        Stalled: The commit in Git is neither the reported one nor a rendering of ours.
+    """
     reported = reported_commit(revision.status)
     if not reported or state.commit == reported:
         return
     draft = state.lifecycle is Lifecycle.DRAFT
     if draft and task_of(state.commit) == TaskType.RENDER:
-        # Our own rendering, pushed by an attempt that could not report it.
+        # A rendering of ours, pushed by an attempt that could not report it.
         return
     mend = (
         f"set the annotation {RENDER_REQUEST_ANNOTATION} to a new value to have it rendered"
@@ -209,18 +221,22 @@ def _standing(target: Target, before: PackageState, after: PackageState, fields:
 
 def _told(target: Target, before: PackageState, after: PackageState) -> str:
     status, generation = target.revision.status, target.obj["metadata"]["generation"]
-    # An attempt that was cut off has moved it, and could not say so.
+    # An attempt that was cut off may have moved it without a report: then the status still has the old lifecycle.
     moved = before.lifecycle is not after.lifecycle
     came_from = before.lifecycle if moved else lifecycle_in_git(target.obj.get("status") or {})
     if came_from not in {None, after.lifecycle}:
         return f"moved from {came_from} to {after.lifecycle}"
-    # What was said of the last move stays: saying less, because it was done before, would be news.
+    # The message about the last move stays: an empty one would be a change of the status without a cause.
     said = holding(status.conditions, ConditionType.READY)
     return said.message if said is not None and said.observed_generation == generation else ""
 
 
 def _check_tag(target: Target, state: PackageState) -> None:
-    """Refuse to take other content for a published revision, unless a person did."""
+    """Refuse a moved tag of a published revision, unless a user has accepted the new commit in an annotation.
+
+    Raises:
+        Stalled: The tag is at neither the reported nor the accepted commit.
+    """
     status = target.revision.status
     reported, lock = reported_commit(status), published_ref(status)
     if not lock or not reported or state.lifecycle is None or not state.lifecycle.is_published:
@@ -230,7 +246,7 @@ def _check_tag(target: Target, state: PackageState) -> None:
 
 
 def tag_moved(ref: str, reported: str, found: str) -> str:
-    """Return what to tell a person of a Published revision whose tag is somewhere else now."""
+    """Return the message about a published revision whose tag has moved from one commit to another."""
     return (
         f"the tag {ref} was at {reported} when the revision was published, and is at {found} now: put it back with"
         f" git push --force origin {reported}:refs/tags/{ref}, or accept the other content with the annotation"

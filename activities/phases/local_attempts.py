@@ -1,4 +1,4 @@
-"""Local first attempts: a phase that goes well ends within the task of its workflow; one that does not, leaves it."""
+"""Local first attempts: a quick phase ends within the workflow's task; a slow one continues as a regular activity."""
 
 import asyncio
 import contextlib
@@ -9,18 +9,23 @@ from collections.abc import AsyncIterator
 from porchflow.repositories.failures import HandedOver
 
 DEADLINE_SECONDS = 6.0
-"""What a first attempt may take. Temporal hands out signals again only when the workflow's task ends or, at the latest,
-after 8 seconds; and the task holds one of its worker's slots."""
+"""Seconds of a first attempt. Temporal delivers signals only when the workflow's task ends or, at the latest, after 8
+seconds; and the task holds one of its worker's slots."""
 
 _SLOW_SECONDS = 10.0
-"""How long nothing is attempted locally on a repository after it was slow or away; then one attempt finds out."""
+"""Seconds without local attempts on a repository after it was slow or unavailable; then one attempt is made."""
 
 
 class FirstAttempts:
-    """Lets local attempts in and ends them in time, so that a repository that hangs does not keep a worker's slots."""
+    """Admits local attempts and ends them in time, so that a repository that hangs does not keep a worker's slots."""
 
     def __init__(self, *, deadline: float = DEADLINE_SECONDS, slow: float = _SLOW_SECONDS) -> None:
-        """Take how many seconds an attempt may take, and for how long a repository counts as slow."""
+        """Create the gate.
+
+        Args:
+            deadline: Seconds that an attempt may take.
+            slow: Seconds that a repository counts as slow.
+        """
         self._deadline = deadline
         self._slow_seconds = slow
         self._running: Counter[str] = Counter()
@@ -28,10 +33,13 @@ class FirstAttempts:
 
     @contextlib.asynccontextmanager
     async def attempt(self, repository: str) -> AsyncIterator[None]:
-        """Run the body of a local attempt on a repository, named by its place.
+        """Run the body of a local attempt on a repository.
+
+        Args:
+            repository: The normalised address (`Remote.place`).
 
         Raises:
-            HandedOver: The attempt is not begun, or takes too long.
+            HandedOver: The repository counts as slow, or the attempt takes too long.
         """
         slow_until = self._slow_until.get(repository)
         if slow_until is not None and (self._running[repository] or slow_until > time.monotonic()):
@@ -51,5 +59,5 @@ class FirstAttempts:
                 del self._running[repository]
 
     def slow(self, repository: str) -> None:
-        """Attempt nothing locally on a repository for a while."""
+        """Count a repository as slow from now on."""
         self._slow_until[repository] = time.monotonic() + self._slow_seconds

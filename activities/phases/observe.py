@@ -1,4 +1,4 @@
-"""Reads the live object and says which phases may have work."""
+"""Reading the live object, and the facts that a pass decides on."""
 
 from datetime import UTC, datetime
 
@@ -15,17 +15,24 @@ from porchflow.repositories.access import Repositories
 
 
 class Observer:
-    """Turns a live object into the facts a pass decides on."""
+    """Turns a live object into the facts that a pass decides on."""
 
     def __init__(self, kube: KubeClient, repositories: Repositories, upstreams: Upstreams, seen: JustSeen) -> None:
-        """Take the API client, the look-ups of what the object names, and where to leave it for the next phase."""
+        """Create the observer.
+
+        Args:
+            kube: Reads the object.
+            repositories: Reads its Repository and Secrets.
+            upstreams: Reads the package revisions that its source names.
+            seen: Receives the object and its Repository for the first phase.
+        """
         self._kube = kube
         self._repositories = repositories
         self._upstreams = upstreams
         self._seen = seen
 
     async def facts(self, key: ObjectKey) -> Facts:
-        """Read one object.
+        """Read one object; a missing one has the fact `exists=False`.
 
         Raises:
             KubeError: The API server cannot be reached or refuses.

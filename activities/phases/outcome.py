@@ -1,4 +1,4 @@
-"""What a phase comes to: returned by its body, or raised with its failure. `reports.py` makes the report."""
+"""The outcome of a phase, which its body returns. `reports.py` turns it, or a failure, into the report."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,43 +14,43 @@ from porchflow.repositories.failures import PhaseError
 
 @dataclass(frozen=True)
 class Standing:
-    """How an object stands after a phase."""
+    """The state of an object after a phase."""
 
     run: RunOutcome
-    """How the workflow run stands, for `status.lastRun`."""
+    """The state of the workflow run, for `status.lastRun`."""
     conditions: tuple[Condition, ...]
     handled: bool = False
-    """Whether what the object asks for was handled: its generation and its reconcile-now token."""
+    """Whether the report records the object's generation and reconcile-now token as handled."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a phase came to."""
+    """The outcome of a phase."""
 
     result: PhaseResult
     """For the workflow."""
     standing: Standing | None = None
-    """None where there is nothing to report."""
+    """None where the status does not change."""
     fields: Mapping[str, Any] = field(default_factory=dict)
     """Status fields that the phase found or made true; None removes one."""
     files: Mapping[str, bytes] | None = None
     """The resource files of a draft that is rendered now, by path in the package; None where none was."""
     warnings: tuple[tuple[Reason, str], ...] = ()
-    """What no condition says: one Event each, of type Warning."""
+    """Reasons and messages that are in no condition: one Event each, of type Warning."""
     relabels: bool = False
-    """Whether another revision may be the latest of the package now."""
+    """Whether another revision may have become the latest of the package."""
     lets_go: bool = False
-    """Whether nothing keeps a deleted object any more."""
+    """Whether the finalizer of a deleted object is removed."""
 
 
 def ready(message: str = "") -> Standing:
-    """Return the standing of an object that is what it asks for."""
+    """Return the standing of a converged object."""
     told = condition(ConditionType.READY, ConditionStatus.TRUE, Reason.READY, message)
     return Standing(RunOutcome.SUCCEEDED, (told,), handled=True)
 
 
 def suspended(suspension: Suspension) -> Standing:
-    """Return the standing of an object on which nothing is done."""
+    """Return the standing of a suspended object."""
     return Standing(RunOutcome.SUSPENDED, suspension.conditions)
 
 
@@ -74,18 +74,18 @@ def rendering_awaited() -> Standing:
 
 
 def rendered(lifecycle: Lifecycle | None) -> Standing:
-    """Return the standing of an object whose draft is rendered: Ready, where nothing else is asked."""
+    """Return the standing of an object whose draft is rendered: Ready, unless it asks for another lifecycle."""
     if lifecycle is Lifecycle.DRAFT:
         return ready()
     return under_way("rendered; the lifecycle follows", "moving the lifecycle")
 
 
 def failed(failure: PhaseError, attempt: int) -> Standing:
-    """Return the standing of an object on which work failed: by the kind of error, with the same words everywhere.
+    """Return the standing of an object on which work failed, by the kind of error.
 
     Args:
-        failure: What went wrong.
-        attempt: Which attempt that was, from 1.
+        failure: The error.
+        attempt: Number of the attempt, from 1.
     """
     reason, message = failure.reason, failure.message
     if failure.kind is ErrorKind.STALLED:

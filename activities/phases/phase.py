@@ -1,4 +1,4 @@
-"""What every phase does around its work: read the object, keep alive, own the object, report what went wrong."""
+"""The frame of every phase: read the object, heartbeat, own the object, report the outcome or the failure."""
 
 import asyncio
 import contextlib
@@ -29,10 +29,10 @@ from porchflow.repositories.access import Repositories, RepositoryAccess
 from porchflow.repositories.failures import PhaseError, Superseded, classify, to_application_error
 
 _ANNOUNCE_AFTER_SECONDS = 1.0
-"""A rendering that is done sooner is not announced: the extra write would cost more than it tells."""
+"""A shorter rendering is not announced: the extra write would cost more than the message is worth."""
 
 _REPORTED_BY_LOCAL_ATTEMPTS = frozenset({ErrorKind.STALLED, ErrorKind.SUPERSEDED})
-"""After any other failure the phase goes on at once as an activity of its own, which reports how it fares."""
+"""After any other failure the phase continues at once as an activity of its own, which reports."""
 
 
 PhaseBody = Callable[[Target, PhaseInput], Awaitable[Outcome]]
@@ -40,10 +40,17 @@ ObjectBody = Callable[[dict[str, Any]], Awaitable[Outcome | None]]
 
 
 class PhaseRunner:
-    """Runs the body of a phase with everything that phases share. A body reads and moves Git; the runner reports."""
+    """Runs the body of a phase in the frame that phases share. A body reads and moves Git; the runner reports."""
 
     def __init__(self, kube: KubeClient, repositories: Repositories, reports: Reports, seen: JustSeen) -> None:
-        """Read objects with a client, and what the look before a phase left of them in `seen`."""
+        """Create the runner.
+
+        Args:
+            kube: Reads objects and takes ownership of them.
+            repositories: Opens the Repository of an object.
+            reports: Writes outcomes and failures.
+            seen: Objects that the observe activity has just read.
+        """
         self._seen = seen
         self._kube = kube
         self._repositories = repositories
@@ -59,17 +66,17 @@ class PhaseRunner:
         alone: ObjectBody | None = None,
         sort: Callable[[PhaseError], PhaseError] = lambda failure: failure,
     ) -> PhaseResult:
-        """Run a phase on the live object: read it, do the work, report what came of it.
+        """Run a phase on the live object: read it, do the work, report the outcome.
 
         Args:
-            phase: Which phase, for what is shown.
-            request: Names the object and the intent the pass works on.
-            body: The work.
-            alone: The work that needs neither Repository nor Git; None leaves it to `body`.
-            sort: Puts a failure as the phase has to see it.
+            phase: The phase; a report of its failure depends on it.
+            request: Names the object and the intent that the pass works on.
+            body: The work in Git.
+            alone: The work that needs neither Repository nor Git. Where it returns None, `body` runs.
+            sort: Maps a failure to the failure to report.
 
         Returns:
-            What the phase did; a note when the object is gone.
+            The result for the workflow; also when the object is gone.
 
         Raises:
             ApplicationError: With the error's kind as its type; the object's status says the same.
@@ -94,12 +101,12 @@ class PhaseRunner:
                 told = not activity.info().is_local or failure.kind in _REPORTED_BY_LOCAL_ATTEMPTS
                 if obj is not None and told:
                     failure = await self._reports.fail(phase, target.obj if target is not None else obj, failure)
-                # Not `from error`: Temporal would keep the words of every cause, whatever a library put into them.
+                # Not `from error`: Temporal would store the messages of all causes, which may hold secrets.
                 raise to_application_error(failure) from None
 
     @contextlib.asynccontextmanager
     async def announced(self, target: Target) -> AsyncIterator[None]:
-        """Say in the status that a rendering is under way, where it takes long."""
+        """Announce a rendering in the status if the body of the context takes longer than a second."""
 
         async def announce() -> None:
             await asyncio.sleep(_ANNOUNCE_AFTER_SECONDS)
@@ -110,7 +117,7 @@ class PhaseRunner:
 
     @contextlib.asynccontextmanager
     async def _attempt(self, place: str) -> AsyncIterator[None]:
-        """Hold a local attempt on a Git repository to its time."""
+        """Bound the time of a local attempt on a Git repository."""
         if not activity.info().is_local:
             yield
             return

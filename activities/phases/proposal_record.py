@@ -1,4 +1,4 @@
-"""What was proposed, when and by whom: an approver can tell it from what is there now, and name what was reviewed."""
+"""The record of a proposal in `status.proposal`: commit, time and user. An approver compares it with what Git holds."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,12 +14,12 @@ from porchflow.repositories.failures import Stalled
 
 
 async def proposal_fields(approvals: Approvals, target: Target, state: PackageState) -> dict[str, Any]:
-    """Return `status.proposal` after a move; nothing where it stays what it is.
+    """Return `status.proposal` after a move; empty where it stays the same.
 
     Args:
-        approvals: Knows who proposed.
-        target: The object, as it was before the report.
-        state: Where Git has it.
+        approvals: Names the user who proposed.
+        target: The object as it was before the report.
+        state: The state in Git.
 
     Raises:
         KubeError: The API server cannot be reached.
@@ -37,11 +37,11 @@ async def proposal_fields(approvals: Approvals, target: Target, state: PackageSt
 
 
 def other_proposal(target: Target, fields: Mapping[str, Any]) -> tuple[tuple[Reason, str], ...]:
-    """Return the warning that other content is proposed than was before; none where it is the same.
+    """Return the warning that another commit is proposed than before; empty where it is the same.
 
     Args:
         target: The object as it was before the report.
-        fields: What the report says.
+        fields: Status fields of the report.
 
     Returns:
         Reason and message of an Event.
@@ -55,10 +55,10 @@ def other_proposal(target: Target, fields: Mapping[str, Any]) -> tuple[tuple[Rea
 
 
 def check_approved(target: Target, state: PackageState) -> None:
-    """Refuse to publish another commit than the one that an approver has named.
+    """Refuse to publish another commit than the one that the approver named in an annotation.
 
     Raises:
-        Stalled: Git has another one.
+        Stalled: The proposal is at another commit.
     """
     approved = target.annotations.get(APPROVED_COMMIT_ANNOTATION)
     if approved and approved != state.commit:

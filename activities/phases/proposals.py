@@ -1,7 +1,7 @@
-"""Nothing is published that was not proposed: what an object itself tells of that.
+"""Refusal of publications without a proposal, as far as the object itself shows it.
 
-Where `deploy/admission` is installed nobody gets here. Without it nothing keeps what an object asked for before; but
-each edit of a spec is a generation of its own, and there are lifecycles that take more edits than an object has had.
+The policies of `deploy/admission` refuse such edits before. Without them nothing records earlier intent. But each edit
+of the spec raises the generation by one, and some lifecycles take more edits than the object has had.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,10 +15,10 @@ from porchflow.api.packagerevision import Lifecycle, PackageRevision
 from porchflow.repositories.failures import Stalled
 
 Find = Callable[[], Awaitable[Lifecycle | None]]
-"""Tells where Git has a revision."""
+"""Returns the lifecycle of a revision in Git; None where Git has none."""
 
 _STEPS = (Lifecycle.DRAFT, Lifecycle.PROPOSED, Lifecycle.PUBLISHED, Lifecycle.DELETION_PROPOSED)
-"""Where each edit can lead next."""
+"""In order: each edit can move an object by one."""
 
 _ANEW = (
     "delete this object and create it again with spec.lifecycle Draft; set Proposed when it is Ready, and Published"
@@ -28,22 +28,27 @@ _BACK = "set spec.lifecycle to Proposed, wait until that is Ready, and set Publi
 
 
 class Proposals:
-    """Refuses to publish what cannot have been proposed.
+    """Refuses to publish an object that cannot have been proposed.
 
-    Who proposes and approves before porchflow has looked is believed, if there were enough edits for both.
+    Edits between two reconciles count as a proposal and an approval if there were enough of them for both.
     """
 
     def __init__(self, approvals: Approvals) -> None:
-        """Take who knows what the API server wrote down: an approver's name says that all went the right way."""
+        """Create the check.
+
+        Args:
+            approvals: A recorded approver proves that the admission policies have allowed the publication.
+        """
         self._approvals = approvals
 
     async def check(self, target: Target) -> None:
         """Refuse a draft that became Published in one edit.
 
-        To be asked before anything else is reported: it goes by the last report.
+        It must be called before the phase reports anything, because it reads the last report.
 
         Raises:
-            Stalled: It did; or was refused before, and asks for the same.
+            Stalled: The object did so, or was refused before and asks for the same.
+            KubeError: The API server cannot be reached.
         """
         revision = target.revision
         status = revision.status
@@ -57,14 +62,15 @@ class Proposals:
             await self._refuse(target, _BACK)
 
     async def check_new(self, target: Target, find: Find) -> None:
-        """Refuse what was created as Published and is not published in Git.
+        """Refuse an object that was created as Published and is not published in Git.
 
         Args:
             target: The object.
-            find: Asked only where there is doubt.
+            find: Called only where the object itself does not decide.
 
         Raises:
-            Stalled: It was; or it came there in fewer edits than it takes.
+            Stalled: The object was created so, or came there in fewer edits than it takes.
+            KubeError: The API server cannot be reached.
         """
         revision = target.revision
         believed = not _was_refused(revision)
@@ -96,7 +102,7 @@ def _was_refused(revision: PackageRevision) -> bool:
 
 
 def _comes_by(target: Target, created_as: Lifecycle) -> bool:
-    """Whether the object had edits enough to come from one lifecycle to the one that it asks for."""
+    """Whether the object had enough edits to move from a lifecycle at its creation to the one that it asks for."""
     return _generation(target) - 1 >= _edits(created_as, target.revision)
 
 

@@ -1,4 +1,4 @@
-"""Render phase: run the function pipeline on the draft's newest content, commit the result on top of it."""
+"""Render phase: run the pipeline on the draft's newest content, and commit the result on top of it."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -48,14 +48,14 @@ class RenderPhase:
         images: ImageResolver,
         announced: Callable[[Target], AbstractAsyncContextManager[None]],
     ) -> None:
-        """Render the drafts of a store.
+        """Create the phase.
 
         Args:
-            git: The store.
+            git: Reads and commits drafts.
             evaluator: Runs functions.
-            proposals: Refuses what cannot have been proposed.
+            proposals: Refuses publications without a proposal.
             images: Resolves the images of functions.
-            announced: Says in the status that a rendering is under way, while its body takes long.
+            announced: Context that announces the rendering in the status if its body takes long.
         """
         self._git = git
         self._evaluator = evaluator
@@ -67,9 +67,10 @@ class RenderPhase:
         """Render the newest content of the draft.
 
         Raises:
-            Stalled: A function failed or the package is malformed; what was pushed stays as it is. Or the object asks
-                to be published and was never proposed.
+            Stalled: A function failed or the package is malformed; the draft stays as it is. Or the object asks to be
+                published and was never proposed.
             GitConflict: Newer content was pushed meanwhile: the next attempt renders that.
+            GitError: Git cannot be read or refuses the push.
         """
         await self._proposals.check(target)
         tip, found = await self._draft(target, request)
@@ -94,7 +95,7 @@ class RenderPhase:
         return _done(target, done.commit, outcome.files, f"{steps} function{'s' if steps != 1 else ''} run")
 
     async def _draft(self, target: Target, request: PhaseInput) -> tuple[str, Lifecycle | None]:
-        """Find the newest content: after a failed attempt it may be another than the source phase made."""
+        """Return the tip and lifecycle of the draft; after a failed attempt the tip may have moved."""
         if request.commit and activity.info().attempt == 1:
             return request.commit, Lifecycle.DRAFT
         repository = target.repository
@@ -102,10 +103,10 @@ class RenderPhase:
         return state.commit, state.lifecycle
 
     async def _rendered_before(self, target: Target, tip: str) -> dict[str, bytes] | None:
-        """Return the resource files of a rendering that an earlier attempt pushed; None where it is to be rendered.
+        """Return the resource files of a rendering that an earlier attempt pushed; None where the tip must be rendered.
 
-        Rendering it once more would be another commit: functions report other results on what is rendered already. An
-        attempt that did report it may have ended before it heard that this went well.
+        Another rendering would add a commit, because functions report other results on rendered content. The earlier
+        attempt may even have written its report, and ended before the answer arrived.
         """
         status = target.revision.status
         if tip == reported_commit(status):

@@ -1,4 +1,4 @@
-"""The one place where phases write: what a phase came to, or its failure, becomes the object's one report."""
+"""The one place where phases write: the outcome of a phase, or its failure, becomes one report of the object."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,28 +27,27 @@ from porchflow.repositories.failures import PhaseError, Superseded, classify
 
 
 class Reports:
-    """Writes what phases come to.
+    """Writes outcomes and failures of phases.
 
-    What the Kptfile says is shown first, then the status says in one write what was done: a phase that is cut off
-    before that write is done again by the next look, and one that is cut off after it has said everything.
+    The mirror of the Kptfile is written first, then the status in one write. The next pass repeats a phase that is cut
+    off before that write; after it the report is complete.
     """
 
     def __init__(self, kube: KubeClient, events: EventRecorder) -> None:
-        """Write to the PackageRevisions of a cluster."""
         self._kube = kube
         self._status = StatusReporter(kube, events)
         self._mirror = KptfileMirror(kube)
         self._latest = LatestLabel(kube)
 
     async def conclude(self, obj: Object, outcome: Outcome) -> PhaseResult:
-        """Write what a phase came to.
+        """Write the outcome of a phase.
 
         Args:
-            obj: The object as last read.
-            outcome: What the body of the phase returned.
+            obj: The raw object as last read.
+            outcome: The outcome that the body of the phase returned.
 
         Returns:
-            What the workflow is told.
+            The result for the workflow.
 
         Raises:
             Superseded: The live object asks for something newer.
@@ -75,16 +74,16 @@ class Reports:
         return result
 
     async def fail(self, phase: Phase, obj: Object, failure: PhaseError) -> PhaseError:
-        """Show a failure in the status.
+        """Report a failure in the status.
 
         Args:
             phase: The phase that failed.
-            obj: The object as last read.
-            failure: What went wrong.
+            obj: The raw object as last read.
+            failure: The error.
 
         Returns:
-            The failure to raise: another one where the object came to ask for something newer, or where what a person
-            has to know could not be told and must be tried again.
+            The failure to raise. It is another one where the object asks for something newer, or where a Stalled
+            failure could not be reported, so that Temporal retries until the user can read it.
         """
         if failure.files is not None:
             try:
@@ -95,7 +94,7 @@ class Reports:
             return failure
         standing, unrendered = failed(failure, activity.info().attempt), None
         if failure.kind is ErrorKind.STALLED and _was_to_render(phase, obj):
-            # The request that failed is not rendered again.
+            # The report answers the render request, so that it is not rendered again.
             unrendered = condition(ConditionType.RENDERED, ConditionStatus.FALSE, failure.reason, failure.message)
         report = replace(_report(obj, standing, failure.fields, unrendered), event=failure.event)
         try:
@@ -115,9 +114,9 @@ class Reports:
 
 
 def _was_to_render(phase: Phase, obj: Object) -> bool:
-    """Whether a phase that stalled leaves a rendering undone; the lifecycle phase does where no draft was found for it.
+    """Whether a phase that stalled leaves a rendering undone; the lifecycle phase does if there was no draft to render.
 
-    Else the request would be pending for ever, and the object in need of work that nobody can do.
+    The report then answers the request. Otherwise it would stay pending, and every look would start a run in vain.
     """
     if phase is Phase.LIFECYCLE:
         return plan(facts_of(obj, datetime.now(UTC), access_changed=True))[:1] == [Phase.RENDER]

@@ -1,4 +1,4 @@
-"""`status.selfLock`: where in Git a package revision is."""
+"""`status.selfLock`: repository, directory, ref and commit of a package revision, as a raw object."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def draft_lock(target: Target, commit: str) -> dict[str, Any]:
 
 
 def self_lock(target: Target, state: PackageState) -> dict[str, Any]:
-    """Return the self lock of a package revision as Git has it."""
+    """Return the self lock of a package revision from its state in Git."""
     return _lock(target, state.ref, state.commit)
 
 

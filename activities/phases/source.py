@@ -29,7 +29,7 @@ from porchflow.repositories.failures import PhaseError, Stalled
 
 _TOLD_CONFLICTS = 10
 _LINE_LIMIT = 500
-"""Characters of a conflict; they travel in the activity's result."""
+"""Characters of a conflict, which the activity's result carries."""
 
 
 class SourcePhase:
@@ -45,14 +45,14 @@ class SourcePhase:
         proposals: Proposals,
         early: EarlyRendering,
     ) -> None:
-        """Commit to the repositories of a store what `content` makes, and `early` renders at once.
+        """Create the phase.
 
         Args:
-            git: The store.
+            git: Commits drafts.
             content: Makes the content.
             upstreams: Marks package revisions that others are made from.
-            claims: Finds another object that means the same branch.
-            proposals: Refuses what cannot have been proposed.
+            claims: Refuses a draft branch of another object.
+            proposals: Refuses publications without a proposal.
             early: Renders small content before it is pushed.
         """
         self._early = early
@@ -68,7 +68,12 @@ class SourcePhase:
         A repeated run finds the draft that an interrupted one pushed, and only reports it.
 
         Raises:
-            Stalled: The object was created as Published and Git has no such revision.
+            Waiting: The source names a PackageRevision or Secret that does not exist or is not published yet.
+            Stalled: The source cannot be executed as it is, another object owns the branch, or the object was created
+                as Published and Git has no such revision.
+            GitError: Git cannot be read or refuses the push.
+            PackageError: The source is no package, or cannot be merged.
+            KubeError: The API server cannot be reached or refuses.
         """
         revision = target.revision
         source = revision.spec.source
@@ -79,21 +84,21 @@ class SourcePhase:
         try:
             made = await self._content.make(target, source)
         except (PhaseError, GitError, *CONTENT_ERRORS):
-            # What an interrupted attempt made counts, even if its upstream has gone since.
+            # The draft of an interrupted attempt counts, even if its upstream is gone now.
             draft = await self._git.draft_made_by(
                 target.repository.remote, target.repository.branch, target.location, task
             )
             if draft is None:
                 raise
             return await self._done(target, task, draft, Made({}), None)
-        # Conflicts are told among the details of the run as well, which Temporal has of runs of several tasks only.
+        # The run's details list conflicts, and Temporal shows details only of runs of several tasks.
         with on_behalf_of(target.namespace):
             early = await self._early.render(made.content, runs_functions=not made.conflicts)
         try:
             draft = await self._create(target, task, early.content, rendered=early.by_functions)
         except GitConflict as conflict:
             return await self._taken(target, task, conflict)
-        # A draft that was there already may hold more than this source made.
+        # An existing draft may hold more than the content of this source.
         return await self._done(target, task, draft, made, None if draft.existing else early.files)
 
     async def _found(self, target: Target) -> Lifecycle | None:
@@ -121,7 +126,7 @@ class SourcePhase:
             files = await self._rendered_before(target, draft)
         fields = await self._made_from(target, draft, made)
         if made.upstream is not None:
-            # Before the report: what that says is done is not done again.
+            # Before the report, because the source is not executed again after it.
             metadata = target.obj["metadata"]
             await self._upstreams.mark(made.upstream, metadata["namespace"], metadata["name"])
         fields |= {"creationSource": CREATION_SOURCES[task], "selfLock": draft_lock(target, draft.commit)}
@@ -132,7 +137,7 @@ class SourcePhase:
             summary=f"{CREATION_SOURCES[task]}: draft at {draft.commit[:12]}{met}",
             notes=[f"conflict: {line}" for line in lines],
             current=Lifecycle.DRAFT,
-            # Of a proposal the next phase has to find out by itself: it is no draft that could be rendered.
+            # Empty for a proposal: the render phase must not take its commit for that of a draft.
             commit=draft.commit if draft.ref == short_ref(target.location.draft_ref) else "",
             rendered=files is not None,
         )
@@ -145,9 +150,9 @@ class SourcePhase:
         )
 
     async def _rendered_before(self, target: Target, draft: Draft) -> dict[str, bytes] | None:
-        """Return the resource files of a draft that an interrupted attempt rendered; None of any other.
+        """Return the resource files of a draft that an interrupted attempt rendered; None for any other draft.
 
-        Functions need not make the same of what they made: they are not run on it again.
+        Running functions again on their own output may change it.
         """
         if not draft.rendered or draft.ref != short_ref(target.location.draft_ref):
             return None
@@ -155,7 +160,7 @@ class SourcePhase:
         return await read_resources(self._git, snapshot)
 
     async def _made_from(self, target: Target, draft: Draft, made: Made) -> dict[str, Any]:
-        """Return `status.upstreamLock`, as the Kptfile of the draft says it; nothing where it says nothing."""
+        """Return the field `upstreamLock` of the status, from the Kptfile of the draft; empty where that has none."""
         if draft.existing:
             snapshot = await self._git.snapshot(target.repository.remote, draft.commit, target.location.path)
             made = Made(Edit(snapshot))
@@ -166,11 +171,11 @@ class SourcePhase:
         return {"upstreamLock": {"type": "git", "git": lock.model_dump()}} if lock is not None else {}
 
     async def _taken(self, target: Target, task: TaskType, conflict: GitConflict) -> Outcome:
-        """Take up a published revision whose object was lost and applied again; refuse what is somebody else's.
+        """Adopt a published revision whose object was lost and applied again; refuse content of other objects.
 
         Raises:
-            Stalled: Git holds something else under the name.
-            GitConflict: It came and went: the next attempt sees more.
+            Stalled: Git holds another package revision under the name.
+            GitConflict: Git holds nothing under the name any more: the next attempt decides.
         """
         repository = target.repository
         state = await self._git.state(repository.remote, repository.branch, target.location)
@@ -186,7 +191,7 @@ class SourcePhase:
 
 
 def _some(conflicts: tuple[str, ...]) -> list[str]:
-    """Return what is told of conflicts: never more than a person reads."""
+    """Return the first conflicts, cut to a line each, and the number of the others."""
     told = [line[:_LINE_LIMIT] for line in conflicts[:_TOLD_CONFLICTS]]
     more = len(conflicts) - len(told)
     return [*told, f"and {more} more conflicts; compare the draft with both upstreams"] if more else told

@@ -1,4 +1,4 @@
-"""Suspend phase: say that nothing is done, by whose word, why and until when. Nothing else is touched."""
+"""Suspend phase: report that the object is suspended, by whom, why and until when. It changes nothing else."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,10 @@ from porchflow.repositories.failures import Superseded
 
 
 async def suspend(obj: dict[str, Any]) -> Outcome:
-    """Report the suspension of an object. It needs no Repository, and takes the object into nobody's hands.
+    """Report the suspension of an object, without its Repository, and without adding a finalizer or an owner.
+
+    Args:
+        obj: The raw object.
 
     Raises:
         Superseded: The object is not suspended any more.
