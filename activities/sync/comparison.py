@@ -1,4 +1,4 @@
-"""What Git holds against which objects there are: a pure decision on what a sync has to do."""
+"""Comparison of package revisions in Git with objects: the work of a sync. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from porchflow.repositories.access import RepositoryAccess
 
 _NAME_LENGTH = 253
 _TOLD_BY_SYNCS = frozenset({Reason.REMOVED_FROM_GIT, Reason.TAG_MOVED, Reason.CONTENT_CHANGED})
-"""What a sync said of an object it has to take back, once Git is where it was."""
+"""Reasons of `Stalled` that a sync reports. A sync also has to see that they end, once Git is where it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,28 +25,30 @@ class Pair:
 
 @dataclass
 class Work:
-    """What a sync has to do; all of it empty where Git and objects agree."""
+    """The work of a sync; all lists of objects are empty where Git and objects agree."""
 
     names: dict[str, Discovered] = field(default_factory=dict)
     """Every revision that has an object or gets one."""
     latest: dict[str, str] = field(default_factory=dict)
     """Name of the object with the newest published revision, by package."""
     create: list[Discovered] = field(default_factory=list)
+    """Revisions without an object."""
     finish: list[Pair] = field(default_factory=list)
     """Objects of an interrupted sync, without status."""
     disown: list[Existing] = field(default_factory=list)
-    """Objects that say so and are not: no sync made them, or they came to ask for something else."""
+    """Objects that only claim to be of an interrupted sync: a user made them, or edited them since."""
     own: list[Pair] = field(default_factory=list)
-    """Without the label, owner or finalizer of the Repository, or with the wrong label of the latest revision."""
+    """Objects without the label, owner or finalizer of the Repository, or with a wrong label of the latest revision."""
     relock: list[Pair] = field(default_factory=list)
     """Packages on the branch whose lock may be of older content."""
     deployment: list[Pair] = field(default_factory=list)
-    """Objects that do not say whether their Repository is a deployment repository."""
+    """Objects whose `status.deployment` differs from their Repository's `spec.deployment`."""
     drifted: list[Pair] = field(default_factory=list)
-    """Git is not where the object says; to be looked at closely, because work may be under way."""
+    """Objects that differ from Git. The drift check reads them again, because work may be under way."""
     gone: list[Existing] = field(default_factory=list)
-    """In Git no longer; to be looked at closely, too."""
+    """Objects that Git no longer holds, for the drift check as well."""
     problems: list[str] = field(default_factory=list)
+    """Revisions that get no object, with the reason of each."""
 
 
 def compare(repository: RepositoryAccess, found: Iterable[Discovered], existing: Mapping[str, Existing]) -> Work:
@@ -55,12 +57,12 @@ def compare(repository: RepositoryAccess, found: Iterable[Discovered], existing:
     Args:
         repository: The Repository of both.
         found: What Git holds.
-        existing: The objects by name, read before Git was: what was deleted meanwhile is not made again.
+        existing: The objects by name, listed before Git was read, so that a revision deleted meanwhile gets no object.
     """
     work = Work()
     by_tag = {each.lock_ref: each.workspace for each in existing.values() if each.revision > 0}
     for revision in found:
-        # A tag that was moved to another commit, which names another workspace or none, is still that object's tag.
+        # A tag belongs to its object even if it was moved to a commit whose message names another workspace or none.
         workspace = by_tag.get(revision.ref, "") if revision.revision > 0 else ""
         _name(work, repository.name, replace(revision, workspace=workspace) if workspace else revision)
     work.latest = _latest(work.names, existing)
@@ -86,7 +88,7 @@ def is_latest(work: Work, name: str, package: str) -> bool:
 
 
 def is_registered(pair: Pair) -> bool:
-    """Whether an object without status asks for what Git has, and for no more: a sync can say that it has it."""
+    """Whether an object without status asks for exactly the revision in Git, so that a sync can report it as Ready."""
     return not pair.existing.has_source and pair.existing.lifecycle == pair.found.lifecycle.value
 
 
@@ -121,9 +123,9 @@ def _is_label(part: str) -> bool:
 
 
 def _latest(names: Mapping[str, Discovered], existing: Mapping[str, Existing]) -> dict[str, str]:
-    """Find the newest published revision of each package.
+    """Return the name of the object with the newest published revision, by package.
 
-    Objects count too: one may know of a publication that came after the look at Git.
+    Objects count too: a revision may have been published after Git was read.
     """
     best: dict[str, tuple[int, str]] = {}
 
@@ -156,7 +158,7 @@ def _compare(work: Work, repository: RepositoryAccess, pair: Pair) -> None:
     if current.deployment != repository.deployment and current.lock_commit:
         work.deployment.append(pair)
     if not current.lock_commit:
-        # Its source is being executed: nothing was reported yet that Git could differ from.
+        # Its source is being executed, and nothing is reported yet that could differ from Git.
         return
     if found.revision == UNNUMBERED and found.ref == current.lock_ref == repository.branch:
         if found.commit != current.lock_commit:
@@ -177,5 +179,5 @@ def _differs(pair: Pair) -> bool:
 
 
 def places(repository: RepositoryAccess, pairs: Iterable[Pair]) -> list[tuple[str, str, str]]:
-    """Return the commit, directory and tree that tell whether the locks of packages on the branch still hold."""
+    """Return locked commit, directory and tree in Git of packages on the branch: the input of `same_content`."""
     return [(pair.existing.lock_commit, path_of(repository, pair.found.package), pair.found.tree) for pair in pairs]

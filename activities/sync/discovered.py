@@ -1,4 +1,4 @@
-"""Package revisions found in Git as objects: what a new one holds, and what is kept of those that exist. Pure."""
+"""Objects for package revisions that are found in Git, and the summary that a sync keeps of existing ones. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from porchflow.repositories.access import RepositoryAccess
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """What a sync keeps of an object: enough to see whether it has work, small enough for tens of thousands."""
+    """The summary that a sync keeps of an object: small enough to hold tens of thousands in memory."""
 
     name: str
     uid: str
@@ -39,23 +39,23 @@ class Existing:
     lock_ref: str
     lock_commit: str
     latest: str
-    """The label; empty where there is none."""
+    """Value of the label of the latest revision; empty without the label."""
     owned: bool
-    """Has the label, owner and finalizer of its Repository."""
+    """Whether it has the label, owner and finalizer of its Repository."""
     deployment: bool
     deleting: bool
     unfinished: bool
-    """Says that a sync made it, and has no status yet: that sync was interrupted, or somebody else made the object."""
+    """Whether it has the annotation of a sync and no status: the sync was interrupted, or a user set the annotation."""
     has_source: bool
-    """Asks for content of its own, as nothing does that was found in Git."""
+    """Whether it has a `spec.source`; objects that a sync makes have none."""
     stalled: str
-    """Reason of the `Stalled` condition."""
+    """Reason of the `Stalled` condition; empty without it."""
     token: str
-    """The reconcile-now token."""
+    """Value of the reconcile-now annotation; empty without it."""
 
 
 def existing_of(obj: Mapping[str, Any], repository_uid: str) -> Existing:
-    """Return what is kept of a raw PackageRevision."""
+    """Return the summary of a raw PackageRevision."""
     metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     lock = (status.get("selfLock") or {}).get("git") or {}
@@ -90,7 +90,7 @@ def name_of(repository: str, revision: Discovered) -> str:
 
 
 def parse_kptfile(data: bytes | None) -> Kptfile | None:
-    """Read a Kptfile; None where it cannot be read: the package is there all the same."""
+    """Parse a Kptfile; None where it is missing or malformed, which does not keep its package from being registered."""
     if data is None:
         return None
     try:
@@ -130,7 +130,7 @@ def new_object(
 def seed_status(
     repository: RepositoryAccess, revision: Discovered, kptfile: Kptfile | None, generation: int
 ) -> dict[str, Any]:
-    """Return the whole status of an object that was made for a revision: nothing is left for a workflow to do."""
+    """Return the whole raw status of an object that was made for a revision, so that no workflow has to run."""
     now = _timestamp(datetime.now(UTC))
     status: dict[str, Any] = {
         "observedGeneration": generation,
@@ -158,7 +158,7 @@ def seed_status(
 
 
 def lock_of(repository: RepositoryAccess, revision: Discovered) -> dict[str, Any]:
-    """Return the self lock of a revision as Git has it."""
+    """Return the self lock of a revision, as a raw object."""
     return {
         "type": "git",
         "git": {

@@ -1,7 +1,7 @@
-"""Where Git is not where an object says: changed behind porchflow's back, or by work that is under way.
+"""Drift: Git differs from an object's status, because of a push past porchflow or of work under way.
 
-A look from afar cannot tell these apart. So every suspicion is looked at again: the object first, then Git. An object
-with work in hand is left to its workflow, and what is written carries the version of the object that was read.
+The comparison of a sync cannot tell these apart. So the drift check reads each suspect again: the object first, then
+Git. An object with work in hand is left to its workflow. Every write carries the version of the object that was read.
 """
 
 from dataclasses import dataclass, replace
@@ -31,18 +31,18 @@ from porchflow.repositories.reported_lock import how_to_put_back, published_ref,
 
 @dataclass(frozen=True)
 class Look:
-    """What a close look came to."""
+    """Result of a check of one object."""
 
     settled: bool
-    """False: somebody works on it; worth another look soon."""
+    """False where the object has work in hand or changed meanwhile: the next sync should come soon."""
     waits: bool = False
-    """The next sync has to look again, though no ref moves until then."""
+    """Whether the next sync has to check again, even if no ref moves until then."""
     told: str = ""
-    """What happened, for the Repository's Events; empty where nothing did."""
+    """Message for the Repository's Events; empty for none."""
 
 
 class DriftCheck:
-    """Looks closely at objects of one Repository, and acts where nobody else does."""
+    """Checks objects of one Repository that differ from Git, and acts on those without work in hand."""
 
     def __init__(  # noqa: PLR0917 - clients
         self,
@@ -54,7 +54,17 @@ class DriftCheck:
         repository: RepositoryAccess,
         grace: timedelta,
     ) -> None:
-        """Take the clients, the Repository, and how long what is gone from Git is kept."""
+        """Create the check.
+
+        Args:
+            kube: Reads and deletes objects.
+            git: Reads Git.
+            reporter: Writes the status of PackageRevisions.
+            events: Records Events of PackageRevisions.
+            namespace: Of the Repository.
+            repository: The Repository.
+            grace: How long an object is kept that is gone from Git.
+        """
         self._kube = kube
         self._git = git
         self._reporter = reporter
@@ -64,7 +74,7 @@ class DriftCheck:
         self._grace = grace
 
     async def look(self, suspect: Existing) -> Look:
-        """Look at one object and its place in Git.
+        """Read one object and its state in Git, and act on the difference.
 
         Raises:
             GitError: Git cannot be read.
@@ -75,13 +85,13 @@ class DriftCheck:
             revision = PackageRevision.model_validate(obj)
             facts = facts_of(obj, datetime.now(UTC))
             if facts.suspended:
-                # Who resumes it has its workflow look; until then nobody may touch it.
+                # Resuming the object signals its workflow; until then nothing may change it.
                 return Look(settled=True)
             if facts.deleting or plan(facts):
                 return Look(settled=False)
             return await self._judge(obj, await self._state(revision))
         except (Conflict, NotFound, Superseded):
-            # Somebody works on it: what is right then is decided by who looks next.
+            # The object changed meanwhile, so the next sync decides.
             return Look(settled=False)
 
     async def _state(self, revision: PackageRevision) -> PackageState:
@@ -90,7 +100,7 @@ class DriftCheck:
             location = PackageLocation(repository.directory, spec.package_name, spec.workspace_name)
         except InvalidName:
             return PackageState(None)
-        # By its tag, whoever moved that: what a tag's commit says of its workspace is another thing.
+        # By the reported tag, even if it was moved to a commit whose message names another workspace.
         hint = published_ref(revision.status)
         return await self._git.state(repository.remote, repository.branch, location, tag_hint=hint)
 
@@ -112,7 +122,7 @@ class DriftCheck:
         return await self._wake(obj, state)
 
     async def _recovered(self, obj: dict[str, Any], revision: PackageRevision, state: PackageState) -> Look:
-        """Let the workflow say that all is well again, where a sync had said that it is not."""
+        """Have the workflow report Ready again, where a sync had reported Stalled."""
         if _stalled(revision) in {Reason.REMOVED_FROM_GIT, Reason.TAG_MOVED, Reason.CONTENT_CHANGED}:
             return await self._ask(obj, f"git-{state.commit[:12]}-{_stalled_since(revision):%Y%m%d%H%M%S}", "")
         return Look(settled=True)
@@ -125,7 +135,10 @@ class DriftCheck:
         return await self._ask(obj, f"git-{state.commit[:12]}-{state.lifecycle}", told)
 
     async def _ask(self, obj: dict[str, Any], token: str, told: str) -> Look:
-        """Have the object's workflow look, once for what was found: it may find that a person must act."""
+        """Set the reconcile-now annotation, once for each token.
+
+        The same finding is not signalled again: the workflow may have reported that a person must act.
+        """
         metadata = obj["metadata"]
         if (metadata.get("annotations") or {}).get(RECONCILE_NOW_ANNOTATION) == token:
             return Look(settled=True)

@@ -1,7 +1,7 @@
 """Repositories that hold the same packages of one Git repository.
 
-Within a namespace they would make, publish and delete one another's packages: the younger is refused. Of two namespaces
-each may register a repository: what both write is decided by Git, push by push, and each is told that it is not alone.
+Within a namespace they would make, publish and delete one another's packages, so the younger one is refused. Two
+namespaces may both register a repository: Git decides between their pushes, and a condition tells each of the other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ class _Place:
     directory: tuple[str, ...]
 
     def overlaps(self, other: "_Place") -> bool:
-        """Whether a package can lie in both."""
+        """Whether one directory contains the other, so that a package can lie in both."""
         common = min(len(self.directory), len(other.directory))
         return (self.remote, self.branch, self.directory[:common]) == (
             other.remote,
@@ -38,18 +38,18 @@ class _Place:
 async def check_alone(kube: KubeClient, raw: Mapping[str, Any], namespaces: Sequence[str]) -> bool:
     """Refuse a Repository when another of its namespace works on the same packages already.
 
-    One that never worked, because its address or its credentials are wrong, is in nobody's way.
+    A Repository that was never synced, because its address or its credentials are wrong, does not count.
 
     Args:
         kube: Lists Repositories.
-        raw: The Repository.
-        namespaces: Where to look; none means all namespaces.
+        raw: The raw Repository.
+        namespaces: The namespaces to list; none means all.
 
     Returns:
         Whether a Repository of another namespace works on the same packages.
 
     Raises:
-        Stalled: There is one in the namespace.
+        Stalled: There is an older one in the namespace.
         KubeError: The API server cannot be reached or refuses.
     """
     mine, shared = _place(raw), False
@@ -59,7 +59,7 @@ async def check_alone(kube: KubeClient, raw: Mapping[str, Any], namespaces: Sequ
             if mine is None or theirs is None or not theirs.overlaps(mine) or not _is_in_the_way(other, raw):
                 continue
             if other["metadata"]["namespace"] != raw["metadata"]["namespace"]:
-                # Its name is not told: who reads this one need not know what other namespaces hold.
+                # Without its name: readers of this Repository may have no right to read other namespaces.
                 shared = True
             elif _order(other) < _order(raw):
                 raise Stalled(
@@ -72,12 +72,12 @@ async def check_alone(kube: KubeClient, raw: Mapping[str, Any], namespaces: Sequ
 
 
 def is_shared(raw: Mapping[str, Any]) -> bool:
-    """Whether the last look found a Repository of another namespace at the same packages."""
+    """Whether the last full sync of a raw Repository found one of another namespace with the same packages."""
     return _condition(raw, ConditionType.SHARED) is not None
 
 
 def has_worked(raw: Mapping[str, Any]) -> bool:
-    """Whether a Repository was ever synced."""
+    """Whether a raw Repository was ever synced."""
     return "lastFullSyncTime" in (raw.get("status") or {})
 
 
@@ -92,7 +92,7 @@ def _is_in_the_way(other: Mapping[str, Any], raw: Mapping[str, Any]) -> bool:
 
 
 def _place(raw: Mapping[str, Any]) -> _Place | None:
-    """Return remote, branch and directory, each written in one way; None for what is no place in Git."""
+    """Return remote, branch and directory in normal form; None for a Repository without a valid address."""
     git = Repository.model_validate(raw).spec.git
     remote = place_of(git.repo) if git is not None else None
     if git is None or remote is None:
@@ -101,7 +101,7 @@ def _place(raw: Mapping[str, Any]) -> _Place | None:
 
 
 def _order(raw: Mapping[str, Any]) -> tuple[bool, str, str]:
-    """Return what orders Repositories: those that have worked, then by age."""
+    """Return the sort key of Repositories: synced ones first, then by age."""
     return not has_worked(raw), raw["metadata"]["creationTimestamp"], raw["metadata"]["uid"]
 
 

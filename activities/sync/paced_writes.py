@@ -1,4 +1,4 @@
-"""Many writes to the API server: some at a time, at the pace that it allows."""
+"""Many writes to the API server: a bounded number at once, at the pace that it allows."""
 
 import asyncio
 import time
@@ -10,24 +10,28 @@ from porchflow.kube.errors import KubeUnavailable, TooManyRequests
 Write = Callable[[], Awaitable[None]]
 
 _ATTEMPTS = 6
-"""Of one write that meets an API server which is busy or away; after that the whole is tried again later."""
+"""Of one write while the API server is busy or unavailable; after that the whole activity is retried."""
 
 
 class Writer:
     """Does writes, a bounded number at once. An API server that says "too many requests" makes all of them pause."""
 
     def __init__(self, at_once: int) -> None:
-        """Take how many writes may be under way."""
+        """Create the writer.
+
+        Args:
+            at_once: Writes that may be under way.
+        """
         self._at_once = at_once
         self._paused_until = 0.0
         self.done = 0
-        """Writes that went through so far."""
+        """Writes that have succeeded so far."""
 
     async def run(self, writes: AsyncIterator[Write]) -> None:
-        """Do all writes of an iterator, which is asked for the next one only when there is room for it.
+        """Do all writes of an iterator; the next one is taken only when it can begin.
 
         Raises:
-            KubeError: Of a write that did not succeed; those under way are cancelled.
+            KubeError: A write failed; the writes under way are cancelled.
         """
         lock = asyncio.Lock()
 
@@ -45,7 +49,7 @@ class Writer:
                 for _ in range(self._at_once):
                     group.create_task(work())
         except BaseExceptionGroup as errors:
-            # One of them says enough: to a person, and to who decides whether to try again.
+            # One error is enough for the message and for the decision whether to retry.
             raise errors.exceptions[0] from None
 
     async def _write(self, write: Write) -> None:

@@ -1,4 +1,4 @@
-"""Makes and mends the objects of a Repository, as a comparison with Git says."""
+"""Registration: a sync creates and corrects the objects of a Repository, as the comparison with Git says."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -33,20 +33,20 @@ _CHUNK = 100
 
 
 class Registration:
-    """Writes what a sync found. Everything is written so that a second attempt, or a second worker, does no harm."""
+    """Writes objects for a sync. Every write can be repeated, by another attempt or another worker, without harm."""
 
     def __init__(self, kube: KubeClient, git: GitStore, namespace: str, repository: RepositoryAccess) -> None:
-        """Take the clients and the Repository."""
         self._kube = kube
         self._git = git
         self._namespace = namespace
         self._repository = repository
         self.problems: list[str] = []
+        """Messages about revisions and Kptfiles that could not be registered or read."""
         self.missed = 0
-        """Objects that somebody else changed meanwhile; the next sync looks at them again."""
+        """Objects that changed meanwhile; the next sync compares them again."""
 
     async def run(self, work: Work, writer: Writer) -> None:
-        """Do everything but what needs a close look.
+        """Do all work but the suspects of the drift check.
 
         Raises:
             GitError: The objects of the repository cannot be read.
@@ -56,9 +56,9 @@ class Registration:
         await writer.run(self._writes(work))
 
     async def _really_changed(self, pairs: list[Pair]) -> list[Pair]:
-        """Keep the packages on the branch whose content is another than that of their lock.
+        """Return the packages on the branch whose content differs from that at their locked commit.
 
-        The branch moves whenever any package on it does: else each publication would change the objects of all.
+        The branch moves with every publication, which must not change the objects of all other packages.
         """
         same = await self._git.same_content(self._repository.remote, places(self._repository, pairs))
         return [pair for pair, unchanged in zip(pairs, same, strict=True) if not unchanged]
@@ -97,20 +97,20 @@ class Registration:
         try:
             made = await self._kube.create(PACKAGEREVISIONS, body, field_manager=REPOSITORY_FIELD_MANAGER)
         except AlreadyExists:
-            # Made by a user or another worker since the objects were listed: the next look compares it.
+            # A user or another worker created it after the objects were listed. The next sync compares it.
             self.missed += 1
             return
         except Invalid as error:
             if kptfile is None:
                 self.problems.append(f"{body['metadata']['name']}: {error.message}")
                 return
-            # What the Kptfile says cannot be shown; the revision can.
+            # The API server refuses a value of the Kptfile. Without its values the revision can be registered.
             await self._create(revision, None, latest=latest)
         else:
             await self._finish(body["metadata"]["name"], made["metadata"]["resourceVersion"], revision, kptfile)
 
     async def _finish(self, name: str, version: str, revision: Discovered, kptfile: Kptfile | None) -> None:
-        """Write the status of the very object that was made or compared: what has its name now may be another's."""
+        """Write the status of the version that was created or compared: the name may belong to another object now."""
         status = seed_status(self._repository, revision, kptfile, 1)
         try:
             await self._apply(name, status, REPOSITORY_SEED_FIELD_MANAGER, force=False, version=version)
@@ -123,7 +123,7 @@ class Registration:
             await self._finish(name, version, revision, None)
 
     async def _disown(self, posing: Existing) -> None:
-        """Take back that a sync made an object: its workflow then looks what it asks for."""
+        """Remove the annotation of a sync from an object, so that its workflow reconciles it."""
         patch = {"annotations": {DISCOVERED_ANNOTATION: None}, "resourceVersion": posing.resource_version}
         try:
             await self._kube.merge_patch(
@@ -153,7 +153,7 @@ class Registration:
             self.missed += 1
 
     async def _report(self, pair: Pair, commit: str) -> None:
-        """Apply all that the sync owns of a status: what it leaves out would be removed."""
+        """Apply all status fields that the sync owns: server-side apply removes those that it leaves out."""
         status: dict[str, Any] = {}
         if pair.found.revision == UNNUMBERED:
             status["selfLock"] = lock_of(self._repository, replace(pair.found, commit=commit))
@@ -171,7 +171,7 @@ class Registration:
         body = {
             "apiVersion": PACKAGE_REVISION_API_VERSION,
             "kind": PACKAGE_REVISION_KIND,
-            # Not its uid: the API server does not look at that where a status is applied.
+            # Without the uid, which the API server ignores when a status is applied.
             "metadata": metadata if version is None else {**metadata, "resourceVersion": version},
             "status": status,
         }

@@ -1,4 +1,4 @@
-"""A deleted Repository: its objects go first, then it; what Git holds stays."""
+"""Deletion of a Repository: its objects first, then the Repository. Git stays as it is."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
@@ -22,15 +22,24 @@ class Removal:
     """Removes the objects of a Repository, with or without a garbage collector in the cluster."""
 
     def __init__(self, kube: KubeClient, *, at_once: int) -> None:
-        """Take the API client, and how many writes may be under way."""
+        """Create the removal.
+
+        Args:
+            kube: Deletes objects.
+            at_once: Writes that may be under way.
+        """
         self._kube = kube
         self._at_once = at_once
 
     async def run(self, raw: dict[str, Any], progress: Callable[[str], None]) -> SyncResult:
         """Remove every PackageRevision of a Repository, then let the Repository go.
 
+        Args:
+            raw: The raw Repository.
+            progress: Receives a line about the work, for the Temporal UI.
+
         Raises:
-            Waiting: Others keep objects alive; says who and which.
+            Waiting: Finalizers of other controllers keep objects; the message names some of both.
             KubeError: The API server cannot be reached or refuses.
         """
         metadata = raw["metadata"]
@@ -64,14 +73,14 @@ class Removal:
                 yield partial(self._remove, kept, [each for each in finalizers if each != FINALIZER])
 
     async def _remove(self, metadata: dict[str, Any], finalizers: list[str]) -> None:
-        """Without our finalizer first: the object's workflow must not come to delete in Git."""
+        """Remove our finalizer, then delete. In the other order the object's workflow would delete in Git."""
         namespace, name = metadata["namespace"], metadata["name"]
         try:
             patch = {"metadata": {"finalizers": finalizers, "uid": metadata["uid"]}}
             await self._kube.merge_patch(PACKAGEREVISIONS, namespace, name, patch)
             await self._kube.delete(PACKAGEREVISIONS, namespace, name, uid=metadata["uid"])
         except (Conflict, NotFound):
-            # Gone, or another one of that name: the list that follows tells.
+            # Gone, or another object of that name: the next list shows it.
             return
 
     async def _blocked(self, namespace: str, name: str) -> AsyncIterator[str]:

@@ -1,4 +1,4 @@
-"""Changes to a Repository's own fields, which users and other workers change as well."""
+"""Changes to fields of a Repository that users and other workers change as well."""
 
 from collections.abc import Callable
 
@@ -9,18 +9,18 @@ from porchflow.kube.kinds import REPOSITORIES
 
 
 async def change_repository(kube: KubeClient, raw: Object, patch_of: Callable[[Object], Object]) -> Object:
-    """Patch a Repository, again where somebody wrote in between.
+    """Patch a Repository, again where it changed after it was read.
 
     Args:
         kube: The API client.
-        raw: The Repository as last read.
-        patch_of: Returns the merge patch for a Repository; an empty one where nothing has to change.
+        raw: The raw Repository as last read.
+        patch_of: Returns the merge patch for a raw Repository; an empty one where nothing has to change.
 
     Returns:
         The Repository as it is now; `raw` itself where nothing was changed.
 
     Raises:
-        Conflict: Somebody else wrote every time.
+        Conflict: The Repository changed before each attempt.
         NotFound: It is gone.
         KubeError: The API server cannot be reached or refuses.
     """

@@ -1,4 +1,4 @@
-"""Status of a Repository: what one field manager owns of it, and how syncs show there."""
+"""Status of a Repository: the fields of the sync's field manager, and reports of progress and failures."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -29,24 +29,30 @@ REPOSITORY_STATUS = StatusOwner(
 
 
 def handled(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the status fields that say: this generation, this token and this one-time sync were handled."""
+    """Return the status fields that record a Repository's generation, token and one-time sync as handled."""
     once = ((raw.get("spec") or {}).get("sync") or {}).get("runOnceAt")
     due = once and datetime.fromisoformat(once) <= datetime.now(UTC)
     return {**acknowledged(raw), **({"observedRunOnceAt": once} if due else {})}
 
 
 def failure_report(raw: Mapping[str, Any], failure: PhaseError, attempt: int) -> Report:
-    """Return how a failed sync shows: by the kind of error, with the same words everywhere."""
+    """Return the report of a failed sync.
+
+    Args:
+        raw: The raw Repository as the sync read it.
+        failure: The error.
+        attempt: Number of the attempt, from 1.
+    """
     standing = failed(failure, attempt)
     return Report(handled(raw) if standing.handled else {}, standing.conditions)
 
 
 def progress_report(raw: Mapping[str, Any], progress: str) -> Report:
-    """Return how a sync under way shows: a Repository that was Ready stays so, a new one is not yet."""
+    """Return the report of a sync under way: an earlier `Ready` stays, and a first one is False."""
     before = [Condition.model_validate(each) for each in (raw.get("status") or {}).get("conditions") or []]
     kept = [each for each in before if each.type != ConditionType.RECONCILING]
     if not kept:
-        # In Porch's words.
+        # Porch has the same message.
         message = "Repository reconciliation in progress"
         kept = [condition(ConditionType.READY, ConditionStatus.FALSE, Reason.PROGRESSING, message)]
     reconciling = condition(ConditionType.RECONCILING, ConditionStatus.TRUE, Reason.PROGRESSING, progress)

@@ -1,4 +1,4 @@
-"""A sync: Git is asked where its refs are, and where they moved, the objects of the Repository are made to agree."""
+"""A sync: list the refs of a repository, and where they moved, make the objects of the Repository agree with Git."""
 
 import asyncio
 import contextlib
@@ -51,18 +51,19 @@ from porchflow.repositories.failures import PhaseError, classify, to_application
 from porchflow.repositories.scope import ScopeSettings
 
 _SHOW_SECONDS = 5.0
+"""Between two reports of a sync under way."""
 
 
 @dataclass
 class Progress:
-    """How far a sync is; heartbeats carry it, so that the Temporal UI shows it."""
+    """Progress of a sync. Heartbeats carry its text to the Temporal UI."""
 
     text: str = "looking at the refs"
     total: int = 0
     writer: Writer | None = None
 
     def say(self, text: str) -> None:
-        """Set what is being done now."""
+        """Set the text."""
         self.text = text
 
     def __str__(self) -> str:
@@ -74,26 +75,27 @@ class _Run:
     """One sync of one Repository."""
 
     asked: dict[str, Any]
-    """The Repository as it was when the sync began: what came since is for the next one."""
+    """The raw Repository as it was when the sync began: later changes are for the next sync."""
     raw: dict[str, Any]
+    """The raw Repository as last read or written."""
     access: RepositoryAccess
     progress: Progress
     shared: bool
     """Whether a Repository of another namespace works on the same packages."""
     problems: list[str] = field(default_factory=list)
     rewritten: str = ""
+    """Message about a branch whose history was replaced; empty for none."""
     unsettled: int = 0
     waits: bool = False
     written: int = 0
 
 
 class RepositorySync(SyncActivities):
-    """What a worker registers."""
+    """The implementation that a worker registers. The caller closes the clients."""
 
     def __init__(
         self, *, kube: KubeClient, git: GitStore, events: EventRecorder, scope: ScopeSettings, settings: SyncSettings
     ) -> None:
-        """Take the clients; closing them is the caller's."""
         self._kube = kube
         self._git = git
         self._events = events
@@ -150,7 +152,7 @@ class RepositorySync(SyncActivities):
         return SyncResult(summary="suspended")
 
     async def _hold(self, raw: dict[str, Any]) -> dict[str, Any]:
-        """Keep the Repository until its objects are gone: not every cluster has a garbage collector."""
+        """Add our finalizer: objects are removed before the Repository, even in a cluster without garbage collector."""
 
         def patch(current: dict[str, Any]) -> dict[str, Any]:
             finalizers = current["metadata"].get("finalizers") or []
@@ -161,7 +163,7 @@ class RepositorySync(SyncActivities):
         return await change_repository(self._kube, raw, patch)
 
     async def _compare(self, run: _Run) -> SyncResult:
-        # The objects before Git: what a user deletes between the two looks is then not made again.
+        # Objects are listed before Git is read, so that a revision deleted in between gets no object.
         existing = await self._existing(run.access, run.raw["metadata"]["namespace"])
         run.progress.say("reading the packages")
         survey = await self._git.survey(run.access.remote, run.access.branch, run.access.directory)
@@ -182,7 +184,7 @@ class RepositorySync(SyncActivities):
 
     @contextlib.asynccontextmanager
     async def _shown(self, run: _Run) -> AsyncIterator[None]:
-        """Say in the Repository's status how far the sync is: of the first one at once, of others that take long."""
+        """Report progress in the Repository's status: of a first sync at once, of any other after five seconds."""
         first = not (run.raw.get("status") or {}).get("conditions")
 
         async def show() -> None:
@@ -192,7 +194,7 @@ class RepositorySync(SyncActivities):
                 try:
                     run.raw = await self._reporter.report(run.raw, progress_report(run.raw, str(run.progress)))
                 except KubeError as error:
-                    # It is a courtesy: what matters is reported at the end, or fails there.
+                    # Only logged: the report at the end of the sync is what counts.
                     activity.logger.info("cannot say how far the sync is: %s", error)
                 await asyncio.sleep(_SHOW_SECONDS)
 
@@ -243,7 +245,7 @@ class RepositorySync(SyncActivities):
         await writer.run(looks())
 
     async def _rewritten(self, run: _Run, discovery: Discovery) -> str:
-        """Return what to tell of a branch whose history somebody replaced; empty where it only went on."""
+        """Return the message about a branch whose history was replaced; empty where it only grew."""
         before: str = (run.raw.get("status") or {}).get("gitCommitHash", "")
         after, branch = discovery.branch_commit, run.access.branch
         if not before or before == after:
@@ -256,7 +258,7 @@ class RepositorySync(SyncActivities):
 
     async def _report(self, run: _Run, discovery: Discovery, digest: str) -> None:
         if not has_worked(run.asked):
-            # Of two that are new, both have found nobody when they began.
+            # Checked again, because two new Repositories do not see each other when they begin.
             run.shared = await check_alone(self._kube, run.raw, self._scope.namespaces)
         raw = await self._consume_run_once(run.raw)
         now = datetime.now(UTC).replace(microsecond=0)
@@ -270,7 +272,7 @@ class RepositorySync(SyncActivities):
                     "nextFullSyncTime": timestamp(next_full_sync(raw, now, full_sync)),
                     "packageCount": len(discovery.revisions) or None,
                     "gitCommitHash": discovery.branch_commit or None,
-                    # What somebody works on, or what is gone, is looked at again although no ref moves.
+                    # None makes the next sync compare, although no ref moves: objects have work in hand or are gone.
                     "observedRefs": None if run.unsettled or run.waits else digest,
                 },
                 conditions_of(raw, run.problems, run.rewritten, shared=run.shared),
@@ -278,7 +280,7 @@ class RepositorySync(SyncActivities):
         )
 
     async def _consume_run_once(self, raw: dict[str, Any]) -> dict[str, Any]:
-        """Take a one-time sync that was done out of the spec, as Porch does.
+        """Remove a one-time sync that was done from the spec, as Porch does.
 
         Source: docs/reference/porch-api.md, "A sync at a set time".
         """
@@ -291,7 +293,7 @@ class RepositorySync(SyncActivities):
             metadata = raw["metadata"]
             current = await self._kube.get(REPOSITORIES, metadata["namespace"], metadata["name"])
             if current["metadata"]["uid"] == metadata["uid"]:
-                # Acknowledged is what was read at the start; what came since is for the next sync.
+                # The report acknowledges the version that was read at the start: later changes are for the next sync.
                 report = failure_report(raw, failure, activity.info().attempt)
                 await self._reporter.report(current, report)
         except NotFound:

@@ -1,4 +1,4 @@
-"""When a Repository is due, and what its conditions say. Pure."""
+"""Rules of a sync: when a Repository is due, and its conditions. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -32,10 +32,10 @@ _SHARED = condition(
 
 
 def check_places(raw: Mapping[str, Any]) -> None:
-    """Refuse an address, and names that no branch or directory can have, before anything is asked of Git.
+    """Refuse an invalid address, branch or directory of a raw Repository, before Git is reached.
 
     Raises:
-        Stalled: Says which name and why.
+        Stalled: One of them is invalid; the message says which and why.
     """
     git = Repository.model_validate(raw).spec.git
     if git is None:
@@ -52,7 +52,7 @@ def check_places(raw: Mapping[str, Any]) -> None:
 
 
 def is_due(raw: Mapping[str, Any]) -> bool:
-    """Whether the objects have to be compared even if no ref moved."""
+    """Whether the objects of a raw Repository have to be compared even if no ref moved."""
     status, metadata = raw.get("status") or {}, raw["metadata"]
     ready = raw_condition(raw, ConditionType.READY)
     following: str = status.get("nextFullSyncTime", "")
@@ -69,17 +69,17 @@ def is_due(raw: Mapping[str, Any]) -> bool:
 
 
 def run_once_due(raw: Mapping[str, Any]) -> bool:
-    """Whether the time of a one-time sync has come."""
+    """Whether the time of a raw Repository's one-time sync has come."""
     once: str | None = ((raw.get("spec") or {}).get("sync") or {}).get("runOnceAt")
     return once is not None and datetime.fromisoformat(once) <= datetime.now(UTC)
 
 
 def handled_by(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the status fields that say what a sync handled: what was asked when it began, not what came since.
+    """Return the status fields that record as handled what a Repository asked for when the sync began.
 
     Args:
-        before: The Repository as the sync read it.
-        after: The Repository now; that its one-time sync was taken out of the spec is no news to the sync.
+        before: The raw Repository as the sync read it.
+        after: The raw Repository now. The generation that removed the one-time sync from the spec counts as handled.
     """
     fields = handled(before)
     if run_once_due(before) and after["metadata"]["generation"] == before["metadata"]["generation"] + 1:
@@ -88,7 +88,13 @@ def handled_by(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str,
 
 
 def next_full_sync(raw: Mapping[str, Any], now: datetime, usual: timedelta) -> datetime:
-    """Return when the objects are compared next even if no ref moves: by the Repository's schedule, or as usual."""
+    """Return when the objects are compared next even if no ref moves.
+
+    Args:
+        raw: The raw Repository; its schedule decides if it has a valid one.
+        now: The time of this sync.
+        usual: The interval without a schedule.
+    """
     try:
         sync = Repository.model_validate(raw).spec.sync
         if sync is not None and sync.schedule:
@@ -104,9 +110,9 @@ def conditions_of(
     """Return the conditions of a Repository that was synced.
 
     Args:
-        raw: The Repository.
-        problems: What was left out.
-        rewritten: What to tell of a branch that was rewritten; empty where none was.
+        raw: The raw Repository.
+        problems: Messages about revisions that were left out.
+        rewritten: Message about a branch that was rewritten; empty for none.
         shared: Whether a Repository of another namespace works on the same packages.
     """
     return (*_readiness(raw, problems, rewritten), *([_SHARED] if shared else []))
@@ -130,5 +136,5 @@ def _readiness(raw: Mapping[str, Any], problems: Sequence[str], rewritten: str) 
 
 
 def timestamp(moment: datetime) -> str:
-    """Write a time as Kubernetes does."""
+    """Return a time in UTC as Kubernetes writes it, such as `2026-01-31T12:00:00Z`."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

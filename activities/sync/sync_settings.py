@@ -4,7 +4,7 @@ from pydantic import BaseModel, Field
 
 
 class SyncSettings(BaseModel, frozen=True):
-    """How a sync compares Git with the objects."""
+    """Settings of the comparison of Git with objects."""
 
     sync_writes: int = Field(16, ge=1, le=200, description="objects that one sync writes at once")
     full_sync_seconds: float = Field(
