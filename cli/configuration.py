@@ -1,4 +1,4 @@
-"""Makes docs/configuration.md from the settings and the commands: `python -m porchflow.cli.configuration [--check]`."""
+"""Generator of docs/configuration.md from settings and commands: `python -m porchflow.cli.configuration [--check]`."""
 
 import argparse
 import difflib
@@ -33,7 +33,8 @@ environment on.
 """
 
 _STACK_HEAD = """
-Who else reads some of them says so in its `--help`: `diff`, `render`, `migrate` and `doctor` use the same servers.
+`diff`, `render`, `migrate` and `doctor` use the same servers and read some of these settings, which their `--help`
+lists.
 
 ## The embedded stack
 
@@ -46,9 +47,9 @@ Of `porchflow up`, `demo`, `status`, `down` and `doctor`. Where a server is an e
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the page, from the settings and commands of this version."""
     readers = _readers()
-    # A secret has no flag, which would tell its reader: only the watcher has one.
+    # A secret has no flag, so no command shows which process reads it: all secrets are the watcher's.
     rows = "".join(
         _line(setting, ", ".join(readers.get(setting.name, ("watcher",)))) for setting in settings_of(Settings).values()
     )
@@ -57,7 +58,7 @@ def page() -> str:
 
 
 def _readers() -> Mapping[str, Sequence[str]]:
-    """Return which processes take which setting as a flag."""
+    """Return the processes that have a flag for a setting, by name of the setting."""
     readers: dict[str, list[str]] = {}
     for process in _PROCESSES:
         command = porchflow.get_command(click.Context(porchflow), process)
@@ -79,7 +80,7 @@ def _default(setting: Setting) -> str:
 
 
 def difference() -> str:
-    """Return how the page differs from what it should be; empty when it does not."""
+    """Return a unified diff from the page in the repository to the generated one; empty when they agree."""
     found = PAGE.read_text() if PAGE.exists() else ""
     return "".join(_diff(found, page()))
 
@@ -91,7 +92,11 @@ def _diff(found: str, wanted: str) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the page, or check it; returns the exit code."""
+    """Write the page, or check it with `--check`.
+
+    Returns:
+        The exit code: 1 for a stale page.
+    """
     parser = argparse.ArgumentParser(prog="python -m porchflow.cli.configuration", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail with a diff when the page is stale")
     if not parser.parse_args(arguments).check:

@@ -1,8 +1,8 @@
-"""How a process of porchflow ends: with the exit code that it asked for, whatever libraries still do in threads.
+"""The end of a process: it exits with its own exit code, whatever threads of libraries still run.
 
-Temporal's client runs Rust threads that nothing can stop. One that comes back to Python while the interpreter is torn
-down aborts the process: exit code 134 or 139 in place of the real one, after all work is done
-(https://github.com/temporalio/sdk-python/issues/300). So no process of ours is torn down that far.
+Temporal's client runs Rust threads that nothing can stop. A thread that returns to Python while the interpreter shuts
+down aborts the process: exit code 134 or 139 instead of the real one, after all work is done
+(https://github.com/temporalio/sdk-python/issues/300). So our processes exit before the interpreter shuts down.
 """
 
 import atexit
@@ -13,21 +13,21 @@ from collections.abc import Callable
 _UNCAUGHT = 1
 _INTERRUPTED = 130
 _FLUSH_FAILED = 120
-"""As Python itself ends when it cannot write what was printed last, such as on a full disk."""
+"""Python's own exit code when it cannot flush its output, such as on a full disk."""
 
 
 class LastStep:
-    """Ends the process as the last of the functions that run at exit, before Python tears itself down.
+    """Ends the process as the last of the functions that run at exit, before the interpreter shuts down.
 
     Functions run at exit in the reverse order of their registration, and after all threads of Python have ended. So
-    whatever is registered after this object still runs.
+    functions that are registered after this object still run.
 
     Attributes:
         code: Exit code of the process.
     """
 
     def __init__(self) -> None:
-        """Register it."""
+        """Register the step with `atexit`."""
         self.code = _UNCAUGHT
         atexit.register(self._end)
 
@@ -43,12 +43,12 @@ class LastStep:
 
 
 def run_to_end(command: Callable[[], object]) -> None:
-    """Run what a process is for; the process ends with the exit code that this asks for.
+    """Run the command of a process, and end the process with the command's exit code.
 
     Every entry point calls this, once, before it does anything else.
 
     Args:
-        command: It may end with `SystemExit`, as commands of click do.
+        command: May raise `SystemExit`, as commands of click do.
     """
     last = LastStep()
     try:
@@ -65,5 +65,5 @@ def run_to_end(command: Callable[[], object]) -> None:
 def _code_of(asked: SystemExit) -> int:
     if asked.code is None:
         return 0
-    # Anything else than a number is printed by Python.
+    # Python prints any other value than a number.
     return asked.code & 0xFF if isinstance(asked.code, int) else _UNCAUGHT

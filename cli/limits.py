@@ -1,4 +1,4 @@
-"""Makes docs/limits.md from `porchflow.api.limits`: `python -m porchflow.cli.limits`."""
+"""Generator of docs/limits.md from `porchflow.api.limits`: `python -m porchflow.cli.limits`."""
 
 import ast
 import inspect
@@ -33,7 +33,7 @@ _TABLE: Final = """
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the page, from the limits of this version."""
     return _HEAD + "".join(_parts())
 
 
@@ -49,7 +49,7 @@ def _parts() -> Iterator[str]:
 
 
 def _meanings(source: str) -> dict[str, str]:
-    """Return what the text below each constant says."""
+    """Return the docstring below each constant, on one line, by name of the constant."""
     body = ast.parse(source).body
     found: dict[str, str] = {}
     for constant, text in pairwise(body):

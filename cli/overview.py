@@ -1,4 +1,4 @@
-"""What the PackageRevisions and Repositories of a cluster say about themselves, for one screen."""
+"""Overview of the PackageRevisions and Repositories of a cluster, from their conditions."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,17 +17,17 @@ from porchflow.watcher.syncs import asks_for_sync
 
 
 class Standing(StrEnum):
-    """How an object stands."""
+    """The state of an object."""
 
     STALLED = "stalled"
     """A person must act."""
     RETRYING = "retrying"
-    """The last attempt failed; it is tried until it works."""
+    """The last attempt failed; Temporal retries until one succeeds."""
     WAITING = "waiting"
-    """Something else must come first."""
+    """Another object or event must come first."""
     IN_PROGRESS = "in progress"
     SUSPENDED = "suspended"
-    """Left alone, because somebody said so."""
+    """An annotation suspends it."""
     APPROVAL = "waiting for approval"
     CONVERGED = "converged"
 
@@ -52,9 +52,9 @@ class RepositoryItem(BaseModel):
     revisions: int = 0
     """PackageRevisions that name it."""
     last_sync: str = ""
-    """When its objects were compared with Git last."""
+    """Time of the last full sync; empty for none."""
     next_sync: str = ""
-    """When they are compared next, whether or not anything moves in Git."""
+    """Time of the next full sync, which happens even if no ref moves; empty for none."""
     reason: str = ""
     message: str = ""
 
@@ -65,9 +65,9 @@ class Overview(BaseModel):
     counts: dict[Standing, int] = Field(default_factory=dict)
     lifecycles: dict[str, int] = Field(default_factory=dict)
     items: list[Item] = Field(default_factory=list)
-    """Those that are not converged, in the order in which people should look at them."""
+    """PackageRevisions that are not converged, most urgent first."""
     repositories: list[RepositoryItem] = Field(default_factory=list)
-    """All, in the same order."""
+    """All Repositories, in the same order."""
 
 
 async def read_overview(client: KubeClient) -> Overview:
@@ -103,13 +103,13 @@ def _order(item: Item | RepositoryItem) -> tuple[int, str, str]:
 
 
 def describe_repository(obj: Mapping[str, Any]) -> RepositoryItem:
-    """Say how a raw Repository and its syncs stand."""
+    """Return the state of a raw Repository and its syncs."""
     metadata, status = obj["metadata"], obj.get("status") or {}
     standing, condition = _troubled(obj)
     if standing is None:
         standing = Standing.IN_PROGRESS if asks_for_sync(obj) else Standing.CONVERGED
         ready = raw_condition(obj, ConditionType.READY)
-        # What was left out of a sync is told by the condition that says that all is well.
+        # A `Ready` condition that is True names the package revisions that a sync left out.
         condition = {} if ready.get("reason") == Reason.READY else ready
     return RepositoryItem(
         namespace=metadata.get("namespace", ""),
@@ -123,7 +123,7 @@ def describe_repository(obj: Mapping[str, Any]) -> RepositoryItem:
 
 
 def describe(obj: Mapping[str, Any]) -> Item:
-    """Say how a raw PackageRevision stands."""
+    """Return the state of a raw PackageRevision."""
     metadata, spec = obj["metadata"], obj.get("spec") or {}
     standing, condition = _standing(obj)
     return Item(
@@ -137,7 +137,7 @@ def describe(obj: Mapping[str, Any]) -> Item:
 
 
 def _standing(obj: Mapping[str, Any]) -> tuple[Standing, Mapping[str, str]]:
-    """Return how an object stands and the condition that says so, which may be empty."""
+    """Return the state of an object and the condition that says so; the condition may be empty."""
     standing, condition = _troubled(obj)
     if standing is not None:
         return standing, condition
@@ -150,7 +150,7 @@ def _standing(obj: Mapping[str, Any]) -> tuple[Standing, Mapping[str, str]]:
 
 
 def _troubled(obj: Mapping[str, Any]) -> tuple[Standing | None, Mapping[str, str]]:
-    """Return what a condition says of trouble or work, if one does, and that condition."""
+    """Return the state that `Stalled`, `Reconciling` or `Suspended` gives, and that condition; None without them."""
     if stalled := raw_holding(obj, ConditionType.STALLED):
         return Standing.STALLED, stalled
     if reconciling := raw_holding(obj, ConditionType.RECONCILING):

@@ -1,4 +1,4 @@
-"""The settings of the processes: those of each room, from environment and flags, checked before anything starts."""
+"""Settings of the processes: those of each room, from environment and flags, checked before a process starts."""
 
 import difflib
 import functools
@@ -43,13 +43,13 @@ _METAVARS: Final[Mapping[object, str]] = {int: "INTEGER", float: "FLOAT", bool: 
 
 @dataclass(frozen=True)
 class _Prefix:
-    """What begins the names of a group's flags and variables."""
+    """The prefix of the flags and variables of a group."""
 
     text: str
 
 
 class WorkerSettings(BaseModel, frozen=True):
-    """What a worker does, and how much of it at once."""
+    """Settings of a worker: its queues, and how many activities run at once."""
 
     queues: tuple[Literal["reconcile", "render", "sync"], ...] = Field(
         ("reconcile", "render", "sync"),
@@ -63,7 +63,7 @@ class WorkerSettings(BaseModel, frozen=True):
 
 
 class Settings(BaseModel, frozen=True):
-    """Everything that can be set: the settings of each room, and those of every process."""
+    """All settings: those of each room, and those that every process has."""
 
     temporal: Annotated[TemporalSettings, _Prefix("temporal_")] = TemporalSettings()
     kubeconfig: Path | None = Field(
@@ -92,9 +92,9 @@ class Settings(BaseModel, frozen=True):
 
 
 class StackSettings(BaseModel, frozen=True, validate_default=True):
-    """Where the stack keeps its state, and on which ports of this machine it listens.
+    """Settings of the embedded stack: its state folder, its ports on this machine, and its parts.
 
-    Port 0 takes any free one, and the same one again at the next start if it is free then.
+    Port 0 means any free port, and the same one at the next start if it is free then.
     """
 
     state_dir: Path = Field(Path(".porchflow"), description="folder that holds everything the stack keeps")
@@ -114,23 +114,23 @@ class StackSettings(BaseModel, frozen=True, validate_default=True):
         description="milliseconds that each request to the Git server waits first, as if it were far away",
     )
     function_runner: bool = Field(
-        default=True, description="whether there is a function runner; without, workers run builtin functions"
+        default=True, description="whether there is a function runner; without one, workers run built-in functions"
     )
 
     @field_validator("state_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        # Parts are started with other current directories.
+        # Parts of the stack have other current directories.
         return value.expanduser().absolute()
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting, as flags, variables, help and messages name it.
+    """One setting, with its names in flags, variables, help and messages.
 
     Attributes:
-        name: Its flag without dashes, with underscores.
-        path: Attributes that lead to it from the model.
+        name: Its flag without leading dashes, with underscores.
+        path: Attributes that lead to it from the outermost model.
         group: The model that it is a field of.
         field: Type, default and description.
     """
@@ -153,17 +153,17 @@ class Setting:
 
     @property
     def told_name(self) -> str:
-        """How messages name it: its variable, then its flag."""
+        """Its name in messages: the variable, then the flag."""
         return f"{self.variable} ({self.flag})"
 
     @property
     def is_secret(self) -> bool:
-        """Whether it has no flag, because everybody on a machine sees the flags of its processes."""
+        """Whether it has no flag, because every user of a machine sees the flags of its processes."""
         return self.field.annotation is SecretStr
 
     @property
     def metavar(self) -> str:
-        """What help shows in the place of its value."""
+        """The placeholder of its value in `--help`."""
         annotation = self.field.annotation
         if bool in get_args(annotation):
             annotation = bool
@@ -175,14 +175,14 @@ class Setting:
 
     @property
     def shown_default(self) -> str:
-        """The default as text; empty where nothing is the default."""
+        """The default as text; empty for None and for secrets."""
         default = self.field.default
         if default is None or self.is_secret:
             return ""
         return ",".join(default) if isinstance(default, tuple) else str(default)
 
     def read(self, value: Any) -> Any:  # noqa: ANN401 - text, or a value of the field's type
-        """Return what the model takes for a value of a flag or variable: lists are separated by commas."""
+        """Return the value of a flag or variable as the model takes it: text of a list is split at commas."""
         if get_origin(self.field.annotation) is tuple and isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
@@ -193,7 +193,7 @@ class Setting:
 
 
 class SettingsError(click.ClickException):
-    """A setting that cannot be used; ends the start with exit code 2."""
+    """A setting that cannot be used. It ends the process with exit code 2."""
 
     exit_code = 2
 
@@ -217,10 +217,10 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
     """Read settings from the environment and flags; flags win.
 
     Args:
-        flags: Settings given on the command line, by name; None is one that is not given.
+        flags: Settings given on the command line, by name; None for one that is not given.
 
     Raises:
-        SettingsError: An unknown `PORCHFLOW_` variable or a bad value; names it, and what would be right.
+        SettingsError: An unknown `PORCHFLOW_` variable or a bad value; the message names it and a right one.
     """
     _refuse_unknown(os.environ)
     return load(Settings, flags or {})
@@ -230,10 +230,14 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def load(model: type[_Model], flags: Mapping[str, Any]) -> _Model:
-    """Read one model of settings from the environment and flags; flags win, and an empty variable is one not set.
+    """Read one model of settings from the environment and flags; flags win, and an empty variable counts as unset.
+
+    Args:
+        model: The model.
+        flags: Settings given on the command line, by name; None for one that is not given.
 
     Raises:
-        SettingsError: A bad value; names it, and what would be right.
+        SettingsError: A bad value; the message names the setting and a right value.
     """
     known = settings_of(model)
     given = {name: os.environ.get(setting.variable) or None for name, setting in known.items()} | {
@@ -258,7 +262,7 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
     known = {setting.variable for setting in of_models} | _STACK_VARIABLES
     unknown = sorted(name for name in environ if name.startswith(ENV_PREFIX) and name not in known)
     if unknown:
-        # Variables named as in Porch are looked for with our prefix, too.
+        # A variable that is named as in Porch is a likely one to be given our prefix by mistake.
         bare = {name.removeprefix(ENV_PREFIX): name for name in sorted(known)}
         near = difflib.get_close_matches(unknown[0].removeprefix(ENV_PREFIX), bare, n=1)
         meant = f": did you mean {bare[near[0]]}?" if near else ";"
@@ -268,7 +272,7 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
 
 
 def _explain(problem: Any, by_path: Mapping[tuple[str, ...], Setting]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    # What follows the path is the place within a list.
+    # Pydantic appends the place within a list to the path of the setting.
     where = problem["loc"]
     setting = next(by_path[where[:length]] for length in range(1, len(where) + 1) if where[:length] in by_path)
     told = str(problem["msg"]).removeprefix("Value error, ")
@@ -276,7 +280,7 @@ def _explain(problem: Any, by_path: Mapping[tuple[str, ...], Setting]) -> str:  
 
 
 def told_name(name: str) -> str:
-    """Return how messages name a setting: its variable, then its flag."""
+    """Return the name of a setting in messages: its variable, then its flag."""
     return settings_of(Settings)[name].told_name
 
 
@@ -288,7 +292,7 @@ def settings_options(*wanted: type[BaseModel] | str, model: type[BaseModel] = Se
 
     Args:
         wanted: Groups, of which the command takes every setting; or single settings, by name.
-        model: Has them.
+        model: The model that has them.
     """
     known = settings_of(model)
     chosen: list[Setting] = []

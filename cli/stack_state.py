@@ -1,4 +1,4 @@
-"""The state folder of the embedded stack, and what is written down about the processes in it."""
+"""The state folder of the embedded stack, and the record of its processes."""
 
 import fcntl
 import os
@@ -11,23 +11,23 @@ import psutil
 from pydantic import BaseModel, Field, ValidationError
 
 _SAME_START_SECONDS = 1.0
-"""Start times are derived from the boot time, which moves a little when the clock is set."""
+"""Seconds that two start times of one process may differ: the boot time they count from moves with the clock."""
 
 
 class StateError(Exception):
-    """The state folder cannot be used; says why and what to do."""
+    """The state folder cannot be used; the message says why and what to do."""
 
 
 class ProcessRecord(BaseModel):
-    """One process, in a way that a reused process id is noticed."""
+    """One process. The start time tells it from another one with a reused process id."""
 
     pid: int
     started: float
-    """Seconds since the epoch, as the operating system has it."""
+    """Start time in seconds since the epoch, from the operating system."""
 
     @classmethod
     def of(cls, pid: int) -> "ProcessRecord":
-        """Describe a running process."""
+        """Return the record of a running process."""
         return cls(pid=pid, started=psutil.Process(pid).create_time())
 
     def process(self) -> psutil.Process | None:
@@ -46,11 +46,11 @@ class PartRecord(ProcessRecord):
     address: str = ""
     log: str = ""
     restarts: int = 0
-    """How often it was started again after it died."""
+    """Number of restarts after it died."""
 
 
 class StackRecord(BaseModel):
-    """What `stack.json` holds: for `porchflow status`, `porchflow down` and tools."""
+    """Content of `stack.json`, for `porchflow status`, `porchflow down` and tools."""
 
     supervisor: ProcessRecord
     ready: bool = False
@@ -68,10 +68,10 @@ class StackRecord(BaseModel):
 
 
 class StateFolder:
-    """Everything the stack keeps: `kubeconfig`, `git/`, `stack.json`, `logs/`, and the servers' data."""
+    """Files of the stack: `kubeconfig`, `git/`, `stack.json`, `logs/`, and the servers' data."""
 
     def __init__(self, root: Path) -> None:
-        """Take the folder; nothing is made yet."""
+        """Name the files below a folder; `make` creates the folders."""
         self.root = root.absolute()
         self.kubeconfig = self.root / "kubeconfig"
         self.git = self.root / "git"
@@ -85,7 +85,7 @@ class StateFolder:
         self._lock = self.root / "lock"
 
     def make(self) -> None:
-        """Make the folder and those inside that people look into.
+        """Make the folder and those inside it that the parts expect.
 
         Raises:
             StateError: They cannot be made.
@@ -98,10 +98,10 @@ class StateFolder:
             raise self._unusable(error) from None
 
     def read(self) -> StackRecord | None:
-        """Read what was written down; None when nothing was, or when it is no record.
+        """Read the record; None when there is none, or when the file holds something else.
 
         Raises:
-            StateError: It may not be read, or there is no folder.
+            StateError: The file cannot be read.
         """
         try:
             return StackRecord.model_validate_json(self.record.read_bytes())
@@ -111,13 +111,13 @@ class StateFolder:
             raise self._unusable(error) from None
 
     def write(self, record: StackRecord) -> None:
-        """Write the record so that a reader never sees half of it."""
+        """Write the record as a whole, so that a reader never sees half of it."""
         temporary = self.record.with_suffix(f".{os.getpid()}")
         temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
         temporary.replace(self.record)
 
     def forget(self) -> None:
-        """Remove the record: nothing runs any more."""
+        """Remove the record, at the end of the stack."""
         self.record.unlink(missing_ok=True)
 
     def running(self) -> StackRecord | None:
@@ -130,7 +130,7 @@ class StateFolder:
         """Hold the folder for one supervisor.
 
         Raises:
-            StateError: Another one holds it.
+            StateError: Another supervisor holds it.
         """
         with self._lock.open("w", encoding="ascii") as lock:
             if not _try_lock(lock):

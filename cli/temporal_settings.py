@@ -8,7 +8,7 @@ from porchflow.api.host_port import HostPort
 
 
 class TemporalSettings(BaseModel, frozen=True):
-    """Where Temporal is, and how it and we prove ourselves; what is not set comes from Temporal's own environment."""
+    """Address and credentials of Temporal. Unset ones come from Temporal's own environment configuration."""
 
     address: HostPort = Field("127.0.0.1:7233", description="host:port of the Temporal frontend")
     namespace: str = Field("default", description="Temporal namespace of the workflows")

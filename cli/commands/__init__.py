@@ -1,1 +1,1 @@
-"""The subcommands: options, help and exit codes. What they do is elsewhere, and loaded late, so that help is quick."""
+"""The subcommands: options, help and exit codes. Other modules do the work, and are loaded late to keep help quick."""

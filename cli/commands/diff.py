@@ -19,7 +19,7 @@ _TROUBLE = 2
 
 
 class _Trouble(click.ClickException):
-    """What keeps the command from comparing; as with diff(1) not the exit code of a difference."""
+    """An error that prevents the comparison. As with diff(1), its exit code is not that of a difference."""
 
     exit_code = _TROUBLE
 

@@ -30,7 +30,7 @@ from porchflow.functions.runner_settings import (
 def function_runner(**flags: Any) -> None:  # noqa: ANN401 - the values of any setting
     """Evaluate KRM functions over gRPC (evaluator.FunctionEvaluator).
 
-    Builtin functions need nothing else. Executables in the functions folder run for the images that FunctionConfigs
+    Built-in functions need nothing else. Executables in the functions folder run for the images that FunctionConfigs
     name, which are followed live in one namespace. With a wrapper server image, all other images run in pods.
     """
     settings = load_settings(flags)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from porchflow.cli.migrate.planning import Clients
 
 _DIFFERENCES = 3
-"""Exit code where something is not as it should be; 1 is an error, 2 bad usage."""
+"""Exit code where package revisions differ; 1 is an error, 2 bad usage."""
 
 _RECORD = Path("porchflow-migration.json")
 

@@ -26,7 +26,7 @@ _TROUBLE, _INTERRUPTED = 2, 130
 
 
 class _Trouble(click.ClickException):
-    """What keeps the command from rendering; not the exit code of a function that failed."""
+    """An error that prevents the rendering. Its exit code is not that of a failed function."""
 
     exit_code = _TROUBLE
 
@@ -63,8 +63,8 @@ def render(
     """Render the package in a folder: run its pipelines as a PackageRevision's are run.
 
     DIR has the package's Kptfile; the current folder is the default. Files are changed in place, all of them or none,
-    and a failed rendering changes only the status in the Kptfile. Builtin functions need nothing else; for other images
-    give the address of a function runner.
+    and a failed rendering changes only the status in the Kptfile. Built-in functions need nothing else; for other
+    images give the address of a function runner.
 
     What each function said goes to standard error, the diff and the results to standard output.
 
@@ -101,21 +101,21 @@ def render(
 
 @contextlib.contextmanager
 def _output() -> "Iterator[None]":
-    """What cannot be told is no traceback."""
+    """Turn an error of the output into a message and exit code 2."""
     try:
         yield
     except BrokenPipeError:
-        # Whoever reads the output has seen enough of it.
+        # The reader of the pipe has closed it, which is no failure. Click ends the command.
         raise
     except OSError as error:
-        # What is buffered still would be written at the end, which fails once more.
+        # Python flushes the rest of the buffer at exit, which would fail again.
         with contextlib.suppress(OSError), Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         raise _Trouble(f"cannot write {error.filename or 'the output'}: {error.strerror}") from None
 
 
 def _check_results(path: Path, folder: Path) -> None:
-    """Refuse a file of results that cannot be written, before anything is done."""
+    """Refuse a file of results that cannot be written, before the rendering begins."""
     from porchflow.kpt.format.files import is_krm  # noqa: PLC0415 - see above
 
     if path.absolute().parent.resolve().is_relative_to(folder.resolve()) and is_krm(path.name):
@@ -152,10 +152,10 @@ async def _render(settings: "Settings", folder: "Folder") -> "RenderOutcome":
 
 
 def _print_diff(folder: "Folder", new: "Files", color: Literal["auto", "always", "never"]) -> bool:
-    """Print how the files would change.
+    """Print the diff that the rendering would make.
 
     Returns:
-        Whether they would, but for the status in the Kptfile, which tells of each rendering anew.
+        Whether more than the status in the Kptfile would change; that has a new time in each rendering.
     """
     from porchflow.cli.diff.show import is_coloured, lines_of, print_coloured, print_plain  # noqa: PLC0415 - see above
     from porchflow.cli.render.report import same_but_for_status  # noqa: PLC0415

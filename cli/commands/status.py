@@ -30,7 +30,7 @@ _STYLES = {
 
 
 class PartStatus(BaseModel):
-    """How one part of the stack stands."""
+    """The state of one part of the stack."""
 
     name: str
     up: bool
@@ -48,7 +48,7 @@ class PartStatus(BaseModel):
 )
 @click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", help="How to print.")
 def status(*, kubeconfig: Path | None, output: Literal["text", "json"], **flags: Any) -> None:  # noqa: ANN401 - any setting
-    """Show what runs, how Repositories are synced, and which objects need work or somebody's attention.
+    """Show what runs, how Repositories are synced, and which objects need work or a person's attention.
 
     The exit code is 1 when something that should run is down.
     """
@@ -68,7 +68,7 @@ def status(*, kubeconfig: Path | None, output: Literal["text", "json"], **flags:
 
 
 def read_parts(record: StackRecord) -> list[PartStatus]:
-    """Return how each part of a stack stands, its supervisor first."""
+    """Return the state of each part of a stack, its supervisor first."""
     supervisor = PartStatus(
         name="supervisor",
         up=record.supervisor.process() is not None,
@@ -92,7 +92,7 @@ def read_parts(record: StackRecord) -> list[PartStatus]:
 
 
 def _read_objects(kubeconfig: Path | None, folder: StateFolder, *, expected: bool) -> "tuple[Overview | None, str]":
-    """Return what the objects say, or why that is not known."""
+    """Return the overview of the objects, or the reason why they cannot be read."""
     if kubeconfig is None and not expected:
         return None, ""
     from porchflow.cli.overview import read_overview  # noqa: PLC0415 - help must not wait for heavy imports
@@ -135,7 +135,7 @@ def _print(
 ) -> None:
     from rich.console import Console  # noqa: PLC0415 - see above
 
-    # Where nobody looks at a width, as in a pipe, lines are not cut.
+    # A pipe has no width, and lines in it should not be cut.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
     if record is None:
         console.print(f"no stack runs in {folder.root}; start one with `porchflow up`")

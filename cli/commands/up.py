@@ -59,7 +59,11 @@ async def _foreground(settings: StackSettings, *, quiet: bool) -> None:
 
 
 def _cancel_on_signals(task: "asyncio.Task[None] | None") -> asyncio.Event:
-    """Let the first signal cancel a task, which then stops the parts in order; a second one kills them."""
+    """Have the first signal cancel the task, which then stops the parts in order; a second one kills them.
+
+    Returns:
+        An event that the first signal sets.
+    """
     stopping = asyncio.Event()
 
     def stop() -> None:

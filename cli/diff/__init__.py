@@ -1,1 +1,1 @@
-"""`porchflow diff`: which two package revisions are meant, and how the difference is shown."""
+"""`porchflow diff`: finds the two package revisions to compare, and prints the difference."""

@@ -1,4 +1,4 @@
-"""Prints differences: as a unified diff, as a table of what changed, or by name."""
+"""Printing of differences: as a unified diff, as a table of changed lines, or as names of files."""
 
 import re
 import sys
@@ -15,15 +15,15 @@ _STYLES = {b"+": "green", b"-": "red", b"@": "cyan"}
 _HEADER = "bold"
 
 Line = tuple[str, bytes]
-"""A style of rich, empty for none, and the line without its end."""
+"""A style of the library rich, empty for none, and the line without its line end."""
 
 
 def lines_of(diffs: Sequence[FileDiff], form: Format) -> Iterator[Line]:
     """Return the lines to print.
 
     Args:
-        diffs: What differs.
-        form: How to tell it.
+        diffs: The files that differ.
+        form: The format.
     """
     if form == "names":
         yield from (("", name.encode()) for name in dict.fromkeys(diff.path for diff in diffs))
@@ -36,14 +36,14 @@ def lines_of(diffs: Sequence[FileDiff], form: Format) -> Iterator[Line]:
 
 
 def print_plain(lines: Iterator[Line], out: BinaryIO) -> None:
-    """Print byte by byte what is in the files: `git apply` and `patch` take it."""
+    """Print the bytes of the files unchanged, for `git apply` and `patch`."""
     out.writelines(line + b"\n" for _, line in lines)
     out.flush()
 
 
 def print_coloured(lines: Iterator[Line], out: TextIO) -> None:
-    """Print for a terminal: in colour, and with nothing in a file that would move the cursor or ring the bell."""
-    from rich.console import Console  # noqa: PLC0415 - who pipes need not wait for it
+    """Print for a terminal: in colour, and with control characters of the files made visible."""
+    from rich.console import Console  # noqa: PLC0415 - a pipe needs no colour, and rich loads slowly
     from rich.text import Text  # noqa: PLC0415
 
     console = Console(file=out, force_terminal=True, color_system="standard", no_color=False, highlight=False)
@@ -53,11 +53,11 @@ def print_coloured(lines: Iterator[Line], out: TextIO) -> None:
 
 
 def is_coloured(when: Literal["auto", "always", "never"], environ: dict[str, str]) -> bool:
-    """Whether to use colour: on a terminal, unless NO_COLOR is set or it can do none.
+    """Whether to use colour. `auto` means on a terminal that has colours, unless NO_COLOR is set.
 
     Args:
-        when: What the user wants.
-        environ: The environment.
+        when: The user's choice.
+        environ: The environment variables.
     """
     if when == "auto":
         return sys.stdout.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
@@ -82,7 +82,7 @@ def _stat(diffs: Sequence[FileDiff]) -> Iterator[Line]:
 
 def _bar(diff: FileDiff, most: int) -> str:
     scale = min(1.0, _BAR / most) if most else 0.0
-    # What changed at all shows.
+    # At least one sign, so that every change is visible.
     return "".join(
         sign * max(round(count * scale), 1) for sign, count in (("+", diff.added), ("-", diff.removed)) if count
     )

@@ -1,4 +1,4 @@
-"""Finds what is compared: package revisions by name, what they follow, and their upstream, read from Git."""
+"""The two sides of a comparison: package revisions by name, their predecessors and upstreams, read from Git."""
 
 import re
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ _PREFIX = re.compile(r"(packagerevisions?|rpkg)(\.porch\.kpt\.dev)?/", re.IGNORE
 
 
 class DiffError(Exception):
-    """Nothing can be compared; the message says why and what to do."""
+    """The comparison is impossible; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two that are compared."""
+    """One side of a comparison."""
 
     title: str
-    """What it is, for people."""
+    """Its name for people."""
     files: Files
 
 
@@ -37,14 +37,13 @@ class Sides:
     """Reads package revisions of one namespace."""
 
     def __init__(self, kube: KubeClient, store: GitStore, namespace: str) -> None:
-        """Take the clients."""
         self._kube = kube
         self._store = store
         self._namespace = namespace
         self._repositories = Repositories(kube)
 
     async def pair(self, first: str, second: str | None, *, upstream: bool) -> tuple[Side, Side]:
-        """Return what to compare, the older one first.
+        """Return the two sides, the older one first.
 
         Args:
             first: Name of a PackageRevision.
@@ -53,7 +52,7 @@ class Sides:
 
         Raises:
             DiffError: There is no such object, or it has no content or upstream.
-            KubeError, GitError, PhaseError: Kubernetes, Git or the Repository is in the way.
+            KubeError, GitError, PhaseError: Kubernetes or Git cannot be used, or the Repository or its Secret.
         """
         if second is not None:
             return await self._side(await self._get(first)), await self._side(await self._get(second))
@@ -82,7 +81,7 @@ class Sides:
         return Side(name, await self._store.read_package(repository.remote, state.commit, location.path))
 
     async def _base(self, obj: dict[str, Any]) -> Side:
-        """Return what a revision follows: the published one before it, else its upstream, else nothing."""
+        """Return the predecessor of a revision: the published one before it, else its upstream, else an empty side."""
         previous = previous_of(obj, await self._siblings(obj))
         if previous is not None:
             return await self._side(previous)
@@ -111,7 +110,7 @@ class Sides:
         return Side(title, await self._store.read_package(remote, commit, lock.directory.strip("/")))
 
     async def _remote(self, lock: GitLock, revision: PackageRevision) -> Remote:
-        """Return how to get into the upstream's repository: by its Repository object, else as the clone got in."""
+        """Return the upstream's remote, with the credentials of its Repository, else with those of the clone."""
         wanted = place_of(lock.repo)
         async for item in self._kube.list_all(REPOSITORIES, self._namespace):
             if wanted and place_of(((item.get("spec") or {}).get("git") or {}).get("repo", "")) == wanted:
@@ -126,7 +125,7 @@ class Sides:
 
 
 def previous_of(obj: dict[str, Any], siblings: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the published revision that comes before another, or the newest one where that is not published itself.
+    """Return the published revision before a published one, or the newest one for a draft; None for none.
 
     Args:
         obj: A raw PackageRevision.

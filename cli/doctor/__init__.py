@@ -1,1 +1,1 @@
-"""`porchflow doctor`: checks that change nothing, one module per kind of subject; `run` has them all at once."""
+"""`porchflow doctor`: checks that change nothing, one module per kind of subject; `all_checks` runs them at once."""

@@ -1,4 +1,4 @@
-"""All checks at once."""
+"""All checks of `porchflow doctor`, run at once."""
 
 from collections.abc import Sequence
 
@@ -17,13 +17,14 @@ from porchflow.kube.kinds import PACKAGEREVISIONS, SELFSUBJECTACCESSREVIEWS
 async def examine(
     settings: Settings, processes: Sequence[str], seconds: float, *, deployed_in: str = ""
 ) -> list[Finding]:
-    """Run every check; ends within about three times `seconds` whatever hangs.
+    """Run every check. All of them end within about three times `seconds`, even if servers hang.
 
     Args:
-        settings: As the processes have them.
-        processes: Whose permissions to check.
-        seconds: How long one check may wait for a server.
-        deployed_in: Namespace of the ServiceAccounts whose permissions to check; empty for the credentials at hand.
+        settings: The settings of the processes.
+        processes: The processes whose permissions to check, such as `worker`.
+        seconds: Time that one check may wait for a server.
+        deployed_in: Namespace of the ServiceAccounts whose permissions to check; empty for the command's own
+            credentials.
     """
     temporal = Check("temporal", settings.temporal.address)
     runner = Check("function-runner", settings.runner_client.address or "none")
@@ -69,7 +70,7 @@ async def _examine_cluster(
 async def _reach(kube: KubeClient) -> list[Finding]:
     check = Check("kubernetes", kube.host)
     try:
-        # What everybody who is somebody may ask.
+        # Every authenticated user may create this review.
         await may(kube, Right("", "list", str(PACKAGEREVISIONS)))
     except Unauthorized as error:
         return [check.failure(f"refuses the credentials: {error.message}", "renew the kubeconfig's credentials")]

@@ -1,4 +1,4 @@
-"""What is installed in the cluster: definitions, admission policies, the aggregated API."""
+"""Checks of what is installed in the cluster: CRDs, admission policies, the aggregated API."""
 
 import asyncio
 from typing import Any
@@ -65,7 +65,7 @@ async def _installed(kube: KubeClient, name: str, resource: Resource, manifest: 
 
 
 async def _is_served(kube: KubeClient, resource: Resource) -> bool:
-    """Say whether the API server knows a kind; a kind of a later version is as absent as an object."""
+    """Return whether the API server serves a kind. An older one answers 404, as it does for a missing object."""
     try:
         await kube.list_page(resource, None, limit=1)
     except (NotFound, NotServed):
@@ -76,7 +76,7 @@ async def _is_served(kube: KubeClient, resource: Resource) -> bool:
 
 
 def _has(live: Any, wanted: Any) -> bool:  # noqa: ANN401 - JSON
-    """Say whether everything wanted is there; the API server adds its defaults."""
+    """Return whether a live object has all wanted values; the API server adds defaults to them."""
     if isinstance(wanted, dict):
         return isinstance(live, dict) and all(key in live and _has(live[key], value) for key, value in wanted.items())
     if isinstance(wanted, list):
@@ -86,7 +86,7 @@ def _has(live: Any, wanted: Any) -> bool:  # noqa: ANN401 - JSON
 
 
 async def check_content_api(kube: KubeClient) -> list[Finding]:
-    """Look whether the aggregated API answers, if it is registered."""
+    """Check that the aggregated API answers, if it is registered."""
     check = Check("content-api", f"APIService {_CONTENT}")
     try:
         live = await kube.get(APISERVICES, None, _CONTENT)

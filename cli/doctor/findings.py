@@ -1,4 +1,4 @@
-"""What a check found, and checks that always end."""
+"""Findings of checks, and a time limit around each check."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """Severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -19,42 +19,46 @@ class Finding(BaseModel):
     """One line of the report."""
 
     check: str
-    """What was looked at, such as `temporal`."""
+    """The subject, such as `temporal`."""
     where: str
     """The server, object or folder."""
     level: Level
     message: str
     mend: str = ""
-    """What to do about it; empty where all is well."""
+    """How to mend it; empty for `ok`."""
 
 
 class Check:
-    """Makes the findings of one subject."""
+    """Makes the findings of one subject.
+
+    Attributes:
+        name: The subject, such as `temporal`.
+        where: The server, object or folder.
+    """
 
     def __init__(self, name: str, where: str) -> None:
-        """Take what is looked at, and where it is."""
         self.name = name
         self.where = where
 
     def ok(self, message: str) -> Finding:
-        """All is well."""
+        """Return the finding that the subject works."""
         return Finding(check=self.name, where=self.where, level=Level.OK, message=message)
 
     def warning(self, message: str, mend: str) -> Finding:
-        """It works, though less well, or it could not be looked at."""
+        """Return the finding that the subject works in part, or could not be checked."""
         return Finding(check=self.name, where=self.where, level=Level.WARNING, message=message, mend=mend)
 
     def failure(self, message: str, mend: str) -> Finding:
-        """It does not work."""
+        """Return the finding that the subject does not work."""
         return Finding(check=self.name, where=self.where, level=Level.FAILURE, message=message, mend=mend)
 
 
 async def within(seconds: float, check: Check, work: Awaitable[list[Finding]]) -> list[Finding]:
-    """Run a check that must not outlast its time and whose accidents are findings too.
+    """Run a check within a time limit; a timeout and an unexpected error become findings.
 
     Args:
-        seconds: How long it may take.
-        check: Whose findings these are.
+        seconds: The time limit.
+        check: The subject, for these findings.
         work: The check.
     """
     try:
@@ -63,12 +67,12 @@ async def within(seconds: float, check: Check, work: Awaitable[list[Finding]]) -
     except TimeoutError:
         return [check.failure(f"no answer within {seconds:g} s", f"see whether {check.where} is up and reachable")]
     except Exception as error:  # noqa: BLE001 - one check that breaks must not hide what the others found
-        # The type alone: an error that nobody foresaw may quote anything, a password too.
+        # The type alone, because the message of an unexpected error may hold anything, even a password.
         return [check.failure(f"the check itself failed: {type(error).__name__}", "report this as a bug")]
 
 
 async def all_of(*works: Awaitable[list[Finding]]) -> list[Finding]:
-    """Run checks at once and return their findings in the order given."""
+    """Run checks at once and return their findings, in the order of the arguments."""
     return [finding for found in await asyncio.gather(*works) for finding in found]
 
 

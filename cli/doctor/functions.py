@@ -1,4 +1,4 @@
-"""What functions need besides their runner: FunctionConfigs that are taken up, registries that answer."""
+"""Checks of what functions need beside their runner: FunctionConfigs that are in use, registries that answer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,11 +13,11 @@ from porchflow.kube.errors import KubeError
 from porchflow.kube.kinds import FUNCTIONCONFIGS
 
 PROBE_FUNCTION = "set-labels:v0.2.0"
-"""Needs no image in our runner, and the catalog has it."""
+"""A function that is built into our runner, and whose image is in the registry of the catalog."""
 
 
 async def check_configs(kube: KubeClient, settings: Settings) -> list[Finding]:
-    """Look what a function runner said of each FunctionConfig."""
+    """Check the function runner's report in the status of each FunctionConfig."""
     namespace = settings.runner.function_config_namespace
     chosen = [namespace] if namespace else settings.scope.namespaces
     check = Check("function-configs", ", ".join(chosen) or "all namespaces")
@@ -40,7 +40,7 @@ def _trouble(obj: Object) -> Sequence[Finding]:
 
 
 async def check_registry(settings: Settings) -> list[Finding]:
-    """Ask the registry of the default image prefix for the tags of a function, if settings of registries are given."""
+    """List the tags of a function in the registry of the default image prefix, if settings of registries are given."""
     image = f"{settings.calls.default_image_prefix}{PROBE_FUNCTION}"
     check = Check("registry", settings.calls.default_image_prefix.partition("/")[0] or "none")
     if settings.registries == RegistrySettings():

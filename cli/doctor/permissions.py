@@ -1,4 +1,4 @@
-"""What each process may do at the API server, and whether somebody may."""
+"""Permissions that each process needs at the API server, and the check that an account has them."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,12 +43,12 @@ PERMISSIONS: Final[Mapping[str, Mapping[tuple[str, str], str]]] = {
         ("porch-fn-system", "functionconfigs.config.porch.kpt.dev/status"): "patch",
     },
 }
-"""All that each process may do, as `deploy/` grants it: (namespace, `plural.group/subresource:name`) to verbs.
+"""Permissions of each process, as `deploy/` grants them: (namespace, `plural.group/subresource:name`) to verbs.
 
-The empty namespace means all of them, or those that porchflow works in.
+The empty namespace means all namespaces, or those that porchflow works in.
 """
 _WATCH_OF_SECRETS: Final[Mapping[tuple[str, str], str]] = {("", "secrets"): "list watch"}
-"""What the watcher needs besides where it watches Secrets, as the component `watch-secrets` grants it."""
+"""Permissions that the watcher needs in addition to watch Secrets, as the component `watch-secrets` grants them."""
 _SYSTEM, _CONTENT_SERVICE, _FUNCTIONS = "porchflow-system", "porchflow-content-api", "porch-fn-system"
 """Names in `PERMISSIONS` that settings change."""
 
@@ -57,7 +57,7 @@ _WITHOUT_NAMESPACE = ("admissionregistration.k8s.io", "authorization.k8s.io", "a
 
 @dataclass(frozen=True)
 class Right:
-    """One thing that somebody may do, or not."""
+    """A verb on a resource; `target` is `plural.group/subresource:name`."""
 
     namespace: str
     verb: str
@@ -67,7 +67,7 @@ class Right:
         return f"{self.verb} {self.target}" + (f" in namespace {self.namespace}" if self.namespace else "")
 
     def attributes(self) -> dict[str, str]:
-        """Return it as an access review asks for it."""
+        """Return the right as `resourceAttributes` of an access review."""
         target, _, name = self.target.partition(":")
         target, _, subresource = target.partition("/")
         plural, _, group = target.partition(".")
@@ -83,11 +83,11 @@ class Right:
 
 
 def rights_of(process: str, settings: Settings) -> list[Right]:
-    """Return all that a process needs, with the settings it has.
+    """Return the rights that a process needs.
 
     Args:
         process: A key of `PERMISSIONS` without `porchflow-`.
-        settings: The namespaces it works in; whether the watcher looks at Secrets.
+        settings: Its settings, which name its namespaces and whether the watcher watches Secrets.
     """
     more = _WATCH_OF_SECRETS if process == "watcher" and settings.watcher.watch_secrets else {}
     return list(_rights({**PERMISSIONS[f"porchflow-{process}"], **more}, settings))
@@ -102,7 +102,7 @@ def _rights(grants: Mapping[tuple[str, str], str], settings: Settings) -> Iterat
 
 
 def _as_set(namespace: str, target: str, settings: Settings) -> tuple[str, str]:
-    """Return where something really is, and what it is called, where settings say so."""
+    """Return a namespace and a target of `PERMISSIONS` as the settings name them."""
     if namespace == _FUNCTIONS:
         return settings.runner.function_config_namespace or namespace, target
     if namespace == _SYSTEM and settings.content.service:
@@ -120,7 +120,7 @@ def _namespaces(namespace: str, target: str, chosen: Sequence[str]) -> Sequence[
 
 @dataclass(frozen=True)
 class ServiceAccount:
-    """Somebody in the cluster, as access reviews name them."""
+    """A ServiceAccount, as the subject of access reviews."""
 
     namespace: str
     name: str
@@ -129,7 +129,7 @@ class ServiceAccount:
         return f"ServiceAccount {self.namespace}/{self.name}"
 
     def subject(self) -> dict[str, Any]:
-        """Return user and groups, as the API server has them for the account's tokens."""
+        """Return user and groups, as the API server derives them from the account's tokens."""
         everybody = "system:serviceaccounts"
         return {
             "user": f"system:serviceaccount:{self.namespace}:{self.name}",
@@ -138,15 +138,15 @@ class ServiceAccount:
 
 
 async def may(kube: KubeClient, right: Right, account: ServiceAccount | None = None) -> bool:
-    """Ask the API server whether somebody may do something.
+    """Return whether an account has a right, by an access review.
 
     Args:
-        kube: The API server.
-        right: What is to be done.
-        account: Who would do it; None for who asks.
+        kube: Client of the API server.
+        right: The right.
+        account: The account; None for the user of the client.
 
     Raises:
-        KubeError: It cannot be asked.
+        KubeError: The review cannot be created.
     """
     kind = SUBJECTACCESSREVIEWS if account else SELFSUBJECTACCESSREVIEWS
     spec = {"resourceAttributes": right.attributes(), **(account.subject() if account else {})}
@@ -155,13 +155,13 @@ async def may(kube: KubeClient, right: Right, account: ServiceAccount | None = N
 
 
 async def check_permissions(kube: KubeClient, process: str, settings: Settings, deployed_in: str = "") -> list[Finding]:
-    """Find what is lacking to run a process.
+    """Check that an account has all rights that a process needs.
 
     Args:
-        kube: The API server.
-        process: The process.
-        settings: As it has them.
-        deployed_in: Namespace of its ServiceAccount; empty where it would run with the credentials at hand.
+        kube: Client of the API server.
+        process: The process, such as `worker`.
+        settings: The settings of the process.
+        deployed_in: Namespace of its ServiceAccount; empty for the user of the client.
     """
     check, rights = Check("permissions", process), rights_of(process, settings)
     account = ServiceAccount(deployed_in, f"porchflow-{process}") if deployed_in else None
@@ -176,4 +176,4 @@ async def check_permissions(kube: KubeClient, process: str, settings: Settings, 
     if not missing:
         return [check.ok(f"{who} may do all {len(rights)} things that it does")]
     told = f"{who} may not: {'; '.join(missing)}"
-    return [check.failure(told, f"apply deploy/base, or bind ClusterRole porchflow-{process} to who runs it")]
+    return [check.failure(told, f"apply deploy/base, or bind ClusterRole porchflow-{process} to the process's account")]

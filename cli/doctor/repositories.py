@@ -1,4 +1,4 @@
-"""Whether the Git servers of Repositories answer, with the credentials that these name."""
+"""Check that the Git servers of Repositories answer, with the credentials that the Repositories name."""
 
 import tempfile
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ _MOST_THREADS = 500
 
 
 async def check_repositories(kube: KubeClient, namespaces: Sequence[str], seconds: float) -> list[Finding]:
-    """List the refs of every Repository; nothing is written there.
+    """List the refs of every Repository; nothing is written.
 
     Args:
-        kube: The API server.
-        namespaces: Where to look; none means everywhere.
-        seconds: How long one Git server may take.
+        kube: Client of the API server.
+        namespaces: Namespaces of the Repositories; none means all.
+        seconds: Time limit of one Git server.
     """
     check = Check("repositories", ", ".join(namespaces) or "all namespaces")
     try:
@@ -34,9 +34,9 @@ async def check_repositories(kube: KubeClient, namespaces: Sequence[str], second
         return [check.failure(str(error), "install the CRDs, or run the check as somebody who may list Repositories")]
     if not found:
         return [check.warning("there are no Repositories", "register one, see docs/repositories.md")]
-    # A folder of its own: the cache of a worker that runs is not touched.
+    # A cache of its own, so that the cache of a running worker stays as it is.
     with tempfile.TemporaryDirectory(prefix="porchflow-doctor-") as folder:
-        # A thread for each: servers that hang must not make others look so.
+        # A thread for each: a server that hangs must not delay the check of another one.
         threads = min(len(found), _MOST_THREADS)
         async with GitStore(
             Path(folder), network_threads=threads, connect_timeout=seconds, server_timeout=seconds

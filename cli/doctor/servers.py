@@ -1,4 +1,4 @@
-"""What porchflow's processes need besides the cluster: Temporal, the function runner, a folder."""
+"""Checks of what the processes need beside the cluster: Temporal, the function runner, a folder for Git caches."""
 
 import os
 import tempfile
@@ -46,11 +46,11 @@ functionConfig:
 
 
 async def check_temporal(settings: TemporalSettings, seconds: float) -> list[Finding]:
-    """Look for Temporal, the namespace and the workers at its queues.
+    """Check Temporal, its namespace and the workers of its task queues.
 
     Args:
-        settings: Where it is.
-        seconds: How long it may take to say anything.
+        settings: Address and credentials.
+        seconds: Time limit of its first answer.
     """
     try:
         connection = read_connection(settings)
@@ -89,11 +89,11 @@ async def _check_queue(client: Client, queue: str) -> list[Finding]:
 
 
 async def check_runner(settings: Settings, seconds: float) -> list[Finding]:
-    """Ask the function runner for its health and to run one function."""
+    """Check the health of the function runner, and have it run one function."""
     address = settings.runner_client.address
     check = Check("function-runner", address or "none")
     if not address:
-        return [check.ok("FUNCTION_RUNNER_ADDRESS is not set: builtin functions run in the workers")]
+        return [check.ok("FUNCTION_RUNNER_ADDRESS is not set: built-in functions run in the workers")]
     try:
         healthy = await _health(settings.runner_client, seconds)
     except CertificateError as error:
@@ -126,14 +126,14 @@ async def _run_function(settings: Settings, check: Check) -> Finding:
             await call(image, _PROBE)
     except FunctionNotFound as error:
         return check.warning(f"is healthy and does not know {image}: {error}", "give it the functions you use")
-    # After the one that is not found, which is one of them.
+    # After FunctionNotFound, which is a subclass of one of these.
     except (FunctionFailed, FunctionUnavailable, RunnerUnavailable, SettingsError) as error:
         return check.failure(str(error), "see the log of the function runner")
     return check.ok(f"is healthy and ran {image}")
 
 
 async def check_cache(settings: GitSettings) -> list[Finding]:
-    """Look whether the folder of the Git caches can be written, here where the check runs."""
+    """Check that the folder of the Git caches can be written, on the machine of the check."""
     folder = settings.cache_dir.expanduser()
     check = Check("git-cache", str(folder))
     mend = "give the user of this process the right to write there, or set GIT_CACHE_DIR"

@@ -1,4 +1,4 @@
-"""Where the servers of `porchflow up` are, for who names no others."""
+"""Settings of the running stack of `porchflow up`, the default where no other servers are named."""
 
 import os
 from collections.abc import Mapping
@@ -12,11 +12,17 @@ _NAMED: Final = ("kubeconfig", "temporal_address", "function_runner_address", "g
 
 
 def stack_settings(state_dir: Path, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of the stack that runs in a folder; none where somebody says which servers are meant.
+    """Return the settings that lead to the stack of a folder; empty where no stack runs or other servers are named.
 
     Args:
         state_dir: The stack's folder.
-        flags: What was given on the command line, by name of the setting.
+        flags: Settings given on the command line, by name; None for one that is not given.
+
+    Returns:
+        Values by name of the setting.
+
+    Raises:
+        StateError: The folder cannot be read.
     """
     folder = StateFolder(state_dir)
     record = folder.read()

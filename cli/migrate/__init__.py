@@ -1,5 +1,5 @@
 """`porchflow migrate`: from Porch's v1alpha1 to porchflow, Repository by Repository, and back.
 
-`planning` compares what Porch serves (`porch`) with what Git holds, `run` goes through the Repositories, `steps` does
-what one of them needs, `models` are what is written down between two runs.
+`planning` compares the package revisions of Porch (`porch`) with those in Git, `migration` goes through the
+Repositories, `steps` has the steps for one of them, and `models` the record between two runs.
 """

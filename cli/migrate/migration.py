@@ -23,7 +23,18 @@ class Apply:
     """Hands Repositories over."""
 
     def __init__(self, clients: Clients, path: Path, say: Say, *, export_drafts: bool, leave_behind: bool) -> None:
-        """Take the clients, the record's file, who is told, and what is done with what only Porch has."""
+        """Load the record.
+
+        Args:
+            clients: Clients of the API servers and of Git.
+            path: File of the record.
+            say: Receives a line for each thing that is done.
+            export_drafts: Bring drafts and proposals that only Porch has to Git.
+            leave_behind: Go on without package revisions that only Porch has.
+
+        Raises:
+            RecordError: The record cannot be read.
+        """
         self._clients = clients
         self._path = path
         self._say = say
@@ -32,10 +43,17 @@ class Apply:
         self._record = Record.load(path)
 
     async def run(self, names: Sequence[str], *, within: float) -> bool:
-        """Hand Repositories over, and verify each; return whether something differs.
+        """Hand Repositories over, and verify each.
+
+        Args:
+            names: The Repositories; none means all of the namespace.
+            within: Seconds for each Repository.
+
+        Returns:
+            Whether a package revision differs from the plan.
 
         Raises:
-            MigrationError: One cannot be handed over; what was done before stays.
+            MigrationError: A Repository cannot be handed over; those before it stay migrated.
         """
         found = False
         async for raw in repositories(self._clients, names):
@@ -64,7 +82,11 @@ class Apply:
         return tell(found, self._say)
 
     async def _prepare(self, raw: Object, plan: RepositoryPlan) -> None:
-        """Deal with what only Porch has; the plan is kept first, so that nothing that was seen is forgotten."""
+        """Export or leave package revisions that only Porch has; the plan is recorded first, to survive a failure.
+
+        Raises:
+            MigrationError: Some are left, and `leave_behind` is not set.
+        """
         self._keep(plan, Phase.PLANNED)
         if self._export:
             await export_drafts(self._clients, raw, plan, self._say)
@@ -84,9 +106,13 @@ class Apply:
 
 
 async def verify_recorded(clients: Clients, path: Path, names: Sequence[str], say: Say) -> bool:
-    """Compare the objects of migrated Repositories with the record; return whether something differs.
+    """Compare the objects of migrated Repositories with the record.
+
+    Returns:
+        Whether a package revision differs.
 
     Raises:
+        RecordError: The record cannot be read.
         MigrationError: The record has no such Repository.
     """
     found = False
@@ -98,9 +124,10 @@ async def verify_recorded(clients: Clients, path: Path, names: Sequence[str], sa
 
 
 async def roll_back(clients: Clients, path: Path, names: Sequence[str], say: Say, *, within: float) -> None:
-    """Hand Repositories back; done again it goes on where it stopped.
+    """Hand Repositories back to Porch. A repeated call continues where the last one stopped.
 
     Raises:
+        RecordError: The record cannot be read or written.
         MigrationError: The record has no such Repository, or its objects do not go.
     """
     record = Record.load(path)
@@ -116,7 +143,7 @@ async def roll_back(clients: Clients, path: Path, names: Sequence[str], say: Say
 
 
 def tell(found: Sequence[object], say: Say) -> bool:
-    """Say what differs; return whether there is anything."""
+    """Print differences, and return whether there are any."""
     for each in found:
         say(f"  {each}")
     return bool(found)

@@ -1,4 +1,4 @@
-"""What a migration works with: what Porch serves, what Git holds, and the record of what was done."""
+"""Data of a migration: package revisions of Porch and of Git, plans, and the record of a migration."""
 
 import os
 from enum import StrEnum
@@ -8,15 +8,15 @@ from pydantic import BaseModel, Field, ValidationError
 
 
 class Revision(BaseModel):
-    """One package revision as somebody has it."""
+    """One package revision, as Porch or Git has it."""
 
     package: str
     workspace: str
     lifecycle: str
     revision: int = 0
-    """0 for what is not published, -1 for what is published without a number."""
+    """0 for an unpublished one, -1 for the content of the main branch."""
     ref: str = ""
-    """Of Git; empty for Porch's."""
+    """Ref in Git; empty for a revision of Porch."""
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
 
@@ -26,7 +26,7 @@ class Revision(BaseModel):
 
 
 class Comparison(StrEnum):
-    """How Porch's and porchflow's view of a package revision compare."""
+    """Result of comparing a package revision of Porch with that in Git."""
 
     SAME = "same"
     DIFFERS = "differs"
@@ -40,13 +40,13 @@ class Row(BaseModel):
     name: str
     porch: Revision | None = None
     git: Revision | None = None
-    """What porchflow would create: it reads nothing but Git."""
+    """The package revision that porchflow would create, from Git alone."""
     exported: bool = False
     """Whether the migration brought it to Git."""
 
     @property
     def comparison(self) -> Comparison:
-        """How the two compare."""
+        """The comparison of the two."""
         if self.porch is None:
             return Comparison.GIT_ONLY
         if self.git is None:
@@ -56,12 +56,12 @@ class Row(BaseModel):
 
     @property
     def is_open(self) -> bool:
-        """Whether it is a draft or proposal that only Porch has: its content can be brought to Git."""
+        """Whether it is a draft or proposal that only Porch has, which can be brought to Git."""
         return self.comparison is Comparison.PORCH_ONLY and self.porch is not None and not self.porch.revision
 
 
 class Phase(StrEnum):
-    """How far the migration of a Repository is."""
+    """Progress of the migration of a Repository."""
 
     PLANNED = "planned"
     ANNOTATED = "annotated"
@@ -70,24 +70,24 @@ class Phase(StrEnum):
 
 
 class RepositoryPlan(BaseModel):
-    """One Repository: what it has, and how far it is."""
+    """One Repository: its package revisions and its progress."""
 
     namespace: str
     name: str
     migrated: bool = False
-    """Whether it has the annotation already; then Porch does not show its package revisions any more."""
+    """Whether it has the annotation; Porch then no longer serves its package revisions."""
     phase: Phase = Phase.PLANNED
     rows: list[Row] = Field(default_factory=list)
     problems: list[str] = Field(default_factory=list)
-    """What porchflow will leave out, and why."""
+    """Messages about package revisions that porchflow leaves out."""
 
     def count(self, comparison: Comparison) -> int:
-        """Return how many package revisions compare so."""
+        """Return the number of package revisions with a comparison."""
         return sum(row.comparison is comparison for row in self.rows)
 
     @property
     def only_in_porch(self) -> list[Row]:
-        """What would be lost from sight: porchflow finds package revisions in Git alone."""
+        """Package revisions that porchflow would not show, because they are not in Git."""
         return [row for row in self.rows if row.comparison is Comparison.PORCH_ONLY]
 
 
@@ -96,7 +96,7 @@ class RecordError(Exception):
 
 
 class Record(BaseModel):
-    """What a migration found and did, kept in a file so that it can go on, be verified, and be rolled back."""
+    """Plans and progress of a migration, in a file: for continuing, verifying and rolling back."""
 
     version: int = 1
     repositories: dict[str, RepositoryPlan] = Field(default_factory=dict)
@@ -106,7 +106,7 @@ class Record(BaseModel):
         """Read a record; an empty one where there is none yet.
 
         Raises:
-            RecordError: It is no record.
+            RecordError: The file cannot be read, or is no record.
         """
         try:
             return cls.model_validate_json(path.read_bytes())
@@ -116,7 +116,7 @@ class Record(BaseModel):
             raise RecordError(f"cannot read the record {path}: {error}") from error
 
     def save(self, path: Path) -> None:
-        """Write the record in one step.
+        """Write the record as a whole.
 
         Raises:
             RecordError: It cannot be written.
@@ -129,9 +129,9 @@ class Record(BaseModel):
             raise RecordError(f"cannot write the record {path}: {error}") from error
 
     def of(self, namespace: str, name: str) -> RepositoryPlan | None:
-        """Return what is recorded of a Repository."""
+        """Return the recorded plan of a Repository; None for none."""
         return self.repositories.get(f"{namespace}/{name}")
 
     def put(self, plan: RepositoryPlan) -> None:
-        """Record a Repository."""
+        """Record the plan of a Repository."""
         self.repositories[f"{plan.namespace}/{plan.name}"] = plan

@@ -1,4 +1,4 @@
-"""What Porch serves against what porchflow would create. Reads only."""
+"""Comparison of Porch's package revisions with those that porchflow would create. It only reads."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -21,20 +21,21 @@ class UnknownRepository(Exception):  # noqa: N818 - named for what it is
 
 @dataclass(frozen=True)
 class Clients:
-    """What a migration reads and writes with."""
+    """Clients and namespace of a migration."""
 
     kube: KubeClient
     porch: KubeClient
-    """Where Porch's v1alpha1 API is; usually the same server."""
+    """Client of the server with Porch's v1alpha1 API; usually the same server."""
     git: GitStore
     namespace: str
 
 
 async def repositories(clients: Clients, names: Sequence[str]) -> AsyncIterator[Object]:
-    """Read the named Repositories; all of Git where none is named.
+    """Read the named Repositories, raw; without names all with a `spec.git`.
 
     Raises:
-        UnknownRepository: There is none of a name.
+        UnknownRepository: One of the names does not exist.
+        KubeError: The API server cannot be reached or refuses.
     """
     if not names:
         async for raw in clients.kube.list_all(REPOSITORIES, clients.namespace):
@@ -50,12 +51,12 @@ async def repositories(clients: Clients, names: Sequence[str]) -> AsyncIterator[
 
 
 def is_annotated(raw: Object) -> bool:
-    """Whether a Repository is porchflow's."""
+    """Whether a raw Repository has the annotation that hands it to porchflow."""
     return (raw["metadata"].get("annotations") or {}).get(V1ALPHA2_MIGRATION_ANNOTATION) == "true"
 
 
 async def plan_of(clients: Clients, raw: Object) -> RepositoryPlan:
-    """Compare one Repository.
+    """Compare one raw Repository.
 
     Raises:
         PhaseError: Its Secret is missing or cannot be used.

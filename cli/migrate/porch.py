@@ -1,4 +1,4 @@
-"""What Porch's v1alpha1 API serves.
+"""Client side of Porch's v1alpha1 API.
 
 Source: docs/reference/porch-api.md, "PackageRevisions of v1alpha1".
 """
@@ -16,23 +16,23 @@ V1ALPHA1_REVISIONS: Final = Resource(PORCH_GROUP, _VERSION, PACKAGE_REVISION_PLU
 V1ALPHA1_RESOURCES: Final = Resource(PORCH_GROUP, _VERSION, "packagerevisionresources", "PackageRevisionResources")
 
 _OWN = ("kpt.dev/", "porch.kpt.dev/", "internal.kpt.dev/", "kubectl.kubernetes.io/")
-"""Labels and annotations with these are Porch's and kubectl's, not a user's."""
+"""Prefixes of labels and annotations that Porch and kubectl set; all others are users'."""
 
 
 async def revisions_of(porch: KubeClient, namespace: str, repository: str) -> AsyncIterator[tuple[str, Revision]]:
     """Read the package revisions of a Repository, by name.
 
     Raises:
-        KubeError: Porch cannot be reached or refuses; `NotServed` where there is none.
+        KubeError: Porch cannot be reached or refuses; `NotServed` where the cluster has no Porch.
     """
-    # Its field selectors differ from version to version; labels it has none. So the namespace is read.
+    # The whole namespace is read: field selectors differ between versions of Porch, and the objects have no labels.
     async for obj in porch.list_all(V1ALPHA1_REVISIONS, namespace):
         if (obj.get("spec") or {}).get("repository") == repository:
             yield obj["metadata"]["name"], revision_of(obj)
 
 
 def revision_of(obj: dict[str, Any]) -> Revision:
-    """Return what counts of a raw v1alpha1 PackageRevision."""
+    """Return the revision that a raw v1alpha1 PackageRevision describes."""
     spec, metadata = obj["spec"], obj["metadata"]
     return Revision(
         package=spec.get("packageName", ""),
@@ -45,7 +45,7 @@ def revision_of(obj: dict[str, Any]) -> Revision:
 
 
 async def content_of(porch: KubeClient, namespace: str, name: str) -> dict[str, str]:
-    """Read the files of a package revision.
+    """Read the files of a package revision, by path.
 
     Raises:
         KubeError: Porch cannot be reached or refuses.
@@ -55,7 +55,7 @@ async def content_of(porch: KubeClient, namespace: str, name: str) -> dict[str, 
 
 
 def _number(value: object) -> int:
-    """Read a revision: a number, and in older versions a text such as `v1`."""
+    """Return the number of a revision, which older versions of Porch write as text such as `v1`; 0 for none."""
     text = str(value or "").removeprefix("v")
     return int(text) if text.removeprefix("-").isdigit() else 0
 

@@ -1,4 +1,4 @@
-"""A plan for people: one table for each Repository."""
+"""Printing of plans: a table for each Repository."""
 
 from rich.console import Console
 from rich.table import Table
@@ -15,7 +15,13 @@ _ROWS = 50
 
 
 def show_plan(console: Console, plan: RepositoryPlan, *, everything: bool) -> None:
-    """Print a plan; what is the same only when everything is asked for."""
+    """Print a plan.
+
+    Args:
+        console: The console.
+        plan: The plan.
+        everything: Print package revisions that are the same, too, and all rows.
+    """
     counts = ", ".join(f"{plan.count(each)} {each}" for each in Comparison)
     state = "migrated already" if plan.migrated else "Porch's"
     console.print(f"[bold]Repository {plan.namespace}/{plan.name}[/bold] ({state}): {counts}")

@@ -1,4 +1,4 @@
-"""What a migration does: hand a Repository over, look whether all came along, and hand it back."""
+"""Steps of a migration: export drafts, hand a Repository over, verify its objects, and hand it back."""
 
 import asyncio
 import time
@@ -28,19 +28,19 @@ from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
 from porchflow.repositories.access import Repositories
 
 Say = Callable[[str], None]
-"""Told what is done, a line at a time."""
+"""Receives a line for each thing that is done."""
 
 _LOOK_SECONDS = 0.5
 _QUIET_SECONDS = 3.0
 
 
 class MigrationError(Exception):
-    """A step could not be done; says which and what to do."""
+    """A step cannot be done; the message says which and what to do."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A package revision that is not as it should be."""
+    """A package revision that differs from the plan."""
 
     name: str
     what: str
@@ -50,10 +50,16 @@ class Difference:
 
 
 async def export_drafts(clients: Clients, raw: Object, plan: RepositoryPlan, say: Say) -> None:
-    """Bring drafts and proposals that only Porch has to Git; done again it finds them there.
+    """Push drafts and proposals that only Porch has to Git. A repeated call finds them there.
+
+    Args:
+        clients: The clients.
+        raw: The raw Repository.
+        plan: Its plan; exported rows are marked.
+        say: Receives a line for each.
 
     Raises:
-        GitError: Git refuses.
+        GitError: Git cannot be reached or refuses.
         KubeError: Porch cannot be reached or refuses.
     """
     access = await Repositories(clients.kube).opened(raw)
@@ -80,6 +86,11 @@ def _propose(state: PackageState, _: TaskOf) -> Step | None:
 async def hand_over(clients: Clients, plan: RepositoryPlan, *, within: float) -> None:
     """Annotate a Repository and wait until porchflow has synced it.
 
+    Args:
+        clients: The clients.
+        plan: Names the Repository.
+        within: Seconds to wait.
+
     Raises:
         MigrationError: It was not synced in time; the Repository's conditions say why.
     """
@@ -99,7 +110,11 @@ async def hand_over(clients: Clients, plan: RepositoryPlan, *, within: float) ->
 
 
 async def copy_metadata(clients: Clients, plan: RepositoryPlan) -> int:
-    """Give the new objects the labels and annotations that users gave the old ones; return to how many."""
+    """Copy users' labels and annotations from Porch's package revisions to the objects.
+
+    Returns:
+        The number of objects that got some.
+    """
     copied = 0
     for row in plan.rows:
         if row.porch is None or not (row.porch.labels or row.porch.annotations):
@@ -114,23 +129,26 @@ async def copy_metadata(clients: Clients, plan: RepositoryPlan) -> int:
 
 
 async def differences(clients: Clients, plan: RepositoryPlan) -> list[Difference]:
-    """Compare the objects that there are with what was planned."""
+    """Return the differences between the objects and the plan."""
     objects = {obj["metadata"]["name"]: obj async for obj in _objects(clients, plan)}
     return [found for row in plan.rows for found in _compared(row, objects.get(row.name))]
 
 
 async def hand_back(clients: Clients, plan: RepositoryPlan, *, within: float) -> int:
-    """Take the annotation away and remove the objects; Git stays as it is. Return how many were removed.
+    """Remove the annotation and the objects of a Repository; Git stays as it is.
+
+    Returns:
+        The number of objects that were removed.
 
     Raises:
-        MigrationError: Objects are kept by others, or made again.
+        MigrationError: Finalizers of other controllers keep objects, or a worker makes them again.
     """
     annotations = {V1ALPHA2_MIGRATION_ANNOTATION: None, RECONCILE_NOW_ANNOTATION: None}
     await clients.kube.merge_patch(REPOSITORIES, plan.namespace, plan.name, {"metadata": {"annotations": annotations}})
     removed: set[str] = set()
     deadline, quiet_since = time.monotonic() + within, time.monotonic()
     while time.monotonic() - quiet_since < _QUIET_SECONDS:
-        # A sync that was under way may make some more.
+        # A sync that is under way may make more objects.
         async for obj in _objects(clients, plan):
             quiet_since = time.monotonic()
             await _remove(clients, obj)
@@ -146,7 +164,7 @@ async def hand_back(clients: Clients, plan: RepositoryPlan, *, within: float) ->
 
 
 async def _remove(clients: Clients, obj: Object) -> None:
-    """Without our finalizer first: nobody must come to delete in Git."""
+    """Remove our finalizer, then delete. In the other order the object's workflow would delete in Git."""
     metadata = obj["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
     finalizers = [each for each in metadata.get("finalizers") or [] if each != FINALIZER]
@@ -154,7 +172,7 @@ async def _remove(clients: Clients, obj: Object) -> None:
         patch = {
             "metadata": {
                 "finalizers": finalizers,
-                # The warning that others were made from it is not meant for who lets it go to Porch.
+                # The API server warns when an upstream is deleted. Here its content stays, and Porch shows it again.
                 "annotations": {UPSTREAM_OF_ANNOTATION: None},
                 "resourceVersion": metadata["resourceVersion"],
             }
@@ -162,7 +180,7 @@ async def _remove(clients: Clients, obj: Object) -> None:
         await clients.kube.merge_patch(PACKAGEREVISIONS, namespace, name, patch)
         await clients.kube.delete(PACKAGEREVISIONS, namespace, name, uid=metadata["uid"])
     except (Conflict, NotFound):
-        # Somebody wrote it meanwhile, or it is gone: the next look tells.
+        # The object changed meanwhile, or is gone: the next list shows it.
         return
 
 

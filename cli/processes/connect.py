@@ -1,4 +1,4 @@
-"""Connections to Temporal and Kubernetes at start: wait, say for what, go on when they appear."""
+"""Connections to Temporal and Kubernetes at start: a process waits for its peers, and reports for which."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ from porchflow.kube.errors import KubeConfigError, KubeError
 from porchflow.kube.kinds import PACKAGEREVISIONS
 
 _ANSWER = timedelta(seconds=10)
-"""How long Temporal may take to answer one attempt; an address can accept connections and say nothing."""
+"""Time of one attempt. An address can accept connections and never answer."""
 
 
 async def connect_temporal(settings: Settings, waits_for: WaitsFor, *, retries: int | None = None) -> Client:
-    """Connect to Temporal; waits until it answers, takes our credentials and has the namespace.
+    """Connect to Temporal; wait until it answers, accepts our credentials and has the namespace.
 
     Args:
-        settings: Where it is.
-        waits_for: Told while it is away.
-        retries: How often the client itself repeats a call that failed, for who has a better way; None leaves it to
-            the library, which goes on for ten seconds.
+        settings: Hold its address and credentials.
+        waits_for: Receives the reason while the connection fails.
+        retries: How often the client repeats a failed call, for callers that retry themselves; None is the library's
+            default, which retries for ten seconds.
 
     Raises:
         SettingsError: A file of the settings cannot be used.
@@ -43,7 +43,7 @@ async def connect_temporal(settings: Settings, waits_for: WaitsFor, *, retries: 
         options = {"data_converter": pydantic_data_converter, "runtime": runtime}
         try:
             await answers_calls(now.address, _ANSWER.total_seconds())
-            # One that gives up soon finds out: the library's own attempts neither say anything nor can be interrupted.
+            # With one retry, because the library's default attempts report nothing and cannot be interrupted.
             quick = await now.connect(retry_config=RetryConfig(max_retries=1), **options)
             await quick.workflow_service.describe_namespace(
                 DescribeNamespaceRequest(namespace=now.namespace), timeout=_ANSWER
@@ -59,13 +59,13 @@ async def connect_temporal(settings: Settings, waits_for: WaitsFor, *, retries: 
 
 
 async def answers_calls(address: str, seconds: float) -> None:
-    """Wait until somebody at host:port speaks gRPC, or refuses: Temporal's client says more about that.
+    """Wait until a server at host:port speaks gRPC or refuses the connection; Temporal's client explains a refusal.
 
-    That client would wait for ever where connections are accepted and nothing is said, even after it is cancelled, and
-    keep its process from ending.
+    That client would wait for ever where a server accepts connections and never answers, even after it is cancelled,
+    and would keep its process from ending.
 
     Raises:
-        TimeoutError: Nothing is said in time.
+        TimeoutError: No answer came within `seconds`.
     """
     ends = (grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE)
     try:
@@ -80,7 +80,7 @@ async def answers_calls(address: str, seconds: float) -> None:
 
 
 def _runtime(address: str) -> Runtime | None:
-    """Return a runtime that tells Temporal's own metrics, if that was asked for.
+    """Return a runtime that serves the metrics of Temporal's SDK at host:port; None without an address.
 
     Raises:
         SettingsError: It cannot listen there.
@@ -96,15 +96,15 @@ def _runtime(address: str) -> Runtime | None:
 
 
 async def connect_kubernetes(settings: Settings, waits_for: WaitsFor, *, namespaces: Sequence[str] = ()) -> KubeClient:
-    """Connect to the Kubernetes API; waits until it serves PackageRevisions.
+    """Connect to the Kubernetes API; wait until it serves PackageRevisions.
 
     Args:
-        settings: Where it is.
-        waits_for: Told while it is away.
+        settings: Hold the kubeconfig.
+        waits_for: Receives the reason while the connection fails.
         namespaces: Where PackageRevisions may be listed; none means in all of them.
 
     Raises:
-        SettingsError: The credentials cannot be loaded at all: waiting would not help.
+        SettingsError: The credentials cannot be loaded, which waiting would not change.
     """
     try:
         client = await KubeClient.connect(settings.kubeconfig)

@@ -23,7 +23,7 @@ from porchflow.kube.errors import KubeError
 
 
 async def run(settings: Settings) -> None:
-    """Serve until cancelled; waits for Kubernetes when it is away.
+    """Serve until cancelled; wait for Kubernetes while it is unavailable.
 
     Raises:
         SettingsError: There is no certificate to serve with.
@@ -39,7 +39,7 @@ async def run(settings: Settings) -> None:
         serving = await stack.enter_async_context(_serving(settings.content, kube, health))
         git = await stack.enter_async_context(GitStore.of(settings.git))
         registry.register(GitCollector(git))
-        # One more for what follows the front proxy's configuration.
+        # One connection more, for the watch of the front proxy's configuration.
         watching = await KubeClient.connect(settings.kubeconfig, max_connections=settings.content.watches + 1)
         await stack.enter_async_context(watching)
         health.waits_for("the cluster to say who its front proxy is")
@@ -50,7 +50,7 @@ async def run(settings: Settings) -> None:
 async def _serving(
     settings: ContentSettings, kube: KubeClient, health: ProcessHealth
 ) -> AsyncIterator[ContentSettings]:
-    """Give what to serve with; looks after the certificate while the context is open, unless somebody else does."""
+    """Yield the settings to serve with. With `service`, keep a certificate up to date while the context is open."""
     if not settings.service:
         yield settings
         return
@@ -70,10 +70,10 @@ async def _serving(
 
 
 def check_certificate(settings: ContentSettings) -> None:
-    """Check that there is one way to a certificate.
+    """Check that the settings give one source of the certificate: files, or the Service.
 
     Raises:
-        SettingsError: There is none, or there are two.
+        SettingsError: They give none, or both.
     """
     files = {"CERT": settings.tls_cert, "KEY": settings.tls_key}
     if settings.service:

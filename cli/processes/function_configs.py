@@ -1,4 +1,4 @@
-"""Follows the FunctionConfigs of one namespace, and says in their status that they were taken up."""
+"""Watch of the FunctionConfigs of one namespace, and reports in their status that they are in use."""
 
 import asyncio
 from collections.abc import Iterable
@@ -30,15 +30,15 @@ class ConfigFollower(Follower):
         *,
         pods: PodPool | None = None,
     ) -> None:
-        """Prepare.
+        """Create the follower.
 
         Args:
-            client: of the API server.
-            namespace: of the FunctionConfigs.
-            configs: the table.
-            executables: what runs executables; None if nothing does.
-            state: is told how the watch stands.
-            pods: of functions; None if they do not run in pods.
+            client: Client of the API server.
+            namespace: Of the FunctionConfigs.
+            configs: The table.
+            executables: Runs executables; None without a folder of executables.
+            state: Receives the state of the watch.
+            pods: Pool of function pods; None if functions do not run in pods.
         """
         super().__init__(lambda: watch_objects(client, FUNCTIONCONFIGS, namespace, state=state))
         self._configs = configs
@@ -74,7 +74,7 @@ class ConfigFollower(Follower):
         self._configs.complete = True
 
     def _problem(self, obj: Object) -> str | None:
-        """What of it cannot be used here; empty if all can, None if it is not known yet whether its pods can."""
+        """Return why a raw FunctionConfig cannot be used; empty if it can, None while its pods' state is unknown."""
         try:
             spec = FunctionConfig.model_validate(obj).spec
         except ValidationError as error:
@@ -89,7 +89,7 @@ class ConfigFollower(Follower):
     def _executors_problem(self, spec: FunctionConfigSpec) -> str:
         if spec.go_executor is not None and (spec.go_executor.id or spec.image) not in BUILTINS:
             return (
-                f"goExecutor: there is no builtin function {spec.go_executor.id or spec.image!r};"
+                f"goExecutor: there is no built-in function {spec.go_executor.id or spec.image!r};"
                 f" those there are: {', '.join(sorted(BUILTINS))}"
             )
         if spec.binary_executor is None:

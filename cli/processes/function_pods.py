@@ -1,4 +1,4 @@
-"""The pods of functions in a real cluster: what the function runner does to them, and how it hears of them."""
+"""Function pods in a real cluster: the function runner's writes and watches."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,6 @@ class KubeCluster:
     """Changes the pods of one namespace through the Kubernetes API; see `porchflow.functions.pods.cluster.Cluster`."""
 
     def __init__(self, client: KubeClient, namespace: str) -> None:
-        """Take the client and the namespace of the pods."""
         self._client = client
         self.namespace = namespace
 
@@ -59,7 +58,7 @@ class KubeCluster:
         except NotFound:
             return False
         except Conflict:
-            # Without a version it can only be another pod of the same name.
+            # Without a version the conflict is of the uid: the name belongs to another pod, and ours is gone.
             return bool(version)
         except KubeError as error:
             raise ClusterError(str(error)) from None
@@ -73,7 +72,7 @@ class KubeCluster:
                 PODS, self.namespace, name, patch, field_manager=FUNCTION_RUNNER_FIELD_MANAGER
             )
         except (NotFound, Conflict):
-            # It is gone, or another one of its name.
+            # The pod is gone, or the name belongs to another one.
             return
         except KubeError as error:
             raise ClusterError(str(error)) from None
@@ -91,10 +90,9 @@ class KubeCluster:
 
 
 class PodFollower:
-    """Tells a pool what becomes of its pods and of the template they are made from."""
+    """Watches the pods of a pool and their template, and passes changes to the pool."""
 
     def __init__(self, client: KubeClient, namespace: str, pool: PodPool) -> None:
-        """Take the client, the namespace of the pods, and who is told."""
         self._client = client
         self._namespace = namespace
         self._pool = pool

@@ -1,4 +1,4 @@
-"""What a function runner says in the status of FunctionConfigs."""
+"""Reports of a function runner in the status of FunctionConfigs."""
 
 import asyncio
 import logging
@@ -14,13 +14,13 @@ from porchflow.kube.kinds import FUNCTIONCONFIGS
 logger = logging.getLogger(__name__)
 
 PODS_TROUBLE = "podExecutor: no pod is ready ahead of its use: "
-"""How the report of pods in trouble begins."""
+"""Beginning of a report about pods that do not become ready."""
 _LONGEST = 2000
-"""Characters of a report; kubelets and registries may have much to say."""
+"""Characters of a report; messages of kubelets and registries may be longer."""
 
 
 class _Report(NamedTuple):
-    """What was said of which version of an object."""
+    """The report on one generation of an object."""
 
     uid: str
     generation: int
@@ -28,19 +28,19 @@ class _Report(NamedTuple):
 
 
 class ConfigReports:
-    """Keeps the reports up to date, each written once.
+    """Keeps the reports up to date; each is written once.
 
-    Runners of one namespace may see things differently for a while, such as two versions of one while a new one is
-    rolled out: what another has written since is left alone, or they would write in turns for ever.
+    Runners of one namespace may disagree for a while, such as two versions during a rollout. A report that another
+    runner has overwritten is not written again, or the two would write in turns for ever.
     """
 
     def __init__(self, client: KubeClient, problem: Callable[[Object], str | None]) -> None:
-        """Prepare.
+        """Create the reports.
 
         Args:
-            client: of the API server.
-            problem: why a FunctionConfig cannot be used; empty if it can, None if that is not known yet and what was
-                said of its pods stands.
+            client: Client of the API server.
+            problem: Returns why a raw FunctionConfig cannot be used; empty if it can. None while that is unknown: an
+                earlier report about its pods then stays.
         """
         self._client = client
         self._problem = problem
@@ -50,18 +50,18 @@ class ConfigReports:
         self._wake = asyncio.Event()
 
     def put(self, key: ConfigKey, obj: Object) -> None:
-        """Take up an object as the API server has it now."""
+        """Report on a raw object, as the API server has it now."""
         self._objects[key] = obj
         self._due[key] = None
         self._wake.set()
 
     def remove(self, key: ConfigKey) -> None:
-        """An object is gone."""
+        """Forget an object that is gone."""
         self._objects.pop(key, None)
         self._written.pop(key, None)
 
     def review(self) -> None:
-        """Something that the problems depend on may have changed."""
+        """Check all objects again, because their problems may have changed."""
         self._due |= dict.fromkeys(self._objects)
         self._wake.set()
 
@@ -105,7 +105,7 @@ class ConfigReports:
                 FUNCTIONCONFIGS, body, field_manager=names.FUNCTION_RUNNER_FIELD_MANAGER, subresource="status"
             )
         except NotFound:
-            # Gone meanwhile; the watch says so too.
+            # Deleted meanwhile; the watch reports that.
             return False
         except KubeError as failure:
             # Only the report is missing; the next list or review writes it.

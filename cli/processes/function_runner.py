@@ -1,4 +1,4 @@
-"""The function runner as a process: its settings, the FunctionConfigs it follows, its pods, its metrics."""
+"""Assembles the function runner's process: server, FunctionConfigs, pods and metrics."""
 
 import asyncio
 import contextlib
@@ -30,14 +30,14 @@ from porchflow.kube.watching import WatchState
 logger = logging.getLogger(__name__)
 
 _COLLECT_SECONDS = 15.0
-"""Between two looks at which pods nobody uses any more."""
+"""Between two checks for unused pods."""
 
 
 async def run_function_runner(settings: Settings) -> None:
-    """Run the function runner until it is told to stop.
+    """Run the function runner until it is cancelled or one of its watches fails.
 
     Raises:
-        SettingsError: a certificate, the folder of executables or the kubeconfig cannot be used.
+        SettingsError: A certificate, the folder of executables or the kubeconfig cannot be used.
     """
     configs, metrics, stop = FunctionConfigs(settings.calls.default_image_prefix), RunnerMetrics(), asyncio.Event()
     executables = _executables(settings, configs)
@@ -122,7 +122,7 @@ async def _connect(settings: Settings) -> KubeClient:
 
 @contextlib.asynccontextmanager
 async def _beside(stop: asyncio.Event, *work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Do work that never ends while the context is open; if it fails, the runner stops and says why."""
+    """Run endless work while the context is open; if it ends, set `stop`, and raise its error at the context's end."""
     tasks = [asyncio.create_task(each) for each in work]
     for task in tasks:
         task.add_done_callback(lambda _: stop.set())

@@ -11,27 +11,26 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from porchflow.api.host_port import host_and_port
 
 Readiness = Callable[[], tuple[bool, Mapping[str, Any]]]
-"""Says whether the process can do its work, and what it knows about that."""
+"""Returns whether the process is ready, and details for the JSON of /readyz."""
 
 
 class ProcessHealth:
-    """How a process stands, for probes: alive from the start, ready when it serves."""
+    """State of a process for probes: alive from the start, ready when it serves."""
 
     def __init__(self) -> None:
-        """Nothing is served yet."""
         self._waiting_for = ""
         self._serves: Mapping[str, Any] | None = None
 
     def waits_for(self, what: str) -> None:
-        """Say what the start waits for."""
+        """Record what the start waits for."""
         self._waiting_for = what
 
     def serves(self, **what: Any) -> None:  # noqa: ANN401 - JSON
-        """Say that the process does its work, and what there is to know about that."""
+        """Record that the process serves, with details for the JSON of /readyz."""
         self._serves = what
 
     def readiness(self) -> tuple[bool, Mapping[str, Any]]:
-        """Return whether it does its work, and what is known about that or what it waits for."""
+        """Return whether the process serves, and the details or what it waits for."""
         if self._serves is None:
             return False, {"waitingFor": self._waiting_for or "the start"}
         return True, self._serves
@@ -40,7 +39,7 @@ class ProcessHealth:
 def serve_health(
     address: str, readiness: Readiness, registry: CollectorRegistry
 ) -> contextlib.AbstractAsyncContextManager[None]:
-    """Serve health and metrics on host:port while the context is open; on no port when the address is empty."""
+    """Serve health and metrics on host:port while the context is open; nowhere when the address is empty."""
     return _serve(
         address,
         web.get("/healthz", _alive),

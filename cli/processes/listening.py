@@ -1,4 +1,4 @@
-"""Where the processes listen: addresses refused at the start where nobody can listen there."""
+"""Addresses that processes listen on: bad ones are refused at the start."""
 
 import contextlib
 import errno
@@ -9,18 +9,18 @@ from porchflow.api.host_port import host_and_port
 from porchflow.cli.settings import Settings, SettingsError, settings_of
 
 _REFUSALS = frozenset({errno.EADDRINUSE, errno.EACCES})
-"""What no later attempt would mend; whatever else is wrong is told by who listens."""
+"""Errors that no later attempt would mend; the server itself reports all others when it listens."""
 
 
 def check_addresses(settings: Settings, *names: str) -> None:
-    """Check that a process can listen where it is told to, before it starts anything.
+    """Check that a process can listen on its addresses, before it starts anything.
 
     Args:
         settings: The settings of the process.
-        names: Those of them that say where it listens; empty ones are left out.
+        names: Names of the settings that hold its addresses; empty addresses are left out.
 
     Raises:
-        SettingsError: Somebody listens there already, or only the administrator may, or two are the same.
+        SettingsError: Another process listens there, the port needs more rights, or two addresses are the same.
     """
     with contextlib.ExitStack() as stack:
         for setting in map(settings_of(Settings).__getitem__, names):
@@ -40,7 +40,7 @@ def _listen(host: str, port: int, stack: contextlib.ExitStack) -> None:
         if family == socket.AF_INET6:
             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         probe.bind(address)
-        # A second address of the same process is found only where the first one is listened on.
+        # Listening, and not only bound: else a second equal address of the same process could be bound too.
         probe.listen()
 
 

@@ -1,4 +1,4 @@
-"""What the processes count, for Prometheus; /metrics is served where /healthz is."""
+"""Prometheus metrics of the processes, which `health` serves at /metrics."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ _KINDS = frozenset(ErrorKind)
 
 
 def new_registry() -> CollectorRegistry:
-    """Return a registry that tells the version, the processor time and the memory of this process."""
+    """Return a registry with the version, the processor time and the memory of this process."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     Info("porchflow_build", "Version of porchflow", registry=registry).info({"version": version("porchflow")})
@@ -30,10 +30,10 @@ def new_registry() -> CollectorRegistry:
 
 
 class ActivityMetrics(Interceptor):
-    """Attempts of Temporal activities, which the phases are, by how they ended."""
+    """Attempts of Temporal activities, by outcome."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        """Take where to tell them."""
+        """Register the metrics."""
         self.seconds = Histogram(
             "porchflow_activity_seconds",
             "Duration of attempts of activities, by outcome: succeeded, transient, waiting, stalled, superseded,"
@@ -47,7 +47,7 @@ class ActivityMetrics(Interceptor):
         )
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - Temporal's
-        """Stand before every activity."""
+        """Return an interceptor that measures every activity."""
         return _Timed(next, self)
 
 
@@ -74,14 +74,13 @@ class _Timed(ActivityInboundInterceptor):
 
 
 class GitCollector(Collector):
-    """What a store of Git repositories did."""
+    """Counters of a store of Git repositories."""
 
     def __init__(self, store: GitStore) -> None:
-        """Take the store."""
         self._store = store
 
     def collect(self) -> Iterable[Metric]:
-        """Tell the counts since the start."""
+        """Return the counts since the start."""
         stats = self._store.stats
         requests = CounterMetricFamily("porchflow_git_requests", "Requests to Git servers", labels=["operation"])
         seconds = CounterMetricFamily("porchflow_git_request_seconds", "Time that they took", labels=["operation"])
@@ -109,14 +108,13 @@ class GitCollector(Collector):
 
 
 class KubernetesCollector(Collector):
-    """Requests to the API server."""
+    """Counters of a client's requests to the API server."""
 
     def __init__(self, client: KubeClient) -> None:
-        """Take who sends them."""
         self._client = client
 
     def collect(self) -> Iterable[Metric]:
-        """Tell the counts since the start."""
+        """Return the counts since the start."""
         labels = ["method", "resource", "code"]
         requests = CounterMetricFamily(
             "porchflow_kubernetes_requests", "Requests to the API server; code 0 had no answer", labels=labels
@@ -132,14 +130,13 @@ class KubernetesCollector(Collector):
 
 
 class WatcherCollector(Collector):
-    """How the watches and the queue of signals stand."""
+    """State of the watches and of the queue of signals."""
 
     def __init__(self, health: WatcherHealth) -> None:
-        """Take who knows."""
         self._health = health
 
     def collect(self) -> Iterable[Metric]:
-        """Tell how they stand now; nothing before everything was connected."""
+        """Return the state now; nothing before Kubernetes and Temporal are connected."""
         numbers = self._health.numbers()
         if numbers is None:
             return

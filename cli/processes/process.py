@@ -1,4 +1,4 @@
-"""What every long-running process of porchflow does: logging, signals, one event loop."""
+"""The frame of every long-running process: logging, signals, one event loop."""
 
 import asyncio
 import gc
@@ -7,13 +7,13 @@ import signal
 from collections.abc import Callable, Coroutine
 
 _YOUNG_OBJECTS = 50_000
-"""New objects after which the collector looks for cycles among them; Python's own default is 700."""
+"""New objects until the collector searches them for cycles; Python's own default is 700."""
 
 
 def collect_seldom() -> None:
-    """Let the cyclic garbage collector run seldom, and leave alone what was made so far.
+    """Let the cyclic garbage collector run seldom, and exempt the objects that exist already.
 
-    A parsed package is hundreds of thousands of objects without a cycle among them: with Python's default the collector
+    A parsed package is hundreds of thousands of objects without a cycle among them. With Python's default the collector
     takes a third of the processor time of a large rendering to find nothing.
     """
     gc.collect()
@@ -30,9 +30,9 @@ def run_process(
     """Run a process until it ends, or until SIGINT or SIGTERM cancels it.
 
     Args:
-        main: The process. It frees what it holds when it is cancelled.
+        main: The process. It releases its resources when it is cancelled.
         log_level: Least level that is logged.
-        new_loop: Makes the event loop; None takes the one of Python.
+        new_loop: Makes the event loop; None is Python's default.
     """
     logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     collect_seldom()

@@ -1,4 +1,4 @@
-"""Registries of function images, as the settings say."""
+"""Image registries of functions, opened from the settings."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -14,14 +14,14 @@ from porchflow.functions.tags import FunctionTags
 
 @contextlib.asynccontextmanager
 async def open_registries(settings: RegistrySettings, platform: str = "") -> AsyncIterator[RegistryLookup]:
-    """Look images up while the context is open; connects when first needed.
+    """Open the look-up of images; it connects when first needed.
 
     Args:
-        settings: How registries are reached.
+        settings: Credentials, certificates and allowed images.
         platform: Of the images, such as linux/amd64; empty for that of this process.
 
     Raises:
-        SettingsError: the CAs cannot be used.
+        SettingsError: The certificates of the authorities cannot be used.
     """
     try:
         session = RegistrySession(
@@ -30,7 +30,7 @@ async def open_registries(settings: RegistrySettings, platform: str = "") -> Asy
             insecure=settings.insecure_registries,
         )
     except OSError as error:
-        # Errors of TLS are such too.
+        # Errors of TLS are subclasses of OSError.
         why = error.strerror or str(error)
         raise SettingsError(f"{told_name('registry_ca')}: cannot use {settings.registry_ca}: {why}") from None
     async with session:
@@ -40,12 +40,12 @@ async def open_registries(settings: RegistrySettings, platform: str = "") -> Asy
 
 @contextlib.asynccontextmanager
 async def open_tags(settings: Settings) -> AsyncIterator[FunctionTags]:
-    """List tags of functions while the context is open.
+    """Open the list of tags of functions.
 
-    Registries are asked only where a function runner could run what they have.
+    It uses registries only with a function runner: without one no image of a registry can run.
 
     Raises:
-        SettingsError: the CAs cannot be used.
+        SettingsError: The certificates of the authorities cannot be used.
     """
     prefix = settings.calls.default_image_prefix
     if not settings.runner_client.address:

@@ -1,4 +1,4 @@
-"""The connection to a function runner, as the settings say."""
+"""The connection to a function runner, opened from the settings."""
 
 from porchflow.cli.settings import SettingsError
 from porchflow.functions.client import GrpcEvaluator
@@ -7,7 +7,7 @@ from porchflow.functions.tls import CertificateError, Identity
 
 
 def identity_of(settings: RunnerClientSettings) -> Identity:
-    """Return how a client proves itself and whom it believes.
+    """Return the client's certificate and the authorities that it trusts.
 
     Raises:
         CertificateError: A certificate without its key, or the other way round.
@@ -16,7 +16,7 @@ def identity_of(settings: RunnerClientSettings) -> Identity:
 
 
 def open_runner_client(settings: RunnerClientSettings, calls: CallSettings) -> GrpcEvaluator:
-    """Return a client of the function runner; it connects when first needed.
+    """Return a client of the function runner. It connects when first needed.
 
     Raises:
         SettingsError: A certificate cannot be used.

@@ -24,23 +24,23 @@ from porchflow.functions.tls import CertificateError, ClientCredentials, Identit
 logger = logging.getLogger(__name__)
 
 _KEY_SECONDS = 10.0
-"""Between two looks at the file of the API key."""
+"""Between two reads of the file of the API key."""
 
 _REFUSED = frozenset({RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED})
 _REFUSED_AT_THE_START = re.compile(r"code: (?:Unauthenticated|PermissionDenied), message: \"([^\"]*)\"")
-"""How the client tells of its first call, which it makes while it connects."""
+"""The error text of the client's first call, which it makes while it connects."""
 
 
 @dataclass(frozen=True)
 class TemporalConnection:
-    """What connects to Temporal.
+    """Address and credentials of Temporal.
 
     Attributes:
         address: host:port.
         namespace: Of the workflows.
-        tls: What TLS needs; None speaks plain text.
+        tls: Certificates and server name; None means plain text.
         api_key: Sent with every call; None for none.
-        metadata: More that is sent with every call.
+        metadata: Headers that are sent with every call.
     """
 
     address: str
@@ -61,11 +61,11 @@ class TemporalConnection:
         )
 
     async def explain(self, error: Exception, seconds: float) -> str:
-        """Return in words why a call failed; looks at the port where TLS may be the trouble.
+        """Return why a call failed, for people; where TLS may be the cause, a probe of the port tells.
 
         Args:
-            error: What the client raised.
-            seconds: How long the look may take.
+            error: The client's error.
+            seconds: Time limit of the probe.
         """
         if refused := _refusal(error):
             return (
@@ -85,7 +85,7 @@ def _refusal(error: Exception) -> str:
 
 
 def read_connection(settings: TemporalSettings) -> TemporalConnection:
-    """Read how to connect: settings first, then Temporal's own variables and profile, then defaults.
+    """Read address and credentials: from the settings, else Temporal's own variables and profile, else defaults.
 
     Raises:
         SettingsError: A file cannot be used, or settings contradict each other.
@@ -97,7 +97,7 @@ def read_connection(settings: TemporalSettings) -> TemporalConnection:
         address=settings.address if "address" in given else profile.get("target_host", settings.address),
         namespace=settings.namespace if "namespace" in given else profile.get("namespace", settings.namespace),
         tls=tls,
-        # A key is never sent in plain text.
+        # An API key is never sent in plain text.
         api_key=(read_api_key(settings) or profile.get("api_key")) if tls else None,
         metadata=profile.get("rpc_metadata", {}),
     )
@@ -105,7 +105,7 @@ def read_connection(settings: TemporalSettings) -> TemporalConnection:
 
 def _profile() -> Mapping[str, Any]:
     try:
-        # An empty variable is one that is not set, as for settings.
+        # An empty variable counts as unset, as for settings.
         given = {name: value for name, value in os.environ.items() if value}
         return {**ClientConfig.load_client_connect_config(override_env_vars=given)}
     except (RuntimeError, ValueError, OSError) as error:
@@ -137,7 +137,7 @@ def _tls(settings: TemporalSettings, profile: Any) -> TLSConfig | None:  # noqa:
 
 
 def read_api_key(settings: TemporalSettings) -> str | None:
-    """Return the API key that is in the file now; None where no file is set.
+    """Return the API key in the file; None where no file is set.
 
     Raises:
         SettingsError: The file cannot be read, or holds no key.
@@ -165,12 +165,12 @@ def _read(settings: TemporalSettings, name: str) -> bytes | None:
 
 
 async def keep_api_key(client: Client, settings: TemporalSettings, *, seconds: float = _KEY_SECONDS) -> None:
-    """Give a client the API key that is in the file, whenever it changes, until cancelled.
+    """Update a client's API key from the file whenever it changes, until cancelled.
 
     Args:
-        client: Connected with the key that was there before.
+        client: A connected client.
         settings: Name the file.
-        seconds: Between two looks at the file.
+        seconds: Between two reads of the file.
     """
     said = ""
     while True:
@@ -178,7 +178,7 @@ async def keep_api_key(client: Client, settings: TemporalSettings, *, seconds: f
         try:
             key = await asyncio.to_thread(read_api_key, settings)
         except SettingsError as error:
-            # Half replaced, or gone for a moment: the key that was there may still be good.
+            # The file may be replaced at this moment. The key from before may still be valid.
             if error.message != said:
                 logger.warning("going on with the API key from before: %s", error.message)
             said = error.message

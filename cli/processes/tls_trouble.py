@@ -1,4 +1,4 @@
-"""Why TLS with Temporal does not come about, in words: the client says `transport error`."""
+"""Reasons of failed TLS with Temporal, for people: Temporal's client only says `transport error`."""
 
 import asyncio
 import ssl
@@ -14,12 +14,12 @@ _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
 async def tls_trouble(address: str, tls: TLSConfig | None, seconds: float) -> str:
-    """Return what is wrong between a server and a client's TLS; empty where it is something else.
+    """Probe a server, and return why TLS with it fails; empty where TLS is not the cause.
 
     Args:
         address: host:port of the server.
-        tls: What the client uses; None for plain text.
-        seconds: How long the look may take.
+        tls: TLS of the client; None for plain text.
+        seconds: Time limit of the probe.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -32,7 +32,7 @@ async def tls_trouble(address: str, tls: TLSConfig | None, seconds: float) -> st
     except ssl.SSLError as error:
         return _ended(address, (error.reason or str(error)).replace("_", " ").lower())
     except (OSError, TimeoutError):
-        # Nobody there, or nothing said: no matter of TLS.
+        # The server cannot be reached or does not answer, which has nothing to do with TLS.
         return ""
 
 
@@ -57,13 +57,13 @@ async def _speaks_tls(host: str, port: int) -> bool:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
-    # A refused connection raises here: it tells nothing about TLS.
+    # A refused connection raises here, because it tells nothing about TLS.
     _, plain = await asyncio.open_connection(host, port)
     plain.close()
     try:
         _, writer = await asyncio.open_connection(host, port, ssl=context)
     except ssl.SSLError as error:
-        # An alert is TLS; a record that is none, or the end of the connection, is not.
+        # A TLS server may answer with an alert. Any other record, or the end of the connection, is no TLS.
         return "ALERT" in (error.reason or "")
     except OSError:
         return False
@@ -72,12 +72,12 @@ async def _speaks_tls(host: str, port: int) -> bool:
 
 
 async def _goes_on(host: str, port: int, tls: TLSConfig) -> bool:
-    """Shake hands as the client does, and return whether the server says anything more.
+    """Complete a TLS handshake as the client does, and return whether the server sends anything afterwards.
 
-    Servers of TLS 1.3 look at a client's certificate only after the handshake.
+    Servers of TLS 1.3 check a client's certificate only after the handshake.
 
     Raises:
-        ssl.SSLError: It does not come about.
+        ssl.SSLError: The handshake fails.
     """
     context = _context(tls)
     reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=tls.domain or host)

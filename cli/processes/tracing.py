@@ -1,4 +1,4 @@
-"""Spans over OTLP, for who asks with OpenTelemetry's own variables: a reconcile is a trace, named by its run."""
+"""OpenTelemetry (OTLP) spans, configured by OpenTelemetry's own variables. A workflow run is one trace."""
 
 import asyncio
 import contextlib
@@ -32,11 +32,10 @@ _tracer = trace.get_tracer("porchflow")
 
 @contextlib.asynccontextmanager
 async def exporting_spans(process: str) -> AsyncIterator[bool]:
-    """Export spans while the context is open, if an endpoint is set; what waits at its end is sent.
+    """Export spans while the context is open, if an endpoint is set; its end flushes them.
 
     Args:
-        process: Which of porchflow's it is; spans are of the service `porchflow-<process>` unless OTEL_SERVICE_NAME
-            says otherwise.
+        process: Name of the process. Spans are of the service `porchflow-<process>`, or of OTEL_SERVICE_NAME.
 
     Yields:
         Whether spans are exported.
@@ -57,7 +56,7 @@ async def exporting_spans(process: str) -> AsyncIterator[bool]:
 
 
 class _RunIds(RandomIdGenerator):
-    """All that a workflow run does is one trace, whichever workers do it: its id is the run's."""
+    """Uses the id of the workflow run as the trace id, so that spans of all workers form one trace."""
 
     def generate_trace_id(self) -> int:
         return _run.get() or super().generate_trace_id()
@@ -67,7 +66,7 @@ class ActivitySpans(Interceptor):
     """A span for each attempt of an activity."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - Temporal's
-        """Stand before every activity."""
+        """Return an interceptor that makes a span of every activity."""
         return _Traced(next)
 
 
@@ -98,12 +97,12 @@ class _Traced(ActivityInboundInterceptor):
 
 
 def interceptors(*, exporting: bool) -> Sequence[Interceptor]:
-    """Return what makes spans of activities, where somebody wants them."""
+    """Return the interceptor that makes spans of activities; none where spans are not exported."""
     return [ActivitySpans()] if exporting else []
 
 
 def traced(evaluate: Evaluator) -> Evaluator:
-    """Return an evaluator whose calls are spans."""
+    """Return an evaluator that makes a span of each call."""
 
     async def call(image: str, resource_list: bytes) -> Evaluation:
         attributes: dict[str, AttributeValue] = {

@@ -17,7 +17,11 @@ _SHORTEST_SECRET = 16
 
 
 async def run(settings: Settings) -> None:
-    """Watch until cancelled; waits for Kubernetes and Temporal when they are away."""
+    """Watch until cancelled; wait for Kubernetes and Temporal while they are unavailable.
+
+    Raises:
+        SettingsError: The secret of the webhooks is missing or too short, or credentials cannot be used.
+    """
     check_webhooks(settings.watcher)
     health, registry = WatcherHealth(), new_registry()
     registry.register(WatcherCollector(health))
@@ -26,7 +30,7 @@ async def run(settings: Settings) -> None:
         kube = await connect_kubernetes(settings, health.waits_for, namespaces=settings.scope.namespaces)
         await stack.enter_async_context(kube)
         registry.register(KubernetesCollector(kube))
-        # The dispatcher has a way of its own to go on while Temporal is away: it keeps order and says so once.
+        # The dispatcher retries itself while Temporal is unavailable: it keeps the order and logs the obstacle once.
         client = await connect_temporal(settings, health.waits_for, retries=1)
         await stack.enter_async_context(in_background(keep_api_key(client, settings.temporal)))
         starter = WorkflowStarter(client)
@@ -41,7 +45,7 @@ async def run(settings: Settings) -> None:
 
 
 def check_webhooks(settings: WatcherSettings) -> None:
-    """Check that webhooks have good secrets, where they are taken.
+    """Check that the webhook endpoint has secrets of sufficient length.
 
     Raises:
         SettingsError: There is an address, and no secret or a short one.

@@ -35,14 +35,18 @@ from porchflow.workflows.runner import workflow_runner
 logger = logging.getLogger(__name__)
 
 _CANCELLATION_WITHIN = timedelta(seconds=1)
-"""How soon a superseded activity hears of it: heartbeats are sent at most this far apart."""
+"""Longest time between heartbeats that are sent. A superseded activity is cancelled with the next one."""
 
 _GRACE = timedelta(seconds=20)
-"""How long activities in hand may finish when the worker is told to stop."""
+"""Time that running activities have to finish when the worker stops."""
 
 
 async def run_worker(settings: Settings) -> None:
-    """Serve the configured task queues until cancelled; waits for Kubernetes and Temporal when they are away."""
+    """Serve the configured task queues until cancelled; wait for Kubernetes and Temporal while they are unavailable.
+
+    Raises:
+        SettingsError: Credentials or certificates cannot be used.
+    """
     health, registry = ProcessHealth(), new_registry()
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(serve_health(settings.health_address, health.readiness, registry))
@@ -65,17 +69,21 @@ async def run_worker(settings: Settings) -> None:
 
 @dataclass(frozen=True)
 class Activities:
-    """Everything that a worker can be asked to do."""
+    """The activities of a worker."""
 
     phases: PhaseActivities
     sync: RepositorySync
     git: GitStore
-    """What they have in common."""
+    """The store of Git repositories that they share."""
 
 
 @contextlib.asynccontextmanager
 async def open_activities(settings: Settings, kube: KubeClient) -> AsyncIterator[Activities]:
-    """Make the activities with their clients, and close those afterwards."""
+    """Create the activities with their clients; the end of the context closes the clients.
+
+    Raises:
+        SettingsError: A certificate cannot be used.
+    """
     async with contextlib.AsyncExitStack() as stack:
         git = await stack.enter_async_context(GitStore.of(settings.git))
         events = EventRecorder(kube)

@@ -1,1 +1,1 @@
-"""`porchflow render`: the package in a folder, rendered as a PackageRevision's is."""
+"""`porchflow render`: renders the package in a folder, as the render phase does for a PackageRevision."""

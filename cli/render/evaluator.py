@@ -1,4 +1,4 @@
-"""Runs the functions of a local rendering."""
+"""The evaluator of a local rendering: the function runner, or built-in functions."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ _MOST_PROCESSES = 4
 
 
 class _Builtins:
-    """Builtin functions in processes of their own, so that one that never ends is killed."""
+    """Built-in functions in processes of their own, so that a function that does not end can be killed."""
 
     def __init__(self, runtime: BuiltinRuntime, time_limit: float) -> None:
         self._runtime = runtime
@@ -24,13 +24,17 @@ class _Builtins:
         try:
             return await self._runtime.evaluate(image, resource_list, self._time_limit)
         except FunctionNotFound:
-            hint = "without a function runner only builtin functions run: set --function-runner-address"
+            hint = "without a function runner only built-in functions run: set --function-runner-address"
             raise FunctionNotFound(image, hint) from None
 
 
 @contextlib.asynccontextmanager
 async def open_evaluator(settings: Settings) -> AsyncIterator[Evaluator]:
-    """The function runner of the settings; without one, the builtin functions."""
+    """Yield an evaluator: the function runner of the settings, or built-in functions without one.
+
+    Raises:
+        SettingsError: A certificate cannot be used.
+    """
     if settings.runner_client.address:
         async with open_runner_client(settings.runner_client, settings.calls) as evaluator:
             yield evaluator

@@ -1,4 +1,4 @@
-"""A package in a folder of this machine: read without following links, written all or not at all."""
+"""A package in a local folder: read without following links, and written as a whole or not at all."""
 
 import contextlib
 import errno
@@ -22,11 +22,11 @@ class FolderError(Exception):
 
 
 class Folder(NamedTuple):
-    """What is in a folder.
+    """A folder and its files.
 
     Attributes:
-        root: the folder.
-        files: its files; links are among them as links.
+        root: The folder.
+        files: Its files by path; symbolic links are kept as such.
     """
 
     root: Path
@@ -34,11 +34,15 @@ class Folder(NamedTuple):
 
     @property
     def texts(self) -> dict[str, bytes]:
-        """Content of the regular files by path."""
+        """Content of the regular files, by path."""
         return {path: file.data for path, file in self.files.items() if file.mode is not Mode.SYMLINK}
 
     def with_texts(self, texts: Mapping[str, bytes]) -> Files:
-        """The files with other contents; links and modes stay."""
+        """Return the files with other contents; links and modes stay.
+
+        Args:
+            texts: Contents of all regular files, by path.
+        """
         links = {path: file for path, file in self.files.items() if file.mode is Mode.SYMLINK}
         changed = {path: File(data, self._mode(path)) for path, data in texts.items()}
         return {**links, **changed}
@@ -48,10 +52,10 @@ class Folder(NamedTuple):
 
 
 def read_folder(root: Path) -> Folder:
-    """Read a package. What Git keeps for itself (`.git`) is left out.
+    """Read a package; `.git` is left out.
 
     Raises:
-        FolderError: no folder, no Kptfile in it, or a file that cannot be read or has no name in UTF-8.
+        FolderError: There is no folder or no Kptfile in it, or a file cannot be read or has a name that is no UTF-8.
     """
     if not root.is_dir():
         raise FolderError(f"{root} is no folder: give the folder of a package, the one with its Kptfile")
@@ -96,13 +100,17 @@ def _read(path: Path) -> File:
 
 
 def write_folder(folder: Folder, files: Files) -> None:
-    """Make the folder hold these files: those that changed are written anew, those that are gone removed.
+    """Write changed files and remove those that are gone.
 
-    Everything is written beside its place first: what cannot be written leaves the folder as it was. Then each file is
-    replaced at once, and no interrupt comes between.
+    All contents are written to temporary files first, so that an error leaves the folder as it was. Then the files are
+    replaced, and signals are held back until all of them are.
+
+    Args:
+        folder: The folder as it was read.
+        files: Its files as they shall be, by path.
 
     Raises:
-        FolderError: a file cannot be written or removed, or somebody else changed it meanwhile.
+        FolderError: A file cannot be written or removed, or changed after it was read.
     """
     changed = [path for path, file in files.items() if folder.files.get(path) != file]
     gone = sorted(folder.files.keys() - files.keys())
@@ -122,7 +130,11 @@ def write_folder(folder: Folder, files: Files) -> None:
 
 
 def _check_links(root: Path, path: str) -> None:
-    """A function may name any path in the package, and a link there may lead anywhere."""
+    """Refuse to write through a link: a function may name any path in the package, and a link may lead out of it.
+
+    Raises:
+        FolderError: The path, or a folder on the way to it, is a link.
+    """
     for place in [root / path, *(root / parent for parent in Path(path).parents)][:-1]:
         if place.is_symlink():
             raise FolderError(f"a function wrote {path}, but {place} is a link, and links are not followed")
@@ -144,7 +156,7 @@ def _check_removable(path: Path) -> None:
 
 
 class _Staged:
-    """New contents of files, beside the files they are to replace."""
+    """New contents in temporary files, each in the folder of the file that it will replace."""
 
     def __init__(self) -> None:
         self._files: list[tuple[Path, Path]] = []
@@ -154,12 +166,12 @@ class _Staged:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove what was not put into its place."""
+        """Remove temporary files, and new folders that are still empty."""
         for new, _target in self._files:
             new.unlink(missing_ok=True)
         for folder in reversed(self._folders):
             with contextlib.suppress(OSError):
-                # What has files now is to stay.
+                # The folder holds files now, and stays.
                 folder.rmdir()
 
     def add(self, path: Path, file: File) -> None:
@@ -195,9 +207,9 @@ def _unwritable(path: Path, error: OSError) -> FolderError:
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Signals that end the program come when the block has ended.
+    """Hold back signals that end the process until the context ends.
 
-    Handlers rather than a mask: a mask is of one thread, and any other would take the signal.
+    By handlers, because a signal mask is of one thread, and another thread would receive the signal.
     """
     came: list[int] = []
     before = {number: signal.signal(number, lambda each, _: came.append(each)) for number in _ENDING}

@@ -1,4 +1,4 @@
-"""What a rendering did, for people and for programs."""
+"""Reports of a rendering: lines for people, JSON for programs."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,9 +11,9 @@ from porchflow.yamltext.yaml_error import YamlError
 
 
 def lines_of(outcome: RenderOutcome) -> Iterator[str]:
-    """One line per function, with its results below, then the outcome.
+    """Return a line for each function, with its results below, then the outcome.
 
-    What functions say cannot change what the terminal shows: their control characters are escaped.
+    Control characters are escaped, so that the output of functions cannot control the terminal.
     """
     for line in _lines_of(outcome):
         yield "".join(map(_printable, line))
@@ -37,7 +37,7 @@ def _lines_of(outcome: RenderOutcome) -> Iterator[str]:
 
 
 def as_data(outcome: RenderOutcome) -> dict[str, Any]:
-    """The outcome for a file of results: plain values under the names of the Kptfile's `renderStatus`."""
+    """Return the outcome as data for JSON, with the names of the Kptfile's `renderStatus`."""
     return {
         "ok": outcome.ok,
         "message": outcome.message,
@@ -59,7 +59,7 @@ def as_data(outcome: RenderOutcome) -> dict[str, Any]:
 
 
 def same_but_for_status(diff: FileDiff) -> bool:
-    """Whether two versions of a Kptfile say the same about the package; what was rendered last is not about it."""
+    """Whether two versions of a Kptfile differ in `status` at most, which records the last rendering."""
     if diff.old is None or diff.new is None:
         return False
     try:

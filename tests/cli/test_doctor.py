@@ -168,7 +168,7 @@ class TestFunctions:
         assert unseen.level == Level.WARNING
         assert f"PORCHFLOW_FUNCTION_CONFIG_NAMESPACE={namespace}" in unseen.mend
         seen = {"functionRunnerObservedGeneration": made["metadata"]["generation"]}
-        for error, level in (("there is no builtin function", Level.FAILURE), (None, Level.OK)):
+        for error, level in (("there is no built-in function", Level.FAILURE), (None, Level.OK)):
             patch = {"status": {**seen, "error": error}}
             await kube.merge_patch(FUNCTIONCONFIGS, namespace, "f", patch, subresource="status")
             found = await one(check_configs(kube, settings))

@@ -183,7 +183,7 @@ def test_an_image_without_runner_says_what_to_set(package: Path) -> None:
     pipeline(package, {"image": "example.com/other:v1"})
     result = render(package)
     assert result.exit_code == 1
-    assert "only builtin functions run: set --function-runner-address" in result.stderr
+    assert "only built-in functions run: set --function-runner-address" in result.stderr
 
 
 def test_a_runner_that_is_not_there_is_no_failed_function(package: Path) -> None:

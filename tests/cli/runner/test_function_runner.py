@@ -96,7 +96,7 @@ async def test_function_configs_are_followed_live(
         wrong = {"spec": {"binaryExecutor": None, "goExecutor": {"tags": ["v1"], "id": "nope"}}}
         await kube.merge_patch(FUNCTIONCONFIGS, namespace, "tool", wrong)
         said = await eventually(lambda: _at_generation(kube, namespace, "tool", 3))
-        assert said["error"].startswith("goExecutor: there is no builtin function 'nope'; those there are: apply-")
+        assert said["error"].startswith("goExecutor: there is no built-in function 'nope'; those there are: apply-")
 
         pods = {"spec": {"goExecutor": None, "podExecutor": {}}}
         await kube.merge_patch(FUNCTIONCONFIGS, namespace, "tool", pods)
