@@ -1,7 +1,7 @@
-"""Conditions: types, reasons, and how a new set replaces an old one.
+"""Conditions: types, reasons, and the rules by which a new set replaces an old one.
 
-The rules are kstatus' and Flux': `Ready` is always there; `Reconciling`, `Stalled`, `Suspended` and `Shared` exist only
-while True; `lastTransitionTime` moves only when the status flips.
+The rules are those of kstatus and Flux: `Ready` is always present; `Reconciling`, `Stalled`, `Suspended` and `Shared`
+exist only while True. `lastTransitionTime` changes only when the status does.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from pydantic.config import JsonDict
 from porchflow.api.base import INT64, ApiModel
 
 CONDITIONS_BY_TYPE: Final[JsonDict] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
-"""Schema of a list of conditions that several field managers share: each owns its types."""
+"""Schema of a list of conditions that several field managers share: each owns the conditions of its types."""
 
 MESSAGE_LIMIT: Final = 1024
 """Characters of a condition's message; longer ones are cut."""
@@ -30,7 +30,7 @@ class ConditionType(StrEnum):
     STALLED = "Stalled"
     SUSPENDED = "Suspended"
     SHARED = "Shared"
-    """Of a Repository: one of another namespace works on the same packages."""
+    """On a Repository: a Repository of another namespace has the same packages."""
 
 
 class ConditionStatus(StrEnum):
@@ -42,7 +42,7 @@ class ConditionStatus(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a condition holds. `docs/concepts.md` says what to do about each."""
+    """Reasons of conditions. `docs/concepts.md` says how to mend each."""
 
     READY = "Ready"
     PENDING = "Pending"
@@ -114,7 +114,7 @@ ACCESS_REASONS: Final = frozenset(
         Reason.GIT_HOST_KEY_UNTRUSTED,
     }
 )
-"""What a change of a Repository or of its Secret may mend."""
+"""Reasons that a change of a Repository or of its Secret may mend."""
 
 
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -130,11 +130,9 @@ _REASON_SCHEMA: Final[JsonDict] = {
 
 
 class Condition(ApiModel):
-    """A metav1.Condition.
+    """A condition, as Kubernetes' metav1.Condition."""
 
-    The API server checks what Kubernetes demands of conditions; reading is lenient.
-    """
-
+    # Only the schema has Kubernetes' rules for the values: a stored object must be readable whatever it holds.
     model_config = ConfigDict(
         json_schema_extra={"required": ["type", "status", "lastTransitionTime", "reason", "message"]}
     )
@@ -154,20 +152,20 @@ class Condition(ApiModel):
 
 
 def condition(kind: ConditionType, status: ConditionStatus, reason: str, message: str = "") -> Condition:
-    """Make a condition; the generation and the time are filled in when it is applied."""
+    """Return a condition without generation and time, which are set when it is applied."""
     return Condition(type=kind, status=status, reason=reason, message=message)
 
 
 def not_ready(
     reason: str, message: str, abnormal: ConditionType, *, because: tuple[str, str] | None = None
 ) -> tuple[Condition, Condition]:
-    """Return the conditions of an object that is not Ready, and of the state that keeps it so.
+    """Return `Ready`, which is False, and the condition that says why.
 
     Args:
         reason: Of `Ready`.
         message: Of `Ready`.
         abnormal: `Reconciling`, `Stalled` or `Suspended`, which becomes True.
-        because: Reason and message of `abnormal`, where they differ from those of `Ready`.
+        because: Reason and message of `abnormal`; None repeats those of `Ready`.
     """
     return (
         condition(ConditionType.READY, ConditionStatus.FALSE, reason, message),
@@ -201,13 +199,13 @@ def raw_holding(obj: Mapping[str, Any], kind: str) -> dict[str, Any]:
 def merge_conditions(
     existing: Iterable[Condition], wanted: Iterable[Condition], owned: Iterable[str], now: datetime
 ) -> list[Condition]:
-    """Return the conditions a field manager applies next.
+    """Return the conditions that a field manager applies next, with times, and messages cut to `MESSAGE_LIMIT`.
 
     Args:
-        existing: What the object has.
-        wanted: What now holds, of the owned types.
-        owned: The types this manager owns; an owned type that is not wanted disappears, others are left out.
-        now: The time of a flip.
+        existing: The conditions of the object, of all field managers.
+        wanted: The conditions that hold now, of the owned types.
+        owned: The types that the field manager owns. An owned type that is not wanted disappears.
+        now: The time of a status that changes; cut to seconds.
     """
     mine = set(owned)
     before = {condition.type: condition for condition in existing if condition.type in mine}

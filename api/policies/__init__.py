@@ -1,5 +1,6 @@
 """The admission policies on PackageRevisions and Repositories, one module per question.
 
-`api/admission.py` makes manifests of them. They refuse at once, with words for people, what porchflow would otherwise
-have to refuse later in a condition, and they write down who proposed, approved and suspended. CEL of Kubernetes 1.36.
+`api/admission.py` generates manifests from them. They refuse a request at once, with a message, where porchflow would
+have to report a condition later. They also record the users who proposed, approved and suspended. The expressions are
+in the Common Expression Language (CEL) of Kubernetes 1.36.
 """

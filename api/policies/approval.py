@@ -1,4 +1,4 @@
-"""Approval of a commit instead of a name, where a Namespace asks for it."""
+"""Approval of a commit, for Namespaces with the label that requires it."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ APPROVAL: Final = Policy(
     where={APPROVAL_LABEL: "commit"},
     only_if={"publishes": PUBLISHES_NOW},
     checks=(
-        # Whether it is the right one, the policy of the lifecycle asks everywhere.
+        # The policy porchflow-lifecycle compares the commit with the proposed one, in all namespaces.
         Check(
             f"{annotation('object', APPROVED_COMMIT_ANNOTATION)} != ''",
             "'namespace ' + request.namespace + ' publishes nothing but a commit that was reviewed: set the annotation"

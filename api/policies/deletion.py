@@ -1,4 +1,4 @@
-"""Who may delete what, and whose clones lose their upstream with it."""
+"""Deletion of package revisions: refusals, and a warning where others were made from them."""
 
 from typing import Final
 
@@ -11,14 +11,17 @@ CLEANERS: Final = (
     "system:serviceaccount:kube-system:namespace-controller",
     "system:kube-controller-manager",
 )
-"""Who deletes what a deleted Repository or Namespace leaves behind; the last is for controllers with one account."""
+"""Users of the controllers that clean up after a deleted Repository or Namespace.
+
+The last is the account of a controller manager whose controllers share one.
+"""
 
 DELETION: Final = Policy(
     name="porchflow-deletion",
     operations=("DELETE",),
     only_if={
         "is-no-clean-up": f"!(request.userInfo.username in {quoted_list(CLEANERS)})",
-        # Without our finalizer nothing happens to Git: so a sync lets objects go whose content is gone already.
+        # Without our finalizer a deletion does not touch Git: a sync so deletes objects whose content is gone.
         "touches-git": f"'{FINALIZER}' in oldObject.?metadata.?finalizers.orValue([])",
     },
     variables={"lifecycle": "oldObject.?spec.?lifecycle.orValue('')", "mayApprove": MAY_APPROVE},

@@ -1,4 +1,4 @@
-"""CEL expressions that several policies share: `object` and `oldObject` are as the API server has them."""
+"""CEL expressions that several policies share, on the API server's variables `object`, `oldObject` and `request`."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,7 +9,7 @@ NEW: Final = "request.operation == 'CREATE'"
 
 
 def annotation(holder: str, key: str) -> str:
-    """Return an expression for the value of an annotation; the empty text where it is not there.
+    """Return an expression for the value of an annotation; the empty text without it.
 
     Args:
         holder: `object` or `oldObject`.
@@ -19,7 +19,7 @@ def annotation(holder: str, key: str) -> str:
 
 
 def label(holder: str, key: str) -> str:
-    """Return an expression for the value of a label; the empty text where it is not there.
+    """Return an expression for the value of a label; the empty text without it.
 
     Args:
         holder: `object` or `oldObject`.
@@ -29,12 +29,17 @@ def label(holder: str, key: str) -> str:
 
 
 def before(cel: str, otherwise: str = "''") -> str:
-    """Return an expression on the object as it was; a new one was nothing."""
+    """Return an expression on the old object.
+
+    Args:
+        cel: The expression.
+        otherwise: The expression for a request that creates the object.
+    """
     return f"({NEW} ? {otherwise} : {cel})"
 
 
 def _may(verb: str, subresource: str = "") -> str:
-    """Return an expression that is true where who asks has a verb on the package revision, or on its subresource."""
+    """Return an expression that is true where the user has a verb on the package revision, or on its subresource."""
     resource = f"authorizer.group('{PORCH_GROUP}').resource('{PACKAGE_REVISION_PLURAL}')"
     if subresource:
         resource += f".subresource('{subresource}')"
@@ -42,18 +47,18 @@ def _may(verb: str, subresource: str = "") -> str:
 
 
 def quoted_list(values: Sequence[str]) -> str:
-    """Return a list of texts, none of which has a quote."""
+    """Return an expression for a list of texts, none of which may hold a quote."""
     return "[" + ", ".join(f"'{value}'" for value in values) + "]"
 
 
 WANTED_LIFECYCLE: Final = "object.?spec.?lifecycle.orValue('')"
 OLD_LIFECYCLE: Final = before("oldObject.?spec.?lifecycle.orValue('')")
 PUBLISHES: Final = "(variables.lifecycle == 'Published' && variables.oldLifecycle in ['Draft', 'Proposed'])"
-"""Of a policy with the variables `lifecycle` and `oldLifecycle`."""
+"""Whether a request publishes, in a policy with the variables `lifecycle` and `oldLifecycle`."""
 PUBLISHES_NOW: Final = f"({WANTED_LIFECYCLE} == 'Published' && {OLD_LIFECYCLE} in ['Draft', 'Proposed'])"
-"""As `PUBLISHES`, written out: conditions come before variables."""
+"""As `PUBLISHES`, without variables: match conditions are evaluated before them."""
 REPORTED_COMMIT: Final = "oldObject.?status.?selfLock.?git.?commit.orValue('')"
-"""What porchflow said last of where the content is in Git."""
+"""The commit of the content in the last report."""
 MAY_APPROVE: Final = f"{_may('update', APPROVAL_SUBRESOURCE)} || {_may('patch', APPROVAL_SUBRESOURCE)}"
 MAY_RECONCILE: Final = _may(RECONCILE_VERB)
 

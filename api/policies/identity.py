@@ -1,4 +1,4 @@
-"""What a package revision is stays what it is, and its content is final once it is published."""
+"""Identity of a package revision, which does not change, and content, which is final once it is published."""
 
 import re
 from typing import Final
@@ -13,7 +13,7 @@ _MIRRORED: Final = ("readinessGates", "packageMetadata")
 """Fields of the spec that porchflow copies from the Kptfile."""
 
 _IDENTITY: Final = ("repository", "packageName", "workspaceName")
-# The package's slashes become dots; those at its ends count for nothing. As `porchflow.api.names.object_name`.
+# As `porchflow.api.names.object_name`: slashes in the package become dots, and those at its ends are dropped.
 _NAME: Final = (
     "object.spec.repository + '.' + object.spec.packageName.find('[^/].*[^/]|[^/]').replace('/', '.') + '.'"
     " + object.spec.workspaceName"
@@ -21,7 +21,7 @@ _NAME: Final = (
 
 
 def _stays(rule: Rule) -> Check:
-    """Return a rule of the CRD as a check: clusters that have Porch's own CRDs have it too."""
+    """Return a rule of our CRD as a check, for clusters that have Porch's CRDs instead."""
 
     def of_spec(cel: str) -> str:
         holder = "" if rule is SPEC_STAYS else ".spec"
@@ -42,7 +42,7 @@ _OLD_ACCEPTED: Final = before(annotation("oldObject", ACCEPT_COMMIT_ANNOTATION))
 _REVIEWED: Final = annotation("object", APPROVED_COMMIT_ANNOTATION)
 _OLD_REVIEWED: Final = before(annotation("oldObject", APPROVED_COMMIT_ANNOTATION))
 
-# All of the spec but the lifecycle, which has a policy of its own and changes most often.
+# All of the spec but the lifecycle, which changes most often and has a policy of its own.
 _ASKED: Final = (*_IDENTITY, "source", *_MIRRORED)
 
 IDENTITY: Final = Policy(
@@ -88,13 +88,13 @@ IDENTITY: Final = Policy(
             " its Kptfile says: create a new PackageRevision, with source.copyFrom of this one, and change its"
             " Kptfile'",
         ),
-        # At any time: what is accepted before the revision is published would be accepted after it.
+        # Before the publication too, because an annotation that is set then would count after it.
         Check(
             f"{_ACCEPTED} in ['', {_OLD_ACCEPTED}] || variables.mayApprove",
             f"'accepting other content for what is published is for approvers: ' + {NO_APPROVER}",
             "Forbidden",
         ),
-        # Who makes the content must not say what was reviewed of it, nor take the word back.
+        # An author must neither name the commit that counts as reviewed, nor remove it.
         Check(
             f"{_REVIEWED} == {_OLD_REVIEWED} || variables.mayApprove",
             f"'saying which commit was reviewed (annotation {APPROVED_COMMIT_ANNOTATION}) is for approvers: '"

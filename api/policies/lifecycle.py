@@ -1,4 +1,4 @@
-"""What a change of `spec.lifecycle` needs: a step that exists, an approver, content that is rendered and ready."""
+"""Changes of `spec.lifecycle`: they need a legal step, an approver, and content that is rendered and ready."""
 
 from typing import Final
 
@@ -23,7 +23,14 @@ _STATUS: Final = "oldObject.?status"
 
 
 def _newer(name: str, echo: str) -> str:
-    """Return what tells whether an annotation asks for something new; as `porchflow.api.needs.newer` does."""
+    """Return an expression that is true where an annotation has a value that the status does not echo.
+
+    It is the same rule as in `porchflow.api.needs.newer`.
+
+    Args:
+        name: The annotation.
+        echo: The field of the status.
+    """
     asked = annotation("object", name)
     return f"({asked} != '' && {asked} != {_STATUS}.?{echo}.orValue(''))"
 
@@ -71,7 +78,7 @@ LIFECYCLE: Final = Policy(
             f" {_STEPS_TOLD}[variables.oldLifecycle]",
         ),
         Check(f"!{PUBLISHES} || variables.mayApprove", f"'publishing is for approvers: ' + {NO_APPROVER}", "Forbidden"),
-        # What is going already goes with it: so this agrees to the deletion.
+        # The object is being deleted, so that proposing the deletion would carry it out at once.
         Check(
             "!(variables.lifecycle == 'DeletionProposed' && variables.oldLifecycle == 'Published'"
             " && oldObject.?metadata.?deletionTimestamp.hasValue()) || variables.mayApprove",
@@ -85,7 +92,7 @@ LIFECYCLE: Final = Policy(
             f"'the annotation {APPROVED_COMMIT_ANNOTATION} says that commit ' + variables.approvedCommit + ' was"
             " reviewed, and ' + variables.reportedCommit + ' is what would be published: review that, and name it'",
         ),
-        # While newer content waits for its rendering nobody knows: porchflow decides when it is rendered.
+        # While newer content waits for its rendering the status is outdated. The lifecycle phase checks again later.
         Check(
             "!variables.goesOn || variables.renderDue || size(variables.unrendered) == 0",
             "'it cannot become ' + variables.lifecycle + ' while its content is not rendered (' +"

@@ -1,4 +1,4 @@
-"""What keeps a published revision in Git: its finalizer, and the Repository that owns it."""
+"""Protection of a published revision's finalizer and owners, without which its object could be deleted."""
 
 from typing import Final
 
@@ -27,7 +27,7 @@ OWNERSHIP: Final = Policy(
             f" to it by deleting; ' + {NO_RECONCILER}",
             "Forbidden",
         ),
-        # The garbage collector takes dead owners off; it deletes what has no other.
+        # The garbage collector removes references to deleted owners, and deletes objects that have no others.
         Check(
             f"!{_OWNED_BY_OTHERS} || variables.mayReconcile || request.userInfo.username in {quoted_list(CLEANERS)}",
             "'the owners of what is published stay, because it is deleted with them: leave metadata.ownerReferences as"

@@ -1,4 +1,7 @@
-"""Approvers, proposers and suspenders, and what a sync found: written down by the API server, forged by nobody."""
+"""Records in annotations and labels: approver, proposer, suspender, and findings of syncs.
+
+The mutating policy writes them. The validating one refuses requests that forge them.
+"""
 
 from typing import Final, Literal
 
@@ -42,7 +45,7 @@ _SUSPENSION: Final = (SUSPEND_ANNOTATION, SUSPEND_UNTIL_ANNOTATION)
 _RECORDED: Final = (APPROVED_BY_ANNOTATION, PROPOSED_BY_ANNOTATION, SUSPENDED_BY_ANNOTATION, *_SUSPENSION)
 _RFC3339: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$"
 _PROPOSES: Final = "(variables.lifecycle == 'Proposed' && variables.oldLifecycle == 'Draft')"
-# Written out, because conditions come before variables.
+# Without variables, because match conditions are evaluated before them.
 _PROPOSES_NOW: Final = f"({WANTED_LIFECYCLE} == 'Proposed' && {OLD_LIFECYCLE} == 'Draft')"
 
 
@@ -56,7 +59,7 @@ def _becomes(key: str) -> str:
 
 
 _TOUCHES_RECORDS: Final = " || ".join(_becomes(key) for key in _RECORDED)
-# What a sync says of each object that it makes: of others' requests it is put back.
+# Set by a sync on each object that it makes. Requests of other users get the old value back.
 _TOUCHES_FINDINGS: Final = f"{_DISCOVERED} != {_OLD_DISCOVERED} || {_LATEST} != {_OLD_LATEST}"
 
 RECORDS: Final = Policy(
@@ -105,7 +108,7 @@ RECORDS: Final = Policy(
 
 
 def _record(key: str, variable: str, kind: Literal["annotations", "labels"] = "annotations") -> str:
-    """Return the patches that let an annotation or label be what a variable says; an empty one is none."""
+    """Return the patches that set an annotation or label to the value of a variable, or remove it if that is empty."""
     value, path = f"variables.{variable}", f"'/metadata/{kind}/' + jsonpatch.escapeKey('{key}')"
     found = f"object.?metadata.?{kind}['{key}']"
     return (
@@ -116,7 +119,7 @@ def _record(key: str, variable: str, kind: Literal["annotations", "labels"] = "a
 
 
 def _room(kind: Literal["annotations", "labels"], *variables: str) -> str:
-    """Return the patch that makes a place for what has to be there: who approves brings no annotations along."""
+    """Return the patch that adds an empty map of annotations or labels where one is needed and the object has none."""
     needed = " || ".join(f"variables.{variable} != ''" for variable in variables)
     return (
         f"(({needed}) && !has(object.metadata.{kind})"
@@ -127,7 +130,7 @@ def _room(kind: Literal["annotations", "labels"], *variables: str) -> str:
 MUTATION: Final = Mutation(
     name=RECORDS_POLICY,
     operations=("CREATE", "UPDATE"),
-    # To look at a request is cheap, to patch it is not: the object is taken apart and put together again.
+    # Evaluating conditions is cheap. Patching is not, because the API server decodes and encodes the whole object.
     only_if={
         "has-to-be-recorded": f"{PUBLISHES_NOW} || {_PROPOSES_NOW} || {_TOUCHES_RECORDS}"
         f" || (({_TOUCHES_FINDINGS}) && !{MAY_RECONCILE})"
@@ -136,7 +139,7 @@ MUTATION: Final = Mutation(
         "lifecycle": WANTED_LIFECYCLE,
         "oldLifecycle": OLD_LIFECYCLE,
         "mayReconcile": MAY_RECONCILE,
-        # What is restored from a backup keeps its approver; nobody else brings one along.
+        # Only users with the verb `reconcile` may restore an object with its approver from a backup.
         "restores": f"{NEW} && variables.lifecycle in ['Published', 'DeletionProposed'] && variables.mayReconcile",
         "approvedBy": f"{PUBLISHES} ? request.userInfo.username : variables.restores ? {_APPROVED_BY}"
         f" : {_OLD_APPROVED_BY}",

@@ -1,4 +1,4 @@
-"""To name a Secret is to have it read: so nobody names one without the right to read it."""
+"""Secrets that objects name: porchflow reads them for the user, so naming one needs the right to read it."""
 
 from typing import Final
 
@@ -16,12 +16,12 @@ def _repository(holder: str, git: str) -> str:
 
 
 def _readers_only(name: str, on: Guarded, field: str) -> Policy:
-    """Return the policy that who sends a Secret somewhere may read it.
+    """Return the policy that only users who may read a Secret may have it sent to an address.
 
     Args:
         name: Of the policy.
         on: The kind of object that names the Secret.
-        field: Where: the part of the spec with `repo` and `secretRef`.
+        field: The part of the spec with `repo` and `secretRef`.
     """
     git = "?spec" + "".join(f".?{part}" for part in field.split("."))
     secret, repository = _secret("object", git), _repository("object", git)
@@ -32,7 +32,7 @@ def _readers_only(name: str, on: Guarded, field: str) -> Policy:
         everywhere=True,
         only_if={
             "names-a-secret": f"{secret} != ''",
-            # The same Secret beside another address is sent there as well.
+            # A new address counts too, because the Secret will be sent there.
             "anew": f"{NEW} || {secret} != {_secret('oldObject', git)}"
             f" || {repository} != {_repository('oldObject', git)}",
         },
@@ -42,9 +42,9 @@ def _readers_only(name: str, on: Guarded, field: str) -> Policy:
                 "authorizer.group('').resource('secrets').namespace(request.namespace).name(variables.secret)"
                 ".check('get').allowed()",
                 f"'spec.{field}.secretRef names Secret ' + variables.secret + ', which is sent to ' + {repository}"
-                " + ': that is for who may read the Secret, and ' + request.userInfo.username + ' may not get it in"
-                " namespace ' + request.namespace + '; ask who may to create this, or an administrator for the"
-                " permission to get that one Secret'",
+                " + ': that needs the right to read the Secret, and ' + request.userInfo.username + ' may not get it in"
+                " namespace ' + request.namespace + '; ask a user with that right to create this, or an administrator"
+                " for the permission to get that one Secret'",
                 "Forbidden",
             ),
         ),
