@@ -1,7 +1,8 @@
-"""Writes what the image holds of others: `python deploy/images/inventory.py FOLDER`.
+"""Inventory of the packages in the image: `python deploy/images/inventory.py FOLDER`.
 
-An SBOM (`sbom.cdx.json`, CycloneDX 1.6) and the licenses (`licenses.md`) of every package in `requirements.lock`, as
-the packages themselves say it: they are installed, by their hashes, into an environment that holds nothing else.
+It writes a software bill of materials (SBOM: `sbom.cdx.json`, CycloneDX 1.6) and the licenses (`licenses.md`) of every
+package in `requirements.lock`. Both come from the metadata of the packages, which are installed, by their hashes, into
+an environment that holds nothing else.
 """
 # ruff: noqa: INP001 - a program beside the Dockerfile, in no package
 
@@ -19,7 +20,7 @@ UNKNOWN = "not stated"
 
 
 def write(folder: Path) -> None:
-    """Write both files.
+    """Write both files into a folder.
 
     Raises:
         subprocess.CalledProcessError: A package cannot be installed, or is not what its hash says.
@@ -29,7 +30,15 @@ def write(folder: Path) -> None:
 
 
 def describe(python: Path, folder: Path) -> None:
-    """Write both files for what an environment holds, given its Python."""
+    """Write both files for the packages of an environment.
+
+    Args:
+        python: The Python executable of the environment.
+        folder: The folder, made if it is missing.
+
+    Raises:
+        subprocess.CalledProcessError: The environment cannot be described.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     sbom = folder / "sbom.cdx.json"
     about = ("--pyproject", str(ROOT / "pyproject.toml"), "--output-reproducible", "--spec-version", "1.6")
@@ -53,7 +62,7 @@ def _stated(component: dict[str, Any]) -> Iterator[str]:
 
 
 def _installed(folder: Path) -> Path:
-    """Make an environment as the image has it; return its Python."""
+    """Make an environment with the packages of the image, and return its Python executable."""
     _run("uv", "venv", "--quiet", "--python", sys.executable, str(folder))
     python = folder / "bin" / "python"
     lock = str(ROOT / "requirements.lock")

@@ -4,7 +4,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PRODUCT = sorted(
     path for room in ROOT.glob("*/__init__.py") if room.parent.name != "tests" for path in room.parent.rglob("*.py")
+)
+
+MANIFESTS = sorted(
+    path
+    for pattern in ("*.yaml", "*.env", "Dockerfile*", "[Kk]ustomization*")
+    for path in (ROOT / "deploy").rglob(pattern)
+    if "toolchain" not in path.parts
 )
 
 HELD = (
@@ -68,11 +75,21 @@ def pieces(text: str) -> Iterator[tuple[int, str]]:
 
 
 def comments(text: str) -> Iterator[tuple[int, str]]:
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    yield from joined((token.start[0], token.string) for token in tokens if token.type == tokenize.COMMENT)
+
+
+def manifest_comments(text: str) -> Iterator[tuple[int, str]]:
+    """Comments of YAML, a Dockerfile or a file of settings that have lines of their own."""
+    lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1))
+    yield from joined((number, line) for number, line in lines if line.startswith("#"))
+
+
+def joined(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Comments by their first line, of which those on lines in a row are one."""
     first, last, words = 0, 0, ""
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type != tokenize.COMMENT:
-            continue
-        line, said = token.start[0], token.string.removeprefix("#").strip()
+    for line, comment in lines:
+        said = comment.removeprefix("#").strip()
         if words and line == last + 1:
             last, words = line, f"{words} {said}"
             continue
@@ -109,6 +126,17 @@ def test_docstrings_and_comments_follow_the_rules() -> None:
     assert wrong == []
 
 
+def test_comments_of_manifests_follow_the_rules() -> None:
+    wrong = [
+        f"{name_of(path)}:{line}: {fault}: {words[:80]}"
+        for path in MANIFESTS
+        for line, words in manifest_comments(path.read_text(encoding="utf-8"))
+        for fault in faults(words)
+    ]
+    assert MANIFESTS
+    assert wrong == []
+
+
 def test_messages_have_no_long_dashes() -> None:
     held = [path for path in PRODUCT if is_held(name_of(path))]
     assert [name_of(path) for path in held if "\u2014" in path.read_text(encoding="utf-8")] == []
@@ -138,6 +166,12 @@ class TestTheseRules:
     )
     def test_words_that_are_not_taken(self, text: str) -> None:
         assert [fault for _, words in pieces(text) for fault in faults(words)]
+
+    @pytest.mark.parametrize(
+        "text", ["# Who talks to whom.", "spec:\n  # Many.\n  # Whoever answers is heard.\n  a: b", "# a \u2014 b"]
+    )
+    def test_comments_of_manifests_that_are_not_taken(self, text: str) -> None:
+        assert [fault for _, words in manifest_comments(text) for fault in faults(words)]
 
     @pytest.mark.parametrize(
         "text",
