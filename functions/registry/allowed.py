@@ -10,11 +10,11 @@ class AllowedImages:
     """Images below some registries and folders; all images where none is given."""
 
     def __init__(self, places: Sequence[str] = ()) -> None:
-        """Take registries and folders.
+        """Create the list.
 
         Args:
-            places: such as `ghcr.io/kptdev/krm-functions-catalog` or `registry.example.com`; matched by whole path
-                segments. `docker.io` is Docker Hub.
+            places: Registries and folders, such as `ghcr.io/kptdev/krm-functions-catalog` or `registry.example.com`;
+                matched by whole path segments. `docker.io` is Docker Hub.
         """
         self._places = tuple(places)
         self._prefixes = tuple(_prefix(place) for place in places)

@@ -56,6 +56,7 @@ NOT_YET = (
 
 SUBJECT = re.compile(r"(?:^|[.!?] )(?:Who|Whom|Whoever)\b")
 TAKES = re.compile(r"^Takes? (?:what|who)\b")
+CONSTRUCTOR_TAKES = re.compile(r"^Takes?\b")
 BUILTIN = re.compile(r"(?<![\w/.-])builtins?(?![\w/-]|\.\w)", re.IGNORECASE)
 CODE = re.compile(r"`[^`]*`")
 
@@ -100,6 +101,13 @@ def joined(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
         yield first, words
 
 
+def constructors(text: str) -> Iterator[tuple[int, str]]:
+    """Line and docstring of each constructor that has one."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__" and (words := ast.get_docstring(node)):
+            yield node.lineno, words
+
+
 def faults(words: str) -> list[str]:
     """What the rules have against a docstring or comment."""
     plain = CODE.sub("", words)
@@ -122,6 +130,17 @@ def test_docstrings_and_comments_follow_the_rules() -> None:
         if is_held(name_of(path))
         for line, words in pieces(path.read_text(encoding="utf-8"))
         for fault in faults(words)
+    ]
+    assert wrong == []
+
+
+def test_constructors_say_more_than_that_they_take_something() -> None:
+    wrong = [
+        f"{name_of(path)}:{line}: leave it out, or document the arguments: {words[:80]}"
+        for path in PRODUCT
+        if is_held(name_of(path))
+        for line, words in constructors(path.read_text(encoding="utf-8"))
+        if CONSTRUCTOR_TAKES.search(words)
     ]
     assert wrong == []
 
@@ -166,6 +185,17 @@ class TestTheseRules:
     )
     def test_words_that_are_not_taken(self, text: str) -> None:
         assert [fault for _, words in pieces(text) for fault in faults(words)]
+
+    @pytest.mark.parametrize(
+        ("text", "wrong"),
+        [
+            ('class A:\n    def __init__(self, kube):\n        """Take the client."""', True),
+            ('class A:\n    def __init__(self, kube):\n        """Create it."""', False),
+            ('class A:\n    def take(self, kube):\n        """Take the client."""', False),
+        ],
+    )
+    def test_constructors_that_are_not_taken(self, text: str, wrong: bool) -> None:
+        assert any(CONSTRUCTOR_TAKES.search(words) for _, words in constructors(text)) is wrong
 
     @pytest.mark.parametrize(
         "text", ["# Who talks to whom.", "spec:\n  # Many.\n  # Whoever answers is heard.\n  a: b", "# a \u2014 b"]
