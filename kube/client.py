@@ -268,14 +268,24 @@ class KubeClient:
         *,
         subresource: str | None = None,
         field_manager: str = "",
+        dry_run: bool = False,
     ) -> Object:
         """Patch by RFC 7386: given fields are replaced, null removes one, a list is replaced as a whole.
+
+        Args:
+            resource: The kind.
+            namespace: The object's namespace.
+            name: The object's name.
+            patch: The fields to replace.
+            subresource: Such as `status`.
+            field_manager: Owner of the fields; empty means the user agent.
+            dry_run: Let the API server check the patch, with permissions and policies, and keep nothing.
 
         Raises:
             Conflict: The patch has a `metadata.resourceVersion` that is not the object's.
             NotFound: There is no such object.
         """
-        query = _given(fieldManager=field_manager)
+        query = _given(fieldManager=field_manager, dryRun="All" if dry_run else "")
         return await self._patch(
             resource, namespace, name, patch, content_type=MERGE_PATCH, subresource=subresource, query=query
         )

@@ -8,20 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from porchflow.cli.settings import load_settings, settings_options
+from porchflow.cli.trouble import Trouble
 from porchflow.gitrepo.git_settings import GitSettings
 
 if TYPE_CHECKING:
     from porchflow.cli.diff.show import Format
     from porchflow.cli.settings import Settings
     from porchflow.gitrepo.store.diffs import FileDiff
-
-_TROUBLE = 2
-
-
-class _Trouble(click.ClickException):
-    """An error that prevents the comparison. As with diff(1), its exit code is not that of a difference."""
-
-    exit_code = _TROUBLE
 
 
 @click.command()
@@ -77,6 +70,7 @@ async def _compare(
     settings: "Settings", namespace: str | None, names: tuple[str, str | None], *, upstream: bool
 ) -> "list[FileDiff]":
     from porchflow.cli.diff.sides import DiffError, Sides  # noqa: PLC0415
+    from porchflow.cli.named_revision import NoSuchRevisionError  # noqa: PLC0415
     from porchflow.gitrepo.errors import GitError  # noqa: PLC0415
     from porchflow.gitrepo.git_store import GitStore  # noqa: PLC0415
     from porchflow.gitrepo.refs import InvalidName  # noqa: PLC0415
@@ -97,5 +91,5 @@ async def _compare(
             if second is None:
                 click.echo(f"{new.title} compared with {old.title}", err=True)
             return await asyncio.to_thread(compare_files, old.files, new.files)
-    except (DiffError, GitError, InvalidName, KubeError, PhaseError) as error:
-        raise _Trouble(str(error)) from None
+    except (DiffError, GitError, InvalidName, KubeError, NoSuchRevisionError, PhaseError) as error:
+        raise Trouble(str(error)) from None

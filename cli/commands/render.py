@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from porchflow.cli.settings import load_settings, settings_options
+from porchflow.cli.trouble import Trouble
 from porchflow.functions.runner_settings import CallSettings, RegistrySettings, RunnerClientSettings
 
 if TYPE_CHECKING:
@@ -22,13 +23,7 @@ if TYPE_CHECKING:
     from porchflow.gitrepo.store.trees import Files
     from porchflow.kpt.render.hydrate import RenderOutcome
 
-_TROUBLE, _INTERRUPTED = 2, 130
-
-
-class _Trouble(click.ClickException):
-    """An error that prevents the rendering. Its exit code is not that of a failed function."""
-
-    exit_code = _TROUBLE
+_INTERRUPTED = 130
 
 
 @click.command()
@@ -86,7 +81,7 @@ def render(
         if not (dry_run or check):
             write_folder(found, new)
     except FolderError as error:
-        raise _Trouble(str(error)) from None
+        raise Trouble(str(error)) from None
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         sys.exit(_INTERRUPTED)
@@ -111,7 +106,7 @@ def _output() -> "Iterator[None]":
         # Python flushes the rest of the buffer at exit, which would fail again.
         with contextlib.suppress(OSError), Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        raise _Trouble(f"cannot write {error.filename or 'the output'}: {error.strerror}") from None
+        raise Trouble(f"cannot write {error.filename or 'the output'}: {error.strerror}") from None
 
 
 def _check_results(path: Path, folder: Path) -> None:
@@ -121,9 +116,9 @@ def _check_results(path: Path, folder: Path) -> None:
     if path.absolute().parent.resolve().is_relative_to(folder.resolve()) and is_krm(path.name):
         raise click.UsageError(f"{path} would become a part of the package: put the results elsewhere")
     if not path.absolute().parent.is_dir():
-        raise _Trouble(f"cannot write {path}: there is no folder {path.parent}")
+        raise Trouble(f"cannot write {path}: there is no folder {path.parent}")
     if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-        raise _Trouble(f"cannot write {path}: {os.strerror(errno.EACCES)}")
+        raise Trouble(f"cannot write {path}: {os.strerror(errno.EACCES)}")
 
 
 def _write_results(path: Path, outcome: "RenderOutcome") -> None:
@@ -146,9 +141,9 @@ async def _render(settings: "Settings", folder: "Folder") -> "RenderOutcome":
             images = ImageResolver(settings.calls.default_image_prefix, tags)
             return await render(folder.texts, evaluator, images=images)
         except RegistryUnavailable as error:
-            raise _Trouble(str(error)) from None
+            raise Trouble(str(error)) from None
         except RunnerUnavailable as error:
-            raise _Trouble(f"{error}; is it running, and is --function-runner-address right?") from None
+            raise Trouble(f"{error}; is it running, and is --function-runner-address right?") from None
 
 
 def _print_diff(folder: "Folder", new: "Files", color: Literal["auto", "always", "never"]) -> bool:

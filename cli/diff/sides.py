@@ -1,6 +1,5 @@
 """The two sides of a comparison: package revisions by name, their predecessors and upstreams, read from Git."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,16 +7,14 @@ from typing import Any
 from porchflow.api.conditions import raw_condition
 from porchflow.api.git_address import BadAddress, place_of
 from porchflow.api.packagerevision import GitLock, PackageRevision
+from porchflow.cli.named_revision import read_named
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.refs import PackageLocation
 from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.store.trees import Files
-from porchflow.kube.client import KubeClient
-from porchflow.kube.errors import NotFound
+from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
 from porchflow.repositories.access import Repositories
-
-_PREFIX = re.compile(r"(packagerevisions?|rpkg)(\.porch\.kpt\.dev)?/", re.IGNORECASE)
 
 
 class DiffError(Exception):
@@ -31,6 +28,8 @@ class Side:
     title: str
     """Its name for people."""
     files: Files
+    commit: str = ""
+    """What holds the files; empty where nothing does."""
 
 
 class Sides:
@@ -51,22 +50,17 @@ class Sides:
             upstream: Compare `first` with its upstream.
 
         Raises:
-            DiffError: There is no such object, or it has no content or upstream.
+            NoSuchRevisionError: There is no such object.
+            DiffError: It has no content or no upstream.
             KubeError, GitError, PhaseError: Kubernetes or Git cannot be used, or the Repository or its Secret.
         """
         if second is not None:
-            return await self._side(await self._get(first)), await self._side(await self._get(second))
-        obj = await self._get(first)
+            return await self._side(await self._read(first)), await self._side(await self._read(second))
+        obj = await self._read(first)
         return await (self._upstream(obj) if upstream else self._base(obj)), await self._side(obj)
 
-    async def _get(self, name: str) -> dict[str, Any]:
-        try:
-            return await self._kube.get(PACKAGEREVISIONS, self._namespace, _PREFIX.sub("", name, count=1))
-        except NotFound:
-            raise DiffError(
-                f"there is no PackageRevision {name!r} in namespace {self._namespace!r}; `kubectl get packagerevisions`"
-                " shows the names, --namespace chooses another namespace"
-            ) from None
+    async def _read(self, name: str) -> Object:
+        return await read_named(self._kube, self._namespace, name)
 
     async def _side(self, obj: dict[str, Any]) -> Side:
         name, revision = obj["metadata"]["name"], PackageRevision.model_validate(obj)
@@ -78,7 +72,8 @@ class Sides:
         state = await self._store.state(repository.remote, repository.branch, location, tag_hint=hint)
         if not state.commit:
             raise DiffError(f"{name} has no content yet: {_told(obj)}")
-        return Side(name, await self._store.read_package(repository.remote, state.commit, location.path))
+        files = await self._store.read_package(repository.remote, state.commit, location.path)
+        return Side(name, files, state.commit)
 
     async def _base(self, obj: dict[str, Any]) -> Side:
         """Return the predecessor of a revision: the published one before it, else its upstream, else an empty side."""
@@ -107,7 +102,7 @@ class Sides:
         remote = await self._remote(lock, revision)
         commit = lock.commit or await self._store.resolve(remote, lock.ref, lock.directory)
         title = f"upstream {lock.directory.strip('/') or '/'} at {lock.ref or commit[:12]} in {remote.display}"
-        return Side(title, await self._store.read_package(remote, commit, lock.directory.strip("/")))
+        return Side(title, await self._store.read_package(remote, commit, lock.directory.strip("/")), commit)
 
     async def _remote(self, lock: GitLock, revision: PackageRevision) -> Remote:
         """Return the upstream's remote, with the credentials of its Repository, else with those of the clone."""
