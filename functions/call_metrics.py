@@ -1,4 +1,4 @@
-"""What the function runner counts, for Prometheus."""
+"""Metrics of the function runner for Prometheus."""
 
 import time
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from porchflow.kpt.package_errors import FunctionFailed
 
 _SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _MOST_FUNCTIONS = 500
-"""Names of functions that are told apart: they come from packages, so anybody can make up more."""
+"""Names of functions with a label of their own; names come from packages, so their number has no other bound."""
 
 
 class RunnerMetrics:
-    """Calls by function and outcome, their durations, and how many are under way."""
+    """Counts calls by function and outcome, their durations, and the calls under way."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -42,7 +42,7 @@ class RunnerMetrics:
                 yield
             outcome = "succeeded"
         except FunctionNotFound:
-            # No function, no name: what is asked for and does not exist can be anything.
+            # A name without a function may be any text, so it gets no label.
             name, outcome = "other", "not_found"
             raise
         except FunctionFailed:
@@ -56,7 +56,7 @@ class RunnerMetrics:
             self._durations.labels(name).observe(time.monotonic() - began)
 
     def name(self, image: str) -> str:
-        """The label of an image: its base name, or `other` where there are too many."""
+        """Return the label of an image: its base name, or `other` once there are too many names."""
         name = parse_image(image).name
         if name in self._names or len(self._names) < _MOST_FUNCTIONS:
             self._names.add(name)

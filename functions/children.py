@@ -1,4 +1,4 @@
-"""Programs that this process starts, and how they end."""
+"""The end of child processes."""
 
 import contextlib
 import os
@@ -8,9 +8,9 @@ from asyncio.subprocess import Process
 
 
 def kill_child(process: Process) -> None:
-    """Kill a program if it still runs, without waiting.
+    """Kill a process if it still runs, without waiting.
 
-    Not by the process's own method: that collects the exit code of one that is dead already, which asyncio waits for.
+    `Process.kill` is no way: it collects the exit code of a dead process, and asyncio then waits for that code in vain.
     """
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
@@ -18,10 +18,14 @@ def kill_child(process: Process) -> None:
 
 
 async def end_child(process: Process) -> int:
-    """Kill a program if it still runs, close its pipes, and wait for it; returns its exit code.
+    """Kill a process if it still runs, close its pipes, and wait for it.
 
-    To wait alone is not enough: asyncio waits for the ends of the pipes as well, which come late or never where a child
-    of the program holds one; and a transport that is left to the garbage collector closes when its loop may be gone.
+    Waiting alone is not enough, for two reasons. asyncio also waits for the ends of the pipes, which come late or never
+    while a child of the process holds one. A transport that is left to the garbage collector may be closed after its
+    event loop.
+
+    Returns:
+        The exit code; the negative number of the signal that ended the process.
     """
     transport: SubprocessTransport = process._transport  # type: ignore[attr-defined]  # noqa: SLF001 - the only way
     kill_child(process)

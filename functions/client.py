@@ -15,10 +15,10 @@ from porchflow.kpt.render.evaluation import Evaluation
 
 _TOO_LARGE = "larger than max"
 _OF_ANSWERS = ("sent message", "trying to send")
-"""How our runner and Porch's say that it is their answer that is too large."""
+"""Phrases by which our runner and Porch's say that their answer is too large, and not the request."""
 _PING_MS = 20_000
 _SELDOM_PING_MS = 330_000
-"""For runners that disconnect who pings more often than every five minutes, as Porch's and all of Go's do."""
+"""Interval for runners that disconnect clients for more than a ping in five minutes, as Go's servers do by default."""
 _TOO_MANY_PINGS = "too_many_pings"
 _GRACE_SECONDS = 1.0
 
@@ -28,7 +28,7 @@ _OPTIONS = [
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_metadata_size", failure_details.MAX_METADATA_SIZE),
     ("grpc.absolute_max_metadata_size", failure_details.MAX_METADATA_SIZE),
-    # With a headless service every runner gets its share; with one address it makes no difference.
+    # A headless Service has an address for each runner, and each gets its share of the calls.
     ("grpc.lb_policy_name", "round_robin"),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 5_000),
@@ -36,20 +36,20 @@ _OPTIONS = [
 
 
 class GrpcEvaluator:
-    """Runs functions through a function runner, ours or Porch's. Make and use it in one event loop."""
+    """Runs functions through a function runner, ours or Porch's. Create and use it in one event loop."""
 
     def __init__(self, address: str, *, max_message_size: int, deadline: float, identity: Identity = PLAINTEXT) -> None:
-        """Prepare; the connection is made when first needed.
+        """Create an evaluator; it connects when the first call needs it.
 
         Args:
-            address: `host:port` of the runner, or any name gRPC resolves.
-            max_message_size: bytes of a request or an answer; the runner has the same setting.
-            deadline: seconds for one function, waiting for the connection included.
-            identity: CA of the runner's certificate, and a certificate of our own where the runner asks for one;
-                without any, connections are not encrypted. Files that change count from the next call on.
+            address: `host:port` of the runner, or any name that gRPC resolves.
+            max_message_size: Bytes of a request or an answer; the runner has the same setting.
+            deadline: Seconds for one call, including the wait for the connection.
+            identity: CA of the runner's certificate, and the client's certificate where the runner requires one.
+                Without any file, connections are not encrypted. Changed files take effect at the next call.
 
         Raises:
-            CertificateError: a certificate cannot be read.
+            CertificateError: A certificate cannot be read.
         """
         self._address = address
         self._max_message_size = max_message_size
@@ -60,7 +60,7 @@ class GrpcEvaluator:
         self._replaced: dict[asyncio.Task[None], grpc.aio.Channel] = {}
 
     async def __aenter__(self) -> Self:
-        """Nothing to do: the connection is made when first needed."""
+        """Do nothing: the first call connects."""
         return self
 
     async def __aexit__(
@@ -80,10 +80,10 @@ class GrpcEvaluator:
         """Run one function; see `Evaluator`. Cancelling the call kills the function in the runner.
 
         Raises:
-            MessageTooLarge: the request or the answer exceeds the message size.
-            FunctionNotFound: the runner does not know the image.
-            FunctionFailed: the function ran and failed.
-            RunnerUnavailable: the runner cannot be reached or did not answer in time.
+            MessageTooLarge: The request or the answer exceeds the message size.
+            FunctionNotFound: The runner does not know the image.
+            FunctionFailed: The function ran and failed.
+            RunnerUnavailable: The runner cannot be reached or did not answer in time.
         """
         request = evaluator_pb2.EvaluateFunctionRequest(resource_list=resource_list, image=image)
         size = request.ByteSize()
@@ -118,8 +118,8 @@ class GrpcEvaluator:
         self._channel, self._stub = self._connect()
 
     async def _end(self, channel: grpc.aio.Channel) -> None:
-        """Close a connection that gets no more calls, when those under way in it have had their time."""
-        # Not with gRPC's own grace: nothing could cut that short when all is closed.
+        """Close a replaced connection once the deadline of the last call in it has passed."""
+        # gRPC's own grace period is no way: `close` could not cut it short.
         await asyncio.sleep(self._deadline + _GRACE_SECONDS)
         await channel.close(None)
 
@@ -149,7 +149,7 @@ class GrpcEvaluator:
 
 
 def failure_of(image: str, error: grpc.aio.AioRpcError) -> FunctionFailed | None:
-    """The function's failure, if that is what the status tells."""
+    """Return the failure of the function that a status reports; None if it reports none."""
     text = error.details() or ""
     if error.code() == grpc.StatusCode.INVALID_ARGUMENT:
         return FunctionFailed(image, text, ran=False)

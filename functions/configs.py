@@ -1,4 +1,4 @@
-"""What FunctionConfig objects say: which images are which function, and how each is run.
+"""FunctionConfigs by image: which function an image stands for, and how it runs.
 
 Source: docs/reference/porch-function-runner.md, "FunctionConfigs".
 """
@@ -13,10 +13,10 @@ ConfigKey = tuple[str, str]
 
 
 class FunctionConfigs:
-    """The FunctionConfigs there are now; changes count from the next call of a function on.
+    """The FunctionConfigs of the cluster; a change takes effect at the next call of a function.
 
     Attributes:
-        default_image_prefix: What an empty prefix in a FunctionConfig stands for.
+        default_image_prefix: The registry that an empty prefix in a FunctionConfig means.
     """
 
     def __init__(self, default_image_prefix: str = "") -> None:
@@ -27,7 +27,7 @@ class FunctionConfigs:
 
     @property
     def complete(self) -> bool:
-        """Whether all there are were taken up. Until then an image that is not found may well be one of theirs."""
+        """Whether all FunctionConfigs were listed. Before that, one of them may know an image that is not found."""
         return self._complete
 
     @complete.setter
@@ -36,11 +36,11 @@ class FunctionConfigs:
         self._tell()
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Have a function called after each change."""
+        """Call a function after each change."""
         self._listeners.append(listener)
 
     def put(self, key: ConfigKey, config: FunctionConfig) -> None:
-        """Take up an object, or its new version."""
+        """Add an object, or replace its spec."""
         if self._by_key.get(key) != config.spec:
             self._by_key[key] = config.spec
             self._tell()
@@ -51,15 +51,15 @@ class FunctionConfigs:
             self._tell()
 
     def keys(self) -> set[ConfigKey]:
-        """The objects taken up."""
+        """Return the keys of all objects."""
         return set(self._by_key)
 
     def specs(self) -> list[FunctionConfigSpec]:
-        """What the objects say, by their names."""
+        """Return the specs of all objects, sorted by key."""
         return [spec for _, spec in sorted(self._by_key.items(), key=lambda item: item[0])]
 
     def matching(self, image: ImageName) -> Iterator[FunctionConfigSpec]:
-        """What is said of an image, by name of the objects; what says nothing of the registry comes last."""
+        """Yield the specs that mean an image, sorted by key; specs without a prefix come last."""
         found = [spec for spec in self.specs() if self._means(spec, image)]
         yield from sorted(found, key=lambda spec: not spec.prefixes)
 

@@ -1,4 +1,4 @@
-"""Stopping the server without cutting off calls that are under way."""
+"""Stopping the server without cutting off calls under way."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from contextlib import contextmanager
 import grpc
 
 _LAST_WORDS_SECONDS = 1.0
-"""For answers that are on their way out when the last call has ended."""
+"""Time for sending the answers of the last calls."""
 
 
 class CallsUnderWay:
-    """Counts calls of functions, and knows when there are none.
+    """Counts the calls of functions that are under way.
 
     Attributes:
-        refused: whether there are to be no more.
+        refused: Whether the server refuses further calls.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class CallsUnderWay:
                 self._none.set()
 
     async def ended(self) -> None:
-        """Wait until there is none."""
+        """Wait until no call is under way."""
         await self._none.wait()
 
 
@@ -44,10 +44,10 @@ async def drain(server: grpc.aio.Server, calls: CallsUnderWay, grace: float) -> 
     """Refuse new calls, let those under way end, and stop.
 
     Args:
-        server: is stopped.
-        calls: what is waited for. Streams without an end are not: a client that watches the server's health, or asks
-            for its descriptions, must not hold it up.
-        grace: seconds after which calls are cut off; their callers see `UNAVAILABLE`.
+        server: The server to stop.
+        calls: The calls to wait for. Other streams, such as a watch of the server's health or of its reflection, may
+            never end, and do not delay the stop.
+        grace: Seconds after which calls are cut off; their callers see `UNAVAILABLE`.
     """
     stopped, ended = asyncio.ensure_future(server.stop(grace)), asyncio.ensure_future(calls.ended())
     await asyncio.wait({stopped, ended}, return_when=asyncio.FIRST_COMPLETED)

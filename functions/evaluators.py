@@ -1,4 +1,4 @@
-"""Ways to run a function, tried one after another."""
+"""Runtimes of functions, and the chain that tries one after another."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,20 +8,20 @@ from porchflow.kpt.render.evaluation import Evaluation
 
 
 class FunctionRuntime(Protocol):
-    """One way to run functions: builtin, as a local executable, in a pod."""
+    """One way to run functions: built-in, as an executable of the runner, in a pod."""
 
     async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
         """Run one function.
 
         Args:
-            image: full name with a tag or digest.
-            resource_list: serialised ResourceList.
-            time_limit: seconds that it may run before it is killed; waiting for its turn is not counted.
+            image: Full name with a tag or digest.
+            resource_list: A serialised ResourceList.
+            time_limit: Seconds that the function may run before it is killed, without the wait for its turn.
 
         Raises:
-            FunctionNotFound: this runtime does not know the image; another may.
-            FunctionFailed: the function ran and failed.
-            FunctionUnavailable: it could not be run now; worth another try.
+            FunctionNotFound: This runtime does not know the image; another may.
+            FunctionFailed: The function ran and failed.
+            FunctionUnavailable: The function cannot run now; the error is transient.
         """
         ...
 
@@ -33,7 +33,11 @@ class Chain:
         self._runtimes = runtimes
 
     async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
-        """Run one function; see `FunctionRuntime.evaluate`. FunctionNotFound if no runtime knows the image."""
+        """Run one function in the first runtime that knows its image; see `FunctionRuntime.evaluate`.
+
+        Raises:
+            FunctionNotFound: No runtime knows the image.
+        """
         hints = []
         for runtime in self._runtimes:
             try:

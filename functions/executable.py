@@ -1,4 +1,4 @@
-"""Functions that are executables in a folder of the runner.
+"""Functions that are executables in a folder of the function runner.
 
 Source: docs/reference/porch-function-runner.md, "Executables".
 """
@@ -30,8 +30,8 @@ _CHUNK = 64 * 1024
 class ExecutableRuntime:
     """Runs the executables that FunctionConfigs name, each in a process group that ends with its call.
 
-    An executable gets the ResourceList on standard input, an empty temporary folder to work in, and nothing of the
-    runner's environment but PATH. Only executables inside the folder run, whatever a FunctionConfig says.
+    An executable reads the ResourceList from standard input and works in an empty temporary folder. Of the runner's
+    environment it sees only PATH. Executables outside the folder never run, whatever a FunctionConfig says.
     """
 
     def __init__(
@@ -43,14 +43,14 @@ class ExecutableRuntime:
         max_output: int,
         memory_limit: int = DEFAULT_MEMORY_LIMIT,
     ) -> None:
-        """Prepare.
+        """Create a runtime over a folder.
 
         Args:
-            folder: of the executables.
-            configs: which image is which executable.
-            slots: executables at a time of one tenant; there is one more for others.
-            max_output: bytes of an answer; a function that writes more is killed.
-            memory_limit: bytes of address space of one executable; 0 for none.
+            folder: The folder of the executables.
+            configs: FunctionConfigs, which name the executable of an image.
+            slots: Executables at a time of one tenant; one more slot is free for other tenants.
+            max_output: Bytes of an answer; a function that writes more is killed.
+            memory_limit: Bytes of address space of one executable; 0 for none.
         """
         self._folder = folder.resolve()
         self._configs = configs
@@ -69,7 +69,7 @@ class ExecutableRuntime:
             raise FunctionFailed(image, f"function {image!r} was killed after {time_limit:g} s") from None
 
     def problem(self, path: str) -> str:
-        """Why an executable that a FunctionConfig names cannot run; empty if it can."""
+        """Return why an executable that a FunctionConfig names cannot run; empty if it can."""
         target = (self._folder / path).resolve()
         if not target.is_relative_to(self._folder):
             return f"the executable {path!r} is outside of the runner's folder of functions: put it there"
@@ -120,7 +120,7 @@ class ExecutableRuntime:
         try:
             resource.prlimit(process.pid, resource.RLIMIT_AS, (self._memory_limit, self._memory_limit))
         except ProcessLookupError:
-            # It has ended already.
+            # The process has ended already.
             return
 
     async def _communicate(self, process: Process, resource_list: bytes) -> tuple[bytes, bytes]:
@@ -134,7 +134,11 @@ class ExecutableRuntime:
         return output.result(), log.result()
 
     async def _read_answer(self, process: Process, stream: asyncio.StreamReader) -> bytes:
-        """Read until the end; what writes too much is killed, and some of the excess returned."""
+        """Read to the end of the output; kill a process that writes too much.
+
+        Returns:
+            The output, or more bytes than the limit, which tells the caller of the excess.
+        """
         answer = bytearray()
         while chunk := await stream.read(_CHUNK):
             answer += chunk
@@ -151,7 +155,7 @@ async def _write(stream: asyncio.StreamWriter, data: bytes) -> None:
         stream.close()
         await stream.wait_closed()
     except ConnectionError:
-        # A function need not read its input.
+        # A function may close its input unread.
         return
 
 
@@ -163,13 +167,13 @@ async def _read_log(stream: asyncio.StreamReader) -> bytes:
 
 
 async def _end(process: Process) -> None:
-    """Kill what is left of the process and of those it started."""
+    """Kill a process with all processes of its group, and wait for it."""
     _kill(process)
     await end_child(process)
 
 
 def _kill(process: Process) -> None:
-    # Mostly nobody is left in the group.
+    # The group is usually empty by then.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 
@@ -187,7 +191,7 @@ def _evaluation(image: str, exit_code: int, output: bytes, log: bytes) -> Evalua
 
 
 def _problem(output: bytes) -> str:
-    """Why an answer is no ResourceList; empty if it is one."""
+    """Return why an answer is no ResourceList; empty if it is one."""
     try:
         split_list(output)
     except YamlError as error:

@@ -1,4 +1,4 @@
-"""How a function's failure crosses the wire: a status has room for one message, the rest is trailing metadata."""
+"""A function's failure in gRPC: the status has one message, the trailing metadata has the rest."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,11 +16,14 @@ from porchflow.yamltext.yaml_error import YamlError
 METADATA_KEY = "porchflow-function-failure-bin"
 
 MAX_METADATA_SIZE = 64 * 1024
-"""Bytes of metadata that our clients accept (gRPC's own default is 8 KiB)."""
+"""Bytes of metadata that our clients accept; gRPC's default is 8 KiB."""
 
 
 def status_message(failure: FunctionFailed) -> str:
-    """The status message, in the words of Porch's runner; what went wrong comes first if the function does not say."""
+    """Return the message of the status, in the words of Porch's runner.
+
+    Without errors among the function's results, the failure's own message comes first, unless it contains the log.
+    """
     results = _error_messages(failure.resource_list)
     parts = [f'failed to evaluate function "{failure.image}"']
     if failure.stderr and not results and failure.stderr not in failure.message:
@@ -35,7 +38,10 @@ def status_message(failure: FunctionFailed) -> str:
 
 
 def encode(failure: FunctionFailed) -> bytes:
-    """The details of a failure, small enough for metadata; results that do not fit are left out from the end."""
+    """Return the details of a failure, small enough for metadata; the last results are left out if they do not fit.
+
+    Source: `FunctionFailure` in functions/proto/evaluator.proto.
+    """
     return FunctionFailure(
         exit_code=failure.exit_code,
         stderr=failure.stderr[:FAILURE_LOG_CHARACTERS].encode(),
@@ -44,7 +50,7 @@ def encode(failure: FunctionFailed) -> bytes:
 
 
 def decode(metadata: Iterable[Any]) -> FunctionFailure | None:
-    """The details that came with a status; None if the runner is not one of ours."""
+    """Return the details that came with a status; None from a runner that is not ours, such as Porch's."""
     for key, value in metadata:
         if key == METADATA_KEY and isinstance(value, bytes):
             try:

@@ -2,7 +2,7 @@ from porchflow.kpt.package_errors import FunctionFailed
 
 
 class FunctionNotFound(FunctionFailed):
-    """No evaluator knows the image. Data for the render outcome: asking again gives the same answer."""
+    """No runtime knows the image. The error is final: another attempt has the same outcome."""
 
     def __init__(self, image: str, hint: str = "") -> None:
         message = f'function "{image}" not found'
@@ -11,11 +11,11 @@ class FunctionNotFound(FunctionFailed):
 
 
 class ImageNotFound(FunctionNotFound):
-    """The registry has no such image, or its name is none; asking again gives the same answer until somebody mends it.
+    """The registry has no such image, or the name is no image name. The error is final until a user mends it.
 
     Args:
-        image: as it was asked for.
-        why: what the registry said, and what to do; a clause without a capital at its beginning.
+        image: The name as in the package.
+        why: The registry's message and a way to mend it; a clause that begins without a capital.
     """
 
     def __init__(self, image: str, why: str) -> None:
@@ -24,14 +24,14 @@ class ImageNotFound(FunctionNotFound):
 
 
 class MessageTooLarge(FunctionFailed):
-    """A request or answer is larger than the function runner passes on; trying again never helps.
+    """A request or answer is larger than the message size of the function runner; the error is final.
 
     Args:
-        image: of the function.
+        image: Image of the function.
         what: `request` or `answer`.
-        size: its bytes; 0 if only the runner knows.
-        limit: bytes that may pass; 0 if only the runner knows.
-        detail: the runner's own words, if it was the runner that refused.
+        size: Its bytes; 0 if only the runner knows.
+        limit: Bytes of the largest message; 0 if only the runner knows.
+        detail: The runner's message, if the runner refused.
     """
 
     def __init__(self, image: str, what: str, *, size: int = 0, limit: int = 0, detail: str = "") -> None:
@@ -41,8 +41,8 @@ class MessageTooLarge(FunctionFailed):
         self.size, self.limit = size, limit
 
 
-class RunnerUnavailable(Exception):  # noqa: N818 - says what is the matter, like the names of the other kinds
-    """The function runner could not be asked or did not answer in time; worth another try."""
+class RunnerUnavailable(Exception):  # noqa: N818 - the name states the problem, like those of the other kinds
+    """The function runner cannot be reached, or did not answer in time; the error is transient."""
 
     def __init__(self, address: str, image: str, reason: str) -> None:
         super().__init__(f"function runner {address} could not run {image!r}: {reason}")
@@ -51,12 +51,12 @@ class RunnerUnavailable(Exception):  # noqa: N818 - says what is the matter, lik
         self.reason = reason
 
 
-class FunctionUnavailable(Exception):  # noqa: N818 - says what is the matter, like the names of the other kinds
-    """A function could not be run now, for reasons that are not its own; worth another try.
+class FunctionUnavailable(Exception):  # noqa: N818 - the name states the problem, like those of the other kinds
+    """A function cannot run now, for a reason outside of it; the error is transient.
 
     Args:
-        image: of the function.
-        reason: what is in the way; a clause without a capital at its beginning.
+        image: Image of the function.
+        reason: The obstacle; a clause that begins without a capital.
     """
 
     def __init__(self, image: str, reason: str) -> None:
@@ -66,4 +66,4 @@ class FunctionUnavailable(Exception):  # noqa: N818 - says what is the matter, l
 
 
 class RegistryUnavailable(FunctionUnavailable):
-    """The registry of an image cannot be asked now: no connection, an error of its own, or too many requests."""
+    """The registry of an image cannot be read now: no connection, an error of its own, or too many requests."""

@@ -1,14 +1,14 @@
-"""What the pod evaluator needs to know of an image before it can start a pod of it."""
+"""Facts of an image that a pod of it is made from."""
 
 from typing import NamedTuple, Protocol
 
 
 class ImageInfo(NamedTuple):
-    """What a registry says of an image.
+    """A registry's description of an image.
 
     Attributes:
-        digest: `sha256:…` of what the name stands for now.
-        command: entrypoint and arguments of its containers; never empty.
+        digest: `sha256:…` of the manifest or index that the name stands for.
+        command: Entrypoint and arguments of the image; never empty.
     """
 
     digest: str
@@ -16,16 +16,16 @@ class ImageInfo(NamedTuple):
 
 
 class ImageLookup(Protocol):
-    """Asks registries for images."""
+    """Reads descriptions of images from registries."""
 
     async def describe(self, image: str) -> ImageInfo:
-        """Look an image up.
+        """Return the digest and the command of an image.
 
         Args:
-            image: full name with a tag or digest.
+            image: Full name with a tag or digest.
 
         Raises:
-            ImageNotFound: there is no such image, it may not be read, or it has no command; final.
-            RegistryUnavailable: the registry cannot be asked now; worth another try.
+            ImageNotFound: There is no such image, it may not be read, or it has no command; the error is final.
+            RegistryUnavailable: The registry cannot be read now; the error is transient.
         """
         ...

@@ -1,4 +1,4 @@
-"""Names of function images, taken apart."""
+"""Parsing of image names of functions."""
 
 from typing import NamedTuple
 
@@ -7,10 +7,10 @@ class ImageName(NamedTuple):
     """An image name.
 
     Attributes:
-        repository: registry and folders; empty if there are none.
-        name: what follows the last slash, without tag and digest.
-        tag: empty if there is none.
-        digest: empty if there is none; it names exact content, whatever the tag.
+        repository: Registry and folders; empty for a name without a slash.
+        name: The part after the last slash, without tag and digest.
+        tag: Empty for a name without one.
+        digest: Empty for a name without one; it goes before the tag.
     """
 
     repository: str
@@ -19,12 +19,12 @@ class ImageName(NamedTuple):
     digest: str
 
     def is_below(self, prefix: str) -> bool:
-        """Whether the image lies in a registry or folder; a name is never matched in part."""
+        """Return whether the image lies in a registry or folder; only whole names of folders match."""
         return f"{self.repository}/".startswith(f"{prefix.rstrip('/')}/")
 
 
 def parse_image(image: str) -> ImageName:
-    """Take an image name apart; any text is one."""
+    """Parse an image name; any text is accepted."""
     reference, _, digest = image.partition("@")
     repository, _, rest = reference.rpartition("/")
     name, _, tag = rest.partition(":")

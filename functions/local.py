@@ -8,23 +8,23 @@ from porchflow.functions.function_errors import FunctionNotFound
 from porchflow.kpt.render.evaluation import Evaluation
 
 _PROGRAMS = frozenset({"starlark"})
-"""Functions that run what a user wrote: it may never end, and may crash the interpreter."""
+"""Functions that run a user's program, which may never end or may crash the interpreter."""
 
 _PROCESSES = 2
 
 
 class LocalEvaluator:
-    """Runs builtin functions for a worker without a function runner, large calls and users' programs apart.
+    """Runs built-in functions for a worker without a function runner; close it after use.
 
-    To be closed after use.
+    Large calls and users' programs run in processes of their own, all others in threads.
     """
 
     def __init__(self, default_image_prefix: str = "", *, time_limit: float = BUILTIN_SECONDS) -> None:
-        """Prepare.
+        """Create an evaluator; processes start when a call needs one.
 
         Args:
-            default_image_prefix: a registry besides the catalog's own whose images the builtins stand for.
-            time_limit: seconds after which what runs apart is killed.
+            default_image_prefix: A registry besides the catalog's own whose images the built-in functions stand for.
+            time_limit: Seconds after which a function in a process is killed.
         """
         self._prefixes = (default_image_prefix,) if default_image_prefix else ()
         self._time_limit = time_limit
@@ -32,19 +32,19 @@ class LocalEvaluator:
         self._apart = BuiltinRuntime(self._pool, self._prefixes, most_seconds=time_limit)
 
     async def aclose(self) -> None:
-        """End the processes, if any were needed."""
+        """End the processes."""
         await self._pool.aclose()
 
     async def __call__(self, image: str, resource_list: bytes) -> Evaluation:
         """Run one function; see `porchflow.kpt.render.evaluation.Evaluator`.
 
         Raises:
-            FunctionNotFound: the image is no builtin.
-            FunctionFailed: the function failed.
+            FunctionNotFound: No built-in function stands for the image.
+            FunctionFailed: The function failed.
         """
         builtin = find(image, self._prefixes)
         if builtin is None:
-            raise FunctionNotFound(image, "only builtin functions run because FUNCTION_RUNNER_ADDRESS is not set")
+            raise FunctionNotFound(image, "only built-in functions run because FUNCTION_RUNNER_ADDRESS is not set")
         if builtin.name in _PROGRAMS or len(resource_list) > INLINE_BYTES:
             return await self._apart.evaluate(image, resource_list, self._time_limit)
         reply = await asyncio.to_thread(execute, builtin.run, resource_list)

@@ -1,4 +1,4 @@
-"""What Porch's function runner and its wrapper server say of a function that failed.
+"""Messages of Porch's function runner and its wrapper server about a function that failed.
 
 Source: docs/reference/porch-function-runner.md, "Failures".
 """
@@ -13,7 +13,7 @@ _IMAGE: Final = r'"(?:[^"\\]|\\.)*"'
 _MESSAGES: Final = tuple(
     re2.compile(f"(?is){pattern}")
     for pattern in (
-        # What comes before the log is Go's: the exit status, a signal, or why nothing could be started.
+        # The text before the log is Go's: the exit status, a signal, or the reason that nothing could be started.
         rf"failed to execute function {_IMAGE}: (?:exit status (?P<code>\d{{1,9}})|.*?) \((?P<stderr>.*)\)",
         rf"failed to parse the output of function {_IMAGE} with stderr '(?P<stderr>.*)': .*",
         rf"failed to evaluate function {_IMAGE}.*? stderr: (?P<stderr>.*)",
@@ -24,11 +24,11 @@ _MESSAGES: Final = tuple(
 
 
 def read(image: str, message: str) -> FunctionFailed | None:
-    """Take the message of an `INTERNAL` status apart.
+    """Parse the message of an `INTERNAL` status.
 
     Returns:
-        The failure with the function's log and exit code, as far as they are told; None if it was not the function
-        that failed.
+        The failure with the function's log and exit code, as far as the message has them; None if the function did not
+        fail.
     """
     message = message.encode(errors="replace").decode()
     for pattern in _MESSAGES:

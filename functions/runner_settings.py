@@ -1,4 +1,4 @@
-"""Settings of functions: how they are called, the function runner that runs them, their pods and registries."""
+"""Settings of functions: their calls, the function runner, their pods and their registries."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from porchflow.api.limits import BUILTIN_SECONDS
 
 
 class CallSettings(BaseModel, frozen=True):
-    """What every caller and every runner of functions agrees on."""
+    """Settings that are the same for callers and runners of functions."""
 
     default_image_prefix: str = Field(
         "ghcr.io/kptdev/krm-functions-catalog/",
@@ -19,7 +19,7 @@ class CallSettings(BaseModel, frozen=True):
     builtin_function_timeout: float = Field(
         BUILTIN_SECONDS,
         gt=0,
-        description="seconds a builtin function may run, starlark too; no longer than any other",
+        description="seconds a built-in function may run, starlark too; no longer than any other",
     )
     max_grpc_message_size: int = Field(
         6_291_456, ge=1024, description="bytes of one function call, each way; set the same on both sides"
@@ -32,16 +32,16 @@ class CallSettings(BaseModel, frozen=True):
 
     @property
     def image_prefixes(self) -> tuple[str, ...]:
-        """Registries besides the catalog's own whose images the builtin functions stand for."""
+        """Registries besides the catalog's own whose images the built-in functions stand for."""
         return (self.default_image_prefix,) if self.default_image_prefix else ()
 
 
 class RunnerClientSettings(BaseModel, frozen=True):
-    """Where the function runner is, and how its clients and it prove themselves."""
+    """Address of the function runner, and the certificates of the connection to it."""
 
     address: HostPort = Field(
         "",
-        description="host:port of the function runner; unset means that only builtin functions run, in the worker",
+        description="host:port of the function runner; unset means that only built-in functions run, in the worker",
     )
     ca: Path | None = Field(None, description="PEM file with the CA of the function runner's certificate; for workers")
     client_cert: Path | None = Field(
@@ -51,7 +51,7 @@ class RunnerClientSettings(BaseModel, frozen=True):
 
 
 class RunnerListenSettings(BaseModel, frozen=True):
-    """Where the function runner listens, and its certificate."""
+    """Address on which the function runner listens, and its certificate."""
 
     listen: HostPort = Field("0.0.0.0:9445", description="host:port where the function runner listens")
     tls_cert: Path | None = Field(
@@ -65,10 +65,10 @@ class RunnerListenSettings(BaseModel, frozen=True):
 
 
 class RunnerSettings(BaseModel, frozen=True):
-    """What the function runner runs besides pods."""
+    """The function runner's processes, executables and FunctionConfigs."""
 
     function_processes: int = Field(
-        2, ge=1, le=256, description="processes of the function runner for builtin functions, and executables at once"
+        2, ge=1, le=256, description="processes of the function runner for built-in functions, and executables at once"
     )
     functions_dir: Path | None = Field(
         None, description="folder of executables that FunctionConfigs may name as functions; unset means none run"
@@ -79,7 +79,7 @@ class RunnerSettings(BaseModel, frozen=True):
 
 
 class PodSettings(BaseModel, frozen=True):
-    """Functions in pods; a FunctionConfig's `podExecutor` goes before the times and numbers of pods here."""
+    """Functions in pods; a FunctionConfig's `podExecutor` goes before these times and numbers of pods."""
 
     wrapper_server_image: str = Field(
         "",
@@ -101,7 +101,7 @@ class PodSettings(BaseModel, frozen=True):
 
 
 class RegistrySettings(BaseModel, frozen=True):
-    """How registries of function images are reached."""
+    """Access to the registries of function images."""
 
     registry_credentials: Path | None = Field(
         None,

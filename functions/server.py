@@ -1,4 +1,4 @@
-"""The function runner: a gRPC service that runs KRM functions for renderers, ours or Porch's."""
+"""The function runner: a gRPC service that runs KRM functions for porchflow's workers or for Porch."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kpt.render.evaluation import Evaluation
 
 DEFAULT_GRACE = 30.0
-"""Seconds that calls under way get to finish when the runner is asked to stop."""
+"""Seconds for calls under way to end when the runner stops."""
 
 _SERVICE = evaluator_pb2.DESCRIPTOR.services_by_name["FunctionEvaluator"].full_name
 _log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class EvaluatorService(evaluator_pb2_grpc.FunctionEvaluatorServicer):
     """Answers `EvaluateFunction` through a chain of runtimes.
 
     Attributes:
-        calls: those under way.
+        calls: The calls under way.
     """
 
     def __init__(
@@ -58,7 +58,10 @@ class EvaluatorService(evaluator_pb2_grpc.FunctionEvaluatorServicer):
     async def EvaluateFunction(  # noqa: N802 - the name of the method in the protocol
         self, request: evaluator_pb2.EvaluateFunctionRequest, context: _Context
     ) -> evaluator_pb2.EvaluateFunctionResponse:
-        """Run one function. If the caller goes away or its deadline passes, gRPC cancels this and the function dies."""
+        """Run one function. When the caller goes away or its deadline passes, gRPC cancels this coroutine.
+
+        The cancellation kills the function.
+        """
         if self.calls.refused:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "it takes no more calls, as it is being stopped")
         with self.calls.call():
@@ -119,26 +122,26 @@ async def serve(
     stop: asyncio.Event | None = None,
     ready: Callable[[int], None] | None = None,
 ) -> None:
-    """Run the function runner until it is told to stop.
+    """Run the function runner until it is stopped.
 
-    On SIGTERM, SIGINT or `stop` it reports itself as not serving, refuses new calls, and lets those under way finish.
+    On SIGTERM, SIGINT or `stop` its health service reports `NOT_SERVING`. The runner then refuses further calls and
+    lets those under way end.
 
     Args:
-        listen: Where it listens, and with which certificates; without any, connections are neither encrypted nor
-            authenticated.
-        calls: Limits of a call, and which registry's images the builtin functions stand for.
-        processes: functions at a time.
-        memory_limit: bytes of address space of a process that runs builtin functions; 0 for none.
-        grace: seconds for calls under way when stopping.
-        configs: which more images the builtin functions stand for.
-        runtimes: tried after the builtin functions, in order.
-        metrics: counts the calls.
-        stop: stops the runner when set.
-        ready: called with the port once calls are answered.
+        listen: Its address and certificates; without any, connections are neither encrypted nor authenticated.
+        calls: Limits of a call, and the registry whose images the built-in functions stand for.
+        processes: Processes for built-in functions.
+        memory_limit: Bytes of address space of a process that runs built-in functions; 0 for none.
+        grace: Seconds for calls under way when stopping.
+        configs: FunctionConfigs, which name further images that the built-in functions stand for.
+        runtimes: Further runtimes; an image goes to the built-in functions first, then to these in order.
+        metrics: Counts the calls.
+        stop: Stops the runner when set.
+        ready: Called with the port once the runner answers calls.
 
     Raises:
-        OSError: the address cannot be bound.
-        CertificateError: a certificate cannot be read.
+        OSError: The address cannot be bound.
+        CertificateError: A certificate cannot be read.
     """
     stop, configs = stop or asyncio.Event(), configs or FunctionConfigs(calls.default_image_prefix)
     identity = Identity(listen.tls_cert, listen.tls_key, listen.client_ca)
@@ -165,7 +168,11 @@ async def serve(
 
 
 async def _add_health(server: grpc.aio.Server) -> Callable[[], Awaitable[None]]:
-    """Add the health service; the returned function makes it say that nothing is served any more."""
+    """Add the health service.
+
+    Returns:
+        A function that makes it report `NOT_SERVING` for good.
+    """
     checker = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs leave it out
     health_pb2_grpc.add_HealthServicer_to_server(checker, server)
     for name in (health.OVERALL_HEALTH, _SERVICE):
@@ -190,9 +197,9 @@ def _options(max_message_size: int) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", max_message_size),
         ("grpc.max_send_message_length", max_message_size),
-        # Without this two runners could share a port by accident, each getting some of the calls.
+        # Otherwise two runners could share a port by accident, and each would get some of the calls.
         ("grpc.so_reuseport", 0),
-        # Renderers keep idle connections alive; the default answers frequent pings with a disconnect.
+        # Clients ping to keep idle connections alive; by default the server disconnects them for it.
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
     ]
@@ -204,5 +211,5 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
         try:
             loop.add_signal_handler(number, stop.set)
         except (NotImplementedError, RuntimeError, ValueError):
-            # Not the main thread: whoever runs us there stops us through `stop`.
+            # Not the main thread: its caller stops the runner through `stop`.
             return

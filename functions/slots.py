@@ -1,7 +1,7 @@
-"""Slots for calls under way, shared fairly between those on whose behalf the calls are made.
+"""Slots for calls under way, shared fairly between tenants: the namespaces on whose behalf calls are made.
 
-The protocol of function runners has no word for a tenant. So a caller of ours says it in the metadata of a call, which
-other runners do not look at, and calls of others have none. Only callers that the runner trusts reach it.
+The protocol of function runners has no field for a tenant. porchflow's client names it in the metadata of a call, which
+other runners ignore; calls of other clients have none. Only clients that the runner trusts can reach it.
 """
 
 import asyncio
@@ -11,19 +11,19 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 
 METADATA_KEY = "porchflow-tenant"
-"""Of a call: the namespace on whose behalf it is made."""
+"""Key of a call's metadata: the namespace on whose behalf the call is made."""
 
 _tenant: ContextVar[str] = ContextVar("tenant", default="")
 
 
 def tenant() -> str:
-    """The namespace on whose behalf functions are called here; empty where nobody said."""
+    """Return the namespace on whose behalf this context calls functions; empty outside of `on_behalf_of`."""
     return _tenant.get()
 
 
 @contextmanager
 def on_behalf_of(namespace: str) -> Iterator[None]:
-    """Let all calls of functions in the context be made on behalf of a namespace."""
+    """Make all calls of functions in the context on behalf of a namespace."""
     token = _tenant.set(namespace)
     try:
         yield
@@ -32,17 +32,17 @@ def on_behalf_of(namespace: str) -> Iterator[None]:
 
 
 class FairSlots:
-    """A number of slots for each tenant, of which together they have one more.
+    """One slot more than a tenant may hold, given out fairly.
 
-    A free slot goes to the one of those who wait that holds the fewest. One tenant holds `size` of them at most: its
-    calls may take minutes, and the last slot is there for everybody else.
+    A free slot goes to the waiting tenant that holds the fewest. A tenant holds `size` slots at most: its calls may
+    take minutes, and the last slot stays for all others.
     """
 
     def __init__(self, size: int) -> None:
-        """Prepare the slots.
+        """Create the slots.
 
         Args:
-            size: slots of one tenant; there is one more.
+            size: Slots that one tenant may hold; there is one more.
         """
         self._free = size + 1
         self._most = size
@@ -51,7 +51,7 @@ class FairSlots:
 
     @asynccontextmanager
     async def taken(self) -> AsyncIterator[None]:
-        """Hold a slot on behalf of the tenant of the context; the turn to get one is waited for."""
+        """Hold a slot on behalf of the tenant of the context; wait until it is this call's turn."""
         name = tenant()
         await self._take(name)
         try:
@@ -80,7 +80,7 @@ class FairSlots:
     def _hand_out(self) -> None:
         while self._free and (name := self._next()) is not None:
             turn = self._waiting[name].popleft()
-            # Behind the others who hold as many from now on.
+            # The tenant goes behind those that hold as many slots.
             rest = self._waiting.pop(name)
             if rest:
                 self._waiting[name] = rest
@@ -89,7 +89,7 @@ class FairSlots:
             turn.set_result(None)
 
     def _next(self) -> str | None:
-        """Who gets the next slot: of those who may have one more the one that holds the fewest and waits longest."""
+        """Return the tenant that gets the next slot: below its limit, with the fewest slots, and waiting longest."""
         self._forget_cancelled()
         candidates = [name for name in self._waiting if self._held[name] < self._most]
         return min(candidates, key=self._held.__getitem__, default=None)

@@ -1,4 +1,4 @@
-"""What gRPC says when a call came to nothing, in words that tell what to mend."""
+"""Messages for gRPC's errors of a call, with the cause and what to mend."""
 
 import re
 
@@ -15,31 +15,31 @@ _MEANINGS = (
     ("Socket closed", True, "it hung up at once: perhaps it asks for a client certificate, or for another than ours"),
     ("Socket closed", False, "it hung up at once: perhaps it speaks TLS only"),
 )
-"""What a failed attempt to connect says, whether with TLS, and what it means; the first that fits counts."""
+"""Text of a failed connection attempt, whether TLS was used, and the meaning; the first match counts."""
 _CONNECTING = ("connections to all backends failing", "failed to connect to all addresses")
-"""How the story of a failed attempt to connect begins; of a call under way the same words would mean something else."""
+"""First words about a failed connection attempt; about a call under way the same text has another meaning."""
 _CUT_OFF = "cancelling all calls"
-"""How gRPC says that a runner of ours stops, and a call took longer than its grace."""
+"""gRPC's words when our runner stops and a call outlasts the grace period."""
 
 
 def sizes_in(text: str) -> tuple[int, int]:
-    """The size and the limit that a refusal names, in bytes; zeros if it names none."""
+    """Return the size and the limit in a refusal, both in bytes; zeros if it has none."""
     found = _SIZES.search(text)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def too_large(size: int, limit: int) -> str:
-    """What a runner says of an answer that is too large, in gRPC's own words: any client knows them."""
+    """Return the message for an answer that is too large, in gRPC's own words, which any client knows."""
     return f"Sent message larger than max ({size} vs. {limit})"
 
 
 def describe(code: grpc.StatusCode, text: str, *, secure: bool) -> str:
-    """Why a runner could not be asked.
+    """Return the reason that a call did not reach a runner.
 
     Args:
-        code: of the status.
-        text: its details; kept where they say more than we know.
-        secure: whether the connection is encrypted.
+        code: Code of the status.
+        text: Details of the status; the reason contains them.
+        secure: Whether the connection is encrypted.
     """
     meaning = _meaning(code, text, secure=secure)
     if not text:
@@ -51,7 +51,7 @@ def _meaning(code: grpc.StatusCode, text: str, *, secure: bool) -> str:
     if _CUT_OFF in text.lower():
         return "it was stopped before the function ended"
     if code == grpc.StatusCode.CANCELLED:
-        # Between its beginning to stop and its clients' hearing of it; our own cancelling is no error of the call.
+        # The runner has begun to stop, and the client has not heard of it. Our own cancellation raises no such error.
         return "it takes no more calls, as it is being stopped"
     if code == grpc.StatusCode.UNIMPLEMENTED:
         return "what answers there is no function runner"

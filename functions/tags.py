@@ -1,4 +1,4 @@
-"""Which tags the images of functions have: the builtin functions' first, then those in their registries."""
+"""Tags of function images: those of built-in functions first, then those in registries."""
 
 from collections.abc import Sequence
 
@@ -12,21 +12,21 @@ class FunctionTags:
     """Lists tags; see `porchflow.kpt.render.evaluation.TagSource`."""
 
     def __init__(self, default_image_prefix: str, registries: RegistryLookup | None) -> None:
-        """Take what there is to ask.
+        """Create a source of tags.
 
         Args:
-            default_image_prefix: a registry besides the catalog's own whose images the builtins stand for.
-            registries: None where only builtin functions run.
+            default_image_prefix: A registry besides the catalog's own whose images the built-in functions stand for.
+            registries: Lists the tags in registries; None where only built-in functions run.
         """
         self._prefix = default_image_prefix
         self._registries = registries
 
     async def tags(self, image: str, wanted: Constraint) -> Sequence[str]:
-        """List tags of an image: the builtin's where one of them is wanted, else those of the registry too.
+        """List tags of an image: the built-in function's if one of them is wanted, else the registry's too.
 
         Raises:
-            RegistryUnavailable: the registry cannot be asked now.
-            ImageNotFound: it has no such image, or does not show it.
+            RegistryUnavailable: The registry cannot be read now.
+            ImageNotFound: The registry has no such image, or does not show it.
         """
         builtin = of_catalog(parse_image(image), [self._prefix])
         known = builtin.versions if builtin is not None else ()

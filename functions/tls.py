@@ -1,4 +1,4 @@
-"""Certificates of the function runner and its clients, from files that may be replaced at any time."""
+"""TLS certificates of the function runner and its clients, from files that may be replaced at any time."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +12,18 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 
 class CertificateError(Exception):
-    """A certificate, key or CA file cannot be used; names the file."""
+    """A certificate, key or CA file cannot be used; the message names the file."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who one side of a connection is, and whom it believes.
+    """Certificate files of one side of a connection.
 
     Attributes:
-        certificate: PEM file with its certificate and those that vouch for it; None for none.
-        key: PEM file with the certificate's key.
-        ca: PEM file with the certificates that must vouch for the other side. A server without one asks its clients
-            for no certificate; a client without one believes those that the system trusts.
+        certificate: PEM file with its certificate and the intermediate certificates; None for none.
+        key: PEM file with the certificate's private key.
+        ca: PEM file with the CAs of the peer's certificate. A server without one requires no client certificates; a
+            client without one uses the system's CAs.
     """
 
     certificate: Path | None = None
@@ -36,19 +36,19 @@ class Identity:
 
     @property
     def is_secure(self) -> bool:
-        """Whether anything is given, so that connections are to be encrypted."""
+        """Whether any file is given, so that connections are encrypted."""
         return self.certificate is not None or self.ca is not None
 
 
 PLAINTEXT = Identity()
-"""Nobody is anybody: connections are neither encrypted nor authenticated."""
+"""No certificates: connections are neither encrypted nor authenticated."""
 
 
 def server_credentials(identity: Identity) -> grpc.ServerCredentials:
-    """Credentials of a server; each new connection gets what is in the files then.
+    """Return the credentials of a server, which reads its files again for each connection.
 
     Raises:
-        CertificateError: a file cannot be read now.
+        CertificateError: A file cannot be used.
     """
     last = _configuration(identity)
 
@@ -57,7 +57,7 @@ def server_credentials(identity: Identity) -> grpc.ServerCredentials:
         try:
             last = _configuration(identity)
         except CertificateError:
-            # Half replaced: what was there is good until both files are.
+            # The files may be half replaced: the former pair serves until both are there.
             return last
         return last
 
@@ -65,39 +65,43 @@ def server_credentials(identity: Identity) -> grpc.ServerCredentials:
 
 
 class ClientCredentials:
-    """Credentials of a client, which follow the files."""
+    """Credentials of a client, which follow changes of the files."""
 
     def __init__(self, identity: Identity) -> None:
         """Read the files.
 
         Raises:
-            CertificateError: a file cannot be used.
+            CertificateError: A file cannot be used.
         """
         self._identity = identity
         self._material = _read_material(identity)
         _check(identity, self._material)
 
     def renew(self) -> bool:
-        """Read the files again; say whether there is something new to connect with."""
+        """Read the files again.
+
+        Returns:
+            Whether they have changed, so that a new connection is due.
+        """
         try:
             material = _read_material(self._identity)
             if material == self._material:
                 return False
             _check(self._identity, material)
         except CertificateError:
-            # Half replaced: what was there is good until all files are.
+            # The files may be half replaced: the former ones serve until all are there.
             return False
         self._material = material
         return True
 
     def for_channel(self) -> grpc.ChannelCredentials:
-        """What a new connection is made with."""
+        """Return the credentials for a new connection."""
         certificate, key, ca = self._material
         return grpc.ssl_channel_credentials(ca, key, certificate)
 
 
 class _Material(NamedTuple):
-    """What is in the files of an Identity."""
+    """Content of the files of an Identity."""
 
     certificate: bytes | None
     key: bytes | None
@@ -118,7 +122,7 @@ def _read_material(identity: Identity) -> _Material:
 
 
 def _check(identity: Identity, material: _Material) -> None:
-    """Refuse what gRPC would: it says no more than that it cannot listen, or connect."""
+    """Refuse files that gRPC would refuse; its message would not name the file."""
     if material.ca is not None:
         _check_ca(identity.ca, material.ca)
     if material.certificate is None or material.key is None:
@@ -131,7 +135,7 @@ def _check_ca(path: Path | None, content: bytes) -> None:
     try:
         x509.load_pem_x509_certificates(content)
     except ValueError:
-        # Without the library's words: it may be a key that was given by mistake.
+        # Without the library's words: the file may be a key, given by mistake.
         raise CertificateError(f"{path} holds no certificate of a CA that can be used") from None
 
 
@@ -148,7 +152,7 @@ def _public_of_key(path: Path | None, content: bytes) -> PublicKeyTypes:
     except TypeError:
         raise CertificateError(f"the key in {path} has a password; give one without") from None
     except (ValueError, UnsupportedAlgorithm):
-        # Without the library's words: nothing of a key belongs into a log.
+        # Without the library's words: no part of a key may get into a log.
         raise CertificateError(f"{path} holds no private key that can be used") from None
 
 

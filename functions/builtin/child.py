@@ -1,7 +1,7 @@
-"""A process that runs builtin functions, one at a time, for the process that started it.
+"""A process that runs built-in functions, one at a time, for its parent process.
 
 Requests and answers are frames on standard input and output: lengths as 32-bit numbers, then the parts. The process
-ends when its input does, and at once when the process that started it ends, whatever it computes.
+ends at the end of its input. When its parent ends, it ends at once, even in the middle of a function.
 """
 
 import gc
@@ -23,28 +23,32 @@ ANSWER = struct.Struct("!III")
 """Exit code, and lengths of the log and of the resource list."""
 
 OUT_OF_MEMORY = 97
-"""Exit code of a process whose function needed more memory than there is."""
+"""Exit code of a process whose function needed more memory than its limit."""
 
 _YOUNG_OBJECTS = 50_000
+"""Objects allocated and not freed until Python's cyclic garbage collector runs."""
 
 
 def main() -> None:
-    """Serve requests until the input ends. Arguments: the memory limit in bytes, 0 for none; the id of the parent."""
+    """Serve requests until the input ends.
+
+    The arguments of the command line are the memory limit in bytes (0 for none) and the id of the parent process.
+    """
     limit, parent = int(sys.argv[1]), int(sys.argv[2])
     _end_with_parent(parent)
     if limit:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     answers = os.fdopen(os.dup(1), "wb")
-    # A parsed package is a great many objects without cycles: looking for some takes a third of a large call's time.
+    # A parsed package is many objects without cycles: the search for cycles takes a third of a large call's time.
     gc.set_threshold(_YOUNG_OBJECTS, 20, 20)
-    # Whatever a function prints must not end up between the frames.
+    # Text that a function prints must not end up between the frames.
     os.dup2(2, 1)
     while _serve(sys.stdin.buffer, answers):
         pass
 
 
 def _end_with_parent(parent: int) -> None:
-    # Linux only; elsewhere a function that never ends outlives a runner that was killed.
+    # Only Linux has the signal. Elsewhere an endless function outlives a runner that was killed.
     if sys.platform != "linux":
         return
     import ctypes  # noqa: PLC0415 - not on other systems
@@ -52,7 +56,7 @@ def _end_with_parent(parent: int) -> None:
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
     if os.getppid() != parent:
-        # It ended before the signal was asked for.
+        # The parent ended before the signal was set up.
         sys.exit(1)
 
 
@@ -73,9 +77,9 @@ def _run(name: str, request: bytes) -> Reply:
     try:
         return execute(BUILTINS[name].run, request)
     except MemoryError:
-        # What is left of the memory is in pieces: a new process is better than this one.
+        # The free memory is fragmented: a new process is better than this one.
         sys.exit(OUT_OF_MEMORY)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is about this one call
+    except Exception as error:  # noqa: BLE001 - any error concerns this one call only
         traceback.print_exc()
         return Reply(b"", f"internal error: {type(error).__name__}: {error}", 1)
 

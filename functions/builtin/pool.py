@@ -1,4 +1,4 @@
-"""Builtin functions in processes of their own: CPU-bound work leaves the event loop, and can be killed."""
+"""Built-in functions in processes of their own: CPU-bound work leaves the event loop, and can be killed."""
 
 import asyncio
 import logging
@@ -23,35 +23,36 @@ from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kpt.render.evaluation import Evaluation
 
 DEFAULT_MEMORY_LIMIT = 1024 * 1024 * 1024
-"""Bytes of address space per process: enough for a package of the largest message size, far from a whole machine."""
+"""Bytes of address space per process: enough for a package of the largest message size, a small part of a machine."""
 
 _LARGE = 2
-"""A process whose memory limit is less than so many times its size is replaced: a call must find room."""
+"""A process is replaced when its memory limit is less than its size times this: the next call needs room."""
 _log = logging.getLogger(__name__)
 
 
 class WorkerPool:
     """A fixed number of processes, each running one function at a time.
 
-    A process that crashes, runs out of memory or overstays its time is replaced; only the call it worked for fails. So
-    is one that has grown large or has answered many calls: what others have left in it is nobody's burden.
+    A process that crashes, runs out of memory or exceeds its time limit is replaced, and only its own call fails. A
+    process that has grown large or has answered many calls is replaced too, so that calls before it cost later calls
+    nothing.
     """
 
     def __init__(self, size: int, *, memory_limit: int = DEFAULT_MEMORY_LIMIT) -> None:
-        """Prepare the pool; processes start when it is entered, or when first needed.
+        """Create a pool; its processes start when its context is entered, or when a call needs one.
 
         Args:
-            size: processes, hence functions at a time of one tenant; one more is started where all are one tenant's
-                and another calls.
-            memory_limit: bytes of address space per process; 0 for none.
+            size: Processes, hence calls at a time of one tenant. One more process starts when one tenant holds all of
+                them and another calls.
+            memory_limit: Bytes of address space per process; 0 for none.
         """
         self._size = size
         self._memory_limit = memory_limit
         self._slots = FairSlots(size)
-        # Last in, first out: the process used last has its memory warm.
+        # Last in, first out: the memory of the process that was used last is in the caches of the processor.
         self._idle: list[Process] = []
         self._calls: dict[Process, int] = {}
-        """Of every process that runs: the calls that it has answered."""
+        """Answered calls by running process."""
         self._ending: set[asyncio.Task[int]] = set()
 
     async def __aenter__(self) -> Self:
@@ -72,16 +73,16 @@ class WorkerPool:
         await asyncio.gather(*self._ending)
 
     async def run(self, name: str, request: bytes, time_limit: float | None = None) -> Reply:
-        """Run one builtin function, waiting for a free process.
+        """Run one built-in function in a free process; wait for one if there is none.
 
         Args:
-            name: of the builtin.
-            request: serialised ResourceList.
-            time_limit: seconds that it may run, without those of waiting; None for no limit.
+            name: Name of the function in the catalog.
+            request: A serialised ResourceList.
+            time_limit: Seconds that the function may run, without the wait for a process; None for no limit.
 
         Raises:
-            ChildProcessError: the process died over it.
-            TimeoutError: it was killed because its time was over.
+            ChildProcessError: The process died during the call.
+            TimeoutError: The time limit is over, and the process was killed.
         """
         async with self._slots.taken(), asyncio.timeout(time_limit):
             process = self._idle_process()
@@ -89,7 +90,7 @@ class WorkerPool:
                 try:
                     return await self._answer(process, name, request)
                 except ChildProcessError as error:
-                    # It may have died of what calls before it have left behind.
+                    # The cause may be memory that earlier calls left in use.
                     _log.info("function %s is tried again in a new process: its process %s", name, error)
             return await self._answer(await self._start(), name, request)
 
@@ -105,7 +106,7 @@ class WorkerPool:
         try:
             reply = await _exchange(process, name, request)
         except BaseException:
-            # Also when cancelled: what the process is doing is of no use to anybody, and it answers to one caller only.
+            # After a cancellation too: nobody reads the answer, and the next caller must not get it.
             self._kill(process)
             raise
         self._calls[process] += 1
@@ -127,16 +128,16 @@ class WorkerPool:
             str(os.getpid()),
             stdin=PIPE,
             stdout=PIPE,
-            # Nothing of the environment is a function's business; our modules may come from any entry of the path.
+            # Functions see nothing of the environment. The path is passed on because any entry may hold our modules.
             env={"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
-            # An interrupt at the terminal is for the runner, which lets its functions finish.
+            # An interrupt at the terminal goes to the runner, which lets its functions finish.
             start_new_session=True,
         )
         self._calls[process] = 0
         return process
 
     def _kill(self, process: Process) -> None:
-        """Kill a process at once; that it has ended is waited for beside what comes next, and by `aclose`."""
+        """Kill a process without waiting; a task of its own, and `aclose`, wait until it has ended."""
         self._calls.pop(process, None)
         kill_child(process)
         ending = asyncio.create_task(end_child(process))
@@ -145,7 +146,7 @@ class WorkerPool:
 
 
 def _address_space(pid: int) -> int:
-    """Bytes of address space of a process, which is what its limit counts; 0 where the system does not tell."""
+    """Return the bytes of address space of a process, as its limit counts them; 0 on systems without `/proc`."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[0])
     except (OSError, ValueError, IndexError):
@@ -186,7 +187,7 @@ def _death(code: int) -> str:
 
 
 class BuiltinRuntime:
-    """Runs builtin functions in a pool of processes."""
+    """Runs built-in functions in a pool of processes."""
 
     def __init__(
         self,
@@ -196,13 +197,13 @@ class BuiltinRuntime:
         *,
         most_seconds: float = BUILTIN_SECONDS,
     ) -> None:
-        """Take the pool.
+        """Create a runtime over a pool.
 
         Args:
-            pool: where they run.
-            prefixes: registries besides the catalog's own whose images the builtins stand for.
-            configs: which more images they stand for.
-            most_seconds: that one may run, however long its caller waits.
+            pool: The processes that run the functions.
+            prefixes: Registries besides the catalog's own whose images the built-in functions stand for.
+            configs: FunctionConfigs, which name further images that they stand for.
+            most_seconds: Seconds that a function may run, however long its caller waits.
         """
         self._pool = pool
         self._most_seconds = most_seconds
@@ -225,10 +226,10 @@ class BuiltinRuntime:
 
 
 def evaluation_of(image: str, reply: Reply) -> Evaluation:
-    """What a caller gets for a builtin's reply.
+    """Return the evaluation in the reply of a built-in function.
 
     Raises:
-        FunctionFailed: the function ended with another exit code than 0.
+        FunctionFailed: The function's exit code is not 0.
     """
     if reply.exit_code:
         message = f"function {image!r} failed with exit code {reply.exit_code}"

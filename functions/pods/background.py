@@ -1,4 +1,4 @@
-"""What is done to pods while nobody waits for it: deleting them, and writing down that they are used."""
+"""Work on pods that no call waits for: deleting them, and recording their use."""
 
 import asyncio
 import logging
@@ -12,16 +12,22 @@ from porchflow.functions.pods.template import USED_ANNOTATION
 _log = logging.getLogger(__name__)
 
 _TOUCHES = 4
-"""How often within its time to live the use of a pod is written down."""
+"""Records of a pod's use within its time to live."""
 _LAST_DELETIONS = 5.0
-"""Seconds for pods that are being deleted when the runner stops."""
+"""Seconds for deletions under way when the runner stops."""
 
 
 class Background:
-    """Tasks of a pool, which end with it."""
+    """Background tasks of a pool, which end with it."""
 
     def __init__(self, cluster: Cluster, clock: Callable[[], float], forget: Callable[[Manifest], None]) -> None:
-        """Take where the pods are, the seconds since 1970, and who is told that a pod to delete was gone already."""
+        """Create the tasks' owner.
+
+        Args:
+            cluster: The pods' cluster.
+            clock: Seconds since 1970.
+            forget: Called with a pod that was gone before its deletion.
+        """
         self._cluster = cluster
         self._clock = clock
         self._forget = forget
@@ -29,18 +35,23 @@ class Background:
         self._deletions: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Do something; if it fails, that is logged."""
+        """Start a task; its failure is logged."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def delete(self, pod: FunctionPod, version: str = "") -> None:
-        """Delete a pod, unless it was written since the given version."""
+        """Delete a pod; with a version, only if the pod has not changed since."""
         self._deletions.add(self.spawn(self._delete(pod, version)))
 
     def touch(self, pod: FunctionPod, time_to_live: float) -> None:
-        """A pod is used: write that down, if that was last done long ago."""
+        """Note that a pod is used, and record it in the pod's annotation if the last record is old.
+
+        Args:
+            pod: The pod.
+            time_to_live: Seconds that an unused pod is kept.
+        """
         now = self._clock()
         pod.use(now)
         if now - pod.touched_at >= time_to_live / _TOUCHES:
@@ -48,7 +59,7 @@ class Background:
             self.spawn(self._write_use(pod, now))
 
     async def close(self) -> None:
-        """End what is under way, deletions last: other runners leave pods that none would use alone for long."""
+        """Cancel all tasks, once deletions had some seconds to end: other runners keep an unused pod for long."""
         if self._deletions:
             await asyncio.wait(self._deletions, timeout=_LAST_DELETIONS)
         for task in self._tasks:

@@ -1,4 +1,4 @@
-"""What must be known before pods are started: those there are already, and the template they are made from."""
+"""Conditions for starting pods: the existing pods are listed, and the PodTemplate is known."""
 
 import logging
 from collections.abc import Callable
@@ -11,15 +11,21 @@ _log = logging.getLogger(__name__)
 
 
 class Beginning:
-    """Whether all is known, and what is in the way; makes the template where there is none.
+    """Tracks whether pods may be started and the obstacles to it; creates a missing PodTemplate.
 
     Attributes:
-        listed: whether all pods that there are were told.
-        obstacle: what keeps the pods or the PodTemplate from being told; empty if nothing does.
+        listed: Whether all existing pods were listed.
+        obstacle: Returns why the watch has not delivered the pods or the PodTemplate; empty if it has no problem.
     """
 
     def __init__(self, cluster: Cluster, wrapper_image: str, background: Background) -> None:
-        """Take where the template is made, the image with the wrapper server, and what works in the background."""
+        """Create a tracker for a cluster of which nothing is known.
+
+        Args:
+            cluster: Where a PodTemplate is created.
+            wrapper_image: Image with the wrapper server, for the PodTemplate.
+            background: Runs the creation.
+        """
         self._cluster = cluster
         self._wrapper_image = wrapper_image
         self._background = background
@@ -31,28 +37,32 @@ class Beginning:
 
     @property
     def is_known(self) -> bool:
-        """Whether pods may be started; once so, always so."""
+        """Whether pods may be started; once true, it stays true."""
         return self._known
 
     def set_template(self, template: Manifest | None) -> None:
-        """There is a PodTemplate, or none: then it is made, and the watch will tell."""
+        """Note the PodTemplate; None means a missing one, which is created and comes back through the watch."""
         self._lacks_template = template is None
         self.make_template()
 
     def make_template(self) -> None:
-        """Make the PodTemplate if there is none."""
+        """Create the PodTemplate if there is none."""
         if self._lacks_template:
             self._background.spawn(self._create_template())
 
     def check(self, template: Manifest) -> bool:
-        """Whether all is known from now on, and was not before."""
+        """Note that pods may be started, if that is so.
+
+        Returns:
+            Whether this call is the first that finds it so.
+        """
         if not self.listed or not template or self._known:
             return False
         self._known = True
         return True
 
     def trouble(self) -> str:
-        """What is in the way of knowing all; empty if nothing is, as far as we know."""
+        """Return the known obstacle to listing the pods or reading the PodTemplate; empty if there is none."""
         if self.is_known:
             return ""
         if self._lacks_template and self._template_problem:
@@ -60,7 +70,7 @@ class Beginning:
         return self.obstacle()
 
     def problem(self) -> str:
-        """Why no pod can be started; empty once all is known."""
+        """Return why no pod can be started yet; empty once pods may be started."""
         if self.is_known:
             return ""
         return self.trouble() or f"the pods of namespace {self._cluster.namespace} are not listed yet"

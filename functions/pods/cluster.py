@@ -1,4 +1,4 @@
-"""What the pod evaluator asks of a Kubernetes cluster; `porchflow.cli.processes.function_pods` has the real one."""
+"""The Kubernetes requests of the pod evaluator; `porchflow.cli.processes.function_pods` implements them."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -11,15 +11,15 @@ class ClusterError(Exception):
     """The API server refused, or did not answer; the message says which."""
 
 
-class PodExists(ClusterError):  # noqa: N818 - says what is the matter
+class PodExists(ClusterError):  # noqa: N818 - the name states the problem
     """There is a pod of that name."""
 
 
 class Cluster(Protocol):
-    """Changes the pods of one namespace. What becomes of them is told to the pool by whoever watches them.
+    """Changes the pods of one namespace. A watch reports their changes to the pool.
 
     Attributes:
-        namespace: where the pods are.
+        namespace: Namespace of the pods.
     """
 
     namespace: str
@@ -28,8 +28,8 @@ class Cluster(Protocol):
         """Create a pod and return it as the API server has it.
 
         Raises:
-            PodExists: there is one of that name.
-            ClusterError: the API server refused it or did not answer.
+            PodExists: There is a pod of that name.
+            ClusterError: The API server refused it or did not answer.
         """
         ...
 
@@ -37,23 +37,26 @@ class Cluster(Protocol):
         """Read a pod; None if there is none.
 
         Raises:
-            ClusterError: the API server did not answer.
+            ClusterError: The API server did not answer.
         """
         ...
 
     async def delete_pod(self, name: str, *, uid: str, version: str = "") -> bool:
-        """Delete a pod, unless it was written since the given version; False if it was gone already.
+        """Delete a pod; with a version, only if the pod has not changed since.
+
+        Returns:
+            False if the pod was gone already.
 
         Raises:
-            ClusterError: the API server refused or did not answer.
+            ClusterError: The API server refused or did not answer.
         """
         ...
 
     async def annotate_pod(self, name: str, *, uid: str, annotations: Mapping[str, str]) -> None:
-        """Set annotations of a pod, unless it is gone or another of the same name.
+        """Set annotations of the pod with this uid; do nothing if it is gone.
 
         Raises:
-            ClusterError: the API server refused or did not answer.
+            ClusterError: The API server refused or did not answer.
         """
         ...
 
@@ -61,6 +64,6 @@ class Cluster(Protocol):
         """Create a PodTemplate, unless there is one of that name.
 
         Raises:
-            ClusterError: the API server refused or did not answer.
+            ClusterError: The API server refused or did not answer.
         """
         ...

@@ -1,4 +1,4 @@
-"""What a pod's status says: whether it can be called, and what is in the way in the kubelet's words."""
+"""Diagnosis of a pod from its status: whether it can be called, and the obstacle in the kubelet's words."""
 
 import re
 from collections.abc import Iterator
@@ -20,29 +20,29 @@ _PASSING = re.compile(
     r"|too many requests|toomanyrequests|\b(?:429|500|502|503|504)\b|service unavailable|pull QPS exceeded",
     re.IGNORECASE,
 )
-"""In the kubelet's words about a pull that another try may mend."""
+"""Matches the kubelet's messages about a failed pull that another attempt may mend."""
 
 
 class PodPhase(Enum):
-    """How far a pod is."""
+    """Phase of a pod for the runner."""
 
     STARTING = "starting"
     RUNNING = "running"
-    """The function's container runs, and the pod has an address; whether it answers is another question."""
+    """The function's container runs, and the pod has an address; it may not answer yet."""
     BROKEN = "broken"
-    """It will not get ready, or not again."""
+    """The pod will not get ready, or not again."""
     LEAVING = "leaving"
-    """It is being deleted; calls under way may end."""
+    """The pod is being deleted; calls under way may end."""
 
 
 class Diagnosis(NamedTuple):
-    """What is the matter with a pod.
+    """Phase of a pod with the obstacle to calling it.
 
     Attributes:
-        phase: how far it is.
-        words: what is in the way, for people; empty while nothing is.
-        by_function: whether the function's image is to blame, so that another pod would not help.
-        stuck: whether it waits for something that may never come, such as room on a node.
+        phase: Phase of the pod.
+        words: The obstacle, for messages; empty if there is none.
+        by_function: Whether the function's image is the cause, so that another pod would fail too.
+        stuck: Whether the pod waits for something that may never come, such as room on a node.
     """
 
     phase: PodPhase
@@ -52,7 +52,7 @@ class Diagnosis(NamedTuple):
 
 
 def diagnose(pod: Manifest) -> Diagnosis:
-    """Read the status of a pod."""
+    """Return the diagnosis of a pod from its status."""
     status = pod.get("status") or {}
     if pod["metadata"].get("deletionTimestamp"):
         return Diagnosis(PodPhase.LEAVING, "it is being deleted")
@@ -68,22 +68,22 @@ def diagnose(pod: Manifest) -> Diagnosis:
 
 
 def address_of(pod: Manifest) -> str:
-    """The address of a pod that runs; IPv6 is not in brackets."""
+    """Return the IP address of a pod; empty before it has one. IPv6 is without brackets."""
     return str((pod.get("status") or {}).get("podIP") or "")
 
 
 def is_ready(pod: Manifest) -> bool:
-    """Whether the kubelet says so."""
+    """Return whether the kubelet reports the pod as ready."""
     return bool(raw_holding(pod, "Ready"))
 
 
 def restarts(pod: Manifest) -> int:
-    """How often the function's container was started again."""
+    """Return the restarts of the function's container."""
     return int(_function_status(pod.get("status") or {}).get("restartCount") or 0)
 
 
 def killed_for_memory(pod: Manifest, restarts_before: int) -> bool:
-    """Whether the function's container ran out of memory since it had been started again so many times."""
+    """Return whether the function's container ran out of memory after the given number of restarts."""
     status = _function_status(pod.get("status") or {})
     ends = [(status.get("state") or {}).get("terminated")]
     if int(status.get("restartCount") or 0) > restarts_before:

@@ -1,4 +1,4 @@
-"""The pods of one image and the calls that wait for them: who goes where, and when another pod is due."""
+"""The pods of one image and the calls that wait for them: which call gets which pod, and when to start another."""
 
 import asyncio
 import math
@@ -13,15 +13,17 @@ class Group:
     """The pods of one image, and the calls that wait for one of them, in order.
 
     Attributes:
-        pods: all pods of the image, those that are leaving or not ours to use too.
-        creating: pods that are being created and not seen yet.
-        blocked_until: before this no more pods are started besides those that work, because one could not be;
-            `time.monotonic()`.
-        problem: why a pod could not be started last; empty after one could.
+        image: Full name of the image.
+        limits: Its limits of pods and calls.
+        pods: All pods of the image by name, also those that are being deleted or that this runner does not use.
+        creating: Pods under creation that the watch has not shown yet.
+        blocked_until: After a failed start no pod starts before this `time.monotonic()`, if another one works.
+        failures: Failed starts since the last pod that worked.
+        problem: Why the last start of a pod failed; empty after a success.
     """
 
     def __init__(self, image: str, limits: Limits) -> None:
-        """Begin without pods."""
+        """Create a group without pods."""
         self.image = image
         self.limits = limits
         self.pods: dict[str, FunctionPod] = {}
@@ -34,7 +36,7 @@ class Group:
 
     @property
     def live(self) -> int:
-        """Pods that there are or will be."""
+        """Number of live pods, including those under creation."""
         return self.creating + sum(pod.is_live for pod in self.pods.values())
 
     @property
@@ -44,29 +46,33 @@ class Group:
 
     @property
     def waiting(self) -> int:
-        """Calls that wait."""
+        """Number of waiting calls."""
         return sum(not future.done() for future in self._waiting)
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing of it is worth remembering."""
+        """Whether it has neither pods nor waiting calls, and may be dropped."""
         return not self.pods and not self.creating and not self.waiting
 
     def due(self, now: float) -> int:
-        """How many pods to start now for those who wait."""
+        """Return the number of pods to start now for the waiting calls."""
         if not self._may_grow(now):
             return 0
         wanted = math.ceil(self.waiting / self.limits.max_queue) - self.coming
         return max(0, min(wanted, self.limits.max_pods - self.live))
 
     def join(self) -> asyncio.Future[FunctionPod]:
-        """Begin to wait; whoever gets a pod must `leave` it."""
+        """Add a waiting call; the future gets its pod, which counts the call until the caller leaves it."""
         future: asyncio.Future[FunctionPod] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         return future
 
     def forget(self, future: asyncio.Future[FunctionPod]) -> FunctionPod | None:
-        """Stop waiting; returns the pod that was given meanwhile, if one was."""
+        """Remove a waiting call.
+
+        Returns:
+            The pod that the call was given meanwhile; None if there is none.
+        """
         if future in self._waiting:
             self._waiting.remove(future)
         if future.done() and not future.cancelled() and future.exception() is None:
@@ -75,7 +81,7 @@ class Group:
         return None
 
     def serve(self, now: float) -> None:
-        """Give pods to those who wait, in order, as far as there are."""
+        """Give pods to the waiting calls, in order, while pods have room."""
         while self._waiting:
             if self._waiting[0].done():
                 self._waiting.popleft()
@@ -86,25 +92,30 @@ class Group:
             self._waiting.popleft().set_result(self.give(pod))
 
     def give(self, pod: FunctionPod) -> FunctionPod:
-        """Count a call that goes to a pod."""
+        """Count a call of a pod, and return the pod."""
         self._picks += 1
         pod.picked = self._picks
         pod.calls += 1
         return pod
 
     def least(self) -> FunctionPod | None:
-        """The pod with the least calls, whatever there are; those with as many take turns."""
+        """Return the usable pod with the fewest calls, however many; pods with equally many take turns."""
         return min(self.usable, key=lambda pod: (pod.calls, pod.picked), default=None)
 
     def fail(self, error: Exception) -> None:
-        """Tell all who wait that there will be no pod."""
+        """Fail all waiting calls."""
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
                 future.set_exception(error)
 
     def unavailable(self, seconds: float, problem: str) -> FunctionUnavailable:
-        """The error of a call that waited so long, with what is in the way, for all images or for this one."""
+        """Return the error of a call that waited too long, with all obstacles.
+
+        Args:
+            seconds: Seconds that the call waited.
+            problem: The obstacle for the pods of all images; empty for none.
+        """
         told = {Standing.CURRENT, Standing.DOOMED}
         words = [
             f"pod {pod.name}: {pod.words}" for pod in self.pods.values() if pod.standing in told and not pod.is_usable
@@ -115,10 +126,10 @@ class Group:
         )
 
     def trouble(self, old: float) -> str | None:
-        """Why no pod can be called; empty if one can, None if that is not known yet.
+        """Return why no pod can be called; empty if one can, None if that is not known yet.
 
         Args:
-            old: seconds since 1970; a pod that was created before and cannot be called is in trouble.
+            old: Seconds since 1970; a pod that was created earlier and cannot be called counts as failed.
         """
         if self.usable:
             return ""
@@ -130,24 +141,24 @@ class Group:
         return "; ".join([*words, *([self.problem] if self.problem else [])]) or None
 
     def unblock(self) -> None:
-        """What kept pods from being started may be mended: try at once."""
+        """Let pods start at once again, as the cause of failures may be mended."""
         self.failures, self.blocked_until = 0, 0.0
 
     def _best(self, now: float) -> FunctionPod | None:
-        """The pod for who waits longest; None to let it wait."""
+        """Return the pod for the call that waits longest; None to let it wait."""
         best = self.least()
         if best is None or best.calls < self.limits.max_queue:
             return best
         if self._may_grow(now) and self.live < self.limits.max_pods:
             return None
-        # As many wait for each pod to come as there are calls in the best one; the first of them find it free.
+        # Each coming pod may have as many waiting calls as the best pod has calls: there they find a free pod first.
         waits = max(self.limits.max_queue, best.calls) * self.coming
         return None if self.waiting <= waits else best
 
     @property
     def coming(self) -> int:
-        """Pods that may soon be given calls."""
-        # Pods that wait for room on a node may wait for ever: nobody counts on them.
+        """Number of pods that may soon get calls."""
+        # Pods that wait for room on a node do not count: they may wait for ever.
         return self.creating + sum(pod.is_starting and not pod.diagnosis.stuck for pod in self.pods.values())
 
     def _may_grow(self, now: float) -> bool:

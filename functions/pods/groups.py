@@ -1,4 +1,4 @@
-"""All pods a runner knows, by image."""
+"""All pods that a runner knows, by image."""
 
 from collections.abc import Iterator
 
@@ -10,30 +10,35 @@ from porchflow.functions.runner_settings import PodSettings
 
 
 class Groups:
-    """The groups of pods; one is there once somebody asks for it."""
+    """The groups of pods; `of` creates a missing one."""
 
     def __init__(self, configs: FunctionConfigs, settings: PodSettings) -> None:
-        """Take what limits the groups: FunctionConfigs, and settings where they say nothing."""
+        """Create an empty collection.
+
+        Args:
+            configs: FunctionConfigs, which may limit the groups.
+            settings: The limits of groups without a FunctionConfig.
+        """
         self._configs = configs
         self._settings = settings
         self._by_image: dict[str, Group] = {}
 
     def __iter__(self) -> Iterator[Group]:
-        """Those there are now; they may change meanwhile."""
+        """Iterate over a copy: groups may be added and dropped meanwhile."""
         return iter(list(self._by_image.values()))
 
     def of(self, image: str) -> Group:
-        """The group of an image."""
+        """Return the group of an image."""
         if image not in self._by_image:
             self._by_image[image] = Group(image, limits_of(image, self._configs, self._settings))
         return self._by_image[image]
 
     def drop(self, group: Group) -> None:
-        """Forget a group that nothing is known of any more."""
+        """Remove an idle group."""
         del self._by_image[group.image]
 
     def review_limits(self) -> None:
-        """FunctionConfigs changed: what they say of a group counts from now on, and may let its pods start."""
+        """Apply changed FunctionConfigs to the groups; a group with other limits may start pods at once."""
         for group in self:
             limits = limits_of(group.image, self._configs, self._settings)
             if limits != group.limits:
@@ -41,15 +46,15 @@ class Groups:
                 group.unblock()
 
     def pods(self) -> list[FunctionPod]:
-        """All pods."""
+        """Return all pods."""
         return [pod for group in self for pod in group.pods.values()]
 
     def find(self, name: str) -> FunctionPod | None:
-        """The pod of a name."""
+        """Return the pod with a name; None if there is none."""
         return next((pod for pod in self.pods() if pod.name == name), None)
 
     def trouble(self, images: list[str], old: float) -> str | None:
-        """Why some of the images have no pod that can be called; see `Group.trouble`."""
+        """Return why some of the images have no pod that can be called; arguments and result as of `Group.trouble`."""
         found = [(image, self._by_image[image].trouble(old) if image in self._by_image else None) for image in images]
         words = "; ".join(f"{image}: {trouble}" for image, trouble in found if trouble)
         return words or (None if any(trouble is None for _, trouble in found) else "")

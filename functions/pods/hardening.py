@@ -1,13 +1,13 @@
-"""What the processes in pods of functions may do: what the Pod Security Standard `restricted` asks for, and no more.
+"""Security contexts of functions' pods, as the Pod Security Standard `restricted` requires.
 
-Authors of packages choose the image, so nothing of it is trusted. What the PodTemplate or a FunctionConfig says of
-security counts; what neither says is filled in here, also for a PodTemplate from before.
+Authors of packages choose the image, so it is not trusted. Fields that the PodTemplate or a FunctionConfig sets stay;
+all other fields are filled in here, also for a PodTemplate that an earlier version created.
 """
 
 from typing import Any, Final
 
 _NOBODY: Final = 65532
-"""Any user but root does: a function reads a list and writes a list. Many images name root, or nobody."""
+"""User for functions: any but root will do, since a function only reads and writes a list. Many images name root."""
 
 _OF_PODS: Final[dict[str, Any]] = {
     "runAsNonRoot": True,
@@ -19,11 +19,11 @@ _OF_PODS: Final[dict[str, Any]] = {
 _OF_CONTAINERS: Final[dict[str, Any]] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 DEFAULTS: Final = (_OF_PODS, _OF_CONTAINERS)
-"""Part of what pods are made of: those that were made with others are replaced."""
+"""Part of the fingerprint of pods: pods with other defaults are replaced."""
 
 
 def harden(spec: dict[str, Any]) -> None:
-    """Fill in what a pod's spec does not say of security.
+    """Fill in the security contexts of a pod and its containers.
 
     Args:
         spec: `spec` of the pod, changed in place.
@@ -35,7 +35,7 @@ def harden(spec: dict[str, Any]) -> None:
 
 def _filled(defaults: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
     filled = {**defaults, **said}
-    # Kubernetes takes no pod that says both, and only one of them was said.
+    # Kubernetes refuses a default next to the contrary field that the template or FunctionConfig sets.
     if said.get("runAsUser") == 0 and "runAsNonRoot" not in said:
         filled["runAsNonRoot"] = False
     if said.get("privileged") and "allowPrivilegeEscalation" not in said:

@@ -1,4 +1,4 @@
-"""One pod of a function, as a runner knows it."""
+"""One pod of a function, as a runner sees it."""
 
 import asyncio
 import contextlib
@@ -18,37 +18,42 @@ from porchflow.functions.pods.wrapper_connection import PodConnection
 
 
 class Standing(Enum):
-    """What a pod is to this runner."""
+    """Standing of a pod with this runner."""
 
     FOREIGN = auto()
-    """Made of other settings than ours, and never ours: maybe another runner's."""
+    """Made from other settings than this runner's; another runner may use it."""
     CURRENT = auto()
-    """Made of what the settings, the PodTemplate and its FunctionConfig say now."""
+    """Made from the present settings, PodTemplate and FunctionConfig."""
     OUTDATED = auto()
-    """It was current: it gets no more calls, and is deleted after the last of those in it."""
+    """Current before: it gets no more calls, and is deleted after its last one."""
     DOOMED = auto()
-    """It is to be deleted, whatever is under way in it."""
+    """To be deleted at once, with the calls under way in it."""
     GONE = auto()
-    """It is deleted."""
+    """Deleted."""
 
 
 class FunctionPod:
-    """A pod: what the API server says of it, our connection to it, and the calls in it.
+    """A pod: its latest object, the connection to it, and the calls in it.
 
     Attributes:
-        manifest: as the API server had it last.
-        diagnosis: what its status says.
-        connection: open; None while the pod cannot be called.
-        calls: of ours that are under way in it, or about to begin.
-        picked: grows with each call that is given to it, so that pods take turns.
-        standing: what it is to this runner.
-        first_seen: seconds since 1970.
-        ready_at: when it could be called for the first time; None before.
-        touched_at: when we last wrote that it is used; seconds since 1970.
+        manifest: The latest object from the API server.
+        diagnosis: The diagnosis of its status.
+        connection: The open connection; None while the pod cannot be called.
+        calls: This runner's calls that are under way in the pod or about to begin.
+        picked: Number of the last call that was given to it, so that pods take turns.
+        standing: Its standing with this runner.
+        first_seen: When this runner saw it first; seconds since 1970.
+        ready_at: When it could be called for the first time, in seconds since 1970; None before.
+        touched_at: When this runner last recorded its use; seconds since 1970.
     """
 
     def __init__(self, manifest: Manifest, now: float) -> None:
-        """Take the pod as first seen, and the time in seconds since 1970."""
+        """Create a pod without a connection.
+
+        Args:
+            manifest: The pod's object.
+            now: Seconds since 1970.
+        """
         self.manifest = manifest
         self.diagnosis: Diagnosis = diagnose(manifest)
         self.connection: PodConnection | None = None
@@ -64,17 +69,17 @@ class FunctionPod:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Name of the pod."""
         return str(self.manifest["metadata"]["name"])
 
     @property
     def uid(self) -> str:
-        """Tells it from others of its name."""
+        """The uid, which differs between pods of one name."""
         return str(self.manifest["metadata"]["uid"])
 
     @property
     def version(self) -> str:
-        """The version of what was seen last."""
+        """`resourceVersion` of the latest object."""
         return str(self.manifest["metadata"].get("resourceVersion", ""))
 
     @property
@@ -92,18 +97,18 @@ class FunctionPod:
 
     @property
     def digest(self) -> str:
-        """What the registry said the image was when the pod was made."""
+        """Digest of the image in the registry when the pod was created."""
         return self._annotation(DIGEST_ANNOTATION)
 
     @property
     def created_at(self) -> float:
-        """Seconds since 1970."""
+        """Time of creation; seconds since 1970."""
         text = self.manifest["metadata"].get("creationTimestamp")
         return datetime.fromisoformat(text).timestamp() if text else self.first_seen
 
     @property
     def used_at(self) -> float:
-        """When some runner last used it, as far as we know; seconds since 1970."""
+        """Last known use by any runner; seconds since 1970."""
         written = 0.0
         with contextlib.suppress(ValueError):
             written = float(self._annotation(USED_ANNOTATION) or 0)
@@ -111,7 +116,7 @@ class FunctionPod:
 
     @property
     def words(self) -> str:
-        """Why it cannot be called, for people."""
+        """Why the pod cannot be called, for messages."""
         diagnosis = self.diagnosis
         if diagnosis.phase is PodPhase.RUNNING:
             return f"it runs, but the function runner cannot reach {address_of(self.manifest)} port {PORT}"
@@ -119,32 +124,32 @@ class FunctionPod:
 
     @property
     def is_live(self) -> bool:
-        """Whether it counts among the pods of its function."""
+        """Whether the pod counts among those of its function."""
         return self.standing is Standing.CURRENT and self.diagnosis.phase is not PodPhase.LEAVING
 
     @property
     def is_usable(self) -> bool:
-        """Whether it can be given a call."""
-        # The kubelet may be slow to see that a pod is ready; that it is not any more counts.
+        """Whether the pod can get a call."""
+        # The kubelet may be slow to see that a pod is ready. So its word counts only for a pod that was ready before.
         unready = self._was_ready and not is_ready(self.manifest)
         return self.is_live and self.connection is not None and not unready
 
     @property
     def is_starting(self) -> bool:
-        """Whether it may yet be given calls."""
+        """Whether the pod may get calls later."""
         return self.is_live and self.connection is None and self.diagnosis.phase is not PodPhase.BROKEN
 
     @property
     def is_ending(self) -> bool:
-        """Whether it is deleted, or to be deleted."""
+        """Whether the pod is deleted or about to be."""
         return self.standing in {Standing.DOOMED, Standing.GONE}
 
     def judge(self, *, fits: bool, ours: bool = False) -> None:
-        """Take up what pods are made of now.
+        """Set the standing of the pod after a comparison with the present settings.
 
         Args:
-            fits: whether it is made of that.
-            ours: whether this runner made it, so that no other uses it.
+            fits: Whether the pod is made from them.
+            ours: Whether this runner created the pod.
         """
         if self.is_ending:
             return
@@ -154,18 +159,26 @@ class FunctionPod:
             self.standing = Standing.OUTDATED
 
     def see(self, manifest: Manifest) -> None:
-        """Take up what the API server says now."""
+        """Replace the object by a later one from the API server."""
         self.manifest = manifest
         self.diagnosis = diagnose(manifest)
         self._was_ready = self._was_ready or is_ready(manifest)
         self._seen.set()
 
     def use(self, now: float) -> None:
-        """Remember that it is used."""
+        """Note a use of the pod.
+
+        Args:
+            now: Seconds since 1970.
+        """
         self._used_at = max(self._used_at, now)
 
     async def next_seen(self, seconds: float) -> None:
-        """Wait until the API server says something new of it, at most so long; not at all when it is gone."""
+        """Wait for the next change of the pod in the API server, unless the pod is gone.
+
+        Args:
+            seconds: Seconds to wait at most.
+        """
         if self.standing is Standing.GONE:
             return
         self._seen.clear()
@@ -174,7 +187,7 @@ class FunctionPod:
                 await self._seen.wait()
 
     def new_connection(self, max_message_size: int) -> PodConnection:
-        """A connection to where it is now; not open yet."""
+        """Return a connection to the pod's present address; it is not open yet."""
         return PodConnection(address_of(self.manifest), PORT, max_message_size)
 
     def _annotation(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""How many pods a function may have and for how long: settings, and what FunctionConfigs say instead."""
+"""Limits of a function's pods, from its FunctionConfig or the settings."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,14 @@ _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 
 @dataclass(frozen=True)
 class Limits:
-    """What counts for one image; see `PodSettings`."""
+    """Limits of the pods of one image; see `PodSettings`.
+
+    Attributes:
+        time_to_live: Seconds that an unused pod is kept.
+        max_pods: Pods at once.
+        max_queue: Calls in one pod before another is started.
+        overrides: Fields of the pod that a FunctionConfig sets; None for none.
+    """
 
     time_to_live: float
     max_pods: int
@@ -26,9 +33,10 @@ class Limits:
 
 
 def limits_of(image: str, configs: FunctionConfigs, settings: PodSettings) -> Limits:
-    """The limits of an image: those of the first FunctionConfig with a `podExecutor` that means it, else the settings'.
+    """Return the limits of an image.
 
-    Zero, or a time that cannot be read, stands for the setting.
+    The first FunctionConfig with a `podExecutor` for the image sets them; without one, the settings do. For a field
+    that is zero, or a time that cannot be parsed, the setting counts.
     """
     for spec in configs.matching(parse_image(image)):
         if spec.pod_executor is not None:
@@ -43,15 +51,15 @@ def limits_of(image: str, configs: FunctionConfigs, settings: PodSettings) -> Li
 
 
 def warm_images(configs: FunctionConfigs, settings: PodSettings) -> set[str]:
-    """The images that are to have a pod ahead of the first use: every listed tag, from the first prefix.
+    """Return the images that get a pod ahead of their first use: every listed tag, at the first prefix.
 
-    Images that never reach a pod, because a builtin function or an executable stands for them, are left out.
+    Images that never reach a pod, because a built-in function or an executable stands for them, are left out.
     """
     return {image for spec in configs.specs() for image in warm_images_of(spec, configs, settings)}
 
 
 def warm_images_of(spec: FunctionConfigSpec, configs: FunctionConfigs, settings: PodSettings) -> list[str]:
-    """Those of `warm_images` that one FunctionConfig lists, in its order."""
+    """Return those of `warm_images` that one FunctionConfig lists, in its order."""
     if not settings.warm_up_pod_cache:
         return []
     return [image for image in _listed(spec, configs) if not _runs_elsewhere(image, configs)]
@@ -75,7 +83,7 @@ def _runs_elsewhere(image: str, configs: FunctionConfigs) -> bool:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of a duration as Go writes it, such as `1h30m`; 0 if it is none."""
+    """Return the seconds of a duration in Go's form, such as `1h30m`; 0 for any other text."""
     parts = _PART.findall(text[: _LONGEST + 1])
     if "".join(number + unit for number, unit in parts) != text:
         return 0.0

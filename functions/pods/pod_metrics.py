@@ -1,4 +1,4 @@
-"""What the pod evaluator counts, for Prometheus."""
+"""Metrics of the pod evaluator for Prometheus."""
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator
@@ -14,14 +14,14 @@ _SECONDS = (0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300)
 
 
 class PodMetrics:
-    """Pods by function and state, cold starts and their duration, calls that wait for a pod."""
+    """Counts pods by function and state, cold starts and their duration, and calls that wait for a pod."""
 
     def __init__(self, registry: CollectorRegistry | None = None, name: Callable[[str], str] | None = None) -> None:
-        """Prepare.
+        """Create the metrics.
 
         Args:
-            registry: where the metrics go.
-            name: gives the label of an image; its base name by default.
+            registry: The registry of the metrics.
+            name: Returns the label of an image; its base name by default.
         """
         self._registry = registry or CollectorRegistry()
         self._name = name or (lambda image: parse_image(image).name)
@@ -40,20 +40,25 @@ class PodMetrics:
         )
 
     def watch(self, groups: Callable[[], list[Group]]) -> None:
-        """Count the pods and waiting calls of these whenever somebody asks."""
+        """Count the pods and waiting calls of these groups at each scrape."""
         self._registry.register(_Now(groups, self._name))
 
     def started(self, image: str, seconds: float) -> None:
-        """A pod can be called so long after it was created."""
+        """Count a pod that can be called.
+
+        Args:
+            image: Image of the pod.
+            seconds: Seconds since the pod was created.
+        """
         self._starts.labels(self._name(image)).observe(max(0.0, seconds))
 
     def failed_start(self, image: str) -> None:
-        """A pod could not be started."""
+        """Count a pod that could not be started."""
         self._failures.labels(self._name(image)).inc()
 
 
 class _Now(Collector):
-    """What is there at the moment."""
+    """Collects the gauges at each scrape."""
 
     def __init__(self, groups: Callable[[], list[Group]], name: Callable[[str], str]) -> None:
         self._groups = groups

@@ -1,10 +1,10 @@
-"""All pods of functions in a namespace: found, started, given to calls, and removed again.
+"""The pool of all functions' pods in a namespace: it finds, starts and removes them, and gives them to calls.
 
-Any number of runners share the pods of a namespace. The name of a pod is made of its image and a number, so that of two
-runners that start the same one the API server stops the second, who then uses the first's. Each writes down from time
-to time which pods it uses, so that none removes what another needs. What was made with other settings than one's own is
-never used, and removed only once nobody used it for its time to live: two versions of the runner do not fight while one
-replaces the other.
+Any number of runners share the pods of a namespace. The name of a pod consists of its image and a number. When two
+runners start the same pod, the API server therefore refuses the second one, which then uses the first one's. Each
+runner records the use of its pods from time to time, so that no runner removes a pod that another one needs. A runner
+never uses pods that were made from other settings than its own. It removes them once they were unused for their time to
+live, so that two versions of the runner do not delete each other's pods during an upgrade.
 """
 
 import asyncio
@@ -37,13 +37,13 @@ from porchflow.kpt.package_errors import FunctionFailed
 _log = logging.getLogger(__name__)
 
 _FIRST_BLOCK, _LONGEST_BLOCK = 10.0, 300.0
-"""Seconds without another attempt to start a pod that nobody waits for."""
+"""Seconds until the next attempt to start a pod that no call waits for; they double with each failure."""
 
 
 class PodPool:
-    """The pods of functions; an asynchronous context manager that ends what it does in the background.
+    """The pods of functions; an asynchronous context manager, which ends the background tasks.
 
-    Whoever watches the cluster calls `observe`, `forget`, `set_listed` and `set_template`.
+    The watch of the cluster calls `observe`, `forget`, `set_listed` and `set_template`.
     """
 
     def __init__(
@@ -57,16 +57,16 @@ class PodPool:
         metrics: PodMetrics | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Prepare.
+        """Create an empty pool.
 
         Args:
-            cluster: where the pods are.
-            images: tells digest and command of images.
-            configs: what FunctionConfigs say; changes count at once.
-            settings: where they say nothing.
-            max_message_size: bytes of one call, each way.
-            metrics: is told of cold starts, and asks for pods and waiting calls.
-            clock: seconds since 1970.
+            cluster: The pods' cluster.
+            images: Looks up digest and command of images.
+            configs: FunctionConfigs; their changes take effect at once.
+            settings: The limits of functions without a FunctionConfig.
+            max_message_size: Bytes of one call, each way.
+            metrics: Counts cold starts, pods and waiting calls.
+            clock: Seconds since 1970.
         """
         self._background = Background(cluster, clock, self.forget)
         self._beginning = Beginning(cluster, settings.wrapper_server_image, self._background)
@@ -89,25 +89,25 @@ class PodPool:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End what is under way and close the connections; the pods stay, for the next runner."""
+        """End the background tasks and close the connections; the pods stay, for the next runner."""
         await self._background.close()
         for pod in self._groups.pods():
             if pod.connection is not None:
                 await pod.connection.lose()
 
     def groups(self) -> list[Group]:
-        """The pods by image."""
+        """Return the groups of pods, one for each image."""
         return list(self._groups)
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Have a function called when what `warm_trouble` says may have changed."""
+        """Call a function whenever the result of `warm_trouble` may have changed."""
         self._listeners.append(listener)
 
     def warm_trouble(self, spec: FunctionConfigSpec) -> str | None:
-        """Why images that a FunctionConfig lists have no pod ahead of their use.
+        """Return why images that a FunctionConfig lists have no pod ahead of their use.
 
         Returns:
-            Empty if they have; None if that is not known yet.
+            The reason; empty if all have pods, None if that is not known yet.
         """
         images = warm_images_of(spec, self._configs, self._settings)
         if not images or not self._beginning.is_known:
@@ -115,10 +115,10 @@ class PodPool:
         old = self._clock() - self._settings.pod_start_timeout
         return self._groups.trouble(images, old)
 
-    # What the cluster tells
+    # Reports of the watch
 
     def observe(self, manifest: Manifest) -> None:
-        """Take up a pod as the API server has it now."""
+        """Add a pod, or replace its object by a later one."""
         name, uid = manifest["metadata"]["name"], manifest["metadata"]["uid"]
         pod = self._groups.find(name)
         if pod is not None and pod.uid != uid:
@@ -132,7 +132,7 @@ class PodPool:
         self._settle(pod)
 
     def forget(self, manifest: Manifest) -> None:
-        """A pod is gone."""
+        """Remove a deleted pod."""
         pod = self._groups.find(manifest["metadata"]["name"])
         if pod is None or pod.uid != manifest["metadata"]["uid"]:
             return
@@ -144,11 +144,11 @@ class PodPool:
         self._advance(self._groups.of(pod.image))
 
     def names(self) -> set[str]:
-        """The pods that were observed and not forgotten."""
+        """Return the names of all known pods."""
         return {pod.name for pod in self._groups.pods()}
 
     def set_listed(self, names: set[str]) -> None:
-        """The pods of these names are all there are."""
+        """Remove all pods but those of these names: the list of the namespace is complete."""
         for pod in self._groups.pods():
             if pod.name not in names:
                 self.forget(pod.manifest)
@@ -156,7 +156,7 @@ class PodPool:
         self._begin_if_known()
 
     def set_template(self, template: Manifest | None) -> None:
-        """Take up the PodTemplate; None where there is none: it is created then, and told by the watch."""
+        """Set the PodTemplate; None means a missing one, which is created and comes back through the watch."""
         self._beginning.set_template(template)
         if template is None:
             return
@@ -167,7 +167,7 @@ class PodPool:
         self._review()
 
     def set_obstacle(self, obstacle: Callable[[], str]) -> None:
-        """Take who knows what keeps the pods or the PodTemplate from being told; empty if nothing does."""
+        """Set a function that returns why the watch has not delivered the pods or the PodTemplate; empty if it has."""
         self._beginning.obstacle = obstacle
 
     def _begin_if_known(self) -> None:
@@ -181,13 +181,13 @@ class PodPool:
         """Hold a pod for one call.
 
         Args:
-            image: full name of the function.
-            time_limit: seconds the caller waits at most; the start timeout may be nearer.
+            image: Full name of the function.
+            time_limit: Seconds that the caller waits at most; the start timeout may be shorter.
 
         Raises:
-            FunctionNotFound: there is no such image.
-            FunctionFailed: no pod of the image can run.
-            FunctionUnavailable: there was no pod in time.
+            FunctionNotFound: There is no such image.
+            FunctionFailed: No pod of the image can run.
+            FunctionUnavailable: No pod was ready in time.
         """
         group = self._groups.of(image)
         pod = await self._join(group, min(time_limit, self._settings.pod_start_timeout))
@@ -230,10 +230,10 @@ class PodPool:
         self._advance(group)
 
     def _advance(self, group: Group) -> None:
-        """Serve those who wait, and start pods for the others."""
+        """Give pods to waiting calls, and start pods for the remaining ones."""
         group.serve(time.monotonic())
         if not self._beginning.is_known:
-            # Pods of the runner before may be there already.
+            # An earlier runner may have left pods, which are not listed yet.
             return
         for _ in range(group.due(time.monotonic())):
             group.creating += 1
@@ -259,11 +259,11 @@ class PodPool:
             group.problem = ""
             self._retire_other_digests(group, info)
             if self._groups.find(manifest["metadata"]["name"]) is None:
-                # Else the watch was quicker, and knows more by now.
+                # Otherwise the watch was quicker, and has a later object.
                 self.observe(manifest)
 
     def _retire_other_digests(self, group: Group, info: ImageInfo) -> None:
-        """The tag was moved: what was pulled before is not the image any more."""
+        """Retire the pods of another digest: the tag was moved."""
         for pod in list(group.pods.values()):
             if pod.standing is Standing.CURRENT and pod.digest != info.digest:
                 pod.standing = Standing.OUTDATED
@@ -271,13 +271,13 @@ class PodPool:
                     self.doom(pod)
 
     def _settle(self, pod: FunctionPod) -> None:
-        """Do what its status asks for."""
+        """Connect, disconnect or give up a pod, as its status requires."""
         diagnosis, group = pod.diagnosis, self._groups.of(pod.image)
         if diagnosis.phase is PodPhase.RUNNING:
             if pod.connection is None and pod.standing is Standing.CURRENT and pod.uid not in self._connecting:
                 self._connecting[pod.uid] = self._background.spawn(self._connect(pod))
         elif diagnosis.phase is not PodPhase.LEAVING:
-            # Its container ended. What is under way in it fails by itself.
+            # The container ended. Calls under way in it fail by themselves.
             self._disconnect(pod)
         if diagnosis.phase is PodPhase.BROKEN and pod.standing is Standing.CURRENT:
             self._give_up(group, pod, diagnosis)
@@ -296,7 +296,7 @@ class PodPool:
             self._fail(group, error, words)
 
     def _fail(self, group: Group, error: FunctionFailed | FunctionUnavailable, problem: str = "") -> None:
-        """No pod can be started: whoever waits is served by those there are, or told."""
+        """Handle a failed start: waiting calls get the pods that there are, or the error."""
         group.problem = problem or _words(error)
         group.failures += 1
         block = min(_LONGEST_BLOCK, _FIRST_BLOCK * 2 ** (group.failures - 1))
@@ -340,16 +340,16 @@ class PodPool:
             self._background.spawn(pod.connection.lose())
             pod.connection = None
 
-    # From time to time, and when something changed
+    # Upkeep at intervals and after changes
 
     async def run(self, interval: float) -> NoReturn:
-        """Call `collect` every so many seconds until cancelled."""
+        """Call `collect` at an interval, in seconds, until cancelled."""
         while True:
             await asyncio.sleep(interval)
             self.collect()
 
     def collect(self) -> None:
-        """Remove pods that nobody uses, or that never got ready; see to the warm ones."""
+        """Remove pods that are unused or never got ready; start the pods ahead of their use."""
         self._beginning.make_template()
         self._tell()
         if not self._beginning.is_known or not self._configs.complete:
@@ -369,7 +369,7 @@ class PodPool:
                 self._background.spawn(self._start(group))
 
     def _review(self) -> None:
-        """Something that pods are made of, or that limits them, changed."""
+        """Judge all pods again after a change of the settings that they are made from or that limit them."""
         if not self._beginning.is_known or not self._configs.complete:
             return
         self._groups.review_limits()

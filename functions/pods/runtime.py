@@ -15,16 +15,22 @@ from porchflow.kpt.render.evaluation import Evaluation
 
 _ATTEMPTS = 3
 _KILLS = 2
-"""How many pods a call may take with it before it is to blame."""
+"""Pods that run out of memory during a call until the call counts as the cause."""
 _TELL_SECONDS = 2.0
-"""How long the API server gets to say what became of a pod that was lost."""
+"""Seconds to wait for the API server's report of a lost pod."""
 
 
 class PodRuntime:
-    """Runs any image, in pods that stay for the next call."""
+    """Runs any image in pods, which stay for the next call."""
 
     def __init__(self, pool: PodPool, configs: FunctionConfigs, allowed: AllowedImages | None = None) -> None:
-        """Take the pods, what FunctionConfigs say, and the images that may be run; None for all."""
+        """Create a runtime over a pool.
+
+        Args:
+            pool: The pods.
+            configs: FunctionConfigs; no image is looked up before all are listed.
+            allowed: Images that may run; None for all.
+        """
         self._allowed = allowed or AllowedImages()
         self._pool = pool
         self._configs = configs
@@ -32,12 +38,12 @@ class PodRuntime:
     async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
         """Run one function; see `porchflow.functions.evaluators.FunctionRuntime`.
 
-        The time limit counts from when the pod has the call; waiting for the pod has a limit of its own. A call whose
-        pod goes away is given to another, since functions change nothing but their answer.
+        The time limit begins once the pod has the call; the wait for the pod has a limit of its own. A call whose pod
+        goes away is given to another pod, since functions have no side effects.
         """
         if not self._configs.complete:
             raise FunctionNotFound(image)
-        # Here too: a pod of before may still be there.
+        # The look-up of the image checks it too. But a pod that was started under other settings needs no look-up.
         self._allowed.check(image)
         kills, words = 0, ""
         for _ in range(_ATTEMPTS):

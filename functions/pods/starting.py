@@ -1,4 +1,4 @@
-"""Starting a pod of an image: from its name to an object that the API server has taken."""
+"""Creation of a pod of an image in the API server."""
 
 import logging
 from collections.abc import Callable
@@ -12,19 +12,25 @@ from porchflow.functions.pods.template import Wrapper, compose, fingerprint, pod
 _log = logging.getLogger(__name__)
 
 _MOST_NUMBERS = 100
-"""Names that are tried: those of pods that take long to leave are not free."""
+"""Names to try: the names of pods that take long to be deleted are not free."""
 
 
 class PodStarter:
-    """Makes pods from the PodTemplate.
+    """Creates pods from the PodTemplate.
 
     Attributes:
-        template: the PodTemplate; empty until it is known.
-        created: uids of the pods that were made here.
+        template: The PodTemplate; empty until it is known.
+        created: Uids of the pods that this runner created.
     """
 
     def __init__(self, cluster: Cluster, images: ImageLookup, wrapper: Wrapper) -> None:
-        """Take where pods are created, what tells their commands, and what they serve with."""
+        """Create a starter without a PodTemplate.
+
+        Args:
+            cluster: Where pods are created.
+            images: Looks up digest and command of images.
+            wrapper: The server in the pods.
+        """
         self._cluster = cluster
         self._images = images
         self._wrapper = wrapper
@@ -33,23 +39,23 @@ class PodStarter:
         self.created: set[str] = set()
 
     def fingerprint(self, group: Group) -> str:
-        """What a pod of an image is made of now."""
+        """Return the fingerprint of pods that would be created now; see `template.fingerprint`."""
         return fingerprint(self.template, group.limits.overrides, self._wrapper)
 
     async def start(self, group: Group, is_taken: Callable[[str], bool]) -> tuple[Manifest, ImageInfo]:
         """Create a pod, or find the one that another runner created meanwhile.
 
         Args:
-            group: the image.
-            is_taken: whether there is a pod of a name.
+            group: The pods of the image.
+            is_taken: Whether there is a pod of a name.
 
         Returns:
-            The pod, and what the registry says of the image.
+            The pod, and the registry's description of the image.
 
         Raises:
-            FunctionNotFound: there is no such image.
-            FunctionUnavailable: the registry cannot be asked.
-            ClusterError: the pod cannot be made.
+            FunctionNotFound: There is no such image.
+            FunctionUnavailable: The registry cannot be read now.
+            ClusterError: The pod cannot be created.
         """
         info = await self._images.describe(group.image)
         for number in range(1, _MOST_NUMBERS):
@@ -66,7 +72,7 @@ class PodStarter:
         raise ClusterError(f"all names of its pods up to number {_MOST_NUMBERS} are taken")
 
     async def _create(self, group: Group, info: ImageInfo, number: int) -> Manifest | None:
-        """Create the n-th pod; None if that one is not to be used."""
+        """Create the n-th pod, or return the existing one; None if the existing one was made from other settings."""
         overrides = group.limits.overrides
         pod = compose(self.template, overrides, self._wrapper, image=group.image, info=info, number=number)
         try:

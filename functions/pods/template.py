@@ -1,4 +1,4 @@
-"""Pods of functions: what they are made of.
+"""Objects of functions' pods, made from the PodTemplate.
 
 Source: docs/reference/porch-function-runner.md, "Pods".
 """
@@ -17,20 +17,20 @@ from porchflow.functions.pods.hardening import DEFAULTS, harden
 
 TEMPLATE_NAME = "base-pod-template"
 PORT = 9446
-"""Where the wrapper server of a pod listens."""
+"""Port of the wrapper server in a pod."""
 
 IMAGE_LABEL = "fn.kpt.dev/image"
 OWNED_LABEL = "app.kubernetes.io/managed-by"
 OWNER = "porchflow"
 SELECTOR = f"{IMAGE_LABEL},{OWNED_LABEL}={OWNER}"
-"""Finds our pods; those of a Porch runner in the same namespace have no owner."""
+"""Selects our pods; those of a Porch runner in the same namespace lack the second label."""
 
 TEMPLATE_VERSION_ANNOTATION = "fn.kpt.dev/template-version"
 FINGERPRINT_ANNOTATION = "porchflow.dev/pod-fingerprint"
-"""What the pod was made of, but for its image: pods of another fingerprint are not used."""
+"""Hash of all that the pod was made from, except the image; see `fingerprint`."""
 DIGEST_ANNOTATION = "porchflow.dev/image-digest"
 USED_ANNOTATION = "porchflow.dev/last-used"
-"""When some runner last used the pod, in seconds since 1970; renewed from time to time only."""
+"""Time of the last use by any runner, in seconds since 1970; not renewed at every use."""
 
 FUNCTION_CONTAINER = "function"
 WRAPPER_CONTAINER = "copy-wrapper-server"
@@ -39,7 +39,10 @@ _LONGEST_NAME = 63
 
 
 def default_template(wrapper_image: str) -> Manifest:
-    """The PodTemplate that is created where there is none; its owner may change it, and pods follow."""
+    """Return the PodTemplate that the runner creates where there is none.
+
+    Users may change it. Pods of the former template are then replaced.
+    """
     tools = {"name": "wrapper-server-tools", "mountPath": _TOOLS}
     return {
         "apiVersion": "v1",
@@ -90,13 +93,13 @@ class Wrapper(NamedTuple):
 
 
 def fingerprint(template: Manifest, overrides: PodTemplateOverrides | None, wrapper: Wrapper) -> str:
-    """Identifies what pods are made of, their image aside."""
+    """Return a hash of all that pods are made from, except the image; pods with another hash are not used."""
     parts = [template.get("template"), _dump(overrides), wrapper.image, wrapper.max_message_size, DEFAULTS]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def pod_name(image: str, digest: str, number: int) -> str:
-    """Name of the n-th pod of an image, for people to recognise: name, tag, number, digest."""
+    """Return the name of the n-th pod of an image: name, tag, number and digest, so that users recognise it."""
     parsed = parse_image(image)
     tag = re.sub(r"[^a-z0-9-]", "", (parsed.tag or parsed.digest or "latest").lower().replace("_", "-"))
     name = re.sub(r"[^a-z0-9-]", "-", parsed.name.lower())
@@ -113,18 +116,18 @@ def compose(
     info: ImageInfo,
     number: int,
 ) -> Manifest:
-    """Make the pod of a function.
+    """Return the object of a pod to create.
 
     Args:
-        template: the PodTemplate, as the API server has it.
-        overrides: of the function's FunctionConfig.
-        wrapper: the server in the pod.
-        image: full name of the function.
-        info: what the registry says of it.
-        number: which of the function's pods.
+        template: The PodTemplate, as the API server has it.
+        overrides: Fields that the function's FunctionConfig sets; None for none.
+        wrapper: The server in the pod.
+        image: Full name of the function.
+        info: The registry's description of the image.
+        number: Number of the pod among those of the image.
 
     Raises:
-        ClusterError: the template lacks the function's container or the one that brings the wrapper server.
+        ClusterError: The template lacks the function's container, or the init container that copies the wrapper server.
     """
     body = copy.deepcopy(template.get("template") or {})
     metadata, spec = body.get("metadata") or {}, body.get("spec") or {}
@@ -183,7 +186,7 @@ def _incomplete(template: Manifest, what: str) -> ClusterError:
 def _override(spec: dict[str, Any], overrides: PodTemplateOverrides) -> None:
     if overrides.service_account_name:
         spec["serviceAccountName"] = overrides.service_account_name
-        # Somebody who names an account wants its token.
+        # A FunctionConfig names an account for the sake of its token.
         spec["automountServiceAccountToken"] = True
     if overrides.security_context is not None:
         spec["securityContext"] = _dump(overrides.security_context)
@@ -204,7 +207,7 @@ def _override_container(container: dict[str, Any], overrides: ContainerOverrides
 
 
 def _dump(value: PodTemplateOverrides | Any) -> Any:  # noqa: ANN401 - a model, and the JSON of it
-    """The JSON of what was given, and nothing of what was not."""
+    """Return the JSON of a model's given fields; None for None."""
     if value is None:
         return None
     return value.model_dump(by_alias=True, mode="json", exclude_unset=True, exclude_none=True)

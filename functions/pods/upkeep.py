@@ -1,4 +1,4 @@
-"""Which pods are removed from time to time: those that nobody uses, and those that never got ready."""
+"""Removal of pods that are unused or never got ready."""
 
 from collections.abc import Callable
 
@@ -8,20 +8,31 @@ from porchflow.functions.pods.group import Group
 from porchflow.functions.pods.member import Standing
 
 _STUCK_AFTER = 5
-"""How many times the start timeout until a pod that does not start is replaced; its image may be large."""
+"""A pod that does not start is replaced after the start timeout times this; its image may be large."""
 
 
 class Upkeep:
-    """Removes the pods of a group that are not worth keeping."""
+    """Removes superfluous pods of groups."""
 
     def __init__(self, background: Background, start_timeout: float, clock: Callable[[], float]) -> None:
-        """Take what deletes pods, how long a call waits for a pod in seconds, and the seconds since 1970."""
+        """Create the upkeep of a pool.
+
+        Args:
+            background: Deletes pods and records their use.
+            start_timeout: Seconds that a call waits for a pod.
+            clock: Seconds since 1970.
+        """
         self._background = background
         self._start_timeout = start_timeout
         self._clock = clock
 
     def collect(self, group: Group, keep: int) -> None:
-        """Remove pods, but for the first few of those that are unused."""
+        """Remove the superfluous pods of a group.
+
+        Args:
+            group: The pods of an image.
+            keep: Unused pods to keep.
+        """
         now = self._clock()
         old_start = now - self._start_timeout * _STUCK_AFTER
         for pod in list(group.pods.values()):
@@ -37,10 +48,10 @@ class Upkeep:
         self._collect_unused(group, keep, now)
 
     def _collect_unused(self, group: Group, keep: int, now: float) -> None:
-        # By name, so that all runners remove and keep the same ones.
+        # Sorted by name, so that all runners remove and keep the same pods.
         live = sorted((pod for pod in group.pods.values() if pod.is_live), key=lambda pod: (len(pod.name), pod.name))
         for index, pod in enumerate(live):
             expired = index >= keep and now - pod.used_at > group.limits.time_to_live
             if not pod.calls and (expired or index >= group.limits.max_pods):
-                # With the version: whoever began to use it meanwhile has written that down.
+                # With the version: a runner that began to use the pod meanwhile has recorded that in it.
                 self._background.delete(pod, pod.version)

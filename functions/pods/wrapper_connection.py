@@ -12,26 +12,32 @@ from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kpt.render.evaluation import Evaluation
 
 _OPTIONS = [
-    # A new pod can have the address of one that is gone: it must not inherit its connection, or its backoff.
+    # A pod can have the address of a deleted one: it must not inherit that one's connection or backoff.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
-    # No keepalive: Go's gRPC servers, such as Porch's wrapper server, disconnect who pings more often than every five
-    # minutes. That a pod is gone is told by the API server.
+    # No keepalive: Go's gRPC servers, such as Porch's wrapper server, disconnect clients that ping more often than
+    # every five minutes. The API server reports a pod that is gone.
 ]
 
 
-class PodLost(Exception):  # noqa: N818 - says what is the matter
-    """The pod went away over a call, or does not answer; another pod may."""
+class PodLost(Exception):  # noqa: N818 - the name states the problem
+    """The pod went away during a call, or does not answer; the call may succeed in another pod."""
 
 
 class PodConnection:
-    """Calls the function of one pod. Make and use it in one event loop."""
+    """Calls the function of one pod. Create and use it in one event loop."""
 
     def __init__(self, address: str, port: int, max_message_size: int) -> None:
-        """Take the address of the pod, and the most bytes of a request or an answer."""
+        """Create a connection, which `open` opens.
+
+        Args:
+            address: IP address of the pod; IPv6 without brackets.
+            port: Port of its wrapper server.
+            max_message_size: Bytes of an answer at most.
+        """
         target = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         sizes = [("grpc.max_receive_message_length", max_message_size), ("grpc.max_send_message_length", -1)]
         self.target = target
@@ -40,20 +46,20 @@ class PodConnection:
         self._lost = False
 
     async def open(self) -> None:
-        """Connect, trying until it works."""
+        """Connect; try again until it succeeds."""
         await self._channel.channel_ready()
 
     async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
         """Run the function once.
 
         Args:
-            image: full name of the function.
-            resource_list: serialised ResourceList.
-            time_limit: seconds after which the function is killed.
+            image: Full name of the function.
+            resource_list: A serialised ResourceList.
+            time_limit: Seconds after which the function is killed.
 
         Raises:
-            FunctionFailed: it ran and failed, or did not end in time.
-            PodLost: the pod is not there any more.
+            FunctionFailed: The function ran and failed, or did not end in time.
+            PodLost: The pod is gone, or does not answer.
         """
         request = evaluator_pb2.EvaluateFunctionRequest(resource_list=resource_list, image=image)
         try:

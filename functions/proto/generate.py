@@ -1,4 +1,4 @@
-"""Generates the Python modules of `evaluator.proto`; with `--check` only tells whether they are fresh."""
+"""Generator of the Python modules of `evaluator.proto`; with `--check` it only checks that they are up to date."""
 
 import sys
 import tempfile
@@ -13,9 +13,9 @@ _HEADER = "# Generated from evaluator.proto by `python -m porchflow.functions.pr
 
 
 def generate() -> dict[str, str]:
-    """The generated files by name, as they should be."""
+    """Return the contents of the generated files by name."""
     with tempfile.TemporaryDirectory() as folder:
-        # The source is named from the root, so that the modules import each other as a package.
+        # The path begins at the root, so that the generated modules import each other as a package.
         flags = [f"--{kind}_out={folder}" for kind in ("python", "pyi", "grpc_python")]
         if protoc.main(["protoc", f"-I{_ROOT}", *flags, str(_ROOT / _SOURCE)]) != 0:
             raise RuntimeError(f"protoc refused {_SOURCE}; its message is above")
@@ -23,7 +23,7 @@ def generate() -> dict[str, str]:
 
 
 def stale() -> list[str]:
-    """Names of the committed files that differ from what would be generated."""
+    """Return names of the committed files that differ from what would be generated."""
     return [name for name, text in generate().items() if not _same(_HERE / name, text)]
 
 

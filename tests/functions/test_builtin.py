@@ -76,7 +76,7 @@ async def test_without_a_runner_only_builtins_run() -> None:
         f"{CATALOG}/set-labels:v0.2", compose_list(["kind: X\n"], function_config=config({"a": "b"}))
     )
     assert b"labels:" in answer.resource_list
-    with pytest.raises(FunctionNotFound, match="only builtin functions run because FUNCTION_RUNNER_ADDRESS is not set"):
+    with pytest.raises(FunctionNotFound, match="only built-in functions run because FUNCTION_RUNNER_ADDRESS"):
         await evaluate("example.com/x:v1", b"")
     with pytest.raises(FunctionFailed, match="failed with exit code 1: `FunctionConfig` is not given"):
         await evaluate(f"{CATALOG}/set-labels:v0.2", compose_list(["kind: X\n"]))
@@ -87,7 +87,7 @@ async def test_a_function_that_does_not_exist_is_said_in_the_kptfile() -> None:
     outcome = await render({"Kptfile": kptfile}, LocalEvaluator(), images=ImageResolver(CATALOG))
     assert not outcome.ok
     step = yaml.safe_load(outcome.files["Kptfile"])["status"]["renderStatus"]["mutationSteps"][0]
-    assert step["executionError"].startswith(f'function "{CATALOG}/nope:v1" not found; only builtin functions run')
+    assert step["executionError"].startswith(f'function "{CATALOG}/nope:v1" not found; only built-in functions run')
 
 
 def test_the_generated_modules_are_fresh() -> None:

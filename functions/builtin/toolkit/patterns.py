@@ -1,4 +1,4 @@
-"""Regular expressions that users write, as the catalog's functions understand them: RE2's, in linear time."""
+"""Regular expressions of users in RE2's syntax, as in the catalog's functions; matching takes linear time."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,9 @@ from porchflow.api.limits import PATTERN_CHARACTERS, PATTERN_MEMORY, PATTERNS_KE
 OPTIONS = re2.Options()
 OPTIONS.log_errors = False
 OPTIONS.max_mem = PATTERN_MEMORY
-"""Of every pattern that meets text of others."""
+"""Options of every pattern that is matched against foreign text."""
 
-# What RE2 says in C++, and what it says in Go, which is what users of the catalog know.
+# Messages of RE2 in C++, and those of Go's package regexp, which users of the catalog know.
 _SAID_IN_GO = {
     "missing ]": "missing closing ]",
     "missing )": "missing closing )",
@@ -33,12 +33,12 @@ class PatternError(ValueError):
 
 
 class Match:
-    """A place in a text where a pattern matches.
+    """A match of a pattern in a text.
 
     Attributes:
-        span: where it begins and ends, in characters.
-        text: what is there.
-        groups: what its groups stand for; those that take no part are empty.
+        span: Its first character, and the one after its last.
+        text: The matched text.
+        groups: The text of each group, the first group first; empty for a group that takes no part.
     """
 
     def __init__(self, span: tuple[int, int], text: str, groups: Sequence[str], names: dict[str, int]) -> None:
@@ -48,9 +48,9 @@ class Match:
         self._names = names
 
     def expanded(self, template: str) -> str:
-        """A replacement with `$1`, `${1}`, `$name` and `${name}` filled in; `$$` is a dollar sign.
+        """Return a replacement with `$1`, `${1}`, `$name` and `${name}` filled in; `$$` is a dollar sign.
 
-        As in Go, a name is as long as can be (`$1x` is the group `1x`), and a group that does not exist is empty.
+        As in Go, a name is as long as possible (`$1x` is the group `1x`), and a group that does not exist is empty.
         """
         return _REFERENCE.sub(lambda found: self._referred(found["plain"] or found["braced"]), template)
 
@@ -65,10 +65,10 @@ class Pattern:
     """A regular expression."""
 
     def __init__(self, text: str) -> None:
-        """Read it.
+        """Compile a pattern.
 
         Raises:
-            PatternError: it is none, or is too large.
+            PatternError: The text is no regular expression, or is too large.
         """
         if len(text) > PATTERN_CHARACTERS:
             most = f"more than {PATTERN_CHARACTERS:,} characters (the limit)"
@@ -79,11 +79,14 @@ class Pattern:
             raise PatternError(f"error parsing regexp: {_in_go(error)}") from None
 
     def search(self, text: str) -> Match | None:
-        """The first match."""
+        """Return the first match."""
         return next(self.matches(text), None)
 
     def matches(self, text: str) -> Iterator[Match]:
-        """All matches that do not overlap, from left to right; as in Go, an empty one does not follow on another."""
+        """Yield all matches that do not overlap, from left to right.
+
+        As in Go, an empty match does not follow directly on another match.
+        """
         names, end = self._compiled.groupindex, -1
         for found in self._compiled.finditer(text):
             if found.span() != (end, end):
@@ -91,12 +94,12 @@ class Pattern:
             end = found.end()
 
     def replaced(self, text: str, template: str, count: int = 0) -> str:
-        """The text with matches replaced; see `Match.expanded`.
+        """Return the text with matches replaced; see `Match.expanded`.
 
         Args:
-            text: what to look through.
-            template: what is put for each match.
-            count: matches to replace at most; 0 for all.
+            text: The text to search.
+            template: The replacement of each match.
+            count: Matches to replace at most; 0 for all.
         """
         parts, done = [], 0
         for number, found in enumerate(self.matches(text), 1):
@@ -109,16 +112,16 @@ class Pattern:
 
 @lru_cache(PATTERNS_KEPT)
 def compiled(text: str) -> Pattern:
-    """The pattern of a text, read once.
+    """Return the compiled pattern of a text, from a cache where possible.
 
     Raises:
-        PatternError: it is none.
+        PatternError: The text is no regular expression, or is too large.
     """
     return Pattern(text)
 
 
 def _in_go(error: re2.error) -> str:
-    """RE2's message in Go's words: `missing closing ): `(a``."""
+    """Return RE2's message in Go's words: `missing closing ): `(a``."""
     said = error.args[0] if error.args else "unknown"
     text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
     problem, _, place = text.partition(": ")
