@@ -9,16 +9,16 @@ _LONGEST_PATH = 1000
 
 
 class PackageError(Exception):
-    """A package cannot be processed until a person changes its content."""
+    """A package cannot be processed until a user changes its content."""
 
 
-class InvalidPackage(PackageError):  # noqa: N818 - says what is the matter, like the names of the other kinds
+class InvalidPackage(PackageError):  # noqa: N818 - the name states the problem, like those of the other kinds
     """A file of the package is wrong.
 
     Attributes:
-        path: the file, relative to the package root.
-        reason: what is wrong with it.
-        hint: how to mend it; may be empty.
+        path: Path of the file, relative to the package root; empty for the package as a whole.
+        reason: The problem.
+        hint: How to mend it; may be empty.
     """
 
     def __init__(self, path: str, reason: str, hint: str = "") -> None:
@@ -32,11 +32,11 @@ class InvalidPackage(PackageError):  # noqa: N818 - says what is the matter, lik
         return f"{text}; {self.hint}" if self.hint else text
 
 
-class LocalChanges(PackageError):  # noqa: N818 - says what is the matter, like the names of the other kinds
-    """A package was changed where only an unchanged one can be updated.
+class LocalChanges(PackageError):  # noqa: N818 - the name states the problem, like those of the other kinds
+    """A package has local changes, and its update strategy requires that it has none.
 
     Attributes:
-        files: the files that differ from the upstream the package was made from, sorted.
+        files: Paths of the files that differ from the upstream that the package was made from, sorted.
     """
 
     _TOLD = 10
@@ -55,20 +55,20 @@ class LocalChanges(PackageError):  # noqa: N818 - says what is the matter, like 
 
 
 CONTENT_ERRORS: Final = (PackageError, YamlError)
-"""What is raised for content that a person has to change."""
+"""Errors about content that a user has to change."""
 
 
 @dataclass
-class FunctionFailed(Exception):  # noqa: N818 - an outcome more than an error
-    """A function ran and failed, or answered with something unusable. Data for the render outcome, never retried.
+class FunctionFailed(Exception):  # noqa: N818 - it is an outcome more than an error
+    """A function ran and failed, or its answer cannot be used. It becomes the outcome of the rendering: no retries.
 
     Attributes:
-        image: the resolved image name.
-        message: what failed, for people.
-        stderr: what the function wrote to its log.
-        exit_code: of the function; 1 when it did not report one.
-        resource_list: what it answered, which may hold results; None when it answered nothing.
-        ran: False when the function could not even be started, and never will be for this input.
+        image: Full name of the image.
+        message: The failure, for users.
+        stderr: Log of the function.
+        exit_code: Exit code of the function; 1 if it reported none.
+        resource_list: Its answer, a serialised ResourceList that may hold results; None without an answer.
+        ran: False if the function could not be started, and another attempt with this input could not either.
     """
 
     image: str

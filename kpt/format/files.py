@@ -1,4 +1,4 @@
-"""A package as a map from path to content, and which of its files mean what."""
+"""A package as a map from path to content, and the roles of its files."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -16,12 +16,12 @@ KRM_SUFFIXES = (".yaml", ".yml", ".json")
 
 @dataclass
 class PackageDir:
-    """One package of a tree: the top one or a subpackage.
+    """One package of a tree: the top package or a subpackage.
 
     Attributes:
-        path: directory relative to the root of the file map; empty for that root.
-        files: paths of its own files, without those of its subpackages, relative to the same root.
-        children: direct subpackages, sorted by path.
+        path: Directory relative to the root of the file map; empty for the root itself.
+        files: Paths of its own files, without those of its subpackages, relative to the same root.
+        children: Direct subpackages, sorted by path.
     """
 
     path: str
@@ -29,7 +29,7 @@ class PackageDir:
     children: list["PackageDir"] = field(default_factory=list)
 
     def full(self, path: str) -> str:
-        """A path relative to this package, relative to the root of the file map."""
+        """Return the path from the root of the file map for a path relative to this package."""
         return join(self.path, path)
 
     @property
@@ -39,12 +39,12 @@ class PackageDir:
 
 
 def join(directory: str, path: str) -> str:
-    """Path below a directory, which may be the root (empty)."""
+    """Return a path below a directory; an empty directory is the root."""
     return f"{directory}/{path}" if directory else path
 
 
 def path_problem(path: str) -> str:
-    """What makes a path unfit to be one of a package's files; empty if nothing does."""
+    """Return why a path cannot be a file of a package; empty if it can."""
     if not path:
         return "path must not be empty"
     if path.startswith("/"):
@@ -64,10 +64,10 @@ _LONGEST_NAME, _LONGEST_PATH = 255, 4000
 
 
 def new_path_problem(path: str) -> str:
-    """What makes a path unfit for a file that a function makes; empty if nothing does.
+    """Return why a function cannot create a file at a path; empty if it can.
 
-    Stricter than `path_problem`: a package may hold what Git holds, but nobody wants more of what some file systems
-    cannot hold, or take for another path.
+    This is stricter than `path_problem`. A package may hold any path that Git holds, but functions must not add paths
+    that some file systems cannot store or take for another path.
     """
     if "\\" in path:
         return "path must not have a backslash: put `/` between directories"
@@ -85,7 +85,7 @@ def check_paths(files: Files) -> None:
     """Refuse a map with a path that cannot be a file of a package.
 
     Raises:
-        InvalidPackage: naming the path.
+        InvalidPackage: A path cannot be a file; the error names it.
     """
     for path in files:
         problem = path_problem(path)
@@ -94,16 +94,16 @@ def check_paths(files: Files) -> None:
 
 
 def is_krm(path: str) -> bool:
-    """Whether kpt reads the file as Kubernetes resources, judged by its base name."""
+    """Return whether kpt reads the file as Kubernetes resources, judged by its base name."""
     name = basename(path)
     return name == KPTFILE or name.endswith(KRM_SUFFIXES)
 
 
 def decode(path: str, content: bytes) -> str:
-    """The text of a KRM file.
+    """Return the text of a KRM file.
 
     Raises:
-        InvalidPackage: not UTF-8, or binary.
+        InvalidPackage: The content is not UTF-8, or binary.
     """
     try:
         text = content.decode()
@@ -127,7 +127,11 @@ def _no_text(path: str, content: bytes, at: int, reason: str) -> InvalidPackage:
 
 
 def package_directory(files: Iterable[str]) -> str | None:
-    """Directory of the top-most Kptfile, empty for the root; None if there is none. Among equals the first by name."""
+    """Return the directory of the top-most Kptfile: the first by name among those of equal depth.
+
+    Returns:
+        The directory, empty for the root; None without a Kptfile.
+    """
     kptfiles = [path for path in files if basename(path) == KPTFILE and ".git" not in path.split("/")]
     if not kptfiles:
         return None
@@ -135,10 +139,10 @@ def package_directory(files: Iterable[str]) -> str | None:
 
 
 def package_tree(files: Iterable[str]) -> PackageDir | None:
-    """The packages in a file map, each with its own files; files outside of the top package are left out.
+    """Return the packages in a file map, each with its own files; files outside of the top package are left out.
 
     Returns:
-        The top package, or None if there is no Kptfile.
+        The top package; None without a Kptfile.
     """
     paths = sorted(files)
     top = package_directory(paths)
@@ -158,7 +162,7 @@ def package_tree(files: Iterable[str]) -> PackageDir | None:
 
 
 def _owner(directory: str, packages: Mapping[str, PackageDir]) -> str:
-    """The nearest package at or above a directory."""
+    """Return the nearest package at or above a directory."""
     while directory not in packages:
         directory = dirname(directory)
     return directory

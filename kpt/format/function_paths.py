@@ -1,4 +1,4 @@
-"""Where a function may put resources: nothing of the package that it did not see may be lost."""
+"""Checks of the places where a function puts resources: no file that it did not get may be lost."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -11,18 +11,18 @@ from porchflow.yamltext.quoting import shown
 
 
 class BadOutputError(Exception):
-    """A function answered with something that cannot be part of the package."""
+    """A function's answer cannot be part of the package."""
 
 
 class Places:
     """The files of a package as they were before the rendering."""
 
     def __init__(self, files: Files, sources: Mapping[str, SourceFile]) -> None:
-        """Prepare.
+        """Store the files.
 
         Args:
-            files: all of them.
-            sources: those whose resources functions get.
+            files: All files of the package.
+            sources: The files whose resources functions get, by path.
         """
         self._files = files.keys()
         self._sources = sources
@@ -36,15 +36,15 @@ class Places:
         return self._files - self._sources.keys()
 
     def has_unseen(self, directory: str) -> bool:
-        """Whether a directory, not the root, holds files that functions do not get."""
+        """Return whether a directory, not the root, holds files that functions do not get."""
         return any(path.startswith(f"{directory}/") for path in self._unseen)
 
     def check(self, resources: Iterable[Resource]) -> None:
-        """Refuse resources where something else is.
+        """Refuse resources at places that are taken.
 
         Raises:
-            BadOutputError: two resources are in one place, or one is where a file is that functions do not get, where a
-                directory is, or inside of a file.
+            BadOutputError: Two resources are in one place. Or the path of a resource is a directory or a file that
+                functions do not get, lies below a file, or differs from another path by case only.
         """
         check_places(resources)
         paths = {resource.full_path for resource in resources}
@@ -76,7 +76,7 @@ def check_places(resources: Iterable[Resource]) -> None:
     """Refuse two resources in one place.
 
     Raises:
-        BadOutputError: naming the place.
+        BadOutputError: Two have the same path and index; the error names them.
     """
     seen: set[tuple[str, int]] = set()
     for resource in resources:
@@ -94,5 +94,5 @@ def _in_the_way(path: str, why: str) -> BadOutputError:
 
 
 def _above(path: str) -> list[str]:
-    """The directories a path is in."""
+    """Return all directories above a path."""
     return [path[:place] for place, character in enumerate(path) if character == "/"]

@@ -1,4 +1,4 @@
-"""A new package, as `kpt pkg init` makes it.
+"""A new package, as `kpt pkg init` creates it.
 
 Source: docs/reference/kptfile.md, "A new package".
 """
@@ -48,17 +48,17 @@ Details: https://kpt.dev/reference/cli/live/
 def init_package(
     name: str, *, subpackage: str = "", description: str = "", keywords: list[str] | None = None, site: str = ""
 ) -> dict[str, bytes]:
-    """The files of a new package.
+    """Return the files of a new package.
 
     Args:
-        name: of the package, with slashes if it has any: it becomes `metadata.name` as a whole, as in Porch.
-        subpackage: directory below the root that gets the files; empty for the root.
-        description: for the Kptfile and the README; empty leaves it out.
-        keywords: for the Kptfile.
-        site: web page of the package.
+        name: Name of the package; it may have slashes, and becomes `metadata.name` as a whole, as in Porch.
+        subpackage: Directory below the root for the files; empty for the root.
+        description: Text for the Kptfile and the README; left out if empty.
+        keywords: `info.keywords` of the Kptfile.
+        site: Web page of the package; `info.site` of the Kptfile.
 
     Raises:
-        InvalidPackage: the subpackage is no path below the root.
+        InvalidPackage: The subpackage is no path below the root.
     """
     directory = normpath(subpackage.strip("/")) if subpackage.strip("/") else ""
     problem = path_problem(directory) if directory else ""

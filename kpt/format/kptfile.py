@@ -1,4 +1,7 @@
-"""The Kptfile, `kpt.dev/v1`: what a package is called, where it comes from, and which functions render it."""
+"""The Kptfile, `kpt.dev/v1`: name, upstream, pipeline and status of a package.
+
+Source: docs/reference/kptfile.md, "Fields".
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -20,7 +23,7 @@ BFS_RENDERING = "kpt.dev/bfs-rendering"
 SAVE_ON_RENDER_FAILURE = "kpt.dev/save-on-render-failure"
 
 _TOLD = 10
-"""Problems of one Kptfile that are told."""
+"""Problems that the error about a Kptfile lists at most."""
 
 _DEPRECATED = ("kpt.dev/v1alpha1", "kpt.dev/v1alpha2")
 
@@ -43,7 +46,7 @@ def _texts(value: object) -> object:
 
 
 Texts = Annotated[dict[str, str], BeforeValidator(_texts)]
-"""A map of strings; scalars of other types were coerced to the text as written, null to the empty string."""
+"""A map of strings; other scalars count as their text in the file, null as the empty string."""
 
 
 class Metadata(_Model):
@@ -64,7 +67,7 @@ class Git(_Model):
 
 
 class Upstream(_Model):
-    """Where the package was cloned from and how it is updated."""
+    """The place that the package was cloned from, and the strategy of its updates."""
 
     type: str = ""
     git: Git | None = None
@@ -72,7 +75,7 @@ class Upstream(_Model):
 
 
 class GitLock(Git):
-    """A `Git` place with the commit it was resolved to."""
+    """A `Git` place and the commit that it was resolved to."""
 
     commit: str = ""
 
@@ -86,7 +89,7 @@ class GenericLock(_Model):
 
 
 class Locator(_Model):
-    """What exactly was cloned: the `upstreamLock`."""
+    """The `upstreamLock`: the exact content that was cloned."""
 
     type: str = ""
     git: GitLock | None = None
@@ -94,13 +97,13 @@ class Locator(_Model):
 
 
 class ReadinessGate(_Model):
-    """Names a condition that must be True."""
+    """The type of a condition that must be True."""
 
     condition_type: str = ""
 
 
 class PackageInfo(_Model):
-    """What people want to know of the package."""
+    """Description of the package for users."""
 
     site: str = ""
     emails: list[str] = []
@@ -113,7 +116,7 @@ class PackageInfo(_Model):
 
 
 class Selector(_Model):
-    """All given fields must match."""
+    """Selects resources that match all given fields."""
 
     api_version: str = ""
     kind: str = ""
@@ -124,7 +127,7 @@ class Selector(_Model):
 
 
 class Function(_Model):
-    """One step of a pipeline."""
+    """One function of a pipeline."""
 
     image: str = ""
     exec: str = ""
@@ -137,7 +140,7 @@ class Function(_Model):
 
     @property
     def label(self) -> str:
-        """What to call the function in messages."""
+        """Name of the function for messages."""
         return self.name or self.image or self.exec
 
 
@@ -149,12 +152,12 @@ class Pipeline(_Model):
 
     @property
     def functions(self) -> list[Function]:
-        """All of them."""
+        """All functions: the mutators, then the validators."""
         return [*self.mutators, *self.validators]
 
 
 class Inventory(_Model):
-    """Where `kpt live` keeps its inventory."""
+    """The inventory of `kpt live`."""
 
     namespace: str = ""
     name: str = ""
@@ -173,7 +176,7 @@ class Condition(_Model):
 
     @property
     def truth(self) -> Literal["True", "False", "Unknown"]:
-        """The status as kpt reads it: in any case, and Unknown if it is no known word."""
+        """The status as kpt reads it: case does not matter, and other words mean Unknown."""
         word = self.status.lower()
         if word == "true":
             return "True"
@@ -181,15 +184,16 @@ class Condition(_Model):
 
 
 class Status(_Model):
-    """What was observed of the package."""
+    """The status of the package."""
 
     conditions: list[Condition] = []
     render_status: dict[str, Any] | None = None
-    """Written by the last rendering and replaced by the next; not checked, so that a newer kpt may say more in it."""
+    """The steps of the last rendering. Each rendering replaces it. It is not checked: later versions of kpt may add
+    fields."""
 
 
 class Kptfile(_Model):
-    """A decoded Kptfile. Empty strings, lists and maps stand for fields that are not there."""
+    """A decoded Kptfile. Empty strings, lists and maps stand for missing fields."""
 
     api_version: Literal["kpt.dev/v1"] = "kpt.dev/v1"
     kind: Literal["Kptfile"] = "Kptfile"
@@ -213,17 +217,17 @@ class Kptfile(_Model):
 
     @property
     def conditions(self) -> list[Condition]:
-        """What the status says, in its order."""
+        """The conditions of the status, in the order of the file."""
         return self.status.conditions if self.status else []
 
     @property
     def bfs_rendering(self) -> bool:
-        """Whether packages render from the top down (meaningful in the top Kptfile)."""
+        """Whether packages render from the top down; it counts in the top Kptfile only."""
         return self.metadata.annotations.get(BFS_RENDERING, "").lower() == "true"
 
     @property
     def save_on_render_failure(self) -> bool:
-        """Whether a failed rendering keeps what was done before the failure (meaningful in the top Kptfile)."""
+        """Whether a failed rendering keeps the changes before the failure; it counts in the top Kptfile only."""
         return self.metadata.annotations.get(SAVE_ON_RENDER_FAILURE, "").lower() == "true"
 
 
@@ -231,11 +235,11 @@ def decode(document: Document, path: str) -> Kptfile:
     """Decode a parsed Kptfile strictly.
 
     Args:
-        document: its text and nodes.
-        path: names the file in errors.
+        document: The parsed file.
+        path: Path of the file, for errors.
 
     Raises:
-        InvalidPackage: wrong apiVersion or kind, an unknown field, a field of the wrong type; with the line.
+        InvalidPackage: Wrong apiVersion or kind, an unknown field, or a field of the wrong type; fields with the line.
     """
     value = document.value
     if not isinstance(value, dict):
@@ -254,7 +258,7 @@ def parse(text: str, path: str = "Kptfile") -> Kptfile:
     """Decode the text of a Kptfile.
 
     Raises:
-        InvalidPackage: not YAML, or see `decode`.
+        InvalidPackage: The text is not YAML, or an error of `decode`.
     """
     try:
         return decode(Document(text), path)
@@ -273,7 +277,7 @@ def _check_type(value: dict[str, Any], path: str) -> None:
 
 
 def _as_written(node: Node | None) -> Any:  # noqa: ANN401 - a YAML value
-    """The value with every scalar as its text: all fields of a Kptfile but a few counters are strings."""
+    """Return the value of a node with every scalar as its text, since almost all fields of a Kptfile are strings."""
     if isinstance(node, AliasNode):
         return _as_written(node.target)
     if isinstance(node, ScalarNode):

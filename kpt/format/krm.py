@@ -1,4 +1,4 @@
-"""What makes a YAML document a Kubernetes resource, and small readers of its identity."""
+"""The check that a YAML document is a Kubernetes resource, and readers of fields of its value."""
 
 from posixpath import basename
 
@@ -9,7 +9,7 @@ _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 
 def krm_problem(path: str, value: Value) -> str:
-    """Why a document is not a resource, in kpt's words; empty if it is one.
+    """Return why a document is not a resource, in kpt's words; empty if it is one.
 
     Kustomization files are exempt: they have no name.
     """
@@ -28,14 +28,14 @@ def krm_problem(path: str, value: Value) -> str:
 
 
 def _as_text(value: Value) -> str:
-    """What to do about a value that is there, but is none."""
+    """Return how to mend a value that is no string; empty for a missing value or a string."""
     if value is None or isinstance(value, str):
         return ""
     return " as a text" if isinstance(value, dict | list) else f' as a text: write "{shown(str(value))}" in quotes'
 
 
 def is_kustomization(path: str, value: Value) -> bool:
-    """Whether kpt lets the document pass without a name."""
+    """Return whether kpt accepts the document without a name."""
     version, kind = text_of(value, "apiVersion"), text_of(value, "kind")
     if basename(path) in _KUSTOMIZATIONS or version.startswith("kustomize.config.k8s.io"):
         return True
@@ -43,20 +43,20 @@ def is_kustomization(path: str, value: Value) -> bool:
 
 
 def text_of(value: Value, *path: str) -> str:
-    """The string at a path of keys; empty if there is none."""
+    """Return the string at a path of keys; empty if there is none."""
     for step in path:
         value = value.get(step) if isinstance(value, dict) else None
     return value if isinstance(value, str) else ""
 
 
 def map_of(value: Value, *path: str) -> dict[str, Value]:
-    """The mapping at a path of keys; empty if there is none."""
+    """Return the mapping at a path of keys; empty if there is none."""
     for step in path:
         value = value.get(step) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
 
 
 def describe(value: Value) -> str:
-    """A resource in a message, as `apiVersion/kind namespace/name`."""
+    """Return the name of a resource for messages: `apiVersion/kind namespace/name`."""
     namespace, name = text_of(value, "metadata", "namespace"), text_of(value, "metadata", "name")
     return f"{text_of(value, 'apiVersion')}/{text_of(value, 'kind')} {namespace + '/' if namespace else ''}{name}"

@@ -1,7 +1,7 @@
 """The `.krmignore` of a package: patterns as in `.gitignore`.
 
-kpt's library ignores a pattern that begins with `/`; here it means the package's root, as in git. Paths are matched in
-time linear in their length, whatever the pattern is.
+kpt's library ignores a pattern that begins with `/`; here the slash means the package's root, as in Git. Matching takes
+time linear in the length of the path, for any pattern.
 """
 
 import re
@@ -20,7 +20,7 @@ KRMIGNORE = ".krmignore"
 
 @dataclass(frozen=True)
 class _Rule:
-    pattern: Any  # what re2 compiles to; the library is not typed
+    pattern: Any  # a pattern of re2, which has no types
     negated: bool
     only_directories: bool
 
@@ -29,15 +29,15 @@ def ignored(text: str, path: str = KRMIGNORE) -> Callable[[str], bool]:
     """Compile the content of a `.krmignore`.
 
     Args:
-        text: the content.
-        path: of the file, for errors.
+        text: Content of the file.
+        path: Path of the file, for errors.
 
     Returns:
-        A predicate for paths of files relative to the package. A file below an ignored directory is ignored, whatever
-        later patterns say, as in git.
+        A predicate for paths of files relative to the package. A file below an ignored directory is ignored even if a
+        later pattern negates it, as in Git.
 
     Raises:
-        InvalidPackage: a pattern cannot be read.
+        InvalidPackage: A pattern cannot be parsed, or the file exceeds a limit.
     """
     if len(text) > KRMIGNORE_CHARACTERS:
         raise InvalidPackage(path, f"more than {KRMIGNORE_CHARACTERS:,} characters (the limit)", "name directories")
@@ -53,7 +53,7 @@ def ignored(text: str, path: str = KRMIGNORE) -> Callable[[str], bool]:
 
 
 class _Matcher:
-    """Tells whether a path is ignored; remembers it of directories, which many files share."""
+    """Tells whether a path is ignored; caches the answers for directories, which many files share."""
 
     def __init__(self, rules: list[_Rule]) -> None:
         self._rules = list(reversed(rules))
@@ -107,7 +107,7 @@ def _rule(line: str) -> _Rule | None:
 
 
 def _without_blanks(line: str) -> str:
-    """The line without blanks at its end, of which a backslash keeps the first."""
+    """Return the line without blanks at its end; after a backslash the first blank stays."""
     stripped = line.rstrip(" \t")
     return line[: len(stripped) + 1] if stripped.endswith("\\") else stripped
 
@@ -128,7 +128,7 @@ def _translate(glob: str) -> str:
 
 
 def _tokens(glob: str) -> Iterator[str]:
-    """Cut a pattern into what each stands for something, looking at no character more than a few times."""
+    """Cut a pattern into tokens, in time linear in its length."""
     last = max((found.start() for found in _CLOSING.finditer(glob) if found[1]), default=-1)
     place = 0
     while place < len(glob):
@@ -142,9 +142,10 @@ def _tokens(glob: str) -> Iterator[str]:
 
 
 def _class_end(glob: str, start: int) -> int:
-    """The place behind a class in brackets, which are closed somewhere.
+    """Return the place after a class in brackets; the pattern has a closing bracket behind `start`.
 
-    A bracket right at the beginning closes nothing, nor does that of `[:alpha:]`, unless no other one does.
+    A bracket right at the beginning of the class does not close it. The bracket of `[:alpha:]` does so only if no other
+    one does.
     """
     place = start + 1 + (glob[start + 1] in "!^")
     fallback = place + 1

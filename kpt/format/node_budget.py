@@ -1,4 +1,4 @@
-"""How many nodes of YAML one operation holds at once: text of two characters can stand for hundreds of bytes."""
+"""The bound on nodes of YAML that one operation holds at once: two characters of text can take hundreds of bytes."""
 
 from porchflow.api.limits import KRM_NODES
 from porchflow.yamltext.document import Document
@@ -7,10 +7,10 @@ from porchflow.yamltext.yaml_error import YamlError
 
 
 class NodeBudget:
-    """Counts the nodes of documents, as soon as there may be too many of them."""
+    """Counts the nodes of documents, once their text is long enough for too many."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Create a budget of which nothing is used."""
         self._characters = 0
         self._nodes = 0
         self._uncounted: list[Node] = []
@@ -19,12 +19,12 @@ class NodeBudget:
         """Add a document.
 
         Raises:
-            YamlError: All together have too many nodes.
+            YamlError: All documents together have too many nodes.
         """
         self._characters += len(document.text)
         if document.root is not None:
             self._uncounted.append(document.root)
-        # No node has less than a character.
+        # Each node has at least one character.
         if self._characters <= KRM_NODES:
             return
         self._nodes += sum(map(_count, self._uncounted))

@@ -1,4 +1,7 @@
-"""What a rendering leaves in the Kptfile: the `Rendered` condition and the steps it took."""
+"""The outcome of a rendering in the Kptfile: the `Rendered` condition and the steps.
+
+Source: docs/reference/kpt-rendering.md, "Outcome".
+"""
 
 from dataclasses import dataclass, field, replace
 
@@ -11,19 +14,20 @@ from porchflow.yamltext.nodes import Value
 
 @dataclass(frozen=True)
 class Step:
-    """One function of one pipeline, run or refused.
+    """One function of one pipeline that was run or refused.
 
     Attributes:
-        package: directory of the package, relative to the top package; empty for the top one.
+        package: Directory of the package, relative to the top package; empty for the top package.
         kind: `mutator` or `validator`.
-        name: of the function in the Kptfile; may be empty.
-        image: resolved.
-        exec: command, for a function that names one.
-        exit_code: of the function; 1 when it could not run or its output was refused.
-        stderr: what it wrote, bounded.
-        execution_error: why it did not run, its output was refused, or its exit code was not believed; empty otherwise.
-        results: what it said.
-        duration: seconds.
+        name: Name of the function in the Kptfile; may be empty.
+        image: Full name of the image; the name in the Kptfile if it could not be resolved.
+        exec: Command of a function that names one.
+        exit_code: Exit code of the function; 1 if it could not run or its output was refused.
+        stderr: Log of the function, cut to a limit.
+        execution_error: Why the function did not run, why its output was refused, or why exit code 0 counts as a
+            failure; empty otherwise.
+        results: Results of the function.
+        duration: Seconds.
     """
 
     package: str
@@ -49,18 +53,18 @@ class Step:
 
     @property
     def label(self) -> str:
-        """What to call the function in messages."""
+        """Name of the function for messages."""
         return self.name or self.image or self.exec
 
 
 def with_status(kptfile: Value, steps: list[Step], *, ok: bool, message: str) -> dict[str, Value]:
-    """The value of the top Kptfile with the outcome of a rendering in its status.
+    """Return the value of the top Kptfile with the outcome of a rendering in its status.
 
     Args:
-        kptfile: its value now.
-        steps: of all packages, in the order in which they ran.
-        ok: whether the rendering succeeded.
-        message: why not.
+        kptfile: The value before.
+        steps: Steps of all packages, in the order in which they ran.
+        ok: Whether the rendering succeeded.
+        message: Why it failed.
     """
     status = map_of(kptfile, "status")
     old = status.get("conditions")
@@ -76,7 +80,7 @@ def with_status(kptfile: Value, steps: list[Step], *, ok: bool, message: str) ->
 
 
 def _bounded(steps: list[Step]) -> list[Step]:
-    """Leave out what all functions together say too much; those that failed come first, the others in their order."""
+    """Cut the results of all steps together to a limit; failed steps come first, the others in their order."""
     bounded = dict(enumerate(steps))
     room = RENDERING_RESULTS_BYTES
     for index in sorted(bounded, key=lambda index: steps[index].ok):
@@ -118,7 +122,7 @@ def _step(step: Step) -> dict[str, Value]:
 
 
 def _result(result: Result) -> dict[str, Value]:
-    """A result as kpt writes it: without what is empty, and without tags."""
+    """Return a result as kpt writes it: without empty fields and without tags."""
     return _present(
         message=result.message,
         severity=result.severity,

@@ -1,7 +1,7 @@
-"""The ResourceList: how resources travel to a function and back.
+"""The ResourceList: the format of a function's input and output.
 
-Documents travel as their own text, indented below a dash, with the annotations that say where they belong. An item
-that comes back with the same text is the same resource and is not parsed again.
+Each item is the text of a document, indented below a dash, with annotations for its file and index. An item of the
+output with the same text as one of the input is the same resource, and is not parsed again.
 """
 
 import re
@@ -23,11 +23,11 @@ _HEADER = f"apiVersion: {API_VERSION}\nkind: {KIND}\n"
 
 @dataclass(frozen=True)
 class ItemList:
-    """A ResourceList taken apart.
+    """A ResourceList cut into items.
 
     Attributes:
-        items: the text of each item, as a document of its own.
-        head: everything else: apiVersion, kind, functionConfig, results.
+        items: The text of each item, as a document of its own.
+        head: All other fields: apiVersion, kind, functionConfig, results.
     """
 
     items: list[str]
@@ -52,9 +52,9 @@ def compose_list(items: Iterable[str], *, function_config: str | None = None, re
     """Serialise a ResourceList.
 
     Args:
-        items: documents, each without comments before or behind it (see `item_text`).
-        function_config: document; None for none.
-        results: value of `results`; None for none.
+        items: Text of each document, without comments before or behind it (see `item_text`).
+        function_config: Text of the functionConfig document; None for none.
+        results: Value of `results`; None for none.
     """
     body = "".join(_listed(item) for item in items)
     text = f"{_HEADER}items:\n{body}" if body else f"{_HEADER}items: []\n"
@@ -66,7 +66,7 @@ def compose_list(items: Iterable[str], *, function_config: str | None = None, re
 
 
 def body_span(document: Document) -> tuple[int, int]:
-    """Start and end of the document's own lines in its text: without comments and markers before and behind it."""
+    """Return start and end of the document's own lines in its text: without comments and markers around it."""
     text, root = document.text, document.root
     if root is None:
         return 0, 0
@@ -77,13 +77,13 @@ def body_span(document: Document) -> tuple[int, int]:
 
 
 def own_lines(document: Document) -> str:
-    """The document as it travels, unchanged."""
+    """Return the text of a document as an item of a ResourceList."""
     start, end = body_span(document)
     return item_text(document.text[start:end])
 
 
 def item_text(body: str) -> str:
-    """A document's own lines as they travel: with Unix line ends, the last one too."""
+    """Return a document's own lines as the text of an item: with Unix line ends, also after the last line."""
     body = body.replace("\r\n", "\n")
     return body if body.endswith(_BREAKS) else body + "\n"
 
@@ -94,7 +94,7 @@ def _listed(document: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """Lines as YAML sees them; `str.splitlines` breaks at more characters, and most text needs only the line feed."""
+    """Return the lines of a text by YAML's line breaks; `str.splitlines` breaks at more characters."""
     ended = text if text.endswith(_BREAKS) else text + "\n"
     return [line + "\n" for line in ended[:-1].split("\n")] if text.isascii() else _YAML_LINE.findall(ended)
 
@@ -104,14 +104,14 @@ def _indented(line: str) -> str:
 
 
 def split_list(content: bytes, *, by_nodes: bool = False) -> ItemList:
-    """Take a ResourceList apart.
+    """Cut a ResourceList into items.
 
     Args:
-        content: serialised.
-        by_nodes: parse the whole list even if its layout allows to cut it into items line by line.
+        content: The serialised list.
+        by_nodes: Parse the whole list, even if its layout allows cutting it line by line.
 
     Raises:
-        YamlError: not UTF-8, not YAML, or no ResourceList.
+        YamlError: The content is not UTF-8, not YAML, or no ResourceList.
     """
     try:
         text = content.decode().replace("\r\n", "\n")
@@ -139,14 +139,14 @@ def _kind(kind: Value) -> str:
 
 
 def _split_lines(lines: list[str]) -> tuple[list[str], list[str]] | None:
-    """Items and all other lines of a list in the layout kpt and this module write; None for any other layout."""
+    """Return the items and all other lines of a list in the layout of kpt and this module; None for other layouts."""
     head: list[str] = []
     items: list[list[str]] = []
     inside = listed = False
     for line in lines:
         first = line[0]
         if inside and line.startswith("-  "):
-            # Indented deeper than kpt does: below the margin its lines would stay so in a new file.
+            # A deeper indentation than kpt's would stay in a new file.
             return None
         if inside and line.startswith("- "):
             items.append([line[2:]])
@@ -166,7 +166,7 @@ def _split_lines(lines: list[str]) -> tuple[list[str], list[str]] | None:
 
 
 def _split_nodes(text: str) -> ItemList:
-    """Items and the rest of a list in any layout, by its nodes."""
+    """Return the items and the rest of a list in any layout, by its nodes."""
     document = Document(text)
     _check_head(document.value)
     items: list[str] = []
@@ -175,7 +175,7 @@ def _split_nodes(text: str) -> ItemList:
         line = 0
         for index, item in enumerate(node.items):
             own = text[item.start : _COMMENT.match(text, item.end).end()]  # type: ignore[union-attr]  # it matches nothing too
-            # From the item before on: all may stand on one line.
+            # The search begins at the line of the item before, since all may stand on one line.
             line = max(line, text.rfind("\n", line, item.start) + 1)
             items.append(_own_text(own, item.start - line, node.value[index]))
     head = {key: value for key, value in document.value.items() if key != "items"}
@@ -193,7 +193,10 @@ def _items_node(document: Document) -> SequenceNode | None:
 
 
 def _own_text(text: str, column: int, value: Value) -> str:
-    """An item's text at the left margin; written anew when it cannot stand alone, as with an alias to another item."""
+    """Return an item's text without its indentation; dump its value if the text alone has another value.
+
+    That is so for an alias to another item.
+    """
     pad = " " * column
     first, *rest = text.split("\n")
     moved = "\n".join([first, *(line.removeprefix(pad) for line in rest)]) + "\n"

@@ -1,4 +1,7 @@
-"""Files to Kubernetes resources and back, such that what no function touched keeps every byte."""
+"""Files to Kubernetes resources and back; a document that no function changed keeps every byte.
+
+Source: docs/reference/kpt-rendering.md, "Files that are read".
+"""
 
 import json
 from collections import defaultdict
@@ -22,14 +25,19 @@ _BOM = "\ufeff"
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a resource was read from: its file, relative to the root of the file map, and its part of that file."""
+    """Source of a resource.
+
+    Attributes:
+        path: Path of its file, relative to the root of the file map.
+        part: Number of its part in the file, from 0.
+    """
 
     path: str
     part: int
 
 
 LAST = 1_000_000_000
-"""After all documents of its file, whose indexes are smaller: where kpt puts a resource without an index."""
+"""Index behind all documents of a file: kpt's place for a resource without an index."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +45,11 @@ class Resource:
     """One Kubernetes resource of a package.
 
     Attributes:
-        package: directory of the package that owns it, relative to the root of the file map.
-        path: of its file, relative to that package.
-        index: its place among the documents of the file; `LAST` for one that a function gave none.
-        document: text and value.
-        origin: where its text came from; None for one that a function made.
+        package: Directory of its package, relative to the root of the file map.
+        path: Path of its file, relative to that package.
+        index: Its place among the documents of the file, from 0; `LAST` if a function gave none.
+        document: Its text and value.
+        origin: Source of its text; None for a resource that a function created.
     """
 
     package: str
@@ -52,7 +60,7 @@ class Resource:
 
     @property
     def index_text(self) -> str:
-        """Its index as functions see it."""
+        """The index as in the annotations for functions; empty for `LAST`."""
         return "" if self.index == LAST else str(self.index)
 
     @property
@@ -62,11 +70,11 @@ class Resource:
 
     @property
     def value(self) -> Value:
-        """What the document says. Shared: copy before changing."""
+        """Value of the document. It is shared: copy it before a change."""
         return self.document.value
 
     def at(self, package: str, path: str, index: int) -> "Resource":
-        """The same resource in another place."""
+        """Return the same resource at another place."""
         if (package, path, index) == (self.package, self.path, self.index):
             return self
         return replace(self, package=package, path=path, index=index)
@@ -74,21 +82,26 @@ class Resource:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A KRM file as it was read: its parts, and which of them are documents."""
+    """A KRM file, cut into parts.
+
+    Attributes:
+        bom: Whether the file begins with a byte order mark.
+        parts: Documents and comments between separators, in order.
+        documents: Indices of the parts with content, in order; the position in this list is kpt's `index`.
+    """
 
     bom: bool
     parts: list[Part]
     documents: list[int]
-    """Indices of the parts with content, in order; their position is kpt's `index`."""
 
 
 @dataclass
 class PackageResources:
-    """What was read of one package.
+    """Resources of one package.
 
     Attributes:
-        resources: in the order in which functions get them.
-        sources: every KRM file that was read, by path relative to the root of the file map.
+        resources: The resources, in the order in which functions get them.
+        sources: The KRM files that were read, by path relative to the root of the file map.
     """
 
     resources: list[Resource] = field(default_factory=list)
@@ -99,7 +112,7 @@ def read_source(path: str, content: bytes) -> SourceFile:
     """Cut a KRM file into parts.
 
     Raises:
-        InvalidPackage: not text, or a bad document separator.
+        InvalidPackage: The content is no text, or has a bad document separator.
     """
     text = decode(path, content)
     bom = text.startswith(_BOM)
@@ -113,15 +126,15 @@ def read_source(path: str, content: bytes) -> SourceFile:
 def read_package(package: PackageDir, files: Files, budget: NodeBudget) -> PackageResources:
     """Read a package's own resources, without those of its subpackages.
 
-    Files that its `.krmignore` names are left out; so is everything but `Kptfile`, `*.yaml`, `*.yml` and `*.json`.
+    Only `Kptfile`, `*.yaml`, `*.yml` and `*.json` are read, without the files that its `.krmignore` names.
 
     Args:
-        package: what to read.
-        files: of the whole tree.
-        budget: counts the nodes, of the packages before too.
+        package: The package.
+        files: Files of the whole tree.
+        budget: Counts the nodes of all packages together.
 
     Raises:
-        InvalidPackage: a file is not UTF-8, not YAML, or holds something else than resources; or all hold too much.
+        InvalidPackage: A file is not UTF-8, not YAML, or holds something else than resources; or the budget is used up.
     """
     ignore = files.get(package.full(KRMIGNORE))
     skip = ignored(ignore.decode(errors="replace"), package.full(KRMIGNORE)) if ignore is not None else lambda _: False
@@ -157,16 +170,16 @@ def _hint(part: Part) -> str:
 def write_files(
     files: Files, sources: Mapping[str, SourceFile], resources: Iterable[Resource], *, prune: bool = True
 ) -> dict[str, bytes]:
-    """The complete file map with the resources in it.
+    """Write resources into the files of a package.
 
     Args:
-        files: what was read.
-        sources: the KRM files among them that were read; all others are kept.
-        resources: what the package consists of now.
-        prune: whether files whose resources are all gone are deleted.
+        files: All files before.
+        sources: The KRM files among them that were read; all others are kept.
+        resources: All resources of the package.
+        prune: Whether files whose resources are all gone are deleted.
 
     Returns:
-        A new map. A file none of whose documents changed is the very same bytes object.
+        A new map of all files. A file without changed documents is the same bytes object.
     """
     by_path: dict[str, list[Resource]] = defaultdict(list)
     for resource in resources:
@@ -185,7 +198,7 @@ def write_files(
 
 
 def _file_content(path: str, source: SourceFile | None, resources: Sequence[Resource]) -> bytes | None:
-    """The new content of a file; None if it did not change."""
+    """Return the new content of a file; None if it did not change."""
     if source is None:
         if path.endswith(".json") and len(resources) == 1 and resources[0].origin is None:
             return _json(resources[0].value)
@@ -208,7 +221,7 @@ def _unchanged(path: str, source: SourceFile, resources: Sequence[Resource]) -> 
 
 
 def _merged_parts(path: str, source: SourceFile, resources: Sequence[Resource]) -> list[Part]:
-    """The file's parts with removed documents cut out, changed ones replaced and new ones where their index says."""
+    """Return the parts of a file without removed documents, with changed ones, and with new ones by their index."""
     parts: list[Part] = []
     place = 0
     remaining = set(source.documents)
@@ -228,7 +241,7 @@ def _merged_parts(path: str, source: SourceFile, resources: Sequence[Resource]) 
 
 
 def _loose(source: SourceFile, start: int, end: int) -> list[Part]:
-    """Parts between two documents that are no documents themselves: comments between separators."""
+    """Return the parts of a range that are no documents: comments between separators."""
     documents = set(source.documents)
     return [part for index, part in enumerate(source.parts[start:end], start) if index not in documents]
 
@@ -238,5 +251,5 @@ def _part(old: Part | None, resource: Resource) -> Part:
 
 
 def is_kptfile(resource: Resource) -> bool:
-    """Whether the resource is the Kptfile of a package."""
+    """Return whether the resource is the Kptfile of a package."""
     return basename(resource.path) == "Kptfile"

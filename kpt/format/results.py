@@ -1,4 +1,4 @@
-"""Results of functions: what they say about the resources they saw, with a severity."""
+"""Results of functions: messages about resources, with a severity."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +11,7 @@ from porchflow.yamltext.nodes import Value
 
 
 class ResourceRef(BaseModel):
-    """The resource a result is about; its keys in the order in which kpt writes them."""
+    """The resource that a result is about; the fields are in kpt's order."""
 
     model_config = ConfigDict(frozen=True)
     apiVersion: str = ""  # noqa: N815 - a wire name
@@ -21,7 +21,7 @@ class ResourceRef(BaseModel):
 
 
 class ResultField(BaseModel):
-    """The field a result is about; values as Go prints them."""
+    """The field that a result is about; values are in Go's print format."""
 
     model_config = ConfigDict(frozen=True)
     path: str = ""
@@ -30,7 +30,7 @@ class ResultField(BaseModel):
 
 
 class ResultFile(BaseModel):
-    """The file a result is about."""
+    """The file that a result is about."""
 
     model_config = ConfigDict(frozen=True)
     path: str = ""
@@ -38,7 +38,7 @@ class ResultFile(BaseModel):
 
 
 class Result(BaseModel):
-    """One finding of a function. An empty severity counts as `info`."""
+    """One result of a function. An empty severity counts as `info`."""
 
     model_config = ConfigDict(frozen=True)
     message: str = ""
@@ -55,7 +55,7 @@ class Result(BaseModel):
 
     @property
     def size(self) -> int:
-        """Bytes that it takes, about."""
+        """Approximate bytes of the result in the Kptfile."""
         return len(self.model_dump_json().encode())
 
     def __str__(self) -> str:
@@ -69,9 +69,12 @@ class Result(BaseModel):
 
 
 def parse_results(raw: Value) -> list[Result]:
-    """Read the `results` of a ResourceList, in today's form (a list) or the legacy one (a map with `items`).
+    """Parse the `results` of a ResourceList.
 
-    What does not fit the shape is left out rather than refused: a result is a message, and the message is what counts.
+    Fields of other types are left out rather than refused: the message of a result matters most.
+
+    Args:
+        raw: A list of maps, or the legacy form: a map with such a list below `items`.
     """
     items = raw.get("items") if isinstance(raw, dict) else raw
     if not isinstance(items, list):
@@ -84,7 +87,7 @@ def parse_results(raw: Value) -> list[Result]:
 
 
 def left_out(count: int) -> Result:
-    """What stands for results that are not kept."""
+    """Return the result that stands for results which are not kept."""
     return Result(message=f"{count} more results were left out", severity="info")
 
 
@@ -150,14 +153,14 @@ def _text(value: Value) -> str:
 
 
 def clip(text: str) -> str:
-    """The text, cut to so many characters and said so."""
+    """Return the text, cut to the limit of a result; the end then states how much is missing."""
     if len(text) <= RESULT_CHARACTERS:
         return text
     return f"{text[:RESULT_CHARACTERS]}… ({len(text) - RESULT_CHARACTERS} more characters)"
 
 
 def go_text(value: Value) -> str:
-    """A value as Go's `%v` prints it, which is how kpt writes values of results: `map[a:1 b:[x y]]`."""
+    """Return a value in the format of Go's `%v`, as kpt writes values of results: `map[a:1 b:[x y]]`."""
     if isinstance(value, dict):
         return "map[" + " ".join(f"{key}:{go_text(value[key])}" for key in sorted(value)) + "]"
     if isinstance(value, list):

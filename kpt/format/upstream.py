@@ -1,4 +1,4 @@
-"""A package made from another: what its Kptfile and its package context say then.
+"""A package made from its upstream: the changes in its Kptfile and its package context.
 
 Source: docs/reference/kptfile.md, "A package made from another".
 """
@@ -29,29 +29,29 @@ class GitUpstream:
 
     @property
     def place(self) -> dict[str, str]:
-        """As the Kptfile's `upstream.git` says it: with `.git` and without a leading slash, like kpt."""
+        """The Kptfile's `upstream.git`; as in kpt, `repo` ends with `.git`, and `directory` has no leading slash."""
         repo = f"{self.repo.rstrip('/').removesuffix('.git')}.git"
         return {"repo": repo, "directory": self.directory.removeprefix("/"), "ref": self.ref}
 
     @property
     def lock(self) -> dict[str, str]:
-        """As the Kptfile's `upstreamLock.git` says it."""
+        """The Kptfile's `upstreamLock.git`: `place` with the `commit`."""
         return {**self.place, "commit": self.commit}
 
 
 def downstream_files(
     files: Mapping[str, bytes], name: str, upstream: GitUpstream, *, keeps_strategy: bool = False
 ) -> dict[str, bytes]:
-    """Return the files that make a package out of its upstream's: those that change.
+    """Return the files that change when a package is made from its upstream.
 
     Args:
-        files: Holds the Kptfile, and the package context where the package has one.
-        name: The new package's.
-        upstream: Where the content is from.
-        keeps_strategy: Of an upgrade: the Kptfile's `upstream` is the package's own, with the strategy its owner chose.
+        files: Files with the Kptfile, and with the package context if the package has one.
+        name: Name of the package.
+        upstream: The place of the content.
+        keeps_strategy: Whether `upstream.updateStrategy` stays, as in an upgrade: the user of the package set it.
 
     Raises:
-        InvalidPackage: There is no Kptfile, or it cannot be read.
+        InvalidPackage: There is no Kptfile, or it cannot be decoded.
     """
     if KPTFILE not in files:
         raise InvalidPackage(KPTFILE, "is missing: a directory without one is no package")
@@ -62,7 +62,7 @@ def downstream_files(
 
 
 def upstream_lock(kptfile: bytes) -> GitLock | None:
-    """Return what a Kptfile says its package was made from; None where it says nothing, or cannot be read."""
+    """Return `upstreamLock.git` of a Kptfile; None if it has none, or cannot be decoded."""
     try:
         lock = decode_kptfile(Document(decode(KPTFILE, kptfile)), KPTFILE).upstream_lock
     except (InvalidPackage, YamlError):
@@ -86,12 +86,12 @@ def _kptfile(content: bytes, name: str, upstream: GitUpstream, *, keeps_strategy
 
 
 def _context(content: bytes, name: str) -> bytes:
-    """Let the package context name the package; a file that is none stays as it is."""
+    """Write the package's name into the package context; a file that is none stays as it is."""
     try:
         parts = split(content.decode())
         return join([_named(part, name) for part in parts]).encode()
     except (UnicodeDecodeError, YamlError):
-        # No business of this step: what cannot be read is told by the rendering, with file and line.
+        # The rendering reports a file that cannot be parsed, with its line.
         return content
 
 

@@ -1,4 +1,9 @@
-"""Resources of a package to a function's input, and its answer to resources again."""
+"""Encoding of resources as the input of a function, and decoding of its answer.
+
+The wire is the ResourceList: annotations tell a function the file and index of each item.
+
+Source: docs/reference/kpt-rendering.md, "ResourceList" and "Answers of functions".
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -34,25 +39,31 @@ INTERNAL = frozenset(
 
 @dataclass(frozen=True)
 class Sent:
-    """What a function was given, kept to recognise it in the answer."""
+    """The input of a function, kept to recognise its items in the answer.
+
+    Attributes:
+        resources: The resources of the input.
+        items: Their texts on the wire, in the same order.
+        top: Directory of the top package: `/` on the wire.
+        package: Directory of the package whose pipeline runs.
+        content: The serialised ResourceList.
+    """
 
     resources: Sequence[Resource]
     items: Sequence[Annotated]
     top: str
-    """Directory of the top package: `/` on the wire."""
     package: str
-    """Directory of the package whose pipeline runs."""
     content: bytes
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a function gave back.
+    """The answer of a function.
 
     Attributes:
-        resources: its items. Those with an origin in the input keep that text wherever the value is the same.
-        places: for each item, the position in the input of the resource it was; None for new ones.
-        results: what it said.
+        resources: Its items. An item of the input keeps its text wherever the value is the same.
+        places: For each item its position in the input; None for new ones.
+        results: Its results.
     """
 
     resources: list[Resource]
@@ -72,12 +83,12 @@ def encode(
     """Write the input of one function.
 
     Args:
-        resources: the items.
-        top: directory of the top package.
-        package: directory of the package whose pipeline runs.
-        config: text of the functionConfig document; None for none.
-        mutator: whether its answer becomes the package; only then kpt marks the items to put them back.
-        chosen: positions of the items in the package, if the function has selectors; None if it has none.
+        resources: The resources of the input.
+        top: Directory of the top package.
+        package: Directory of the package whose pipeline runs.
+        config: Text of the functionConfig document; None for none.
+        mutator: Whether the function is a mutator; only for mutators kpt marks the items by their positions.
+        chosen: Positions of the resources in the package, if the function has selectors; None otherwise.
     """
     items = [
         annotated(resource.document, _wire(resource, top, place, _marks(place, chosen) if mutator else {}))
@@ -108,7 +119,7 @@ def _marks(place: int, chosen: Sequence[int] | None) -> dict[str, str]:
 
 
 def _sequence_indent(root: Node | None) -> str:
-    """`wide` if the document's first list below a key stands to the right of it."""
+    """Return `wide` if the document's first list below a key is indented deeper than the key, else `compact`."""
     stack = [root]
     while stack:
         node = stack.pop()
@@ -127,10 +138,10 @@ def _absolute(package: str, top: str) -> str:
 
 
 def decode(sent: Sent, content: bytes) -> Answer:
-    """Read what a function gave back and find out which of its items are which of the input.
+    """Decode the answer of a function, and match its items with those of the input.
 
     Raises:
-        BadOutputError: no ResourceList, items that are no resources, or that lie outside of the package.
+        BadOutputError: The answer is no ResourceList, or an item is no resource or lies outside of the package.
     """
     if not content.strip() and sent.resources:
         raise BadOutputError(
@@ -152,13 +163,13 @@ def _read(sent: Sent, content: bytes) -> tuple[ItemList, list[tuple[Resource, in
         listed = split_list(content)
         return listed, _Reader(sent).read_all(listed.items)
     except YamlError:
-        # An item may refer to an anchor in another one, and an error is to name the line of the whole list.
+        # An item may refer to an anchor in another one. Errors also get the line in the whole list this way.
         listed = split_list(content, by_nodes=True)
         return listed, _Reader(sent).read_all(listed.items)
 
 
 class _Reader:
-    """Recognises items of an answer."""
+    """Matches items of an answer with those of the input."""
 
     def __init__(self, sent: Sent) -> None:
         self.sent = sent
@@ -185,7 +196,7 @@ class _Reader:
         return self._edited(text) or self._parsed(text)
 
     def _edited(self, text: str) -> tuple[Resource, int] | None:
-        """An item whose annotations of the wire came back as they went, read without them; None for any other."""
+        """Parse an item without its annotations of the wire, if they came back unchanged; None if they did not."""
         found = _ID.search(text)
         place = self.by_id.get(found[1]) if found else None
         if place is None or place in self.used:
@@ -198,7 +209,7 @@ class _Reader:
         self.used.add(place)
         self.budget.take(candidate)
         old = self.sent.resources[place]
-        # A function that edits text has written what we would write, and its text is parsed already.
+        # A function that edits text often writes the same text as `edit`. Then the parsed document can stay.
         as_we_would = old.document.edit_text(candidate.value) == candidate.text
         document = candidate if as_we_would else adopt(old.document.edit(candidate.value), candidate)
         return replace(old, document=document), place
@@ -244,7 +255,7 @@ class _Reader:
         return Resource(self._package(annotations), place, _index(index), document)
 
     def _package(self, annotations: dict[str, Value]) -> str:
-        """Directory of the package that an item says it belongs to; the running one if it says nothing."""
+        """Return the directory of an item's package by its annotations; without one, the package that runs."""
         named = annotations.get(PACKAGE_PATH)
         if not isinstance(named, str):
             return self.sent.package
@@ -268,7 +279,14 @@ def _document(text: str | None) -> Document | None:
 
 
 def _reconcile(what: str, legacy: Value, internal: Value, old: str | None) -> str | None:
-    """The value of an annotation that exists under two keys, of which functions may change one."""
+    """Return the value of an annotation that exists under two keys, of which functions may change one.
+
+    Args:
+        what: `path` or `index`.
+        legacy: Value under the legacy key.
+        internal: Value under the internal key.
+        old: Value in the input; None for a new item.
+    """
     if legacy is None and internal is None:
         return None
     for value in (legacy, internal):
@@ -283,7 +301,7 @@ def _reconcile(what: str, legacy: Value, internal: Value, old: str | None) -> st
 
 
 def _clean_path(path: str, old: str | None) -> str:
-    """Where a resource goes; `old` is where it was, which may be a path that nobody would choose."""
+    """Return the path for a resource; its former path `old` stays even if a new file could not have it."""
     if path == old:
         return path
     clean = normpath(path.lstrip("/"))
@@ -307,14 +325,14 @@ _INDEX = re.compile("[0-9]{1,9}")
 
 
 def _default_path(value: Value) -> str:
-    """Where kpt puts a resource that a function made without saying where."""
+    """Return kpt's path for a resource that a function created without a path."""
     namespace, name = text_of(value, "metadata", "namespace"), text_of(value, "metadata", "name")
     file = f"{text_of(value, 'kind').lower()}_{name}.yaml"
     return f"{namespace}/{file}" if namespace else file
 
 
 def _without_wire(value: dict[str, Value], old: dict[str, Value]) -> dict[str, Value]:
-    """The value without the annotations of the wire; what the document had before of that name comes back."""
+    """Return the value without the annotations of the wire; those that the document itself had come back."""
     metadata = map_of(value, "metadata")
     kept = {key: item for key, item in map_of(metadata, "annotations").items() if key not in INTERNAL}
     kept |= {key: item for key, item in map_of(old, "metadata", "annotations").items() if key in INTERNAL}

@@ -1,4 +1,4 @@
-"""The annotations of the wire put into a document's text and taken out again, as text where the layout allows."""
+"""The annotations of the wire in a document's text: added and removed as lines where the layout allows it."""
 
 import re
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ _SIMPLE = re.compile(r"[\x20-\x7e]*")
 
 @dataclass(frozen=True)
 class Annotated:
-    """A document as it travels.
+    """A document with the annotations of the wire.
 
     Attributes:
-        text: its own lines with the annotations.
-        lines: the lines that were put in; None if the annotations could not be put in as lines of their own.
-        column: of the key below which nothing may follow the lines; see `without_lines`.
-        head: the document's text before its own lines.
-        tail: the text behind them.
+        text: The document's own lines with the annotations.
+        lines: The added lines; None if the annotations could not be added as lines of their own.
+        column: Column of the mapping with the added lines; see `without_lines`.
+        head: The document's text before its own lines.
+        tail: The text after them.
     """
 
     text: str
@@ -31,11 +31,14 @@ class Annotated:
     tail: str
 
     def without_lines(self, answer: str) -> str | None:
-        """The whole document that an answer stands for, with the lines of the wire taken out as text.
+        """Return the text of the whole document for an item of an answer, without the added lines.
+
+        Args:
+            answer: Text of the item.
 
         Returns:
-            None if they are not there exactly as they were sent, if something was added right behind them that would
-            belong to another mapping without them, or if what follows the document might become part of its last value.
+            None in three cases: the lines are not there exactly as sent; text follows them that would belong to another
+            mapping without them; or the text after the document might become part of its last value.
         """
         if self.lines is None or answer.count(self.lines) != 1 or self.tail[:1].isspace():
             return None
@@ -47,7 +50,7 @@ class Annotated:
 
 
 def annotated(document: Document, annotations: Mapping[str, str]) -> Annotated:
-    """Add annotations to a document, which get the better of those of the same name."""
+    """Add annotations to a document; they replace those of the same name."""
     start, end = body_span(document)
     text = document.text
     head, tail = text[:start], text[end:]
@@ -69,7 +72,10 @@ def annotated(document: Document, annotations: Mapping[str, str]) -> Annotated:
 
 
 def _place(document: Document, annotations: Mapping[str, str]) -> tuple[int, int, bool] | None:
-    """Where lines with annotations go: place, column, and whether the key `annotations` comes with them."""
+    """Return where to add lines with annotations: place, column, and whether to add the key `annotations` too.
+
+    None if they cannot be added as lines.
+    """
     text = document.text
     metadata = _block(document.root, "metadata")
     if metadata is None or "\r" in text or not text.endswith("\n"):
@@ -88,7 +94,7 @@ def _place(document: Document, annotations: Mapping[str, str]) -> tuple[int, int
 
 
 def _block(node: Node | None, key: str) -> MappingNode | None:
-    """The non-empty block mapping below a key of another one; None if either is of any other kind."""
+    """Return the non-empty block mapping below a key of a block mapping; None for other kinds of nodes."""
     if not isinstance(node, MappingNode) or node.flow or node.merged:
         return None
     child = next((value for name, value in node.entries if name.raw == key), None)

@@ -1,4 +1,4 @@
-"""What identifies a resource across the sides of a merge, and what in it does not count as a change."""
+"""Identity of a resource across the sides of a merge, and differences that do not count as changes."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,19 +14,19 @@ from porchflow.yamltext.line_comments import entry_comment
 from porchflow.yamltext.nodes import MappingNode, Value
 
 MERGE_COMMENT: Final = re2.compile(r"#\s*kpt-merge:\s*(?P<namespace>[^\s/]*)/(?P<name>\S+)")
-"""kpt's record, behind `metadata:`, of the name that the resource had upstream."""
+"""kpt's record of the resource's name upstream: a comment behind `metadata:`."""
 
 UPSTREAM_IDENTIFIER: Final = "internal.kpt.dev/upstream-identifier"
-"""kpt's record of the same in an annotation."""
+"""kpt's record of the same name: an annotation."""
 
 _OWN_CONTEXT: Final = ("name", "package-path")
-# Only from the beginning of blanks: else each of them would be looked at once for every one before it.
+# A match begins at the first of several blanks: otherwise the time would be quadratic in their number.
 _NOISE: Final = re.compile(r"(?<![ \t])[ \t]*#\s*kpt-merge:[^\r\n]*")
 _COMMENT: Final = re.compile(r"(?:^|[ \t])(#[^\r\n]*)", re.MULTILINE)
 
 
 class Identity(NamedTuple):
-    """API group, kind, namespace and name: what a merge compares. The version does not count.
+    """API group, kind, namespace and name of a resource: a merge pairs resources by them. The version does not count.
 
     Source: docs/reference/kpt-merge.md, "Which resource is which".
     """
@@ -38,7 +38,7 @@ class Identity(NamedTuple):
 
 
 def identity_of(document: Document) -> Identity:
-    """The identity of a resource; where a `kpt-merge` comment tells another name, that one counts."""
+    """Return the identity of a resource; namespace and name of a `kpt-merge` comment go before its own."""
     value = document.value
     group, slash, _ = text_of(value, "apiVersion").rpartition("/")
     namespace, name = text_of(value, "metadata", "namespace"), text_of(value, "metadata", "name")
@@ -49,7 +49,7 @@ def identity_of(document: Document) -> Identity:
 
 
 def _metadata_comment(document: Document) -> str:
-    """The comment on the line of the key `metadata` of the document itself."""
+    """Return the comment on the line of the top-level key `metadata`; empty without one."""
     root = document.root
     if not isinstance(root, MappingNode):
         return ""
@@ -61,9 +61,13 @@ def _metadata_comment(document: Document) -> str:
 
 
 def with_own(value: Value, local: Value) -> Value:
-    """The value with what belongs to the local package as there, so that neither merge nor comparison see a change.
+    """Return a value with the local package's own fields, so that these are no change in a merge or a comparison.
 
-    That is the upstream identifier, which machines write, and the package's own name in a package context.
+    The fields are the upstream identifier, which programs write, and the package's name in a package context.
+
+    Args:
+        value: Value of the resource on one side.
+        local: Value of the resource in the local package.
     """
     if not isinstance(value, dict) or not isinstance(local, dict):
         return value
@@ -88,10 +92,10 @@ def _is_context(value: Value) -> bool:
 
 
 def unchanged(base: Document, other: Document) -> bool:
-    """Whether a resource is what it was: the same values and comments.
+    """Return whether two versions of a resource have the same values and comments.
 
-    Layout does not count, nor do the `kpt-merge` comment and the upstream identifier, which kpt and Porch add to what
-    they clone, nor the package's name in a package context.
+    Three differences do not count: the layout; the `kpt-merge` comment and the upstream identifier, which kpt and Porch
+    add to cloned resources; and the package's name in a package context.
     """
     if base.text == other.text:
         return True
@@ -99,7 +103,7 @@ def unchanged(base: Document, other: Document) -> bool:
 
 
 def _comments(text: str) -> list[str]:
-    """All that looks like a comment; a `#` inside of a text is the same on both sides when the values are."""
+    """Return all comments, and texts that look like one: for equal values those are the same on both sides."""
     if "#" not in text:
         return []
     text = _NOISE.sub("", text)

@@ -7,11 +7,11 @@ from porchflow.kpt.render.versions import Constraint
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a function that succeeded gave back.
+    """The answer of a function that succeeded.
 
     Attributes:
-        resource_list: a serialised ResourceList: the new items, and results.
-        log: what it wrote to its standard error.
+        resource_list: A serialised ResourceList with the new items and the results.
+        log: Its standard error.
     """
 
     resource_list: bytes
@@ -19,17 +19,19 @@ class Evaluation:
 
 
 class TagSource(Protocol):
-    """Knows which tags an image has."""
+    """Lists the tags of images."""
 
     async def tags(self, image: str, wanted: Constraint) -> Sequence[str]:
-        """List tags of an image: those that are known without asking far when one of them is wanted, else all.
+        """List the tags of an image.
+
+        Tags that are known without a request suffice if one of them is wanted; otherwise all are listed.
 
         Args:
-            image: full name without tag and digest.
-            wanted: what the tags are looked through for.
+            image: Full name without tag and digest.
+            wanted: The constraint on the tag.
 
         Raises:
-            Exception: they cannot be listed now: the caller of the rendering tries again.
+            Exception: They cannot be listed now; the caller of the rendering tries again.
         """
         ...
 
@@ -41,11 +43,11 @@ class Evaluator(Protocol):
         """Run one function.
 
         Args:
-            image: full name with a tag or digest.
-            resource_list: serialised ResourceList with items and perhaps a functionConfig.
+            image: Full name with a tag or digest.
+            resource_list: A serialised ResourceList with items, and with a functionConfig if there is one.
 
         Raises:
-            FunctionFailed: the function ran and failed; data for the outcome.
-            Exception: it could not be run (no connection, deadline): the caller of the rendering tries again.
+            FunctionFailed: The function ran and failed; the failure is the outcome of the rendering.
+            Exception: The function cannot run now (no connection, deadline); the caller of the rendering tries again.
         """
         ...

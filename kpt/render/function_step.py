@@ -1,4 +1,4 @@
-"""One function of a pipeline: its input written, its answer read, and an account of both kept."""
+"""One step of a rendering: the input of a function, its answer, and the record of both."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,25 +20,25 @@ from porchflow.kpt.render.selection import merge, select
 from porchflow.yamltext.yaml_error import YamlError
 
 Compute = Callable[..., Awaitable[Any]]
-"""Calls a function with arguments, here or in a thread: `compute(function, *arguments)`."""
+"""Calls a function with arguments, in this thread or another: `compute(function, *arguments)`."""
 
 _SHOWN_ERRORS = 3
 
 
 class PipelineError(Exception):
-    """A function of a pipeline failed; the message is for people."""
+    """A function of a pipeline failed; the message is for users."""
 
 
 @dataclass(frozen=True)
 class FunctionCall:
-    """A function at its place.
+    """A function with its place in a pipeline.
 
     Attributes:
-        function: of the Kptfile.
+        function: The function in the Kptfile.
         kind: `mutator` or `validator`.
-        package: directory of the package whose pipeline it is in.
-        relative: the same directory relative to the top package; empty for that one.
-        label: what to call the package in messages.
+        package: Directory of the package with the pipeline, relative to the root of the file map.
+        relative: The same directory relative to the top package; empty for the top package.
+        label: Name of the package for messages.
     """
 
     function: Function
@@ -49,7 +49,7 @@ class FunctionCall:
 
 
 async def compute_inline(function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - any function
-    """Call the function right here."""
+    """Call the function in this thread."""
     return function(*arguments)
 
 
@@ -59,14 +59,14 @@ class StepRunner:
     def __init__(
         self, top: str, evaluate: Evaluator, images: ImageResolver, steps: list[Step], compute: Compute
     ) -> None:
-        """Prepare.
+        """Create a runner.
 
         Args:
-            top: directory of the top package.
-            evaluate: runs a function.
-            images: tells which image a function is.
-            steps: gets an entry for every function run or refused.
-            compute: for work that takes CPU time.
+            top: Directory of the top package.
+            evaluate: Runs a function.
+            images: Resolves the image of a function.
+            steps: Gets a step for every function that is run or refused.
+            compute: Runs work that takes CPU time.
         """
         self._top = top
         self._evaluate = evaluate
@@ -76,11 +76,11 @@ class StepRunner:
         self.places = Places({}, {})
 
     async def resolve(self, call: FunctionCall) -> str:
-        """The full image name of a function.
+        """Return the full image name of a function.
 
         Raises:
-            PipelineError: it names none that can be run.
-            Exception: the tags of its image cannot be listed now.
+            PipelineError: The function names no image that can run.
+            Exception: The tags of its image cannot be listed now.
         """
         try:
             return await self._images.resolve(call.function)
@@ -93,16 +93,16 @@ class StepRunner:
         """Run one function.
 
         Args:
-            call: the function.
-            image: its full name.
-            current: what the package consists of.
-            config: text of the functionConfig; None for none.
+            call: The function.
+            image: Full name of its image.
+            current: The resources of the package before.
+            config: Text of the functionConfig; None for none.
 
         Returns:
-            What the package consists of after it.
+            The resources of the package after the function.
 
         Raises:
-            PipelineError: it failed, or its answer cannot be used.
+            PipelineError: The function failed, or its answer cannot be used.
         """
         chosen = select(call.function, current)
         sent: Sent = await self._compute(self._encode, call, current, chosen, config)

@@ -1,6 +1,7 @@
 """Rendering: run the pipelines of a package and its subpackages over their resources.
 
-Pure but for calling functions: a map of files goes in, a map of files and an account of what happened come out.
+A rendering takes a map of files, and returns a map of files with the steps. It has no effects besides calls of
+functions.
 """
 
 import asyncio
@@ -28,19 +29,19 @@ from porchflow.yamltext.nodes import Value
 from porchflow.yamltext.yaml_error import YamlError
 
 _SMALL = 64 * 1024
-"""Bytes of a package up to which the parsing between two function calls takes some milliseconds only."""
+"""Bytes of a package up to which parsing between two calls of functions takes only some milliseconds."""
 
 
 @dataclass(frozen=True)
 class RenderOutcome:
-    """What came of a rendering.
+    """Outcome of a rendering.
 
     Attributes:
-        files: the complete new content. When the rendering failed, the old content with a new Kptfile status, unless
-            the package asks to keep what was done before the failure.
-        ok: whether every function of every pipeline succeeded.
-        message: why not, for people; empty on success.
-        steps: what ran, in order.
+        files: The complete content. After a failure it is the old content with a new status in the Kptfile, or the
+            content at the failure if `kpt.dev/save-on-render-failure` is set.
+        ok: Whether every function of every pipeline succeeded.
+        message: The failure, for users; empty on success.
+        steps: The functions that were run or refused, in order.
     """
 
     files: dict[str, bytes]
@@ -55,12 +56,12 @@ async def render(files: Mapping[str, bytes], evaluate: Evaluator, *, images: Ima
     Source: docs/reference/kpt-rendering.md, "Order of packages".
 
     Args:
-        files: content by path. Without a Kptfile nothing is rendered.
-        evaluate: runs one function.
-        images: tells which image a function is.
+        files: Content by path. Without a Kptfile nothing is rendered.
+        evaluate: Runs one function.
+        images: Resolves the images of functions.
 
     Raises:
-        Exception: whatever `evaluate` and `images` raise but FunctionFailed: it could not be run, try again later.
+        Exception: Any error of `evaluate` and `images` but FunctionFailed: a function cannot run now, try again later.
     """
     try:
         check_paths(files)
@@ -75,7 +76,7 @@ async def render(files: Mapping[str, bytes], evaluate: Evaluator, *, images: Ima
 
 
 def _refused(files: Files, message: str) -> RenderOutcome:
-    """The outcome for a package that cannot even be read; its Kptfile says so if it is readable itself."""
+    """Return the outcome for a package that cannot be read; a Kptfile that can be decoded gets it in its status."""
     top = None if any(path.startswith("/") for path in files) else package_tree(files)
     message = clip(message)
     new = dict(files)
@@ -85,7 +86,7 @@ def _refused(files: Files, message: str) -> RenderOutcome:
 
 
 def _set_status(files: dict[str, bytes], path: str, steps: list[Step], *, ok: bool, message: str) -> None:
-    """Write the outcome into a Kptfile, changing nothing else in it; one that cannot be decoded stays as it is."""
+    """Write the outcome into the status of a Kptfile; one that cannot be decoded stays as it is."""
     content = files.get(path)
     if content is None:
         return
@@ -101,15 +102,22 @@ def _set_status(files: dict[str, bytes], path: str, steps: list[Step], *, ok: bo
 
 @dataclass
 class _Node:
-    """One package while it renders."""
+    """One package during a rendering.
+
+    Attributes:
+        directory: Its files.
+        kptfile: Its Kptfile before the rendering.
+        children: Its direct subpackages.
+        resources: Its own resources before the rendering.
+        current: Its own resources and those of all packages below it, after the last function that succeeded; None
+            before its pipeline begins.
+    """
 
     directory: PackageDir
     kptfile: Kptfile
     children: list["_Node"]
     resources: list[Resource]
-    """Its own, as read."""
     current: list[Resource] | None = None
-    """Its own and its descendants', as of the last function that succeeded; None before its pipeline began."""
 
 
 class _Rendering:
@@ -131,7 +139,7 @@ class _Rendering:
         """Read and check all packages.
 
         Raises:
-            InvalidPackage: a file or a pipeline is wrong.
+            InvalidPackage: A file or a pipeline is wrong.
         """
         self.root = await self.compute(self._load, self.top)
         functions = sum(len(node.kptfile.pipeline.functions) for node in _preorder(self.root))
@@ -181,14 +189,14 @@ class _Rendering:
         return RenderOutcome(new, ok=False, message=message, steps=self.steps)
 
     async def _depth_first(self, node: _Node) -> list[Resource]:
-        """Subpackages first; a package then sees its own resources and all that its subpackages became."""
+        """Render subpackages first; a package then gets its own resources and the rendered ones of its subpackages."""
         below = [resource for child in node.children for resource in await self._depth_first(child)]
         node.current = [*node.resources, *below]
         await self._pipeline(node)
         return node.current
 
     async def _breadth_first(self) -> list[Resource]:
-        """Top down, level by level; each package sees its own resources and those of all packages below it."""
+        """Render top down, level by level; each package gets its own resources and those of all packages below it."""
         level = [self.root]
         order: list[_Node] = []
         while level:
@@ -199,12 +207,17 @@ class _Rendering:
             for node in order:
                 await self._with_those_below(node, own)
         finally:
-            # What later packages did is the root's too: it is what is kept when one of them fails.
+            # The root includes the changes of all packages: they are kept when a later package fails.
             self.root.current = [resource for each in _preorder(self.root) for resource in own[each.directory.path]]
         return self.root.current
 
     async def _with_those_below(self, node: _Node, own: dict[str, list[Resource]]) -> None:
-        """Run a package's pipeline on its resources and those of all packages below it; `own` is what each has."""
+        """Run a package's pipeline on its resources and those of all packages below it.
+
+        Args:
+            node: The package.
+            own: Own resources of each package, by directory; changed in place.
+        """
         below = [each.directory.path for each in _preorder(node)]
         node.current = [resource for path in below for resource in own[path]]
         try:
@@ -221,7 +234,7 @@ class _Rendering:
             own[node.directory.path] += strays
 
     async def _pipeline(self, node: _Node) -> None:
-        """Run a package's mutators, then its validators; all images of a list are resolved before the first runs."""
+        """Run a package's mutators, then its validators; all images of a list are resolved before its first call."""
         relative = node.directory.path[len(self.top.path) :].lstrip("/")
         label = relative or node.kptfile.name or "."
         pipeline = node.kptfile.pipeline
@@ -239,14 +252,14 @@ def _preorder(node: _Node) -> list[_Node]:
 
 
 def _reached(node: _Node) -> list[Resource]:
-    """What each package had become when the rendering stopped; those not reached as they were."""
+    """Return the resources of all packages when the rendering stopped; those not reached are unchanged."""
     if node.current is not None:
         return node.current
     return [*node.resources, *(resource for child in node.children for resource in _reached(child))]
 
 
 def _config(node: _Node, function: Function) -> str | None:
-    """Text of the functionConfig; from the resources as they are now, so that earlier functions' edits apply."""
+    """Return the text of the functionConfig; None for none. Changes by earlier functions are in it."""
     if function.config_path:
         path = normpath(function.config_path)
         found = [

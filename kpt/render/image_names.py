@@ -1,4 +1,7 @@
-"""Which image a function of a pipeline runs."""
+"""Image names of functions in pipelines.
+
+Source: docs/reference/kpt-rendering.md, "Images".
+"""
 
 from porchflow.kpt.format.kptfile import Function
 from porchflow.kpt.render.evaluation import TagSource
@@ -8,18 +11,18 @@ _SHOWN_TAGS = 20
 
 
 class UnresolvedImageError(Exception):
-    """A function names no image that can be run here."""
+    """A function names no image that can run."""
 
 
 class ImageResolver:
-    """Tells the full image name of a function, with a tag or digest."""
+    """Resolves the full image name of a function, with a tag or digest."""
 
     def __init__(self, default_image_prefix: str, tags: TagSource | None = None) -> None:
-        """Take what names are completed with.
+        """Create a resolver.
 
         Args:
-            default_image_prefix: for short names; a missing `/` at its end is added.
-            tags: asked where a `tag` is a constraint on versions; None knows of no tags.
+            default_image_prefix: Prefix of names without a `/`; a missing `/` at its end is added.
+            tags: Lists tags where `tag` is a constraint on versions; with None there are no tags.
         """
         self._prefix = f"{default_image_prefix.rstrip('/')}/" if default_image_prefix else ""
         self._tags = tags
@@ -28,9 +31,9 @@ class ImageResolver:
         """Return the image of a function of a pipeline that passed `check_pipeline`.
 
         Raises:
-            UnresolvedImageError: an `exec` function, or a constraint that no tag fulfils.
-            FunctionFailed: the registry has no such image.
-            Exception: the tags cannot be listed now, try again later.
+            UnresolvedImageError: The function has `exec`, or no tag fulfils its constraint.
+            FunctionFailed: The registry has no such image.
+            Exception: The tags cannot be listed now; try again later.
         """
         if function.exec:
             raise UnresolvedImageError("must run with `--allow-exec` option to allow running function binaries")
@@ -41,7 +44,7 @@ class ImageResolver:
         return image if has_version(image) else f"{image}:latest"
 
     async def _chosen(self, image: str, tag: str) -> str:
-        """The tag that is meant: an exact version stands for itself, and so does what is no constraint either."""
+        """Return the highest tag that fulfils a constraint; any other text, such as an exact version, is the tag."""
         if parse_version(tag) is not None:
             return tag
         try:
@@ -64,12 +67,12 @@ def _by_version(tag: str) -> tuple[object, ...]:
 
 
 def has_version(image: str) -> bool:
-    """Whether an image name has a tag or digest."""
+    """Return whether an image name has a tag or digest."""
     return "@" in image or ":" in image.rpartition("/")[2]
 
 
 def without_version(image: str) -> str:
-    """An image name without tag and digest."""
+    """Return an image name without tag and digest."""
     image = image.partition("@")[0]
     head, slash, last = image.rpartition("/")
     return head + slash + last.partition(":")[0]

@@ -1,4 +1,4 @@
-"""What a function may do to Kptfiles: change them, but neither drop nor spoil one, or the package is none any more."""
+"""Checks of Kptfiles in a function's answer: a function may change one, but neither remove nor break it."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,16 +16,16 @@ def check_kptfiles(
 ) -> None:
     """Refuse a function's answer after which a package could not be read.
 
-    A subpackage may go as a whole: nothing is left of it, neither a resource nor another file.
+    A function may remove a subpackage as a whole, if no resource and no other file of it is left.
 
     Args:
         package: Directory of the package whose pipeline runs.
-        before: What it consisted of.
-        after: What it consists of now.
+        before: Its resources before the function.
+        after: Its resources after the function.
         unseen: Tells whether a directory holds files that functions do not get.
 
     Raises:
-        BadOutputError: A Kptfile is gone, cannot be read, or has a pipeline that no rendering would take.
+        BadOutputError: A Kptfile is gone, cannot be decoded, or has a pipeline that `check_pipeline` refuses.
     """
     old = {resource.full_path: resource for resource in before if is_kptfile(resource)}
     new: dict[str, Resource] = {}

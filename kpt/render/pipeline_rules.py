@@ -1,4 +1,7 @@
-"""What a pipeline must satisfy before any of its functions runs, in kpt's own words."""
+"""Checks of a pipeline before any of its functions runs; the messages are kpt's.
+
+Source: docs/reference/kptfile.md, "Rules for a pipeline".
+"""
 
 import re
 from collections.abc import Mapping
@@ -20,19 +23,19 @@ _IMAGE = re.compile(
 _LONGEST_VALUE = 300
 
 Configs = Mapping[str, list[Value]]
-"""The documents of each file of the package that holds resources, by path relative to the package."""
+"""Values of the documents of each KRM file of a package, by path relative to the package."""
 
 
 def check_pipeline(kptfile: Kptfile, path: str, configs: Configs) -> None:
     """Check every function of a package's pipeline.
 
     Args:
-        kptfile: decoded.
-        path: of the Kptfile, for errors.
-        configs: where `configPath` may point.
+        kptfile: The Kptfile.
+        path: Path of the Kptfile, for errors.
+        configs: The files that `configPath` may name.
 
     Raises:
-        InvalidPackage: the first offence, with field, value and reason as `kpt fn render` prints them.
+        InvalidPackage: The first offence, with field, value and reason as `kpt fn render` prints them.
     """
     for kind in ("mutators", "validators"):
         functions: list[Function] = getattr(kptfile.pipeline, kind)
@@ -51,7 +54,7 @@ def _text(field: str, value: str, reason: str) -> str:
 
 
 def _offence(function: Function, configs: Configs) -> tuple[str, str, str] | None:
-    """Field below the function, value and reason of what is wrong; None if nothing is."""
+    """Return field below the function, value and reason of the first problem; None if there is none."""
     if not function.image and not function.exec:
         # The spelling is kpt's; tools compare it.
         return "", "", "must specify a functon (`image` or `exec`) to execute"

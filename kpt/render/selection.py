@@ -1,4 +1,7 @@
-"""Which resources a function of a pipeline gets."""
+"""Selection of the resources that a function of a pipeline gets.
+
+Source: docs/reference/kpt-rendering.md, "Selectors".
+"""
 
 from collections.abc import Sequence
 
@@ -9,7 +12,7 @@ from porchflow.yamltext.nodes import Value
 
 
 def select(function: Function, resources: Sequence[Resource]) -> list[int]:
-    """Positions of the resources that the function's selectors choose and its exclusions leave; each once, in order."""
+    """Return the positions of the resources that match any selector and no exclusion, in order."""
     chosen = range(len(resources))
     if function.selectors:
         chosen_by_any = [i for i in chosen if any(_matches(item, resources[i].value) for item in function.selectors)]
@@ -44,13 +47,13 @@ def merge(
     """Put a function's answer back among the resources that it did not get.
 
     Args:
-        resources: all of the package.
-        chosen: positions of those the function got.
-        answer: what it gave back.
-        places: for each item of the answer, which of the chosen it was; None for new ones.
+        resources: All resources of the package before.
+        chosen: Positions of those that the function got.
+        answer: The resources of the answer.
+        places: For each item of the answer its position in `chosen`; None for new ones.
 
     Returns:
-        The old order; deleted ones gone, new ones last.
+        All resources in their former order, without deleted ones; new ones come last.
     """
     back = {chosen[place]: item for place, item in zip(places, answer, strict=True) if place is not None}
     given = set(chosen)

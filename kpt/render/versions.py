@@ -1,7 +1,7 @@
 """Versions of functions, and constraints on them, as kpt reads the `tag` of a function.
 
-The syntax is that of the Masterminds semver library: `~0.4`, `^1.2`, `>=0.1 <1`, `0.1.x`, `1.2 - 1.4`; a comma or a
-space is an and, `||` an or.
+The syntax is that of the Masterminds semver library: `~0.4`, `^1.2`, `>=0.1 <1`, `0.1.x`, `1.2 - 1.4`. A comma or a
+space means "and", `||` means "or".
 
 Source: docs/reference/kpt-rendering.md, "Versions of functions".
 """
@@ -22,12 +22,12 @@ _AFTER_OPERATOR: Final = re.compile(r"(?<=[=<>~^])\s+")
 
 
 class ConstraintError(ValueError):
-    """Text that is no constraint on versions."""
+    """A text is no constraint on versions."""
 
 
 @dataclass(frozen=True)
 class Version:
-    """A version; parts that are left out are 0."""
+    """A version; missing parts are 0."""
 
     major: int
     minor: int = 0
@@ -36,14 +36,14 @@ class Version:
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """What sorts versions as semver.org says; build metadata does not count."""
+        """Sort key in the order of Semantic Versioning 2.0.0; build metadata does not count."""
         identifiers = self.prerelease.split(".") if self.prerelease else []
         parts = [(0, int(each), "") if each.isdigit() else (1, 0, each) for each in identifiers]
         return self.major, self.minor, self.patch, not self.prerelease, parts
 
 
 def parse_version(text: str) -> Version | None:
-    """Read a version, with or without a `v` before it; None if the text is none."""
+    """Parse a version, with or without a leading `v`; None if the text is no version."""
     found = _VERSION.fullmatch(text) if len(text) <= CONSTRAINT_CHARACTERS else None
     if found is None:
         return None
@@ -52,12 +52,12 @@ def parse_version(text: str) -> Version | None:
 
 
 _Bound = tuple[Any, ...] | None
-"""A place in the order of versions; None is the end of it."""
+"""A place in the order of versions; None is its end."""
 
 
 @dataclass(frozen=True)
 class _Comparison:
-    """From one place in the order up to below another one; `outside` turns that round."""
+    """A range of versions from `least` up to, but without, `below`; `outside` means all other versions."""
 
     least: _Bound
     below: _Bound
@@ -73,24 +73,24 @@ class _Comparison:
 
 
 class Constraint:
-    """Which versions are wanted."""
+    """A constraint on versions."""
 
     def __init__(self, text: str) -> None:
-        """Read a constraint.
+        """Parse a constraint.
 
         Raises:
-            ConstraintError: it is none.
+            ConstraintError: The text is no constraint.
         """
         if len(text) > CONSTRAINT_CHARACTERS:
             raise ConstraintError(f"a constraint of more than {CONSTRAINT_CHARACTERS} characters")
         self._any_of = [_all_of(part) for part in text.split("||")]
 
     def holds(self, version: Version) -> bool:
-        """Whether a version is wanted. Prereleases are only by a comparison that names one."""
+        """Return whether a version fulfils the constraint; prereleases fulfil only comparisons that name one."""
         return any(all(comparison.holds(version) for comparison in each) for each in self._any_of)
 
     def highest(self, tags: Iterable[str]) -> str | None:
-        """Return the tag of the highest version that is wanted; None if there is none.
+        """Return the tag of the highest version that fulfils the constraint; None if there is none.
 
         Tags that are no versions, signatures (`sha256-…`) and development builds (`-git-`) do not count.
         """
@@ -137,7 +137,7 @@ def _comparison(word: str) -> _Comparison:
 
 
 def _given(parts: Iterable[str | None]) -> list[int]:
-    """The numbers up to the first that is left open."""
+    """Return the numbers before the first missing part or wildcard."""
     given: list[int] = []
     for part in parts:
         if part is None or not part.isdigit():
@@ -147,7 +147,7 @@ def _given(parts: Iterable[str | None]) -> list[int]:
 
 
 def _compatible(given: list[int]) -> list[int]:
-    """The parts that a caret keeps: up to the first that is not 0."""
+    """Return the parts that a caret keeps: those up to the first that is not 0."""
     for count, part in enumerate(given, start=1):
         if part:
             return given[:count]
@@ -155,7 +155,7 @@ def _compatible(given: list[int]) -> list[int]:
 
 
 def _after(given: list[int]) -> _Bound:
-    """Where the versions that begin with these parts end: before the prereleases of the next."""
+    """Return the end of the versions that begin with these parts: before the prereleases of the next version."""
     *kept, last = given
     following = _version([*kept, last + 1])
     return (following.major, following.minor, following.patch, False, [])

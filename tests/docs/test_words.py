@@ -32,7 +32,7 @@ HELD = (
     "gitrepo/discovery",
     "gitrepo/push",
     "gitrepo/remote",
-    "kpt/merge",
+    "kpt",
     "kube",
     "porchflow",
     "repositories",
@@ -44,8 +44,6 @@ HELD = (
 
 NOT_YET = (
     "gitrepo",
-    "kpt",
-    "kpt/merge/resource_identity.py",
 )
 """Those that are still to be edited. An entry moves to `HELD`, or goes, with the edit."""
 
