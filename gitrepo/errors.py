@@ -1,4 +1,4 @@
-"""What can go wrong with a remote Git repository, in the words of people, and libgit2's errors sorted into it."""
+"""Errors of remote Git repositories, and the sorting of libgit2's errors into them."""
 
 import re
 
@@ -8,7 +8,7 @@ from porchflow.api.git_address import without_secrets
 
 _STATUS = re.compile(r"status code: (\d{3})")
 
-# libgit2's error classes (git_error_t in git2/errors.h); pygit2 gives the number only.
+# libgit2's error classes (git_error_t in git2/errors.h). pygit2 has only the numbers.
 _CLASS_OS = 2
 _CLASS_NET = 12
 _CLASS_SSL = 16
@@ -22,20 +22,20 @@ _HTTP_TOO_LARGE = 413
 _HTTP_REFUSED = {401, 403}
 _HTTP_ABSENT = {404, 410}
 
-# Git has no code for a full or limited server; these are the words of git's receive-pack, index-pack and common hosts.
+# Git has no code for a full or limited server. These are words of Git's receive-pack and index-pack and common hosts.
 _QUOTA_WORDS = ("quota", "no space left", "maximum allowed size", "exceeds maximum", "too large", "size limit")
 
-# Words of libssh2, and of git and common hosts over SSH.
+# Words of libssh2, and of Git and common hosts over SSH.
 _SSH_REFUSED = ("authenticat", "public key", "publickey", "permission denied", "access denied", "passphrase")
 _SSH_ABSENT = ("does not appear to be a git repository", "repository not found", "no such repository", "not found")
 
 
 class GitError(Exception):
-    """Something failed on a remote repository; the message says what, on which repository or ref."""
+    """An operation on a remote failed; the message names the operation and the repository or ref."""
 
 
 class GitAuthError(GitError):
-    """The server refused the credentials, or asks for some and there are none."""
+    """The server refused the credentials, or requires some and there are none."""
 
 
 class GitCertificateError(GitError):
@@ -43,23 +43,23 @@ class GitCertificateError(GitError):
 
 
 class GitHostKeyError(GitError):
-    """The host key of an SSH server is not one that it may show."""
+    """The host key of an SSH server is not among the known ones."""
 
 
 class GitHookDeclined(GitError):  # noqa: N818 - named for what happened
-    """The server refused an update by a rule or hook of its own; the message holds its words."""
+    """The server refused an update by a rule or hook; the message contains its words."""
 
 
 class GitConflict(GitError):  # noqa: N818 - named for what happened
-    """The repository is not in the state that the change starts from: a ref moved, exists already, or is in the way."""
+    """The repository is not in the state that the change starts from: a ref moved, exists, or blocks another one."""
 
 
 class GitPackageExists(GitConflict):
-    """Content that begins anew would replace what its directory holds already."""
+    """Content from init or clone would replace files that its directory holds already."""
 
 
 class GitPackageOverlap(GitConflict):
-    """A package would lie below or above another, and its files among the other's."""
+    """A package would lie below or above another one, so that their files would mix."""
 
 
 class GitNotFound(GitError):  # noqa: N818 - named for what happened
@@ -67,11 +67,11 @@ class GitNotFound(GitError):  # noqa: N818 - named for what happened
 
 
 class GitUnavailable(GitError):  # noqa: N818 - named for what happened
-    """The server does not answer, or answers with an error of its own; the same call may work later."""
+    """The server does not answer, or answers with an error of its own; the error is transient."""
 
 
 class GitQuotaExceeded(GitError):  # noqa: N818 - named for what happened
-    """A size limit is exceeded: the server's, or ours for one package."""
+    """A size limit is exceeded: the server's, or one of `porchflow.api.limits`."""
 
 
 _BY_TYPE: dict[type[Exception], type[GitError]] = {
@@ -81,22 +81,22 @@ _BY_TYPE: dict[type[Exception], type[GitError]] = {
 
 
 def speaks_of_quota(text: str) -> bool:
-    """Whether a server's words mean that something is too large or full."""
+    """Return whether a server's words mean that something is too large or full."""
     return any(word in text.lower() for word in _QUOTA_WORDS)
 
 
 def is_local(error: Exception) -> bool:
-    """Whether an error of a network operation comes from the local repository, which then is damaged."""
+    """Return whether an error of a network operation comes from the local repository, which is damaged then."""
     return isinstance(error, pygit2.NotFoundError) or getattr(error, "error_class", None) in _LOCAL_CLASSES
 
 
 def from_network(error: Exception, url: str, doing: str) -> GitError:
-    """Sort an error of a network operation.
+    """Return the error for a failed network operation.
 
     Args:
-        error: What pygit2 raised. libgit2's types decide; its words only where it has no type.
-        url: Address of the repository; may hold a password.
-        doing: What was tried, such as `list the refs`.
+        error: The error from pygit2. libgit2's error class decides, and its words only where it has no class.
+        url: Address of the repository; may contain a password.
+        doing: The operation, for the message, such as `list the refs`.
     """
     if isinstance(error, GitError):
         return error
@@ -134,7 +134,7 @@ def _said_by_server(text: str) -> bool:
 
 
 def _from_ssh(text: str, message: str) -> GitError:
-    """Sort what libssh2, or the program at the other end, says: there are no codes for it."""
+    """Return the error for words of libssh2 or of the Git server over SSH, which have no codes."""
     words = text.lower()
     if any(phrase in words for phrase in _SSH_REFUSED):
         return GitAuthError(message)

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class GitSettings(BaseModel, frozen=True):
-    """Where packages are cached, and how Git servers are used."""
+    """The cache of repositories, and the use of Git servers."""
 
     cache_dir: Path = Field(
         Path("~/.cache/porchflow/git"),

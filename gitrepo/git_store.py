@@ -1,4 +1,4 @@
-"""Packages in Git: what the activities call."""
+"""The interface to packages in Git, for activities and the content API."""
 
 import contextlib
 import time
@@ -33,9 +33,9 @@ T = TypeVar("T")
 class GitStore(PackageReader):
     """Packages in remote Git repositories, with a cache that may be deleted at any time.
 
-    Belongs to one event loop. Nothing here blocks it: Git's work runs on threads of the store. Every method raises
-    `GitError` (`gitrepo/errors.py`) that says which repository or ref and why, and `InvalidName` for names and paths
-    that Git or a package cannot have.
+    A store belongs to one event loop, and never blocks it: Git operations run on threads of the store. Every method
+    raises a subclass of `GitError` (`gitrepo/errors.py`), which names the repository or ref and the cause, and
+    `InvalidName` for names and paths that Git or a package cannot have.
     """
 
     def __init__(
@@ -49,16 +49,16 @@ class GitStore(PackageReader):
         server_timeout: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take a sub-folder of `cache_dir`, which other processes may share.
+        """Create a store over a sub-folder of `cache_dir` that no other process uses.
 
         Args:
-            cache_dir: GIT_CACHE_DIR.
+            cache_dir: Folder of the caches of all processes on this machine.
             threads: Threads that read and write objects.
-            network_threads: Threads that wait for servers: so many remotes can hang before others have to wait.
-            group_limit: Changes in one push.
-            connect_timeout: Seconds until a server must accept a connection; libgit2 keeps it for the process.
-            server_timeout: Seconds that a server may be silent, its hooks included; kept for the process.
-            clock: Seconds, by which credentials have to prove themselves again; never goes back.
+            network_threads: Threads that wait for Git servers; more hanging remotes than that delay the others.
+            group_limit: Changes in one push at most.
+            connect_timeout: Seconds to connect to a server; libgit2 applies it to the whole process.
+            server_timeout: Seconds that a server may be silent, also during its hooks; applies to the whole process.
+            clock: Monotonic time in seconds, for the checks of credentials.
         """
         configure_libgit2(connect_timeout=connect_timeout, server_timeout=server_timeout)
         super().__init__()
@@ -68,11 +68,11 @@ class GitStore(PackageReader):
 
     @classmethod
     def of(cls, settings: GitSettings) -> Self:
-        """Return a store as the settings say."""
+        """Create a store from settings."""
         return cls(settings.cache_dir.expanduser(), threads=settings.threads, server_timeout=settings.timeout)
 
     async def aclose(self) -> None:
-        """Drop what waits, wait for what is under way (at most as long as the timeouts), free the cache folder."""
+        """Drop waiting changes, wait for operations under way (the timeouts bound them), and release the folder."""
         await self._connections.aclose()
 
     async def __aenter__(self) -> Self:
@@ -92,11 +92,11 @@ class GitStore(PackageReader):
 
     @property
     def cache_path(self) -> Path:
-        """The folder that this process keeps its caches in."""
+        """Folder of this process's caches."""
         return self._connections.path
 
     async def forget(self, url: str) -> None:
-        """Delete what is kept of a repository that nobody seems to need any more; what is used now stays."""
+        """Delete the cache of a repository that seems unused; a cache that is in use stays."""
         with contextlib.suppress(InvalidName):
             place = Remote(url).place
             self._discovered.pop(place, None)
@@ -105,10 +105,10 @@ class GitStore(PackageReader):
     # Changes
 
     async def ensure_branch(self, remote: Remote, branch: str, *, create_branch: bool = False) -> str | None:
-        """Check that the branch exists; make it with one commit if asked to.
+        """Check that the branch exists; with `create_branch`, make a missing one with one commit.
 
         Returns:
-            The branch's commit; None in a repository that is still empty.
+            The branch's commit; None in an empty repository.
 
         Raises:
             GitNotFound: The branch does not exist.
@@ -133,16 +133,23 @@ class GitStore(PackageReader):
         create_branch: bool = False,
         rendered: bool = False,
     ) -> Draft:
-        """Make the draft of a new revision: one commit on top of the branch.
+        """Make the draft of a package revision: one commit on top of the branch.
 
-        With `rendered` its message says that functions made the content what it is.
+        If the same task made a draft or proposal of this workspace before, that is the result, with `existing` True.
 
-        A draft or proposal of this workspace that the same task made already is the result, with `existing` True.
-        Stored files of an edit come from whichever repository its snapshots are of.
+        Args:
+            remote: The repository.
+            branch: The Repository's branch.
+            location: The package and its workspace.
+            files: The content; the stored files of an edit may be of other repositories.
+            task: Origin of the content.
+            author: Author of the commit.
+            create_branch: Make the branch if it is missing.
+            rendered: Whether the content is rendered; the commit's message then records it.
 
         Raises:
             GitConflict: The draft exists with another origin, or the workspace is published already.
-            GitPackageExists: The task begins anew what the branch or a tag holds already.
+            GitPackageExists: The task is init or clone, and the branch or a tag holds the package already.
             GitPackageOverlap: Another package lies above or below this one.
             GitNotFound: The branch does not exist.
         """
@@ -163,9 +170,9 @@ class GitStore(PackageReader):
         task: TaskType,
         author: Author = DEFAULT_AUTHOR,
     ) -> str:
-        """Commit the package's new files on its draft.
+        """Commit the files of a package on its draft.
 
-        Equal files make no commit. The commit that an interrupted attempt made is recognized.
+        Equal files make no commit. If an interrupted attempt made the commit already, that is the result.
 
         Returns:
             The draft's commit.
@@ -194,29 +201,29 @@ class GitStore(PackageReader):
         moves_branch: bool = True,
         approver: str = "",
     ) -> Transitioned:
-        """Find out where a revision is and make the step that this asks for, over one connection.
+        """Read the state of a revision and make the step that `choose` names for it, over one connection.
 
-        Every step is finished where an interrupted attempt began it, and changes nothing where it is made already.
+        A step that an interrupted attempt began is finished; a step that was made already changes nothing.
 
         Args:
             remote: The repository.
             branch: The Repository's branch.
             location: The package and its workspace.
-            choose: Says which step; what it raises is raised here, and nothing is changed then.
+            choose: Names the step. Its errors are raised here; nothing is changed then.
             author: Author of a merge.
             tag_hint: As for `state`.
             commit_hint: As for `state`.
-            create_branch: Make the branch where it is missing.
+            create_branch: Make the branch if it is missing.
             moves_branch: Whether a step that `choose` may name merges into the branch.
-            approver: Who approved what is published, for the merge's message; empty where nobody knows.
+            approver: Name of the user who approved a publish, for the message of the merge; empty if unknown.
 
         Raises:
             GitConflict: Draft and proposal both exist and differ.
-            GitPackageExists: What is published first begins anew what was published meanwhile.
-            GitPackageOverlap: Another package came to lie above or below meanwhile.
-            GitNotFound: There is no branch, draft, proposal or published revision to make the step with.
-            GitHookDeclined: The server refused. What one that cannot take a push as a whole did of it was taken back,
-                but for a branch that moved: publishing again then makes the tag only.
+            GitPackageExists: The draft is from init or clone, and its package was published meanwhile.
+            GitPackageOverlap: A package was published above or below meanwhile.
+            GitNotFound: There is no branch, draft, proposal or published revision for the step.
+            GitHookDeclined: The server refused. The refs that a server without atomic pushes updated before are reset,
+                except a branch that moved: the next publish then only makes the tag.
         """
         knowledge = self._connection(remote).knowledge
         change = Transition(
@@ -244,7 +251,7 @@ class GitStore(PackageReader):
         revision: int | None = None,
         published: bool = True,
     ) -> bool:
-        """Delete what a workspace has: draft, proposal, tag, deletion mark. What the branch holds stays.
+        """Delete all refs of a workspace: draft, proposal, tag, deletion mark. The content of the branch stays.
 
         Args:
             remote: The repository.
@@ -252,13 +259,12 @@ class GitStore(PackageReader):
             location: The package and its workspace.
             author: Author of the commit that removes a package from the branch.
             revision: `status.revision`. -1 with the branch as workspace means the package on the branch: its directory
-                is removed there. Never guessed from the names, because a repeated deletion of a draft called like the
-                branch would take the package with it.
-
-            published: Whether the workspace was ever published; else a tag that seems to be its own is left alone.
+                is removed there. Names alone do not mean that: a repeated deletion of a draft with the branch's name
+                would also delete the package.
+            published: Whether the workspace was ever published; if not, a tag that seems to be its own stays.
 
         Returns:
-            Whether there was anything to delete.
+            Whether any ref or directory was deleted.
         """
         if revision == UNNUMBERED and location.workspace == branch:
             removal = DeleteFromBranch(location, branch, author)
@@ -285,7 +291,7 @@ class GitStore(PackageReader):
         if await target.local(lambda repo: not missing(repo, roots)):
             return
         source = self._connection(snapshot.remote)
-        # Fetched again where the local repository was made anew since.
+        # The commit is fetched again if the local repository was made again since the snapshot.
         await source.commit(snapshot.commit, lambda _: None)
         if snapshot.remote.place != remote.place:
             self.bytes_read += await source.carry(target, roots, self.cache_path)

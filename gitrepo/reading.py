@@ -1,4 +1,4 @@
-"""What a `GitStore` reads: refs, the state of revisions, and the content of packages."""
+"""The reading half of `GitStore`: refs, the state of revisions, and the content of packages."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -23,21 +23,23 @@ from porchflow.gitrepo.survey import Survey, holds_commit, read_kptfiles, same_c
 
 
 class PackageReader(ABC):
-    """The half of a `GitStore` that changes nothing; errors are told there."""
+    """The half of a `GitStore` that changes nothing; see there for errors.
+
+    Attributes:
+        bytes_read: Bytes of package content that were read into this process's memory.
+    """
 
     def __init__(self) -> None:
         self._limits = DEFAULT_LIMITS
-        """What one package may hold."""
         self.bytes_read = 0
-        """Of package content, into this process's memory."""
         self._discovered: dict[str, DiscoveryKnowledge] = {}
 
     @abstractmethod
     def _connection(self, remote: Remote) -> Connection:
-        """Return what the process keeps for a remote."""
+        """Return the process's connection to a remote."""
 
     async def list_refs(self, remote: Remote) -> dict[str, str]:
-        """List branches and tags: full ref name to commit id. Concurrent callers share one request."""
+        """Return the commit ids of branches and tags by full ref name. Concurrent callers share one request."""
         return {ref: str(oid) for ref, oid in (await self._connection(remote).refs()).items()}
 
     async def state(
@@ -49,14 +51,14 @@ class PackageReader(ABC):
         tag_hint: str | None = None,
         commit_hint: str | None = None,
     ) -> PackageState:
-        """Tell where a revision is in Git, from one listing of the refs.
+        """Return the state of a revision in Git, from one listing of the refs.
 
         Args:
             remote: The repository.
             branch: The Repository's branch.
             location: The package and its workspace.
-            tag_hint: `status.selfLock.ref` of a published revision: spares reading the package's tags.
-            commit_hint: `status.selfLock.commit`: finds a revision whose publish stopped half way.
+            tag_hint: `status.selfLock.ref` of a published revision; the package's tags are not read then.
+            commit_hint: `status.selfLock.commit`; it finds a revision whose publish was interrupted.
         """
         connection = self._connection(remote)
         return await connection.view(
@@ -69,7 +71,7 @@ class PackageReader(ABC):
     async def draft_made_by(
         self, remote: Remote, branch: str, location: PackageLocation, task: TaskType
     ) -> Draft | None:
-        """Find the draft or proposal that a task made; None where there is none, or another origin made it."""
+        """Return the draft or proposal that a task made; None if there is none, or it has another origin."""
 
         def read(repo: pygit2.Repository, view: RefView) -> Draft | None:
             return made_by(repo, view, branch, location, task)
@@ -77,13 +79,13 @@ class PackageReader(ABC):
         return await self._connection(remote).view(lambda _: draft_refs(location, branch), read)
 
     async def resolve(self, remote: Remote, ref: str, directory: str = "") -> str:
-        """Find the commit that a ref of an upstream means.
+        """Return the commit that a ref of an upstream means.
 
         Source: docs/reference/porch-git-layout.md, "Refs of an upstream".
 
         Args:
             remote: The repository.
-            ref: Tag, branch or full commit id, in this order; with `directory` before it, or without.
+            ref: Tag, branch or full commit id, tried in this order; each with `directory` before it first.
             directory: The upstream package's directory.
 
         Raises:
@@ -115,7 +117,7 @@ class PackageReader(ABC):
         Raises:
             GitNotFound: There is no such commit or directory.
             GitQuotaExceeded: The package is larger than the limits.
-            InvalidContent: It holds a submodule.
+            InvalidContent: The package holds a submodule.
         """
         if not _is_commit_id(commit):
             raise GitNotFound(f"{commit!r} is no commit id")
@@ -142,7 +144,7 @@ class PackageReader(ABC):
         )
 
     async def read_files(self, snapshot: Snapshot, paths: Iterable[str]) -> dict[str, bytes]:
-        """Read some files of a package; of a symbolic link that is its target."""
+        """Read files of a package, by path; the content of a symbolic link is its target."""
         wanted = {path: snapshot.files[path] for path in paths}
         if not wanted:
             return {}
@@ -152,15 +154,15 @@ class PackageReader(ABC):
         return files
 
     async def fetch(self, remote: Remote, commits: Sequence[str]) -> None:
-        """Bring commits here before their packages are read: one request to the server instead of one for each.
+        """Fetch commits before their packages are read: one request to the server instead of one for each.
 
         Raises:
-            GitNotFound: There is no such commit; others may be here or not.
+            GitNotFound: A commit does not exist; the others may have been fetched or not.
         """
         await self._connection(remote).fetch(commits)
 
     async def task_of(self, remote: Remote, commit: str, location: PackageLocation) -> str:
-        """Tell which task made a commit of a draft: a `TaskType`; empty for a commit that somebody else made.
+        """Return the task that made a commit of a draft: a `TaskType`; empty for a commit that porchflow did not make.
 
         Raises:
             GitNotFound: There is no such commit.
@@ -170,7 +172,7 @@ class PackageReader(ABC):
     # Whole repositories
 
     async def refs_digest(self, remote: Remote, branch: str, directory: str) -> str:
-        """Return a digest of the refs that a survey looks at: equal where it would find nothing new."""
+        """Return a digest of the refs that a survey reads; an equal digest means an equal result."""
         return digest_of(await self._connection(remote).refs(), branch, directory)
 
     async def survey(self, remote: Remote, branch: str, directory: str) -> Survey:
@@ -189,11 +191,11 @@ class PackageReader(ABC):
         return await read_kptfiles(self._connection(remote), trees)
 
     async def holds_commit(self, remote: Remote, tip: str, commit: str) -> bool:
-        """Tell whether the branch that a survey found at `tip` still holds a commit."""
+        """Return whether the history of `tip`, the branch in a survey, holds a commit."""
         return await holds_commit(self._connection(remote), tip, commit)
 
     async def same_content(self, remote: Remote, places: Sequence[tuple[str, str, str]]) -> list[bool]:
-        """Tell for each commit, directory and tree whether the commit still holds that tree there."""
+        """Return for each commit, directory and tree whether the commit holds that tree in that directory."""
         return await same_content(self._connection(remote), places)
 
 
@@ -202,10 +204,10 @@ def _is_commit_id(text: str) -> bool:
 
 
 def _as_commit(repo: pygit2.Repository, remote: Remote, commit: str) -> pygit2.Commit:
-    """Read a commit by an id that a person wrote: it may be anything's.
+    """Read a commit by an id that a user wrote, which may be of any object.
 
     Raises:
-        GitNotFound: It is no commit's.
+        GitNotFound: The id is of another kind of object.
     """
     oid = pygit2.Oid(hex=commit)
     if repo.odb.read_header(oid)[0] not in {ObjectType.COMMIT, ObjectType.TAG}:

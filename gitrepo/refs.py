@@ -1,4 +1,4 @@
-"""Where a package revision lives in Git: paths, branches and tags. Pure.
+"""Paths, branches and tags of package revisions. Pure.
 
 Source: docs/reference/porch-git-layout.md, "Branches and tags".
 """
@@ -13,7 +13,7 @@ PROPOSED = HEADS + "proposed/"
 DELETION_PROPOSED = HEADS + "deletionProposed/"
 
 UNNUMBERED = -1
-"""Revision of what has none: a tag that is no number, the package on the main branch."""
+"""Revision number of a tag that is no number, and of the package on the Repository's branch."""
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _LABEL_LENGTH = 63
@@ -29,8 +29,11 @@ class InvalidName(ValueError):  # noqa: N818 - named for what happened
 class PackageLocation:
     """One revision of one package, by its names.
 
-    Construction refuses only what would be unsafe or no valid ref, because revisions found in Git may have names that
-    are no longer allowed for new ones: see `check_new`.
+    Construction refuses only unsafe names and invalid refs, because a revision that is found in Git may have a name
+    that `check_new` refuses.
+
+    Raises:
+        InvalidName: A name is unsafe, or Git does not allow it.
     """
 
     directory: str
@@ -63,7 +66,7 @@ class PackageLocation:
 
     @property
     def tag_prefix(self) -> str:
-        """What the package's tags start with."""
+        """Prefix of the package's tags."""
         return f"{TAGS}{self.path}/"
 
     def tag_ref(self, revision: int) -> str:
@@ -71,16 +74,16 @@ class PackageLocation:
         return f"{self.tag_prefix}v{revision}"
 
     def deletion_proposed_ref(self, revision: int | None = None) -> str:
-        """Branch that says a published revision is to be deleted.
+        """Branch that marks a published revision for deletion.
 
         Args:
-            revision: Its number; below 1 or None for a revision without number, which is named by its workspace.
+            revision: Its number; below 1 or None for a revision without number, whose branch has its workspace's name.
         """
         suffix = f"v{revision}" if revision is not None and revision > 0 else self.workspace
         return f"{DELETION_PROPOSED}{self.path}/{suffix}"
 
     def check_new(self) -> None:
-        """Refuse names that a new revision must not have.
+        """Refuse names that porchflow does not create.
 
         Raises:
             InvalidName: A part is no DNS-1123 label: the names become part of an object's name
@@ -93,21 +96,21 @@ class PackageLocation:
 
 @dataclass(frozen=True)
 class ParsedRef:
-    """A ref that names a package revision, taken apart."""
+    """The parts of a ref of a package revision."""
 
     path: str
     """Full path of the package in the repository."""
     suffix: str
-    """What follows it: the workspace of a branch, `vN` or another word of a tag."""
+    """Last part of the ref: the workspace of a branch, `vN` or another word of a tag."""
     revision: int
     """0 for drafts and proposals; a tag's number, or -1."""
 
     def location(self, directory: str, workspace: str | None = None) -> PackageLocation | None:
-        """Name the revision below a Repository's directory; None where it lies outside.
+        """Return the location of the revision below a Repository's directory; None if it lies outside.
 
         Args:
             directory: The Repository's directory.
-            workspace: The revision's workspace where it is not the suffix.
+            workspace: The revision's workspace if the suffix is another.
         """
         directory = directory.strip("/")
         prefix = f"{directory}/" if directory else ""
@@ -117,23 +120,23 @@ class ParsedRef:
 
 
 def parse_draft_ref(ref: str) -> ParsedRef | None:
-    """Take a draft's branch apart; None for another ref."""
+    """Parse a draft's branch; None for another ref."""
     return _parse(ref, DRAFTS)
 
 
 def parse_proposed_ref(ref: str) -> ParsedRef | None:
-    """Take a proposal's branch apart; None for another ref."""
+    """Parse a proposal's branch; None for another ref."""
     return _parse(ref, PROPOSED)
 
 
 def parse_tag_ref(ref: str) -> ParsedRef | None:
-    """Take a tag apart; None for another ref, and for a tag without a slash, which is no package's."""
+    """Parse a tag; None for another ref, and for a tag without a slash, which belongs to no package."""
     parsed = _parse(ref, TAGS)
     return ParsedRef(parsed.path, parsed.suffix, revision_of(parsed.suffix)) if parsed else None
 
 
 def revision_of(suffix: str) -> int:
-    """Read a revision number from `vN` or `N`; -1 for another word.
+    """Parse a revision number, `vN` or `N`; -1 for another word.
 
     Source: docs/reference/porch-git-layout.md, "Revision numbers and workspaces".
     """
@@ -142,12 +145,12 @@ def revision_of(suffix: str) -> int:
 
 
 def short_ref(ref: str) -> str:
-    """Shorten a ref to what locks and people use: `drafts/P/w`, `P/v1`, `main`."""
+    """Return the short form of a ref, as in locks: `drafts/P/w`, `P/v1`, `main`."""
     return ref.removeprefix(HEADS).removeprefix(TAGS)
 
 
 def branch_ref(branch: str) -> str:
-    """Ref of a branch.
+    """Return the ref of a branch.
 
     Raises:
         InvalidName: No branch can have this name.
@@ -164,7 +167,7 @@ def _parse(ref: str, prefix: str) -> ParsedRef | None:
 
 
 def _check_path(what: str, path: str) -> None:
-    """Refuse what git-check-ref-format refuses, and what would leave the repository or enter its `.git`."""
+    """Refuse paths that git-check-ref-format refuses, or that leave the repository or enter its `.git`."""
     if not path:
         raise InvalidName(f"the {what} is empty")
     if _FORBIDDEN.search(path):

@@ -1,4 +1,4 @@
-"""A look at a whole repository: what its packages are, and what their Kptfiles say."""
+"""Survey of a whole repository: its packages and their Kptfiles."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,20 +18,25 @@ from porchflow.gitrepo.store.trees import commit_at, tree_at
 
 @dataclass(frozen=True)
 class Survey:
-    """What a look at a repository found."""
+    """Result of a survey.
+
+    Attributes:
+        digest: Digest of the refs that were read; an equal digest means an equal result.
+        discovery: The package revisions.
+    """
 
     digest: str
-    """Of the refs that matter: equal where there is nothing new."""
     discovery: Discovery
 
 
 async def survey(connection: Connection, knowledge: DiscoveryKnowledge, branch: str, directory: str) -> Survey:
-    """Ask for the refs, fetch what is missing, and find all packages.
+    """List the refs, fetch missing objects, and find all packages.
 
     Raises:
-        GitError: Of the remote; GitQuotaExceeded where it holds too much.
+        GitError: The remote fails, or holds too much (`GitQuotaExceeded`).
     """
-    # The branch brings what most tags mark; naming them all in a fetch costs time by the square of their number.
+    # The history of the branch has the commits of most tags. A fetch that names all tags takes time quadratic in their
+    # number.
     await connection.view(lambda _: [branch_ref(branch)], lambda *_: None)
 
     def read(repo: pygit2.Repository, view: RefView) -> Survey:
@@ -42,7 +47,7 @@ async def survey(connection: Connection, knowledge: DiscoveryKnowledge, branch: 
 
 
 async def holds_commit(connection: Connection, tip: str, commit: str) -> bool:
-    """Tell whether a branch whose history is here still holds a commit."""
+    """Return whether the history of `tip`, which was fetched before, holds a commit."""
 
     def read(repo: pygit2.Repository) -> bool:
         return commit in repo and contains(repo, pygit2.Oid(hex=tip), pygit2.Oid(hex=commit))
@@ -51,7 +56,7 @@ async def holds_commit(connection: Connection, tip: str, commit: str) -> bool:
 
 
 async def read_kptfiles(connection: Connection, trees: Sequence[str]) -> list[bytes | None]:
-    """Read the Kptfiles of packages that a survey found; None for one that is too large to be meant."""
+    """Read the Kptfiles of packages that a survey found; None for one that exceeds the limit."""
 
     def read(repo: pygit2.Repository) -> list[bytes | None]:
         return [kptfile_of(repo, tree) for tree in trees]
@@ -60,13 +65,13 @@ async def read_kptfiles(connection: Connection, trees: Sequence[str]) -> list[by
 
 
 async def same_content(connection: Connection, places: Sequence[tuple[str, str, str]]) -> list[bool]:
-    """Tell for each commit, directory and tree whether the commit holds that tree there.
+    """Return for each commit, directory and tree whether the commit holds that tree in that directory.
 
-    A commit that is not here any more, after the branch was rewritten, holds nothing.
+    A commit that the local repository lacks, as after a rewrite of the branch, holds nothing.
     """
 
     def read(repo: pygit2.Repository) -> list[bool]:
-        # Read once for each commit: libgit2 keeps no large tree, and the root of many packages is one.
+        # One read for each commit: libgit2 does not cache large trees, and the root of many packages is one.
         roots: dict[str, pygit2.Tree | None] = {}
         return [_holds(repo, roots, *place) for place in places]
 
@@ -82,7 +87,7 @@ def _holds(repo: pygit2.Repository, roots: dict[str, pygit2.Tree | None], commit
 
 
 def kptfile_of(repo: pygit2.Repository, tree: str) -> bytes | None:
-    """Read the Kptfile of a package, by the package's tree; None for one that is too large to be meant."""
+    """Read the Kptfile of a package, by the package's tree; None for one that exceeds the limit."""
     entry = tree_at(repo, pygit2.Oid(hex=tree))["Kptfile"]
     try:
         return read_blob(repo, entry.id, KPTFILE_BYTES, f"Kptfile of tree {tree}")

@@ -1,8 +1,8 @@
-"""What foreign trees, commits and blobs may cost: every walk and every read is bounded before Git expands anything.
+"""Bounds on foreign trees, commits and blobs: every walk and every read is checked before Git expands any object.
 
-A repository of a few kilobytes can name billions of paths, because equal directories are stored once, and a blob of
-zeros is a thousandth of its size. So directories and files are counted as often as they are there, and sizes are asked
-for before content.
+A repository of a few kilobytes can have billions of paths, because Git stores equal directories once. A blob of zeros
+is stored in a thousandth of its size. Walks therefore count directories and files as often as they occur, and reads
+check the size before the content.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ _SHOWN = 200
 
 @dataclass(frozen=True)
 class Limits:
-    """What one package may hold; see `porchflow.api.limits`."""
+    """Limits of one package; see `porchflow.api.limits`."""
 
     files: int = PACKAGE_FILES
     bytes: int = PACKAGE_BYTES
@@ -33,15 +33,15 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass
 class Bounds:
-    """Counts what is seen on one walk, and ends it where that is more than the limits."""
+    """Counts files, bytes and directories of one walk, and ends a walk that exceeds the limits."""
 
     place: str
-    """What is walked over, for messages."""
+    """Name of the walked tree, for messages."""
     limits: Limits = DEFAULT_LIMITS
     unit: str = "files"
-    """What is counted besides directories."""
+    """Name of the counted files, for messages."""
     mend: str = "split it"
-    """What to do about a place that holds too much."""
+    """How to mend a tree that holds too much, for messages."""
     files: int = field(default=0, init=False)
     bytes: int = field(default=0, init=False)
     directories: int = field(default=0, init=False)
@@ -50,11 +50,11 @@ class Bounds:
         """Count a directory.
 
         Args:
-            path: Of it, below where the walk began.
-            depth: Directories above it, on the walk.
+            path: Path of the directory from the start of the walk.
+            depth: Directories above it, from the start of the walk.
 
         Raises:
-            GitQuotaExceeded: It is one too many, or too deep.
+            GitQuotaExceeded: There are too many directories, or it is too deep.
         """
         self.directories += 1
         if depth > self.limits.depth:
@@ -66,7 +66,7 @@ class Bounds:
         """Count a file.
 
         Raises:
-            GitQuotaExceeded: It is one too many, or its path is too long.
+            GitQuotaExceeded: There are too many files, or its path is too long.
         """
         self.files += 1
         if self.files > self.limits.files:
@@ -90,15 +90,15 @@ class Bounds:
 
 
 def check_files(files: Iterable[tuple[str, int]], limits: Limits, place: str = "the package") -> None:
-    """Refuse files that are no package for their number, paths or size.
+    """Refuse files that exceed the limits of a package by number, paths or size.
 
     Args:
-        files: Path and bytes of each.
-        limits: What the package may hold.
-        place: What it is, for messages.
+        files: Path and size in bytes of each file.
+        limits: Limits of the package.
+        place: Name of the package, for messages.
 
     Raises:
-        GitQuotaExceeded: It is more.
+        GitQuotaExceeded: A limit is exceeded.
     """
     bounds = Bounds(place, limits)
     known: set[str] = set()
@@ -113,31 +113,31 @@ def check_files(files: Iterable[tuple[str, int]], limits: Limits, place: str = "
 
 
 def read_blob(repo: pygit2.Repository, oid: pygit2.Oid, limit: int, place: str) -> bytes:
-    """Read a blob whose size is asked for first.
+    """Read a blob after a check of its size.
 
     Args:
-        repo: Where it is.
-        oid: Of the blob.
-        limit: Bytes that it may have.
-        place: What it is, for messages.
+        repo: The local repository.
+        oid: Id of the blob.
+        limit: Bytes of the blob at most.
+        place: Name of the blob, for messages.
 
     Raises:
-        GitQuotaExceeded: It is larger, or no blob.
+        GitQuotaExceeded: The object is larger, or no blob.
     """
     check_header(repo, oid, ObjectType.BLOB, limit, place)
     return repo.read(oid)[1]
 
 
 def size_of(repo: pygit2.Repository, oid: pygit2.Oid) -> int:
-    """Bytes of an object's content, which is not read for it."""
+    """Return the size of an object in bytes, without reading its content."""
     return repo.odb.read_header(oid)[1]
 
 
 def check_header(repo: pygit2.Repository, oid: pygit2.Oid, kind: ObjectType, limit: int, place: str) -> None:
-    """Refuse an object by what its header says, before it is expanded.
+    """Refuse an object by its header, before it is expanded.
 
     Raises:
-        GitQuotaExceeded: It is too large, or another kind of object than the tree that names it says.
+        GitQuotaExceeded: The object is larger than the limit, or of another kind.
     """
     found, size = repo.odb.read_header(oid)
     if found != kind:
@@ -147,10 +147,10 @@ def check_header(repo: pygit2.Repository, oid: pygit2.Oid, kind: ObjectType, lim
 
 
 def too_large(place: str, limit: int) -> GitQuotaExceeded:
-    """The error for an object of more bytes than it may have."""
+    """Return the error for an object that exceeds a limit in bytes."""
     return GitQuotaExceeded(f"{place}: more than {shown_bytes(limit)} (the limit)")
 
 
 def shown_bytes(number: int) -> str:
-    """A number of bytes for people: in MiB where it is that many."""
+    """Return a number of bytes for messages: in MiB from 1 MiB on."""
     return f"{number / MIB:g} MiB" if number >= MIB else f"{number:,} bytes"

@@ -1,4 +1,4 @@
-"""Bare repositories on the local disk that hold what was fetched and made. Each can be deleted at any time."""
+"""Bare repositories on the local disk with fetched and created objects. Each may be deleted at any time."""
 
 import contextlib
 import itertools
@@ -26,22 +26,22 @@ T = TypeVar("T")
 
 _IDLE_HANDLES = 4
 _UPKEEP_INTERVAL = 500
-"""Uses of a repository between two looks at its size."""
+"""Uses of a repository between two checks of its size."""
 _MOST_PACKS = 100
-"""libgit2 asks every pack for every object; each fetch leaves one."""
+"""libgit2 searches every pack for every object, and each fetch adds a pack."""
 _MOST_LOOSE = 10_000
-"""A push reads the tips of all refs, several times slower from loose objects than from a pack."""
+"""A push reads the tips of all refs, which is several times slower from loose objects than from a pack."""
 _INDEX_ENTRY_BYTES = 32
 _MOST_PUSHED = 1_000
-"""Refs that were pushed and not fetched since."""
+"""Refs kept that were pushed and not fetched since."""
 
 
 class CacheDamagedError(Exception):
-    """The local repository does not hold what it should; it is made again."""
+    """The local repository lacks objects that it should hold; it is made again."""
 
 
 _DAMAGE = (CacheDamagedError, pygit2.GitError, KeyError, OSError)
-"""What a broken or deleted repository shows itself by; errors of the network have become ours before."""
+"""Errors of a broken or deleted repository; errors of the network were turned into `GitError` before."""
 
 
 @dataclass(eq=False)
@@ -50,7 +50,7 @@ class _Handle:
     others: set[Path] = field(default_factory=set)
 
     def look_into(self, others: Iterable[Path]) -> None:
-        """Find the objects of other caches from now on; there is no way to stop that."""
+        """Find objects in other caches too, for the life of the handle: libgit2 cannot remove an alternate."""
         for path in others:
             if path not in self.others:
                 self.repo.odb.add_disk_alternate(str(path / "objects"))
@@ -58,15 +58,20 @@ class _Handle:
 
 
 class RepositoryCache:
-    """The local repository of one remote repository, however its address is spelled. Safe to use from several threads.
+    """The local repository of one remote, for all spellings of its address. Safe to use from several threads.
 
-    What other processes of this machine fetched or made is found in their caches, which may go at any time: what is
-    missed then makes this one damaged, and it stands alone until the next upkeep. Two that each rely on what the other
-    has dropped would else make each other damaged in turns.
+    It also finds objects in the caches of other processes on this machine. Those caches may be deleted at any time. A
+    missing object then counts as damage: this repository is made again, and does without the other caches until the
+    next upkeep. Otherwise two caches that rely on each other's deleted objects would damage each other in turns.
     """
 
     def __init__(self, path: Path, others: Callable[[], Iterable[Path]] = tuple) -> None:
-        """Take the folder, which is made at first use, and what names the caches of other processes."""
+        """Create a cache.
+
+        Args:
+            path: Folder of the repository, which is made at the first use.
+            others: Returns the folders of other processes' caches.
+        """
         self._path = path
         self._others = others
         self._alone = False
@@ -78,15 +83,15 @@ class RepositoryCache:
         self._idle: deque[_Handle] = deque(maxlen=_IDLE_HANDLES)
         self._pushed: dict[str, pygit2.Oid] = {}
         self.network = threading.Lock()
-        """Held while refs of the local repository change."""
+        """Lock for changes of the local repository's refs."""
         self.listings = Tally()
         self.fetches = Tally()
 
     def run(self, work: Callable[[pygit2.Repository], T]) -> T:
-        """Do work on the repository; done a second time, on a fresh one, when the first found it damaged.
+        """Call a function with the repository; if that is damaged, call it again with one that is made again.
 
         Raises:
-            GitError: The work's own, or GitUnavailable where a fresh repository does not help either.
+            GitError: An error of the function, or GitUnavailable if the second call finds damage too.
         """
         generation = self._generation
         try:
@@ -100,7 +105,11 @@ class RepositoryCache:
             raise GitUnavailable(f"the local Git cache does not work: {error}; see GIT_CACHE_DIR") from error
 
     def discard(self) -> bool:
-        """Delete the repository unless somebody uses it now; at its next use it is made again."""
+        """Delete the repository unless it is in use; the next use makes it again.
+
+        Returns:
+            Whether it was deleted.
+        """
         with self._lock:
             if self._lent:
                 return False
@@ -110,16 +119,16 @@ class RepositoryCache:
             return True
 
     def list_refs(self, repo: pygit2.Repository, remote: Remote) -> Refs:
-        """Ask the remote for its branches and tags."""
+        """List the remote's branches and tags."""
         with self.listings.one():
             return transport.list_refs(repo, remote)
 
     def fetch(self, repo: pygit2.Repository, remote: Remote, refs: Refs, wanted: Iterable[str]) -> None:
-        """Fetch what is missing of some refs (by full name) and commits (by id).
+        """Fetch the missing objects of refs (by full name) and commits (by id).
 
         Raises:
             GitNotFound: The remote does not give a commit.
-            GitConflict: A ref went while it was fetched.
+            GitConflict: A ref moved during the fetch.
         """
         with self.network:
             missing = [item for item in dict.fromkeys(wanted) if not _present(repo, refs, item)]
@@ -144,9 +153,10 @@ class RepositoryCache:
                 raise _not_given(remote, item)
 
     def _fetch_all(self, repo: pygit2.Repository, remote: Remote) -> None:
-        """Fetch every branch and tag: a commit that the server does not give by its id may be below one of them.
+        """Fetch all branches and tags, which may hold a commit that the server does not give by its id.
 
-        Servers refuse an unknown id by hanging up, which looks like a broken network; the listing tells them apart.
+        Servers close the connection for an unknown id, which looks like a broken network. The listing fails only for
+        the latter.
         """
         refs = self.list_refs(repo, remote)
         if absent := missing_refs(repo, refs, refs):
@@ -157,10 +167,10 @@ class RepositoryCache:
             transport.fetch(repo, remote, wanted)
 
     def track(self, updates: Iterable[RefUpdate]) -> None:
-        """Remember what was pushed, which the next fetch need not bring.
+        """Record pushed refs, so that the next fetch does not transfer their objects.
 
-        A help and no more, so what is too much is forgotten. Nothing is written before a fetch asks for it: to make and
-        remove the refs of drafts costs as much as to make their commits.
+        This only saves time, so records beyond a limit are dropped. The refs are not written before the next fetch:
+        making and removing the refs of drafts costs as much as making their commits.
         """
         with self._lock:
             for update in updates:
@@ -181,7 +191,7 @@ class RepositoryCache:
                     logger.debug("cannot note %s locally: %s", ref, error)
 
     def _with_handle(self, work: Callable[[pygit2.Repository], T]) -> T:
-        """Lend a handle that no other thread uses meanwhile: libgit2 allows one thread for each."""
+        """Call a function with a handle that no other thread uses: libgit2 allows one thread for each handle."""
         generation, handle = self._borrow()
         try:
             if not self._alone:
@@ -208,16 +218,16 @@ class RepositoryCache:
             return self._generation, handle
 
     def _is_bloated(self) -> bool:
-        """Whether a fresh repository, which fetches again what is needed, is better than this one."""
+        """Return whether a fresh repository, with new fetches, would be faster than this one."""
         objects = self._path / "objects"
         indexes = [file.stat().st_size for file in (objects / "pack").glob("*.idx")]
-        # Ids are spread evenly over the 256 folders of loose objects, so one tells the size of all.
+        # Ids are spread evenly over the 256 folders of loose objects, so the size of one folder gives the size of all.
         loose = 256 * sum(1 for _ in (objects / "17").glob("*"))
-        # Not before it has doubled: fetching a large repository again costs more.
+        # The limit is the number of packed objects if that is larger: fetching a large repository again costs more.
         return len(indexes) > _MOST_PACKS or loose > max(_MOST_LOOSE, sum(indexes) // _INDEX_ENTRY_BYTES)
 
     def _initialize(self) -> None:
-        """Make the repository; it appears under its name only when it is whole."""
+        """Make the repository; it gets its name only once it is complete."""
         self._generation += 1
         self._bloated = False
         self._idle.clear()
@@ -227,9 +237,10 @@ class RepositoryCache:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.parent.mkdir(parents=True, exist_ok=True)
         repo = pygit2.init_repository(str(fresh), bare=True)
-        # Else libgit2 follows a redirect to any host and gives it the credentials. Within a host it follows anyway.
+        # Otherwise libgit2 would follow a redirect to any host, and send it the credentials. Within a host it always
+        # follows.
         repo.config["http.followRedirects"] = False
-        # No search for deltas: it costs three times the processor time that the bytes it saves are worth.
+        # No search for deltas: it costs three times the processor time that the saved bytes are worth.
         repo.config["pack.windowMemory"] = 1
         fresh.rename(self._path)
 
@@ -241,7 +252,7 @@ class RepositoryCache:
 
 
 def missing_refs(repo: pygit2.Repository, refs: Refs, wanted: Iterable[str]) -> list[str]:
-    """Name the wanted refs and commits whose objects are not here yet."""
+    """Return the wanted refs and commits whose objects the local repository lacks."""
     return [item for item in wanted if not _present(repo, refs, item)]
 
 

@@ -1,4 +1,4 @@
-"""Commit messages, with the `kpt:{...}` line that says what a commit is for. Pure.
+"""Commit messages, with the `kpt:{...}` line that states the purpose of a commit. Pure.
 
 Source: docs/reference/porch-git-layout.md, "Commit messages".
 """
@@ -12,12 +12,12 @@ from typing import Any
 
 _PREFIX = "kpt:"
 _NUMBER = re.compile("[0-9]{1,9}")
-# Go's encoding/json escapes these in strings; the line is compatible byte for byte.
+# Go's encoding/json escapes these characters in strings. The line is equal to Porch's byte for byte.
 _GO_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
 class TaskType(StrEnum):
-    """Why a content commit was made."""
+    """Task that a content commit was made for."""
 
     INIT = "init"
     CLONE = "clone"
@@ -25,7 +25,7 @@ class TaskType(StrEnum):
     UPGRADE = "upgrade"
     RENDER = "render"
     PUSH = "patch"
-    """Content that a user pushed through the content API; never `render`, which is our own rendering."""
+    """Content that a user pushed through the content API; `render` means only porchflow's renderings."""
 
 
 _SUBJECTS = {
@@ -41,14 +41,14 @@ _RENDERED = ", rendered"
 
 _APPROVED_BY = "Approved-by: "
 _NAME_LIMIT = 256
-"""Characters of a user's name that is written into a commit."""
+"""Characters of a user's name in a commit at most."""
 
 BRANCH_MESSAGE = "Initial commit: Creating main branch"
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """What the line in a commit message says. Empty strings mean absent."""
+    """The `kpt:` line of a commit message. Empty strings mean absent."""
 
     package: str
     """Full path of the package in the repository."""
@@ -59,7 +59,7 @@ class Annotation:
 
     @property
     def number(self) -> int:
-        """The revision as a number, 0 where it is none."""
+        """The revision as a number; 0 if it is no number."""
         return int(self.revision) if _NUMBER.fullmatch(self.revision) else 0
 
     @property
@@ -114,25 +114,32 @@ def _text(fields: dict[str, Any], key: str) -> str:
 
 
 def content_message(task: TaskType, package: str, workspace: str, *, rendered: bool = False) -> str:
-    """Message of a commit that makes or changes a draft; `rendered` says that functions ran on what the task made."""
+    """Return the message of a commit that makes or changes a draft.
+
+    Args:
+        task: Task that the commit is made for.
+        package: Full path of the package in the repository.
+        workspace: Workspace of the draft.
+        rendered: Whether the task's content was rendered before the commit.
+    """
     line = format_annotation(Annotation(package, workspace, "0", task))
     return f"{_SUBJECTS[task]}{_RENDERED if rendered else ''}\n\n\n{line}\n"
 
 
 def says_rendered(message: str) -> bool:
-    """Whether a commit's message says that functions ran on what its task made."""
+    """Return whether a message states that the task's content was rendered before the commit."""
     return message.partition("\n")[0].endswith(_RENDERED)
 
 
 def approval_message(package: str, workspace: str, revision: int, approver: str = "") -> str:
-    """Message of the merge commit that publishes: Porch's, and a trailer where it is known who approved."""
+    """Return the message of the merge commit that publishes: Porch's, with a trailer if the approver is known."""
     line = format_annotation(Annotation(package, workspace, str(revision)))
     trailer = f"\n{_APPROVED_BY}{approver}\n" if _is_name(approver) else ""
     return f"Approving package revision {package}/{revision}\n\n{line}\n{trailer}"
 
 
 def approver_of(message: str) -> str:
-    """Return who approved, as the message of a merge commit that publishes says; empty where it does not."""
+    """Return the approver in the message of a merge commit that publishes; empty if there is none."""
     if not any(annotation.is_approval for annotation in parse_annotations(message)):
         return ""
     last = message.rstrip("\n").rpartition("\n")[2]
@@ -141,10 +148,10 @@ def approver_of(message: str) -> str:
 
 
 def _is_name(text: str) -> bool:
-    """Whether a user's name can stand on a line of its own: what could look like more than a name is left out."""
+    """Return whether a user's name can be written on a line of its own without looking like another line."""
     return 0 < len(text) <= _NAME_LIMIT and text.isprintable() and text == text.strip()
 
 
 def delete_message(package: str) -> str:
-    """Message of the commit that removes a package from the branch."""
+    """Return the message of the commit that removes a package from the branch."""
     return f"Delete {package}"

@@ -1,4 +1,4 @@
-"""Commits and who made them.
+"""Commits, their authors and committers.
 
 Source: docs/reference/porch-git-layout.md, "Authors and committers".
 """
@@ -29,13 +29,17 @@ class Author:
 
     @classmethod
     def of_repository(cls, author: str | None, email: str | None) -> Self:
-        """Choose the author from a Repository's `git.author` and `git.email`, else the controller's."""
+        """Return the author from a Repository's `git.author` and `git.email`; without both, the controller's."""
         if not author and not email:
             return cls("porch-controller", "porch-controller@kpt.dev")
         return cls(author or email or "", email or "")
 
     def at(self, seconds: int) -> str:
-        """Write the identity as a commit holds it, at a time in UTC."""
+        """Return the identity in the form of a commit.
+
+        Args:
+            seconds: Seconds since 1970; the time zone is UTC.
+        """
         return f"{self.name.strip()} <{self.email.strip()}> {seconds} +0000"
 
 
@@ -44,7 +48,7 @@ DEFAULT_AUTHOR = Author.of_repository(None, None)
 
 
 def is_ours(commit: pygit2.Commit) -> bool:
-    """Whether porchflow made a commit; who amends one of ours keeps its message."""
+    """Return whether porchflow made a commit, by its committer: an amended commit keeps the message."""
     return (commit.committer.name, commit.committer.email) == (COMMITTER.name, COMMITTER.email)
 
 
@@ -56,9 +60,9 @@ def create_commit(
     message: str,
     author: Author = DEFAULT_AUTHOR,
 ) -> pygit2.Oid:
-    """Write a commit object; no ref moves. Its times are now."""
+    """Write a commit object with the present time; no ref moves."""
     now = int(time.time())
-    # Written by hand because libgit2 refuses an author without e-mail, which Git and Porch allow.
+    # Not by libgit2's function: it refuses an author without e-mail, which Git and Porch allow.
     lines = [
         f"tree {tree}",
         *(f"parent {parent}" for parent in parents),

@@ -1,4 +1,4 @@
-"""How two versions of a package differ, in the form that Git, `patch` and people read."""
+"""Differences between two states of a package, in the format of Git and `patch`."""
 
 import re
 from collections.abc import Mapping
@@ -15,22 +15,22 @@ _ESCAPES = {"\a": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f
 
 @dataclass(frozen=True)
 class FileDiff:
-    """How one file differs. A file that became a symbolic link, or was one, is two: one that went and one that came."""
+    """The difference of one file. A change between a file and a symbolic link is two: a removal and an addition."""
 
     path: str
-    """Below the package's directory."""
+    """Path below the package's directory."""
     old: File | None
-    """None for a file that is new."""
+    """None for an added file."""
     new: File | None
-    """None for a file that is gone."""
+    """None for a removed file."""
     binary: bool
-    """Whether it is no text, so that there are no lines to tell."""
+    """Whether the file is binary, and the difference has no lines."""
     added: int
-    """Lines that came; 0 where it is binary."""
+    """Added lines; 0 for a binary file."""
     removed: int
-    """Lines that went; 0 where it is binary."""
+    """Removed lines; 0 for a binary file."""
     hunks: bytes
-    """The changed lines in unified format; empty where only the mode differs, and where it is binary."""
+    """The changed lines in unified format; empty for a binary file, and where only the mode differs."""
 
     @property
     def header(self) -> list[str]:
@@ -58,8 +58,8 @@ def compare_files(old: Mapping[str, File], new: Mapping[str, File]) -> list[File
     """Return the files that differ, by path.
 
     Args:
-        old: The files of the one version, by path.
-        new: The files of the other.
+        old: The files before, by path.
+        new: The files after, by path.
     """
     found: list[FileDiff] = []
     for path in sorted({*old, *new}):
@@ -81,13 +81,13 @@ def _compare(path: str, old: File | None, new: File | None) -> FileDiff:
     if patch.delta.is_binary:
         return FileDiff(path, old, new, binary=True, added=0, removed=0, hunks=b"")
     _, added, removed = patch.line_stats
-    # What precedes the hunks names no file of ours: libgit2 was given two texts.
+    # The lines before the hunks have no real names of files: libgit2 compared two texts.
     _, _, hunks = patch.data.partition(b"\n@@ ")
     return FileDiff(path, old, new, binary=False, added=added, removed=removed, hunks=b"@@ " + hunks)
 
 
 def _quoted(name: str) -> str:
-    """Write a name as Git does: in quotes where it holds what would end a line or name, or change a terminal."""
+    """Return a name as Git writes it: in quotes if it has quotes, backslashes or control characters."""
     if _PLAIN.fullmatch(name):
         return name
     escaped = (_ESCAPES.get(char) or ("\\\\" if char == "\\" else _octal(char)) for char in name)
@@ -99,5 +99,5 @@ def _octal(char: str) -> str:
 
 
 def _ended(name: str) -> str:
-    """Mark where a name with spaces ends, which is how `patch` tells it from a date."""
+    """Return a name with a tab after it if it has spaces: `patch` finds the end of the name by the tab."""
     return f"{name}\t" if " " in name and not name.startswith('"') else name

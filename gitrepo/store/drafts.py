@@ -1,4 +1,4 @@
-"""Changes to drafts and proposals. Each is level-triggered: done already is success with the same result."""
+"""Changes to drafts and proposals. Each is level-triggered: a change that was made already succeeds again."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,34 +30,38 @@ _README = b"Created by porch"
 
 
 BEGINNINGS = frozenset({TaskType.INIT, TaskType.CLONE})
-"""Tasks that make content without regard to what the package holds."""
+"""Tasks whose content replaces the package's, without regard to it."""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A draft that was asked for."""
+    """The draft of a task.
+
+    Attributes:
+        commit: Its newest commit.
+        ref: Its short ref: `drafts/P/w`, or `proposed/P/w` if it is proposed already.
+        existing: Whether an earlier call made it.
+        rendered: Whether its newest commit is the task's own, and its message states that the content was rendered.
+    """
 
     commit: str
     ref: str
-    """Short: `drafts/P/w`; `proposed/P/w` where it is proposed already."""
     existing: bool = False
-    """Whether an earlier call made it."""
     rendered: bool = False
-    """Whether its newest commit is that call's and says that functions made the content what it is."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """A package's content, with the tree it was written as."""
+    """A package's content, with the id of its tree in the local repository."""
 
     files: Files | Edit
     tree: pygit2.Oid
 
     def tree_in(self, repo: pygit2.Repository) -> pygit2.Oid:
-        """The tree; written again where the local repository was made anew meanwhile.
+        """Return the tree; write it again if the local repository was made again meanwhile.
 
         Raises:
-            GitUnavailable: It is made of what the local repository no longer holds.
+            GitUnavailable: The content is an edit, and the local repository no longer holds its stored files.
         """
         if self.tree in repo:
             return self.tree
@@ -82,13 +86,13 @@ class CreateDraft:
     result: Draft | None = None
 
     def needs(self, refs: RefView) -> Iterable[str]:
-        """The branch, the revision if it exists, and the tags that could have its workspace."""
+        """Name the branch, the draft and proposal of the revision, and all tags of the package."""
         location = self.location
         tags = [tag.ref for tag in tags_of(refs, location)]
         return [branch_ref(self.branch), location.draft_ref, location.proposed_ref, *tags]
 
     def build(self, repo: pygit2.Repository, refs: RefView) -> Sequence[RefUpdate]:
-        """Make the commit, unless the draft exists."""
+        """Make the commit, unless the task made the draft already."""
         location = self.location
         for ref in (location.draft_ref, location.proposed_ref):
             if refs.get(ref):
@@ -107,7 +111,8 @@ class CreateDraft:
         updates, base = base_commit(repo, refs, self.branch, create=self.create_branch)
         tip = commit_at(repo, base).tree_id if base else None
         Neighbours(repo, refs, location, self.branch, tip).check_new(begins=self.task in BEGINNINGS)
-        # Not the branch as others in the group are about to leave it: if they fail, the draft must not carry that in.
+        # The base is the branch on the remote, without other changes of the group: if those fail, the draft must not
+        # have them in its history.
         base = refs.remote_refs.get(branch_ref(self.branch)) or base
         old = commit_at(repo, base).tree_id if base else None
         tree = replace_directory(repo, old, location.path, self.content.tree_in(repo)) or old
@@ -120,14 +125,14 @@ class CreateDraft:
 
 
 def draft_refs(location: PackageLocation, branch: str) -> list[str]:
-    """The refs that `made_by` reads."""
+    """Name the refs that `made_by` reads."""
     return [branch_ref(branch), location.draft_ref, location.proposed_ref]
 
 
 def made_by(
     repo: pygit2.Repository, refs: RefView, branch: str, location: PackageLocation, task: TaskType
 ) -> Draft | None:
-    """Recognize a draft, or else a proposal, that an interrupted attempt made: by its commits' annotations."""
+    """Return the draft or proposal of a workspace if the annotations of its commits name the task; else None."""
     ref = next((ref for ref in (location.draft_ref, location.proposed_ref) if refs.get(ref)), None)
     tip = refs.commit(ref) if ref else None
     if ref is None or tip is None:
@@ -141,12 +146,12 @@ def made_by(
 def tasks_of(
     repo: pygit2.Repository, tip: pygit2.Oid, base: pygit2.Oid | None, location: PackageLocation
 ) -> Iterator[str]:
-    """Name the tasks that the commits of a draft were made for, newest first.
+    """Yield the tasks that the commits of a draft were made for, newest first.
 
     Args:
         repo: The local repository.
         tip: The draft's newest commit.
-        base: The branch's commit; what it holds is no part of the draft.
+        base: The branch's commit; commits in its history are no part of the draft.
         location: The package and its workspace.
     """
     walk = repo.walk(tip)
@@ -163,7 +168,7 @@ def _tasks(commit: pygit2.Commit, location: PackageLocation) -> list[str]:
 
 @dataclass
 class CommitOnDraft:
-    """A commit on a draft, on top of the commit that its maker read."""
+    """A commit on a draft, on top of the commit that its content is based on."""
 
     moves_branch: ClassVar[bool] = False
     location: PackageLocation
@@ -175,11 +180,11 @@ class CommitOnDraft:
     """The draft's commit."""
 
     def needs(self, refs: RefView) -> Iterable[str]:  # noqa: ARG002 - part of the protocol
-        """The draft."""
+        """Name the draft's branch."""
         return [self.location.draft_ref]
 
     def build(self, repo: pygit2.Repository, refs: RefView) -> Sequence[RefUpdate]:
-        """Make the commit; none where the files are the same, or an interrupted attempt made it."""
+        """Make the commit, unless the files are the same, or an interrupted attempt made it."""
         ref = self.location.draft_ref
         tip = refs.commit(ref)
         if tip is None:
@@ -210,15 +215,15 @@ class Move:
     source: str
     target: str
     lifecycle: Lifecycle
-    """What the revision is then."""
+    """Lifecycle of the revision after the move."""
     result: PackageState | None = None
 
     def needs(self, refs: RefView) -> Iterable[str]:  # noqa: ARG002 - part of the protocol
-        """Both branches."""
+        """Name both branches."""
         return [self.source, self.target]
 
     def build(self, repo: pygit2.Repository, refs: RefView) -> Sequence[RefUpdate]:  # noqa: ARG002 - part of the protocol
-        """Move the branch, or finish what an interrupted attempt began."""
+        """Move the branch, or finish the move of an interrupted attempt."""
         source, target = refs.get(self.source), refs.get(self.target)
         commit = source or target
         if commit is None:
@@ -234,7 +239,7 @@ class Move:
 
 @dataclass
 class EnsureBranch:
-    """The Repository's branch, made with one commit where it is missing."""
+    """The Repository's branch; a missing one is made with one commit."""
 
     moves_branch: ClassVar[bool] = True
     branch: str
@@ -242,7 +247,7 @@ class EnsureBranch:
     tip: str | None = None
 
     def needs(self, refs: RefView) -> Iterable[str]:  # noqa: ARG002 - part of the protocol
-        """Nothing: only the ref counts."""
+        """Name no refs: no commit is read."""
         return []
 
     def build(self, repo: pygit2.Repository, refs: RefView) -> Sequence[RefUpdate]:
@@ -253,7 +258,7 @@ class EnsureBranch:
 
 
 def _is_empty(refs: RefView) -> bool:
-    """Whether a repository holds nothing but drafts: then there is no branch to start from, and none is missed."""
+    """Return whether a repository holds only drafts, so that a missing branch is no error."""
     own = (DRAFTS, PROPOSED, DELETION_PROPOSED)
     return all(ref.startswith(own) for ref in refs if ref.startswith(HEADS))
 
@@ -261,10 +266,10 @@ def _is_empty(refs: RefView) -> bool:
 def base_commit(
     repo: pygit2.Repository, refs: RefView, branch: str, *, create: bool
 ) -> tuple[list[RefUpdate], pygit2.Oid | None]:
-    """Find the branch's commit, with the update that makes the branch where that is asked for.
+    """Return the branch's commit, with the update that makes a missing branch if `create` is set.
 
     Returns:
-        No commit in a repository that is still empty.
+        The updates, none for an existing branch; and the commit, None in an empty repository.
 
     Raises:
         GitNotFound: The branch does not exist.

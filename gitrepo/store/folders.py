@@ -1,4 +1,4 @@
-"""What the processes of one machine share that were given the same folder for their Git caches."""
+"""The folder of Git caches that all processes of a machine share: its sub-folders and the turns to push."""
 
 import asyncio
 import contextlib
@@ -17,18 +17,22 @@ logger = logging.getLogger(__name__)
 _WORKER = "worker-"
 _DIGITS = 32
 _POLL_SECONDS = 0.01
-"""The kernel tells nobody that a lock is free unless a thread waits for it, and that cannot be given up."""
+"""Interval of attempts to lock: a thread that waits for a lock in the kernel could not be cancelled."""
 
 
 class CacheFolder:
     """A folder of caches that only this process writes to.
 
-    Several processes may be given the same `root`: each takes the first sub-folder that nobody holds, by a lock that
-    the kernel frees with the process, and reads what the others have. A restarted worker finds a warm cache again.
+    Several processes may use the same `root`. Each locks the first free sub-folder, and reads the caches in the others.
+    The kernel releases the lock when the process ends, so that a restarted worker finds a warm cache again.
     """
 
     def __init__(self, root: Path) -> None:
-        """Take a sub-folder of `root`, which is made, for this user alone, if it does not exist."""
+        """Lock a free sub-folder.
+
+        Args:
+            root: Folder of all caches; if it is missing, it is made with access for this user only.
+        """
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._root = root
         for number in itertools.count():
@@ -40,15 +44,15 @@ class CacheFolder:
                 return
 
     def close(self) -> None:
-        """Let another process take the sub-folder."""
+        """Release the sub-folder to other processes."""
         os.close(self._lock)
 
     def repository(self, place: str) -> Path:
-        """Folder for a repository, by its place (`GitAddress.place`)."""
+        """Return the folder for a repository, by its place (`GitAddress.place`)."""
         return self.path / _folder_name(place)
 
     def others(self, place: str) -> list[Path]:
-        """Folders that other processes have, or had, for a repository, by its place (`GitAddress.place`)."""
+        """Return the folders of present and former other processes for a repository, by its place."""
         name = _folder_name(place)
         try:
             folders = [entry for entry in self._root.iterdir() if entry.name.startswith(_WORKER)]
@@ -57,25 +61,30 @@ class CacheFolder:
         return [path for folder in folders if folder != self.path and (path := folder / name).is_dir()]
 
     def turn(self, place: str) -> "Turn":
-        """The turn to push to a repository, by its place (`GitAddress.place`)."""
+        """Return the turn to push to a repository, by its place."""
         return Turn((self._root / _folder_name(place)).with_suffix(".turn"))
 
 
 class Turn:
-    """The turn to push to one remote, which the processes that share a folder pass on.
+    """The turn to push to one remote, among the processes that share a folder.
 
-    All merges into a branch build on one another. Who builds while another pushes has to build again, and has to fetch
-    first what the other has pushed. Other changes gain only that more of them share a push. Nothing depends on a turn
-    but time: a push out of turn is as correct.
+    All merges into a branch build on one another. A process that builds while another one pushes must fetch that push,
+    and build again. Other changes gain less: more of them share a push. Turns only save time: a push out of turn is
+    correct too.
     """
 
     def __init__(self, lock: Path) -> None:
-        """Take the file whose lock is the turn."""
+        """Create the turn of a lock file."""
         self._path = lock
 
     @contextlib.asynccontextmanager
     async def taken(self, patience: float) -> AsyncIterator[None]:
-        """Have the turn, or have waited for so many seconds: who has it may hang with its server."""
+        """Hold the turn.
+
+        Args:
+            patience: Seconds to wait for it; after that the context is entered without the turn, as the process that
+                has it may hang with its server.
+        """
         try:
             handle = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -86,7 +95,7 @@ class Turn:
             await self._wait(handle, patience)
             yield
         finally:
-            # Closing alone frees nothing that a child process has inherited.
+            # Closing alone does not release a lock that a child process has inherited.
             with contextlib.suppress(OSError):
                 fcntl.flock(handle, fcntl.LOCK_UN)
             os.close(handle)
@@ -101,7 +110,7 @@ class Turn:
                     return
                 await asyncio.sleep(_POLL_SECONDS)
         except OSError as error:
-            # A file system that has lost its locks must keep nobody from pushing.
+            # A file system whose locks fail must not keep the process from pushing.
             logger.debug("pushing out of turn: %s", error)
 
 
@@ -110,7 +119,7 @@ def _folder_name(place: str) -> str:
 
 
 def _remove_outdated(folder: Path) -> None:
-    """Free the disk of caches whose names tell that a version made them which named them by spelling."""
+    """Delete caches of an earlier version, which have names of another length."""
     for path in folder.glob("*.git"):
         if len(path.stem) != _DIGITS:
             shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What a branch's history says about published revisions; read once, then only what is new."""
+"""Approvals of package revisions in a branch's history; each commit is read once."""
 
 import threading
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Approval:
 
 
 class BranchHistory:
-    """The approvals in the history of one branch.
+    """The approvals in the history of one branch; it grows with the branch.
 
-    Grows with the branch. Of what a rewritten branch no longer holds the numbers stay known, because they were used.
+    The revision numbers of commits that a rewrite of the branch removed stay known, because they were used.
     """
 
     def __init__(self) -> None:
@@ -35,11 +35,11 @@ class BranchHistory:
         self._commits: set[pygit2.Oid] = set()
 
     def advance(self, repo: pygit2.Repository, tip: pygit2.Oid | None) -> None:
-        """Read the commits that are new since the last time.
+        """Read the commits since the last call.
 
         Args:
-            repo: Holds the whole history of `tip`.
-            tip: The branch as the remote has it. Never a commit that is not pushed yet: its number is not taken.
+            repo: A local repository with the whole history of `tip`.
+            tip: The branch's commit on the remote. It must be pushed: the number of a local commit is not taken yet.
         """
         with self._lock:
             if tip is None or tip == self._tip:
@@ -47,7 +47,7 @@ class BranchHistory:
             walk = repo.walk(tip)
             if self._tip is not None and self._tip in repo:
                 if repo.descendant_of(self._tip, tip):
-                    # An older look at the branch; or it was set back, which the next commit on it tells.
+                    # The listing is older than the last one, or the branch was reset. Its next commit shows a reset.
                     return
                 if repo.descendant_of(tip, self._tip):
                     walk.hide(self._tip)
@@ -58,16 +58,16 @@ class BranchHistory:
             self._tip = tip
 
     def highest(self, path: str) -> int:
-        """The highest number that a package ever had here; 0 for none."""
+        """Return the highest revision number that a package ever had on the branch; 0 for none."""
         return self._highest.get(path, 0)
 
     def approval_of(self, path: str, content: pygit2.Oid) -> Approval | None:
-        """Find the approval that merged a draft's commit. A branch that was set back does not hold it any more."""
+        """Return the approval that merged a draft's commit; a branch that was reset may not hold it any more."""
         found = [item for item in self._by_content.get(content, []) if item.annotation.package == path]
         return max(found, key=lambda item: item.revision, default=None)
 
     def holds(self, tip: pygit2.Oid | None, commit: pygit2.Oid) -> bool:
-        """Whether a commit is an approval in the history of a tip; False also where that is not the one read last."""
+        """Return whether a commit is an approval in the history of a tip; False if another tip was read last."""
         with self._lock:
             return tip == self._tip and commit in self._commits
 
@@ -81,5 +81,5 @@ class BranchHistory:
 
 
 def approvals(commit: pygit2.Commit) -> list[Annotation]:
-    """The approvals that a commit's message tells of."""
+    """Return the approvals in a commit's message."""
     return [item for item in parse_annotations(commit.message) if item.is_approval]

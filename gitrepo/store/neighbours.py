@@ -1,8 +1,8 @@
-"""Packages above and below another: which there are, and which files of a directory are whose.
+"""Packages above and below another package, and the owner of each file in a directory.
 
-A file belongs to the deepest package of its own that it lies in. A package of its own has a tag, or is the first
-Kptfile on the way down the branch. A Kptfile below that one is a subpackage: a part of the content, which its package
-may change and remove.
+A file belongs to the deepest independent package above it. An independent package has a tag, or has the first Kptfile
+on the way down the tree of the branch. A Kptfile below that one belongs to a subpackage: a part of the package's
+content, which the package may change and remove.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,27 +24,28 @@ _KPTFILE = "Kptfile"
 
 @dataclass
 class Neighbours:
-    """What exists at, above and below a package, on one branch and in one listing of the refs."""
+    """The packages at, above and below a location, on one branch and in one listing of the refs."""
 
     repo: pygit2.Repository
     refs: RefView
     location: PackageLocation
     branch: str
-    """For people."""
+    """Name of the branch, for messages."""
     tree: pygit2.Oid | None
-    """Of the branch; None where there is none yet."""
+    """Tree of the branch; None for a missing branch."""
 
     def check_new(self, *, begins: bool) -> None:
-        """Refuse to make a draft where another package is, or over what is there already.
+        """Refuse a draft whose package would overlap with another one or replace existing content.
 
-        Drafts count as packages, so that of two only one is worked on; drafts of this package do not count as content.
+        Drafts of other packages count as packages, so that a conflict shows before a publish. Drafts of this package do
+        not count as content.
 
         Args:
-            begins: Whether the draft's content is made without regard to what the package holds: by init or clone.
+            begins: Whether the draft's content is from init or clone, without regard to the package's content.
 
         Raises:
             GitPackageOverlap: A package lies above or below.
-            GitPackageExists: It begins anew what exists.
+            GitPackageExists: The draft is from init or clone, and the package or its directory exists.
         """
         if not self.exists:
             self._refuse([*self._above(drafts=True), *self._below(drafts=True)])
@@ -52,7 +53,7 @@ class Neighbours:
             self._check_empty()
 
     def check_publish(self, content: pygit2.Oid, *, begins: bool) -> None:
-        """Refuse the first merge of a package where another came in between; of two drafts the first one is merged.
+        """Refuse the merge of a draft that conflicts with a package which was published meanwhile.
 
         Args:
             content: The tree to merge.
@@ -60,7 +61,7 @@ class Neighbours:
 
         Raises:
             GitPackageOverlap: A package lies above or below.
-            GitPackageExists: It began anew what exists meanwhile, and lacks a file of that.
+            GitPackageExists: The draft is from init or clone, and lacks a file that the package has meanwhile.
         """
         if not self.exists:
             self._refuse([*self._above(drafts=False), *self._below(drafts=False), *self._around()])
@@ -75,7 +76,7 @@ class Neighbours:
 
     @cached_property
     def exists(self) -> bool:
-        """Whether the package is published: by a tag, or on the branch as no part of another."""
+        """Whether the package is published: it has a tag, or is on the branch and no part of another package."""
         path = self.location.path
         if self._tag(path):
             return True
@@ -83,7 +84,7 @@ class Neighbours:
 
     @cached_property
     def kept(self) -> list[str]:
-        """Paths of the packages below whose files are their own, parents first."""
+        """Paths of the independent packages below, parents first."""
         return sorted(path for path, _ in self._below(drafts=False))
 
     def merged(self, content: pygit2.Oid | None) -> pygit2.Oid | None:
@@ -93,11 +94,11 @@ class Neighbours:
             content: The package's new tree; None removes it.
 
         Returns:
-            None where nothing is left.
+            The tree; None if no file is left.
 
         Raises:
-            GitPackageOverlap: A file of the content is where a package below is.
-            InvalidName: A file of the branch is in the way of the package.
+            GitPackageOverlap: The content has a file at the path of a package below.
+            InvalidName: The branch has a file at the package's path or above it.
         """
         path = self.location.path
         for below in self.kept:
@@ -111,10 +112,10 @@ class Neighbours:
                 content = _put(self.repo, content, inner, theirs)
         return _put(self.repo, self.tree, path, content)
 
-    # What there is
+    # Packages that exist
 
     def _above(self, *, drafts: bool) -> Iterator[tuple[str, str]]:
-        """Name the packages above that this Repository could hold, each with what it has."""
+        """Yield the paths of packages above within the Repository's directory, each with where it was found."""
         parts = self.location.package.split("/")
         prefix = f"{self.location.directory}/" if self.location.directory else ""
         for length in range(1, len(parts)):
@@ -127,7 +128,10 @@ class Neighbours:
                 yield path, f"branch {short_ref(ref)}"
 
     def _around(self) -> Iterator[tuple[str, str]]:
-        """Name what lies above all packages of this Repository, where it holds files at this one's place."""
+        """Yield packages above at any level, also outside the Repository's directory, if the path holds files.
+
+        Each comes with where it was found.
+        """
         if self.tree is not None and subtree(self.repo, self.tree, self.location.path) is not None:
             for path in self._all_above():
                 if self._on_branch(path):
@@ -149,7 +153,7 @@ class Neighbours:
                     yield below, f"branch {short_ref(ref)}"
 
     def _below_on_branch(self) -> Iterator[str]:
-        """Name the first Kptfiles on the way down, but for those that this package put there."""
+        """Yield the first packages on the way down the tree, without subpackages of this package."""
         path = self.location.path
         if self.tree is None or self._on_branch(path):
             return
@@ -159,7 +163,7 @@ class Neighbours:
                 yield f"{path}/{inner}"
 
     def _published_content(self) -> pygit2.Oid | None:
-        """Return this package's newest published tree. One that is made in a subpackage has no Kptfile of its own."""
+        """Return this package's newest published tree; it has no Kptfile if init made only a subpackage."""
         tag = self._tag(self.location.path)
         commit = self.refs.commit(tag) if tag else None
         return subtree(self.repo, commit.tree_id, self.location.path) if commit else None
@@ -172,7 +176,7 @@ class Neighbours:
         return self.tree is not None and _is_package(self.repo, self.tree, path)
 
     def _tag(self, path: str) -> str | None:
-        """Find the tag of a package's newest revision, among tags that may mark anything."""
+        """Return the tag of a package's newest revision; other tags may mark any object."""
         return next((ref for ref in self._newest_first(path) if self._marks(ref, path)), None)
 
     def _newest_first(self, path: str) -> list[str]:
@@ -193,7 +197,7 @@ class Neighbours:
     def _draft(self, path: str) -> str | None:
         return next((ref for base in (DRAFTS, PROPOSED) for ref in self.refs.directly_below(base + path)), None)
 
-    # What is said
+    # Errors
 
     def _refuse(self, others: Iterable[tuple[str, str]]) -> None:
         path = self.location.path
@@ -225,7 +229,7 @@ def _is_package(repo: pygit2.Repository, root: pygit2.Oid, path: str) -> bool:
 
 
 def _first_lost(repo: pygit2.Repository, old: pygit2.Oid, new: pygit2.Oid) -> str | None:
-    """Find what a tree holds and another does not, without a look at what is the same."""
+    """Return the path of the first entry that a tree has and another lacks; equal subtrees are skipped."""
     if old == new:
         return None
     after = tree_at(repo, new)
@@ -240,7 +244,7 @@ def _first_lost(repo: pygit2.Repository, old: pygit2.Oid, new: pygit2.Oid) -> st
 
 
 def _file_on_the_way(repo: pygit2.Repository, tree: pygit2.Oid, path: str) -> str | None:
-    """Find what is no directory on the way to a path, or there."""
+    """Return the first path that is no directory, on the way to a path or at it; None if there is none."""
     parts = path.split("/")
     for length, name in enumerate(parts, start=1):
         within = subtree(repo, tree, "/".join(parts[: length - 1]))
@@ -252,6 +256,6 @@ def _file_on_the_way(repo: pygit2.Repository, tree: pygit2.Oid, path: str) -> st
 
 
 def _put(repo: pygit2.Repository, base: pygit2.Oid | None, path: str, content: pygit2.Oid | None) -> pygit2.Oid | None:
-    """Put a tree in the place of a directory; None where nothing is left."""
+    """Replace a directory by a tree; None if no file is left."""
     before = subtree(repo, base, path) if base is not None else None
     return base if before == content else replace_directory(repo, base, path, content)

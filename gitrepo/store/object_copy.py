@@ -1,4 +1,4 @@
-"""Objects of one local repository brought into another, without reading content where there is much of it. Blocking."""
+"""Copies of objects from one local repository to another; many objects go as a pack, without a read. Blocking."""
 
 import tempfile
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from porchflow.gitrepo.store.cache import RepositoryCache
 from porchflow.gitrepo.store.trees import objects_below
 
 _FEW = 200
-"""So many objects are written one by one; a pack of more costs less, but each pack is asked for every object."""
+"""Objects that are copied one by one. A pack of more costs less, but libgit2 searches each pack for every object."""
 _FEW_BYTES = 1024 * 1024
 
 
 def objects_of(repo: pygit2.Repository, roots: Sequence[str]) -> list[pygit2.Oid]:
-    """Name trees and blobs with everything in them, parts before the whole.
+    """Return the ids of trees and blobs with all objects below them; an object comes after those below it.
 
     Raises:
-        GitQuotaExceeded: Directories are too deep inside of one another.
+        GitQuotaExceeded: The directories are nested too deep.
     """
     found: dict[pygit2.Oid, None] = {}
     for root in roots:
@@ -33,23 +33,26 @@ def objects_of(repo: pygit2.Repository, roots: Sequence[str]) -> list[pygit2.Oid
 
 
 def missing(repo: pygit2.Repository, roots: Sequence[str]) -> list[str]:
-    """Name the roots that are not here. Whoever writes a tree writes its parts first: one that is here is whole."""
+    """Return the roots that the repository lacks.
+
+    A tree is always written after the objects below it, so that a tree in the repository is complete.
+    """
     return [root for root in roots if root not in repo]
 
 
 def carry(source: RepositoryCache, target: RepositoryCache, roots: Sequence[str], folder: Path) -> int:
-    """Bring trees and blobs with everything in them from one repository to another.
+    """Copy trees and blobs with all objects below them from one repository to another.
 
-    Commits stay behind: who can read the target sees no more of the source than what was asked for.
+    Commits are not copied: readers of the target see no more of the source than the copied objects.
 
     Args:
-        source: Has all of it.
-        target: Gets what it lacks.
+        source: Holds all objects.
+        target: Gets the objects that it lacks.
         roots: Ids of trees and blobs.
-        folder: For a pack on its way; on the target's file system.
+        folder: Folder for a temporary pack, on the target's file system.
 
     Returns:
-        Bytes that went through this process's memory.
+        Bytes that were read into this process's memory.
     """
     wanted = target.run(lambda repo: missing(repo, roots))
     if not wanted:
@@ -77,6 +80,6 @@ def _pack(repo: pygit2.Repository, oids: Sequence[pygit2.Oid], folder: str) -> N
 
 def _add_packs(repo: pygit2.Repository, folder: Path) -> None:
     packs = Path(repo.path) / "objects" / "pack"
-    # The index last: Git looks for packs by it.
+    # The index comes last, because Git finds packs by their index.
     for file in sorted(folder.iterdir(), key=lambda file: file.suffix == ".idx"):
         file.rename(packs / file.name)

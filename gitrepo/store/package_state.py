@@ -1,4 +1,4 @@
-"""What Git says about a package revision."""
+"""The state of a package revision in Git."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -20,22 +20,22 @@ Commit = TypeVar("Commit", str, pygit2.Oid)
 
 @dataclass(frozen=True)
 class PackageState:
-    """Where a revision is in Git."""
+    """The state of a revision in Git."""
 
     lifecycle: Lifecycle | None
-    """None: Git does not have it."""
+    """None for a revision that Git does not have."""
     commit: str = ""
-    """Empty where Git does not have it."""
+    """Empty for a revision that Git does not have."""
     ref: str = ""
-    """Short, as in locks: `drafts/P/w`, `proposed/P/w`, `P/v1`; the branch for the package on it."""
+    """Short ref, as in locks: `drafts/P/w`, `proposed/P/w`, `P/v1`; the branch for the package on it."""
     revision: int = 0
-    """0 unless published; -1 for what is published without a number."""
+    """0 unless published; -1 for a published revision without a number."""
     published_at: datetime | None = None
-    """When the tagged commit was made."""
+    """Time of the tagged commit."""
     complete: bool = True
-    """False where a move to this lifecycle was interrupted: making it again finishes it."""
+    """False if the step to this lifecycle was interrupted; the same step finishes it."""
     changed: bool = False
-    """Of a change's result: whether it did anything."""
+    """In the result of a change: whether it updated any ref."""
 
 
 ABSENT = PackageState(None)
@@ -51,7 +51,7 @@ class Tag:
 
 
 class Knowledge:
-    """What was learned from a repository's commits; never changes, since commits never do."""
+    """Facts from a repository's commits, cached for good: commits never change."""
 
     def __init__(self) -> None:
         self._annotations: dict[pygit2.Oid, list[Annotation]] = {}
@@ -59,19 +59,19 @@ class Knowledge:
         self._lock = threading.Lock()
 
     def history(self, branch: str) -> BranchHistory:
-        """The approvals in a branch's history."""
+        """Return the history of a branch, which caches its approvals."""
         with self._lock:
             return self._histories.setdefault(branch, BranchHistory())
 
     def tag_of(self, view: RefView, location: PackageLocation, hint: str | None = None) -> Tag | None:
-        """Find the tag of a workspace by the annotation of the tagged commit.
+        """Return the tag of a workspace, by the annotation of the tagged commit; None if there is none.
 
         Source: docs/reference/porch-git-layout.md, "Revision numbers and workspaces".
 
         Args:
             view: The remote's refs.
             location: The package and its workspace.
-            hint: Short name of the tag that the revision is known to have; spares reading the tagged commits.
+            hint: Short name of the revision's known tag; the tagged commits are not read then.
         """
         if hint and (oid := view.get(TAGS + hint)) and (TAGS + hint).startswith(location.tag_prefix):
             return Tag(TAGS + hint, oid, revision_of(hint.rpartition("/")[2]))
@@ -89,13 +89,13 @@ class Knowledge:
 
 
 def tags_of(view: RefView, location: PackageLocation) -> list[Tag]:
-    """The tags of a package's revisions."""
+    """Return the tags of a package's revisions."""
     found = view.directly_below(location.tag_prefix.rstrip("/"))
     return [Tag(ref, oid, revision_of(ref.rpartition("/")[2])) for ref, oid in found.items()]
 
 
 def needed_refs(view: RefView, location: PackageLocation, branch: str, hint: str | None = None) -> Iterable[str]:
-    """The refs whose commits tell the state of a revision."""
+    """Yield the refs whose commits `read_state` reads."""
     yield from (branch_ref(branch), location.draft_ref, location.proposed_ref)
     if hint and view.get(TAGS + hint):
         yield TAGS + hint
@@ -113,15 +113,15 @@ def read_state(
     tag_hint: str | None = None,
     commit_hint: str | None = None,
 ) -> PackageState:
-    """Tell the state of a revision.
+    """Return the state of a revision.
 
     Args:
         repo: The local repository.
         view: The remote's refs.
-        knowledge: What was learned of the repository.
+        knowledge: Cached facts of the repository.
         location: The package and its workspace.
         branch: The Repository's branch.
-        tag_hint: Short name of its tag, where known.
+        tag_hint: Short name of its tag, if known.
         commit_hint: The draft's last known commit. It finds a revision whose publish was interrupted between the
             branch and the tag.
     """
@@ -143,17 +143,25 @@ def read_state(
 
 
 def contains(repo: pygit2.Repository, tip: pygit2.Oid | None, commit: pygit2.Oid) -> bool:
-    """Whether a commit is in the history of a tip."""
+    """Return whether a commit is in the history of a tip."""
     if tip is None or tip == commit:
         return tip is not None
-    # The common case is asked first, because libgit2 would look at far more of the history.
+    # The common case comes first, because libgit2 would read far more of the history.
     return commit in commit_at(repo, tip).parent_ids or repo.descendant_of(tip, commit)
 
 
 def in_branch(
     repo: pygit2.Repository, view: RefView, history: BranchHistory, branch: str, commit: pygit2.Commit
 ) -> bool:
-    """Whether a tagged commit is merged to the branch (a full ref), or was made by no approval and need not be."""
+    """Return whether a tagged commit is merged to the branch; True also for one that is no approval.
+
+    Args:
+        repo: The local repository.
+        view: The remote's refs.
+        history: History of the branch.
+        branch: Full ref of the branch.
+        commit: The tagged commit.
+    """
     if not approvals(commit):
         return True
     tip = view.remote_refs.get(branch)
@@ -162,11 +170,11 @@ def in_branch(
 
 
 def commit_time(commit: pygit2.Commit) -> datetime:
-    """When a commit was made."""
+    """Return the time of a commit."""
     return datetime.fromtimestamp(commit.commit_time, UTC)
 
 
-def _published(  # noqa: PLR0917 - private, each a thing of its own
+def _published(  # noqa: PLR0917 - private, and each argument has another type
     repo: pygit2.Repository, view: RefView, history: BranchHistory, location: PackageLocation, branch: str, tag: Tag
 ) -> PackageState:
     commit = view.commit(tag.ref) or commit_at(repo, tag.oid)
@@ -184,16 +192,17 @@ def _published(  # noqa: PLR0917 - private, each a thing of its own
 
 
 def open_at(location: PackageLocation, commit_of: Callable[[str], Commit | None]) -> tuple[Lifecycle, Commit] | None:
-    """Tell whether a revision is a draft or a proposal, and its commit.
+    """Return whether a revision is a draft or a proposal, and its commit.
 
-    Both at one commit is a propose or reject that was interrupted; a draft that went on is the newer truth.
+    If both branches are at one commit, a propose or reject was interrupted, and the revision counts as a proposal. If
+    they differ, the draft counts, because it got commits since.
 
     Args:
         location: The package and its workspace.
-        commit_of: Gives the commit of a full ref; None where there is none.
+        commit_of: Returns the commit of a full ref; None if there is no such ref.
 
     Returns:
-        None where there is neither.
+        None if there is neither branch.
     """
     draft, proposed = commit_of(location.draft_ref), commit_of(location.proposed_ref)
     if draft is not None and draft != proposed:

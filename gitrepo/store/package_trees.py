@@ -1,4 +1,4 @@
-"""Finds the packages in a tree: directories with a Kptfile; everything below one belongs to it.
+"""Search for the packages in a tree: directories with a Kptfile; all files below one belong to it.
 
 Source: docs/reference/porch-git-layout.md, "What is a package".
 """

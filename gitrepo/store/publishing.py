@@ -33,7 +33,7 @@ from porchflow.gitrepo.store.trees import commit_at, subtree
 class Publish:
     """Merge a draft to the branch, tag the merge with the next number, remove the draft: one push.
 
-    A number is taken by its tag. Whatever part of an earlier attempt the server has, this does the rest.
+    The tag takes the number. If the server has a part of an earlier attempt, the change makes the rest.
     """
 
     moves_branch: ClassVar[bool] = True
@@ -42,20 +42,20 @@ class Publish:
     branch: str
     author: Author
     known_commit: str | None = None
-    """What to publish where an interrupted attempt has removed draft and proposal already."""
+    """The commit to publish if an interrupted attempt removed draft and proposal already."""
     tag_hint: str | None = None
     create_branch: bool = False
     approver: str = ""
-    """Told in the merge commit; empty where nobody knows."""
+    """Name of the user who approved, for the merge commit; empty if unknown."""
     result: PackageState | None = None
     _source: pygit2.Oid | None = None
 
     def needs(self, refs: RefView) -> Iterable[str]:
-        """All that tells the revision's state."""
+        """Name the refs of the revision's state."""
         return needed_refs(refs, self.location, self.branch, self.tag_hint)
 
     def build(self, repo: pygit2.Repository, refs: RefView) -> Sequence[RefUpdate]:
-        """Make the merge commit and say what to move, make and delete."""
+        """Make the merge commit; return the updates of branch, tag, draft and proposal."""
         if tag := self.knowledge.tag_of(refs, self.location, self.tag_hint):
             return self._finish(repo, refs, tag)
         source = self._find_source(refs)
@@ -72,7 +72,7 @@ class Publish:
         return self._approve(repo, refs, source, history.highest(self.location.path))
 
     def _find_source(self, refs: RefView) -> pygit2.Oid:
-        """The commit to publish; also one whose branch an interrupted attempt removed already."""
+        """Return the commit to publish, also if an interrupted attempt removed its branch already."""
         location = self.location
         proposed, draft = refs.get(location.proposed_ref), refs.get(location.draft_ref)
         if proposed and draft and proposed != draft:
@@ -101,7 +101,7 @@ class Publish:
         return [*moves, tag, *self._removals(repo, refs, source)]
 
     def _finish(self, repo: pygit2.Repository, refs: RefView, tag: Tag) -> Sequence[RefUpdate]:
-        """Do what is left once the tag exists: the merge if the branch lacks it, the removal of the draft."""
+        """Finish a publish whose tag exists: merge the commit if the branch lacks it, and remove the draft."""
         commit = refs.commit(tag.ref) or commit_at(repo, tag.oid)
         updates = list(self._removals(repo, refs, commit.id))
         if not in_branch(repo, refs, self.knowledge.history(self.branch), branch_ref(self.branch), commit):
@@ -120,8 +120,8 @@ class Publish:
             repo: The local repository.
             refs: The remote's refs.
             source: The commit that holds the package.
-            revision: The number to tell in the message.
-            keep: Leave the branch's content as it is, because it is newer.
+            revision: The number in the message.
+            keep: Keep the branch's content, because it is newer.
 
         Returns:
             The updates of the branch, and the merge commit.
@@ -152,7 +152,7 @@ class Publish:
         return Neighbours(repo, refs, self.location, self.branch, tree)
 
     def _removals(self, repo: pygit2.Repository, refs: RefView, published: pygit2.Oid) -> Iterable[RefUpdate]:
-        """Remove draft and proposal, but never one that holds more than what is published."""
+        """Yield the removals of draft and proposal, except one with commits that are not published."""
         for ref in (self.location.draft_ref, self.location.proposed_ref):
             tip = refs.get(ref)
             if tip and contains(repo, published, tip):
@@ -173,23 +173,23 @@ class Publish:
 
 @dataclass
 class ProposeDeletion:
-    """Mark a published revision, or the package on the branch, to be deleted; or take the mark back."""
+    """Mark a published revision, or the package on the branch, for deletion; or remove the mark."""
 
     moves_branch: ClassVar[bool] = False
     knowledge: Knowledge
     location: PackageLocation
     branch: str
     proposed: bool
-    """False takes the mark back."""
+    """False removes the mark."""
     tag_hint: str | None = None
     result: PackageState | None = None
 
     def needs(self, refs: RefView) -> Iterable[str]:
-        """All that tells the revision's state."""
+        """Name the refs of the revision's state."""
         return needed_refs(refs, self.location, self.branch, self.tag_hint)
 
     def build(self, repo: pygit2.Repository, refs: RefView) -> Sequence[RefUpdate]:
-        """Make or delete the branch that is the mark."""
+        """Make or delete the branch that marks the revision."""
         state = read_state(repo, refs, self.knowledge, self.location, self.branch, tag_hint=self.tag_hint)
         if state.lifecycle is None or not state.lifecycle.is_published:
             raise GitNotFound(
@@ -206,18 +206,18 @@ class ProposeDeletion:
 
 @dataclass
 class Delete:
-    """Delete whatever a workspace has: draft, proposal, tag, deletion mark. The branch's content stays."""
+    """Delete all refs of a workspace: draft, proposal, tag, deletion mark. The branch's content stays."""
 
     moves_branch: ClassVar[bool] = False
     knowledge: Knowledge
     location: PackageLocation
     tag_hint: str | None = None
     published: bool = True
-    """Whether a tag may be the workspace's. One beside a draft was made by somebody else, and stays."""
+    """Whether a tag may be the workspace's. If not, a tag beside the draft is foreign, and stays."""
     changed: bool = False
 
     def needs(self, refs: RefView) -> Iterable[str]:
-        """The tags that could be the workspace's."""
+        """Name the tags that could be the workspace's."""
         if not self.published:
             return []
         hinted = self.tag_hint and refs.get(TAGS + self.tag_hint)
@@ -232,7 +232,7 @@ class Delete:
         elif tag := self.knowledge.tag_of(refs, location, self.tag_hint):
             names += [tag.ref, location.deletion_proposed_ref(tag.revision)]
         elif self.tag_hint:
-            # The tag went in an interrupted attempt; its mark may still be there.
+            # An interrupted attempt deleted the tag; its mark may still exist.
             names.append(location.deletion_proposed_ref(revision_of(self.tag_hint.rpartition("/")[2])))
         existing = {name: oid for name in names if (oid := refs.get(name))}
         self.changed = bool(existing)
@@ -241,7 +241,7 @@ class Delete:
 
 @dataclass
 class DeleteFromBranch:
-    """Remove a package from the branch, but for packages below it, and the mark that asked for that."""
+    """Remove a package from the branch, without the packages below it, and delete its deletion mark."""
 
     moves_branch: ClassVar[bool] = True
     location: PackageLocation
@@ -250,7 +250,7 @@ class DeleteFromBranch:
     changed: bool = False
 
     def needs(self, refs: RefView) -> Iterable[str]:  # noqa: ARG002 - part of the protocol
-        """The branch."""
+        """Name the branch."""
         return [branch_ref(self.branch)]
 
     def build(self, repo: pygit2.Repository, refs: RefView) -> Sequence[RefUpdate]:

@@ -1,4 +1,4 @@
-"""A remote's refs at one moment, with what a group of changes is about to do to them."""
+"""A remote's refs at one moment, with the pending updates of a group of changes."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -13,14 +13,20 @@ Fetch = Callable[[Iterable[str]], None]
 
 
 class RefView:
-    """Refs as they will be once the changes applied so far have gone out."""
+    """The refs of a remote as they will be after a push of all applied updates."""
 
     def __init__(self, repo: pygit2.Repository, refs: Refs, fetch: Fetch) -> None:
-        """Take the local repository, the remote's refs and the way to fetch."""
+        """Create a view without updates.
+
+        Args:
+            repo: The local repository.
+            refs: The remote's refs.
+            fetch: Fetches refs and commits.
+        """
         self.remote_refs = refs
         self._repo = repo
         self.assumed: set[str] = set()
-        """Refs that were read as an earlier change will leave them: whoever read them relies on that change."""
+        """Refs that were read with the update of an earlier change: the reader relies on that change."""
         self._applied: dict[str, pygit2.Oid | None] = {}
         self._fetch = fetch
 
@@ -30,20 +36,20 @@ class RefView:
         return bool(self._applied)
 
     def get(self, ref: str) -> pygit2.Oid | None:
-        """Where a ref points; None where there is none."""
+        """Return the id at a ref; None if there is no such ref."""
         if ref in self._applied:
             self.assumed.add(ref)
         return self._at(ref)
 
     def directly_below(self, folder: str) -> dict[str, pygit2.Oid]:
-        """The refs one level below a folder."""
+        """Return the refs one level below a folder."""
         applied = {ref: oid for ref, oid in self._applied.items() if ref.rpartition("/")[0] == folder}
         self.assumed.update(applied)
         merged = {**self.remote_refs.directly_below(folder), **applied}
         return {ref: oid for ref, oid in merged.items() if oid is not None}
 
     def folders_below(self, folder: str) -> list[str]:
-        """The folders further below a folder that hold refs, in order; that folder is not among them."""
+        """Return the folders below a folder that hold refs, at any depth, sorted; the folder itself is not included."""
         applied = {ref.rpartition("/")[0] for ref in self._applied if ref.startswith(f"{folder}/")}
         found = {each for each in applied if each != folder} | {*self.remote_refs.folders_below(folder)}
         return sorted(each for each in found if self.directly_below(each))
@@ -52,11 +58,11 @@ class RefView:
         return (ref for ref in {**self.remote_refs, **self._applied} if self._at(ref) is not None)
 
     def require(self, wanted: Iterable[str]) -> None:
-        """Make refs and commits available locally, with one fetch at most."""
+        """Fetch the missing objects of refs and commits, with one fetch at most."""
         self._fetch(wanted)
 
     def commit(self, ref: str) -> pygit2.Commit | None:
-        """Read the commit at a ref, fetching it if it is not here."""
+        """Read the commit at a ref, and fetch it if it is missing; None if there is no such ref."""
         oid = self.get(ref)
         if oid is None:
             return None
@@ -65,7 +71,7 @@ class RefView:
         return commit_at(self._repo, oid)
 
     def commit_by_id(self, commit: str) -> pygit2.Commit:
-        """Read a commit, fetching it if it is not here.
+        """Read a commit, and fetch it if it is missing.
 
         Raises:
             GitNotFound: The remote has no such commit, or does not give it.
@@ -75,10 +81,10 @@ class RefView:
         return commit_at(self._repo, pygit2.Oid(hex=commit))
 
     def apply(self, updates: Iterable[RefUpdate]) -> None:
-        """Let later changes see some updates; all of them or, on an error, none.
+        """Add updates to the view, for later changes; on an error none is added.
 
         Raises:
-            GitConflict: A ref is not where its update expects it.
+            GitConflict: A ref is not at the id that its update expects.
         """
         updates = list(updates)
         for update in updates:

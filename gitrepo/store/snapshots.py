@@ -1,4 +1,4 @@
-"""A package as Git stores it: which files there are, without their content, and trees made from such packages."""
+"""Snapshots of packages: files in Git without their content, and edited trees made from them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,13 +17,17 @@ from porchflow.gitrepo.store.trees import File, Mode, check_path, commit_at, lis
 
 @dataclass(frozen=True)
 class Stored:
-    """A file whose content Git has."""
+    """A file whose content is in Git.
+
+    Attributes:
+        id: Id of the blob.
+        mode: Mode of the file.
+        size: Bytes of the content.
+    """
 
     id: str
-    """Of the blob."""
     mode: Mode
     size: int
-    """In bytes."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,9 @@ class Snapshot:
     path: str
     """The package's directory; empty for the repository's root."""
     tree: str
+    """Id of the directory's tree."""
     files: dict[str, Stored]
-    """By path below the directory."""
+    """The files by path below the directory."""
 
     @property
     def size(self) -> int:
@@ -46,17 +51,17 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Edit:
-    """A package given as a stored one with some files changed: what stays the same is never read."""
+    """A package as a snapshot with changed files; unchanged files are never read."""
 
     base: Snapshot
     changes: Mapping[str, File | Stored | None] = field(default_factory=dict)
-    """By path; None removes a file."""
+    """The changed files by path; None removes a file."""
     others: tuple[Snapshot, ...] = ()
-    """Where the stored files among the changes are from."""
+    """Snapshots that the stored files among the changes come from."""
 
     @property
     def files(self) -> dict[str, File | Stored]:
-        """The files as the edit leaves them."""
+        """The files of the edited package, by path."""
         merged = {**self.base.files, **self.changes}
         return {path: file for path, file in merged.items() if file is not None}
 
@@ -64,12 +69,12 @@ class Edit:
 def take_snapshot(
     repo: pygit2.Repository, remote: Remote, commit: pygit2.Oid, path: str, limits: Limits = DEFAULT_LIMITS
 ) -> Snapshot:
-    """List a package.
+    """Return the snapshot of a package.
 
     Raises:
         GitNotFound: The commit holds no such directory.
         GitQuotaExceeded: The package is larger than the limits.
-        InvalidContent: It holds a submodule, which a package cannot.
+        InvalidContent: The package holds a submodule.
     """
     found = commit_at(repo, commit)
     tree = subtree(repo, found.tree_id, path) if path else found.tree_id
@@ -81,22 +86,22 @@ def take_snapshot(
 
 
 def read_stored(repo: pygit2.Repository, files: Mapping[str, Stored]) -> dict[str, bytes]:
-    """Read the content of files."""
+    """Read the content of files, by path."""
     return {path: read_blob(repo, pygit2.Oid(hex=file.id), file.size, path) for path, file in files.items()}
 
 
 def edit_tree(repo: pygit2.Repository, edit: Edit, limits: Limits = DEFAULT_LIMITS) -> pygit2.Oid:
-    """Write the tree that an edit describes; every stored object must be here.
+    """Write the tree of an edit; the repository must hold every stored object.
 
     Raises:
-        InvalidName: A path is unsafe, a file is in the way of a directory, or nothing is left.
+        InvalidName: A path is unsafe, a path is both a file and a directory, or no file is left.
         GitQuotaExceeded: The result is larger than the limits.
     """
     files = edit.files
     check_files(((path, _length(file)) for path, file in files.items()), limits)
     _check_new(files, [path for path, file in edit.changes.items() if file is not None])
     changes: _Directory = {}
-    # Removals first: a file that goes may make room for a directory, or a directory for a file.
+    # Removals come first: a directory may take the place of a removed file, and a file that of a removed directory.
     for path, file in sorted(edit.changes.items(), key=lambda item: item[1] is not None):
         *parents, name = path.split("/")
         directory = changes
@@ -111,7 +116,7 @@ def edit_tree(repo: pygit2.Repository, edit: Edit, limits: Limits = DEFAULT_LIMI
 
 
 _Directory = dict[str, Any]
-"""Changes in a directory: by name another directory, a file, or None for what goes."""
+"""Changes in a directory by name: another directory, a file, or None for a removal."""
 
 
 def _length(file: File | Stored) -> int:
@@ -145,7 +150,7 @@ def _apply(repo: pygit2.Repository, base: pygit2.Oid | None, changes: _Directory
 def _entry(
     repo: pygit2.Repository, old: pygit2.Object | None, change: File | Stored | _Directory | None
 ) -> tuple[pygit2.Oid, FileMode] | None:
-    """Return what stands in a tree for a change; None for nothing."""
+    """Return id and mode of the tree's entry for a change; None for no entry."""
     match change:
         case None:
             return None

@@ -1,4 +1,4 @@
-"""A lifecycle change that finds out where a revision is, and moves it, over one connection."""
+"""A lifecycle change that reads the state of a revision, and moves it, over one connection."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -29,24 +29,28 @@ class Step(StrEnum):
 
 
 TaskOf = Callable[[str], str]
-"""Tells which task made a commit: a `TaskType`; empty for a commit that somebody else made."""
+"""Returns the task that made a commit: a `TaskType`; empty for a commit that porchflow did not make."""
 
 Choose = Callable[[PackageState, TaskOf], Step | None]
-"""Says which step to make of a state, None for none. Pure: it runs on a thread, and again where the remote moved."""
+"""Returns the step to make from a state, None for none. Pure: it runs on a thread, and again after a conflict."""
 
 
 @dataclass(frozen=True)
 class Transitioned:
-    """What came of a transition."""
+    """Result of a transition.
+
+    Attributes:
+        before: The state that was read first.
+        after: The state after the step; that before it if there was no step.
+    """
 
     before: PackageState
-    """As it was found at first."""
     after: PackageState
 
 
 @dataclass
 class Transition:
-    """Whatever step the state that is found asks for."""
+    """The step that `choose` names for the state of a revision."""
 
     knowledge: Knowledge
     location: PackageLocation
@@ -57,27 +61,27 @@ class Transition:
     tag_hint: str | None = None
     commit_hint: str | None = None
     moves_branch: bool = True
-    """Whether a step that it may choose does."""
+    """Whether a step that `choose` may name moves the branch."""
     approver: str = ""
-    """Of a step that publishes; empty where nobody knows."""
+    """Name of the user who approved, for a step that publishes; empty if unknown."""
     before: PackageState | None = None
     _found: PackageState | None = None
     _step: Move | Publish | ProposeDeletion | None = None
 
     @property
     def result(self) -> Transitioned | None:
-        """What came of it; None until it was built."""
+        """Result of the transition; None before the first build."""
         if self.before is None or self._found is None:
             return None
         after = self._step.result if self._step else self._found
         return Transitioned(self.before, after) if after else None
 
     def needs(self, refs: RefView) -> Iterable[str]:
-        """All that tells the revision's state; every step needs a part of that."""
+        """Name the refs of the revision's state; no step needs others."""
         return needed_refs(refs, self.location, self.branch, self.tag_hint)
 
     def build(self, repo: pygit2.Repository, refs: RefView) -> Sequence[RefUpdate]:
-        """Look where the revision is, choose, and build the step."""
+        """Read the state of the revision, choose the step, and build it."""
         found = read_state(
             repo,
             refs,
@@ -88,7 +92,8 @@ class Transition:
             commit_hint=self.commit_hint,
         )
         if found.lifecycle is not None or self._step is None:
-            # Else a server that took a part of the step removed the last ref: the step knows what it removed.
+            # Otherwise a server that took only a part of the push removed the last ref. The step from the build before
+            # knows its commit.
             step = self.choose(found, lambda commit: task_of(repo, commit, self.location))
             self._step, self._found = self._change(step, found), found
         self.before = self.before or found
@@ -124,7 +129,7 @@ class Transition:
 
 
 def task_of(repo: pygit2.Repository, commit: str, location: PackageLocation) -> str:
-    """Tell which task made a commit of a draft.
+    """Return the task that made a commit of a draft: a `TaskType`; empty for a commit that porchflow did not make.
 
     Raises:
         GitNotFound: There is no such commit.

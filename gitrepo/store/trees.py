@@ -1,4 +1,4 @@
-"""Package content: trees in Git to files in memory and back."""
+"""Content of packages: trees in Git to files in memory, and back."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ from porchflow.gitrepo.store.bounds import (
 
 
 class InvalidContent(InvalidName):
-    """What a directory in Git holds can be no package."""
+    """A directory in Git holds something that a package cannot hold."""
 
 
 class Mode(IntEnum):
-    """What a file is, in Git's numbers."""
+    """Mode of a file, as Git's number."""
 
     REGULAR = 0o100644
     EXECUTABLE = 0o100755
@@ -54,7 +54,7 @@ def read_package(repo: pygit2.Repository, commit: pygit2.Oid, path: str, limits:
     Raises:
         GitNotFound: The commit holds no such directory.
         GitQuotaExceeded: The package is larger than the limits.
-        InvalidContent: It holds a submodule, which a package cannot.
+        InvalidContent: The package holds a submodule.
     """
     tree = subtree(repo, commit_at(repo, commit).tree_id, path)
     if tree is None:
@@ -64,28 +64,33 @@ def read_package(repo: pygit2.Repository, commit: pygit2.Oid, path: str, limits:
 
 
 class Listed(NamedTuple):
-    """A file of a package that was not read."""
+    """A file of a package without its content.
+
+    Attributes:
+        path: Path below the package's directory.
+        oid: Id of the blob.
+        mode: Mode of the file.
+        size: Bytes of the content.
+    """
 
     path: str
-    """Below the package."""
     oid: pygit2.Oid
     mode: Mode
     size: int
-    """In bytes."""
 
 
 def list_files(repo: pygit2.Repository, tree: pygit2.Oid, place: str, limits: Limits) -> list[Listed]:
-    """List a package without reading its files.
+    """List the files of a package without reading them.
 
     Args:
-        repo: Where the tree is.
-        tree: Of the package.
-        place: What it is, for messages.
-        limits: What the package may hold.
+        repo: The local repository.
+        tree: Tree of the package.
+        place: Name of the package, for messages.
+        limits: Limits of the package.
 
     Raises:
-        GitQuotaExceeded: It holds more.
-        InvalidContent: It holds a submodule, which a package cannot.
+        GitQuotaExceeded: The package is larger than the limits.
+        InvalidContent: The package holds a submodule.
     """
     bounds = Bounds(place, limits)
     found: list[Listed] = []
@@ -97,10 +102,10 @@ def list_files(repo: pygit2.Repository, tree: pygit2.Oid, place: str, limits: Li
 
 
 def write_files(repo: pygit2.Repository, files: Mapping[str, File], limits: Limits = DEFAULT_LIMITS) -> pygit2.Oid:
-    """Write the files as a tree of their own; what Git has already is not written again.
+    """Write files as a tree; objects that the repository has are not written again.
 
     Raises:
-        InvalidName: A path is unsafe, or a file is in the way of a directory; or there are no files.
+        InvalidName: A path is unsafe, a path is both a file and a directory, or there are no files.
         GitQuotaExceeded: The files are larger than the limits.
     """
     if not files:
@@ -115,19 +120,19 @@ def write_files(repo: pygit2.Repository, files: Mapping[str, File], limits: Limi
 def replace_directory(
     repo: pygit2.Repository, base: pygit2.Oid | None, path: str, content: pygit2.Oid | None
 ) -> pygit2.Oid | None:
-    """Put a tree in the place of a directory.
+    """Replace a directory by a tree.
 
     Args:
-        repo: Where the trees are.
-        base: The tree to change; None for nothing.
-        path: Directory to replace; its parents are made as needed.
-        content: The directory's new tree; None removes it, and parents that get empty.
+        repo: The local repository.
+        base: The tree to change; None for an empty one.
+        path: Directory to replace; missing parents are added.
+        content: The directory's tree; None removes the directory, and parents that get empty.
 
     Returns:
-        The new tree. None where it would be the same as `base`, or empty.
+        The changed tree; None if it is equal to `base`, or empty.
 
     Raises:
-        InvalidName: A file is in the way of the path.
+        InvalidName: A part of the path is a file.
     """
     check_path(path)
     changed = _replace(repo, base, path.split("/"), content, path)
@@ -135,7 +140,7 @@ def replace_directory(
 
 
 def subtree(repo: pygit2.Repository, tree: pygit2.Oid, path: str) -> pygit2.Oid | None:
-    """Find the tree of a directory, empty for the root; None where there is none."""
+    """Return the tree of a directory, whose path is empty for the root; None if there is no such directory."""
     current = tree
     for part in path.split("/") if path else ():
         entry = _entry(tree_at(repo, current), part)
@@ -146,17 +151,17 @@ def subtree(repo: pygit2.Repository, tree: pygit2.Oid, path: str) -> pygit2.Oid 
 
 
 def has_file(repo: pygit2.Repository, tree: pygit2.Oid, name: str) -> bool:
-    """Whether the tree holds a regular file directly."""
+    """Return whether the tree holds a regular file directly."""
     entry = _entry(tree_at(repo, tree), name)
     return entry is not None and entry.filemode in {FileMode.BLOB, FileMode.BLOB_EXECUTABLE}
 
 
 def commit_at(repo: pygit2.Repository, oid: pygit2.Oid) -> pygit2.Commit:
-    """Read a commit; an annotated tag leads to its commit.
+    """Read a commit, by its id or that of an annotated tag.
 
     Raises:
-        GitQuotaExceeded: It is larger than any that is meant, or behind too many tags.
-        pygit2.InvalidSpecError: It is no commit.
+        GitQuotaExceeded: The commit or tag exceeds the limit, or there are too many tags of tags.
+        pygit2.InvalidSpecError: The object is no commit.
     """
     for _ in range(TAGS_OF_TAGS + 1):
         kind, size = repo.odb.read_header(oid)
@@ -178,7 +183,7 @@ def tree_at(repo: pygit2.Repository, oid: pygit2.Oid) -> pygit2.Tree:
     """Read a tree.
 
     Raises:
-        GitQuotaExceeded: It is larger than any that is meant, or no tree.
+        GitQuotaExceeded: The object exceeds the limit, or is no tree.
     """
     check_header(repo, oid, ObjectType.TREE, TREE_BYTES, f"tree {oid}")
     tree = repo[oid]
@@ -254,19 +259,24 @@ def _entry(tree: pygit2.Tree, name: str) -> pygit2.Object | None:
 
 
 class Entry(NamedTuple):
-    """What a tree holds, by its path below the walk's beginning."""
+    """An entry of a tree.
+
+    Attributes:
+        path: Path from the start of the walk.
+        oid: Id of the object.
+        mode: Git's mode: of a file, a directory, a symbolic link or a submodule.
+    """
 
     path: str
     oid: pygit2.Oid
     mode: int
-    """Git's: of a file, a link or a submodule."""
 
 
 def files_below(repo: pygit2.Repository, tree: pygit2.Oid, bounds: Bounds) -> Iterator[Entry]:
-    """Name every file below a tree, in Git's order; links and submodules are among them.
+    """Yield every file below a tree, in Git's order, with symbolic links and submodules.
 
     Raises:
-        GitQuotaExceeded: There is more than the bounds allow.
+        GitQuotaExceeded: The tree exceeds the bounds.
     """
     bounds.enter("", 0)
     stack = [iter(_entries(repo, tree, ""))]
@@ -283,12 +293,12 @@ def files_below(repo: pygit2.Repository, tree: pygit2.Oid, bounds: Bounds) -> It
 
 
 def objects_below(repo: pygit2.Repository, root: pygit2.Oid, seen: dict[pygit2.Oid, None], place: str) -> None:
-    """Add everything in a tree and the tree itself to what was seen, parts before the whole.
+    """Add a tree and all objects below it to `seen`; an object comes after those below it.
 
-    Each object is looked at once, however often it is named; submodules name another repository's.
+    Each object is read once, however often it occurs. Submodules are left out: their commits are in other repositories.
 
     Raises:
-        GitQuotaExceeded: Directories are too deep inside of one another.
+        GitQuotaExceeded: The directories are nested too deep.
     """
     bounds = Bounds(place, Limits(directories=TREE_BYTES))
     bounds.enter("", 0)
@@ -311,10 +321,10 @@ def _entries(repo: pygit2.Repository, tree: pygit2.Oid, prefix: str) -> list[Ent
 
 
 def mode_of(entry: Entry) -> Mode:
-    """Tell what a file is.
+    """Return the mode of a file.
 
     Raises:
-        InvalidContent: It is a submodule, which a package cannot hold.
+        InvalidContent: The entry is a submodule.
     """
     match entry.mode:
         case FileMode.COMMIT:
