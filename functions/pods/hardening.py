@@ -35,7 +35,7 @@ def harden(spec: dict[str, Any]) -> None:
 
 def _filled(defaults: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
     filled = {**defaults, **said}
-    # Kubernetes refuses a default next to the contrary field that the template or FunctionConfig sets.
+    # Kubernetes refuses these defaults beside a contrary field that the PodTemplate or FunctionConfig sets.
     if said.get("runAsUser") == 0 and "runAsNonRoot" not in said:
         filled["runAsNonRoot"] = False
     if said.get("privileged") and "allowPrivilegeEscalation" not in said:

@@ -1,4 +1,4 @@
-"""Which images may be looked up and run, whoever names them."""
+"""The allow-list of images, for look-ups and for pods."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,10 @@ from porchflow.functions.registry.references import hub_or, parse_reference
 
 
 class AllowedImages:
-    """Images below some registries and folders; all images where none is given."""
+    """Images below given registries and folders; all images if none is given."""
 
     def __init__(self, places: Sequence[str] = ()) -> None:
-        """Create the list.
+        """Create the allow-list.
 
         Args:
             places: Registries and folders, such as `ghcr.io/kptdev/krm-functions-catalog` or `registry.example.com`;
@@ -20,10 +20,10 @@ class AllowedImages:
         self._prefixes = tuple(_prefix(place) for place in places)
 
     def check(self, image: str) -> None:
-        """Refuse an image that is nowhere below.
+        """Refuse an image that is below none of the places.
 
         Raises:
-            ImageNotFound: it may not be used; says which may.
+            ImageNotFound: The image may not be used; the message names the places.
         """
         if not self._prefixes:
             return

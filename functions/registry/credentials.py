@@ -16,9 +16,9 @@ class Credentials(NamedTuple):
 
     Attributes:
         user: Empty where there is only a token.
-        password: Of the user.
-        identity_token: Exchanged for an access token; empty for none.
-        access_token: Shown to the registry as it is; empty for none.
+        password: Password of the user.
+        identity_token: Token that is exchanged for an access token; empty for none.
+        access_token: Token that is sent to the registry as it is; empty for none.
     """
 
     user: str = ""
@@ -41,7 +41,7 @@ class DockerConfig:
             None if the file names none.
 
         Raises:
-            RegistryUnavailable: The file cannot be read; worth another attempt once it is mended.
+            RegistryUnavailable: The file cannot be read. The error is transient: the file may be mended.
         """
         if self._path is None:
             return None

@@ -55,7 +55,7 @@ class RegistryLookup:
         Args:
             session: Connections to registries.
             platform: Operating system and architecture that images run on, such as `linux/amd64`.
-            allowed: The images that are looked up at all; no registry is asked for others. None for all.
+            allowed: Images that may be looked up; other images cause no request. None for all.
             clock: Seconds that pass.
         """
         self._allowed = allowed or AllowedImages()

@@ -49,7 +49,15 @@ class Memory(Generic[Key, Value]):
         self._looks: dict[Key, _Look[Value]] = {}
 
     def kept(self, key: Key, seconds: float) -> Value | None:
-        """Return an answer that is younger than so many seconds; None if there is none."""
+        """Return a kept answer.
+
+        Args:
+            key: Key of the look-up.
+            seconds: Age of the answer at most.
+
+        Returns:
+            None if there is no answer, or only an older one.
+        """
         found = self._kept.get(key)
         if found is None or self._clock() - found.since >= seconds:
             return None
