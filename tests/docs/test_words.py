@@ -21,39 +21,11 @@ MANIFESTS = sorted(
     if "toolchain" not in path.parts
 )
 
-HELD = (
-    "activities",
-    "api",
-    "bench",
-    "cli",
-    "content",
-    "devstack",
-    "functions",
-    "gitrepo",
-    "kpt",
-    "kube",
-    "porchflow",
-    "repositories",
-    "watcher",
-    "workflows",
-    "yamltext",
-)
-"""Rooms, folders and modules whose words follow the rules. The longest entry of both lists decides about a module."""
-
-NOT_YET: tuple[str, ...] = ()
-"""Those that are still to be edited. An entry moves to `HELD`, or goes, with the edit."""
-
 SUBJECT = re.compile(r"(?:^|[.!?] )(?:Who|Whom|Whoever)\b")
 TAKES = re.compile(r"^Takes? (?:what|who)\b")
 CONSTRUCTOR_TAKES = re.compile(r"^Takes?\b")
 BUILTIN = re.compile(r"(?<![\w/.-])builtins?(?![\w/-]|\.\w)", re.IGNORECASE)
 CODE = re.compile(r"`[^`]*`")
-
-
-def is_held(name: str) -> bool | None:
-    """Whether the words of a module are held; None for one of a room that no list names."""
-    names = [entry for entry in (*HELD, *NOT_YET) if name == entry or name.startswith(f"{entry}/")]
-    return max(names, key=len) in HELD if names else None
 
 
 def pieces(text: str) -> Iterator[tuple[int, str]]:
@@ -116,7 +88,6 @@ def test_docstrings_and_comments_follow_the_rules() -> None:
     wrong = [
         f"{name_of(path)}:{line}: {fault}: {words[:80]}"
         for path in PRODUCT
-        if is_held(name_of(path))
         for line, words in pieces(path.read_text(encoding="utf-8"))
         for fault in faults(words)
     ]
@@ -127,7 +98,6 @@ def test_constructors_say_more_than_that_they_take_something() -> None:
     wrong = [
         f"{name_of(path)}:{line}: leave it out, or document the arguments: {words[:80]}"
         for path in PRODUCT
-        if is_held(name_of(path))
         for line, words in constructors(path.read_text(encoding="utf-8"))
         if CONSTRUCTOR_TAKES.search(words)
     ]
@@ -146,12 +116,7 @@ def test_comments_of_manifests_follow_the_rules() -> None:
 
 
 def test_messages_have_no_long_dashes() -> None:
-    held = [path for path in PRODUCT if is_held(name_of(path))]
-    assert [name_of(path) for path in held if "\u2014" in path.read_text(encoding="utf-8")] == []
-
-
-def test_every_module_is_held_or_named_as_not_yet_held() -> None:
-    assert [name_of(path) for path in PRODUCT if is_held(name_of(path)) is None] == []
+    assert [name_of(path) for path in PRODUCT if "\u2014" in path.read_text(encoding="utf-8")] == []
 
 
 class TestTheseRules:
@@ -204,15 +169,3 @@ class TestTheseRules:
     )
     def test_words_that_are_taken(self, text: str) -> None:
         assert [fault for _, words in pieces(text) for fault in faults(words)] == []
-
-    @pytest.mark.parametrize(
-        ("name", "held"),
-        [
-            ("api/names.py", True),
-            ("functions/builtin/catalog.py", True),
-            ("functions/server.py", True),
-            ("nowhere/module.py", None),
-        ],
-    )
-    def test_the_longest_entry_decides(self, name: str, held: bool | None) -> None:
-        assert is_held(name) is held
