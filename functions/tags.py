@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from porchflow.functions.builtin.catalog import of_catalog
+from porchflow.functions.builtin.catalog import versions_of
 from porchflow.functions.images import parse_image
 from porchflow.functions.registry.lookup import RegistryLookup
 from porchflow.kpt.render.versions import Constraint
@@ -28,8 +28,7 @@ class FunctionTags:
             RegistryUnavailable: The registry cannot be read now.
             ImageNotFound: The registry has no such image, or does not show it.
         """
-        builtin = of_catalog(parse_image(image), [self._prefix])
-        known = builtin.versions if builtin is not None else ()
+        known = versions_of(parse_image(image), [self._prefix])
         if self._registries is None or wanted.highest(known) is not None:
             return known
         return [*known, *await self._registries.tags(image, wanted)]

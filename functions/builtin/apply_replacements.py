@@ -3,22 +3,25 @@
 Source: docs/reference/kpt-functions.md, "apply-replacements".
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from porchflow.functions.builtin.toolkit.field_types import typed
 from porchflow.functions.builtin.toolkit.label_selectors import matches
 from porchflow.functions.builtin.toolkit.replacement_paths import (
     MISSING,
+    FirstWriter,
     PathError,
     Writer,
     look_up,
     split,
-    written_over,
 )
 from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, scalar_text
 from porchflow.kpt.format.krm import map_of, text_of
 from porchflow.yamltext.nodes import Value
+from porchflow.yamltext.scalars import resolve_plain
 
 _DEFAULT_PATH = "metadata.name"
 
@@ -120,11 +123,33 @@ class _Config(_Model):
     replacements: list[_Replacement] = []
 
 
+@dataclass(frozen=True)
+class _Rules:
+    """What differs among versions.
+
+    Attributes:
+        write: Returns a resource with the source's value in the fields of a target.
+        takes_empty_text: Whether a source may be an empty text.
+    """
+
+    write: Callable[[Item, Value, _Target], Value]
+    takes_empty_text: bool = False
+
+
 def run(call: Call) -> None:
     """Make the replacements of the functionConfig, one after the other; all or, if one fails, none."""
+    _run(call, _Rules(_written))
+
+
+def run_0_1_1(call: Call) -> None:
+    """Make the replacements as v0.1.1 does: fields that are missing stay so, and others take the source's type."""
+    _run(call, _Rules(_written_0_1_1, takes_empty_text=True))
+
+
+def _run(call: Call, rules: _Rules) -> None:
     try:
         for replacement in _read_config(call):
-            _replace(call, replacement)
+            _replace(call, replacement, rules)
     except FunctionError as error:
         call.say(str(error), "error")
         raise
@@ -147,19 +172,19 @@ def _read_config(call: Call) -> list[_Replacement]:
         raise FunctionError(f"unable to convert functionConfig to replacements: {place}: {first['msg']}") from None
 
 
-def _replace(call: Call, replacement: _Replacement) -> None:
+def _replace(call: Call, replacement: _Replacement, rules: _Rules) -> None:
     if (replacement.source is None and replacement.sourceValue is None) or replacement.targets is None:
         raise FunctionError("replacements must specify a source and at least one target")
     if replacement.source is not None and replacement.sourceValue is not None:
         raise FunctionError("value and resource selectors are mutually exclusive")
-    found = replacement.sourceValue if replacement.source is None else _source_value(call, replacement.source)
+    found = replacement.sourceValue if replacement.source is None else _source_value(call, replacement.source, rules)
     for target in replacement.targets:
         for item in call.items:
             if target.means(item):
-                item.replace(_written(item.value, found, target))
+                item.replace(rules.write(item, found, target))
 
 
-def _source_value(call: Call, source: _Source) -> Value:
+def _source_value(call: Call, source: _Source, rules: _Rules) -> Value:
     found = [item for item in call.items if source.selects(item)]
     if not found:
         raise FunctionError(f"nothing selected by {source}")
@@ -170,7 +195,7 @@ def _source_value(call: Call, source: _Source) -> Value:
         value = look_up(found[0].value, split(path))
     except PathError as error:
         raise FunctionError(f"error looking up replacement source: {error}") from None
-    if value is MISSING or value is None or value in ({}, [], ""):
+    if value is MISSING or value is None or value in ({}, []) or (value == "" and not rules.takes_empty_text):
         identity = _Identity(**{name: getattr(source, name) for name in _Identity.model_fields})
         raise FunctionError(f"fieldPath `{path}` is missing for replacement source {identity}")
     if not source.options or not source.options.delimiter:
@@ -194,10 +219,19 @@ def _delimited(value: Value) -> str:
 
 @dataclass(frozen=True)
 class _Update:
-    """Makes the new value of a target field."""
+    """Makes the new value of a target field.
+
+    Attributes:
+        value: Of the source.
+        options: Of the target.
+        item: The target.
+        path: Of the field.
+    """
 
     value: Value
     options: _Options
+    item: Item
+    path: list[str]
 
     def __call__(self, old: Value) -> Value:
         if isinstance(old, dict | list) and not self.options.delimiter:
@@ -206,24 +240,19 @@ class _Update:
             return self.value
         text = scalar_text(self.value)
         if self.options.delimiter:
-            text = self._joined(_delimited(old), text)
-        return written_over(old, text)
-
-    def _joined(self, old: str, text: str) -> str:
-        parts, index = old.split(self.options.delimiter), self.options.index
-        if index < 0:
-            parts.insert(0, text)
-        elif index >= len(parts):
-            parts.append(text)
-        else:
-            parts[index] = text
-        return self.options.delimiter.join(parts)
+            text = _joined(_delimited(old), text, self.options)
+        if isinstance(old, str):
+            return text
+        # kustomize keeps the type of a field that is there; a new one has that of the source.
+        stays_text = old is None and isinstance(self.value, str)
+        return typed(text, self.item, self.path, text if stays_text else resolve_plain(text))
 
 
-def _written(value: Value, found: Value, target: _Target) -> Value:
-    options = target.options or _Options()
+def _written(item: Item, found: Value, target: _Target) -> Value:
+    options, value = target.options or _Options(), item.value
     for path in target.fieldPaths or [_DEFAULT_PATH]:
-        writer = Writer(_Update(found, options), found if options.create else MISSING)
+        update = _Update(found, options, item, split(path))
+        writer = Writer(update, found if options.create else MISSING)
         problem = f'unable to {"find or create" if options.create else "find"} field "{path}" in replacement target'
         try:
             value = writer.write(value, split(path))
@@ -232,3 +261,34 @@ def _written(value: Value, found: Value, target: _Target) -> Value:
         if not writer.count:
             raise FunctionError(problem)
     return value
+
+
+def _written_0_1_1(item: Item, found: Value, target: _Target) -> Value:
+    options, value = target.options or _Options(), item.value
+
+    def update(old: Value) -> Value:
+        if not options.delimiter:
+            return found
+        if isinstance(found, dict | list):
+            return found if not isinstance(old, dict | list) else _delimited(old)
+        text = _joined(_delimited(old), scalar_text(found), options)
+        return text if isinstance(found, str) else resolve_plain(text)
+
+    for path in target.fieldPaths or [_DEFAULT_PATH]:
+        try:
+            value = FirstWriter(update, found if options.create else MISSING).write(value, split(path))
+        except PathError as error:
+            raise FunctionError(f'unable to find field "{path}" in replacement target: {error}') from None
+    return value
+
+
+def _joined(old: str, text: str, options: _Options) -> str:
+    """Return a text with another one put in at the delimiters: as a part, or before or behind them all."""
+    parts, index = old.split(options.delimiter), options.index
+    if index < 0:
+        parts.insert(0, text)
+    elif index >= len(parts):
+        parts.append(text)
+    else:
+        parts[index] = text
+    return options.delimiter.join(parts)

@@ -1,4 +1,4 @@
-"""apply-setters v0.2: writes values into the fields whose comments name them.
+"""apply-setters v0.1 and v0.2: writes values into the fields whose comments name them.
 
 Source: docs/reference/kpt-functions.md, "apply-setters".
 """
@@ -8,8 +8,9 @@ from typing import NamedTuple
 import re2
 
 from porchflow.api.limits import SETTERS_OF_A_PATTERN
+from porchflow.functions.builtin.toolkit.field_types import typed
 from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, quoted, strings
-from porchflow.functions.builtin.toolkit.setter_comments import Field, comment_of
+from porchflow.functions.builtin.toolkit.setter_comments import Field, Path, comment_of, shown
 from porchflow.yamltext.document import load
 from porchflow.yamltext.nodes import MappingNode, Node, ScalarNode, SequenceNode, Value
 from porchflow.yamltext.scalars import resolve_plain
@@ -32,26 +33,47 @@ class _SetterError(Exception):
 
 def run(call: Call) -> None:
     """Apply the setters of `data` to every item, local configuration included."""
-    setters = strings(call.config.get("data")) if isinstance(call.config, dict) else {}
+    _apply_all(call, _setters(call))
+    if not call.results:
+        call.say("no matches for input setter(s)")
+
+
+def run_0_1(call: Call) -> None:
+    """Apply the setters as v0.1.1 does: none, and none that a comment names, is an error."""
+    setters = _setters(call)
+    if not setters:
+        raise _failure(call, "input setters list cannot be empty")
+    _apply_all(call, setters)
+    if not call.results:
+        raise _failure(call, "no matches for the input list of setters")
+
+
+def _setters(call: Call) -> dict[str, str]:
+    return strings(call.config.get("data")) if isinstance(call.config, dict) else {}
+
+
+def _apply_all(call: Call, setters: dict[str, str]) -> None:
     try:
         for item in call.items:
             if MARK in item.text:
                 _apply(call, item, setters)
     except _SetterError as error:
-        message = f"failed to apply setters: {error}"
-        call.results.clear()
-        call.say(message, "error")
-        raise FunctionError(message) from None
-    if not call.results:
-        call.say("no matches for input setter(s)")
+        raise _failure(call, str(error)) from None
+
+
+def _failure(call: Call, problem: str) -> FunctionError:
+    message = f"failed to apply setters: {problem}"
+    call.results.clear()
+    call.say(message, "error")
+    return FunctionError(message)
 
 
 def _apply(call: Call, item: Item, setters: dict[str, str]) -> None:
     path = item.path
-    visitor = _Visitor(item.text, setters)
+    visitor = _Visitor(item, setters)
     root = item.document.root
     if root is not None:
-        item.replace(visitor.value_of(root, ""))
+        item.replace(visitor.value_of(root, ()))
     for change in visitor.changes:
         call.say(f"set field value to {quoted(change.value)}", field={"path": change.path}, file={"path": path})
 
@@ -59,17 +81,18 @@ def _apply(call: Call, item: Item, setters: dict[str, str]) -> None:
 class _Visitor:
     """Walks a document and builds its new value."""
 
-    def __init__(self, text: str, setters: dict[str, str]) -> None:
-        self.text = text
+    def __init__(self, item: Item, setters: dict[str, str]) -> None:
+        self.item = item
+        self.text = item.text
         self.setters = setters
         self.changes: list[Change] = []
 
-    def value_of(self, node: Node, path: str) -> Value:
+    def value_of(self, node: Node, path: Path) -> Value:
         """Return the new value of a node; the old object where nothing changed.
 
         Args:
             node: Of the document.
-            path: Of the node, in the form for results.
+            path: Of the node.
         """
         if isinstance(node, MappingNode):
             return self._mapping(node, path)
@@ -81,12 +104,12 @@ class _Visitor:
                 return self._scalar(node, path, pattern)
         return node.value
 
-    def _mapping(self, node: MappingNode, path: str) -> Value:
+    def _mapping(self, node: MappingNode, path: Path) -> Value:
         changed: dict[str, Value] = {}
         for key, value in node.entries:
             if key.raw not in node.value or (key.raw == "<<" and node.merged):
                 continue
-            below = f"{path}.{key.raw}" if path else key.raw
+            below = (*path, key.raw)
             pattern = self._list_pattern(key, value) if isinstance(value, SequenceNode) else ""
             new = self._list(value, below, pattern) if pattern else self.value_of(value, below)
             if new is not value.value:
@@ -98,28 +121,28 @@ class _Visitor:
         pattern = setter_pattern(self.text, Field((), key, value))
         return pattern if self._is_wanted(pattern) else ""
 
-    def _elements(self, node: SequenceNode, path: str) -> Value:
-        new = [self.value_of(item, f"{path}[{index}]") for index, item in enumerate(node.items)]
+    def _elements(self, node: SequenceNode, path: Path) -> Value:
+        new = [self.value_of(item, (*path, index)) for index, item in enumerate(node.items)]
         return new if any(a is not b for a, b in zip(new, node.value, strict=True)) else node.value
 
     def _is_wanted(self, pattern: str) -> bool:
         return any(name in self.setters for name in setters_in(pattern))
 
-    def _list(self, node: Node, path: str, pattern: str) -> Value:
+    def _list(self, node: Node, path: Path, pattern: str) -> Value:
         names = setters_in(pattern)
         if len(names) != 1 or not pattern.startswith("${") or not pattern.endswith("}"):
             raise _SetterError(f"invalid setter pattern for array node: {quoted(pattern)}")
         text = self.setters[names[0]]
-        self.changes.append(Change(path, text))
+        self.changes.append(Change(shown(path), text))
         new = _parsed_list(text) if text else []
         return node.value if new == node.value else new
 
-    def _scalar(self, node: ScalarNode, path: str, pattern: str) -> Value:
+    def _scalar(self, node: ScalarNode, path: Path, pattern: str) -> Value:
         text = _resolved(pattern, node.raw, self.setters)
-        self.changes.append(Change(path, text))
+        self.changes.append(Change(shown(path), text))
         if text == node.raw:
             return node.value
-        return text if node.style or not text else resolve_plain(text)
+        return text if node.style or not text else typed(text, self.item, path, resolve_plain(text))
 
 
 def setter_pattern(text: str, field: Field) -> str:

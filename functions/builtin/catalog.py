@@ -11,76 +11,124 @@ from porchflow.functions.images import ImageName, parse_image
 CATALOGS = ("ghcr.io/kptdev/krm-functions-catalog", "gcr.io/kpt-fn")
 """The present and the former address of the catalog's images; a built-in function stands for images of both."""
 
+_VERSION = re.compile(r"v\d+\.\d+\.\d+")
+
 
 @dataclass(frozen=True)
 class Builtin:
-    """A function that runs without its image.
+    """The rules of some tags of a function, which run without its image.
 
     Attributes:
         name: Base name of the image.
-        tags: Matches the tags whose behaviour it has.
-        versions: Those tags, without their patch versions.
+        key: Names these rules among all: the base name for the newest, else with one of the tags.
+        tags: The tags that have these rules, with their `v`.
+        entry: The module and its function, such as `set_labels.run`.
     """
 
     name: str
-    tags: re.Pattern[str]
-    versions: tuple[str, ...]
+    key: str
+    tags: tuple[str, ...]
+    entry: str
 
     @cached_property
     def run(self) -> Function:
         """The function. Its module is imported at its first use: some load interpreters and schemas."""
-        function: Function = import_module(f"porchflow.functions.builtin.{self.name.replace('-', '_')}").run
-        return function
+        module, _, function = self.entry.partition(".")
+        found: Function = getattr(import_module(f"porchflow.functions.builtin.{module}"), function)
+        return found
 
 
-_VERSIONS = {
-    "apply-replacements": ("0.1",),
-    "apply-setters": ("0.2",),
-    "create-setters": ("0.1",),
-    "ensure-name-substring": ("0.1", "0.2"),
-    "kubeconform": ("0.1",),
-    "list-setters": ("0.1",),
-    "remove-local-config-resources": ("0.1",),
-    "search-replace": ("0.2",),
-    "set-annotations": ("0.1",),
-    "set-image": ("0.1",),
-    "set-labels": ("0.2",),
-    "set-namespace": ("0.4",),
-    "starlark": ("0.5",),
-    "upsert-resource": ("0.2",),
+_RULES: dict[str, dict[str, str]] = {
+    "apply-replacements": {
+        "apply_replacements.run": "0.1 0.1.2 0.1.3 0.1.4 0.1.5",
+        "apply_replacements.run_0_1_1": "0.1.1 0.1.0",
+    },
+    "apply-setters": {
+        "apply_setters.run": "0.2 0.2.0 0.2.1 0.2.2",
+        "apply_setters.run_0_1": "0.1 0.1.1",
+    },
+    "create-setters": {"create_setters.run": "0.1 0.1.0"},
+    "ensure-name-substring": {
+        "ensure_name_substring.run": "0.2 0.2.0 0.2.1",
+        "ensure_name_substring.run_0_1": "0.1 0.1.1",
+    },
+    "kubeconform": {"kubeconform.run": "0.1 0.1.0 0.1.1 0.1.2 0.1.3"},
+    "list-setters": {"list_setters.run": "0.1", "list_setters.run_0_1_0": "0.1.0"},
+    "remove-local-config-resources": {"remove_local_config_resources.run": "0.1 0.1.0"},
+    "search-replace": {"search_replace.run": "0.2 0.2.0 0.2.1"},
+    "set-annotations": {"set_annotations.run": "0.1 0.1.5", "set_annotations.run_0_1_4": "0.1.4"},
+    "set-image": {"set_image.run": "0.1 0.1.2"},
+    "set-labels": {"set_labels.run": "0.2 0.2.0 0.2.1 0.2.2 0.2.3", "set_labels_0_1.run": "0.1 0.1.5"},
+    "set-namespace": {
+        "set_namespace.run": "0.4 0.4.5",
+        "set_namespace.run_0_4_1": "0.4.1",
+        "set_namespace_0_1.run_0_2": "0.2 0.2.0",
+        "set_namespace_0_1.run": "0.1 0.1.4",
+    },
+    "starlark": {"starlark.run": "0.5 0.5.0 0.5.1 0.5.2 0.5.3 0.5.4 0.5.5", "starlark.run_0_4": "0.4 0.4.3"},
+    "upsert-resource": {"upsert_resource.run": "0.2 0.2.0 0.2.1"},
 }
+"""Of each function the rules, newest first, and the tags that have them: all that were compared, and no others.
 
-BUILTINS: dict[str, Builtin] = {
-    name: Builtin(
-        name,
-        re.compile(rf"v?(?:{'|'.join(map(re.escape, versions))})(?:\.\d+)?|latest"),
-        tuple(f"v{version}" for version in versions),
-    )
-    for name, versions in _VERSIONS.items()
-}
-"""The built-in functions by base name of their image."""
+Source: docs/functions.md, "A tag is a version".
+"""
+
+
+def _builtins(name: str) -> list[Builtin]:
+    listed = list(_RULES[name].items())
+    tags = {entry: tuple(f"v{tag}" for tag in text.split()) for entry, text in listed}
+    newest = listed[0][0]
+    return [
+        Builtin(name, name, (*tags[entry], "latest"), entry)
+        if entry == newest
+        else Builtin(name, f"{name}:{tags[entry][0]}", tags[entry], entry)
+        for entry in tags
+    ]
+
+
+BUILTINS: dict[str, Builtin] = {builtin.key: builtin for name in _RULES for builtin in _builtins(name)}
+"""All rules by their keys; the newest of a function have its name."""
 
 
 def find(image: str, prefixes: Iterable[str] = ()) -> Builtin | None:
-    """Return the built-in function that stands for an image.
+    """Return the built-in rules that stand for an image.
 
     Args:
         image: Full name with a tag; none stands for a name with a digest, which names exact content.
         prefixes: Registries besides the catalog's own whose images of these names are the catalog's.
     """
     name = parse_image(image)
-    builtin = of_catalog(name, prefixes)
-    return builtin if builtin and not name.digest and builtin.tags.fullmatch(name.tag) else None
+    tag = name.tag if name.tag.startswith("v") or name.tag == "latest" else f"v{name.tag}"
+    return next((each for each in of_catalog(name, prefixes) if not name.digest and tag in each.tags), None)
 
 
-def of_catalog(name: ImageName, prefixes: Iterable[str] = ()) -> Builtin | None:
-    """Return the built-in function that stands for some tags of a catalog's image; see `find`."""
+def of_catalog(name: ImageName, prefixes: Iterable[str] = ()) -> list[Builtin]:
+    """Return the built-in rules of all tags of a catalog's image, newest first; see `find`."""
     known = {*CATALOGS, *(prefix.rstrip("/") for prefix in prefixes)}
-    return BUILTINS.get(name.name) if name.repository in known else None
+    return _OF_NAME.get(name.name, []) if name.repository in known else []
+
+
+def versions_of(name: ImageName, prefixes: Iterable[str] = ()) -> list[str]:
+    """Return the full versions of a catalog's image that are built in, such as `v0.2.1`; see `find`."""
+    return [tag for each in of_catalog(name, prefixes) for tag in each.tags if _VERSION.fullmatch(tag)]
+
+
+def absence(image: str, prefixes: Iterable[str] = ()) -> str:
+    """Return why an image is not built in: a clause that names the tags that are, and what runs other images."""
+    name = parse_image(image)
+    tags = [tag for each in of_catalog(name, prefixes) for tag in each.tags]
+    if not tags:
+        return f"it is no built-in function; {_OTHERS}"
+    given = "named by its digest" if name.digest else f"of tag {name.tag!r}" if name.tag else "without a tag"
+    return f"{name.name} {given} is not built in, as {name.name} {', '.join(tags)} are; {_OTHERS}"
+
+
+_OTHERS = 'other images run in pods: see docs/functions.md, "Pods"'
+_OF_NAME: dict[str, list[Builtin]] = {name: _builtins(name) for name in _RULES}
 
 
 def configured(image: str, configs: FunctionConfigs) -> Builtin | None:
-    """Return the built-in function that the `goExecutor` of an image's FunctionConfig names."""
+    """Return the built-in rules that the `goExecutor` of an image's FunctionConfig names."""
     name = parse_image(image)
     for spec in configs.matching(name):
         executor = spec.go_executor

@@ -1,4 +1,4 @@
-"""ensure-name-substring v0.2: adds a substring to every name, and to the fields that refer to it.
+"""ensure-name-substring v0.1 and v0.2: adds a substring to every name, and to the fields that refer to it.
 
 Other than in the catalog, resources of one name in two subpackages are no error: a reference goes to the one in its own
 directory, else to the one nearest above.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from posixpath import dirname
 from typing import NamedTuple
 
-from porchflow.functions.builtin.toolkit.fields import FieldSpec, read_specs, select, spec
+from porchflow.functions.builtin.toolkit.fields import FieldSpec, deprecated_specs, select, spec
 from porchflow.functions.builtin.toolkit.name_references import NAME_REFERENCES
 from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, strings
 from porchflow.kpt.format.krm import map_of, text_of
@@ -22,12 +22,12 @@ DEPENDS_ON = "config.kubernetes.io/depends-on"
 _DEPENDENCY = re.compile(
     r"(?P<group>[-.\w]*)/(?:namespaces/(?P<namespace>[-.\w]*)/)?(?P<kind>[-.\w]*)/(?P<name>[-.\w]*)", re.ASCII
 )
-_SKIPPED = (
+_SKIPPED_0_1 = (
     spec("", kind="CustomResourceDefinition"),
     spec("", group="apiregistration.k8s.io", kind="APIService"),
     spec("", kind="Namespace"),
-    spec("", group="kpt.dev", kind="Kptfile"),
 )
+_SKIPPED = (*_SKIPPED_0_1, spec("", group="kpt.dev", kind="Kptfile"))
 _NAME = ("metadata", "name")
 _DEFAULT = "default"
 _BINDINGS = ("RoleBinding", "ClusterRoleBinding")
@@ -55,16 +55,28 @@ class _Renamed(NamedTuple):
 
 def run(call: Call) -> None:
     """Change the names, then the fields that hold them."""
+    renamed = _rename_all(call, _SKIPPED)
+    # Only renamed resources have an identity that a dependency names, so only these are compared.
+    for changed in renamed:
+        _depend(changed.item, renamed)
+
+
+def run_0_1(call: Call) -> None:
+    """Change the names as v0.1.1 does: the Kptfile's too, and dependencies stay as they are."""
+    _rename_all(call, _SKIPPED_0_1)
+
+
+def _rename_all(call: Call, skipped: tuple[FieldSpec, ...]) -> list[_Renamed]:
+    """Change the names and the fields that refer to them, and return the resources whose name changed."""
     try:
         edit, additional = _read_config(call.config)
     except FunctionError as error:
         raise FunctionError(f"failed to load the `functionConfig`: {error}") from None
-    renamed = [found for item in call.items if (found := _rename(item, edit, additional))]
+    items = [item for item in call.items if not any(kind.selects(item) for kind in skipped)]
+    renamed = [found for item in items if (found := _rename(item, edit, additional))]
     for item in call.items:
         _follow(item, renamed)
-    # Only renamed resources have an identity that a dependency names, so only these are compared.
-    for changed in renamed:
-        _depend(changed.item, renamed)
+    return renamed
 
 
 def _read_config(config: Value) -> tuple[_Edit, list[FieldSpec]]:
@@ -77,10 +89,7 @@ def _read_config(config: Value) -> tuple[_Edit, list[FieldSpec]]:
             f"but we got: {version}, Kind={kind}"
         )
     mode = text_of(config, "editMode") or "prepend"
-    old, new = config.get("fieldSpecs"), config.get("additionalNameFields")
-    if old is not None and new is not None:
-        raise FunctionError("`fieldSpecs` has been deprecated, please rename it to `additionalNameFields`")
-    specs = read_specs(new if old is None else old, "additionalNameFields" if old is None else "fieldSpecs")
+    specs = deprecated_specs(config, "additionalNameFields")
     return _edit_of({mode: text_of(config, "substring")}), specs
 
 
@@ -96,8 +105,6 @@ def _edit_of(data: dict[str, str]) -> _Edit:
 
 
 def _rename(item: Item, edit: _Edit, additional: list[FieldSpec]) -> _Renamed | None:
-    if any(skipped.selects(item) for skipped in _SKIPPED):
-        return None
     old, value = item.name, item.value
     for field in [spec("/".join(_NAME)), *select(additional, item)]:
         value = field.change(value, edit)

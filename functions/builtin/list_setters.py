@@ -6,7 +6,7 @@ Source: docs/reference/kpt-functions.md, "list-setters".
 from dataclasses import dataclass, field
 
 from porchflow.functions.builtin.apply_setters import derive, setter_pattern, setters_in
-from porchflow.functions.builtin.toolkit.sdk import Call, Item, scalar_text, strings
+from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, scalar_text, strings
 from porchflow.functions.builtin.toolkit.setter_comments import fields
 from porchflow.kpt.format.krm import map_of, text_of
 from porchflow.yamltext.document import load
@@ -52,6 +52,20 @@ class _Inventory:
 
 def run(call: Call) -> None:
     """Report every setter, by name."""
+    if not _reported(call):
+        call.say("no setters found", "warning")
+
+
+def run_0_1_0(call: Call) -> None:
+    """Report every setter as v0.1.0 does, which fails where there is none."""
+    if not _reported(call):
+        message = "failed to list setters: no setters found"
+        call.say(message, "error")
+        raise FunctionError(message)
+
+
+def _reported(call: Call) -> bool:
+    """Report every setter, and return whether there is any."""
     inventory = _Inventory()
     for name, text in _declared(call).items():
         inventory.declare(name, text)
@@ -60,8 +74,7 @@ def run(call: Call) -> None:
     found = [*inventory.lists.items(), *inventory.scalars.items()]
     for name, setter in sorted(found, key=lambda entry: entry[0]):
         call.say(f"Name: {name}, Value: {setter.value}, Type: {setter.kind}, Count: {setter.count}")
-    if not found:
-        call.say("no setters found", "warning")
+    return bool(found)
 
 
 def _declared(call: Call) -> dict[str, str]:

@@ -217,7 +217,7 @@ class BuiltinRuntime:
             raise FunctionNotFound(image)
         time_limit = min(time_limit, self._most_seconds)
         try:
-            reply = await self._pool.run(builtin.name, resource_list, time_limit)
+            reply = await self._pool.run(builtin.key, resource_list, time_limit)
         except TimeoutError:
             raise FunctionFailed(image, f"function {image!r} was killed after {time_limit:g} s") from None
         except ChildProcessError as error:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import product
 
 from porchflow.api.limits import GLOB_CHARACTERS, PATH_ELEMENTS, PATTERNS_KEPT
+from porchflow.functions.builtin.toolkit.field_types import typed
 from porchflow.functions.builtin.toolkit.patterns import Pattern, PatternError, compiled
 from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, quoted, strings
 from porchflow.functions.builtin.toolkit.setter_comments import (
@@ -23,7 +24,7 @@ from porchflow.functions.builtin.toolkit.setter_comments import (
 )
 from porchflow.kpt.format.krm import map_of
 from porchflow.yamltext.emit import flow
-from porchflow.yamltext.nodes import ScalarNode, Value
+from porchflow.yamltext.nodes import MappingNode, Node, ScalarNode, Value
 from porchflow.yamltext.scalars import resolve_plain
 
 _KEYS = ("by-value", "by-file-path", "by-value-regex", "by-path", "put-value", "put-comment")
@@ -144,8 +145,9 @@ class _Searcher:
             self.item.rewrite(put_comments(self.item.text, self.comments))
 
     def _set_path(self) -> None:
-        path = tuple(self.search.by_path.split("."))
-        self.item.replace(_set(self.item.value, path, resolve_plain(self.search.put_value), self.item))
+        path, text = tuple(self.search.by_path.split(".")), self.search.put_value
+        node = _node_at(self.item.document.root, path)
+        self.item.replace(_set(self.item.value, path, self._value(text, path, node), self.item))
         self._say(self.search.by_path, self.search.put_value)
 
     def _scalar(self, field: Field, node: ScalarNode) -> None:
@@ -155,7 +157,7 @@ class _Searcher:
         text = node.raw
         if search.put_value:
             text = search.resolved(search.put_value, node.raw)
-            self.values[field.path] = text if node.style else resolve_plain(text)
+            self.values[field.path] = self._value(text, field.path, node)
         comment = comment_of(self.item.text, field).rstrip()
         if search.put_comment:
             self.comments[field.path] = search.resolved(search.put_comment, node.raw)
@@ -164,6 +166,11 @@ class _Searcher:
             quote = node.style if node.style in _QUOTES else ""
             shown_text = text.replace("'", "''") if quote == "'" else text
             self._say(path, f"{quote}{shown_text}{quote} {comment}".rstrip())
+
+    def _value(self, text: str, path: Path, node: Node | None) -> Value:
+        """Return what a field gets: text where it has quotes or is a block, else the type that the field has."""
+        is_styled = isinstance(node, ScalarNode) and node.style
+        return text if is_styled else typed(text, self.item, path, resolve_plain(text))
 
     def _list(self, field: Field) -> None:
         """Lists take comments only, and are found by path only."""
@@ -178,6 +185,13 @@ class _Searcher:
         mutated = bool(self.search.put_value or self.search.put_comment)
         said = "Mutated field value to" if mutated else "Matched field value"
         self.call.say(f"{said} {quoted(value)}", field={"path": path}, file={"path": self.item.path})
+
+
+def _node_at(node: Node | None, path: Path) -> Node | None:
+    for step in path:
+        entries = node.entries if isinstance(node, MappingNode) else []
+        node = next((value for key, value in entries if key.raw == step), None)
+    return node
 
 
 def _set(value: Value, path: tuple[str, ...], new: Value, item: Item) -> Value:

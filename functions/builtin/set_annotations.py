@@ -1,11 +1,11 @@
-"""set-annotations v0.1.5: adds annotations to resources and to the templates in them.
+"""set-annotations v0.1: adds annotations to resources and to the templates in them.
 
 Source: docs/reference/kpt-functions.md, "set-annotations".
 """
 
 import json
 
-from porchflow.functions.builtin.toolkit.fields import FieldSpec, read_specs, select, spec
+from porchflow.functions.builtin.toolkit.fields import FieldSpec, deprecated_specs, select, spec
 from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, strings
 from porchflow.kpt.format.krm import map_of
 from porchflow.yamltext.nodes import Value
@@ -36,27 +36,24 @@ def run(call: Call) -> None:
         call.say("no annotations applied")
 
 
+def run_0_1_4(call: Call) -> None:
+    """Set the annotations as v0.1.4 does, which reports nothing but errors."""
+    run(call)
+    call.results.clear()
+
+
 def _read_config(call: Call) -> tuple[dict[str, str], list[FieldSpec]]:
     fields: list[FieldSpec] = []
     if call.config_is_config_map:
         annotations = strings(map_of(call.config).get("data"))
     elif call.config_is("SetAnnotations") or call.config_is("SetAnnotationConfig"):
         annotations = strings(call.config.get("annotations"))
-        fields = _additional(call.config)
+        fields = deprecated_specs(call.config, "additionalAnnotationFields")
     else:
         raise FunctionError("`functionConfig` must be a `ConfigMap` or `SetAnnotations`")
     if not annotations:
         raise FunctionError("input annotation list cannot be empty")
     return annotations, fields
-
-
-def _additional(config: dict[str, Value]) -> list[FieldSpec]:
-    old, new = config.get("fieldSpecs"), config.get("additionalAnnotationFields")
-    if old is not None and new is not None:
-        raise FunctionError("`fieldSpecs` has been deprecated, please rename it to `additionalAnnotationFields`")
-    if old is not None:
-        return read_specs(old, "fieldSpecs")
-    return read_specs(new, "additionalAnnotationFields")
 
 
 def _annotate(call: Call, item: Item, annotations: dict[str, str], fields: list[FieldSpec]) -> None:

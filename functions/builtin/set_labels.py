@@ -56,15 +56,31 @@ def run(call: Call) -> None:
 
 def _labels(call: Call) -> dict[str, str]:
     if call.config_is_config_map:
-        return strings(call.config.get("data"))
+        return _sorted(call, "data")
     if call.config_is("SetLabels"):
-        return strings(call.config.get("labels"))
+        return _sorted(call, "labels")
     version, kind = text_of(call.config, "apiVersion"), text_of(call.config, "kind")
     message = (
         f"unknown FunctionConfig `{kind}.{version.rpartition('/')[0]}`, expect `SetLabels.fn.kpt.dev` or `ConfigMap.v1`"
     )
     call.say(message, "error", **call.config_reference())
     raise FunctionError(message)
+
+
+def _sorted(call: Call, field: str) -> dict[str, str]:
+    """Return the labels of a field of the functionConfig in the order in which they are added."""
+    value = call.config.get(field)
+    if value is None:
+        return {}
+    wrong = "a list" if isinstance(value, list) else "no mapping" if not isinstance(value, dict) else ""
+    if not wrong:
+        texts = strings(value)
+        wrong = next((f"a mapping whose value of `{key}` is no text" for key in value if key not in texts), "")
+    if wrong:
+        message = f"`{field}` of the FunctionConfig must be a mapping of texts; it is {wrong}"
+        call.say(message, "error", **call.config_reference())
+        raise FunctionError(message)
+    return dict(sorted(texts.items()))
 
 
 def _label(item: Item, labels: dict[str, str]) -> int:

@@ -1,6 +1,6 @@
-"""set-namespace v0.4: moves the resources of a package to a namespace.
+"""set-namespace v0.4.1 and v0.4.5: moves the resources of a package to a namespace.
 
-Other than in the catalog's v0.4.5, a CustomResourceDefinition or APIService without a service reference does not get
+Other than in the catalog, a CustomResourceDefinition or APIService without a service reference does not get
 one.
 
 Source: docs/reference/kpt-functions.md, "set-namespace".
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from porchflow.functions.builtin.toolkit.scopes import is_namespaced
-from porchflow.functions.builtin.toolkit.sdk import Call, Item, change
+from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, change
 from porchflow.kpt.format.krm import map_of, text_of
 from porchflow.yamltext.nodes import Value
 
@@ -39,11 +39,27 @@ def run(call: Call) -> None:
     _Mover(call, namespace, matcher).run()
 
 
-def _read_config(call: Call) -> tuple[str, str]:
-    """Return the namespace to set, and the only one to replace (empty for any)."""
+def run_0_4_1(call: Call) -> None:
+    """Set the namespace as v0.4.1 does: subjects of RoleBindings too, no matcher, and a wrong config is a failure."""
+    try:
+        namespace, _ = _read_config(call, "`ConfigMap` or `SetNamespace`", "`SetNamespace` or `ConfigMap`")
+    except _ConfigError as error:
+        call.say(str(error), "error")
+        raise FunctionError(str(error)) from None
+    _MoverOf041(call, namespace, "").run()
+
+
+def _read_config(call: Call, expected: str = _EXPECTED, known: str = _EXPECTED) -> tuple[str, str]:
+    """Return the namespace to set, and the only one to replace (empty for any).
+
+    Args:
+        call: With the config.
+        expected: Kinds of configs, where there is none.
+        known: The same, where there is another one.
+    """
     config = call.config
     if not config:
-        raise _ConfigError(f"FunctionConfig is missing. Expect {_EXPECTED}")
+        raise _ConfigError(f"FunctionConfig is missing. Expect {expected}")
     if call.config_is_config_map:
         data = map_of(config, "data")
         namespace, source = text_of(data, "namespace"), "namespace"
@@ -58,11 +74,11 @@ def _read_config(call: Call) -> tuple[str, str]:
             raise _ConfigError("`namespace` should not be empty")
         return namespace, text_of(config, "namespaceMatcher")
     kind, version = text_of(config, "kind"), text_of(config, "apiVersion")
-    raise _ConfigError(f"unknown functionConfig Kind={kind} ApiVersion={version}, expect {_EXPECTED}")
+    raise _ConfigError(f"unknown functionConfig Kind={kind} ApiVersion={version}, expect {known}")
 
 
 class _Mover:
-    """One run over the items of a call."""
+    """One run over the items of a call, by the rules of v0.4.5."""
 
     def __init__(self, call: Call, namespace: str, matcher: str) -> None:
         self.call = call
@@ -148,6 +164,65 @@ class _Mover:
             f"{len(old)} value(s) changed"
         )
 
+
+class _MoverOf041(_Mover):
+    """One run by the rules of v0.4.1."""
+
+    def run(self) -> None:
+        for item in self.items:
+            item.replace(self._moved(item))
+        depended = {
+            (item.api_version.partition("/")[0], item.kind, item.name) for item in self.items if self._has(item)
+        }
+        for item in self.items:
+            if self._has(item):
+                item.replace(change(item.value, _DEPENDS_ON_PATH, lambda old: self._depending_on(old, depended)))
+        self._say()
+
+    def _moved(self, item: Item) -> Value:
+        value = super()._moved(item)
+        if item.kind == "RoleBinding":
+            value = change(value, ("subjects", "[]", "namespace"), self._replacing(item))
+        return value
+
+    # These rules look at nothing but the field.
+    def _replacing(self, item: Item, origin: str = "", *, absent: str = "") -> Callable[[Value], Value]:  # noqa: ARG002
+        def replace(old: Value) -> Value:
+            if old == self.namespace or (old is not None and not isinstance(old, str)):
+                return old
+            self.old.append(old or "")
+            return self.namespace
+
+        return replace
+
+    def _has(self, item: Item) -> bool:
+        """Return whether the item has a field with a namespace."""
+        return item.kind in _NAMING or bool(_namespace(item))
+
+    def _depending_on(self, old: Value, depended: set[tuple[str, str, str]]) -> Value:
+        found = _DEPENDENCY.fullmatch(old) if isinstance(old, str) else None
+        if found is None or found.group("group", "kind", "name") not in depended or found["namespace"] not in self.old:
+            return old
+        return f"{found['group']}/namespaces/{self.namespace}/{found['kind']}/{found['name']}"
+
+    def _say(self) -> None:
+        seen: set[tuple[str, ...]] = set()
+        for item in self.call.items:
+            names = (item.api_version, item.kind, text_of(item.value, "metadata", "namespace"), item.name)
+            if names in seen:
+                about = "apiVersion={}, kind={}, Namespace={}, Name={}".format(*names)
+                self.call.say(f"duplicate Resource({about})", "error")
+                return
+            seen.add(names)
+        if not self.old:
+            self.call.say(f'all namespaces are already "{self.namespace}". no value changed', "info")
+            return
+        old = ",".join(f'"{name}"' for name in sorted(set(self.old)))
+        self.call.say(f'namespace {old} updated to "{self.namespace}", {len(self.old)} value(s) changed', "info")
+
+
+_NAMING = ("Namespace", "CustomResourceDefinition", "APIService", "ClusterRoleBinding")
+"""Kinds with fields that hold a namespace, though they are in none themselves."""
 
 _IDENTIFIER_PARTS = 4
 _NAMESPACE, _NAME = 2, 3

@@ -1,4 +1,4 @@
-"""starlark v0.5: runs a Starlark program of the functionConfig on the resources.
+"""starlark v0.4 and v0.5: runs a Starlark program of the functionConfig on the resources.
 
 The interpreter is starlark-rust. Other than the catalog's, it has no `while`, a `set` is a dict without values,
 `ctx.environment` is empty, and `load` finds the modules of `starlark_modules` only: nothing reaches the network.
@@ -7,6 +7,7 @@ Source: docs/reference/kpt-functions.md, "starlark".
 """
 
 import json
+import math
 import re
 from collections import defaultdict, deque
 
@@ -21,16 +22,62 @@ from porchflow.yamltext.document import dump
 from porchflow.yamltext.nodes import Value
 
 _DEFAULT_NAME = "starlark-function-run"
+_DEFAULT_NAME_0_4 = "stalark-function-run"
 _ORIGIN = ("internal.config.kubernetes.io/path", "internal.config.kubernetes.io/index")
 _POSITION = re.compile(r"^[ \t]*-->[ \t]*(.+)$", re.MULTILINE)
 
 _PRELUDE = """
 def _member(): pass
 def set(elements = []): return {element: _member for element in elements}
-ctx = struct(resource_list = json.decode(_input), environment = {}, open_api = json.decode(_open_api))
+
+def _is_set(value):
+    return type(value) == "dict" and value and all([type(member) == "function" for member in value.values()])
+
+def _shown(value, depth = 0):
+    kind = type(value)
+    if depth > 20 or kind not in ("dict", "list", "tuple", "function"): return repr(value)
+    if kind == "function": return "<function %s>" % str(value).split(".")[-1]
+    if _is_set(value): return "set([%s])" % ", ".join([_shown(each, depth + 1) for each in value])
+    if kind == "dict":
+        return "{%s}" % ", ".join(["%s: %s" % (repr(key), _shown(value[key], depth + 1)) for key in value])
+    parts = ", ".join([_shown(each, depth + 1) for each in value])
+    if kind == "list": return "[%s]" % parts
+    return "(%s,)" % parts if len(value) == 1 else "(%s)" % parts
+
+def print(*values, sep = " "):
+    _print(sep.join([value if type(value) == "string" else _shown(value) for value in values]))
+
+def _walk(top, change):
+    stack = [top]
+    for _ in range(1 << 30):
+        if not stack: break
+        value = stack.pop()
+        for key in (list(value) if type(value) == "dict" else range(len(value))):
+            new = change(value[key])
+            if type(new) == "tuple": new = list(new)
+            if new != None: value[key] = new
+            if type(value[key]) in ("dict", "list"): stack.append(value[key])
+    return top
+
+def _marked(value):
+    if type(value) == "tuple": return value
+    special = type(value) == "float" and str(value).strip("+-").lower() in ("inf", "nan")
+    return {_mark: str(value)} if special else None
+
+def _unmarked(value):
+    return float(value[_mark]) if type(value) == "dict" and list(value) == [_mark] else None
+
+_list = json.decode(_input)
+if _has_marks: _walk(_list, _unmarked)
+ctx = struct(resource_list = _list, environment = {}, open_api = json.decode(_open_api))
 """
+_MARK = "porchflow.dev/not-finite"
+"""Key of the mapping that stands for infinity or not-a-number, which JSON does not have."""
+
 _HEADER = {"apiVersion": "config.kubernetes.io/v1", "kind": "ResourceList"}
 _ANSWER = 'json.encode(ctx.resource_list["items"])'
+_MARKED_ANSWER = 'json.encode(_walk(ctx.resource_list["items"], _marked))'
+_NULL = "null"
 _NOT_SUPPORTED = {
     "Parse error: cannot use reserved keyword `while`": (
         "`while` is not supported: write `for … in range(n)` and `break`"
@@ -60,11 +107,10 @@ class _Output:
         self._lines: list[str] = []
         self._room = PRINTED_CHARACTERS
 
-    def add(self, *values: Value) -> None:
+    def add(self, line: str) -> None:
         """Add a line."""
         if self._room <= 0:
             return
-        line = " ".join(map(str, values))
         self._lines.append(line if len(line) < self._room else f"{line[: self._room]}\n... the rest is cut")
         self._room -= len(line) + 1
 
@@ -76,9 +122,18 @@ class _Output:
 
 def run(call: Call) -> None:
     """Run the program; its changes of `ctx.resource_list["items"]` become the package's."""
+    _run(call, _DEFAULT_NAME)
+
+
+def run_0_4(call: Call) -> None:
+    """Run the program as v0.4.3 does, where one without a name is called otherwise in messages."""
+    _run(call, _DEFAULT_NAME_0_4)
+
+
+def _run(call: Call, default_name: str) -> None:
     output = _Output()
     try:
-        name, source = _read_config(call.config)
+        name, source = _read_config(call.config, default_name)
         items = _evaluate(name, source, call, output)
         call.items[:] = _merged(call.items, items)
     except FunctionError as error:
@@ -88,7 +143,7 @@ def run(call: Call) -> None:
         call.log = output.text
 
 
-def _read_config(config: Value) -> tuple[str, str]:
+def _read_config(config: Value, default_name: str) -> tuple[str, str]:
     """Return name and text of the program."""
     if not config:
         raise FunctionError("FunctionConfig is missing. Expect `ConfigMap` or `StarlarkRun`")
@@ -105,7 +160,7 @@ def _read_config(config: Value) -> tuple[str, str]:
         )
     if not source:
         raise FunctionError("`source` must not be empty")
-    return text_of(config, "metadata", "name") or _DEFAULT_NAME, source
+    return text_of(config, "metadata", "name") or default_name, source
 
 
 def _evaluate(name: str, source: str, call: Call, output: _Output) -> list[Value]:
@@ -119,13 +174,20 @@ def _evaluate(name: str, source: str, call: Call, output: _Output) -> list[Value
     """
     module = starlark.Module()
     items = [item.value for item in call.items]
-    module["_input"] = json.dumps({**_HEADER, "items": items, "functionConfig": call.config})
+    whole = {**_HEADER, "items": items, "functionConfig": call.config}
+    module["_mark"], module["_has_marks"] = _MARK, not _is_finite(whole)
+    module["_input"] = json.dumps(whole if _is_finite(whole) else _with_marks(whole))
     module["_open_api"] = open_api() if "open_api" in source else "{}"
-    module.add_callable("print", output.add)
+    module.add_callable("_print", output.add)
     try:
         starlark.eval(module, starlark.parse("prelude", _PRELUDE, _DIALECT), _GLOBALS)
         starlark.eval(module, starlark.parse(name, source, _DIALECT), _GLOBALS, starlark.FileLoader(_load))
-        return _made(name, str(starlark.eval(module, starlark.parse(name, _ANSWER, _DIALECT), _GLOBALS)))
+        text = str(starlark.eval(module, starlark.parse(name, _ANSWER, _DIALECT), _GLOBALS))
+        # The interpreter writes null for a number that is not finite; and it finds values that hold themselves, on
+        # which a walk would never end.
+        if _NULL in text:
+            text = str(starlark.eval(module, starlark.parse(name, _MARKED_ANSWER, _DIALECT), _GLOBALS))
+        return _made(name, text)
     except starlark.StarlarkError as error:
         raise FunctionError(_short(str(error))) from None
     except BaseException as error:
@@ -136,6 +198,29 @@ def _evaluate(name: str, source: str, call: Call, output: _Output) -> list[Value
 
 def _is_about_memory(message: str) -> bool:
     return "memory" in message or "capacity" in message
+
+
+def _is_finite(value: Value) -> bool:
+    """Return whether no number in a value is infinite or none."""
+    stack = [value]
+    while stack:
+        each = stack.pop()
+        if isinstance(each, float) and not math.isfinite(each):
+            return False
+        stack += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+    return True
+
+
+def _with_marks(value: Value) -> Value:
+    if isinstance(value, dict):
+        return {key: _with_marks(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_with_marks(each) for each in value]
+    return {_MARK: str(float(value))} if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _unmarked(mapping: dict[str, Value]) -> Value:
+    return float(mapping[_MARK]) if mapping.keys() == {_MARK} else mapping
 
 
 def _number(text: str) -> float:
@@ -149,7 +234,7 @@ def _made(name: str, text: str) -> list[Value]:
     if len(text) > MADE_CHARACTERS:
         raise FunctionError(f"{name}: the resources are {len(text)} characters; {MADE_CHARACTERS} are allowed")
     try:
-        changed = json.loads(text, parse_float=_number)
+        changed = json.loads(text, parse_float=_number, object_hook=_unmarked)
     except RecursionError:
         raise FunctionError(f"{name}: a resource is nested too deeply") from None
     except ValueError as error:
@@ -206,7 +291,10 @@ def _with_fractions(old: Value, new: Value) -> Value:
         return {key: _with_fractions(old.get(key), value) for key, value in new.items()}
     if isinstance(old, list) and isinstance(new, list):
         return [_with_fractions(*pair) for pair in zip(old, new, strict=False)] + new[len(old) :]
-    return old if isinstance(old, float) and type(new) is int and old == new else new
+    is_same = isinstance(old, float) and (
+        (type(new) is int and old == new) or (isinstance(new, float) and math.isnan(old) and math.isnan(new))
+    )
+    return old if is_same else new
 
 
 def _origin(value: Value) -> tuple[str, ...]:

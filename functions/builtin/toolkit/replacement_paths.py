@@ -11,7 +11,6 @@ from typing import Any
 from porchflow.functions.builtin.toolkit.patterns import Pattern, PatternError, compiled
 from porchflow.functions.builtin.toolkit.sdk import scalar_text
 from porchflow.yamltext.nodes import Value
-from porchflow.yamltext.scalars import resolve_plain
 
 _DOT = re.compile(r"(?<!\\)\.")
 MISSING: Any = object()
@@ -148,9 +147,40 @@ class Writer:
         return value
 
 
-def written_over(old: Value, text: str) -> Value:
-    """Return a scalar's new value: text stays text; other types are parsed anew, because kustomize keeps the type."""
-    return text if isinstance(old, str) else resolve_plain(text)
+class FirstWriter(Writer):
+    """Writes to the one field that a path names in kustomize before 4.5: no `*`, and the first element that is equal.
+
+    A field that is missing stays so, unless it is made.
+    """
+
+    def write(self, value: Value, path: list[str]) -> Value:
+        """Return a copy of the value with the field at a path written; see `Writer.write`."""
+        if path and path[0] == "*":
+            raise PathError("wildcard is not supported: this version finds one element of a list, by [field=value]")
+        if path and value is not None and not isinstance(value, list if _is_in_list(path[0]) else dict):
+            raise PathError(f"`{path[0]}` cannot be found in a value of this kind")
+        return value if path and value is None else super().write(value, path)
+
+    def _field(self, value: Value, key: str, rest: list[str]) -> Value:
+        if not rest and value.get(key, MISSING) is None:
+            return {**value, key: self._update(None)}
+        return super()._field(value, key, rest)
+
+    def _index(self, value: Value, index: int, rest: list[str]) -> Value:
+        return value if index >= len(value) else super()._index(value, index, rest)
+
+    def _matching(self, value: Value, element: str, rest: list[str]) -> Value:
+        field, wanted = _field_and_value(element)
+        places = [index for index, candidate in enumerate(value) if _field_of(candidate, field) == wanted]
+        if places:
+            return super()._index(value, places[0], rest)
+        if self._new is MISSING:
+            return value
+        return [*value, self.write({field: wanted} if field else wanted, rest)]
+
+
+def _is_in_list(element: str) -> bool:
+    return _is_index(element) or _is_match(element)
 
 
 def _is_index(element: str) -> bool:
