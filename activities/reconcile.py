@@ -44,6 +44,7 @@ class PhaseActivities(ReconcileActivities):
         default_image_prefix: str,
         tags: TagSource | None = None,
         annotated_only: bool = False,
+        shows_own_config: bool = False,
     ) -> None:
         """Create the activities.
 
@@ -55,6 +56,7 @@ class PhaseActivities(ReconcileActivities):
             default_image_prefix: Put before image names without a `/`.
             tags: Lists the tags of images; None resolves no constraint on a function's version.
             annotated_only: Leave Repositories without the annotation of v1alpha2 to the Porch that runs beside.
+            shows_own_config: Whether a function gets the resource of its `configPath` among its items too.
         """
         repositories = Repositories(kube, annotated_only=annotated_only)
         seen = JustSeen()
@@ -70,13 +72,14 @@ class PhaseActivities(ReconcileActivities):
             upstreams=upstreams,
             claims=Claims(kube, repositories),
             proposals=proposals,
-            early=EarlyRendering(git, evaluator, default_image_prefix),
+            early=EarlyRendering(git, evaluator, default_image_prefix, shows_own_config=shows_own_config),
         )
         self._render = RenderPhase(
             git,
             evaluator,
             proposals=proposals,
             images=ImageResolver(default_image_prefix, tags),
+            shows_own_config=shows_own_config,
             announced=self._phases.announced,
         )
         self._lifecycle = LifecyclePhase(git, approvals, proposals)

@@ -29,8 +29,15 @@ class FunctionRuntime(Protocol):
 class Chain:
     """Runtimes in order: the first that knows an image runs it."""
 
-    def __init__(self, runtimes: Sequence[FunctionRuntime]) -> None:
+    def __init__(self, runtimes: Sequence[FunctionRuntime], *, hint: str = "") -> None:
+        """Take the runtimes.
+
+        Args:
+            runtimes: In order.
+            hint: What to say of an image that none of them knows, after their own hints.
+        """
         self._runtimes = runtimes
+        self._hint = hint
 
     async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
         """Run one function in the first runtime that knows its image; see `FunctionRuntime.evaluate`.
@@ -44,4 +51,4 @@ class Chain:
                 return await runtime.evaluate(image, resource_list, time_limit)
             except FunctionNotFound as error:
                 hints.append(error.hint)
-        raise FunctionNotFound(image, "; ".join(filter(None, hints)))
+        raise FunctionNotFound(image, "; ".join(filter(None, [*hints, self._hint])))

@@ -1,5 +1,8 @@
 from porchflow.kpt.package_errors import FunctionFailed
 
+IMAGES_RUN = "images run in pods of a function runner with --wrapper-server-image (docs/functions.md)"
+"""What runs an image that is no built-in function, for the hints of errors."""
+
 
 class FunctionNotFound(FunctionFailed):
     """No runtime knows the image. The error is final: another attempt has the same outcome."""

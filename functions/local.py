@@ -1,10 +1,10 @@
 import asyncio
 
 from porchflow.api.limits import BUILTIN_SECONDS, INLINE_BYTES
-from porchflow.functions.builtin.catalog import find
+from porchflow.functions.builtin.catalog import absence, find
 from porchflow.functions.builtin.pool import BuiltinRuntime, WorkerPool, evaluation_of
 from porchflow.functions.builtin.toolkit.sdk import execute
-from porchflow.functions.function_errors import FunctionNotFound
+from porchflow.functions.function_errors import IMAGES_RUN, FunctionNotFound
 from porchflow.kpt.render.evaluation import Evaluation
 
 _PROGRAMS = frozenset({"starlark"})
@@ -44,7 +44,8 @@ class LocalEvaluator:
         """
         builtin = find(image, self._prefixes)
         if builtin is None:
-            raise FunctionNotFound(image, "only built-in functions run because FUNCTION_RUNNER_ADDRESS is not set")
+            hint = "only built-in functions run because FUNCTION_RUNNER_ADDRESS is not set"
+            raise FunctionNotFound(image, "; ".join(filter(None, (absence(image, self._prefixes), hint, IMAGES_RUN))))
         if builtin.name in _PROGRAMS or len(resource_list) > INLINE_BYTES:
             return await self._apart.evaluate(image, resource_list, self._time_limit)
         reply = await asyncio.to_thread(execute, builtin.run, resource_list)

@@ -21,6 +21,10 @@ class CallSettings(BaseModel, frozen=True):
         gt=0,
         description="seconds a built-in function may run, starlark too; no longer than any other",
     )
+    own_config_among_items: bool = Field(
+        default=False,
+        description="give a function the resource of its configPath among its items too, as kpt 1.0.0-beta.62 does",
+    )
     max_grpc_message_size: int = Field(
         6_291_456, ge=1024, description="bytes of one function call, each way; set the same on both sides"
     )

@@ -16,7 +16,7 @@ from porchflow.functions.call_metrics import RunnerMetrics
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.draining import CallsUnderWay, drain
 from porchflow.functions.evaluators import Chain, FunctionRuntime
-from porchflow.functions.function_errors import FunctionNotFound, FunctionUnavailable, MessageTooLarge
+from porchflow.functions.function_errors import IMAGES_RUN, FunctionNotFound, FunctionUnavailable, MessageTooLarge
 from porchflow.functions.proto import evaluator_pb2, evaluator_pb2_grpc
 from porchflow.functions.runner_settings import CallSettings, RunnerListenSettings
 from porchflow.functions.slots import METADATA_KEY, on_behalf_of
@@ -118,6 +118,7 @@ async def serve(
     grace: float = DEFAULT_GRACE,
     configs: FunctionConfigs | None = None,
     runtimes: Sequence[FunctionRuntime] = (),
+    runs_images: bool = False,
     metrics: RunnerMetrics | None = None,
     stop: asyncio.Event | None = None,
     ready: Callable[[int], None] | None = None,
@@ -135,6 +136,7 @@ async def serve(
         grace: Seconds for calls under way when stopping.
         configs: FunctionConfigs, which name further images that the built-in functions stand for.
         runtimes: Further runtimes; an image goes to the built-in functions first, then to these in order.
+        runs_images: Whether one of them runs any image.
         metrics: Counts the calls.
         stop: Stops the runner when set.
         ready: Called with the port once the runner answers calls.
@@ -148,7 +150,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(WorkerPool(processes, memory_limit=memory_limit))
         builtins = BuiltinRuntime(pool, calls.image_prefixes, configs, most_seconds=calls.builtin_function_timeout)
-        chain = Chain([builtins, *runtimes])
+        chain = Chain([builtins, *runtimes], hint="" if runs_images else IMAGES_RUN)
         server = grpc.aio.server(options=_options(calls.max_grpc_message_size))
         service = EvaluatorService(chain, calls, configs, metrics or RunnerMetrics())
         evaluator_pb2_grpc.add_FunctionEvaluatorServicer_to_server(service, server)  # type: ignore[no-untyped-call]  # generated

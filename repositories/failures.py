@@ -12,7 +12,7 @@ from porchflow.api.conditions import MESSAGE_LIMIT, Reason
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.git_address import without_secrets
 from porchflow.api.names import RECONCILE_NOW_ANNOTATION
-from porchflow.functions.function_errors import FunctionUnavailable, RegistryUnavailable, RunnerUnavailable
+from porchflow.functions.function_errors import IMAGES_RUN, FunctionUnavailable, RegistryUnavailable, RunnerUnavailable
 from porchflow.gitrepo.errors import (
     GitAuthError,
     GitCertificateError,
@@ -186,14 +186,16 @@ _TABLE = (
 
 
 MEND_PACKAGE = "; mend the package and push it again"
+_MEND_IMAGE = "; run images so, or name a built-in tag in the package and push it"
 
 
 def with_mend(message: str) -> str:
     """Return the message of a failed rendering, cut to fit, with how to mend it at its end."""
-    if message.endswith(MEND_PACKAGE):
+    mend = _MEND_IMAGE if IMAGES_RUN in message else MEND_PACKAGE
+    if message.endswith(mend):
         return message
-    room = MESSAGE_LIMIT - len(MEND_PACKAGE)
-    return (message if len(message) <= room else message[: room - 1] + "…") + MEND_PACKAGE
+    room = MESSAGE_LIMIT - len(mend)
+    return (message if len(message) <= room else message[: room - 1] + "…") + mend
 
 
 def classify(error: Exception) -> PhaseError:

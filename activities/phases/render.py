@@ -46,6 +46,7 @@ class RenderPhase:
         *,
         proposals: Proposals,
         images: ImageResolver,
+        shows_own_config: bool = False,
         announced: Callable[[Target], AbstractAsyncContextManager[None]],
     ) -> None:
         """Create the phase.
@@ -55,6 +56,7 @@ class RenderPhase:
             evaluator: Runs functions.
             proposals: Refuses publications without a proposal.
             images: Resolves the images of functions.
+            shows_own_config: Whether a function gets the resource of its `configPath` among its items too.
             announced: Context that announces the rendering in the status if its body takes long.
         """
         self._git = git
@@ -62,6 +64,7 @@ class RenderPhase:
         self._announced = announced
         self._proposals = proposals
         self._images = images
+        self._shows_own_config = shows_own_config
 
     async def run(self, target: Target, request: PhaseInput) -> Outcome:
         """Render the newest content of the draft.
@@ -127,7 +130,7 @@ class RenderPhase:
         remote, location = target.repository.remote, target.location
         snapshot, files = await self._read(target, tip)
         with on_behalf_of(target.namespace):
-            outcome = await render(files, self._evaluator, images=self._images)
+            outcome = await render(files, self._evaluator, images=self._images, shows_own_config=self._shows_own_config)
         saves = outcome.ok or target.annotations.get(PUSH_ON_RENDER_FAILURE_ANNOTATION) == "true"
         if not saves:
             return _Rendered(tip, outcome, saved=False)

@@ -54,14 +54,18 @@ class EarlyRendered:
 class EarlyRendering:
     """Renders new content whose pipelines name only built-in functions."""
 
-    def __init__(self, git: GitStore, evaluator: Evaluator, default_image_prefix: str) -> None:
+    def __init__(
+        self, git: GitStore, evaluator: Evaluator, default_image_prefix: str, *, shows_own_config: bool = False
+    ) -> None:
         """Create the renderer.
 
         Args:
             git: Reads content.
             evaluator: Runs functions.
             default_image_prefix: Put before image names without a `/`.
+            shows_own_config: Whether a function gets the resource of its `configPath` among its items too.
         """
+        self._shows_own_config = shows_own_config
         self._git = git
         self._evaluator = evaluator
         self._prefixes = (default_image_prefix,) if default_image_prefix else ()
@@ -102,7 +106,7 @@ class EarlyRendering:
 
     async def _render(self, content: Files | Edit, resources: list[str], *, by_functions: bool) -> EarlyRendered:
         texts = await read(self._git, content, resources)
-        outcome = await render(texts, self._evaluator, images=self._images)
+        outcome = await render(texts, self._evaluator, images=self._images, shows_own_config=self._shows_own_config)
         if not outcome.ok:
             return EarlyRendered(content)
         changed = rewritten(_files_of(content), texts, outcome.files)

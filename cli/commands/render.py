@@ -139,7 +139,8 @@ async def _render(settings: "Settings", folder: "Folder") -> "RenderOutcome":
     async with open_evaluator(settings) as evaluator, open_tags(settings) as tags:
         try:
             images = ImageResolver(settings.calls.default_image_prefix, tags)
-            return await render(folder.texts, evaluator, images=images)
+            own = settings.calls.own_config_among_items
+            return await render(folder.texts, evaluator, images=images, shows_own_config=own)
         except RegistryUnavailable as error:
             raise Trouble(str(error)) from None
         except RunnerUnavailable as error:

@@ -98,6 +98,7 @@ async def open_activities(settings: Settings, kube: KubeClient) -> AsyncIterator
             default_image_prefix=settings.calls.default_image_prefix,
             tags=tags,
             annotated_only=settings.scope.annotated_repositories_only,
+            shows_own_config=settings.calls.own_config_among_items,
         )
         sync = RepositorySync(kube=kube, git=git, events=events, scope=settings.scope, settings=settings.sync)
         yield Activities(phases, sync, git)

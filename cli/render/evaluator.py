@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from porchflow.cli.processes.runner_client import open_runner_client
 from porchflow.cli.settings import Settings
 from porchflow.functions.builtin.pool import BuiltinRuntime, WorkerPool
-from porchflow.functions.function_errors import FunctionNotFound
+from porchflow.functions.function_errors import IMAGES_RUN, FunctionNotFound
 from porchflow.kpt.render.evaluation import Evaluation, Evaluator
 
 _MOST_PROCESSES = 4
@@ -23,9 +23,9 @@ class _Builtins:
     async def __call__(self, image: str, resource_list: bytes) -> Evaluation:
         try:
             return await self._runtime.evaluate(image, resource_list, self._time_limit)
-        except FunctionNotFound:
+        except FunctionNotFound as error:
             hint = "without a function runner only built-in functions run: set --function-runner-address"
-            raise FunctionNotFound(image, hint) from None
+            raise FunctionNotFound(image, "; ".join(filter(None, (error.hint, hint, IMAGES_RUN)))) from None
 
 
 @contextlib.asynccontextmanager

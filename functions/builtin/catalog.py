@@ -114,16 +114,15 @@ def versions_of(name: ImageName, prefixes: Iterable[str] = ()) -> list[str]:
 
 
 def absence(image: str, prefixes: Iterable[str] = ()) -> str:
-    """Return why an image is not built in: a clause that names the tags that are, and what runs other images."""
+    """Return why an image is not built in: a clause that names the tags that are; empty for images of no such name."""
     name = parse_image(image)
     tags = [tag for each in of_catalog(name, prefixes) for tag in each.tags]
     if not tags:
-        return f"it is no built-in function; {_OTHERS}"
-    given = "named by its digest" if name.digest else f"of tag {name.tag!r}" if name.tag else "without a tag"
-    return f"{name.name} {given} is not built in, as {name.name} {', '.join(tags)} are; {_OTHERS}"
+        return ""
+    given = "named by its digest" if name.digest else f"with the tag {name.tag}" if name.tag else "without a tag"
+    return f"{name.name} {given} is not built in: its built-in tags are {', '.join(tags)}"
 
 
-_OTHERS = 'other images run in pods: see docs/functions.md, "Pods"'
 _OF_NAME: dict[str, list[Builtin]] = {name: _builtins(name) for name in _RULES}
 
 

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from porchflow.api.limits import BUILTIN_SECONDS, CALLS_OF_A_PROCESS
-from porchflow.functions.builtin.catalog import configured, find
+from porchflow.functions.builtin.catalog import absence, configured, find
 from porchflow.functions.builtin.child import ANSWER, OUT_OF_MEMORY, REQUEST
 from porchflow.functions.builtin.toolkit.sdk import Reply
 from porchflow.functions.children import end_child, kill_child
@@ -214,7 +214,7 @@ class BuiltinRuntime:
         """Run one function; see `porchflow.functions.evaluators.FunctionRuntime`."""
         builtin = configured(image, self._configs) or find(image, self._prefixes)
         if builtin is None:
-            raise FunctionNotFound(image)
+            raise FunctionNotFound(image, absence(image, self._prefixes))
         time_limit = min(time_limit, self._most_seconds)
         try:
             reply = await self._pool.run(builtin.key, resource_list, time_limit)

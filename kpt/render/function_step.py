@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from posixpath import normpath
 from time import perf_counter
 from typing import Any
 
@@ -57,7 +58,14 @@ class StepRunner:
     """Runs functions of one rendering, one after another."""
 
     def __init__(
-        self, top: str, evaluate: Evaluator, images: ImageResolver, steps: list[Step], compute: Compute
+        self,
+        top: str,
+        evaluate: Evaluator,
+        images: ImageResolver,
+        steps: list[Step],
+        compute: Compute,
+        *,
+        shows_own_config: bool = False,
     ) -> None:
         """Create a runner.
 
@@ -67,12 +75,14 @@ class StepRunner:
             images: Resolves the image of a function.
             steps: Gets a step for every function that is run or refused.
             compute: Runs work that takes CPU time.
+            shows_own_config: Whether a function gets the resource of its `configPath` among its items too.
         """
         self._top = top
         self._evaluate = evaluate
         self._images = images
         self._steps = steps
         self._compute = compute
+        self._shows_own_config = shows_own_config
         self.places = Places({}, {})
 
     async def resolve(self, call: FunctionCall) -> str:
@@ -104,7 +114,7 @@ class StepRunner:
         Raises:
             PipelineError: The function failed, or its answer cannot be used.
         """
-        chosen = select(call.function, current)
+        chosen = self._chosen(call, current)
         sent: Sent = await self._compute(self._encode, call, current, chosen, config)
         started = perf_counter()
         try:
@@ -126,6 +136,14 @@ class StepRunner:
         self._record(call, image, stderr=log, results=results, duration=duration)
         merged: list[Resource] = result
         return merged
+
+    def _chosen(self, call: FunctionCall, current: list[Resource]) -> list[int]:
+        """Return the places of the resources that a function gets: those selected, without its own functionConfig."""
+        chosen = select(call.function, current)
+        if self._shows_own_config or not call.function.config_path:
+            return chosen
+        path = normpath(call.function.config_path)
+        return [place for place in chosen if (current[place].package, current[place].path) != (call.package, path)]
 
     def _encode(self, call: FunctionCall, current: list[Resource], chosen: list[int], config: str | None) -> Sent:
         return encode(
@@ -201,7 +219,7 @@ def _merged(
     function: Function, current: list[Resource], chosen: list[int], sent: Sent, evaluation: Evaluation
 ) -> tuple[list[Resource], list[Result]]:
     answer = decode(sent, evaluation.resource_list)
-    selective = function.selectors or function.exclude
+    selective = function.selectors or function.exclude or len(chosen) < len(current)
     result = merge(current, chosen, answer.resources, answer.places) if selective else answer.resources
     return result, answer.results
 

@@ -50,7 +50,9 @@ class RenderOutcome:
     steps: list[Step] = field(default_factory=list)
 
 
-async def render(files: Mapping[str, bytes], evaluate: Evaluator, *, images: ImageResolver) -> RenderOutcome:
+async def render(
+    files: Mapping[str, bytes], evaluate: Evaluator, *, images: ImageResolver, shows_own_config: bool = False
+) -> RenderOutcome:
     """Render the top-most package of a file map.
 
     Source: docs/reference/kpt-rendering.md, "Order of packages".
@@ -59,6 +61,7 @@ async def render(files: Mapping[str, bytes], evaluate: Evaluator, *, images: Ima
         files: Content by path. Without a Kptfile nothing is rendered.
         evaluate: Runs one function.
         images: Resolves the images of functions.
+        shows_own_config: Whether a function gets the resource of its `configPath` among its items too.
 
     Raises:
         Exception: Any error of `evaluate` and `images` but FunctionFailed: a function cannot run now, try again later.
@@ -68,7 +71,7 @@ async def render(files: Mapping[str, bytes], evaluate: Evaluator, *, images: Ima
         top = package_tree(files)
         if top is None:
             return RenderOutcome(dict(files), ok=True)
-        rendering = _Rendering(files, top, evaluate, images)
+        rendering = _Rendering(files, top, evaluate, images, shows_own_config=shows_own_config)
         await rendering.load()
     except InvalidPackage as error:
         return _refused(files, str(error))
@@ -123,14 +126,18 @@ class _Node:
 class _Rendering:
     """One run of `render`."""
 
-    def __init__(self, files: Files, top: PackageDir, evaluate: Evaluator, images: ImageResolver) -> None:
+    def __init__(
+        self, files: Files, top: PackageDir, evaluate: Evaluator, images: ImageResolver, *, shows_own_config: bool
+    ) -> None:
         self.files = files
         self.top = top
         self.sources: dict[str, SourceFile] = {}
         self.budget = NodeBudget()
         self.steps: list[Step] = []
         self.compute = compute_inline if sum(map(len, files.values())) < _SMALL else asyncio.to_thread
-        self.runner = StepRunner(top.path, evaluate, images, self.steps, self.compute)
+        self.runner = StepRunner(
+            top.path, evaluate, images, self.steps, self.compute, shows_own_config=shows_own_config
+        )
         self.root: _Node
 
     # Reading

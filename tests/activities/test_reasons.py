@@ -191,7 +191,7 @@ async def package_overlap(world: World) -> str:
 
 
 TABLE: list[tuple[Reason, Provoke, str, str]] = [
-    (Reason.RENDER_FAILED, render_failed, r"web: mutator 'example\.com/none:v1", "mend the package and push it again"),
+    (Reason.RENDER_FAILED, render_failed, r"web: mutator 'example\.com/none:v1", "name a built-in tag in the package"),
     (Reason.RENDER_FAILED, no_kptfile, "Kptfile.*line 2", "mend the package and push it again"),
     (Reason.INVALID_SPEC, no_lifecycle, r"spec\.lifecycle is empty", "set it to Draft"),
     (Reason.INVALID_SPEC, wrong_name, r"'odd' has to be 'blueprints\.web\.v1'", "create it under that name"),

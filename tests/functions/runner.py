@@ -60,7 +60,7 @@ async def running(**settings: Any) -> AsyncIterator[Runner]:
         sys.executable,
         "-c",
         _PROGRAM,
-        json.dumps({"processes": 1, **settings}),
+        json.dumps({"processes": 1, "runs_images": True, **settings}),
         stdout=asyncio.subprocess.PIPE,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -2,8 +2,10 @@ import pytest
 import yaml
 
 from porchflow.functions.builtin import BUILTINS, find
+from porchflow.functions.builtin.pool import BuiltinRuntime, WorkerPool
 from porchflow.functions.builtin.toolkit.sdk import execute
-from porchflow.functions.function_errors import FunctionNotFound
+from porchflow.functions.evaluators import Chain
+from porchflow.functions.function_errors import IMAGES_RUN, FunctionNotFound
 from porchflow.functions.local import LocalEvaluator
 from porchflow.functions.proto.generate import stale
 from porchflow.kpt.format.resource_list import compose_list
@@ -23,8 +25,11 @@ CATALOG = "ghcr.io/kptdev/krm-functions-catalog"
         (f"{CATALOG}/set-labels:latest", "set-labels"),
         ("gcr.io/kpt-fn/set-namespace:v0.4.1", "set-namespace"),
         ("mirror.example.com/fn/apply-setters:v0.2.2", "apply-setters"),
-        (f"{CATALOG}/set-labels:v0.1.5", None),
-        (f"{CATALOG}/set-namespace:v0.2.0", None),
+        (f"{CATALOG}/set-labels:0.2.0", "set-labels"),
+        (f"{CATALOG}/set-labels:v0.1.4", None),
+        (f"{CATALOG}/set-labels:v0.2.99", None),
+        (f"{CATALOG}/set-namespace:v0.3", None),
+        (f"{CATALOG}/set-namespace:v0.4.2", None),
         (f"{CATALOG}/other:v0.2.0", None),
         ("example.com/set-labels:v0.2.0", None),
         (f"{CATALOG}/set-labels@sha256:0", None),
@@ -92,3 +97,16 @@ async def test_a_function_that_does_not_exist_is_said_in_the_kptfile() -> None:
 
 def test_the_generated_modules_are_fresh() -> None:
     assert stale() == []
+
+
+async def test_a_tag_that_is_not_built_in_names_those_that_are_and_what_runs_images() -> None:
+    said = "set-namespace with the tag v0.3.4 is not built in: its built-in tags are v0.4, v0.4.5, latest, v0.4.1"
+    with pytest.raises(FunctionNotFound, match=said) as raised:
+        await LocalEvaluator()(f"{CATALOG}/set-namespace:v0.3.4", b"")
+    assert raised.value.hint.endswith(IMAGES_RUN)
+    pool = WorkerPool(1)
+    chain = Chain([BuiltinRuntime(pool)], hint=IMAGES_RUN)
+    with pytest.raises(FunctionNotFound, match=said) as raised:
+        await chain.evaluate(f"{CATALOG}/set-namespace:v0.3.4", b"", 1.0)
+    assert raised.value.hint.endswith(IMAGES_RUN)
+    await pool.aclose()

@@ -50,6 +50,18 @@ CONFIGS = {
 }
 
 
+CONFIGS |= {key: CONFIGS[builtin.name] for key, builtin in BUILTINS.items() if builtin.name in CONFIGS}
+CONFIGS["apply-replacements:v0.1.1"] = custom(
+    "ApplyReplacements",
+    replacements=[
+        {
+            "source": {"kind": "Pod", "fieldPath": "spec.nodeName"},
+            "targets": [{"select": {"kind": "Service"}, "fieldPaths": ["spec.node"], "options": {"create": True}}],
+        }
+    ],
+)
+
+
 def test_every_function_is_here() -> None:
     assert set(CONFIGS) == set(BUILTINS)
 

@@ -250,3 +250,33 @@ def test_setting_labels_again_changes_nothing(labels: dict[str, str], case: str)
     twice = run("set-labels", *items(once), function_config=config(labels))
     assert items(twice) == items(once)
     assert yaml.safe_load(items(once)[0])["metadata"]["labels"] == labels
+
+
+def settings_of(kind: str, **fields: Any) -> str:
+    version = "v1" if kind == "ConfigMap" else "fn.kpt.dev/v1alpha1"
+    return yaml.safe_dump({"apiVersion": version, "kind": kind, "metadata": {"name": "c"}, **fields})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        settings_of("SetLabels", labels=[{"color": "orange"}]),
+        settings_of("SetLabels", labels="x"),
+        settings_of("SetLabels", labels=5),
+        settings_of("SetLabels", labels={"b": ["x"]}),
+        settings_of("SetLabels", labels={"b": {"c": "d"}}),
+        settings_of("ConfigMap", data=["a"]),
+        settings_of("ConfigMap", data={"a": ["b"]}),
+    ],
+)
+def test_a_config_that_is_no_mapping_of_texts_fails(wrong: str) -> None:
+    reply = run("set-labels", "kind: X\nmetadata: {name: x}\n", function_config=wrong)
+    assert reply.exit_code == 1
+    assert "must be a mapping of texts" in reply.log
+    assert said(reply) == [f"error: {reply.log}"]
+
+
+def test_labels_are_added_in_the_order_of_their_keys() -> None:
+    settings = settings_of("SetLabels", labels={"z": "1", "a": "2", "m": "3"})
+    [item] = items(run("set-labels", "kind: X\nmetadata: {name: x, labels: {q: r}}\n", function_config=settings))
+    assert list(yaml.safe_load(item)["metadata"]["labels"]) == ["q", "a", "m", "z"]

@@ -116,7 +116,7 @@ def test_a_set_is_looked_into_joined_and_listed() -> None:
     print(len(names), "a" in names, "z" in names, sorted(names), list(set()), [n for n in set(["x"])])
     """
     reply = run("starlark", DEPLOYMENT, function_config=program(source))
-    assert reply.log == "3 True False ['a', 'b', 'c'] [] ['x']"
+    assert reply.log == '3 True False ["a", "b", "c"] [] ["x"]'
 
 
 def test_the_schemas_of_kubernetes_are_there_and_the_environment_is_not() -> None:
@@ -125,7 +125,7 @@ def test_the_schemas_of_kubernetes_are_there_and_the_environment_is_not() -> Non
     spec = deployment["properties"]["spec"]["$ref"].split("/")
     print(spec[:2], spec[2] in ctx.open_api["definitions"], ctx.environment)
     """
-    assert run("starlark", DEPLOYMENT, function_config=program(source)).log == "['#', 'definitions'] True {}"
+    assert run("starlark", DEPLOYMENT, function_config=program(source)).log == '["#", "definitions"] True {}'
 
 
 def test_whole_numbers_are_written_as_such_and_those_that_stay_keep_their_digits() -> None:
@@ -196,3 +196,50 @@ def test_a_wrong_program_fails_and_changes_nothing(source: str, message: str) ->
 def test_a_wrong_config_fails(function_config: str | None, message: str) -> None:
     reply = run("starlark", DEPLOYMENT, function_config=function_config)
     assert (reply.exit_code, said(reply)[0].startswith(f"error: {message}")) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("printed", "line"),
+    [
+        ("set([1, 2])", "set([1, 2])"),
+        ("run", "<function run>"),
+        ("lambda x: x", "<function lambda>"),
+        ('[run], {"a": set(["b"])}', '[<function run>] {"a": set(["b"])}'),
+        ("(run,), (1, 2), ()", "(<function run>,) (1, 2) ()"),
+        ('True, None, 1.5, "a", ["a"]', 'True None 1.5 a ["a"]'),
+        ('"a", "b", sep = "-"', "a-b"),
+        ("", ""),
+    ],
+)
+def test_anything_can_be_printed(printed: str, line: str) -> None:
+    reply = run("starlark", DEPLOYMENT, function_config=program(f"def run(): pass\nprint({printed})"))
+    assert (reply.exit_code, reply.log) == (0, line)
+
+
+def test_a_list_that_holds_itself_is_printed_and_refused_in_a_resource() -> None:
+    source = "l = [None]\nl.append(l)\nprint(l)\n"
+    assert run("starlark", DEPLOYMENT, function_config=program(source)).exit_code == 0
+    kept = run("starlark", DEPLOYMENT, function_config=program(f"{source}ctx.resource_list['items'][0]['l'] = l"))
+    assert kept.exit_code == 1
+
+
+NOT_FINITE = 'kind: X\nmetadata: {name: x}\nspec: {a: .inf, b: .NaN, c: -.Inf, d: ".inf", e: null}\n'
+
+
+def test_numbers_that_are_not_finite_keep_their_text() -> None:
+    source = "print(ctx.resource_list['items'][0]['spec'])"
+    reply = run("starlark", NOT_FINITE, function_config=program(source))
+    assert items(reply) == [NOT_FINITE]
+    assert reply.log == '{"a": +inf, "b": nan, "c": -inf, "d": ".inf", "e": None}'
+
+
+@pytest.mark.parametrize("text", ["inf", "-inf", "nan"])
+@pytest.mark.parametrize("place", ["{}", "[{}]", "(1, {})", "{{'k': [{}]}}"])
+def test_a_program_may_write_numbers_that_are_not_finite(text: str, place: str) -> None:
+    value = place.format(f"float('{text}')")
+    reply = run("starlark", NOT_FINITE, function_config=program(f"ctx.resource_list['items'][0]['new'] = {value}"))
+    assert reply.exit_code == 0, reply.log
+    assert (
+        f"{'' if text == 'nan' else text.removesuffix('inf')}.{text.removeprefix('-')}"
+        in items(reply)[0].partition("new:")[2]
+    )

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from porchflow.functions.builtin.catalog import BUILTINS, CATALOGS
+from porchflow.functions.builtin.catalog import BUILTINS, CATALOGS, find, versions_of
 from porchflow.functions.function_errors import ImageNotFound
+from porchflow.functions.images import parse_image
 from porchflow.functions.registry.credentials import DockerConfig
 from porchflow.functions.registry.lookup import RegistryLookup
 from porchflow.functions.registry.session import RegistrySession
@@ -20,14 +21,14 @@ from tests.servers.registry import Registry, running_registry
 async def test_a_builtin_function_needs_no_registry(catalog: str) -> None:
     resolver = ImageResolver("our.example/catalog", FunctionTags("our.example/catalog", None))
     image = await resolver.resolve(Function(image=f"{catalog}/ensure-name-substring", tag="~0"))
-    assert image == f"{catalog}/ensure-name-substring:v0.2"
+    assert image == f"{catalog}/ensure-name-substring:v0.2.1"
 
 
-@pytest.mark.parametrize("name", BUILTINS)
-def test_the_versions_of_a_builtin_are_among_its_tags(name: str) -> None:
-    builtin = BUILTINS[name]
-    assert builtin.versions
-    assert all(builtin.tags.fullmatch(version) for version in builtin.versions)
+@pytest.mark.parametrize("name", sorted({builtin.name for builtin in BUILTINS.values()}))
+def test_the_versions_of_a_builtin_are_full_ones_and_built_in(name: str) -> None:
+    found = versions_of(parse_image(f"{CATALOGS[0]}/{name}"))
+    assert found
+    assert all(version.count(".") == 2 and find(f"{CATALOGS[0]}/{name}:{version}") for version in found)
 
 
 @pytest.fixture
@@ -37,12 +38,12 @@ async def registry(registry_binary: Path, tmp_path: Path) -> AsyncIterator[Regis
 
 
 async def test_other_versions_are_looked_for_in_the_registry(registry: Registry) -> None:
-    for version in ("v0.2.4", "v0.9.0"):
+    for version in ("v0.2.9", "v0.9.0"):
         await registry.push(f"catalog/set-labels:{version}", ["/labels"])
     prefix = f"{registry.address}/catalog"
     async with RegistrySession(DockerConfig(None), insecure=[registry.address], trust_env=False) as session:
         resolver = ImageResolver(prefix, FunctionTags(prefix, RegistryLookup(session, platform="linux/amd64")))
-        chosen = [await resolver.resolve(Function(image="set-labels", tag=tag)) for tag in ("0.2.x", ">=0.2.1 <1")]
-        assert chosen == [f"{prefix}/set-labels:v0.2", f"{prefix}/set-labels:v0.9.0"]
+        chosen = [await resolver.resolve(Function(image="set-labels", tag=tag)) for tag in ("0.2.x", ">0.2.3 <1")]
+        assert chosen == [f"{prefix}/set-labels:v0.2.3", f"{prefix}/set-labels:v0.9.0"]
         with pytest.raises(ImageNotFound):
             await resolver.resolve(Function(image="no-such-function", tag="^1"))

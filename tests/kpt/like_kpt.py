@@ -335,7 +335,8 @@ async def ours(case: Case) -> dict[str, Any]:
         return Evaluation(output, said.encode())
 
     files = {path: text.encode() for path, text in case.content(lambda operation: f"image f/{operation}:v1").items()}
-    result = await render(files, evaluate, images=ImageResolver("f/"))
+    # The kpt that was recorded gives a function its own configuration too.
+    result = await render(files, evaluate, images=ImageResolver("f/"), shows_own_config=True)
     return outcome(result.ok, result.files, calls)
 
 
