@@ -11,6 +11,7 @@ from porchflow.functions.images import ImageName, parse_image
 CATALOGS = ("ghcr.io/kptdev/krm-functions-catalog", "gcr.io/kpt-fn")
 """The present and the former address of the catalog's images; a built-in function stands for images of both."""
 
+_LATEST = "latest"
 _VERSION = re.compile(r"v\d+\.\d+\.\d+")
 
 
@@ -47,7 +48,7 @@ _RULES: dict[str, dict[str, str]] = {
         "apply_setters.run": "0.2 0.2.0 0.2.1 0.2.2",
         "apply_setters.run_0_1": "0.1 0.1.1",
     },
-    "create-setters": {"create_setters.run": "0.1 0.1.0"},
+    "create-setters": {"create_setters.run": "0.1"},
     "ensure-name-substring": {
         "ensure_name_substring.run": "0.2 0.2.0 0.2.1",
         "ensure_name_substring.run_0_1": "0.1 0.1.1",
@@ -79,7 +80,7 @@ def _builtins(name: str) -> list[Builtin]:
     tags = {entry: tuple(f"v{tag}" for tag in text.split()) for entry, text in listed}
     newest = listed[0][0]
     return [
-        Builtin(name, name, (*tags[entry], "latest"), entry)
+        Builtin(name, name, (*tags[entry], _LATEST), entry)
         if entry == newest
         else Builtin(name, f"{name}:{tags[entry][0]}", tags[entry], entry)
         for entry in tags
@@ -98,7 +99,7 @@ def find(image: str, prefixes: Iterable[str] = ()) -> Builtin | None:
         prefixes: Registries besides the catalog's own whose images of these names are the catalog's.
     """
     name = parse_image(image)
-    tag = name.tag if name.tag.startswith("v") or name.tag == "latest" else f"v{name.tag}"
+    tag = name.tag if name.tag.startswith("v") or name.tag == _LATEST else f"v{name.tag}"
     return next((each for each in of_catalog(name, prefixes) if not name.digest and tag in each.tags), None)
 
 
@@ -109,8 +110,9 @@ def of_catalog(name: ImageName, prefixes: Iterable[str] = ()) -> list[Builtin]:
 
 
 def versions_of(name: ImageName, prefixes: Iterable[str] = ()) -> list[str]:
-    """Return the full versions of a catalog's image that are built in, such as `v0.2.1`; see `find`."""
-    return [tag for each in of_catalog(name, prefixes) for tag in each.tags if _VERSION.fullmatch(tag)]
+    """Return the full versions of a catalog's image that are built in, such as `v0.2.1`, else `v0.2`; see `find`."""
+    tags = [tag for each in of_catalog(name, prefixes) for tag in each.tags if tag != _LATEST]
+    return [tag for tag in tags if _VERSION.fullmatch(tag)] or tags
 
 
 def absence(image: str, prefixes: Iterable[str] = ()) -> str:

@@ -1,5 +1,6 @@
 """A tag is a version: what each older tag does otherwise than the newest one, as the catalog's own programs do it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ import yaml
 
 from porchflow.functions.builtin.catalog import BUILTINS, CATALOGS, absence, find
 from tests.functions.lists import config, items, run, said
+
+ROOT = Path(__file__).parents[2]
 
 BINDING = """
 apiVersion: rbac.authorization.k8s.io/v1
@@ -58,6 +61,19 @@ def values(function: str, *package: str, settings: str) -> list[Any]:
 def test_each_tag_has_its_own_rules_or_none(catalog: str, tag: str, key: str | None) -> None:
     found = find(f"{catalog}/{tag}")
     assert (found.key if found else None) == key
+
+
+def documented() -> set[tuple[str, tuple[str, ...]]]:
+    """Functions and tags of the table in docs/functions.md, a set of tags for each rules."""
+    section = (ROOT / "docs/functions.md").read_text().partition("### A tag is a version")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:4] for line in section.splitlines() if line.startswith("| `")]
+    cells = [(name.strip(" `"), tuple(cell.strip().split(", "))) for name, *both in rows for cell in both]
+    return {(name, tags) for name, tags in cells if tags != ("",)}
+
+
+def test_the_page_lists_the_tags_that_are_built_in() -> None:
+    built_in = {(each.name, tuple(tag for tag in each.tags if tag != "latest")) for each in BUILTINS.values()}
+    assert documented() == built_in
 
 
 def test_no_tag_has_two_rules() -> None:

@@ -4,6 +4,8 @@ from typing import Any
 import pytest
 import yaml
 
+from porchflow.kpt.render.hydrate import render
+from porchflow.kpt.render.image_names import ImageResolver
 from tests.kpt.rendering import (
     INDEX,
     LEGACY_PATH,
@@ -167,6 +169,40 @@ async def test_a_config_file_is_read_after_earlier_functions_changed_it() -> Non
     functions = Functions(change=change)
     await run(files, functions)
     assert [sent.get("functionConfig", {}).get("data") for _, sent in functions.calls] == [None, {"x": "2"}, {"x": "2"}]
+
+
+OWN_CONFIG = {
+    "Kptfile": kptfile(
+        "p",
+        mutators="[{image: a, configPath: ./c.yaml}, {image: b, configPath: d.yaml, selectors: [{kind: ConfigMap}]}]",
+        validators="[{image: v, configPath: c.yaml}]",
+    ),
+    "c.yaml": config_map("c", x="1"),
+    "d.yaml": config_map("d", x="1"),
+    "e.yaml": config_map("e", x="1"),
+    "sub/Kptfile": kptfile("s"),
+    "sub/c.yaml": config_map("below"),
+}
+
+
+@pytest.mark.parametrize(
+    ("shown", "own"), [(False, [set("c"), set("d"), set("c")]), (True, [set(), set(), set()])], ids=["hidden", "shown"]
+)
+async def test_a_function_does_not_get_its_own_configuration_unless_asked(shown: bool, own: list[set[str]]) -> None:
+    def change(given: dict[str, Any]) -> None:
+        for each in given["items"]:
+            if each["kind"] == "ConfigMap":
+                each.setdefault("data", {})["new"] = "2"
+
+    functions = Functions(a=change, b=change)
+    outcome = await render(OWN_CONFIG, functions, images=ImageResolver("example.com/fn/"), shows_own_config=shown)
+    assert outcome.ok, outcome.message
+    for call, hidden in enumerate(own):
+        names = {where.partition(":")[2] for where in functions.items(call)}
+        # The subpackage's file of the same path is another resource.
+        assert names & {"c", "d", "e", "below"} == {"c", "d", "e", "below"} - hidden
+    # Each is changed by the function whose configuration it is not.
+    assert all(b"new:" in outcome.files[path] for path in ("c.yaml", "d.yaml", "e.yaml", "sub/c.yaml"))
 
 
 SELECTIONS = {
