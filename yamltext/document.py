@@ -78,7 +78,7 @@ class Document:
         """Edit like `edit`, without the proof by parsing again; for callers that parse the text anyway."""
         if self._root is None:
             return self.edit(new).text
-        text = _edited_text(self.text, self._root, new)
+        text = _edited_text(self.text, self._root, new, moves=False)
         return self.edit(new).text if text is None else text
 
 
@@ -164,11 +164,15 @@ def _parsed(text: str | None) -> Document | None:
         return None
 
 
-def _edited_text(text: str, root: Node, new: Value, *, by_position: bool = False) -> str | None:
-    """Return the edited text; None when the edits do not fit together."""
+def _edited_text(text: str, root: Node, new: Value, *, by_position: bool = False, moves: bool = True) -> str | None:
+    """Return the edited text; None when the edits do not fit together, or move text and must not."""
     if "\r" in text and not _LONE_LF.search(text):
         unix = text.replace("\r\n", "\n")
-        edited = _edited_text(unix, compose(unix) or root, new, by_position=by_position) if "\r" not in unix else None
+        edited = (
+            _edited_text(unix, compose(unix) or root, new, by_position=by_position, moves=moves)
+            if "\r" not in unix
+            else None
+        )
         return edited.replace("\n", "\r\n") if edited is not None else None
     ended = text if text.endswith("\n") else text + "\n"
     editor = Editor(ended, root, by_position=by_position)
@@ -176,5 +180,7 @@ def _edited_text(text: str, root: Node, new: Value, *, by_position: bool = False
         editor.update(root, new, _ROOT)
         result = editor.result()
     except InexpressibleError:
+        return None
+    if editor.moved and not moves:
         return None
     return result if ended is text else result.removesuffix("\n")

@@ -28,6 +28,8 @@ from porchflow.yamltext.scalars import literal_header, render_scalar
 
 _COLON = re.compile(r"[ \t]*:")
 _NOT_BLANK = re.compile(r"\S")
+_BLOCK = ("|", ">")
+_BLOCK_HEADER = re.compile(r"[|>][-+0-9]*")
 
 
 class Slot(NamedTuple):
@@ -48,6 +50,8 @@ class Editor(TextEdits):
         super().__init__(text)
         self.root = root
         self.by_position = by_position
+        self.moved = False
+        """Whether an item of a list took its text to another place, where the text around it may change its meaning."""
 
     @cached_property
     def style(self) -> Style:
@@ -88,12 +92,7 @@ class Editor(TextEdits):
             self._mapping(node, new)
         elif isinstance(node, SequenceNode) and isinstance(new, list) and new and node.items:
             self._sequence(node, new)
-        elif (
-            isinstance(node, ScalarNode)
-            and not is_block(new)
-            and node.start < node.end
-            and node.style not in ("|", ">")
-        ):
+        elif isinstance(node, ScalarNode) and not is_block(new) and node.start < node.end and node.style not in _BLOCK:
             self._scalar(node, new, slot)
         else:
             raise InexpressibleError
@@ -162,6 +161,21 @@ class Editor(TextEdits):
 
     def _sequence(self, node: SequenceNode, new: list[Value]) -> None:
         pairs = self._pairs(node.value, new)
+        order = [i for i, j in pairs if i is not None and j is not None]
+        if not order:
+            raise InexpressibleError
+        for i, j in pairs:
+            if i is None and j is not None:
+                check(new[j])
+        if order != sorted(order):
+            self._reorder(node, new, pairs)
+            return
+        for i, j in pairs:
+            if i is not None and j is not None and not same(node.value[i], new[j]):
+                self._update(node.items[i], new[j], self._item_slot(node, node.items[i]))
+        self._add_and_cut(node, new, pairs)
+
+    def _add_and_cut(self, node: SequenceNode, new: list[Value], pairs: list[Pair]) -> None:
         kept = [False] * len(node.items)
         added: dict[int, list[Value]] = {}
         seen = 0
@@ -170,20 +184,67 @@ class Editor(TextEdits):
                 seen = i + 1
                 kept[i] = j is not None
             elif j is not None:
-                check(new[j])
                 added.setdefault(seen, []).append(new[j])
-            if i is not None and j is not None and not same(node.value[i], new[j]):
-                self._update(node.items[i], new[j], self._item_slot(node, node.items[i]))
         if all(kept) and not added:
             return
-        if not any(kept):
-            raise InexpressibleError
         if node.flow:
             spans = [(item.start, item.end) for item in node.items]
             texts = {place: [flow(value, self.style) for value in values] for place, values in added.items()}
             self._edit_flow(spans, kept, texts)
         else:
             self._edit_block_sequence(node, kept, added)
+
+    def _reorder(self, node: SequenceNode, new: list[Value], pairs: list[Pair]) -> None:
+        """Write the items in another order: each one that stays takes its text and its comments along."""
+        self.moved = True
+        if node.flow:
+            spans = [(item.start, item.end) for item in node.items]
+            if self._has_comment(spans[0][0], spans[-1][1]):
+                raise InexpressibleError
+        else:
+            spans = self._chunks(node)
+        texts: list[str] = []
+        for i, j in pairs:
+            if i is not None and j is not None:
+                texts.append(self._item_text(node, i, new[j], spans[i]))
+            elif j is not None:
+                texts.append(self._new_item_text(node, new[j], spans[-1][1]))
+        if node.flow:
+            self._place_in_flow(spans, texts)
+        else:
+            start = spans[0][0]
+            before = " " * node.column if self._column(start) else ""
+            if not texts[0].startswith(" " * node.column + "-" if before else ""):
+                raise InexpressibleError
+            self.edits.append((start, spans[-1][1], "".join(texts).removeprefix(before)))
+
+    def _item_text(self, node: SequenceNode, index: int, new: Value, span: tuple[int, int]) -> str:
+        """Return the text of an item that stays, with the edits in it made."""
+        item, mark = node.items[index], len(self.edits)
+        self.update(item, new, self._item_slot(node, item))
+        edits = self.edits[mark:]
+        del self.edits[mark:]
+        start, end = span
+        inner = TextEdits(self.text[:end])
+        inner.edits = edits
+        before = "" if node.flow or not self._column(start) else " " * node.column
+        return before + inner.result()[start:]
+
+    def _new_item_text(self, node: SequenceNode, value: Value, at: int) -> str:
+        if node.flow:
+            return flow(value, self.style)
+        return joined(item_lines(value, node.column, self._style_before(at, node.column)))
+
+    def _chunks(self, node: SequenceNode) -> list[tuple[int, int]]:
+        """Return the lines of each item, from the comments above it to those of the next one."""
+        dashes = [self._dash(node, item) for item in node.items]
+        if any(self._before(dash).strip() for dash in dashes[1:]):
+            raise InexpressibleError
+        first = dashes[0] if self._before(dashes[0]).strip() else self._line_start(dashes[0])
+        starts = [first, *(self._head_comments(self._line_start(dash), node.column) for dash in dashes[1:])]
+        if node is not self.root and first == self._line_start(dashes[0]):
+            starts[0] = self._head_comments(first, node.column)
+        return list(zip(starts, [*starts[1:], self._line_after(node.items[-1].end)], strict=True))
 
     def _pairs(self, old: list[Value], new: list[Value]) -> list[Pair]:
         if self.by_position and len(old) == len(new):
@@ -261,22 +322,31 @@ class Editor(TextEdits):
             self.edits.append((slot.start, slot.start, first))
             self.edits.append((self._line_after(slot.start), self._line_after(node.end), joined(rest)))
         elif rest:
-            self.edits.append(
-                (slot.start, self._line_after(node.end), first + self._tail(node.end) + "\n" + joined(rest))
-            )
+            tail = self._header_comment(node) or self._tail(node.end)
+            self.edits.append((slot.start, self._line_after(node.end), first + tail + "\n" + joined(rest)))
         else:
-            self.edits.append((slot.start, node.end, first))
+            self.edits.append((slot.start, node.end, first + self._header_comment(node)))
 
     def _replace_item(self, node: Node, new: Value, slot: Slot) -> None:
         lines = item_lines(new, slot.column, self._style_before(self._line_after(node.end), slot.column))
-        tail = self._tail(node.end)
+        header_comment = self._header_comment(node)
+        tail = header_comment or self._tail(node.end)
         if len(lines) > 1 and tail:
             if is_block(new):
                 lines = [" " * (slot.column + 1), " " * (slot.column + 2) + lines[0][slot.column + 2 :], *lines[1:]]
             lines[0] += tail
             self.edits.append((slot.start, self._line_end(node.end), "\n".join(lines)[slot.column + 1 :]))
         else:
-            self.edits.append((slot.start, node.end, "\n".join(lines)[slot.column + 1 :]))
+            self.edits.append((slot.start, node.end, "\n".join(lines)[slot.column + 1 :] + header_comment))
+
+    def _header_comment(self, node: Node) -> str:
+        """Return the comment behind the header of a block scalar, with the blanks before it; else nothing."""
+        header = (
+            _BLOCK_HEADER.match(self.text, node.start)
+            if isinstance(node, ScalarNode) and node.style in _BLOCK
+            else None
+        )
+        return self._tail(header.end()) if header else ""
 
     def _style_before(self, place: int, column: int) -> Style:
         """Return the document's style, without the block scalars that would swallow the lines at `place`."""

@@ -99,6 +99,18 @@ class TextEdits:
         if last + 1 < len(spans):
             self.edits.append((spans[last][1], spans[-1][1], ""))
 
+    def _place_in_flow(self, spans: list[tuple[int, int]], texts: list[str]) -> None:
+        """Put texts in the places of the entries between brackets, from the first one on."""
+        for (start, end), text in zip(spans, texts, strict=False):
+            if self.text[start:end] != text:
+                self.edits.append((start, end, text))
+        last = min(len(spans), len(texts)) - 1
+        if len(texts) > len(spans):
+            at = spans[last][1]
+            self.edits.append((at, at, "".join(self._separator(spans) + text for text in texts[len(spans) :])))
+        elif last + 1 < len(spans):
+            self.edits.append((spans[last][1], spans[-1][1], ""))
+
     def _separator(self, spans: list[tuple[int, int]]) -> str:
         """Return the text between two entries: a line break with indentation if the last two are separated so."""
         before = self._before(spans[-1][0])
