@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from porchflow.kpt.format.krm import describe, text_of
 from porchflow.kpt.format.resources import Origin, Resource, SourceFile, read_source, write_files
@@ -14,6 +15,9 @@ from porchflow.yamltext.yaml_error import YamlError
 
 Merger = Callable[[Document | None, Document, Document], tuple[Document, Sequence[Clash]]]
 """Merges base (or none), upstream and local."""
+
+AT_THE_BEGINNING: Final = "(comment at the beginning)"
+"""Field of a conflict about the comments before the first `---` of a file."""
 
 _HIDDEN = "(hidden)"
 _SECRET_FIELDS = ("data", "stringData")
@@ -59,6 +63,25 @@ def single(side: str, path: str, content: bytes) -> ParsedFile:
     parsed = parse_file(side, path, content)
     check_single(side, path, parsed)
     return parsed
+
+
+def beginning_of(parsed: ParsedFile) -> str:
+    """Return the comments that `---` separates from the first document, with LF; empty for none."""
+    parts = parsed.source.parts[: parsed.source.documents[0]] if parsed.source.documents else []
+    return "".join(part.separator + part.body for part in parts).replace("\r\n", "\n")
+
+
+def with_beginning(content: bytes, old: str, new: str) -> bytes:
+    """Return a file with other comments before its first document; the same object where it does not begin so."""
+    text = content.decode()
+    newline = "\r\n" if "\r\n" in text else "\n"
+    bom = "\ufeff" if text.startswith("\ufeff") else ""
+    plain, before = text.removeprefix(bom), old.replace("\n", newline)
+    rest = plain.removeprefix(before)
+    if not plain.startswith(before):
+        return content
+    separator = "" if rest.startswith("---") or not new else "---" + newline
+    return (bom + new.replace("\n", newline) + separator + rest).encode()
 
 
 def check_single(side: str, path: str, parsed: ParsedFile) -> None:

@@ -76,7 +76,8 @@ def merge_kptfiles(
     work = ValueMerge()
     merged = work.merge(old, theirs, ours, SHAPE)
     document = edited(local, _with_rendering(merged, ours, local.value), SHAPE)
-    return merge_comments(document, base, upstream, local, SHAPE), work.clashes
+    document, about_comments = merge_comments(document, base, upstream, local, SHAPE)
+    return document, [*work.clashes, *about_comments]
 
 
 def _own_of(value: Value, local: Value, *, take_upstream: bool) -> dict[str, Value]:

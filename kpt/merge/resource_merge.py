@@ -12,10 +12,20 @@ from typing import Final
 from porchflow.kpt.format.files import KPTFILE
 from porchflow.kpt.format.node_budget import NodeBudget
 from porchflow.kpt.format.resources import Origin, Resource, write_files
-from porchflow.kpt.merge.documents import ParsedFile, check_single, conflicts_of, parse_file, resource_name, whole
+from porchflow.kpt.merge.documents import (
+    AT_THE_BEGINNING,
+    ParsedFile,
+    beginning_of,
+    check_single,
+    conflicts_of,
+    parse_file,
+    resource_name,
+    whole,
+    with_beginning,
+)
 from porchflow.kpt.merge.kptfile_merge import merge_kptfiles
 from porchflow.kpt.merge.matching import Item, Pairs, items_of, pair
-from porchflow.kpt.merge.merge_result import Conflict, Kept
+from porchflow.kpt.merge.merge_result import Conflict, Kept, shown
 from porchflow.kpt.merge.resource_identity import unchanged
 from porchflow.kpt.merge.schema import Schemas
 from porchflow.kpt.merge.sides import LOCAL, NEW_UPSTREAM, OLD_UPSTREAM, Sides, naming_side
@@ -150,7 +160,7 @@ class ResourceMerge:
             if placed is not None:
                 result[self._place(base, upstream, local)].append(placed)
         for path, documents in result.items():
-            self.files[path] = self._file(path, documents, links)
+            self.files[path] = self._with_beginning(path, self._file(path, documents, links), links)
 
     def _resource(self, base: Item | None, upstream: Item | None, local: Item | None) -> _Placed | None:
         if upstream is not None and local is not None:
@@ -192,6 +202,20 @@ class ResourceMerge:
         return local.path
 
     # Writing
+
+    def _with_beginning(self, path: str, content: bytes | None, links: "_Links") -> bytes | None:
+        """Return a merged file with the comments before its first `---` merged too."""
+        sides = [side.files.get(path) for side in (links.base, links.upstream, links.local)]
+        base, upstream, local = (beginning_of(side) if side is not None else None for side in sides)
+        if content is None or None in (upstream, local) or upstream in (base or "", local):
+            return content
+        if content is self.sides.upstream.get(path):
+            return content
+        if local != (base or ""):
+            values = shown(local, upstream)
+            self.conflicts.append(Conflict(path, "", AT_THE_BEGINNING, *values, Kept.LOCAL))
+            return content
+        return with_beginning(content, str(local), str(upstream))
 
     def _file(self, path: str, placed: list[_Placed], links: "_Links") -> bytes | None:
         base, upstream, local = self.sides.of(path)

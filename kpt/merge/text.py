@@ -32,7 +32,8 @@ def merge_documents(
     work = ValueMerge()
     merged = work.merge(old, theirs, ours, shape)
     document = edited(local, None if merged is ABSENT else merged, shape)
-    return merge_comments(document, base, upstream, local, shape), work.clashes
+    document, about_comments = merge_comments(document, base, upstream, local, shape)
+    return document, [*work.clashes, *about_comments]
 
 
 def edited(local: Document, merged: Value, shape: Shape) -> Document:

@@ -92,7 +92,7 @@ class ValueMerge:
         merged: dict[Key, Value] = {}
         for name in (*ours, *(name for name in theirs if name not in ours)):
             elements = tuple(side.get(name, ABSENT) for side in (old, theirs, ours))
-            element = self._element(elements, name, shape, (*path, _shown_key(name)))
+            element = self._element(elements, name, shape, (*path, item_step(name)))
             if element is not ABSENT:
                 merged[name] = element
         result = [merged[name] for name in _ordered(list(ours), list(theirs)) if name in merged]
@@ -129,7 +129,8 @@ def _all_are(kind: type, *sides: Maybe) -> bool:
     return bool(present) and all(isinstance(side, kind) for side in present)
 
 
-def _shown_key(key: Any) -> str:  # noqa: ANN401 - a Key that keying made
+def item_step(key: Any) -> str:  # noqa: ANN401 - a Key that keying made
+    """Return an element's key as a step of a path."""
     if isinstance(key, tuple) and key and isinstance(key[0], tuple):
         return "[" + ",".join(f"{name}={_plain(value)}" for name, value in key if value is not None) + "]"
     return f"[{_plain(key)}]"

@@ -136,7 +136,7 @@ def manifests(draw: st.DrawFn) -> tuple[dict[str, Any], Words]:
 
 
 def _list(draw: st.DrawFn, words: Words, kind: str, most: int = 4) -> Items:
-    flow = not draw(st.integers(0, 4)) and kind != "containers" and kind != "rules"
+    flow = not draw(st.integers(0, 4)) and kind not in {"containers", "rules"}
     named = draw(st.booleans())
     items = []
     for _ in range(draw(st.integers(1, most))):
@@ -190,9 +190,11 @@ def edits(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
             _change(scalar, words)
         return old, new
     # What is moved or inserted beside it may change as well, as long as most of it stays.
-    changeable = [scalars for item in chosen.items if len(scalars := scalars_of(item.node)) > 2]  # noqa: PLR2004
-    if changeable and draw(st.booleans()):
-        _change(draw(st.sampled_from(draw(st.sampled_from(changeable)))), words)
+    changeable = [scalars for item in chosen.items if len(scalars := scalars_of(item.node)) > 2]
+    one_more = draw(st.booleans())
+    if changeable and one_more:
+        scalars = draw(st.sampled_from(changeable))
+        _change(draw(st.sampled_from(scalars)), words)
     if how == "move":
         chosen.items = draw(st.permutations(chosen.items))
     elif how == "remove" and len(chosen.items) > 1:
