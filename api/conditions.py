@@ -95,6 +95,7 @@ class Reason(StrEnum):
     GIT_QUOTA_EXCEEDED = "GitQuotaExceeded"
     GIT_CERTIFICATE_INVALID = "GitCertificateInvalid"
     GIT_HOST_KEY_UNTRUSTED = "GitHostKeyUntrusted"
+    GIT_UNSUPPORTED = "GitUnsupported"
     GIT_FAILED = "GitFailed"
     KUBERNETES_UNAVAILABLE = "KubernetesUnavailable"
     KUBERNETES_FORBIDDEN = "KubernetesForbidden"
@@ -110,6 +111,7 @@ ACCESS_REASONS: Final = frozenset(
         Reason.SECRET_NOT_FOUND,
         Reason.GIT_AUTH_FAILED,
         Reason.GIT_NOT_FOUND,
+        Reason.GIT_UNSUPPORTED,
         Reason.GIT_CERTIFICATE_INVALID,
         Reason.GIT_HOST_KEY_UNTRUSTED,
     }

@@ -25,6 +25,9 @@ _HTTP_ABSENT = {404, 410}
 # Git has no code for a full or limited server. These are words of Git's receive-pack and index-pack and common hosts.
 _QUOTA_WORDS = ("quota", "no space left", "maximum allowed size", "exceeds maximum", "too large", "size limit")
 
+_DUMB_TYPES = ("text/plain", "application/octet-stream")
+"""Types that file servers give `info/refs`, which has no ending."""
+
 # Words of libssh2, and of Git and common hosts over SSH.
 _SSH_REFUSED = ("authenticat", "public key", "publickey", "permission denied", "access denied", "passphrase")
 _SSH_ABSENT = ("does not appear to be a git repository", "repository not found", "no such repository", "not found")
@@ -70,6 +73,14 @@ class GitUnavailable(GitError):  # noqa: N818 - named for what happened
     """The server does not answer, or answers with an error of its own; the error is transient."""
 
 
+class GitUnsupported(GitError):  # noqa: N818 - named for what happened
+    """The repository or its server has a form that is not supported; the same call never works."""
+
+
+class GitNoCommit(GitNotFound):
+    """A ref or an id leads to another object than a commit, or to none that can be read as one."""
+
+
 class GitQuotaExceeded(GitError):  # noqa: N818 - named for what happened
     """A size limit is exceeded: the server's, or one of `porchflow.api.limits`."""
 
@@ -105,7 +116,20 @@ def from_network(error: Exception, url: str, doing: str) -> GitError:
     for library, ours in _BY_TYPE.items():
         if isinstance(error, library):
             return ours(message)
-    return _by_class(error, text, message)
+    unsupported = _unsupported(text)
+    return GitUnsupported(f"{message}: {unsupported}") if unsupported else _by_class(error, text, message)
+
+
+def _unsupported(text: str) -> str:
+    """Say which form of repository a library's words mean; empty where they mean another failure."""
+    if "object format" in text:
+        return "it stores its objects in another format than SHA-1, the only one that is supported"
+    if any(f"invalid content-type: '{kind}" in text for kind in _DUMB_TYPES):
+        return (
+            "the server answers with a file in place of Git's protocol: the dumb HTTP protocol is not supported, only"
+            " the smart one (git http-backend)"
+        )
+    return ""
 
 
 def _by_class(error: Exception, text: str, message: str) -> GitError:

@@ -25,6 +25,7 @@ from porchflow.gitrepo.errors import (
     GitPackageOverlap,
     GitQuotaExceeded,
     GitUnavailable,
+    GitUnsupported,
 )
 from porchflow.gitrepo.refs import InvalidName
 from porchflow.gitrepo.store.trees import InvalidContent
@@ -144,6 +145,12 @@ _TABLE = (
         Stalled,
         Reason.GIT_NOT_FOUND,
         f"correct the Repository or spec.source, or make what is missing, {_AGAIN}",
+    ),
+    _Row(
+        GitUnsupported,
+        Stalled,
+        Reason.GIT_UNSUPPORTED,
+        "register a repository in SHA-1 format on a server that speaks the smart protocol",
     ),
     _Row(
         GitPackageExists,

@@ -12,6 +12,7 @@ import pygit2
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.gitrepo.discovery.last_authors import LastTouch, PackageDates
 from porchflow.gitrepo.discovery.package_tags import TagFacts, TagReader
+from porchflow.gitrepo.errors import GitNoCommit, GitQuotaExceeded
 from porchflow.gitrepo.refs import (
     DELETION_PROPOSED,
     DRAFTS,
@@ -134,8 +135,8 @@ class _Walk:
             if parsed is None or not self._is_below(parsed):
                 continue
             facts = self._knowledge.tags.read(self._repo, ref, oid, parsed)
-            if facts is None:
-                self._problem(f"tag {short_ref(ref)}: its commit has no Kptfile in {parsed.path}")
+            if isinstance(facts, str):
+                self._problem(f"tag {short_ref(ref)}: {facts}")
             elif (location := self._location(ref, parsed, facts.workspace)) is not None:
                 found.append(self._published(location, parsed, ref, facts))
         # Several tags of one workspace: the highest number is the revision.
@@ -174,7 +175,7 @@ class _Walk:
         try:
             commit = commit_at(self._repo, oid)
             tree = subtree(self._repo, commit.tree_id, parsed.path)
-        except (KeyError, ValueError, AssertionError, pygit2.GitError):
+        except (KeyError, ValueError, AssertionError, pygit2.GitError, GitNoCommit, GitQuotaExceeded):
             self._problem(f"branch {short_ref(ref)}: {str(oid)[:12]} is no commit that can be read")
             return
         if tree is None or not has_file(self._repo, tree, "Kptfile"):

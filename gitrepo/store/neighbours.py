@@ -184,11 +184,8 @@ class Neighbours:
         return sorted(tags, key=lambda ref: -revision_of(ref.rpartition("/")[2]))
 
     def _marks(self, ref: str, path: str) -> bool:
-        try:
-            commit = self.refs.commit(ref)
-        except (pygit2.GitError, ValueError, AssertionError):
-            # A tag may mark any object; a package lives in a commit.
-            return False
+        # A tag may mark any object; a package lives in a commit.
+        commit = self.refs.marked(ref)
         if commit is None:
             return False
         approved = any(note.is_approval and note.package == path for note in parse_annotations(commit.message))

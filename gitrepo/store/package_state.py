@@ -54,7 +54,8 @@ class Knowledge:
     """Facts from a repository's commits, cached for good: commits never change."""
 
     def __init__(self) -> None:
-        self._annotations: dict[pygit2.Oid, list[Annotation]] = {}
+        self._annotations: dict[pygit2.Oid, list[Annotation] | None] = {}
+        """Of tagged commits, by what the tag marks; None where that is no commit."""
         self._histories: dict[str, BranchHistory] = {}
         self._lock = threading.Lock()
 
@@ -79,10 +80,14 @@ class Knowledge:
         return max(found, key=lambda tag: tag.revision, default=None)
 
     def _workspace(self, view: RefView, location: PackageLocation, tag: Tag) -> str:
+        """Return the workspace that a tag names; empty for a tag of no commit, which is no revision's."""
         if tag.oid not in self._annotations:
-            commit = view.commit(tag.ref)
-            self._annotations[tag.oid] = parse_annotations(commit.message) if commit else []
-        for annotation in self._annotations[tag.oid]:
+            commit = view.marked(tag.ref)
+            self._annotations[tag.oid] = parse_annotations(commit.message) if commit else None
+        annotations = self._annotations[tag.oid]
+        if annotations is None:
+            return ""
+        for annotation in annotations:
             if annotation.package == location.path and annotation.workspace:
                 return annotation.workspace
         return f"v{tag.revision}" if tag.revision > UNNUMBERED else tag.ref.rpartition("/")[2]

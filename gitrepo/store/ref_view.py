@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pygit2
 
-from porchflow.gitrepo.errors import GitConflict
+from porchflow.gitrepo.errors import GitConflict, GitNoCommit, GitQuotaExceeded
+from porchflow.gitrepo.refs import short_ref
 from porchflow.gitrepo.remote.transport import Refs, RefUpdate
 from porchflow.gitrepo.store.trees import commit_at
 
@@ -62,13 +63,28 @@ class RefView:
         self._fetch(wanted)
 
     def commit(self, ref: str) -> pygit2.Commit | None:
-        """Read the commit at a ref, and fetch it if it is missing; None if there is no such ref."""
+        """Read the commit at a ref, and fetch it if it is missing; None if there is no such ref.
+
+        Raises:
+            GitNoCommit: The ref marks no commit.
+            GitQuotaExceeded: The commit is too large, or behind too many tags.
+        """
         oid = self.get(ref)
         if oid is None:
             return None
         if oid not in self._repo:
             self._fetch([ref])
-        return commit_at(self._repo, oid)
+        try:
+            return commit_at(self._repo, oid)
+        except GitNoCommit as error:
+            raise GitNoCommit(f"{short_ref(ref)} marks no commit: {error}; move or delete it") from None
+
+    def marked(self, ref: str) -> pygit2.Commit | None:
+        """Read the commit at a ref that may mark anything; None where it marks no commit that can be used."""
+        try:
+            return self.commit(ref)
+        except (GitNoCommit, GitQuotaExceeded):
+            return None
 
     def commit_by_id(self, commit: str) -> pygit2.Commit:
         """Read a commit, and fetch it if it is missing.

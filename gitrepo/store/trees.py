@@ -9,7 +9,7 @@ import pygit2
 from pygit2.enums import FileMode, ObjectType
 
 from porchflow.api.limits import COMMIT_BYTES, TAGS_OF_TAGS, TREE_BYTES
-from porchflow.gitrepo.errors import GitNotFound, GitQuotaExceeded
+from porchflow.gitrepo.errors import GitNoCommit, GitNotFound, GitQuotaExceeded
 from porchflow.gitrepo.refs import InvalidName
 from porchflow.gitrepo.store.bounds import (
     DEFAULT_LIMITS,
@@ -161,7 +161,7 @@ def commit_at(repo: pygit2.Repository, oid: pygit2.Oid) -> pygit2.Commit:
 
     Raises:
         GitQuotaExceeded: The commit or tag exceeds the limit, or there are too many tags of tags.
-        pygit2.InvalidSpecError: The object is no commit.
+        GitNoCommit: The object is no commit.
     """
     for _ in range(TAGS_OF_TAGS + 1):
         kind, size = repo.odb.read_header(oid)
@@ -174,8 +174,10 @@ def commit_at(repo: pygit2.Repository, oid: pygit2.Oid) -> pygit2.Commit:
         oid = tag.target
     else:
         raise GitQuotaExceeded(f"tag {oid}: more than {TAGS_OF_TAGS} tags of tags (the limit)")
+    if kind != ObjectType.COMMIT:
+        raise GitNoCommit(f"{oid} is a {ObjectType(kind).name.lower()}, no commit")
     commit = repo[oid].peel(pygit2.Commit)
-    assert isinstance(commit, pygit2.Commit)  # noqa: S101 - peel says so
+    assert isinstance(commit, pygit2.Commit)  # noqa: S101 - the header says so
     return commit
 
 

@@ -167,7 +167,7 @@ def test_what_cannot_be_a_revision_is_told(bare: Path) -> None:
         "deep/module is a submodule; what it names is not looked at",
         "linked/Kptfile is a symbolic link, which is not followed: make it a file",
         "module is a submodule; what it names is not looked at",
-        "tag blob/v1: its commit has no Kptfile in blob",
+        f"tag blob/v1: {blob.stdout.decode().strip()} is a blob, no commit",
         "tag gone/v1: its commit has no Kptfile in gone",
     ]
 
