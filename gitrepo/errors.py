@@ -69,6 +69,10 @@ class GitNotFound(GitError):  # noqa: N818 - named for what happened
     """The repository, ref, commit or directory does not exist."""
 
 
+class GitBranchMissing(GitNotFound):
+    """The Repository's branch does not exist in a repository that is not empty."""
+
+
 class GitUnavailable(GitError):  # noqa: N818 - named for what happened
     """The server does not answer, or answers with an error of its own; the error is transient."""
 

@@ -1,6 +1,7 @@
 """The three kinds of error, and the one table that sorts every library's errors into them."""
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +16,7 @@ from porchflow.api.names import RECONCILE_NOW_ANNOTATION
 from porchflow.functions.function_errors import IMAGES_RUN, FunctionUnavailable, RegistryUnavailable, RunnerUnavailable
 from porchflow.gitrepo.errors import (
     GitAuthError,
+    GitBranchMissing,
     GitCertificateError,
     GitConflict,
     GitError,
@@ -122,6 +124,18 @@ class _Row:
     mend: str = ""
     """How to mend it, where the library's message only says what happened."""
 
+    def message(self, error: Exception) -> str:
+        """Return what is shown: an error of the Git server that says what to do needs no second advice."""
+        text = str(error)
+        said = issubclass(self.error, GitError) and _ADVICE.search(text) is not None and self.error not in _TWO_PARTS
+        return f"{text}; {self.mend}" if self.mend and not said else text
+
+
+_ADVICE = re.compile(r"; (?:[^;]*, )?(?:correct|name|give|create|move) ")
+"""How advice begins in the words of an error."""
+
+_TWO_PARTS = (GitPackageExists, GitPackageOverlap)
+"""Errors whose advice is for what comes next; the table's is for the object that stalled."""
 
 _SECRET = "the Secret that the Repository, or spec.source, names"  # noqa: S105 - no secret
 _AGAIN = f"then set the annotation {RECONCILE_NOW_ANNOTATION} to a new value"
@@ -140,6 +154,13 @@ _TABLE = (
         f"put the certificate of its authority as ca.crt into {_SECRET}, or correct the server's",
     ),
     _Row(GitHostKeyError, Stalled, Reason.GIT_HOST_KEY_UNTRUSTED, f"correct known_hosts in {_SECRET}"),
+    _Row(
+        GitBranchMissing,
+        Stalled,
+        Reason.GIT_NOT_FOUND,
+        "push a first commit to it or set spec.git.createBranch; the branch of a Repository cannot be changed: for"
+        f" another branch, delete the Repository and create it again; {_AGAIN}",
+    ),
     _Row(
         GitNotFound,
         Stalled,
@@ -211,7 +232,7 @@ def classify(error: Exception) -> PhaseError:
         return error
     for row in _TABLE:
         if isinstance(error, row.error):
-            return row.kind(row.reason, f"{error}; {row.mend}" if row.mend else str(error))
+            return row.kind(row.reason, row.message(error))
     logger.error("unexpected %s", type(error).__name__, exc_info=error)
     return Transient(
         Reason.INTERNAL_ERROR,

@@ -8,6 +8,7 @@ from typing import Any
 from porchflow.activities.objects import owner_of
 from porchflow.activities.rendering.kptfile_mirror import mirrored_conditions, mirrored_spec
 from porchflow.api.conditions import ConditionStatus, ConditionType, Reason, raw_holding
+from porchflow.api.limits import KPTFILE_BYTES
 from porchflow.api.names import (
     DISCOVERED_ANNOTATION,
     FINALIZER,
@@ -89,14 +90,14 @@ def name_of(repository: str, revision: Discovered) -> str:
     return object_name(repository, revision.package, revision.workspace)
 
 
-def parse_kptfile(data: bytes | None) -> Kptfile | None:
-    """Parse a Kptfile; None where it is missing or malformed, which does not keep its package from being registered."""
+def parse_kptfile(data: bytes | None) -> Kptfile | str:
+    """Parse a Kptfile; the reason where it cannot be parsed, which does not keep its package from being registered."""
     if data is None:
-        return None
+        return f"Kptfile: it has more than {KPTFILE_BYTES} bytes (the limit)"
     try:
         return parse(decode("Kptfile", data))
-    except CONTENT_ERRORS:
-        return None
+    except CONTENT_ERRORS as error:
+        return str(error)
 
 
 def new_object(

@@ -41,7 +41,9 @@ class Registration:
         self._namespace = namespace
         self._repository = repository
         self.problems: list[str] = []
-        """Messages about revisions and Kptfiles that could not be registered or read."""
+        """Messages about revisions that got no object."""
+        self.incomplete: list[str] = []
+        """Messages about revisions whose objects lack the values of their Kptfiles."""
         self.missed = 0
         """Objects that changed meanwhile; the next sync compares them again."""
 
@@ -88,9 +90,11 @@ class Registration:
             files = await self._git.read_kptfiles(self._repository.remote, [each.tree for each in chunk])
             kptfiles = await asyncio.to_thread(_parse_all, files)
             for revision, kptfile in zip(chunk, kptfiles, strict=True):
-                if kptfile is None:
-                    self.problems.append(f"{revision.ref}: the Kptfile of {revision.package} cannot be read")
-                yield revision, kptfile
+                if isinstance(kptfile, str):
+                    self.incomplete.append(f"{revision.ref}: {revision.package}/{kptfile}")
+                    yield revision, None
+                else:
+                    yield revision, kptfile
 
     async def _create(self, revision: Discovered, kptfile: Kptfile | None, *, latest: bool) -> None:
         body = new_object(self._namespace, self._repository, revision, kptfile, latest=latest)
@@ -105,6 +109,7 @@ class Registration:
                 self.problems.append(f"{body['metadata']['name']}: {error.message}")
                 return
             # The API server refuses a value of the Kptfile. Without its values the revision can be registered.
+            self.incomplete.append(f"{body['metadata']['name']}: {error.message}")
             await self._create(revision, None, latest=latest)
         else:
             await self._finish(body["metadata"]["name"], made["metadata"]["resourceVersion"], revision, kptfile)
@@ -117,10 +122,9 @@ class Registration:
         except (Conflict, NotFound):
             self.missed += 1
         except Invalid as error:
-            if kptfile is None:
-                self.problems.append(f"{name}: {error.message}")
-                return
-            await self._finish(name, version, revision, None)
+            self.incomplete.append(f"{name}: {error.message}")
+            if kptfile is not None:
+                await self._finish(name, version, revision, None)
 
     async def _disown(self, posing: Existing) -> None:
         """Remove the annotation of a sync from an object, so that its workflow reconciles it."""
@@ -178,5 +182,5 @@ class Registration:
         await self._kube.apply(PACKAGEREVISIONS, body, field_manager=manager, force=force, subresource="status")
 
 
-def _parse_all(files: Sequence[bytes | None]) -> list[Kptfile | None]:
+def _parse_all(files: Sequence[bytes | None]) -> list[Kptfile | str]:
     return [parse_kptfile(data) for data in files]

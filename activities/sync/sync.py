@@ -83,6 +83,11 @@ class _Run:
     shared: bool
     """Whether a Repository of another namespace works on the same packages."""
     problems: list[str] = field(default_factory=list)
+    """What has no object."""
+    incomplete: list[str] = field(default_factory=list)
+    """What has an object that does not show what its Kptfile says."""
+    objects: int = 0
+    """Package revisions that have an object."""
     rewritten: str = ""
     """Message about a branch whose history was replaced; empty for none."""
     unsettled: int = 0
@@ -176,8 +181,8 @@ class RepositorySync(SyncActivities):
         run.rewritten = await self._rewritten(run, discovery)
         await self._report(run, discovery, survey.digest)
         return SyncResult(
-            summary=_summary(run, len(work.names)),
-            revisions=len(work.names),
+            summary=_summary(run),
+            revisions=run.objects,
             written=run.written,
             unsettled=run.unsettled,
         )
@@ -216,6 +221,8 @@ class RepositorySync(SyncActivities):
         run.written += writer.done
         run.unsettled += registration.missed
         run.problems += registration.problems
+        run.incomplete += registration.incomplete
+        run.objects = len(work.names) - len(registration.problems)
 
     async def _look_closely(self, run: _Run, work: Work) -> None:
         check = DriftCheck(
@@ -270,12 +277,12 @@ class RepositorySync(SyncActivities):
                     **handled_by(run.asked, raw),
                     "lastFullSyncTime": timestamp(now),
                     "nextFullSyncTime": timestamp(next_full_sync(raw, now, full_sync)),
-                    "packageCount": len(discovery.revisions) or None,
+                    "packageCount": run.objects or None,
                     "gitCommitHash": discovery.branch_commit or None,
                     # None makes the next sync compare, although no ref moves: objects have work in hand or are gone.
                     "observedRefs": None if run.unsettled or run.waits else digest,
                 },
-                conditions_of(raw, run.problems, run.rewritten, shared=run.shared),
+                conditions_of(raw, run.problems, run.rewritten, incomplete=run.incomplete, shared=run.shared),
             ),
         )
 
@@ -302,10 +309,12 @@ class RepositorySync(SyncActivities):
             activity.logger.warning("cannot report %r in the status: %s", failure.message, error)
 
 
-def _summary(run: _Run, count: int) -> str:
-    parts = [f"{count} package revisions", f"{run.written} objects written"]
+def _summary(run: _Run) -> str:
+    parts = [f"{run.objects} package revisions", f"{run.written} objects written"]
     if run.unsettled:
         parts.append(f"{run.unsettled} to be looked at again")
     if run.problems:
         parts.append(f"{len(run.problems)} left out")
+    if run.incomplete:
+        parts.append(f"{len(run.incomplete)} shown without what the Kptfile says")
     return ", ".join(parts)

@@ -105,7 +105,12 @@ def next_full_sync(raw: Mapping[str, Any], now: datetime, usual: timedelta) -> d
 
 
 def conditions_of(
-    raw: Mapping[str, Any], problems: Sequence[str], rewritten: str, *, shared: bool = False
+    raw: Mapping[str, Any],
+    problems: Sequence[str],
+    rewritten: str,
+    *,
+    incomplete: Sequence[str] = (),
+    shared: bool = False,
 ) -> tuple[Condition, ...]:
     """Return the conditions of a Repository that was synced.
 
@@ -113,12 +118,15 @@ def conditions_of(
         raw: The raw Repository.
         problems: Messages about revisions that were left out.
         rewritten: Message about a branch that was rewritten; empty for none.
+        incomplete: Messages about revisions whose objects lack the values of their Kptfiles.
         shared: Whether a Repository of another namespace works on the same packages.
     """
-    return (*_readiness(raw, problems, rewritten), *([_SHARED] if shared else []))
+    return (*_readiness(raw, problems, incomplete, rewritten), *([_SHARED] if shared else []))
 
 
-def _readiness(raw: Mapping[str, Any], problems: Sequence[str], rewritten: str) -> tuple[Condition, ...]:
+def _readiness(
+    raw: Mapping[str, Any], problems: Sequence[str], incomplete: Sequence[str], rewritten: str
+) -> tuple[Condition, ...]:
     sync = Repository.model_validate(raw).spec.sync
     try:
         if sync is not None and sync.schedule:
@@ -128,11 +136,16 @@ def _readiness(raw: Mapping[str, Any], problems: Sequence[str], rewritten: str) 
         return not_ready(Reason.INVALID_SCHEDULE, message, ConditionType.STALLED)
     if rewritten:
         return (condition(ConditionType.READY, ConditionStatus.TRUE, Reason.BRANCH_REWRITTEN, rewritten),)
-    if not problems:
+    if not problems and not incomplete:
         return (condition(ConditionType.READY, ConditionStatus.TRUE, Reason.READY, "Repository Ready"),)
-    more = f"; and {len(problems) - _NAMED_PROBLEMS} more" if len(problems) > _NAMED_PROBLEMS else ""
-    message = f"{len(problems)} left out: {'; '.join(problems[:_NAMED_PROBLEMS])}{more}"
+    parts = (_named("left out", problems), _named("shown without what the Kptfile says", incomplete))
+    message = ". ".join(part for part in parts if part)
     return (condition(ConditionType.READY, ConditionStatus.TRUE, Reason.REGISTERED_IN_PART, message),)
+
+
+def _named(what: str, problems: Sequence[str]) -> str:
+    more = f"; and {len(problems) - _NAMED_PROBLEMS} more" if len(problems) > _NAMED_PROBLEMS else ""
+    return f"{len(problems)} {what}: {'; '.join(problems[:_NAMED_PROBLEMS])}{more}" if problems else ""
 
 
 def timestamp(moment: datetime) -> str:

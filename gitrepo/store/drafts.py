@@ -9,7 +9,7 @@ import pygit2
 
 from porchflow.api.limits import DRAFT_COMMITS
 from porchflow.api.packagerevision import Lifecycle
-from porchflow.gitrepo.errors import GitConflict, GitNotFound, GitUnavailable
+from porchflow.gitrepo.errors import GitBranchMissing, GitConflict, GitNotFound, GitUnavailable
 from porchflow.gitrepo.refs import DELETION_PROPOSED, DRAFTS, HEADS, PROPOSED, PackageLocation, branch_ref, short_ref
 from porchflow.gitrepo.remote.transport import RefUpdate
 from porchflow.gitrepo.store.commit_messages import (
@@ -272,7 +272,7 @@ def base_commit(
         The updates, none for an existing branch; and the commit, None in an empty repository.
 
     Raises:
-        GitNotFound: The branch does not exist.
+        GitBranchMissing: The branch does not exist.
     """
     ref = branch_ref(branch)
     if tip := refs.get(ref):
@@ -282,5 +282,5 @@ def base_commit(
         commit = create_commit(repo, tree=tree, parents=[], message=BRANCH_MESSAGE, author=COMMITTER)
         return [RefUpdate(ref, None, commit)], commit
     if not _is_empty(refs):
-        raise GitNotFound(f"branch {branch!r} doesn't exist; create it, or set spec.git.createBranch")
+        raise GitBranchMissing(f"branch {branch!r} doesn't exist")
     return [], None

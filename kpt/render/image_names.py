@@ -8,6 +8,8 @@ from porchflow.kpt.render.evaluation import TagSource
 from porchflow.kpt.render.versions import Constraint, ConstraintError, parse_version
 
 _SHOWN_TAGS = 20
+_SHOWN_PROGRAM = 100
+"""Characters of an `exec` in a message."""
 
 
 class UnresolvedImageError(Exception):
@@ -36,7 +38,10 @@ class ImageResolver:
             Exception: The tags cannot be listed now; try again later.
         """
         if function.exec:
-            raise UnresolvedImageError("must run with `--allow-exec` option to allow running function binaries")
+            raise UnresolvedImageError(
+                f"it is a program of one machine (exec: {_shortened(function.exec)}), and such programs are"
+                " never run here: name the image of a function in its place"
+            )
         image = function.image if "/" in function.image else f"{self._prefix}{function.image}"
         if function.tag:
             image = without_version(image)
@@ -59,6 +64,10 @@ class ImageResolver:
                 f'no tag could be found matching the version constraint "{tag}"; known tags of {image}: {there}'
             )
         return chosen
+
+
+def _shortened(program: str) -> str:
+    return program if len(program) <= _SHOWN_PROGRAM else f"{program[:_SHOWN_PROGRAM]}…"
 
 
 def _by_version(tag: str) -> tuple[object, ...]:

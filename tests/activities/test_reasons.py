@@ -12,7 +12,7 @@ from porchflow.api.conditions import Reason
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.needs import Phase
 from porchflow.devstack.gitserver import create_bare_repository
-from porchflow.gitrepo.errors import GitCertificateError, GitError, GitHostKeyError, GitQuotaExceeded
+from porchflow.gitrepo.errors import GitCertificateError, GitError, GitHostKeyError, GitQuotaExceeded, GitUnsupported
 from porchflow.kube.errors import Forbidden, Invalid, KubeError, KubeUnavailable
 from porchflow.kube.kinds import REPOSITORIES, SECRETS
 from tests.activities.upstream import clone_from_git
@@ -237,6 +237,7 @@ FROM_LIBRARIES: list[tuple[Reason, Exception, str]] = [
     (Reason.GIT_QUOTA_EXCEEDED, GitQuotaExceeded("no space left on git.example.com"), "make the package smaller"),
     (Reason.GIT_CERTIFICATE_INVALID, GitCertificateError("cannot list git.example.com"), "as ca.crt into the Secret"),
     (Reason.GIT_HOST_KEY_UNTRUSTED, GitHostKeyError("the key of git.example.com"), "correct known_hosts in the Secret"),
+    (Reason.GIT_UNSUPPORTED, GitUnsupported("SHA-256 at git.example.com"), "register a repository in SHA-1 format"),
     (Reason.GIT_FAILED, GitError("cannot read git.example.com"), "look at the Git server"),
     (Reason.KUBERNETES_UNAVAILABLE, KubeUnavailable("no answer of git.example.com"), "look at the API server"),
     (Reason.KUBERNETES_FORBIDDEN, Forbidden("secrets git.example.com"), "with deploy/"),
@@ -268,7 +269,7 @@ async def test_so_do_failures_that_only_a_library_meets(
     assert how in message
 
 
-STALLING = (GitQuotaExceeded, GitCertificateError, GitHostKeyError, Invalid)
+STALLING = (GitQuotaExceeded, GitUnsupported, GitCertificateError, GitHostKeyError, Invalid)
 
 ELSEWHERE = {
     # No failures.

@@ -288,7 +288,12 @@ async def test_what_cannot_be_an_object_is_told_and_the_rest_appears(syncs: Sync
     assert reason(repository, "Ready") == "True/RegisteredInPart"
     told = condition(repository, "Ready")
     assert told is not None
-    assert "Big_Name" in told.message
+    left_out, _, shown = told.message.partition(". 2 shown without what the Kptfile says: ")
+    assert left_out.startswith("4 left out: ")
+    assert "Big_Name" in left_out
+    assert "broken" not in left_out
+    assert shown.count("broken/Kptfile: line ") == 2, "the reason stands there, for the tag and for the branch"
+    assert repository["status"]["packageCount"] == len(await syncs.objects())
     before = repository["metadata"]["resourceVersion"]
     await syncs.sync()
     assert (await syncs.repository())["metadata"]["resourceVersion"] == before, "nothing moved: nothing is written"

@@ -213,7 +213,7 @@ async def test_an_error_that_is_not_the_functions_is_the_callers() -> None:
 @pytest.mark.parametrize(
     ("function", "problem"),
     [
-        ("{exec: ./x}", "must run with `--allow-exec` option to allow running function binaries"),
+        ("{exec: ./x}", "it is a program of one machine (exec: ./x), and such programs are never run here"),
         ("{image: a, tag: ~1.0}", 'no tag could be found matching the version constraint "~1.0"'),
     ],
 )

@@ -47,6 +47,9 @@ TABLE: list[tuple[Exception, ErrorKind, str]] = [
     (git.GitHostKeyError("x"), STALLED, Reason.GIT_HOST_KEY_UNTRUSTED),
     (git.GitHookDeclined("x"), STALLED, Reason.GIT_REJECTED),
     (git.GitNotFound("x"), STALLED, Reason.GIT_NOT_FOUND),
+    (git.GitBranchMissing("x"), STALLED, Reason.GIT_NOT_FOUND),
+    (git.GitNoCommit("x"), STALLED, Reason.GIT_NOT_FOUND),
+    (git.GitUnsupported("x"), STALLED, Reason.GIT_UNSUPPORTED),
     (git.GitQuotaExceeded("x"), STALLED, Reason.GIT_QUOTA_EXCEEDED),
     (InvalidName("x"), STALLED, Reason.INVALID_SPEC),
     (PackageError("x"), STALLED, Reason.INVALID_PACKAGE),
@@ -88,6 +91,26 @@ def test_the_kind_of_each_library_error(error: Exception, kind: ErrorKind, reaso
     assert words == str(error).partition("; ")[0]
     own = (Reason.INVALID_SPEC, Reason.INVALID_PACKAGE, Reason.RENDER_FAILED, Reason.LOCAL_CHANGES, Reason.GIT_CONFLICT)
     assert mend or reason in own or isinstance(error, k8s.KubeConfigError | k8s.NotServed | k8s.TooManyRequests)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        git.GitAuthError("h refused the credentials; correct Secret 'a', or what they may do at the server"),
+        git.GitAuthError("h asks for credentials; name a Secret in the Repository's spec.git.secretRef"),
+        git.GitNotFound("h has moved; if that is the right place, create the Repository again with this address"),
+        git.GitNoCommit("app/key marks no commit: it is a blob; move or delete it"),
+    ],
+    ids=["correct", "name", "create", "move"],
+)
+def test_an_error_that_says_what_to_do_gets_no_second_advice(error: git.GitError) -> None:
+    assert classify(error).message == str(error)
+
+
+def test_the_advice_for_a_missing_branch_can_be_followed() -> None:
+    message = classify(git.GitBranchMissing("branch 'x' doesn't exist")).message
+    assert "correct the Repository" not in message
+    assert "the branch of a Repository cannot be changed" in message
 
 
 @pytest.mark.parametrize("module", LIBRARIES, ids=lambda module: module.__name__)
