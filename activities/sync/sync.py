@@ -83,9 +83,9 @@ class _Run:
     shared: bool
     """Whether a Repository of another namespace works on the same packages."""
     problems: list[str] = field(default_factory=list)
-    """What has no object."""
+    """Messages about revisions that have no object."""
     incomplete: list[str] = field(default_factory=list)
-    """What has an object that does not show what its Kptfile says."""
+    """Messages about revisions whose objects lack the values of their Kptfiles."""
     objects: int = 0
     """Package revisions that have an object."""
     rewritten: str = ""

@@ -292,7 +292,9 @@ async def test_what_cannot_be_an_object_is_told_and_the_rest_appears(syncs: Sync
     assert left_out.startswith("4 left out: ")
     assert "Big_Name" in left_out
     assert "broken" not in left_out
-    assert shown.count("broken/Kptfile: error reading Kptfile: yaml: line 2") == 2, "the reason stands there, for the tag and for the branch"
+    assert shown.count("broken/Kptfile: error reading Kptfile: yaml: line 2") == 2, (
+        "once for the tag, once for the branch"
+    )
     assert repository["status"]["packageCount"] == len(await syncs.objects())
     before = repository["metadata"]["resourceVersion"]
     await syncs.sync()
