@@ -209,7 +209,7 @@ TABLE: list[tuple[Reason, Provoke, str, str]] = [
     (Reason.REPOSITORY_NOT_FOUND, repository_not_found, "Repository 'other'", "register it"),
     (Reason.SECRET_NOT_FOUND, secret_not_found, "Secret 'git-auth'", "create it"),
     (Reason.INVALID_SECRET, invalid_secret, "Secret 'git-auth'", r"use type kubernetes\.io/basic-auth"),
-    (Reason.GIT_AUTH_FAILED, git_auth_failed, r"private\.git", "correct the Secret"),
+    (Reason.GIT_AUTH_FAILED, git_auth_failed, r"private\.git", "; name a Secret in the Repository"),
     (Reason.GIT_REJECTED, git_rejected, "frozen until Monday", "porchflow.dev/reconcile-now to a new value"),
     (Reason.GIT_CONFLICT, git_conflict, "drafts/web/v1", "delete the branch or choose"),
     (Reason.GIT_NOT_FOUND, git_not_found, r"-none\.git", "correct the Repository"),
