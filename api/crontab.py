@@ -23,10 +23,32 @@ _EXTENSIONS: Final = re.compile(r"(?<![a-z])[lw](?![a-z])|#", re.IGNORECASE)
 _FIELDS: Final = 5
 _DURATION: Final = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?")
 _SHORTEST: Final = timedelta(seconds=10)
+_ANY_TIME: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - of expressions that are only parsed
 
 
 class InvalidSchedule(ValueError):  # noqa: N818 - named for what happened
     """A cron expression that is not valid."""
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Minutes that match one cron expression, in UTC: all five fields must match.
+
+    Attributes:
+        expression: The cron expression.
+        minutes: 0 to 59.
+        hours: 0 to 23.
+        days: Days of the month, 1 to 31.
+        months: 1 to 12.
+        weekdays: 0, Sunday, to 6.
+    """
+
+    expression: str
+    minutes: frozenset[int]
+    hours: frozenset[int]
+    days: frozenset[int]
+    months: frozenset[int]
+    weekdays: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -42,6 +64,23 @@ class Crontab:
         if self.every is not None:
             return after + self.every
         return min(next(CronSim(expression, after)) for expression in self.expressions)
+
+    @property
+    def calendars(self) -> list[Calendar]:
+        """The calendar of each expression."""
+        return [_calendar(expression) for expression in self.expressions]
+
+
+def _calendar(expression: str) -> Calendar:
+    parsed = CronSim(expression, _ANY_TIME)
+    return Calendar(
+        expression=expression,
+        minutes=frozenset(parsed.minutes),
+        hours=frozenset(parsed.hours),
+        days=frozenset(day for day in parsed.days if isinstance(day, int)),
+        months=frozenset(parsed.months),
+        weekdays=frozenset(day % 7 for day in parsed.weekdays if isinstance(day, int)),
+    )
 
 
 def parse_crontab(text: str) -> Crontab:
@@ -62,7 +101,7 @@ def parse_crontab(text: str) -> Crontab:
         raise _invalid(text, "it needs five fields: minute, hour, day of month, month, day of week")
     fields = [field.replace("?", "*") for field in fields]
     try:
-        CronSim(" ".join(fields), datetime(2000, 1, 1))  # noqa: DTZ001 - only parsed
+        CronSim(" ".join(fields), _ANY_TIME)
     except CronSimError as error:
         raise _invalid(text, str(error)) from None
     minute, hour, day, month, weekday = fields

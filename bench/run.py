@@ -21,6 +21,7 @@ from bench.runs import run_costs, until_quiet
 from bench.upstream import RESOURCES
 from bench.usage import forget_peaks, usage_of, used_since
 from bench.workloads import NAMESPACE, PUSHED, REPOSITORY, UPGRADED, WORKSPACE, Bench, Timing, large_of, object_name
+from porchflow.cli.processes.installation import read_installation
 from porchflow.cli.settings import StackSettings
 from porchflow.cli.stack_settings import load_stack_settings
 from porchflow.cli.stack_state import StackRecord, StateFolder
@@ -29,6 +30,8 @@ from porchflow.devstack.gitserver import STATISTICS_PATH
 from porchflow.devstack.logs import Say, console
 from porchflow.devstack.run import STACK_ERRORS, running_stack
 from porchflow.kube.client import KubeClient
+from porchflow.workflows.ids import Installation
+from porchflow.workflows.installation_settings import InstallationSettings
 
 WORKLOADS = ("init", "publish", "clone", "upgrade", "push", "render", "large", "register")
 _NEEDS = {"publish": "init", "upgrade": "clone"}
@@ -42,11 +45,12 @@ _CLIENT_CONNECTIONS = 20
 class Measurement:
     """Runs workloads on a running stack and measures each."""
 
-    def __init__(self, bench: Bench, stack: StackRecord, temporal: Client) -> None:
+    def __init__(self, bench: Bench, stack: StackRecord, temporal: Client, installation: Installation) -> None:
         """Create a measurement of a running stack."""
         self._bench = bench
         self._stack = stack
         self._temporal = temporal
+        self._installation = installation
 
     async def run(self, sizes: Sequence[int], workloads: Sequence[str], say: Say) -> list[Result]:
         """Run workloads of each size, on packages of their own.
@@ -88,7 +92,9 @@ class Measurement:
         timing = await run(packages)
         parts, pushed = used_since(before, usage_of(self._stack)), await self._pushes() - pushes
         names = self._worked_on(workload, packages)
-        costs = await run_costs(self._temporal, NAMESPACE, names, since, expected=workload != "register")
+        costs = await run_costs(
+            self._temporal, self._installation, NAMESPACE, names, since, expected=workload != "register"
+        )
         return Result(workload, self._objects(workload, packages, names), timing, pushed, costs, parts)
 
     @staticmethod
@@ -146,7 +152,8 @@ async def measure(
     ):
         conditions = await asyncio.to_thread(Conditions.read, stack, settings)
         bench = Bench(client, follower, folder.git, stack.git)
-        measurement = Measurement(bench, stack, await Client.connect(stack.temporal))
+        installation = await read_installation(InstallationSettings(), client)
+        measurement = Measurement(bench, stack, await Client.connect(stack.temporal), installation)
         return conditions, await measurement.run(sizes, workloads, say)
 
 

@@ -11,7 +11,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
 from bench.follow import BenchError
-from porchflow.workflows.ids import workflow_id
+from porchflow.workflows.ids import Installation
 
 SAMPLE = 10
 """Objects whose histories are read."""
@@ -32,12 +32,19 @@ class RunCosts:
 
 
 async def run_costs(
-    client: Client, namespace: str, names: Sequence[str], since: datetime, *, expected: bool
+    client: Client,
+    installation: Installation,
+    namespace: str,
+    names: Sequence[str],
+    since: datetime,
+    *,
+    expected: bool,
 ) -> RunCosts:
     """Read the runs of the objects' workflows since a moment, after the last of them has ended.
 
     Args:
         client: Client of Temporal.
+        installation: Begins the ids of the workflows.
         namespace: Of the objects.
         names: The objects.
         since: The moment.
@@ -51,7 +58,8 @@ async def run_costs(
     total: Counter[str] = Counter()
     deadline = time.monotonic() + _QUIET_SECONDS
     while total["runs"] < len(sample) and time.monotonic() < deadline:
-        counted = await asyncio.gather(*(_count(client, workflow_id(namespace, name), since) for name in sample))
+        ids = [installation.workflow_id(namespace, name) for name in sample]
+        counted = await asyncio.gather(*(_count(client, each, since) for each in ids))
         total = sum(counted, Counter())
         if not expected:
             break

@@ -27,6 +27,7 @@ from porchflow.functions.runner_settings import (
 from porchflow.gitrepo.git_settings import GitSettings
 from porchflow.repositories.scope import ScopeSettings
 from porchflow.watcher.watcher_settings import WatcherSettings
+from porchflow.workflows.installation_settings import InstallationSettings
 
 ENV_PREFIX: Final = "PORCHFLOW_"
 
@@ -66,6 +67,7 @@ class Settings(BaseModel, frozen=True):
     """All settings: those of each room, and those that every process has."""
 
     temporal: Annotated[TemporalSettings, _Prefix("temporal_")] = TemporalSettings()
+    installation: Annotated[InstallationSettings, _Prefix("temporal_")] = InstallationSettings()
     kubeconfig: Path | None = Field(
         None, description="kubeconfig file; unset means in-cluster credentials, else KUBECONFIG or ~/.kube/config"
     )

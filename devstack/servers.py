@@ -14,7 +14,7 @@ from temporalio.service import RPCError
 
 from porchflow.devstack.certs import FRONT_PROXY_NAME, Certificates
 from porchflow.devstack.processes import HOST, Process
-from porchflow.workflows.ids import SEARCH_ATTRIBUTES
+from porchflow.workflows.ids import Attributes
 
 _ANSWER = aiohttp.ClientTimeout(total=5)
 
@@ -130,7 +130,7 @@ def temporal(
         *(binary, "server", "start-dev", "--log-level=warn", "--disable-config-file", "--disable-config-env"),
         *(f"--ip={HOST}", f"--port={port}"),
         *(("--headless",) if ui_port is None else (f"--ui-port={ui_port}",)),
-        *(f"--search-attribute={key.name}=Keyword" for key in SEARCH_ATTRIBUTES),
+        *(f"--search-attribute={key.name}=Keyword" for key in Attributes().all),
         # A worker that schedules an activity of its own queue receives it with the answer, without another poll.
         "--dynamic-config-value=system.enableActivityEagerExecution=true",
         # Repositories take turns while a queue has a backlog (`porchflow.workflows.policies.fairness`).
@@ -169,7 +169,7 @@ async def _temporal_answers(address: str) -> bool:
     try:
         async with asyncio.timeout(10):
             client = await Client.connect(address)
-            await client.count_workflows(f"{SEARCH_ATTRIBUTES[0].name} = 'none'", rpc_timeout=second)
+            await client.count_workflows(f"{Attributes().repository.name} = 'none'", rpc_timeout=second)
     except (RPCError, RuntimeError, OSError, TimeoutError):
         return False
     return True

@@ -20,7 +20,7 @@ from porchflow.watcher.repositories import RepositoryWatcher
 from porchflow.watcher.schedules import Schedules
 from porchflow.watcher.scheduling import SyncScheduling
 from porchflow.watcher.secrets import SecretWatcher
-from porchflow.watcher.starter import TemporalUnavailable
+from porchflow.watcher.temporal_errors import TemporalUnavailable
 from porchflow.watcher.watcher_settings import WatcherSettings
 from porchflow.watcher.webhooks import serve_webhooks
 

@@ -12,7 +12,7 @@ from typing import NoReturn, Protocol
 from porchflow.kube.backoff import Backoff
 from porchflow.kube.following import Key
 from porchflow.watcher.needs import Target
-from porchflow.watcher.starter import SignalRefused, TemporalUnavailable
+from porchflow.watcher.temporal_errors import SignalRefused, TemporalUnavailable
 
 logger = logging.getLogger(__name__)
 

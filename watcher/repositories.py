@@ -20,7 +20,7 @@ from porchflow.watcher.needs import secrets_of, target_of
 from porchflow.watcher.places import Places
 from porchflow.watcher.references import References
 from porchflow.watcher.scheduling import SyncScheduling
-from porchflow.watcher.starter import TemporalUnavailable
+from porchflow.watcher.temporal_errors import TemporalUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +67,7 @@ class RepositoryWatcher(Follower):
         self._unready: set[Key] = set()
         self._secrets = References[Key, Key]()
         self._all_known = asyncio.Event()
+        """Set by each list, until the schedules were compared with it."""
         self._to_wake: dict[Key, None] = {}
         self._waking = asyncio.Event()
         self._backoff = Backoff(first=timings.first_delay, longest=timings.longest_delay)
@@ -116,14 +117,16 @@ class RepositoryWatcher(Follower):
             self._scheduling.gone(key)
             self.wake(key)
 
-    async def _tidy(self) -> None:
-        """Remove the schedules of Repositories that went while no watcher ran, once all Repositories are known."""
-        await self._all_known.wait()
+    async def _tidy(self) -> NoReturn:
+        """Remove the schedules of Repositories that do not exist, after each list."""
         while True:
+            await self._all_known.wait()
+            self._all_known.clear()
             try:
-                return await self._scheduling.remove_others(self._namespace, self._known)
+                await self._scheduling.remove_others(self._namespace, self._known)
             except TemporalUnavailable as error:
                 logger.warning("cannot list the schedules of Repositories, trying again: %s", error)
+                self._all_known.set()
                 await asyncio.sleep(self._backoff.next())
 
     def wake(self, key: Key) -> None:

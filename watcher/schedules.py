@@ -1,8 +1,10 @@
 """One Temporal Schedule per Repository: it starts the Repository's syncs."""
 
+import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from temporalio.client import (
     Client,
@@ -10,7 +12,11 @@ from temporalio.client import (
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
     ScheduleCalendarSpec,
+    ScheduleDescription,
+    ScheduleHandle,
     ScheduleIntervalSpec,
+    ScheduleListActionStartWorkflow,
+    ScheduleListDescription,
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleRange,
@@ -21,29 +27,39 @@ from temporalio.client import (
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.service import RPCError, RPCStatusCode
 
+from porchflow.api.crontab import Calendar
 from porchflow.kube.following import Key
-from porchflow.watcher.starter import TemporalUnavailable
+from porchflow.watcher.schedule_differences import differences
+from porchflow.watcher.search_attributes import SearchAttributes
 from porchflow.watcher.syncs import SyncPlan
+from porchflow.watcher.temporal_errors import TemporalError, names_search_attributes, unavailable
 from porchflow.workflows.ids import (
-    REPOSITORY_ATTRIBUTE,
+    INSTALLATION_MEMO,
     SYNC_QUEUE,
     SYNC_WORKFLOW_NAME,
+    Installation,
     RepositorySyncInput,
-    sync_id,
 )
+from porchflow.workflows.policies import RUN_RETRY
+
+logger = logging.getLogger(__name__)
 
 _RPC_TIMEOUT: Final = timedelta(seconds=10)
 _LONGEST_JITTER: Final = timedelta(seconds=30)
 _CATCH_UP: Final = timedelta(minutes=1)
 """Syncs that were missed while Temporal was away are not made up for: the next sync finds every change."""
-_PREFIX: Final = sync_id("", "").rstrip("/")
+_FIRST_VERSION: Final = Installation()
+
+
+class ForeignScheduleError(TemporalError):
+    """A schedule with an id of ours that is not ours; it is left alone."""
 
 
 class Schedules(Protocol):
     """Starts syncs; `RepositorySchedules`."""
 
     async def ensure(self, plan: SyncPlan) -> None:
-        """Create or change the schedule of a Repository."""
+        """Look at the schedule of a Repository; create it, or put right what differs."""
 
     async def trigger(self, key: Key, *, instead: bool) -> None:
         """Start a sync now: after a sync that runs, or instead of it."""
@@ -58,80 +74,202 @@ class Schedules(Protocol):
 class RepositorySchedules:
     """The schedules in Temporal. Every method raises `TemporalUnavailable` when Temporal cannot do it now."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, installation: Installation = _FIRST_VERSION) -> None:
         """Create the access to the schedules.
 
         Args:
             client: Has the pydantic data converter.
+            installation: Begins their ids; schedules of other installations are left alone.
         """
         self._client = client
+        self._installation = installation
+        self._search_attributes = SearchAttributes(client, installation.attributes)
+        self._told_others: frozenset[str] = frozenset()
 
     async def ensure(self, plan: SyncPlan) -> None:
-        """See `Schedules.ensure`."""
-        schedule = _schedule(plan)
+        """See `Schedules.ensure`.
+
+        Raises:
+            ForeignScheduleError: The schedule with this id belongs to somebody else.
+        """
         try:
-            await self._client.create_schedule(sync_id(*plan.key), schedule, rpc_timeout=_RPC_TIMEOUT)
-        except ScheduleAlreadyRunningError:
-            try:
-                handle = self._client.get_schedule_handle(sync_id(*plan.key))
-                await handle.update(lambda _: ScheduleUpdate(schedule), rpc_timeout=_RPC_TIMEOUT)
-            except RPCError as error:
-                raise _unavailable(error) from error
+            await self._ensure(plan)
         except RPCError as error:
-            raise _unavailable(error) from error
+            if names_search_attributes(error):
+                # Temporal's data may have been lost, and the search attributes with it.
+                await self._search_attributes.ensure()
+            raise unavailable(error) from error
+
+    async def differences(self, plan: SyncPlan) -> list[str]:
+        """Return in words what the schedule of a Repository lacks; empty where it is as it should be.
+
+        Raises:
+            TemporalUnavailable: It cannot be looked at now.
+            ForeignScheduleError: The schedule with this id belongs to somebody else.
+        """
+        try:
+            found = await self._describe(self._handle(plan.key))
+            if found is None:
+                return ["there is no schedule"]
+            await self._check_ours(found)
+            return await differences(found.schedule, self._schedule(plan), self._client.data_converter)
+        except RPCError as error:
+            raise unavailable(error) from error
 
     async def trigger(self, key: Key, *, instead: bool) -> None:
         """See `Schedules.trigger`."""
         overlap = ScheduleOverlapPolicy.CANCEL_OTHER if instead else ScheduleOverlapPolicy.BUFFER_ONE
-        handle = self._client.get_schedule_handle(sync_id(*key))
         try:
-            await handle.trigger(overlap=overlap, rpc_timeout=_RPC_TIMEOUT)
+            await self._handle(key).trigger(overlap=overlap, rpc_timeout=_RPC_TIMEOUT)
         except RPCError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     async def remove(self, key: Key) -> None:
         """See `Schedules.remove`."""
+        handle = self._handle(key)
         try:
-            await self._client.get_schedule_handle(sync_id(*key)).delete(rpc_timeout=_RPC_TIMEOUT)
+            found = await self._describe(handle)
+            if found is not None:
+                await self._check_ours(found)
+                await _delete(handle)
+                logger.info("removed schedule %s: its Repository is gone", handle.id)
         except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     async def keys(self) -> AsyncIterator[Key]:
-        """See `Schedules.keys`."""
+        """See `Schedules.keys`. Schedules of other installations and programs are left alone, and counted in the log."""
+        others = set()
         try:
             async for listed in await self._client.list_schedules(rpc_timeout=_RPC_TIMEOUT):
-                prefix, _, rest = listed.id.partition("/")
-                namespace, slash, name = rest.partition("/")
-                if prefix == _PREFIX and slash:
-                    yield namespace, name
+                if (key := await self._key_of(listed)) is not None:
+                    yield key
+                else:
+                    others.add(listed.id)
         except RPCError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
+        if others - self._told_others:
+            logger.info(
+                "left alone %d schedules of other installations or programs in namespace %r, such as %s",
+                len(others),
+                self._client.namespace,
+                min(others),
+            )
+        self._told_others = frozenset(others)
+
+    async def _ensure(self, plan: SyncPlan) -> None:
+        handle, wanted = self._handle(plan.key), self._schedule(plan)
+        found = await self._describe(handle)
+        if found is None:
+            await self._remove_first_version(plan.key)
+            try:
+                await self._client.create_schedule(
+                    handle.id, wanted, memo=self._installation.memo, rpc_timeout=_RPC_TIMEOUT
+                )
+            except ScheduleAlreadyRunningError:
+                # Another watcher was quicker; the next look compares.
+                return
+            logger.info("made schedule %s", handle.id)
+            return
+        await self._check_ours(found)
+        differ = await differences(found.schedule, wanted, self._client.data_converter)
+        if differ:
+            await handle.update(lambda _: ScheduleUpdate(wanted), rpc_timeout=_RPC_TIMEOUT)
+            logger.warning("put schedule %s right: %s", handle.id, "; ".join(differ))
+
+    async def _remove_first_version(self, key: Key) -> None:
+        """Remove the schedule of a Repository that has an id without an installation."""
+        if not self._installation.id:
+            return
+        handle = self._client.get_schedule_handle(_FIRST_VERSION.sync_id(*key))
+        found = await self._describe(handle)
+        if found is not None and _is_first_version(found):
+            await _delete(handle)
+            logger.warning("schedule %s goes on as %s", handle.id, self._installation.sync_id(*key))
+
+    async def _check_ours(self, found: ScheduleDescription) -> None:
+        owner = await found.memo_value(INSTALLATION_MEMO, "")
+        if owner != self._installation.id:
+            raise ForeignScheduleError(
+                f"schedule {found.id} in namespace {self._client.namespace!r} is not of this installation"
+                f" ({self._installation.id}): its memo {INSTALLATION_MEMO} is {owner!r}; it is left alone: delete it,"
+                " then the watcher makes its own"
+            )
+
+    async def _key_of(self, listed: ScheduleListDescription) -> Key | None:
+        """Return the Repository of a schedule of ours; None for one of anybody else."""
+        namespace, slash, name = listed.id.removeprefix(self._installation.sync_id("", "").rstrip("/") + "/").partition(
+            "/"
+        )
+        if not slash or listed.id != self._installation.sync_id(namespace, name):
+            return None
+        action = listed.schedule.action if listed.schedule else None
+        if isinstance(action, ScheduleListActionStartWorkflow) and action.workflow != SYNC_WORKFLOW_NAME:
+            return None
+        return (namespace, name) if await _memo(listed) == self._installation.id else None
+
+    async def _describe(self, handle: ScheduleHandle) -> ScheduleDescription | None:
+        try:
+            return await handle.describe(rpc_timeout=_RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND and not _is_of_namespace(error, self._client.namespace):
+                return None
+            raise
+
+    def _handle(self, key: Key) -> ScheduleHandle:
+        return self._client.get_schedule_handle(self._installation.sync_id(*key))
+
+    def _schedule(self, plan: SyncPlan) -> Schedule:
+        namespace, name = plan.key
+        repository = self._installation.attributes.repository
+        return Schedule(
+            action=ScheduleActionStartWorkflow(
+                SYNC_WORKFLOW_NAME,
+                RepositorySyncInput(namespace=namespace, name=name),
+                id=self._installation.sync_id(namespace, name),
+                task_queue=self._installation.queue(SYNC_QUEUE),
+                retry_policy=RUN_RETRY,
+                memo=self._installation.memo or None,
+                typed_search_attributes=TypedSearchAttributes([SearchAttributePair(repository, name)]),
+                static_summary=f"sync {namespace}/{name}",
+            ),
+            spec=_spec(plan),
+            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=_CATCH_UP),
+            state=ScheduleState(paused=bool(plan.paused), note=plan.paused or f"syncs Repository {namespace}/{name}"),
+        )
 
 
-def _schedule(plan: SyncPlan) -> Schedule:
-    namespace, name = plan.key
-    return Schedule(
-        action=ScheduleActionStartWorkflow(
-            SYNC_WORKFLOW_NAME,
-            RepositorySyncInput(namespace=namespace, name=name),
-            id=sync_id(namespace, name),
-            task_queue=SYNC_QUEUE,
-            typed_search_attributes=TypedSearchAttributes([SearchAttributePair(REPOSITORY_ATTRIBUTE, name)]),
-            static_summary=f"sync {namespace}/{name}",
-        ),
-        spec=_spec(plan),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=_CATCH_UP),
-        state=ScheduleState(paused=bool(plan.paused), note=plan.paused or f"syncs Repository {namespace}/{name}"),
+async def _memo(listed: ScheduleListDescription) -> Any:  # noqa: ANN401 - JSON
+    return await listed.memo_value(INSTALLATION_MEMO, "")
+
+
+async def _delete(handle: ScheduleHandle) -> None:
+    try:
+        await handle.delete(rpc_timeout=_RPC_TIMEOUT)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+
+
+def _is_of_namespace(error: RPCError, namespace: str) -> bool:
+    """Return whether the namespace, and not the schedule, is what Temporal does not find."""
+    return f"Namespace {namespace} is not found" in error.message
+
+
+def _is_first_version(found: ScheduleDescription) -> bool:
+    action = found.schedule.action
+    return (
+        isinstance(action, ScheduleActionStartWorkflow)
+        and action.workflow == SYNC_WORKFLOW_NAME
+        and action.task_queue == _FIRST_VERSION.queue(SYNC_QUEUE)
     )
 
 
 def _spec(plan: SyncPlan) -> ScheduleSpec:
     every = plan.times.every
-    once = [_calendar(plan)] if plan.once is not None else []
+    once = [_moment(plan)] if plan.once is not None else []
     if every is None:
         # A cron expression means the minute that a person named, so it gets no jitter.
-        return ScheduleSpec(cron_expressions=plan.times.expressions, calendars=once)
+        return ScheduleSpec(calendars=[*(_regular(calendar) for calendar in plan.times.calendars), *once])
     # Spread out, so that Repositories that were registered together do not reach their Git server at the same moment.
     return ScheduleSpec(
         intervals=[ScheduleIntervalSpec(every)],
@@ -140,7 +278,29 @@ def _spec(plan: SyncPlan) -> ScheduleSpec:
     )
 
 
-def _calendar(plan: SyncPlan) -> ScheduleCalendarSpec:
+def _regular(calendar: Calendar) -> ScheduleCalendarSpec:
+    return ScheduleCalendarSpec(
+        minute=_ranges(calendar.minutes),
+        hour=_ranges(calendar.hours),
+        day_of_month=_ranges(calendar.days),
+        month=_ranges(calendar.months),
+        day_of_week=_ranges(calendar.weekdays),
+        comment=calendar.expression,
+    )
+
+
+def _ranges(numbers: frozenset[int]) -> list[ScheduleRange]:
+    """Return ranges of consecutive numbers."""
+    ranges: list[ScheduleRange] = []
+    for number in sorted(numbers):
+        if ranges and ranges[-1].end == number - 1:
+            ranges[-1] = replace(ranges[-1], end=number)
+        else:
+            ranges.append(ScheduleRange(number, number))
+    return ranges
+
+
+def _moment(plan: SyncPlan) -> ScheduleCalendarSpec:
     """Return the calendar of one moment, rounded up to a full second."""
     assert plan.once is not None  # noqa: S101 - asked by the caller
     at = plan.once + timedelta(seconds=1 if plan.once.microsecond else 0)
@@ -157,7 +317,3 @@ def _calendar(plan: SyncPlan) -> ScheduleCalendarSpec:
         second=exactly(at.second),
         comment="spec.sync.runOnceAt",
     )
-
-
-def _unavailable(error: RPCError) -> TemporalUnavailable:
-    return TemporalUnavailable(error.message or error.status.name)

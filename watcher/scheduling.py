@@ -10,9 +10,9 @@ from typing import Literal, NoReturn
 from porchflow.kube.backoff import Backoff
 from porchflow.kube.client import Object
 from porchflow.kube.following import Key
-from porchflow.watcher.schedules import Schedules
-from porchflow.watcher.starter import TemporalUnavailable
+from porchflow.watcher.schedules import ForeignScheduleError, Schedules
 from porchflow.watcher.syncs import DELETING, SyncPlan, asks_for_sync, plan_of
+from porchflow.watcher.temporal_errors import TemporalUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -24,14 +24,19 @@ class _Entry:
     plan: SyncPlan | None
     """None when the Repository is gone."""
     asked: str
-    ensured: SyncPlan | None = None
+    look: bool = True
+    """Whether to look at its schedule: after each list, and when the Repository has changed."""
     triggered: str = ""
     again: bool = False
     forced: Literal["", "after", "instead"] = ""
 
 
 class SyncScheduling:
-    """Accepts Repositories as they are seen, and changes Temporal in the background, with retries until that works."""
+    """Accepts Repositories as they are seen, and changes Temporal in the background, with retries until that works.
+
+    Each list of Repositories makes it look at every schedule in Temporal: one that was deleted, paused or changed there
+    is put right, and so are all of them after Temporal's data was lost.
+    """
 
     def __init__(self, schedules: Schedules, *, usual: timedelta) -> None:
         """Create the keeper of the schedules.
@@ -53,16 +58,17 @@ class SyncScheduling:
 
         Args:
             repository: The raw object.
-            listed: Whether a list has it. Then a request for a sync is triggered again: its run may have been
-                terminated.
+            listed: Whether a list has it. Then its schedule is looked at, and a request for a sync is triggered again:
+                its run may have been terminated.
         """
         plan, asked = plan_of(repository, self._usual), asks_for_sync(repository)
         entry = self._entries.get(plan.key)
         if entry is None:
             entry = self._entries[plan.key] = _Entry(plan, asked)
+        entry.look |= listed or entry.plan != plan
         entry.plan, entry.asked = plan, asked
         entry.again |= listed and bool(asked)
-        if entry.ensured != plan or (asked and (asked != entry.triggered or entry.again)):
+        if entry.look or (asked and (asked != entry.triggered or entry.again)):
             self._enqueue(plan.key)
 
     def sync(self, key: Key, *, instead: bool = False) -> None:
@@ -83,7 +89,7 @@ class SyncScheduling:
         self._enqueue(key)
 
     async def remove_others(self, namespace: str | None, present: Iterable[Key]) -> None:
-        """Remove the schedules of Repositories that went while no watcher ran.
+        """Remove the schedules of Repositories that do not exist, such as of those that went while no watcher ran.
 
         Args:
             namespace: Where all Repositories are known; None for everywhere.
@@ -138,15 +144,23 @@ class SyncScheduling:
 
     async def _settle(self, key: Key) -> None:
         entry = self._entries[key]
-        if entry.plan is None:
-            await self._schedules.remove(key)
-            if self._entries.get(key) is entry:
-                del self._entries[key]
+        try:
+            if entry.plan is None:
+                await self._schedules.remove(key)
+                if self._entries.get(key) is entry:
+                    del self._entries[key]
+                return
+            if entry.look:
+                entry.look = False
+                await self._schedules.ensure(entry.plan)
+        except TemporalUnavailable:
+            entry.look = True
+            raise
+        except ForeignScheduleError as error:
+            # The next list looks again.
+            logger.error("cannot sync Repository %s/%s: %s", *key, error)  # noqa: TRY400 - its place is of no use
+            entry.look = False
             return
-        plan = entry.plan
-        if entry.ensured != plan:
-            await self._schedules.ensure(plan)
-            entry.ensured = plan
         asked, again, forced = entry.asked, entry.again, entry.forced
         new = bool(asked) and asked != entry.triggered
         if not (new or forced or (asked and again)):
@@ -156,7 +170,7 @@ class SyncScheduling:
             await self._schedules.trigger(key, instead=forced == "instead" or (new and asked.endswith(DELETING)))
         except TemporalUnavailable:
             # This also restores a schedule that was removed by hand.
-            entry.ensured, entry.again, entry.forced = None, again, forced
+            entry.look, entry.again, entry.forced = True, again, forced
             raise
         entry.triggered = asked or entry.triggered
         logger.info("Repository %s/%s is synced now", *key)

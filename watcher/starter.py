@@ -4,8 +4,6 @@ import logging
 from datetime import timedelta
 from typing import Final
 
-from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.common import (
     SearchAttributePair,
@@ -16,116 +14,121 @@ from temporalio.common import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from porchflow.watcher.needs import Target
+from porchflow.watcher.search_attributes import SearchAttributes
+from porchflow.watcher.temporal_errors import names_search_attributes, sorted_error, unavailable
 from porchflow.workflows.ids import (
-    LIFECYCLE_ATTRIBUTE,
     LOOK_AGAIN_SIGNAL,
-    PACKAGE_ATTRIBUTE,
     RECONCILE_QUEUE,
-    REPOSITORY_ATTRIBUTE,
-    SEARCH_ATTRIBUTES,
     WORKFLOW_NAME,
-    WORKSPACE_ATTRIBUTE,
+    Attributes,
+    Installation,
     PackageRevisionInput,
-    workflow_id,
 )
+from porchflow.workflows.policies import RUN_RETRY
 
 logger = logging.getLogger(__name__)
 
 _RPC_TIMEOUT: Final = timedelta(seconds=10)
-
-_REFUSALS = frozenset({RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.OUT_OF_RANGE})
-"""Answers about one object; every other error means that Temporal cannot be used now."""
-
-
-class TemporalError(Exception):
-    """Temporal did not accept a signal."""
-
-
-class TemporalUnavailable(TemporalError):  # noqa: N818 - says what Temporal is
-    """Temporal cannot be used now, whatever the object: unreachable, overloaded, or it refuses the client."""
-
-
-class SignalRefused(TemporalError):  # noqa: N818 - says what happened to the signal
-    """Temporal refuses the signal for this object."""
+_FIRST_VERSION: Final = Installation()
 
 
 class WorkflowStarter:
     """Brings "look again" to the workflow of an object."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, installation: Installation = _FIRST_VERSION) -> None:
         """Create the starter.
 
         Args:
             client: Has the pydantic data converter.
+            installation: Begins the ids of the runs.
         """
         self._client = client
+        self._installation = installation
+        self._search_attributes = SearchAttributes(client, installation.attributes)
+        self._first_version_runs: set[str] = set()
 
     async def prepare(self) -> None:
-        """Register the search attributes that are missing.
+        """Register the search attributes that are missing, and look for open runs of the first version.
 
         Raises:
-            TemporalUnavailable: They cannot be read or added; the message names the command that adds them.
+            TemporalUnavailable: Temporal cannot be used now, or a search attribute; the message says how to mend it.
         """
-        try:
-            missing = await self._missing_search_attributes()
-            if missing:
-                await self._add_search_attributes(missing)
-                logger.info("registered the search attributes %s", ", ".join(missing))
-        except RPCError as error:
-            names = " ".join(f"--name {key.name} --type Keyword" for key in SEARCH_ATTRIBUTES)
-            raise TemporalUnavailable(
-                f"cannot register search attributes in namespace {self._client.namespace!r}: {error.message}; where"
-                f" this client may not, run: temporal operator search-attribute create {names}"
-            ) from error
+        await self._search_attributes.ensure()
+        if self._installation.id:
+            await self._find_first_version_runs()
 
     async def signal(self, target: Target) -> None:
         """Signal the workflow of an object; start it with the signal where none runs.
 
         Raises:
-            TemporalUnavailable: No object can be signalled now.
-            SignalRefused: Temporal refuses this one.
+            TemporalUnavailable: Temporal cannot be used now.
+            SignalRefused: Temporal refuses this object.
         """
         try:
-            await self._client.start_workflow(
-                WORKFLOW_NAME,
-                PackageRevisionInput(namespace=target.namespace, name=target.name),
-                id=workflow_id(target.namespace, target.name),
-                task_queue=RECONCILE_QUEUE,
-                start_signal=LOOK_AGAIN_SIGNAL,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                search_attributes=search_attributes_of(target),
-                static_summary=f"{target.namespace}/{target.name}",
-                rpc_timeout=_RPC_TIMEOUT,
-            )
+            await self._end_first_version_run(target)
+            await self._signal(target)
         except RPCError as error:
-            kind = SignalRefused if error.status in _REFUSALS else TemporalUnavailable
-            raise kind(error.message or error.status.name) from error
+            if names_search_attributes(error):
+                # Temporal's data may have been lost, and the search attributes with it. The next attempt starts the
+                # run: what was registered a moment ago is not known in all of Temporal at once.
+                await self._search_attributes.ensure()
+            raise sorted_error(error) from error
 
-    async def _missing_search_attributes(self) -> list[str]:
-        known = await self._client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=self._client.namespace), timeout=_RPC_TIMEOUT
+    async def _signal(self, target: Target) -> None:
+        attributes = self._installation.attributes
+        await self._client.start_workflow(
+            WORKFLOW_NAME,
+            PackageRevisionInput(namespace=target.namespace, name=target.name, attribute_prefix=attributes.prefix),
+            id=self._installation.workflow_id(target.namespace, target.name),
+            task_queue=self._installation.queue(RECONCILE_QUEUE),
+            start_signal=LOOK_AGAIN_SIGNAL,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            retry_policy=RUN_RETRY,
+            memo=self._installation.memo,
+            search_attributes=search_attributes_of(target, attributes),
+            static_summary=f"{target.namespace}/{target.name}",
+            rpc_timeout=_RPC_TIMEOUT,
         )
-        return [key.name for key in SEARCH_ATTRIBUTES if key.name not in known.custom_attributes]
 
-    async def _add_search_attributes(self, names: list[str]) -> None:
-        keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
-        request = AddSearchAttributesRequest(
-            namespace=self._client.namespace, search_attributes=dict.fromkeys(names, keyword)
-        )
+    async def _find_first_version_runs(self) -> None:
+        """Find open runs whose ids have no installation: no worker of this version serves their queue."""
+        queue = _FIRST_VERSION.queue(RECONCILE_QUEUE)
+        query = f"WorkflowType = '{WORKFLOW_NAME}' AND ExecutionStatus = 'Running' AND TaskQueue = '{queue}'"
         try:
-            await self._client.operator_service.add_search_attributes(request, timeout=_RPC_TIMEOUT)
+            found = {run.id async for run in self._client.list_workflows(query, rpc_timeout=_RPC_TIMEOUT)}
         except RPCError as error:
-            if error.status is not RPCStatusCode.ALREADY_EXISTS:
+            raise unavailable(error) from error
+        if found - self._first_version_runs:
+            logger.warning(
+                "%d open runs of namespace %r have ids without an installation: each of an object of this cluster is"
+                " ended when its object is signalled, the others are left alone",
+                len(found),
+                self._client.namespace,
+            )
+        self._first_version_runs = found
+
+    async def _end_first_version_run(self, target: Target) -> None:
+        """End the run of an object that has an id without an installation; runs hold no state that could be lost."""
+        before = _FIRST_VERSION.workflow_id(target.namespace, target.name)
+        if before not in self._first_version_runs:
+            return
+        try:
+            reason = f"goes on as {self._installation.workflow_id(target.namespace, target.name)}"
+            await self._client.get_workflow_handle(before).terminate(reason=reason, rpc_timeout=_RPC_TIMEOUT)
+            logger.info("ended run %s, which %s", before, reason)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
+        self._first_version_runs.discard(before)
 
 
-def search_attributes_of(target: Target) -> TypedSearchAttributes:
+def search_attributes_of(target: Target, attributes: Attributes) -> TypedSearchAttributes:
     """Return the search attributes for Temporal's UI; an attribute that the object does not state is left out."""
     values = (
-        (REPOSITORY_ATTRIBUTE, target.repository),
-        (PACKAGE_ATTRIBUTE, target.package),
-        (WORKSPACE_ATTRIBUTE, target.workspace),
-        (LIFECYCLE_ATTRIBUTE, target.lifecycle),
+        (attributes.repository, target.repository),
+        (attributes.package, target.package),
+        (attributes.workspace, target.workspace),
+        (attributes.lifecycle, target.lifecycle),
     )
     return TypedSearchAttributes([SearchAttributePair(key, value) for key, value in values if value])

@@ -1,46 +1,93 @@
-"""Ids and inputs of workflows: a client can start or signal one without loading its code."""
+"""Ids, queues, search attributes and inputs of workflows: a client can use them without loading their code."""
 
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from pydantic import BaseModel
 from temporalio.common import SearchAttributeKey
 
+from porchflow.workflows.installation_settings import ATTRIBUTE_PREFIX
 from porchflow.workflows.policies import RECONCILE_QUEUE, SYNC_QUEUE
 
 __all__ = [
-    "LIFECYCLE_ATTRIBUTE",
+    "INSTALLATION_MEMO",
     "LOOK_AGAIN_SIGNAL",
-    "PACKAGE_ATTRIBUTE",
-    "PHASE_ATTRIBUTE",
     "RECONCILE_QUEUE",
-    "REPOSITORY_ATTRIBUTE",
-    "SEARCH_ATTRIBUTES",
     "SYNC_QUEUE",
     "SYNC_WORKFLOW_NAME",
     "WORKFLOW_NAME",
-    "WORKSPACE_ATTRIBUTE",
+    "Attributes",
+    "Installation",
     "PackageRevisionInput",
     "RepositorySyncInput",
-    "sync_id",
-    "workflow_id",
 ]
 
 WORKFLOW_NAME: Final = "PackageRevisionWorkflow"
 LOOK_AGAIN_SIGNAL: Final = "look_again"
 SYNC_WORKFLOW_NAME: Final = "RepositorySyncWorkflow"
 
-REPOSITORY_ATTRIBUTE = SearchAttributeKey.for_keyword("Repository")
-PACKAGE_ATTRIBUTE = SearchAttributeKey.for_keyword("Package")
-WORKSPACE_ATTRIBUTE = SearchAttributeKey.for_keyword("Workspace")
-LIFECYCLE_ATTRIBUTE = SearchAttributeKey.for_keyword("Lifecycle")
-PHASE_ATTRIBUTE = SearchAttributeKey.for_keyword("Phase")
-SEARCH_ATTRIBUTES = (
-    REPOSITORY_ATTRIBUTE,
-    PACKAGE_ATTRIBUTE,
-    WORKSPACE_ATTRIBUTE,
-    LIFECYCLE_ATTRIBUTE,
-    PHASE_ATTRIBUTE,
-)
+INSTALLATION_MEMO: Final = "porchflowInstallation"
+"""The key in the memo of a schedule or run whose value is the id of its installation."""
+
+
+class Attributes:
+    """The search attributes of one installation, each of type Keyword.
+
+    Attributes:
+        prefix: Begins their names.
+        repository: Name of the Repository.
+        package: Path of the package in it.
+        workspace: Name of the workspace.
+        lifecycle: Lifecycle in the spec.
+        phase: The phase that runs, or ran last as an activity of its own.
+    """
+
+    def __init__(self, prefix: str = ATTRIBUTE_PREFIX) -> None:
+        self.prefix = prefix
+        self.repository = SearchAttributeKey.for_keyword(f"{prefix}Repository")
+        self.package = SearchAttributeKey.for_keyword(f"{prefix}Package")
+        self.workspace = SearchAttributeKey.for_keyword(f"{prefix}Workspace")
+        self.lifecycle = SearchAttributeKey.for_keyword(f"{prefix}Lifecycle")
+        self.phase = SearchAttributeKey.for_keyword(f"{prefix}Phase")
+
+    @property
+    def all(self) -> tuple[SearchAttributeKey[str], ...]:
+        """Every one that must be registered."""
+        return (self.repository, self.package, self.workspace, self.lifecycle, self.phase)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What keeps porchflow installations that share a Temporal namespace apart.
+
+    Attributes:
+        id: Begins the ids of schedules, runs and task queues. Empty for ids as the first version made them.
+        attributes: The search attributes.
+    """
+
+    id: str = ""
+    attributes: Attributes = field(default_factory=Attributes)
+
+    def workflow_id(self, namespace: str, name: str) -> str:
+        """Return the id of the one workflow that reconciles the PackageRevision `name` in `namespace`."""
+        return self._of(f"packagerevision/{namespace}/{name}")
+
+    def sync_id(self, namespace: str, name: str) -> str:
+        """Return the id of the schedule that syncs a Repository; the ids of its runs start with it."""
+        return self._of(f"repository/{namespace}/{name}")
+
+    def queue(self, name: str) -> str:
+        """Return the task queue of this installation that has a name in `porchflow.workflows.policies`."""
+        return self._of(name)
+
+    @property
+    def memo(self) -> dict[str, Any]:
+        """What schedules and runs of this installation remember."""
+        return {INSTALLATION_MEMO: self.id} if self.id else {}
+
+    def _of(self, text: str) -> str:
+        # The id comes first: versions without it delete every schedule with an id of the form repository/A/B.
+        return f"{self.id}/{text}" if self.id else text
 
 
 class PackageRevisionInput(BaseModel):
@@ -48,6 +95,8 @@ class PackageRevisionInput(BaseModel):
 
     namespace: str
     name: str
+    attribute_prefix: str = ""
+    """Begins the names of the search attributes that the run sets; empty in runs that began before there was one."""
 
 
 class RepositorySyncInput(BaseModel):
@@ -55,13 +104,3 @@ class RepositorySyncInput(BaseModel):
 
     namespace: str
     name: str
-
-
-def workflow_id(namespace: str, name: str) -> str:
-    """Return the id of the one workflow that reconciles the PackageRevision `name` in `namespace`."""
-    return f"packagerevision/{namespace}/{name}"
-
-
-def sync_id(namespace: str, name: str) -> str:
-    """Return the id of the schedule that syncs a Repository; the ids of its runs start with it."""
-    return f"repository/{namespace}/{name}"

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
@@ -18,13 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from porchflow.api.error_kinds import ErrorKind
     from porchflow.api.needs import Facts, Phase, plan
     from porchflow.api.packagerevision import Lifecycle
-    from porchflow.workflows.ids import (
-        LIFECYCLE_ATTRIBUTE,
-        LOOK_AGAIN_SIGNAL,
-        PHASE_ATTRIBUTE,
-        WORKFLOW_NAME,
-        PackageRevisionInput,
-    )
+    from porchflow.workflows.ids import LOOK_AGAIN_SIGNAL, WORKFLOW_NAME, Attributes, PackageRevisionInput
     from porchflow.workflows.results import Outcome, PackageRevisionResult
 
 _LINE_LIMIT = 300
@@ -54,9 +49,11 @@ class PackageRevisionWorkflow:
 
     @workflow.init
     def __init__(self, target: PackageRevisionInput) -> None:
+        self._target = target
         self._key = ObjectKey(namespace=target.namespace, name=target.name)
         self._look_again = True
         self._signals = 0
+        self._failed_looks = 0
         self._log: list[str] = []
         self._resume_at: datetime | None = None
         self._result = PackageRevisionResult(outcome=Outcome.CONVERGED)
@@ -91,7 +88,11 @@ class PackageRevisionWorkflow:
         return self._result
 
     def _is_long(self) -> bool:
-        return self._signals >= policies.SIGNALS_PER_RUN or workflow.info().is_continue_as_new_suggested()
+        return (
+            self._signals >= policies.SIGNALS_PER_RUN
+            or self._failed_looks >= policies.FAILED_LOOKS_PER_RUN
+            or workflow.info().is_continue_as_new_suggested()
+        )
 
     async def _sleep_until(self, moment: datetime) -> None:
         """Wait for the end of a suspension, or for a signal: a user may end it earlier."""
@@ -185,7 +186,7 @@ class PackageRevisionWorkflow:
         return workflow.start_activity_method(
             policy.activity,
             request,
-            task_queue=policy.queue,
+            task_queue=policies.beside(workflow.info().task_queue, policy.queue),
             start_to_close_timeout=policy.start_to_close,
             heartbeat_timeout=policy.heartbeat,
             retry_policy=policy.retry,
@@ -206,30 +207,67 @@ class PackageRevisionWorkflow:
             self._look_again = False
             # A phase that retries for weeks must not hold a run open until its history is full: the run continues as
             # new.
-            if self._is_long() or await self._superseded(facts):
+            if self._is_long() or await self._superseded(facts, handle):
                 handle.cancel()
                 await workflow.wait_condition(handle.done)
                 # Its end no longer matters; but asyncio logs a task as faulty whose exception nobody retrieved.
                 _ = handle.cancelled() or handle.exception()
                 raise _SupersededError
 
-    async def _superseded(self, facts: Facts) -> bool:
-        latest = await self._observe()
-        return (latest.intent, latest.context) != (facts.intent, facts.context)
+    async def _superseded(self, facts: Facts, phase: _PhaseHandle) -> bool:
+        """Return whether a phase that runs is to end: for a newer intent, or because the run has become long."""
+        for delay in policies.look_delays():
+            latest = await self._look()
+            if latest is not None:
+                return (latest.intent, latest.context) != (facts.intent, facts.context)
+            if self._is_long():
+                return True
+            await self._wait(delay, phase.done)
+            if phase.done():
+                return False
+        raise AssertionError("the delays do not end")
 
     async def _observe(self) -> Facts:
-        return await workflow.execute_local_activity_method(
-            ReconcileActivities.observe,
-            self._key,
-            start_to_close_timeout=policies.OBSERVE_TIMEOUT,
-            retry_policy=policies.OBSERVE_RETRY,
-            local_retry_threshold=policies.OBSERVE_LOCAL_RETRY_THRESHOLD,
-        )
+        """Read the object, however long that takes; a signal makes the run try at once.
+
+        The loop is here, and not in a retry policy, so that the history stays short while the API server is away.
+        """
+        for delay in policies.look_delays():
+            facts = await self._look()
+            if facts is not None:
+                return facts
+            if self._is_long():
+                workflow.continue_as_new(self._target)
+            await self._wait(delay, lambda: False)
+        raise AssertionError("the delays do not end")
+
+    async def _look(self) -> Facts | None:
+        """Read the object; None, with a note, when it cannot be read now."""
+        self._look_again = False
+        try:
+            return await workflow.execute_local_activity_method(
+                ReconcileActivities.observe,
+                self._key,
+                schedule_to_close_timeout=policies.LOOK_TIMEOUT,
+                start_to_close_timeout=policies.OBSERVE_TIMEOUT,
+                retry_policy=policies.OBSERVE_RETRY,
+                local_retry_threshold=policies.LOOK_TIMEOUT,
+            )
+        except (ActivityError, ApplicationError) as error:
+            self._failed_looks += 1
+            cause = _cause(error)
+            self._note(f"the object cannot be read, trying again: {cause.message if cause else 'no answer in time'}")
+            return None
+
+    async def _wait(self, delay: timedelta, until: Callable[[], bool]) -> None:
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(lambda: self._look_again or until(), timeout=delay)
 
     def _show_phase(self, phase: Phase, facts: Facts) -> None:
-        updates: list[SearchAttributeUpdate[Any]] = [PHASE_ATTRIBUTE.value_set(phase)]
+        attributes = Attributes(self._target.attribute_prefix)
+        updates: list[SearchAttributeUpdate[Any]] = [attributes.phase.value_set(phase)]
         if facts.desired is not None:
-            updates.append(LIFECYCLE_ATTRIBUTE.value_set(facts.desired))
+            updates.append(attributes.lifecycle.value_set(facts.desired))
         workflow.upsert_search_attributes(updates)
         self._note(f"{phase}: running")
 

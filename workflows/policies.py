@@ -5,13 +5,14 @@ again and after what delay (`porchflow.repositories.failures`).
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio.common import Priority, RetryPolicy
 
 from porchflow.activities.definitions import PhaseInput, PhaseResult, ReconcileActivities
+from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.needs import Phase
 
 RECONCILE_QUEUE = "reconcile"
@@ -25,6 +26,20 @@ SYNC_QUEUE = "sync"
 
 SIGNALS_PER_RUN = 1_000
 """A run continues as new after this many signals: the server does not suggest it for signals, and ends a run at 10,000.
+"""
+
+
+RUN_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(minutes=1),
+    maximum_attempts=0,
+    non_retryable_error_types=[ErrorKind.STALLED],
+)
+"""A run that fails for any other reason than that a person must act is followed by another one at once.
+
+Runs hold no state. So a run that its worker's version cannot go on with (a non-determinism error, after a deployment)
+fails, and the next begins with a look at the object.
 """
 
 
@@ -86,12 +101,43 @@ OBSERVE_TIMEOUT = timedelta(seconds=10)
 OBSERVE_RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=200),
     backoff_coefficient=2.0,
-    maximum_interval=timedelta(seconds=15),
-    maximum_attempts=0,
+    maximum_attempts=3,
 )
+"""Attempts of one look, which are part of one workflow task; a look that fails is repeated by the workflow."""
 
-OBSERVE_LOCAL_RETRY_THRESHOLD = timedelta(seconds=2)
-"""Backoffs longer than this wait on a server timer, so that a signal gets through while the API server is away."""
+LOOK_TIMEOUT = timedelta(seconds=10)
+"""All attempts of one look."""
+
+LONGEST_LOOK_DELAY = timedelta(minutes=5)
+"""The longest wait between two looks while the object cannot be read.
+
+The watcher lists everything once the API server is back, and its signal ends the wait.
+"""
+
+FAILED_LOOKS_PER_RUN = 100
+"""A run continues as new after this many looks that failed: each adds six events to its history, or twelve where the API
+server does not answer.
+"""
+
+
+def look_delays() -> Iterator[timedelta]:
+    """Return the waits between looks at an object that cannot be read, without end."""
+    delay = timedelta(seconds=1)
+    while True:
+        yield delay
+        delay = min(2 * delay, LONGEST_LOOK_DELAY)
+
+
+def beside(queue: str, name: str) -> str:
+    """Return the task queue with a name in this table, of the installation that another task queue belongs to.
+
+    Args:
+        queue: A task queue, such as that of the run: a name in this table, after the installation's id if it has one.
+        name: A name in this table.
+    """
+    installation, slash, _ = queue.rpartition("/")
+    return f"{installation}{slash}{name}"
+
 
 PHASES: dict[Phase, PhasePolicy] = {
     Phase.SOURCE: PhasePolicy(

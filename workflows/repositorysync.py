@@ -42,7 +42,7 @@ class RepositorySyncWorkflow:
             return await workflow.execute_activity_method(
                 SyncActivities.sync_repository,
                 SyncRequest(namespace=target.namespace, name=target.name),
-                task_queue=policies.SYNC.queue,
+                task_queue=policies.beside(workflow.info().task_queue, policies.SYNC.queue),
                 start_to_close_timeout=policies.SYNC.start_to_close,
                 heartbeat_timeout=policies.SYNC.heartbeat,
                 retry_policy=policies.SYNC.retry,

@@ -1,6 +1,6 @@
 """How a worker runs workflows: in Temporal's sandbox, without the parts that are costly and of no use to porchflow."""
 
-from typing import Any
+from typing import Any, Final
 
 import temporalio.workflow
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
@@ -8,6 +8,14 @@ from temporalio.bridge.proto.workflow_completion import WorkflowActivationComple
 from temporalio.converter import SerializationContext, StorageDriverStoreContext
 from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.workflow import NondeterminismError
+
+FAILS_A_RUN: Final = (NondeterminismError,)
+"""Errors of workflow code that fail the run; after any other the task is tried again until a deployment mends it.
+
+A worker of another version may order other commands than a run has recorded. The run would wait for a worker of its
+own version for ever; since runs hold no state, it fails, and another begins (`porchflow.workflows.policies.RUN_RETRY`).
+"""
 
 _STORE_CONTEXT = StorageDriverStoreContext()
 

@@ -10,6 +10,7 @@ from porchflow.cli.settings import SettingsError, load_settings, settings_option
 from porchflow.cli.stack_settings import load_stack_settings, stack_options
 from porchflow.cli.temporal_settings import TemporalSettings
 from porchflow.functions.runner_settings import RegistrySettings, RunnerClientSettings
+from porchflow.workflows.installation_settings import InstallationSettings
 
 if TYPE_CHECKING:
     from porchflow.cli.doctor.findings import Finding
@@ -21,6 +22,7 @@ _PROCESSES = ("watcher", "worker", "content-api", "function-runner")
 @click.command()
 @settings_options(
     TemporalSettings,
+    InstallationSettings,
     "kubeconfig",
     "namespaces",
     RunnerClientSettings,

@@ -9,11 +9,13 @@ from porchflow.cli.processes.process import run_process
 from porchflow.cli.settings import load_settings, settings_options
 from porchflow.cli.temporal_settings import TemporalSettings
 from porchflow.watcher.watcher_settings import WatcherSettings
+from porchflow.workflows.installation_settings import InstallationSettings
 
 
 @click.command()
 @settings_options(
     TemporalSettings,
+    InstallationSettings,
     "kubeconfig",
     "namespaces",
     WatcherSettings,

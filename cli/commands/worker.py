@@ -12,11 +12,13 @@ from porchflow.cli.temporal_settings import TemporalSettings
 from porchflow.functions.runner_settings import CallSettings, RegistrySettings, RunnerClientSettings
 from porchflow.gitrepo.git_settings import GitSettings
 from porchflow.repositories.scope import ScopeSettings
+from porchflow.workflows.installation_settings import InstallationSettings
 
 
 @click.command()
 @settings_options(
     TemporalSettings,
+    InstallationSettings,
     "kubeconfig",
     ScopeSettings,
     RunnerClientSettings,

@@ -4,6 +4,7 @@ import contextlib
 
 from porchflow.cli.processes.connect import connect_kubernetes, connect_temporal
 from porchflow.cli.processes.health import serve_health
+from porchflow.cli.processes.installation import find_installation
 from porchflow.cli.processes.metrics import KubernetesCollector, WatcherCollector, new_registry
 from porchflow.cli.processes.temporal_connection import keep_api_key
 from porchflow.cli.settings import Settings, SettingsError
@@ -33,11 +34,11 @@ async def run(settings: Settings) -> None:
         # The dispatcher retries itself while Temporal is unavailable: it keeps the order and logs the obstacle once.
         client = await connect_temporal(settings, health.waits_for, retries=1)
         await stack.enter_async_context(in_background(keep_api_key(client, settings.temporal)))
-        starter = WorkflowStarter(client)
+        installation = await find_installation(settings.installation, kube, health.waits_for)
         await run_watcher(
             kube,
-            starter,
-            RepositorySchedules(client),
+            WorkflowStarter(client, installation),
+            RepositorySchedules(client, installation),
             settings.watcher,
             namespaces=settings.scope.namespaces,
             health=health,

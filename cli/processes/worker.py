@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-import functools
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from temporalio.client import Client
 from temporalio.worker import Interceptor, Worker
@@ -15,6 +15,7 @@ from porchflow.activities.reconcile import PhaseActivities
 from porchflow.activities.sync.sync import RepositorySync
 from porchflow.cli.processes.connect import connect_kubernetes, connect_temporal
 from porchflow.cli.processes.health import ProcessHealth, serve_health
+from porchflow.cli.processes.installation import find_installation
 from porchflow.cli.processes.metrics import ActivityMetrics, GitCollector, KubernetesCollector, new_registry
 from porchflow.cli.processes.registries import open_tags
 from porchflow.cli.processes.runner_client import open_runner_client
@@ -27,10 +28,11 @@ from porchflow.kpt.render.evaluation import Evaluator
 from porchflow.kube.background import in_background
 from porchflow.kube.client import KubeClient
 from porchflow.kube.events import EventRecorder
+from porchflow.workflows.ids import Installation
 from porchflow.workflows.packagerevision import PackageRevisionWorkflow
 from porchflow.workflows.policies import RECONCILE_QUEUE, RENDER_QUEUE, SYNC_QUEUE
 from porchflow.workflows.repositorysync import RepositorySyncWorkflow
-from porchflow.workflows.runner import workflow_runner
+from porchflow.workflows.runner import FAILS_A_RUN, workflow_runner
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +60,14 @@ async def run_worker(settings: Settings) -> None:
         registry.register(GitCollector(activities.git))
         client = await connect_temporal(settings, health.waits_for)
         await stack.enter_async_context(in_background(keep_api_key(client, settings.temporal)))
+        installation = await find_installation(settings.installation, kube, health.waits_for)
         for worker in build_workers(
-            settings.worker, client, activities, ActivityMetrics(registry), *interceptors(exporting=exporting)
+            settings.worker,
+            client,
+            installation,
+            activities,
+            ActivityMetrics(registry),
+            *interceptors(exporting=exporting),
         ):
             await stack.enter_async_context(worker)
         health.serves(queues=list(settings.worker.queues))
@@ -113,25 +121,32 @@ async def _open_evaluator(settings: Settings, stack: contextlib.AsyncExitStack) 
 
 
 def build_workers(
-    settings: WorkerSettings, client: Client, activities: Activities, *interceptors: Interceptor
+    settings: WorkerSettings,
+    client: Client,
+    installation: Installation,
+    activities: Activities,
+    *interceptors: Interceptor,
 ) -> list[Worker]:
     """Return one Temporal worker per configured queue."""
-    make = functools.partial(
-        Worker,
-        client,
-        max_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
-        default_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
-        graceful_shutdown_timeout=_GRACE,
-        interceptors=interceptors,
-    )
+
+    def make(*, queue: str, **options: Any) -> Worker:  # noqa: ANN401 - those of `Worker`
+        return Worker(
+            client,
+            task_queue=installation.queue(queue),
+            workflow_failure_exception_types=FAILS_A_RUN,
+            **options,
+            max_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
+            default_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
+            graceful_shutdown_timeout=_GRACE,
+            interceptors=interceptors,
+        )
+
     workers = []
     if "reconcile" in settings.queues:
         workers.append(_reconcile_worker(make, settings, activities.phases))
     if "render" in settings.queues:
         render = activities.phases.render
-        workers.append(
-            make(task_queue=RENDER_QUEUE, activities=[render], max_concurrent_activities=settings.render_slots)
-        )
+        workers.append(make(queue=RENDER_QUEUE, activities=[render], max_concurrent_activities=settings.render_slots))
     if "sync" in settings.queues:
         workers.append(_sync_worker(make, settings, activities.sync))
     return workers
@@ -139,7 +154,7 @@ def build_workers(
 
 def _reconcile_worker(make: Callable[..., Worker], settings: WorkerSettings, activities: PhaseActivities) -> Worker:
     return make(
-        task_queue=RECONCILE_QUEUE,
+        queue=RECONCILE_QUEUE,
         workflows=[PackageRevisionWorkflow],
         workflow_runner=workflow_runner(),
         activities=[
@@ -159,7 +174,7 @@ def _reconcile_worker(make: Callable[..., Worker], settings: WorkerSettings, act
 
 def _sync_worker(make: Callable[..., Worker], settings: WorkerSettings, activities: RepositorySync) -> Worker:
     return make(
-        task_queue=SYNC_QUEUE,
+        queue=SYNC_QUEUE,
         workflows=[RepositorySyncWorkflow],
         activities=[activities.sync_repository],
         max_concurrent_activities=settings.sync_slots,

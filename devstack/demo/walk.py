@@ -15,6 +15,7 @@ from porchflow.cli.stack_state import StackRecord, StateFolder
 from porchflow.devstack.demo.demo_repository import ensure_repository, git
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.kinds import PACKAGEREVISIONRESOURCES, PACKAGEREVISIONS
+from porchflow.workflows.ids import Attributes
 
 REPOSITORY = "demo"
 PACKAGE = "storefront"
@@ -160,7 +161,11 @@ class Demo:
         _section("What the functions changed (git show)", changed)
         _section("Git log of all branches", branch)
         _section("Tags", tags)
-        identity = quote(f'WorkflowId = "packagerevision/{NAMESPACE}/{self.name}"')
+        named = Attributes()
+        identity = quote(
+            f'{named.repository.name} = "{REPOSITORY}" AND {named.package.name} = "{PACKAGE}"'
+            f' AND {named.workspace.name} = "{self._workspace}"'
+        )
         _section(
             "Look around",
             f"Temporal UI, the runs of this object:  {self._stack.ui}/namespaces/default/workflows?query={identity}\n"

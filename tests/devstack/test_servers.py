@@ -16,7 +16,7 @@ from porchflow.devstack.servers import answers, etcd, kube_apiserver, temporal
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import Forbidden
 from porchflow.kube.kinds import CONFIGMAPS, PACKAGEREVISIONS, REPOSITORIES
-from porchflow.workflows.ids import SEARCH_ATTRIBUTES
+from porchflow.workflows.ids import Attributes
 from tests.servers.control_plane import ControlPlane
 from tests.servers.restarts import restart
 from tests.servers.temporal import TemporalServer
@@ -171,13 +171,13 @@ async def _start(client: Client) -> str:
         "Nothing",
         id=f"run-{uuid.uuid4().hex}",
         task_queue="nobody",
-        search_attributes=TypedSearchAttributes([SearchAttributePair(key, "blue") for key in SEARCH_ATTRIBUTES]),
+        search_attributes=TypedSearchAttributes([SearchAttributePair(key, "blue") for key in Attributes().all]),
     )
     return handle.id
 
 
 async def _until_found(client: Client, workflow_id: str) -> None:
-    query = " AND ".join(f"{key.name} = 'blue'" for key in SEARCH_ATTRIBUTES)
+    query = " AND ".join(f"{key.name} = 'blue'" for key in Attributes().all)
 
     async def found() -> bool:
         return workflow_id in [run.id async for run in client.list_workflows(query)]

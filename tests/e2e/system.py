@@ -14,6 +14,7 @@ from porchflow.devstack.launch import launched
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import NotFound
 from porchflow.kube.kinds import EVENTS, PACKAGEREVISIONS
+from porchflow.workflows.ids import Installation
 from tests.e2e.rules import check_rules
 from tests.servers.control_plane import ControlPlane
 from tests.servers.waiting import eventually
@@ -32,6 +33,8 @@ class System:
     temporal_address: str
     temporal_namespace: str
     state: Path
+    installation: str = "e2e"
+    """Empty: the processes take that of the cluster."""
     environment: dict[str, str] = field(default_factory=dict)
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
@@ -41,6 +44,7 @@ class System:
             **os.environ,
             "PORCHFLOW_TEMPORAL_ADDRESS": self.temporal_address,
             "PORCHFLOW_TEMPORAL_NAMESPACE": self.temporal_namespace,
+            "PORCHFLOW_TEMPORAL_INSTALLATION": self.installation,
             "PORCHFLOW_KUBECONFIG": str(self.control_plane.kubeconfig),
             "GIT_CACHE_DIR": str(self.state / f"git-{name}"),
             **self.environment,
@@ -82,6 +86,10 @@ class System:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+    def workflow_id(self, name: str) -> str:
+        """Return the id of the workflow of a PackageRevision."""
+        return Installation(self.installation).workflow_id(self.namespace, name)
 
     def log(self, name: str) -> Path:
         return self.state / f"{name}.log"

@@ -5,7 +5,6 @@ from pathlib import Path
 from temporalio.client import Client, WorkflowHandle
 
 from porchflow.kube.kinds import REPOSITORIES
-from porchflow.workflows.ids import workflow_id
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, RENDERED_DEPLOYMENT, push_content, show
 from tests.e2e.system import System, condition
 from tests.servers.git import GitRepositories, GitRepository
@@ -55,7 +54,7 @@ async def test_a_run_that_somebody_terminated_while_it_tried_again(
 ) -> None:
     start(idle_system)
     name = await left_reconciling(idle_system, git_server, git_repository, tmp_path)
-    handle = temporal.get_workflow_handle(workflow_id(idle_system.namespace, name))
+    handle = temporal.get_workflow_handle(idle_system.workflow_id(name))
     ended = (await handle.describe()).run_id
     await handle.terminate("by hand")
 
@@ -90,7 +89,7 @@ async def test_a_token_that_is_taken_back_renders_nothing(
     echoed = "--for=jsonpath={.status.observedReconcileNow}=1"
     await system.kubectl("wait", "packagerevisions", name, echoed, "--timeout=60s")
     await system.ready(name)
-    handle = temporal.get_workflow_handle(workflow_id(system.namespace, name))
+    handle = temporal.get_workflow_handle(system.workflow_id(name))
     await handle.result()
     asked = (await handle.describe()).run_id
     await system.kubectl("annotate", "packagerevisions", name, "porchflow.dev/reconcile-now-")

@@ -11,7 +11,6 @@ from temporalio.api.common.v1 import Payload
 from temporalio.client import Client, WorkflowHistory
 
 from porchflow.kube.kinds import SECRETS
-from porchflow.workflows.ids import workflow_id
 from tests.e2e.conftest import PrivateRepository, register
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, push_content
 from tests.e2e.system import System, is_ready
@@ -94,7 +93,7 @@ async def test_a_package_of_five_mebibytes_goes_through_as_references(
     await system.ready(upgraded)
 
     sizes, seen = [], ""
-    for identity in (workflow_id(system.namespace, each) for each in (name, clone, copy, upgraded)):
+    for identity in (system.workflow_id(each) for each in (name, clone, copy, upgraded)):
         async for history in histories(temporal, identity):
             for event in history.events:
                 sizes += [payload.ByteSize() for payload in payloads(event)]

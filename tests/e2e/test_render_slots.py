@@ -23,9 +23,7 @@ KPTFILE = kptfile_text("web", mutators="[{image: r.io/tool:v1}]")
 
 async def renderings(temporal: Client, system: System, names: list[str]) -> list[int]:
     """The states of the renderings that Temporal has given to workers or keeps for them."""
-    described = [
-        await temporal.get_workflow_handle(f"packagerevision/{system.namespace}/{name}").describe() for name in names
-    ]
+    described = [await temporal.get_workflow_handle(system.workflow_id(name)).describe() for name in names]
     return [
         pending.state
         for each in described

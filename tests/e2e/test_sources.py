@@ -8,7 +8,6 @@ import yaml
 from temporalio.client import Client
 
 from porchflow.kpt.format.kptfile import parse
-from porchflow.workflows.ids import workflow_id
 from tests.e2e.conftest import register
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, messages, push_content, show
 from tests.e2e.system import PR, System, condition, is_ready
@@ -122,7 +121,7 @@ async def test_a_clone_is_edited_and_upgraded(
         return len(said) == 1 and "spec.selector.matchLabels.app" in said[0] and "shop" in said[0]
 
     await eventually(told, what="an Event about the conflict")
-    handle = temporal.get_workflow_handle(workflow_id(system.namespace, upgraded))
+    handle = temporal.get_workflow_handle(system.workflow_id(upgraded))
     assert "conflict: deployment.yaml" in str(await handle.query("__temporal_workflow_metadata"))
 
 

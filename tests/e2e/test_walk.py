@@ -5,7 +5,6 @@ from pathlib import Path
 
 from temporalio.client import Client
 
-from porchflow.workflows.ids import workflow_id
 from tests.e2e.conftest import register
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, RENDERED_DEPLOYMENT, messages, push_content, refs, show
 from tests.e2e.system import System, condition, is_ready
@@ -86,7 +85,7 @@ async def test_from_nothing_to_published(
 
     await system.told(name, "Rendered", "Rendered")
     await system.told(name, "Ready", "moved from Proposed to Published")
-    handle = temporal.get_workflow_handle(workflow_id(system.namespace, name))
+    handle = temporal.get_workflow_handle(system.workflow_id(name))
     described = await handle.describe()
     assert published["status"]["lastRun"]["runID"] == described.run_id
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 from porchflow.kube.following import Key
 from porchflow.watcher.needs import Target
-from porchflow.watcher.starter import TemporalUnavailable
 from porchflow.watcher.syncs import SyncPlan
+from porchflow.watcher.temporal_errors import TemporalUnavailable
 
 
 class RecordingSignaller:

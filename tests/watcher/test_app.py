@@ -15,9 +15,10 @@ from porchflow.kube.following import key_of
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.watcher.app import WatcherHealth, run_watcher
 from porchflow.watcher.schedules import RepositorySchedules
-from porchflow.watcher.starter import TemporalUnavailable, WorkflowStarter
+from porchflow.watcher.starter import WorkflowStarter
+from porchflow.watcher.temporal_errors import TemporalUnavailable
 from porchflow.watcher.watcher_settings import WatcherSettings
-from porchflow.workflows.ids import workflow_id
+from porchflow.workflows.ids import Installation
 from tests.kube.helpers import QUICK, kubeconfig_for
 from tests.kube.proxy import tcp_proxy
 from tests.kube.scripted import listing, not_served, scripted_server, watching
@@ -28,7 +29,7 @@ from tests.watcher.signallers import RecordingSchedules, RecordingSignaller
 
 async def _runs(temporal: Client, namespace: str, name: str) -> bool:
     try:
-        await temporal.get_workflow_handle(workflow_id(namespace, name)).describe()
+        await temporal.get_workflow_handle(Installation().workflow_id(namespace, name)).describe()
     except RPCError:
         return False
     return True

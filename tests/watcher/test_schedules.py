@@ -1,21 +1,35 @@
 """Schedules on a real Temporal."""
 
+import logging
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.workflowservice.v1 import ListScheduleMatchingTimesRequest
-from temporalio.client import Client, ScheduleDescription, ScheduleOverlapPolicy
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleCalendarSpec,
+    ScheduleDescription,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    ScheduleRange,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
 from temporalio.service import RPCError
 
 from porchflow.api.crontab import parse_crontab
 from porchflow.kube.following import Key
-from porchflow.watcher.schedules import RepositorySchedules
-from porchflow.watcher.starter import TemporalUnavailable, WorkflowStarter
+from porchflow.watcher.schedules import ForeignScheduleError, RepositorySchedules
+from porchflow.watcher.starter import WorkflowStarter
 from porchflow.watcher.syncs import SyncPlan
-from porchflow.workflows.ids import sync_id
+from porchflow.watcher.temporal_errors import TemporalUnavailable
+from porchflow.workflows.ids import Installation, RepositorySyncInput
 from tests.servers.waiting import eventually
 
 
@@ -31,22 +45,28 @@ def plan(key: Key, times: str = "@every 1h", once: datetime | None = None, pause
     return SyncPlan(key, parse_crontab(times), once, paused)
 
 
+async def ensured(schedules: RepositorySchedules, wanted: SyncPlan) -> None:
+    async def takes() -> bool:
+        try:
+            await schedules.ensure(wanted)
+        except TemporalUnavailable as error:
+            if "search attribute" not in str(error).lower():
+                raise
+            # A search attribute that was registered a moment ago is not known in all of Temporal at once.
+            return False
+        return True
+
+    await eventually(takes, what="Temporal knows the search attributes")
+
+
 async def described(temporal: Client, key: Key) -> ScheduleDescription:
-    return await temporal.get_schedule_handle(sync_id(*key)).describe()
+    return await temporal.get_schedule_handle(Installation().sync_id(*key)).describe()
 
 
 async def test_a_schedule_is_made_changed_and_removed(temporal: Client, key: Key) -> None:
     schedules = RepositorySchedules(temporal)
 
-    async def makes() -> bool:
-        try:
-            await schedules.ensure(plan(key))
-        except TemporalUnavailable:
-            # A search attribute that was registered a moment ago is not known in all of Temporal at once.
-            return False
-        return True
-
-    await eventually(makes, what="Temporal knows the search attributes")
+    await ensured(schedules, plan(key))
     found = await described(temporal, key)
     assert [each.every for each in found.schedule.spec.intervals] == [timedelta(hours=1)]
     assert found.schedule.spec.jitter == timedelta(seconds=30)
@@ -79,16 +99,8 @@ async def test_a_schedule_is_made_changed_and_removed(temporal: Client, key: Key
 async def test_temporal_takes_every_schedule_that_is_one(temporal: Client, key: Key, times: str) -> None:
     schedules = RepositorySchedules(temporal)
 
-    async def made() -> bool:
-        try:
-            await schedules.ensure(plan(key, times))
-        except TemporalUnavailable as error:
-            if "search attribute" in str(error).lower():
-                return False
-            raise
-        return True
-
-    await eventually(made, what="the schedule")
+    await ensured(schedules, plan(key, times))
+    assert await schedules.differences(plan(key, times)) == [], "Temporal gives it back as it was made"
     assert (await described(temporal, key)).info.next_action_times
 
 
@@ -98,7 +110,7 @@ async def _times(temporal: Client, key: Key, at: datetime) -> list[datetime]:
     start.FromDatetime(at - timedelta(hours=1))
     end.FromDatetime(at + timedelta(hours=1))
     request = ListScheduleMatchingTimesRequest(
-        namespace=temporal.namespace, schedule_id=sync_id(*key), start_time=start, end_time=end
+        namespace=temporal.namespace, schedule_id=Installation().sync_id(*key), start_time=start, end_time=end
     )
     answer = await temporal.workflow_service.list_schedule_matching_times(request)
     return [each.ToDatetime(tzinfo=UTC) for each in answer.start_time]
@@ -106,14 +118,139 @@ async def _times(temporal: Client, key: Key, at: datetime) -> list[datetime]:
 
 async def test_a_trigger_starts_the_workflow_of_the_repository(temporal: Client, key: Key) -> None:
     schedules = RepositorySchedules(temporal)
-    await schedules.ensure(plan(key, paused="suspended"))
+    await ensured(schedules, plan(key, paused="suspended"))
     await schedules.trigger(key, instead=False)
 
     async def started() -> bool:
         actions = (await described(temporal, key)).info.recent_actions
-        return bool(actions) and actions[0].action.workflow_id.startswith(sync_id(*key))  # type: ignore[union-attr]
+        return bool(actions) and actions[0].action.workflow_id.startswith(Installation().sync_id(*key))  # type: ignore[union-attr]
 
     await eventually(started, what="the start of a sync")
     running = (await described(temporal, key)).info.running_actions
     for action in running:
         await temporal.get_workflow_handle(action.workflow_id).terminate()  # type: ignore[attr-defined]
+
+
+OURS, OTHERS = Installation("blue"), Installation("green")
+
+
+def _paused(schedule: Schedule) -> None:
+    schedule.state.paused, schedule.state.note = True, "an incident"
+
+
+def _limited(schedule: Schedule) -> None:
+    schedule.state.limited_actions, schedule.state.remaining_actions = True, 1
+
+
+def _slower(schedule: Schedule) -> None:
+    schedule.spec.intervals = [ScheduleIntervalSpec(timedelta(days=9))]
+
+
+def _at_other_times(schedule: Schedule) -> None:
+    schedule.spec.calendars = [*schedule.spec.calendars, ScheduleCalendarSpec()]
+
+
+def _never_on_sundays(schedule: Schedule) -> None:
+    schedule.spec.skip = [ScheduleCalendarSpec(day_of_week=[ScheduleRange(0)])]
+
+
+def _overlapping(schedule: Schedule) -> None:
+    schedule.policy.overlap = ScheduleOverlapPolicy.ALLOW_ALL
+
+
+def _elsewhere(schedule: Schedule) -> None:
+    assert isinstance(schedule.action, ScheduleActionStartWorkflow)
+    schedule.action.task_queue = "nobody"
+
+
+def _of_another_repository(schedule: Schedule) -> None:
+    assert isinstance(schedule.action, ScheduleActionStartWorkflow)
+    schedule.action.args = [RepositorySyncInput(namespace="a", name="b")]
+
+
+def _something_else(schedule: Schedule) -> None:
+    schedule.action = ScheduleActionStartWorkflow("Other", {"a": 1}, id="other", task_queue="other")
+
+
+@pytest.mark.parametrize("times", ["@every 1h", "5 0 1 jan sun", "*/7 1-5,8 * * MON-FRI"])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_paused, "it was paused in Temporal (an incident)"),
+        (_limited, "the number of its runs is limited"),
+        (_slower, "it has other times"),
+        (_at_other_times, "it has other times"),
+        (_never_on_sundays, "it has other times"),
+        (_overlapping, "it has another overlap policy"),
+        (_elsewhere, "it starts something else"),
+        (_of_another_repository, "it starts something else"),
+        (_something_else, "it starts something else"),
+    ],
+)
+async def test_what_was_changed_in_temporal_is_put_right(
+    temporal: Client, key: Key, change: Callable[[Schedule], None], told: str, times: str
+) -> None:
+    schedules, wanted = RepositorySchedules(temporal), plan(key, times)
+    await ensured(schedules, wanted)
+
+    def update(found: ScheduleUpdateInput) -> ScheduleUpdate:
+        change(found.description.schedule)
+        return ScheduleUpdate(found.description.schedule)
+
+    await temporal.get_schedule_handle(Installation().sync_id(*key)).update(update)
+    assert await schedules.differences(wanted) == [told]
+    await schedules.ensure(wanted)
+    assert await schedules.differences(wanted) == []
+
+
+async def test_a_look_at_a_schedule_that_is_right_changes_nothing(temporal: Client, key: Key) -> None:
+    schedules = RepositorySchedules(temporal)
+    await ensured(schedules, plan(key, "@daily"))
+    before = (await described(temporal, key)).info.last_updated_at
+    await schedules.ensure(plan(key, "@daily"))
+    assert (await described(temporal, key)).info.last_updated_at == before
+
+
+async def test_two_installations_leave_each_others_schedules_alone(
+    temporal: Client, key: Key, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    ours, others = RepositorySchedules(temporal, OURS), RepositorySchedules(temporal, OTHERS)
+    await ensured(ours, plan(key))
+    await ensured(others, plan(key, "@daily"))
+
+    async def listed() -> bool:
+        return key in [each async for each in ours.keys()] and key in [each async for each in others.keys()]  # noqa: SIM118 - no mapping
+
+    await eventually(listed, what="both are listed")
+    assert "left alone" in caplog.text
+    await ours.remove(key)
+    assert await others.differences(plan(key, "@daily")) == []
+    await others.remove(key)
+
+
+async def test_a_schedule_of_our_id_that_is_not_ours_is_left_alone(temporal: Client, key: Key) -> None:
+    ours = RepositorySchedules(temporal, OURS)
+    identity = OURS.sync_id(*key)
+    foreign = Schedule(
+        action=ScheduleActionStartWorkflow("Other", id="other", task_queue="other"),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(timedelta(days=1))]),
+    )
+    handle = await temporal.create_schedule(identity, foreign)
+    for call in (ours.ensure(plan(key)), ours.remove(key)):
+        with pytest.raises(ForeignScheduleError, match=f"{identity}.*is not of this installation"):
+            await call
+    action = (await handle.describe()).schedule.action
+    assert isinstance(action, ScheduleActionStartWorkflow)
+    assert action.workflow == "Other"
+    await handle.delete()
+
+
+async def test_the_schedule_of_the_first_version_goes_on_with_the_new_id(temporal: Client, key: Key) -> None:
+    await ensured(RepositorySchedules(temporal), plan(key))
+    ours = RepositorySchedules(temporal, OURS)
+    await ours.ensure(plan(key))
+    assert await ours.differences(plan(key)) == []
+    with pytest.raises(RPCError, match="not found"):
+        await described(temporal, key)
+    await ours.remove(key)

@@ -9,8 +9,15 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RetryConfig
 
 from porchflow.watcher.needs import Target
-from porchflow.watcher.starter import SignalRefused, TemporalUnavailable, WorkflowStarter
-from porchflow.workflows.ids import LOOK_AGAIN_SIGNAL, RECONCILE_QUEUE, WORKFLOW_NAME, PackageRevisionInput, workflow_id
+from porchflow.watcher.starter import WorkflowStarter
+from porchflow.watcher.temporal_errors import SignalRefused, TemporalUnavailable
+from porchflow.workflows.ids import (
+    LOOK_AGAIN_SIGNAL,
+    RECONCILE_QUEUE,
+    WORKFLOW_NAME,
+    Installation,
+    PackageRevisionInput,
+)
 from tests.kube.proxy import tcp_proxy
 from tests.servers.waiting import eventually
 
@@ -47,24 +54,29 @@ async def starter(temporal: Client) -> WorkflowStarter:
 
 
 async def _events(temporal: Client, target: Target) -> list[str]:
-    handle = temporal.get_workflow_handle(workflow_id(target.namespace, target.name))
+    handle = temporal.get_workflow_handle(Installation().workflow_id(target.namespace, target.name))
     return [event.WhichOneof("attributes") or "" for event in (await handle.fetch_history()).events]
 
 
 async def test_starts_a_workflow_with_what_it_is_searched_by(starter: WorkflowStarter, temporal: Client) -> None:
     target = _target()
     await starter.signal(target)
-    handle = temporal.get_workflow_handle(workflow_id(target.namespace, target.name))
+    handle = temporal.get_workflow_handle(Installation().workflow_id(target.namespace, target.name))
     described = await handle.describe()
     assert (described.workflow_type, described.task_queue) == (WORKFLOW_NAME, RECONCILE_QUEUE)
     found = {pair.key.name: pair.value for pair in described.typed_search_attributes}
-    wanted = {"Repository": "repo", "Package": "pkg", "Workspace": "v1", "Lifecycle": "Draft"}
+    wanted = {
+        "PorchflowRepository": "repo",
+        "PorchflowPackage": "pkg",
+        "PorchflowWorkspace": "v1",
+        "PorchflowLifecycle": "Draft",
+    }
     assert wanted.items() <= found.items()
     assert await described.static_summary() == f"{target.namespace}/repo.pkg.v1"
     history = await handle.fetch_history()
     started = history.events[0].workflow_execution_started_event_attributes
     (decoded,) = await pydantic_data_converter.decode(started.input.payloads, [PackageRevisionInput])
-    assert decoded == PackageRevisionInput(namespace=target.namespace, name=target.name)
+    assert decoded == PackageRevisionInput(namespace=target.namespace, name=target.name, attribute_prefix="Porchflow")
     signalled = [
         event.workflow_execution_signaled_event_attributes
         for event in history.events
@@ -86,7 +98,7 @@ async def test_signals_the_run_that_is_there(starter: WorkflowStarter, temporal:
 async def test_starts_anew_where_the_run_was_ended_by_hand(starter: WorkflowStarter, temporal: Client) -> None:
     target = _target()
     await starter.signal(target)
-    handle = temporal.get_workflow_handle(workflow_id(target.namespace, target.name))
+    handle = temporal.get_workflow_handle(Installation().workflow_id(target.namespace, target.name))
     first = await handle.describe()
     await handle.terminate()
     await starter.signal(target)
@@ -100,10 +112,10 @@ async def test_an_object_that_says_little_has_no_empty_search_attributes(
 ) -> None:
     target = _target(package="", workspace="", lifecycle="")
     await starter.signal(target)
-    described = await temporal.get_workflow_handle(workflow_id(target.namespace, target.name)).describe()
+    described = await temporal.get_workflow_handle(Installation().workflow_id(target.namespace, target.name)).describe()
     names = {pair.key.name for pair in described.typed_search_attributes}
-    assert "Repository" in names
-    assert not names & {"Package", "Workspace", "Lifecycle"}
+    assert "PorchflowRepository" in names
+    assert not names & {"PorchflowPackage", "PorchflowWorkspace", "PorchflowLifecycle"}
 
 
 async def test_what_temporal_refuses_for_one_object_is_no_outage(starter: WorkflowStarter) -> None:
@@ -119,7 +131,9 @@ async def test_an_unknown_namespace_is_an_outage_that_says_so(temporal_server: A
     client = await Client.connect(temporal_server.address, namespace="nowhere", data_converter=pydantic_data_converter)
     with pytest.raises(TemporalUnavailable, match="nowhere"):
         await WorkflowStarter(client).signal(_target())
-    with pytest.raises(TemporalUnavailable, match="temporal operator search-attribute create --name Repository"):
+    with pytest.raises(
+        TemporalUnavailable, match="search-attribute create --namespace nowhere --name PorchflowRepository"
+    ):
         await WorkflowStarter(client).prepare()
 
 

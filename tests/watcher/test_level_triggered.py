@@ -1,0 +1,113 @@
+"""What happens to schedules behind the watcher's back is put right by its next list, whatever it did before."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from temporalio.client import Client, ScheduleIntervalSpec, ScheduleUpdate, ScheduleUpdateInput
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RetryConfig
+
+from porchflow.kube.client import KubeClient
+from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
+from porchflow.watcher.app import WatcherHealth, run_watcher
+from porchflow.watcher.schedules import RepositorySchedules
+from porchflow.watcher.search_attributes import registered_attributes
+from porchflow.watcher.starter import WorkflowStarter
+from porchflow.watcher.syncs import plan_of
+from porchflow.watcher.temporal_errors import TemporalUnavailable
+from porchflow.watcher.watcher_settings import WatcherSettings
+from porchflow.workflows.ids import Attributes, Installation
+from tests.kube.helpers import QUICK
+from tests.servers.temporal import TemporalServer
+from tests.servers.waiting import eventually
+from tests.watcher.objects import package_revision, repository
+
+OURS = Installation("blue", Attributes("Level"))
+"""With search attributes that the test server does not register by itself."""
+USUAL = timedelta(minutes=5)
+
+
+@asynccontextmanager
+async def watching(kube: KubeClient, namespace: str, address: str) -> AsyncIterator[Client]:
+    """Run a watcher that lists everything again at short intervals."""
+    client = await Client.connect(
+        address, data_converter=pydantic_data_converter, retry_config=RetryConfig(max_retries=1)
+    )
+    running = asyncio.create_task(
+        run_watcher(
+            kube,
+            WorkflowStarter(client, OURS),
+            RepositorySchedules(client, OURS),
+            WatcherSettings(relist_seconds=0.5),
+            namespaces=[namespace],
+            health=WatcherHealth(),
+            timings=QUICK,
+        )
+    )
+    try:
+        yield client
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def is_right(client: Client, kube: KubeClient, namespace: str) -> bool:
+    """Return whether the schedule of the Repository is there, and as it should be."""
+    wanted = plan_of(await kube.get(REPOSITORIES, namespace, "mine"), USUAL)
+    try:
+        return not await RepositorySchedules(client, OURS).differences(wanted)
+    except TemporalUnavailable:
+        return False
+
+
+@pytest.fixture
+async def registered(kube: KubeClient, namespace: str) -> str:
+    await kube.create(REPOSITORIES, repository(namespace, "mine"))
+    return namespace
+
+
+async def test_a_schedule_that_was_deleted(kube: KubeClient, registered: str, temporal_server: TemporalServer) -> None:
+    async with watching(kube, registered, temporal_server.address) as client:
+        for _ in range(2):
+            await eventually(lambda: is_right(client, kube, registered), what="the schedule")
+            await client.get_schedule_handle(OURS.sync_id(registered, "mine")).delete()
+        await eventually(lambda: is_right(client, kube, registered), what="the schedule, again")
+
+
+async def test_a_schedule_that_was_paused_or_changed(
+    kube: KubeClient, registered: str, temporal_server: TemporalServer
+) -> None:
+    def slower(found: ScheduleUpdateInput) -> ScheduleUpdate:
+        found.description.schedule.spec.intervals = [ScheduleIntervalSpec(timedelta(days=9))]
+        return ScheduleUpdate(found.description.schedule)
+
+    async with watching(kube, registered, temporal_server.address) as client:
+        handle = client.get_schedule_handle(OURS.sync_id(registered, "mine"))
+        await eventually(lambda: is_right(client, kube, registered), what="the schedule")
+        await handle.pause(note="by hand")
+        await eventually(lambda: is_right(client, kube, registered), what="it runs again")
+        await handle.update(slower)
+        await eventually(lambda: is_right(client, kube, registered), what="it has its times again")
+
+
+async def test_a_temporal_that_lost_its_data(
+    kube: KubeClient, registered: str, restartable_temporal: TemporalServer
+) -> None:
+    """Schedules, search attributes and runs are there again, and the same watcher lives."""
+    await kube.create(PACKAGEREVISIONS, package_revision(registered, "mine", "app"))
+    async with watching(kube, registered, restartable_temporal.address) as client:
+        handle = client.get_workflow_handle(OURS.workflow_id(registered, "mine.app.v1"))
+
+        async def runs() -> bool:
+            return any([run async for run in client.list_workflows(f"WorkflowId = '{handle.id}'")])
+
+        await eventually(lambda: is_right(client, kube, registered), what="the schedule", timeout=60)
+        await eventually(runs, what="the run", timeout=60)
+        await restartable_temporal.lose_data()
+        await eventually(lambda: is_right(client, kube, registered), what="the schedule, again", timeout=60)
+        await eventually(runs, what="the run, again", timeout=60)
+        known = await registered_attributes(client)
+        assert {key.name for key in OURS.attributes.all} <= known.keys()
