@@ -1,0 +1,129 @@
+"""Search attributes of a namespace, on a real Temporal."""
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError, RPCStatusCode
+
+from porchflow.watcher.search_attributes import SearchAttributes, registered_attributes
+from porchflow.watcher.temporal_errors import TemporalUnavailable
+from porchflow.workflows.ids import Attributes
+from tests.servers.waiting import eventually
+
+KEYWORD, INT = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD, IndexedValueType.INDEXED_VALUE_TYPE_INT
+
+
+@pytest.fixture
+async def client(temporal_server: Any) -> Client:
+    """A client of a namespace of the test's own."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    made = await Client.connect(temporal_server.address, namespace=name, data_converter=pydantic_data_converter)
+    retention = Duration(seconds=86400)
+    await made.workflow_service.register_namespace(
+        RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=retention)
+    )
+
+    async def known() -> bool:
+        try:
+            await registered_attributes(made)
+        except RPCError:
+            return False
+        return True
+
+    await eventually(known, what="Temporal knows the namespace")
+    return made
+
+
+async def add(client: Client, **types: IndexedValueType.ValueType) -> None:
+    await client.operator_service.add_search_attributes(
+        AddSearchAttributesRequest(namespace=client.namespace, search_attributes=types)
+    )
+
+    async def known() -> bool:
+        return types.keys() <= (await registered_attributes(client)).keys()
+
+    await eventually(known, what="they are registered")
+
+
+@pytest.mark.parametrize("prefix", ["Porchflow", "", "Team_2"])
+async def test_what_is_missing_is_registered(client: Client, prefix: str) -> None:
+    attributes = Attributes(prefix)
+    await add(client, **{attributes.package.name: KEYWORD})
+
+    async def all_there() -> bool:
+        await SearchAttributes(client, attributes).ensure()
+        return {key.name for key in attributes.all} <= (await registered_attributes(client)).keys()
+
+    await eventually(all_there, what="all are registered")
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [(INT, "Int"), (IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST, "KeywordList")]
+)
+async def test_another_type_is_refused_by_name(client: Client, kind: IndexedValueType.ValueType, told: str) -> None:
+    await add(client, PorchflowPackage=kind)
+    with pytest.raises(TemporalUnavailable) as raised:
+        await SearchAttributes(client, Attributes()).ensure()
+    assert f"PorchflowPackage is of type {told}" in str(raised.value)
+    assert "PORCHFLOW_TEMPORAL_SEARCH_ATTRIBUTE_PREFIX" in str(raised.value)
+    assert f"remove --namespace {client.namespace} --name PorchflowPackage" in str(raised.value)
+    await SearchAttributes(client, Attributes("Other")).ensure()
+
+
+async def test_a_namespace_without_room_says_whose_they_are(client: Client) -> None:
+    await add(client, **{f"Theirs{number}": KEYWORD for number in range(8)})
+    with pytest.raises(TemporalUnavailable) as raised:
+        await SearchAttributes(client, Attributes()).ensure()
+    assert "has no room for the search attributes PorchflowRepository" in str(raised.value)
+    assert "at most 10 of type Keyword, and has 8 (Theirs0, " in str(raised.value)
+
+
+class _Refusing:
+    """An operator service that refuses some calls."""
+
+    def __init__(self, service: Any, *calls: str) -> None:
+        self._service, self._calls = service, calls
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._calls:
+            return getattr(self._service, name)
+
+        async def refused(
+            _: AddSearchAttributesRequest | ListSearchAttributesRequest, *, timeout: timedelta | None = None
+        ) -> None:
+            raise RPCError("Request unauthorized.", RPCStatusCode.PERMISSION_DENIED, b"")
+
+        return refused
+
+
+class _Limited:
+    """A client that may do less."""
+
+    def __init__(self, client: Client, *calls: str) -> None:
+        self.namespace, self.operator_service = client.namespace, _Refusing(client.operator_service, *calls)
+
+
+async def test_a_client_that_may_not_register_gets_the_commands(client: Client) -> None:
+    limited: Any = _Limited(client, "add_search_attributes")
+    with pytest.raises(TemporalUnavailable) as raised:
+        await SearchAttributes(limited, Attributes("X")).ensure()
+    told = str(raised.value)
+    assert f"temporal operator search-attribute create --namespace {client.namespace} --name XRepository" in told
+    assert f"tcld namespace search-attributes add --namespace {client.namespace}" in told
+    assert '--sa "XPhase=Keyword"' in told
+
+
+async def test_a_client_that_may_not_look_goes_on_and_says_the_commands(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    limited: Any = _Limited(client, "list_search_attributes")
+    await SearchAttributes(limited, Attributes("X")).ensure()
+    assert "--name XRepository --type Keyword" in caplog.text
