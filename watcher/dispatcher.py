@@ -6,7 +6,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn, Protocol
 
 from porchflow.kube.backoff import Backoff
@@ -131,7 +131,7 @@ class Dispatcher:
             self._enqueue(entry)
             return
         changed = entry.target.signature != target.signature
-        entry.target = target
+        entry.target = target if changed else replace(target, repeated=again and entry.state is _State.SIGNALLED)
         if entry.state in {_State.SIGNALLED, _State.DELAYED} and (
             changed or (again and entry.state is _State.SIGNALLED)
         ):

@@ -23,6 +23,7 @@ class Target:
         workspace: Likewise.
         lifecycle: The lifecycle in the spec.
         signature: Differs when a workflow should look again: another intent, or handled and still in need.
+        repeated: Whether this intent was signalled before: its run may have been ended, or be stuck.
     """
 
     namespace: str
@@ -32,6 +33,7 @@ class Target:
     workspace: str
     lifecycle: str
     signature: str
+    repeated: bool = False
 
     @property
     def key(self) -> Key:

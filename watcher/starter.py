@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 _RPC_TIMEOUT: Final = timedelta(seconds=10)
 _FIRST_VERSION: Final = Installation()
+STUCK_ATTEMPTS: Final = 3
+"""Attempts of one workflow task from which on its run counts as stuck; a worker that was killed costs one."""
 
 
 class WorkflowStarter:
@@ -45,7 +47,8 @@ class WorkflowStarter:
         self._client = client
         self._installation = installation
         self._search_attributes = SearchAttributes(client, installation.attributes)
-        self._first_version_runs: set[str] = set()
+        self.first_version_runs: set[str] = set()
+        self.stuck_runs_ended = 0
 
     async def prepare(self) -> None:
         """Register the search attributes that are missing, and look for open runs of the first version.
@@ -66,6 +69,9 @@ class WorkflowStarter:
         """
         try:
             await self._end_first_version_run(target)
+            if target.repeated:
+                identity = self._installation.workflow_id(target.namespace, target.name)
+                self.stuck_runs_ended += await end_stuck_run(self._client, identity)
             await self._signal(target)
         except RPCError as error:
             if names_search_attributes(error):
@@ -99,19 +105,19 @@ class WorkflowStarter:
             found = {run.id async for run in self._client.list_workflows(query, rpc_timeout=_RPC_TIMEOUT)}
         except RPCError as error:
             raise unavailable(error) from error
-        if found - self._first_version_runs:
+        if found - self.first_version_runs:
             logger.warning(
                 "%d open runs of namespace %r have ids without an installation: each of an object of this cluster is"
                 " ended when its object is signalled, the others are left alone",
                 len(found),
                 self._client.namespace,
             )
-        self._first_version_runs = found
+        self.first_version_runs = found
 
     async def _end_first_version_run(self, target: Target) -> None:
         """End the run of an object that has an id without an installation; runs hold no state that could be lost."""
         before = _FIRST_VERSION.workflow_id(target.namespace, target.name)
-        if before not in self._first_version_runs:
+        if before not in self.first_version_runs:
             return
         try:
             reason = f"goes on as {self._installation.workflow_id(target.namespace, target.name)}"
@@ -120,7 +126,7 @@ class WorkflowStarter:
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-        self._first_version_runs.discard(before)
+        self.first_version_runs.discard(before)
 
 
 def search_attributes_of(target: Target, attributes: Attributes) -> TypedSearchAttributes:
@@ -132,3 +138,30 @@ def search_attributes_of(target: Target, attributes: Attributes) -> TypedSearchA
         (attributes.lifecycle, target.lifecycle),
     )
     return TypedSearchAttributes([SearchAttributePair(key, value) for key, value in values if value])
+
+
+async def end_stuck_run(client: Client, workflow_id: str) -> bool:
+    """End the run of a workflow if its task fails again and again, such as one that another version began.
+
+    The next signal starts another. Runs hold no state, so nothing is lost.
+
+    Returns:
+        Whether there was such a run.
+
+    Raises:
+        RPCError: Temporal does not answer.
+    """
+    try:
+        found = await client.get_workflow_handle(workflow_id).describe(rpc_timeout=_RPC_TIMEOUT)
+        attempt = found.raw_description.pending_workflow_task.attempt
+        if attempt < STUCK_ATTEMPTS:
+            return False
+        await client.get_workflow_handle(workflow_id, run_id=found.run_id).terminate(
+            reason=f"its workflow task failed {attempt - 1} times", rpc_timeout=_RPC_TIMEOUT
+        )
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    logger.warning("ended run %s of %s: its workflow task failed %d times", found.run_id, workflow_id, attempt - 1)
+    return True

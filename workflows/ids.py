@@ -95,8 +95,8 @@ class PackageRevisionInput(BaseModel):
 
     namespace: str
     name: str
-    attribute_prefix: str = ""
-    """Begins the names of the search attributes that the run sets; empty in runs that began before there was one."""
+    attribute_prefix: str = ATTRIBUTE_PREFIX
+    """Begins the names of the search attributes that the run sets."""
 
 
 class RepositorySyncInput(BaseModel):

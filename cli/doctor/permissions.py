@@ -15,6 +15,7 @@ PERMISSIONS: Final[Mapping[str, Mapping[tuple[str, str], str]]] = {
     "porchflow-watcher": {
         ("", "packagerevisions.porch.kpt.dev"): "list watch",
         ("", "repositories.config.porch.kpt.dev"): "list watch",
+        ("", "namespaces:kube-system"): "get",
     },
     "porchflow-worker": {
         ("", "packagerevisions.porch.kpt.dev"): "get list create patch delete reconcile",

@@ -23,6 +23,13 @@ from porchflow.functions.runner_settings import RunnerClientSettings
 from porchflow.functions.tls import CertificateError, ClientCredentials
 from porchflow.gitrepo.git_settings import GitSettings
 from porchflow.kpt.package_errors import FunctionFailed
+from porchflow.watcher.search_attributes import (
+    registered_attributes,
+    registering_commands,
+    wrong_types,
+    wrong_types_message,
+)
+from porchflow.workflows.ids import Installation
 from porchflow.workflows.policies import RECONCILE_QUEUE, RENDER_QUEUE, SYNC_QUEUE
 
 _WORKFLOW, _ACTIVITY = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
@@ -31,6 +38,7 @@ _QUEUES = {
     RENDER_QUEUE: (_ACTIVITY,),
     SYNC_QUEUE: (_WORKFLOW, _ACTIVITY),
 }
+_NO_INSTALLATION = Installation()
 _PROBE = b"""\
 apiVersion: config.kubernetes.io/v1
 kind: ResourceList
@@ -45,12 +53,15 @@ functionConfig:
 """
 
 
-async def check_temporal(settings: TemporalSettings, seconds: float) -> list[Finding]:
-    """Check Temporal, its namespace and the workers of its task queues.
+async def check_temporal(
+    settings: TemporalSettings, seconds: float, installation: Installation | None = _NO_INSTALLATION
+) -> list[Finding]:
+    """Look for Temporal, the namespace, its search attributes, and the workers at its queues.
 
     Args:
         settings: Address and credentials.
         seconds: Time limit of its first answer.
+        installation: Whose queues and search attributes; None where its id is not known, and queues are not looked at.
     """
     try:
         connection = read_connection(settings)
@@ -68,12 +79,41 @@ async def check_temporal(settings: TemporalSettings, seconds: float) -> list[Fin
         why = await connection.explain(error, seconds)
         return [check.failure(f"cannot be used: {why}", "start Temporal, or correct PORCHFLOW_TEMPORAL_*")]
     reached = check.ok(f"answers and has namespace {namespace!r}")
-    return [reached, *await all_of(*(_check_queue(client, queue) for queue in _QUEUES))]
+    if installation is None:
+        unknown = Check("task-queue", "all").warning(
+            "the id of the installation is not known, because Namespace kube-system cannot be read",
+            "set PORCHFLOW_TEMPORAL_INSTALLATION, or run the check as somebody who may read that Namespace",
+        )
+        return [reached, unknown]
+    return [
+        reached,
+        *await all_of(
+            _check_search_attributes(client, installation),
+            *(_check_queue(client, installation, queue) for queue in _QUEUES),
+        ),
+    ]
 
 
-async def _check_queue(client: Client, queue: str) -> list[Finding]:
+async def _check_search_attributes(client: Client, installation: Installation) -> list[Finding]:
+    attributes, namespace = installation.attributes, client.namespace
+    check, names = Check("search-attributes", namespace), [key.name for key in attributes.all]
+    try:
+        known = await registered_attributes(client)
+    except RPCError as error:
+        return [check.warning(f"cannot be read: {error.message}", registering_commands(namespace, names))]
+    if wrong := wrong_types(attributes, known):
+        return [check.failure(wrong_types_message(namespace, wrong), "see docs/operations.md")]
+    missing = [name for name in names if name not in known]
+    if missing:
+        told = f"not registered: {', '.join(missing)}"
+        return [check.failure(told, f"start the watcher, or: {registering_commands(namespace, missing)}")]
+    return [check.ok(f"registered: {', '.join(names)}")]
+
+
+async def _check_queue(client: Client, installation: Installation, name: str) -> list[Finding]:
+    queue = installation.queue(name)
     check, workers = Check("task-queue", queue), set()
-    for kind in _QUEUES[queue]:
+    for kind in _QUEUES[name]:
         request = DescribeTaskQueueRequest(
             namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
         )

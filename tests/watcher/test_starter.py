@@ -1,15 +1,18 @@
 """Signals on a real Temporal."""
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from temporalio import workflow
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RetryConfig
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from porchflow.watcher.needs import Target
-from porchflow.watcher.starter import WorkflowStarter
+from porchflow.watcher.starter import STUCK_ATTEMPTS, WorkflowStarter
 from porchflow.watcher.temporal_errors import SignalRefused, TemporalUnavailable
 from porchflow.workflows.ids import (
     LOOK_AGAIN_SIGNAL,
@@ -160,3 +163,65 @@ async def test_a_temporal_that_is_away_is_an_outage(temporal_server: Any, starte
             return True
 
         await eventually(works, what="Temporal takes signals again")
+
+
+@workflow.defn(name=WORKFLOW_NAME)
+class _Broken:
+    @workflow.run
+    async def run(self, target: PackageRevisionInput) -> None:
+        raise RuntimeError("a bug")
+
+
+async def test_a_run_whose_task_fails_again_and_again_is_ended_by_the_next_list(temporal: Client) -> None:
+    ours = Installation(f"stuck-{uuid.uuid4().hex[:8]}")
+    starter, target = WorkflowStarter(temporal, ours), _target()
+    handle = temporal.get_workflow_handle(ours.workflow_id(target.namespace, target.name))
+    await starter.signal(target)
+    first = (await handle.describe()).run_id
+    async with Worker(
+        temporal,
+        task_queue=ours.queue(RECONCILE_QUEUE),
+        workflows=[_Broken],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ):
+
+        async def stuck() -> bool:
+            return (await handle.describe()).raw_description.pending_workflow_task.attempt >= STUCK_ATTEMPTS
+
+        await eventually(stuck, what="the task has failed often")
+    await starter.signal(target)
+    assert (await handle.describe()).run_id == first, "a new intent says nothing of the run"
+    await starter.signal(replace(target, repeated=True))
+    assert (await handle.describe()).run_id != first
+    assert starter.stuck_runs_ended == 1
+    ended = await temporal.get_workflow_handle(handle.id, run_id=first).describe()
+    assert ended.status is WorkflowExecutionStatus.TERMINATED
+    await handle.terminate()
+
+
+async def test_an_open_run_of_the_first_version_goes_on_with_the_new_id(temporal: Client) -> None:
+    await WorkflowStarter(temporal).prepare()
+    old, target, other = Installation(), _target(), _target()
+    ours = Installation(f"moved-{uuid.uuid4().hex[:8]}")
+    for each in (target, other):
+        await temporal.start_workflow(
+            WORKFLOW_NAME,
+            PackageRevisionInput(namespace=each.namespace, name=each.name),
+            id=old.workflow_id(each.namespace, each.name),
+            task_queue=RECONCILE_QUEUE,
+        )
+    starter = WorkflowStarter(temporal, ours)
+
+    async def found() -> bool:
+        await starter.prepare()
+        return {old.workflow_id(each.namespace, each.name) for each in (target, other)} <= starter.first_version_runs
+
+    await eventually(found, what="Temporal lists both runs")
+    await starter.signal(target)
+
+    async def status(installation: Installation, of: Target) -> WorkflowExecutionStatus | None:
+        return (await temporal.get_workflow_handle(installation.workflow_id(of.namespace, of.name)).describe()).status
+
+    assert await status(old, target) is WorkflowExecutionStatus.TERMINATED
+    assert await status(ours, target) is WorkflowExecutionStatus.RUNNING
+    assert await status(old, other) is WorkflowExecutionStatus.RUNNING, "its object may be of another cluster"

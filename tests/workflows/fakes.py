@@ -32,11 +32,15 @@ class FakeActivities:
         self.ended: list[Phase] = []
         self.render_finds: Lifecycle | None = Lifecycle.DRAFT
         self.rendered_by_source = False
+        self.unreadable: ApplicationError | None = None
+        """Why the object cannot be read now."""
         self.after: dict[Phase, Callable[[], None]] = {}
 
     @activity.defn(name="observe")
     async def observe(self, key: ObjectKey) -> Facts:
         self.calls["observe"] += 1
+        if self.unreadable is not None:
+            raise self.unreadable
         return self.facts
 
     @activity.defn(name="execute_source")

@@ -23,7 +23,7 @@ from porchflow.workflows import policies
 from porchflow.workflows.ids import LOOK_AGAIN_SIGNAL, PackageRevisionInput
 from porchflow.workflows.packagerevision import PackageRevisionWorkflow
 from porchflow.workflows.results import Outcome, PackageRevisionResult
-from porchflow.workflows.runner import workflow_runner
+from porchflow.workflows.runner import FAILS_A_RUN, workflow_runner
 from tests.servers.waiting import eventually
 from tests.workflows.fakes import FakeActivities
 
@@ -38,17 +38,24 @@ def cached_workflows(request: pytest.FixtureRequest) -> int:
 
 @asynccontextmanager
 async def working(
-    client: Client, fakes: FakeActivities, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+    client: Client,
+    fakes: FakeActivities,
+    monkeypatch: pytest.MonkeyPatch,
+    cached_workflows: int,
+    *,
+    workflow: type = PackageRevisionWorkflow,
+    queue: str = "",
 ) -> AsyncIterator[str]:
     """Serve a queue of this test's own; every phase goes there, and retries come fast."""
-    queue = f"test-{uuid.uuid4()}"
+    queue = queue or f"test-{uuid.uuid4()}"
     retry = RetryPolicy(initial_interval=timedelta(milliseconds=20), maximum_interval=timedelta(milliseconds=200))
     for phase, policy in policies.PHASES.items():
         monkeypatch.setitem(policies.PHASES, phase, replace(policy, queue=queue, retry=retry))
     async with Worker(
         client,
         task_queue=queue,
-        workflows=[PackageRevisionWorkflow],
+        workflows=[workflow],
+        workflow_failure_exception_types=FAILS_A_RUN,
         # As workers run it, and as the library does, which notices state that runs share.
         workflow_runner=workflow_runner() if cached_workflows else SandboxedWorkflowRunner(),
         activities=fakes.all,
@@ -59,14 +66,15 @@ async def working(
         yield queue
 
 
-async def start(client: Client, queue: str) -> Handle:
+async def start(client: Client, queue: str, identity: str = "") -> Handle:
     target = PackageRevisionInput(namespace="default", name="repo.app.v1")
     return await client.start_workflow(
         PackageRevisionWorkflow.run,
         target,
-        id=f"packagerevision/test/{uuid.uuid4()}",
+        id=identity or f"packagerevision/test/{uuid.uuid4()}",
         task_queue=queue,
         start_signal=LOOK_AGAIN_SIGNAL,
+        retry_policy=policies.RUN_RETRY,
     )
 
 
