@@ -2,6 +2,7 @@
 
 import asyncio
 import enum
+import functools
 import logging
 import time
 from collections import OrderedDict
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 10.0
+_OUTAGE = 3
+"""Objects that fail one after another until Temporal counts as away, and not a shard or a run of it."""
 
 
 class Signaller(Protocol):
@@ -49,6 +52,10 @@ class _Entry:
     woken_again: bool = False
     """The same, while a signal is on its way that may have been too early."""
     backoff: Backoff | None = None
+    refused: str = ""
+    """The last error of its signal; logged when it changes."""
+    bad: bool = False
+    """Whether its signal failed while another's went well: its failures say nothing of Temporal as a whole."""
     timer: asyncio.TimerHandle | None = None
 
 
@@ -105,6 +112,8 @@ class Dispatcher:
         self._available = asyncio.Event()
         self._paused_until = 0.0
         self._error = ""
+        self._failing: dict[Key, None] = {}
+        """Objects whose signals failed since the last that went well."""
         self._busy = 0
         self._signalled = 0
 
@@ -164,11 +173,12 @@ class Dispatcher:
 
     def numbers(self) -> DispatcherNumbers:
         """Return the figures of the queue."""
-        oldest = next(iter(self._ready), None)
-        age = time.monotonic() - self._entries[oldest].since if oldest is not None else 0.0
+        waiting = [entry for entry in self._entries.values() if entry.state in {_State.QUEUED, _State.DELAYED}]
+        oldest = min((entry.since for entry in waiting), default=None)
+        age = time.monotonic() - oldest if oldest is not None else 0.0
         return DispatcherNumbers(
             unconverged=len(self._entries),
-            pending=len(self._ready) + sum(1 for entry in self._entries.values() if entry.state is _State.DELAYED),
+            pending=len(waiting),
             in_flight=self._busy,
             signalled=self._signalled,
             oldest_pending_seconds=age,
@@ -212,8 +222,14 @@ class Dispatcher:
         try:
             await self._signaller.signal(sent)
         except TemporalUnavailable as error:
-            self._pause(error)
-            self._enqueue(entry, first=True)
+            if not entry.bad:
+                self._failing[entry.target.key] = None
+            if error.for_all or self._error or len(self._failing) >= self._outage():
+                self._pause(error)
+                # At the back: the next call tells of another object, whose run may be well.
+                self._enqueue(entry, keep_age=True)
+            else:
+                self._delay(entry, error)
         except SignalRefused as error:
             self._works()
             self._delay(entry, error)
@@ -222,28 +238,31 @@ class Dispatcher:
         else:
             self._sent(entry, sent)
 
+    def _outage(self) -> int:
+        """Return how many objects must fail in a row until Temporal counts as away for all."""
+        return min(_OUTAGE, len(self._entries))
+
     def _sent(self, entry: _Entry, sent: Target) -> None:
         self._signalled += 1
+        self._failing.pop(entry.target.key, None)
         self._works()
-        entry.backoff = None
+        entry.backoff, entry.refused, entry.bad = None, "", False
         entry.woken, entry.woken_again = entry.woken_again, False
         entry.state = _State.SIGNALLED
         if entry.woken or entry.target.signature != sent.signature:
             self._enqueue(entry)
 
-    def _enqueue(self, entry: _Entry, *, first: bool = False) -> None:
+    def _enqueue(self, entry: _Entry, *, keep_age: bool = False) -> None:
         key = entry.target.key
         if self._entries.get(key) is not entry:
             return
         if entry.timer is not None:
             entry.timer.cancel()
             entry.timer = None
-        if not first:
+        if not keep_age:
             entry.since = time.monotonic()
         entry.state = _State.QUEUED
         self._ready[key] = None
-        if first:
-            self._ready.move_to_end(key, last=False)
         self._available.set()
 
     def _pause(self, error: TemporalUnavailable) -> None:
@@ -259,11 +278,18 @@ class Dispatcher:
         if self._error:
             logger.info("Temporal takes signals again; %d objects wait", len(self._ready))
         self._error = ""
+        for key in self._failing:
+            if key in self._entries:
+                self._entries[key].bad = True
+        self._failing.clear()
 
     def _delay(self, entry: _Entry, error: Exception) -> None:
         if entry.backoff is None:
             entry.backoff = Backoff(first=self._delays[0], longest=self._delays[1])
+        if entry.refused != str(error):
             logger.error("cannot signal the workflow of %s/%s, trying until it works: %s", *entry.target.key, error)
+        entry.refused = str(error)
         entry.state = _State.DELAYED
         if self._entries.get(entry.target.key) is entry:
-            entry.timer = asyncio.get_running_loop().call_later(entry.backoff.next(), self._enqueue, entry)
+            again = functools.partial(self._enqueue, entry, keep_age=True)
+            entry.timer = asyncio.get_running_loop().call_later(entry.backoff.next(), again)

@@ -137,7 +137,7 @@ class RepositorySchedules:
             raise unavailable(error) from error
 
     async def keys(self) -> AsyncIterator[Key]:
-        """See `Schedules.keys`. Schedules of other installations and programs are left alone, and counted in the log."""
+        """See `Schedules.keys`. The log counts schedules of other installations and programs, which are left alone."""
         others = set()
         try:
             async for listed in await self._client.list_schedules(rpc_timeout=_RPC_TIMEOUT):

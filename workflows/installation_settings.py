@@ -15,8 +15,9 @@ class InstallationSettings(BaseModel, frozen=True):
         "",
         pattern=r"^([a-zA-Z0-9]([-_.a-zA-Z0-9]*[a-zA-Z0-9])?)?$",
         max_length=63,
-        description="id that begins the ids of schedules, runs and task queues in Temporal, the same for the watcher and"
-        " all workers; two installations in one cluster need one each; unset means the uid of the Namespace kube-system",
+        description="id that begins the ids of schedules, runs and task queues in Temporal, the same for the watcher"
+        " and all workers; two installations in one cluster need one each; unset means the uid of the Namespace"
+        " kube-system",
     )
     search_attribute_prefix: str = Field(
         ATTRIBUTE_PREFIX,

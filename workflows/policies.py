@@ -115,8 +115,8 @@ The watcher lists everything once the API server is back, and its signal ends th
 """
 
 FAILED_LOOKS_PER_RUN = 100
-"""A run continues as new after this many looks that failed: each adds six events to its history, or twelve where the API
-server does not answer.
+"""A run continues as new after this many looks that failed: each adds six events to its history, or twelve where the
+API server does not answer.
 """
 
 

@@ -26,7 +26,7 @@ from tests.servers.waiting import eventually
 
 
 def _target(**changes: str) -> Target:
-    fields = {
+    fields: dict[str, Any] = {
         "namespace": "ns-" + uuid.uuid4().hex[:8],
         "name": "repo.pkg.v1",
         "repository": "repo",

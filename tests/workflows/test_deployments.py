@@ -26,7 +26,7 @@ Shape = Callable[[FakeActivities], Callable[[], Awaitable[bool]]]
 def _rendering(fakes: FakeActivities) -> Callable[[], Awaitable[bool]]:
     """A phase is under way."""
     fakes.held[Phase.RENDER] = asyncio.Event()
-    return _when(lambda: fakes.entered[Phase.RENDER].is_set())
+    return _when(fakes.entered[Phase.RENDER].is_set)
 
 
 def _tried_again(fakes: FakeActivities) -> Callable[[], Awaitable[bool]]:
