@@ -9,6 +9,7 @@ from porchflow.api.names import CONTENT_VERSION, PORCH_GROUP
 from porchflow.cli.processes.connect import connect_kubernetes
 from porchflow.cli.processes.health import ProcessHealth, serve_health
 from porchflow.cli.processes.metrics import GitCollector, KubernetesCollector, new_registry
+from porchflow.cli.processes.peers import Peers, kubernetes_probe
 from porchflow.cli.processes.tracing import exporting_spans
 from porchflow.cli.settings import Settings, SettingsError
 from porchflow.content.content_settings import ContentSettings
@@ -29,9 +30,9 @@ async def run(settings: Settings) -> None:
         SettingsError: There is no certificate to serve with.
     """
     check_certificate(settings.content)
-    health, registry = ProcessHealth(), new_registry()
+    health, peers, registry = ProcessHealth(), Peers(), new_registry()
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(serve_health(settings.health_address, health.readiness, registry))
+        await stack.enter_async_context(serve_health(settings.health_address, peers.readiness(health.readiness), registry))
         await stack.enter_async_context(exporting_spans("content-api"))
         kube = await connect_kubernetes(settings, health.waits_for)
         await stack.enter_async_context(kube)
@@ -42,6 +43,7 @@ async def run(settings: Settings) -> None:
         # One connection more, for the watch of the front proxy's configuration.
         watching = await KubeClient.connect(settings.kubeconfig, max_connections=settings.content.watches + 1)
         await stack.enter_async_context(watching)
+        await stack.enter_async_context(peers.probing(Kubernetes=kubernetes_probe(kube)))
         health.waits_for("the cluster to say who its front proxy is")
         await serve(serving, Clients(kube, watching, git), health.serves, ContentMetrics(registry))
 

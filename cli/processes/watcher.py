@@ -6,6 +6,7 @@ from porchflow.cli.processes.connect import connect_kubernetes, connect_temporal
 from porchflow.cli.processes.health import serve_health
 from porchflow.cli.processes.installation import find_installation
 from porchflow.cli.processes.metrics import KubernetesCollector, WatcherCollector, new_registry
+from porchflow.cli.processes.peers import Peers, kubernetes_probe, temporal_probe
 from porchflow.cli.processes.temporal_connection import keep_api_key
 from porchflow.cli.settings import Settings, SettingsError
 from porchflow.kube.background import in_background
@@ -24,10 +25,10 @@ async def run(settings: Settings) -> None:
         SettingsError: The secret of the webhooks is missing or too short, or credentials cannot be used.
     """
     check_webhooks(settings.watcher)
-    health, registry = WatcherHealth(), new_registry()
+    health, peers, registry = WatcherHealth(), Peers(), new_registry()
     registry.register(WatcherCollector(health))
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(serve_health(settings.health_address, health.readiness, registry))
+        await stack.enter_async_context(serve_health(settings.health_address, peers.readiness(health.readiness), registry))
         kube = await connect_kubernetes(settings, health.waits_for, namespaces=settings.scope.namespaces)
         await stack.enter_async_context(kube)
         registry.register(KubernetesCollector(kube))
@@ -35,6 +36,8 @@ async def run(settings: Settings) -> None:
         client = await connect_temporal(settings, health.waits_for, retries=1)
         await stack.enter_async_context(in_background(keep_api_key(client, settings.temporal)))
         installation = await find_installation(settings.installation, kube, health.waits_for)
+        kubernetes, temporal = kubernetes_probe(kube, settings.scope.namespaces), temporal_probe(client)
+        await stack.enter_async_context(peers.probing(Kubernetes=kubernetes, Temporal=temporal))
         await run_watcher(
             kube,
             WorkflowStarter(client, installation),

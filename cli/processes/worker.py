@@ -17,6 +17,7 @@ from porchflow.cli.processes.connect import connect_kubernetes, connect_temporal
 from porchflow.cli.processes.health import ProcessHealth, serve_health
 from porchflow.cli.processes.installation import find_installation
 from porchflow.cli.processes.metrics import ActivityMetrics, GitCollector, KubernetesCollector, new_registry
+from porchflow.cli.processes.peers import Peers, kubernetes_probe, temporal_probe
 from porchflow.cli.processes.registries import open_tags
 from porchflow.cli.processes.runner_client import open_runner_client
 from porchflow.cli.processes.temporal_connection import keep_api_key
@@ -49,9 +50,9 @@ async def run_worker(settings: Settings) -> None:
     Raises:
         SettingsError: Credentials or certificates cannot be used.
     """
-    health, registry = ProcessHealth(), new_registry()
+    health, peers, registry = ProcessHealth(), Peers(), new_registry()
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(serve_health(settings.health_address, health.readiness, registry))
+        await stack.enter_async_context(serve_health(settings.health_address, peers.readiness(health.readiness), registry))
         exporting = await stack.enter_async_context(exporting_spans("worker"))
         kube = await connect_kubernetes(settings, health.waits_for, namespaces=settings.scope.namespaces)
         await stack.enter_async_context(kube)
@@ -70,6 +71,8 @@ async def run_worker(settings: Settings) -> None:
             *interceptors(exporting=exporting),
         ):
             await stack.enter_async_context(worker)
+        kubernetes, temporal = kubernetes_probe(kube, settings.scope.namespaces), temporal_probe(client)
+        await stack.enter_async_context(peers.probing(Kubernetes=kubernetes, Temporal=temporal))
         health.serves(queues=list(settings.worker.queues))
         logger.info("serving %s", ", ".join(settings.worker.queues))
         await asyncio.Event().wait()
