@@ -4,7 +4,7 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any, Protocol
@@ -42,6 +42,8 @@ class WatcherHealth:
     def __init__(self) -> None:
         self._watches: list[WatchState] = []
         self._dispatcher: Dispatcher | None = None
+        self.stuck_runs_ended: Callable[[], int] = lambda: 0
+        """Returns how many runs were ended because they were stuck."""
         self._waiting_for = "the start"
 
     def waits_for(self, what: str) -> None:

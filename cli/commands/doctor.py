@@ -31,6 +31,7 @@ _PROCESSES = ("watcher", "worker", "content-api", "function-runner")
     "function_config_namespace",
     "git_cache_dir",
     "watch_secrets",
+    "sync_seconds",
     "content_service",
 )
 @stack_options("state_dir")

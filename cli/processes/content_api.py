@@ -32,7 +32,9 @@ async def run(settings: Settings) -> None:
     check_certificate(settings.content)
     health, peers, registry = ProcessHealth(), Peers(), new_registry()
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(serve_health(settings.health_address, peers.readiness(health.readiness), registry))
+        await stack.enter_async_context(
+            serve_health(settings.health_address, peers.readiness(health.readiness), registry)
+        )
         await stack.enter_async_context(exporting_spans("content-api"))
         kube = await connect_kubernetes(settings, health.waits_for)
         await stack.enter_async_context(kube)

@@ -157,3 +157,8 @@ class WatcherCollector(Collector):
         ):
             yield GaugeMetricFamily(f"porchflow_{name}", text, value=float(value))
         yield CounterMetricFamily("porchflow_signals", "Signals that Temporal took", value=numbers.signalled)
+        yield CounterMetricFamily(
+            "porchflow_stuck_runs_ended",
+            "Runs that were terminated because their workflow task failed again and again",
+            value=self._health.stuck_runs_ended(),
+        )

@@ -28,7 +28,9 @@ async def run(settings: Settings) -> None:
     health, peers, registry = WatcherHealth(), Peers(), new_registry()
     registry.register(WatcherCollector(health))
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(serve_health(settings.health_address, peers.readiness(health.readiness), registry))
+        await stack.enter_async_context(
+            serve_health(settings.health_address, peers.readiness(health.readiness), registry)
+        )
         kube = await connect_kubernetes(settings, health.waits_for, namespaces=settings.scope.namespaces)
         await stack.enter_async_context(kube)
         registry.register(KubernetesCollector(kube))
@@ -38,9 +40,11 @@ async def run(settings: Settings) -> None:
         installation = await find_installation(settings.installation, kube, health.waits_for)
         kubernetes, temporal = kubernetes_probe(kube, settings.scope.namespaces), temporal_probe(client)
         await stack.enter_async_context(peers.probing(Kubernetes=kubernetes, Temporal=temporal))
+        starter = WorkflowStarter(client, installation)
+        health.stuck_runs_ended = lambda: starter.stuck_runs_ended
         await run_watcher(
             kube,
-            WorkflowStarter(client, installation),
+            starter,
             RepositorySchedules(client, installation),
             settings.watcher,
             namespaces=settings.scope.namespaces,

@@ -52,7 +52,9 @@ async def run_worker(settings: Settings) -> None:
     """
     health, peers, registry = ProcessHealth(), Peers(), new_registry()
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(serve_health(settings.health_address, peers.readiness(health.readiness), registry))
+        await stack.enter_async_context(
+            serve_health(settings.health_address, peers.readiness(health.readiness), registry)
+        )
         exporting = await stack.enter_async_context(exporting_spans("worker"))
         kube = await connect_kubernetes(settings, health.waits_for, namespaces=settings.scope.namespaces)
         await stack.enter_async_context(kube)
