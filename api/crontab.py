@@ -77,7 +77,7 @@ def _calendar(expression: str) -> Calendar:
         expression=expression,
         minutes=frozenset(parsed.minutes),
         hours=frozenset(parsed.hours),
-        days=frozenset(day for day in parsed.days if isinstance(day, int)),
+        days=frozenset(parsed.days),
         months=frozenset(parsed.months),
         weekdays=frozenset(day % 7 for day in parsed.weekdays if isinstance(day, int)),
     )
