@@ -87,6 +87,14 @@ class GitAddress:
         return "" if self.is_short else self.wire.partition("?")[2]
 
     @property
+    def ssh_path(self) -> str:
+        """The path as the server's program gets it over SSH: without escapes, and from a home where it begins at one."""
+        if self.is_short:
+            return self.path
+        path = unquote(self.path)
+        return path[1:] if path.startswith("/~") else path
+
+    @property
     def origin(self) -> tuple[str, str, int]:
         """Scheme, host and port: the only server that may see credentials for this address."""
         return self.scheme, _canonical_host(self.host), self.port
@@ -246,6 +254,8 @@ def _check_path(address: GitAddress) -> None:
             raise _bad(address.text, f"has the part {decoded.decode()!r} in its path", "give the path without it")
         if any(byte < _FIRST_PRINTABLE or byte == _DELETE for byte in decoded):
             raise _bad(address.text, "has an escaped control character in its path", "remove it")
+    if address.is_ssh and address.ssh_path.startswith("-"):
+        raise _bad(address.text, "has a path that begins with '-'", "give it from the root, with a '/' before it")
     if address.is_ssh and not address.segments:
         raise _bad(address.text, "names no repository on its host", _FORMS)
 

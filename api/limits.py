@@ -48,6 +48,35 @@ BRANCH_DIRECTORIES: Final = 1_000_000
 DRAFT_COMMITS: Final = 1_000
 """Commits of a draft that are searched for the one that an interrupted attempt made."""
 
+# Git servers
+
+GIT_REFS: Final = 200_000
+"""Branches and tags of one repository."""
+
+GIT_LISTING_BYTES: Final = 64 * MIB
+"""Bytes of a Git server's list of refs, and of its report on a push."""
+
+GIT_PACK_BYTES: Final = 1024 * MIB
+"""Bytes of one pack that a Git server sends, and of any file that unpacking it writes."""
+
+GIT_UNPACK_BYTES: Final = 512 * MIB
+"""Bytes of memory of the child process that unpacks what a Git server sends; they bound the largest object."""
+
+GIT_UNPACK_SECONDS: Final = 300
+"""Seconds of processor time of that child process."""
+
+GIT_UNPACKS: Final = 2
+"""Such child processes at once, in one worker."""
+
+GIT_REQUEST_SECONDS: Final = 600
+"""Seconds of one request to a Git server from its begin to its end, however it keeps the connection busy."""
+
+GIT_WORDS_CHARACTERS: Final = 2_000
+"""Characters that are kept of a Git server's words: the last ones, without progress."""
+
+GIT_HAVES: Final = 256
+"""Commits that a fetch names as present, the newest first."""
+
 # Contents of packages
 
 KRMIGNORE_CHARACTERS: Final = 64 * KIB

@@ -7,12 +7,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from porchflow.api.limits import GIT_REQUEST_SECONDS
 from porchflow.gitrepo.git_settings import GitSettings
 from porchflow.gitrepo.push.changes import Change, PushResult
 from porchflow.gitrepo.push.connection import Connection
 from porchflow.gitrepo.push.connections import Connections, configure_libgit2
 from porchflow.gitrepo.reading import PackageReader
 from porchflow.gitrepo.refs import UNNUMBERED, InvalidName, PackageLocation, branch_ref, short_ref
+from porchflow.gitrepo.remote.call import Timeouts
 from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.remote.stats import GitStats
 from porchflow.gitrepo.store.commit_messages import TaskType, content_message
@@ -47,6 +49,7 @@ class GitStore(PackageReader):
         group_limit: int = 100,
         connect_timeout: float = 10.0,
         server_timeout: float = 60.0,
+        request_timeout: float = GIT_REQUEST_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Create a store over a sub-folder of `cache_dir` that no other process uses.
@@ -54,16 +57,22 @@ class GitStore(PackageReader):
         Args:
             cache_dir: Folder of the caches of all processes on this machine.
             threads: Threads that read and write objects.
-            network_threads: Threads that wait for Git servers; more hanging remotes than that delay the others.
-            group_limit: Changes in one push at most.
-            connect_timeout: Seconds to connect to a server; libgit2 applies it to the whole process.
-            server_timeout: Seconds that a server may be silent, also during its hooks; applies to the whole process.
-            clock: Monotonic time in seconds, for the checks of credentials.
+            network_threads: Threads that wait for servers: so many remotes can hang before others have to wait.
+            group_limit: Changes in one push.
+            connect_timeout: Seconds until a server must accept a connection.
+            server_timeout: Seconds that a server may be silent, its hooks included.
+            request_timeout: Seconds that a whole request may take.
+            clock: Seconds, by which credentials have to prove themselves again; never goes back.
         """
-        configure_libgit2(connect_timeout=connect_timeout, server_timeout=server_timeout)
+        configure_libgit2()
         super().__init__()
         self._connections = Connections(
-            cache_dir, threads=threads, network_threads=network_threads, group_limit=group_limit, clock=clock
+            cache_dir,
+            threads=threads,
+            network_threads=network_threads,
+            group_limit=group_limit,
+            timeouts=Timeouts(connect_timeout, server_timeout, request_timeout),
+            clock=clock,
         )
 
     @classmethod

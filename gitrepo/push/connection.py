@@ -219,7 +219,7 @@ class Connection:
         def held(repo: pygit2.Repository) -> T:
             # The cache that held it may have been deleted since.
             if commit not in repo:
-                self.cache.fetch(repo, self._remote, self.cache.list_refs(repo, self._remote), [commit])
+                self.cache.fetch(repo, self._remote, self.cache.list_refs(self._remote), [commit])
             return read(repo)
 
         return await self.local(held)
@@ -279,7 +279,7 @@ class Connection:
         return RefView(repo, refs, lambda wanted: self.cache.fetch(repo, self._remote, refs, wanted))
 
     def _list(self, waiting: Sequence[None]) -> list[Refs | Exception]:
-        refs = self.cache.run(lambda repo: self.cache.list_refs(repo, self._remote))
+        refs = self.cache.list_refs(self._remote)
         return [refs] * len(waiting)
 
     def _fetch(self, wants: Sequence[_Want]) -> list[Exception | None]:

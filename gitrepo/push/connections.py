@@ -11,9 +11,10 @@ import pygit2
 from pygit2.enums import ConfigLevel
 
 from porchflow.gitrepo.push.connection import Connection, Pools, PushQueue
-from porchflow.gitrepo.remote.host_key_types import keep_host_keys_in
+from porchflow.gitrepo.remote.call import Timeouts
 from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.remote.stats import GitStats, PushStats
+from porchflow.gitrepo.remote.transport import Transport
 from porchflow.gitrepo.store.cache import RepositoryCache
 from porchflow.gitrepo.store.folders import CacheFolder
 from porchflow.gitrepo.store.package_state import Knowledge
@@ -33,13 +34,14 @@ class Connections:
         threads: int,
         network_threads: int,
         group_limit: int,
+        timeouts: Timeouts,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Create the connections, with a sub-folder of `cache_dir` for the caches; see `GitStore`."""
         self._clock = clock
         self._group_limit = group_limit
         self._folder = CacheFolder(cache_dir)
-        keep_host_keys_in(self._folder.path / "home")
+        self.transport = Transport(self._folder.path / "connections", timeouts)
         self._network = ThreadPoolExecutor(network_threads, "git-network")
         self._local = ThreadPoolExecutor(threads, "git-local")
         self._caches: dict[str, tuple[RepositoryCache, Knowledge]] = {}
@@ -78,7 +80,7 @@ class Connections:
     def _cache(self, place: str) -> tuple[RepositoryCache, Knowledge]:
         if place not in self._caches:
             others = partial(self._folder.others, place)
-            self._caches[place] = (RepositoryCache(self._folder.repository(place), others), Knowledge())
+            self._caches[place] = (RepositoryCache(self._folder.repository(place), self.transport, others), Knowledge())
         return self._caches[place]
 
     async def forget(self, place: str) -> None:
@@ -101,18 +103,12 @@ class Connections:
             await connection.close()
         for pool in (self._network, self._local):
             await asyncio.to_thread(pool.shutdown)
+        await asyncio.to_thread(self.transport.close)
         self._folder.close()
 
 
-def configure_libgit2(*, connect_timeout: float, server_timeout: float) -> None:
-    """Set the options that libgit2 keeps for the whole process.
-
-    Args:
-        connect_timeout: Seconds until a server must accept a connection; libgit2's own limit is none.
-        server_timeout: Seconds that a server may be silent; libgit2's own limit is none.
-    """
-    pygit2.settings.server_connect_timeout = round(connect_timeout * 1000)
-    pygit2.settings.server_timeout = round(server_timeout * 1000)
+def configure_libgit2() -> None:
+    """Set the options that libgit2 keeps for the whole process; it reads and writes objects, and knows no network."""
     pygit2.settings.cache_max_size(_OBJECT_CACHE_BYTES)
     pygit2.settings.mwindow_mapped_limit = _MAPPED_WINDOW_BYTES
     for level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):

@@ -5,6 +5,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 
 import pygit2
 
@@ -19,7 +20,6 @@ from porchflow.gitrepo.errors import (
 from porchflow.gitrepo.push.changes import Change, Pending, PushResult, fail_all, fold
 from porchflow.gitrepo.push.push_outcome import NOT_SENT, Outcome
 from porchflow.gitrepo.refs import short_ref
-from porchflow.gitrepo.remote import transport
 from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.remote.stats import PushStats
 from porchflow.gitrepo.remote.transport import PushReport, PushSession, Refs, RefUpdate
@@ -54,6 +54,7 @@ class Pusher:
         self._cache = cache
         self._remote = remote
         self._stats = stats
+        self._sessions = ExitStack()
 
     def push_group(self, changes: Sequence[Change]) -> list[PushResult | Exception]:
         """Bring all changes to the remote; return one result or error for each."""
@@ -92,7 +93,14 @@ class Pusher:
 
     def _attempt(self, repo: pygit2.Repository, group: list[Pending]) -> Outcome:
         """List the refs, build, push once, and sort the results."""
-        session = transport.open_push(repo, self._remote)
+        with self._sessions:
+            return self._attempt_over(repo, self._open(), group)
+
+    def _open(self) -> PushSession:
+        """Connect for a push; the attempt that it is part of closes the connection."""
+        return self._sessions.enter_context(self._cache.transport.open_push(self._remote))
+
+    def _attempt_over(self, repo: pygit2.Repository, session: PushSession, group: list[Pending]) -> Outcome:
         opened = time.monotonic()
         view = RefView(repo, session.refs, lambda wanted: self._fetch(repo, session.refs, wanted))
         outcome = self._build(repo, view, group)
@@ -104,7 +112,7 @@ class Pusher:
             return outcome
         if time.monotonic() - opened > _STALE_SECONDS:
             # The server may have closed the idle connection, and other pushers had much time since.
-            session = transport.open_push(repo, self._remote)
+            session = self._open()
         try:
             report = self._send(repo, session, folded, built)
         except GitConflict as error:
@@ -167,10 +175,10 @@ class Pusher:
         """
         if not session.takes_whole or len(folded) == 1:
             return self._send_in_steps(repo, session, folded, built)
-        report = self._push(session, folded.values(), whole=True)
+        report = self._push(repo, session, folded.values(), whole=True)
         if len(report.refused) < len(folded):
             return report
-        session = transport.open_push(repo, self._remote)
+        session = self._open()
         if moved := [ref for ref, update in folded.items() if session.refs.get(ref) != update.old]:
             raise GitConflict(f"{short_ref(moved[0])} moved meanwhile")
         blamed = {ref: why for ref, why in report.refused.items() if not _is_collateral(why)}
@@ -191,25 +199,27 @@ class Pusher:
         moves = {ref: update for ref, update in folded.items() if update.old and update.new}
         rest = {ref: update for ref, update in folded.items() if ref not in moves}
         if not moves or not rest:
-            return self._push(session, folded.values())
-        first = self._push(session, moves.values())
+            return self._push(repo, session, folded.values())
+        first = self._push(repo, session, moves.values())
         losers = [pending for pending in built if any(update.ref in first.refused for update in pending.updates)]
         held = {update.ref for pending in losers for update in pending.updates if update.ref in rest}
-        session = transport.open_push(repo, self._remote)
+        session = self._open()
         # A draft that moved meanwhile must not prevent the tag of the content that the branch has now.
         held |= {ref for ref, update in rest.items() if session.refs.get(ref) != update.old}
         going = [update for ref, update in rest.items() if ref not in held]
         if not going:
             return PushReport({**first.refused, **dict.fromkeys(held, NOT_SENT)}, first.words)
-        second = self._push(session, going)
+        second = self._push(repo, session, going)
         refused = {**first.refused, **second.refused, **dict.fromkeys(held, NOT_SENT)}
         return PushReport(refused, f"{first.words}\n{second.words}".strip())
 
-    def _push(self, session: PushSession, updates: Iterable[RefUpdate], *, whole: bool = False) -> PushReport:
+    def _push(
+        self, repo: pygit2.Repository, session: PushSession, updates: Iterable[RefUpdate], *, whole: bool = False
+    ) -> PushReport:
         updates = list(updates)
         self._stats.refs += len(updates)
         with self._stats.pushes.one():
-            report = session.push(updates, whole=whole)
+            report = session.push(repo, updates, whole=whole)
         self._cache.track([update for update in updates if update.ref not in report.refused])
         return report
 
@@ -225,7 +235,7 @@ class Pusher:
             for pending in built:
                 pending.done()
             return
-        now = self._cache.list_refs(repo, self._remote)
+        now = self._cache.list_refs(self._remote)
         outcome.sort_out(built, folded, report, now, self._remote.display)
         self._undo(repo, outcome.undo)
 
@@ -238,10 +248,10 @@ class Pusher:
             return
         self._stats.restores += 1
         try:
-            session = transport.open_push(repo, self._remote)
+            session = self._open()
             wanted = [update for update in updates if session.refs.get(update.ref) == update.old]
             if wanted:
-                report = self._push(session, wanted)
+                report = self._push(repo, session, wanted)
                 for ref, reason in report.refused.items():
                     logger.error("cannot put %s of %s back: %s", ref, self._remote.display, reason)
         except GitError:

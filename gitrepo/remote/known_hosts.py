@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from porchflow.gitrepo.errors import GitHostKeyError
 
@@ -38,7 +39,27 @@ class HostKey:
         return fingerprint(self.blob)
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.fingerprint}"
+        return _named(self)
+
+
+class ShownKey(Protocol):
+    """A public key that a server shows, as ssh(1) names it."""
+
+    @property
+    def kind(self) -> str:
+        """Its algorithm, such as `ssh-ed25519`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """As ssh-keygen(1) prints it."""
+
+
+@dataclass(frozen=True)
+class NamedKey:
+    """A public key of which only name and fingerprint are known; see `ShownKey`."""
+
+    kind: str
+    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -62,7 +83,7 @@ class KnownHosts:
         """Return the keys that a host may show."""
         return [line.key for line in self._of(host, port) if not line.marker]
 
-    def check(self, host: str, port: int, shown: HostKey) -> None:
+    def check(self, host: str, port: int, shown: ShownKey) -> None:
         """Accept the key that a host shows.
 
         Raises:
@@ -70,10 +91,10 @@ class KnownHosts:
         """
         lines = self._of(host, port)
         where = _place(host, port)
-        if any(line.marker == "@revoked" and line.key == shown for line in lines):
-            raise GitHostKeyError(f"{where} shows the host key {shown}, which known_hosts has as revoked")
+        if any(line.marker == "@revoked" and line.key.fingerprint == shown.fingerprint for line in lines):
+            raise GitHostKeyError(f"{where} shows the host key {_named(shown)}, which known_hosts has as revoked")
         known = [line.key for line in lines if not line.marker]
-        if shown not in known:
+        if all(key.fingerprint != shown.fingerprint for key in known):
             raise GitHostKeyError(_unknown(where, shown, known))
 
     def _of(self, host: str, port: int) -> list[_Line]:
@@ -85,8 +106,12 @@ def known_hosts_line(host: str, port: int, key: HostKey) -> str:
     return f"{_place(host, port)} {key.kind} {base64.b64encode(key.blob).decode()}"
 
 
-def _unknown(where: str, shown: HostKey, known: list[HostKey]) -> str:
-    told = f"the SSH server {where} shows the host key {shown}, and known_hosts in the Secret has"
+def _named(key: ShownKey) -> str:
+    return f"{key.kind} {key.fingerprint}"
+
+
+def _unknown(where: str, shown: ShownKey, known: list[HostKey]) -> str:
+    told = f"the SSH server {where} shows the host key {_named(shown)}, and known_hosts in the Secret has"
     same_kind = [key for key in known if key.kind == shown.kind]
     if same_kind:
         other = ", ".join(key.fingerprint for key in same_kind)

@@ -83,6 +83,11 @@ class Remote:
         return self.parsed.display
 
     @property
+    def named_secret(self) -> str:
+        """The Secret that the credentials are from, for people."""
+        return f"Secret {self.secret!r}" if self.secret else "the Secret that the Repository names"
+
+    @property
     def is_ssh(self) -> bool:
         """Whether the remote is reached over SSH; otherwise over HTTP."""
         return self.parsed.is_ssh

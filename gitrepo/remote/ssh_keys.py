@@ -1,4 +1,4 @@
-"""Private SSH keys: checked before a server sees them, and converted to a form that libssh2 reads."""
+"""Private SSH keys: checked before a server sees them, and converted to a form that ssh(1) reads."""
 
 import base64
 import binascii
@@ -25,7 +25,7 @@ class UnusableKey(ValueError):  # noqa: N818 - named for what it is
 
 @dataclass(frozen=True)
 class KeyPair:
-    """A key in the form of libssh2."""
+    """A key in a form that ssh(1) reads."""
 
     public: str
     """A line as in authorized_keys."""
@@ -50,13 +50,11 @@ def key_pair(private_key: str, passphrase: str = "") -> KeyPair:
     except UnsupportedAlgorithm:
         if not (text.startswith(_OPENSSH) and passphrase):
             raise UnusableKey("is of a type or encryption that is not supported: use ed25519, ECDSA or RSA") from None
-        # Only libssh2 can decrypt OpenSSH's own format here; a wrong passphrase shows when the key is used.
+        # Only ssh(1) can decrypt OpenSSH's own format here; a wrong passphrase shows when the key is used.
         return KeyPair(_public_of_openssh(text), text, passphrase)
     if not isinstance(key, _Key):
         raise UnusableKey(f"is of a type that is not supported ({type(key).__name__}): use ed25519, ECDSA or RSA")
-    # One form for each type, without encryption: libssh2 reads fewer forms than ssh does.
-    form = PrivateFormat.OpenSSH if isinstance(key, Ed25519PrivateKey) else PrivateFormat.TraditionalOpenSSL
-    private = key.private_bytes(Encoding.PEM, form, NoEncryption())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
     public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
     return KeyPair(public.decode(), private.decode())
 

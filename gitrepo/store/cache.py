@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import logging
+import re
 import shutil
 import threading
 from collections import deque
@@ -14,11 +15,13 @@ from typing import TypeVar
 import pygit2
 from pygit2.enums import RepositoryOpenFlag
 
+from porchflow.api.limits import GIT_HAVES
 from porchflow.gitrepo.errors import GitConflict, GitError, GitNotFound, GitUnavailable
-from porchflow.gitrepo.remote import transport
+from porchflow.gitrepo.remote.call import Call
+from porchflow.gitrepo.remote.incoming import IncompletePackError
 from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.remote.stats import Tally
-from porchflow.gitrepo.remote.transport import Refs, RefUpdate
+from porchflow.gitrepo.remote.transport import Refs, RefUpdate, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +35,10 @@ _MOST_PACKS = 100
 _MOST_LOOSE = 10_000
 """A push reads the tips of all refs, which is several times slower from loose objects than from a pack."""
 _INDEX_ENTRY_BYTES = 32
-_MOST_PUSHED = 1_000
-"""Refs kept that were pushed and not fetched since."""
+_MOST_TIPS = GIT_HAVES
+_TIPS = "tips"
+"""The file of a repository with the ids of commits that a fetch need not bring."""
+_ID = re.compile("[0-9a-f]{40}")
 
 
 class CacheDamagedError(Exception):
@@ -65,13 +70,9 @@ class RepositoryCache:
     next upkeep. Otherwise two caches that rely on each other's deleted objects would damage each other in turns.
     """
 
-    def __init__(self, path: Path, others: Callable[[], Iterable[Path]] = tuple) -> None:
-        """Create a cache.
-
-        Args:
-            path: Folder of the repository, which is made at the first use.
-            others: Returns the folders of other processes' caches.
-        """
+    def __init__(self, path: Path, transport: Transport, others: Callable[[], Iterable[Path]] = tuple) -> None:
+        """Take the folder, which is made at first use, the network, and what names the caches of other processes."""
+        self.transport = transport
         self._path = path
         self._others = others
         self._alone = False
@@ -81,9 +82,10 @@ class RepositoryCache:
         self._bloated = False
         self._lock = threading.RLock()
         self._idle: deque[_Handle] = deque(maxlen=_IDLE_HANDLES)
-        self._pushed: dict[str, pygit2.Oid] = {}
+        self._tips: dict[str, None] = {}
+        """Ids of commits that are here with everything that they need; the newest last."""
         self.network = threading.Lock()
-        """Lock for changes of the local repository's refs."""
+        """Held while objects are fetched: what one fetch brings, the next one need not."""
         self.listings = Tally()
         self.fetches = Tally()
 
@@ -118,13 +120,21 @@ class RepositoryCache:
             shutil.rmtree(self._path, ignore_errors=True)
             return True
 
-    def list_refs(self, repo: pygit2.Repository, remote: Remote) -> Refs:
-        """List the remote's branches and tags."""
+    def list_refs(self, remote: Remote, *, call: Call | None = None) -> Refs:
+        """Ask the remote for its branches and tags."""
         with self.listings.one():
-            return transport.list_refs(repo, remote)
+            return self.transport.list_refs(remote, call=call)
 
-    def fetch(self, repo: pygit2.Repository, remote: Remote, refs: Refs, wanted: Iterable[str]) -> None:
-        """Fetch the missing objects of refs (by full name) and commits (by id).
+    def fetch(
+        self,
+        repo: pygit2.Repository,
+        remote: Remote,
+        refs: Refs,
+        wanted: Iterable[str],
+        *,
+        call: Call | None = None,
+    ) -> None:
+        """Fetch what is missing of some refs (by full name) and commits (by id).
 
         Raises:
             GitNotFound: The remote does not give a commit.
@@ -132,63 +142,76 @@ class RepositoryCache:
         """
         with self.network:
             missing = [item for item in dict.fromkeys(wanted) if not _present(repo, refs, item)]
-            if not missing:
-                return
-            with contextlib.suppress(pygit2.GitError, KeyError):
-                transport.prune(repo, refs)
-            self._note_pushed(repo, refs)
-            self._fetch_missing(repo, remote, refs, missing)
+            if missing:
+                self._fetch_missing(repo, remote, refs, missing, call)
 
-    def _fetch_missing(self, repo: pygit2.Repository, remote: Remote, refs: Refs, missing: list[str]) -> None:
-        names = {str(oid): ref for ref, oid in refs.items()}
-        wanted = [names.get(item, item) for item in missing]
+    def _fetch_missing(
+        self, repo: pygit2.Repository, remote: Remote, refs: Refs, missing: list[str], call: Call | None
+    ) -> None:
+        known = {str(oid) for oid in refs.values()}
+        ids = [str(refs[item]) if item.startswith("refs/") else item for item in missing]
+        for item in missing:
+            if not item.startswith("refs/") and not _ID.fullmatch(item):
+                raise _not_given(remote, item)
         try:
-            self._fetch_now(repo, remote, wanted)
-        except GitError:
-            if all(item.startswith("refs/") for item in wanted):
+            self._fetch_now(repo, remote, ids, call)
+        except GitUnavailable as error:
+            if known.issuperset(ids) or (call is not None and call.ended):
                 raise
-            self._fetch_all(repo, remote)
+            # Servers refuse an unknown id by hanging up, which looks like a broken network.
+            self._fetch_all(repo, remote, call, error)
+        except GitNotFound as error:
+            self._fetch_all(repo, remote, call, error)
         for item in missing:
             if not _present(repo, refs, item):
                 raise _not_given(remote, item)
 
-    def _fetch_all(self, repo: pygit2.Repository, remote: Remote) -> None:
-        """Fetch all branches and tags, which may hold a commit that the server does not give by its id.
-
-        Servers close the connection for an unknown id, which looks like a broken network. The listing fails only for
-        the latter.
-        """
-        refs = self.list_refs(repo, remote)
+    def _fetch_all(self, repo: pygit2.Repository, remote: Remote, call: Call | None, error: GitError) -> None:
+        """Fetch every branch and tag: a commit that the server does not give by its id may be below one of them."""
+        refs = self.list_refs(remote, call=call)
         if absent := missing_refs(repo, refs, refs):
-            self._fetch_now(repo, remote, absent)
+            logger.debug("%s; fetching all refs of it", error)
+            self._fetch_now(repo, remote, list(dict.fromkeys(str(refs[ref]) for ref in absent)), call)
 
-    def _fetch_now(self, repo: pygit2.Repository, remote: Remote, wanted: Iterable[str]) -> None:
+    def _fetch_now(self, repo: pygit2.Repository, remote: Remote, ids: list[str], call: Call | None) -> None:
+        others = [] if self._alone else list(self._others())
         with self.fetches.one():
-            transport.fetch(repo, remote, wanted)
+            try:
+                self.transport.fetch(
+                    remote, ids, haves=self._haves(repo), repository=self._path, others=others, call=call
+                )
+            except IncompletePackError as error:
+                raise CacheDamagedError(str(error)) from error
+        self._have(ids)
+        self._write_tips()
 
     def track(self, updates: Iterable[RefUpdate]) -> None:
-        """Record pushed refs, so that the next fetch does not transfer their objects.
+        """Remember what was pushed, which the next fetch need not bring."""
+        self._have([str(update.new) for update in updates if update.new is not None])
 
-        This only saves time, so records beyond a limit are dropped. The refs are not written before the next fetch:
-        making and removing the refs of drafts costs as much as making their commits.
-        """
+    def _have(self, ids: Iterable[str]) -> None:
         with self._lock:
-            for update in updates:
-                self._pushed.pop(update.ref, None)
-                if update.new is not None:
-                    self._pushed[update.ref] = update.new
-            for ref in list(itertools.islice(self._pushed, max(0, len(self._pushed) - _MOST_PUSHED))):
-                del self._pushed[ref]
+            for oid in ids:
+                self._tips.pop(oid, None)
+                self._tips[oid] = None
+            for oid in list(itertools.islice(self._tips, max(0, len(self._tips) - _MOST_TIPS))):
+                del self._tips[oid]
 
-    def _note_pushed(self, repo: pygit2.Repository, refs: Refs) -> None:
+    def _haves(self, repo: pygit2.Repository) -> list[str]:
         with self._lock:
-            pushed, self._pushed = self._pushed, {}
-        for ref, oid in pushed.items():
-            if ref in refs:
-                try:
-                    transport.track(repo, ref, oid)
-                except (pygit2.GitError, ValueError, OSError) as error:
-                    logger.debug("cannot note %s locally: %s", ref, error)
+            newest = list(reversed(self._tips))
+        return [oid for oid in newest if oid in repo]
+
+    def _write_tips(self) -> None:
+        """Keep the tips for the next process; without them it would fetch again what is here."""
+        partial = self._path / f"{_TIPS}.new"
+        with contextlib.suppress(OSError), self._lock:
+            partial.write_text("".join(f"{oid}\n" for oid in self._tips))
+            partial.replace(self._path / _TIPS)
+
+    def _read_tips(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._have(line for line in (self._path / _TIPS).read_text().split() if _ID.fullmatch(line))
 
     def _with_handle(self, work: Callable[[pygit2.Repository], T]) -> T:
         """Call a function with a handle that no other thread uses: libgit2 allows one thread for each handle."""
@@ -212,6 +235,8 @@ class RepositoryCache:
                 self._alone = False
             if not (self._path / "HEAD").exists() or (self._bloated and not self._lent):
                 self._initialize()
+            elif self._uses == 1:
+                self._read_tips()
             bare = RepositoryOpenFlag.BARE
             handle = self._idle.pop() if self._idle else _Handle(pygit2.Repository(str(self._path), bare))
             self._lent += 1
@@ -231,16 +256,13 @@ class RepositoryCache:
         self._generation += 1
         self._bloated = False
         self._idle.clear()
-        self._pushed.clear()
+        self._tips.clear()
         shutil.rmtree(self._path, ignore_errors=True)
         fresh = self._path.with_suffix(".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.parent.mkdir(parents=True, exist_ok=True)
         repo = pygit2.init_repository(str(fresh), bare=True)
-        # Otherwise libgit2 would follow a redirect to any host, and send it the credentials. Within a host it always
-        # follows.
-        repo.config["http.followRedirects"] = False
-        # No search for deltas: it costs three times the processor time that the saved bytes are worth.
+        # No search for deltas: it costs three times the processor time that the bytes it saves are worth.
         repo.config["pack.windowMemory"] = 1
         fresh.rename(self._path)
 

@@ -12,6 +12,9 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from porchflow.gitrepo.remote.incoming import QUARANTINE
+from porchflow.gitrepo.remote.outgoing import OUTGOING
+
 logger = logging.getLogger(__name__)
 
 _WORKER = "worker-"
@@ -119,9 +122,12 @@ def _folder_name(place: str) -> str:
 
 
 def _remove_outdated(folder: Path) -> None:
-    """Delete caches of an earlier version, which have names of another length."""
+    """Free the disk of caches that an older version named by spelling, and of packs that a killed process left."""
     for path in folder.glob("*.git"):
         if len(path.stem) != _DIGITS:
+            shutil.rmtree(path, ignore_errors=True)
+    for begin in (QUARANTINE, OUTGOING):
+        for path in folder.glob(f"*.git/{begin}*"):
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -120,7 +120,7 @@ async def server_error(server: Server) -> None:
 async def silence(server: Server) -> None:
     server.served.faults.hang()
     try:
-        with little_patience():
+        with little_patience(server.store):
             await server.propose()
     finally:
         server.served.faults.release()

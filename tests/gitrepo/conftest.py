@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
-import pygit2
 import pytest
 
 from porchflow.devstack.gitserver import GitServer, create_bare_repository
@@ -108,22 +107,19 @@ async def proposed(store: GitStore, remote: Remote, place: PackageLocation) -> s
 
 
 @contextlib.contextmanager
-def little_patience() -> Iterator[None]:
-    """Let every server be silent for a second only.
-
-    libgit2 keeps the time for the process: so nothing that must succeed belongs in here, on a busy machine.
-    """
-    before = pygit2.settings.server_timeout
-    pygit2.settings.server_timeout = 1000
+def little_patience(store: GitStore) -> Iterator[None]:
+    """Let every server be silent for a second only: nothing that must succeed belongs in here, on a busy machine."""
+    timeouts = store._connections.transport.timeouts
+    before, timeouts.silence = timeouts.silence, 1.0
     try:
         yield
     finally:
-        pygit2.settings.server_timeout = before
+        timeouts.silence = before
 
 
-async def given_up(pushing: Callable[[], Awaitable[object]], arrived: Path) -> None:
+async def given_up(store: GitStore, pushing: Callable[[], Awaitable[object]], arrived: Path) -> None:
     """Push, and stop waiting for the answer while a hook of the server, which makes a file, is still busy."""
-    with little_patience():
+    with little_patience(store):
         while not await asyncio.to_thread(arrived.exists):
             with pytest.raises(GitUnavailable):
                 await pushing()

@@ -69,7 +69,7 @@ async def test_what_others_fetched_is_not_read_without_credentials(ready: Served
 
 async def test_a_hanging_server_is_unavailable_after_the_timeout(ready: Served, store: GitStore) -> None:
     ready.faults.hang()
-    with little_patience():
+    with little_patience(store):
         results = await asyncio.wait_for(
             asyncio.gather(
                 store.list_refs(ready.remote),
@@ -335,11 +335,11 @@ async def test_bad_paths_reach_nobody(ready: Served, store: GitStore) -> None:
 async def test_a_push_whose_answer_was_lost_is_recognized(ready: Served, store: GitStore) -> None:
     landed, gate = ready.path / "landed", ready.path / "gate"
     ready.hook("post-receive", f"touch {landed}; until [ -e {gate} ]; do sleep 0.02; done")
-    await given_up(lambda: init(store, ready.remote, location()), landed)
+    await given_up(store, lambda: init(store, ready.remote, location()), landed)
     draft = await init(store, ready.remote, location())
     assert draft.existing
     landed.unlink()
-    await given_up(lambda: publish(store, ready.remote, location()), landed)
+    await given_up(store, lambda: publish(store, ready.remote, location()), landed)
     gate.touch()
     state = await publish(store, ready.remote, location(), commit_hint=draft.commit)
     assert (state.revision, state.changed) == (1, False)

@@ -30,7 +30,7 @@ async def test_little_is_remembered_of_what_was_pushed(
     ready: Served, store: GitStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is forgotten is fetched again, and nothing is lost."""
-    monkeypatch.setattr("porchflow.gitrepo.store.cache._MOST_PUSHED", 1)
+    monkeypatch.setattr("porchflow.gitrepo.store.cache._MOST_TIPS", 1)
     content = {**files(), "large.bin": File(LARGE)}
     await init(store, ready.remote, location(), content)
     await init(store, ready.remote, location("other"))

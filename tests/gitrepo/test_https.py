@@ -102,6 +102,8 @@ async def test_a_server_that_changes_its_certificate(
     assert await store.list_refs(remote) == {}
     strange = Authority(tmp_path, "strange").issue("server", "127.0.0.1")
     context.load_cert_chain(strange.certificate, strange.key)
+    # A kept connection has shown its certificate before.
+    store._connections.transport.close()
     assert "none of the certificates in ca.crt signed it" in await refusal(store, remote)
 
 

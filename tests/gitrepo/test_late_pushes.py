@@ -34,12 +34,12 @@ async def late(tmp_path: Path) -> AsyncIterator[GitStore]:
         yield store
 
 
-async def _given_up(served: Served, pushing: Callable[[], Awaitable[object]]) -> Land:
+async def _given_up(served: Served, store: GitStore, pushing: Callable[[], Awaitable[object]]) -> Land:
     """Have a push arrive that its worker gives up; returns what lets it land, or fail, at the server."""
     here, gate = served.path / "here", served.path / "gate"
     held = f"until [ -e {gate} ]; do sleep 0.02; done"
     served.hook("pre-receive", f"[ ! -e {here} ] || exit 0; echo $PPID >{here}; {held}")
-    await given_up(pushing, here)
+    await given_up(store, pushing, here)
     receiving = int(here.read_text())
 
     async def land() -> None:
@@ -63,7 +63,7 @@ async def test_a_late_publish_takes_neither_number_nor_proposal(
     """The branch went on: what the late one merged is no part of it."""
     place = location()
     commit = await proposed(store, server.remote, place)
-    land = await _given_up(server, lambda: publish(late, server.remote, place))
+    land = await _given_up(server, late, lambda: publish(late, server.remote, place))
     server.commit(MAIN, "somebody was faster")
     before = server.refs()
     await land()
@@ -78,7 +78,7 @@ async def test_a_late_publish_brings_back_nothing_that_was_deleted(
 ) -> None:
     place = location()
     await proposed(store, server.remote, place)
-    land = await _given_up(server, lambda: publish(late, server.remote, place))
+    land = await _given_up(server, late, lambda: publish(late, server.remote, place))
     for step in (publish, propose_deletion):
         await step(store, server.remote, place)
     await store.delete(server.remote, "main", place, revision=1)
@@ -93,7 +93,7 @@ async def test_a_late_publish_is_no_second_revision(server: Served, store: GitSt
     mine, other = location("app", "mine"), location("app", "other")
     for place in (mine, other):
         await proposed(store, server.remote, place)
-    land = await _given_up(server, lambda: publish(late, server.remote, mine))
+    land = await _given_up(server, late, lambda: publish(late, server.remote, mine))
     await publish(store, server.remote, other)
     server.git("tag", "-d", "app/v1")
     state = await publish(store, server.remote, mine)
@@ -105,7 +105,7 @@ async def test_a_late_publish_is_no_second_revision(server: Served, store: GitSt
 async def test_a_late_proposal_does_not_undo_what_came_after(server: Served, store: GitStore, late: GitStore) -> None:
     place = location()
     await init(store, server.remote, place)
-    land = await _given_up(server, lambda: propose(late, server.remote, place))
+    land = await _given_up(server, late, lambda: propose(late, server.remote, place))
     await propose(store, server.remote, place)
     await publish(store, server.remote, place)
     before = server.refs()
@@ -125,7 +125,7 @@ async def test_a_late_proposal_is_finished_or_taken_back_by_who_looks_next(
     """Nothing tells that a push is still to come: but once it landed, the next look sees it."""
     place = location()
     draft = await init(store, server.remote, place)
-    land = await _given_up(server, lambda: propose(late, server.remote, place))
+    land = await _given_up(server, late, lambda: propose(late, server.remote, place))
     assert (await store.state(server.remote, "main", place)).lifecycle is Lifecycle.DRAFT
     await land()
     assert (await store.state(server.remote, "main", place)).lifecycle is Lifecycle.PROPOSED

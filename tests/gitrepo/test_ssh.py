@@ -189,7 +189,7 @@ async def test_a_server_that_hangs_or_is_away(
 ) -> None:
     there = remote(server, client_key)
     server.open.clear()
-    with little_patience(), pytest.raises(GitUnavailable):
+    with little_patience(store), pytest.raises(GitUnavailable):
         await store.list_refs(there)
     server.open.set()
     assert await store.list_refs(there) == {}

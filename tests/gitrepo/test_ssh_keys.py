@@ -17,7 +17,7 @@ OTxewDdY8j951HBQ==
 PUBLIC = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKRD3MTfe1krLvr9mK8fPbXXByYtRfPDo8YuLqCH+Vh8"
 
 
-def test_openssh_s_own_encryption_is_left_to_libssh2() -> None:
+def test_openssh_s_own_encryption_is_left_to_ssh() -> None:
     pair = key_pair(ENCRYPTED, "open sesame")
     assert (pair.public, pair.private, pair.passphrase) == (PUBLIC, ENCRYPTED, "open sesame")
     assert pair.fingerprint.startswith("SHA256:")
