@@ -9,6 +9,8 @@ from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Generic, TypeVar
 
+from porchflow.gitrepo.remote.call import Call
+
 logger = logging.getLogger(__name__)
 
 _LONGEST_GATHERING = 0.3
@@ -67,6 +69,8 @@ class Batcher(Generic[Item, Result]):
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._taken: set[asyncio.Future[Result]] = set()
         self._runner: asyncio.Task[None] | None = None
+        self.call = Call()
+        """The call of the batch in progress, for its handler; ended when nobody waits for the batch any more."""
 
     async def submit(self, item: Item) -> Result:
         """Wait for an item's result.
@@ -90,12 +94,16 @@ class Batcher(Generic[Item, Result]):
                 # The result is of no use to the cancelled caller; but asyncio logs an exception that nobody retrieved.
                 _ = future.cancelled() or future.exception()
             future.cancel()
+            if not self._irrevocable and future in self._taken and all(each.done() for each in self._taken):
+                self.call.end()
             raise
 
     async def close(self) -> None:
-        """Drop the items that wait, and wait for the batch in progress."""
+        """Drop the items that wait, and wait for the batch in progress, which is broken off if it may be."""
         for _, future in self._waiting:
             future.cancel()
+        if not self._irrevocable:
+            self.call.end("the store was closed")
         if self._runner:
             await asyncio.wait([self._runner])
 
@@ -129,6 +137,7 @@ class Batcher(Generic[Item, Result]):
 
     async def _serve(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         self._taken = {future for _, future in batch}
+        self.call = Call()
         results: Sequence[Result | Exception]
         try:
             results = await asyncio.get_running_loop().run_in_executor(

@@ -279,7 +279,7 @@ class Connection:
         return RefView(repo, refs, lambda wanted: self.cache.fetch(repo, self._remote, refs, wanted))
 
     def _list(self, waiting: Sequence[None]) -> list[Refs | Exception]:
-        refs = self.cache.list_refs(self._remote)
+        refs = self.cache.list_refs(self._remote, call=self._listings.call)
         return [refs] * len(waiting)
 
     def _fetch(self, wants: Sequence[_Want]) -> list[Exception | None]:
@@ -287,7 +287,8 @@ class Connection:
         refs = Refs({ref: oid for want in wants for ref, oid in want.refs.items()})
         items = list(dict.fromkeys(item for want in wants for item in want.items))
         try:
-            self.cache.run(lambda repo: self.cache.fetch(repo, self._remote, refs, items))
+            call = self._fetches.call
+            self.cache.run(lambda repo: self.cache.fetch(repo, self._remote, refs, items, call=call))
         except GitUnavailable:
             raise
         except GitError:
@@ -296,7 +297,8 @@ class Connection:
 
     def _fetch_one(self, want: _Want) -> Exception | None:
         try:
-            self.cache.run(lambda repo: self.cache.fetch(repo, self._remote, want.refs, want.items))
+            call = self._fetches.call
+            self.cache.run(lambda repo: self.cache.fetch(repo, self._remote, want.refs, want.items, call=call))
         except GitError as error:
             return error
         return None

@@ -148,6 +148,8 @@ class HttpChannel:
         if self._client is None:
             self._client = self._idle.take(self._remote) or HttpClient(self._remote, self._timeouts)
         self._call.ends_with(self._client.end)
+        if self._call.ended:
+            raise GitUnavailable(self._call.ended)
         try:
             self._response = self._client.send(method, url, headers, body)
         except (HTTPError, OSError) as error:

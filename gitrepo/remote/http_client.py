@@ -103,6 +103,15 @@ class HttpClient:
     def _watch(self, make: Any) -> Any:  # noqa: ANN401 - what urllib3 calls like the class of a connection
         def made(*arguments: Any, **options: Any) -> HTTPConnection:  # noqa: ANN401 - urllib3's own
             connection: HTTPConnection = make(*arguments, **options)
+            connect = connection.connect
+
+            def connected() -> None:
+                connect()
+                if self._ended:
+                    # There was no socket yet when the request was broken off.
+                    self.end()
+
+            connection.connect = connected  # type: ignore[method-assign]  # urllib3 has no hook for it
             self._connection = connection
             return connection
 

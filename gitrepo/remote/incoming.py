@@ -28,6 +28,8 @@ _TOLERATED = (
     "gitmodulesSymlink", "gitmodulesBlob", "gitmodulesParse", "gitmodulesLarge", "gitmodulesMissing", "badDate",
 )  # fmt: skip
 _STRICT = "--strict=" + ",".join(f"{fault}=ignore" for fault in dict.fromkeys(_TOLERATED))
+_WINDOWS = ("core.packedGitWindowSize=32m", "core.packedGitLimit=128m")
+"""Parts of packs in memory; by default a gigabyte of a pack that the objects build on."""
 _LIMIT_SIGNALS = {-signal.SIGXCPU, -signal.SIGXFSZ, -signal.SIGKILL}
 _LIMIT_WORDS = (
     "out of memory",
@@ -108,8 +110,9 @@ def _index(pack: Path, repository: Path, call: Call) -> tuple[int, str]:
         "GIT_NO_REPLACE_OBJECTS": "1",
     }
     # Git streams blobs above the threshold instead of holding them, so the limit of memory would not bound them.
-    command = ["git", "-c", "core.bigFileThreshold=16g", "-c", "core.fsync=none", "index-pack", "--stdin", "--fix-thin"]
-    command += ["--threads=1", f"--max-input-size={GIT_PACK_BYTES}", _STRICT]
+    settings = ["core.bigFileThreshold=16g", "core.fsync=none", *_WINDOWS]
+    command = ["git", *(part for setting in settings for part in ("-c", setting))]
+    command += ["index-pack", "--stdin", "--fix-thin", "--threads=1", f"--max-input-size={GIT_PACK_BYTES}", _STRICT]
     # The pack comes through a pipe, and only after the limits are set: the child waits for it.
     try:
         child = subprocess.Popen(
