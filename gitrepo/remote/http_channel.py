@@ -154,6 +154,9 @@ class HttpChannel:
             self._response = self._client.send(method, url, headers, body)
         except (HTTPError, OSError) as error:
             raise self._failure(error) from None
+        if self._call.ended:
+            # A header that was broken off looks like a short one.
+            raise GitUnavailable(self._call.ended)
         return self._response
 
     def _finish(self) -> None:

@@ -36,6 +36,7 @@ class HttpClient:
         self.identity = remote.identity
         self._timeouts = timeouts
         self._connection: HTTPConnection | None = None
+        self._socket: socket.socket | None = None
         self._used = False
         self._ended = False
         self._manager = _manager(remote)
@@ -73,7 +74,7 @@ class HttpClient:
         """Break off the request in progress; from any thread."""
         self._ended = True
         connection = self._connection
-        plain = connection.sock if connection is not None else None
+        plain = (connection.sock if connection is not None else None) or self._socket
         if plain is not None:
             try:
                 # Not the method of a TLS socket, which would take the encryption from under the thread that reads.
@@ -107,6 +108,8 @@ class HttpClient:
 
             def connected() -> None:
                 connect()
+                # The connection forgets its socket where the answer ends with it, while the answer still reads from it.
+                self._socket = connection.sock
                 if self._ended:
                     # There was no socket yet when the request was broken off.
                     self.end()

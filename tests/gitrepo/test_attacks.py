@@ -5,7 +5,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import threading
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -229,7 +228,7 @@ class Dripping:
                 writer.write(b"a")
                 await writer.drain()
                 await asyncio.sleep(0.05)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
@@ -256,7 +255,6 @@ async def test_a_request_ends_when_it_is_told_to(transport: Transport, begin: by
         call.end()
         with pytest.raises(GitUnavailable, match="nobody waits"):
             await asking
-    assert not [each for each in threading.enumerate() if isinstance(each, threading.Timer) and each.is_alive()]
 
 
 @pytest.mark.parametrize(
@@ -266,14 +264,14 @@ async def test_a_request_ends_when_it_is_told_to(transport: Transport, begin: by
 async def test_a_server_s_words_reach_the_error(transport: Transport, status: int, kind: type[GitError]) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(
-            status=status, text="ask alice about https://u:secret@h/x?token=hidden\x1b[31m\n" + "z" * 9000
+            status=status, text="ask alice about https://u:s3cr3t@h/x?token=hidden\x1b[31m\n" + "z" * 9000
         )
 
     async with answering(answer) as url:
         with pytest.raises(kind, match=r"z{100}") as caught:
             await listed(transport, url)
     told = str(caught.value)
-    assert "secret" not in told
+    assert "s3cr3t" not in told
     assert "hidden" not in told
     assert "\x1b" not in told
     assert len(told) < GIT_WORDS_CHARACTERS + 300
