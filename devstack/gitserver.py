@@ -130,7 +130,7 @@ class GitServer:
         if service == "git-receive-pack":
             self._pushes[repository] += 1
             self._upkeep.pushed(folder)
-        else:
+        elif not request.get(gitservice.LISTS):
             self._fetches[repository] += 1
         return response
 

@@ -25,6 +25,12 @@ GIT_ENVIRONMENT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", 
 SERVICES = ("git-upload-pack", "git-receive-pack")
 """Fetch and push."""
 
+LISTS = web.RequestKey("lists", bool)
+"""Key of a served request: whether it only lists refs, which version 2 of the protocol does by the service of fetches.
+"""
+
+_LIST_COMMAND = b"command=ls-refs"
+_LONGEST_COMMAND = 64
 _CHUNK = 64 * 1024
 _UNCACHED = {"Cache-Control": "no-cache, max-age=0, must-revalidate", "Pragma": "no-cache"}
 
@@ -144,8 +150,8 @@ async def _stream(
 def _acknowledge_at_once(request: web.Request) -> None:
     """Make the kernel acknowledge the next packet of the connection at once, without its usual delay.
 
-    libgit2 sends the head of a push or fetch over the connection that it used for the refs, and the rest only after the
-    head is acknowledged: 40 ms later, otherwise.
+    Some clients send the head of a push or fetch over the connection that they used for the refs, and the rest only
+    after the head is acknowledged: 40 ms later, otherwise.
     """
     connection = request.get_extra_info("socket")
     if connection is not None and sys.platform == "linux":
@@ -158,6 +164,7 @@ async def _feed(request: web.Request, process: asyncio.subprocess.Process) -> No
     whole = False
     try:
         async for chunk in request.content.iter_chunked(_CHUNK):
+            request.setdefault(LISTS, _LIST_COMMAND in chunk[:_LONGEST_COMMAND])
             if not await _write(process.stdin, chunk):
                 break
         whole = True

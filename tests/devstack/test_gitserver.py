@@ -71,7 +71,7 @@ async def test_pushes_are_counted_for_each_repository(root: Path, tmp_path: Path
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can be told to")
 async def test_what_follows_on_a_connection_is_acknowledged_at_once(root: Path) -> None:
-    """libgit2 sends the second half of a push only then; the kernel would wait for 40 ms."""
+    """Some clients send the second half of a push only then; the kernel would wait for 40 ms."""
     async with GitServer(root) as server, aiohttp.ClientSession() as session:
         url = f"{server.url}/team/repo/info/refs?service=git-receive-pack"
         for _ in range(3):
