@@ -88,7 +88,7 @@ class GitAddress:
 
     @property
     def ssh_path(self) -> str:
-        """The path as the server's program gets it over SSH: without escapes, and from a home where it begins at one."""
+        """The path as the server's program gets it over SSH: without escapes, from a home where it begins at one."""
         if self.is_short:
             return self.path
         path = unquote(self.path)
