@@ -95,7 +95,15 @@ class PushSession:
     def __init__(
         self, transport: "Transport", remote: Remote, channel: Channel, server: Advertisement, call: Call
     ) -> None:
-        """Take an open channel, which the session closes."""
+        """Create a session.
+
+        Args:
+            transport: The network that the session is part of.
+            remote: The repository.
+            channel: An open channel to its service of pushes; the session closes it.
+            server: The server's first words on the channel.
+            call: The call that the session is; its time runs.
+        """
         self.remote = remote
         self.refs = _refs(server.refs)
         self.takes_whole = server.offers("atomic")

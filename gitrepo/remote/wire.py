@@ -1,6 +1,6 @@
 """Git's protocol as bytes: what is said to a server, and what its answers mean. Knows no network.
 
-Version 2 where a server offers it, else versions 0 and 1. Source: docs/reference/git-protocol.md.
+Version 2 where a server offers it, else versions 0 and 1. Source: docs/reference/git-protocol.md, "Versions".
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

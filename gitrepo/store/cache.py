@@ -71,7 +71,13 @@ class RepositoryCache:
     """
 
     def __init__(self, path: Path, transport: Transport, others: Callable[[], Iterable[Path]] = tuple) -> None:
-        """Take the folder, which is made at first use, the network, and what names the caches of other processes."""
+        """Create a cache.
+
+        Args:
+            path: Folder of the repository, which is made at the first use.
+            transport: The network to Git servers.
+            others: Returns the folders of other processes' caches.
+        """
         self.transport = transport
         self._path = path
         self._others = others
