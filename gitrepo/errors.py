@@ -75,19 +75,18 @@ def speaks_of_quota(text: str) -> bool:
     return any(word in text.lower() for word in _QUOTA_WORDS)
 
 
-def from_words(text: str, *, final: bool = False) -> GitError:
+def from_words(text: str) -> GitError:
     """Sort a server's refusal in words: there are no codes for it.
 
     Args:
         text: What the server says.
-        final: Whether no later request can succeed.
     """
     words = text.lower()
     if speaks_of_quota(text):
         return GitQuotaExceeded(text)
     if any(phrase in words for phrase in _REFUSED_WORDS):
         return GitAuthError(text)
-    if final or any(phrase in words for phrase in _ABSENT_WORDS):
+    if any(phrase in words for phrase in _ABSENT_WORDS):
         return GitNotFound(text)
     return GitUnavailable(text)
 

@@ -17,6 +17,7 @@ from porchflow.gitrepo.errors import (
     GitError,
     GitNotFound,
     GitUnavailable,
+    GitUnsupported,
     from_status,
 )
 from porchflow.gitrepo.remote.call import Call, Timeouts
@@ -33,6 +34,8 @@ _REDIRECTS: Final = {301, 302, 303, 307, 308}
 _OK: Final = 200
 _UNAUTHORIZED: Final = 401
 _INFO_REFS: Final = "/info/refs"
+_DUMB_TYPES: Final = {"text/plain", "application/octet-stream"}
+"""Types that file servers give `info/refs`, which has no ending."""
 _AGENT: Final = "git/2 (porchflow)"
 """Some servers serve no client whose name does not begin with `git/`."""
 
@@ -194,6 +197,11 @@ class HttpChannel:
         shown = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if status == _OK and shown == kind and not response.headers.get("Content-Encoding"):
             return
+        if status == _OK and shown in _DUMB_TYPES:
+            raise GitUnsupported(
+                "the server answers with a file in place of Git's protocol: the dumb HTTP protocol is not supported,"
+                " only the smart one (git http-backend)"
+            )
         if status == _OK:
             raise GitUnavailable(
                 f"the server does not speak Git's protocol there: it answers with {clean(shown)[:100] or 'no type'!r}"

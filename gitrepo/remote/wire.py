@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from porchflow.api.limits import GIT_PACK_BYTES, GIT_REFS
-from porchflow.gitrepo.errors import GitError, GitQuotaExceeded, GitUnavailable, from_words
+from porchflow.gitrepo.errors import GitError, GitQuotaExceeded, GitUnavailable, GitUnsupported, from_words
 from porchflow.gitrepo.remote.pkt_lines import DELIMITER, FLUSH, LONGEST_DATA, Mark, PktReader, pkt_line
 from porchflow.gitrepo.remote.server_words import Words, clean
 
@@ -77,8 +77,8 @@ def _read_refs(first: bytes | Mark, reader: PktReader) -> Advertisement:
 def _of_sha1(advertisement: Advertisement) -> Advertisement:
     kind = advertisement.capabilities.get("object-format", "sha1")
     if kind != "sha1":
-        raise from_words(
-            f"its objects have ids of {kind!r}, and only repositories with ids of 'sha1' are supported", final=True
+        raise GitUnsupported(
+            f"it stores its objects in another format than SHA-1, the only one that is supported: {clean(kind)[:100]!r}"
         )
     return advertisement
 
