@@ -296,7 +296,7 @@ async def test_a_repository_with_ids_of_sha256_is_refused_for_good(transport: Tr
         return git_answer("git-upload-pack", advertised("ls-refs", "fetch", "object-format=sha256"))
 
     async with answering(answer) as url:
-        with pytest.raises(GitNotFound, match="'sha256'"):
+        with pytest.raises(GitUnsupported, match="'sha256'"):
             await listed(transport, url)
 
 
