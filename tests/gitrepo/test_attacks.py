@@ -14,7 +14,14 @@ import pytest
 from aiohttp import web
 
 from porchflow.api.limits import GIT_WORDS_CHARACTERS, MIB
-from porchflow.gitrepo.errors import GitAuthError, GitError, GitNotFound, GitQuotaExceeded, GitUnavailable
+from porchflow.gitrepo.errors import (
+    GitAuthError,
+    GitError,
+    GitNotFound,
+    GitQuotaExceeded,
+    GitUnavailable,
+    GitUnsupported,
+)
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.remote.call import Call, Timeouts
 from porchflow.gitrepo.remote.pkt_lines import FLUSH, pkt_line
