@@ -27,15 +27,17 @@ class RepositorySyncWorkflow:
         Raises:
             ApplicationError: Of type Stalled, with the message of the condition, when a person must act.
         """
-        delay = policies.SYNC_LOOK_DELAY
-        for _ in range(policies.SYNC_LOOKS):
+        delay, looks = policies.SYNC_LOOK_DELAY, 0
+        while True:
             result = await self._sync(target)
             workflow.set_current_details(f"- {workflow.now():%H:%M:%S} {result.summary}")
+            looks += 1
             if not result.unsettled:
-                break
+                return result
             await asyncio.sleep(delay.total_seconds())
             delay *= 2
-        return result
+            if looks == policies.SYNC_LOOKS:
+                return result
 
     async def _sync(self, target: RepositorySyncInput) -> SyncResult:
         try:

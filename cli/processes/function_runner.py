@@ -60,7 +60,7 @@ async def run_function_runner(settings: Settings) -> None:
                 processes=settings.runner.function_processes,
                 configs=configs,
                 runtimes=runtimes,
-                runs_images=pool is not None,
+                runs_images=bool(settings.pods.wrapper_server_image),
                 metrics=metrics,
                 stop=stop,
             )

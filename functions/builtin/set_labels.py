@@ -73,8 +73,8 @@ def _sorted(call: Call, field: str) -> dict[str, str]:
     if value is None:
         return {}
     wrong = "a list" if isinstance(value, list) else "no mapping" if not isinstance(value, dict) else ""
+    texts = {} if wrong else strings(value)
     if not wrong:
-        texts = strings(value)
         wrong = next((f"a mapping whose value of `{key}` is no text" for key in value if key not in texts), "")
     if wrong:
         message = f"`{field}` of the FunctionConfig must be a mapping of texts; it is {wrong}"

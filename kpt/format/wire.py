@@ -227,6 +227,7 @@ class _Reader:
         return self._known(self.sent.resources[place], document, annotations), place
 
     def _identify(self, annotations: dict[str, Value]) -> int | None:
+        place: int | None = None
         for name in IDS:
             place = self.by_id.get(str(annotations.get(name)))
             if place is not None:
