@@ -25,7 +25,7 @@ async def is_gone(world: World, name: str) -> bool:
 
 @pytest.mark.parametrize(
     ("status", "wanted", "says"),
-    [(401, "GitAuthFailed", "authentication"), (503, "GitUnavailable", "503"), (404, "GitNotFound", "404")],
+    [(401, "GitAuthFailed", "asks for credentials"), (503, "GitUnavailable", "503"), (404, "GitNotFound", "404")],
 )
 async def test_what_hinders_is_named_tried_again_and_has_a_way_out(
     world: World, git_server: GitRepositories, status: int, wanted: str, says: str
