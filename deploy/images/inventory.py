@@ -6,17 +6,26 @@ an environment that holds nothing else.
 """
 # ruff: noqa: INP001 - a program beside the Dockerfile, in no package
 
-import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterable, Sequence
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
-from typing import Any
+
+from cyclonedx.contrib.license.factories import LicenseFactory
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.output import make_outputter
+from cyclonedx.schema import OutputFormat, SchemaVersion
+from packageurl import PackageURL
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
 UNKNOWN = "not stated"
+_LONGEST_NAME = 100
+"""Characters of a license's name; a longer text is the license itself."""
 
 
 def write(folder: Path) -> None:
@@ -26,52 +35,80 @@ def write(folder: Path) -> None:
         subprocess.CalledProcessError: A package cannot be installed, or is not what its hash says.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        describe(_installed(Path(scratch) / "image"), folder)
+        describe(distributions(path=[str(_installed(Path(scratch) / "image"))]), folder)
 
 
-def describe(python: Path, folder: Path) -> None:
-    """Write both files for the packages of an environment.
+def describe(packages: Iterable[Distribution], folder: Path) -> None:
+    """Write both files.
 
     Args:
-        python: The Python executable of the environment.
+        packages: The installed packages.
         folder: The folder, made if it is missing.
-
-    Raises:
-        subprocess.CalledProcessError: The environment cannot be described.
     """
+    found = sorted(packages, key=lambda each: each.name.lower())
     folder.mkdir(parents=True, exist_ok=True)
-    sbom = folder / "sbom.cdx.json"
-    about = ("--pyproject", str(ROOT / "pyproject.toml"), "--output-reproducible", "--spec-version", "1.6")
-    _run("cyclonedx-py", "environment", str(python), *about, "--output-file", str(sbom))
-    (folder / "licenses.md").write_text(licenses(json.loads(sbom.read_text())))
+    outputter = make_outputter(_sbom(found), OutputFormat.JSON, SchemaVersion.V1_6)
+    outputter.output_to_file(str(folder / "sbom.cdx.json"), allow_overwrite=True, indent=2)
+    (folder / "licenses.md").write_text(licenses(found))
 
 
-def licenses(sbom: dict[str, Any]) -> str:
-    """Return a table of packages and their licenses from a CycloneDX SBOM."""
-    rows = sorted(
-        (each["name"], each["version"], ", ".join(_stated(each)) or UNKNOWN) for each in sbom.get("components", [])
-    )
+def licenses(packages: Iterable[Distribution]) -> str:
+    """Return a table of packages and their licenses."""
+    rows = ((each.name, each.version, ", ".join(stated_licenses(each)) or UNKNOWN) for each in packages)
     lines = ["| package | version | license |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]
     return "\n".join(lines) + "\n"
 
 
-def _stated(component: dict[str, Any]) -> Iterator[str]:
-    for each in component.get("licenses", []):
-        one = each.get("license", {})
-        yield each.get("expression") or one.get("id") or one.get("name") or UNKNOWN
+def stated_licenses(package: Distribution) -> Sequence[str]:
+    """Return the licenses that a package's metadata states.
+
+    Returns:
+        Its SPDX expression, else the names of its classifiers, else its field `License`; empty where it has none.
+    """
+    metadata = package.metadata
+    if expression := metadata.get("License-Expression", ""):
+        return [expression]
+    prefix = "License :: "
+    classifiers = [each for each in metadata.get_all("Classifier", []) if each.startswith(prefix)]
+    if classifiers:
+        return [each.rpartition(" :: ")[2] for each in classifiers]
+    name = " ".join(metadata.get("License", "").split())
+    return [name] if 0 < len(name) <= _LONGEST_NAME else []
+
+
+def _sbom(packages: Iterable[Distribution]) -> Bom:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    bom = Bom()
+    bom.metadata.component = Component(name=project["name"], version=project["version"], type=ComponentType.APPLICATION)
+    bom.components.update(_component(each) for each in packages)
+    bom.register_dependency(bom.metadata.component, bom.components)
+    return bom
+
+
+def _component(package: Distribution) -> Component:
+    make = LicenseFactory().make_from_string
+    return Component(
+        name=package.name,
+        version=package.version,
+        type=ComponentType.LIBRARY,
+        purl=PackageURL("pypi", name=package.name.lower(), version=package.version),
+        licenses=[make(each) for each in stated_licenses(package)],
+    )
 
 
 def _installed(folder: Path) -> Path:
-    """Make an environment with the packages of the image, and return its Python executable."""
+    """Make an environment with the packages of the image, and return its folder of packages."""
     _run("uv", "venv", "--quiet", "--python", sys.executable, str(folder))
     python = folder / "bin" / "python"
     lock = str(ROOT / "requirements.lock")
     _run("uv", "pip", "sync", "--quiet", "--require-hashes", "--only-binary", ":all:", "--python", str(python), lock)
-    return python
+    return Path(_run(str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
 
 
-def _run(program: str, *arguments: str) -> None:
-    subprocess.run([str(TOOLS / program), *arguments], check=True, cwd=ROOT)
+def _run(program: str, *arguments: str) -> str:
+    return subprocess.run(
+        [str(TOOLS / program), *arguments], check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ).stdout
 
 
 if __name__ == "__main__":

@@ -2,18 +2,19 @@
 
 import json
 import re
-import sys
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
-from porchflow.deploy.images.inventory import ROOT, describe, licenses
+import pytest
+
+from porchflow.deploy.images.inventory import ROOT, describe, licenses, stated_licenses
 
 DOCKERFILE = (ROOT / "deploy" / "images" / "Dockerfile").read_text()
 
 
 def test_every_locked_package_is_listed_with_its_license(tmp_path: Path) -> None:
     # This environment holds the lock's packages too, and others.
-    describe(Path(sys.executable), tmp_path)
+    describe(distributions(), tmp_path)
     rows = [line.strip("| ").split(" | ") for line in (tmp_path / "licenses.md").read_text().splitlines()[2:]]
     listed = {_plain(name): (version, license_) for name, version, license_ in rows}
     here = {_plain(each.name) for each in distributions()}
@@ -27,9 +28,37 @@ def test_every_locked_package_is_listed_with_its_license(tmp_path: Path) -> None
     assert sbom["metadata"]["component"]["name"] == "porchflow"
 
 
-def test_a_package_that_states_no_license_is_listed_too() -> None:
-    component = {"name": "quiet", "version": "1"}
-    assert licenses({"components": [component]}).splitlines()[-1] == "| quiet | 1 | not stated |"
+def test_a_package_that_states_no_license_is_listed_too(tmp_path: Path) -> None:
+    assert licenses([stating(tmp_path)]).splitlines()[-1] == "| quiet | 1 | not stated |"
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        (["License-Expression: MIT OR Apache-2.0", "License: else"], ["MIT OR Apache-2.0"]),
+        (
+            ["License: BSD", "Classifier: License :: OSI Approved :: MIT License", "Classifier: Typing :: Typed"],
+            ["MIT License"],
+        ),
+        (["License: BSD\n        3-Clause"], ["BSD 3-Clause"]),
+        (["License: " + "a whole license text " * 20], []),
+    ],
+)
+def test_the_most_exact_statement_counts(tmp_path: Path, stated: list[str], expected: list[str]) -> None:
+    package = stating(tmp_path, *stated)
+    assert stated_licenses(package) == expected
+    describe([package], tmp_path / "written")
+    [component] = json.loads((tmp_path / "written" / "sbom.cdx.json").read_text())["components"]
+    assert component["purl"] == "pkg:pypi/quiet@1"
+    assert bool(component.get("licenses")) is bool(expected)
+
+
+def stating(folder: Path, *lines: str) -> Distribution:
+    """A package with these lines in its metadata."""
+    (folder / "quiet-1.dist-info").mkdir()
+    head = ["Metadata-Version: 2.4", "Name: quiet", "Version: 1"]
+    (folder / "quiet-1.dist-info" / "METADATA").write_text("\n".join([*head, *lines]) + "\n")
+    return Distribution.at(folder / "quiet-1.dist-info")
 
 
 def test_the_base_can_be_named_by_digest_and_both_say_how() -> None:
