@@ -172,7 +172,9 @@ class HttpChannel:
             over = not response.read1(_CHUNK_BYTES) if not self._call.ended else False
         except (HTTPError, OSError):
             over = False
-        if over:
+        # The connection may serve another call from here on, which this one must not end.
+        self._call.ends_with(lambda: None)
+        if over and not self._call.ended:
             response.release_conn()
             self._idle.give(self._client)
         else:
@@ -238,11 +240,11 @@ class HttpChannel:
             GitNotFound: It is of another origin: the credentials are for one scheme, host and port.
         """
         where = self._remote.display
-        target = urljoin(_url(base, _INFO_REFS, ""), response.headers.get("Location", ""))
-        path, _, query = target.partition("?")
         try:
+            target = urljoin(_url(base, _INFO_REFS, ""), response.headers.get("Location", ""))
+            path, _, query = target.partition("?")
             moved = parse(path.removesuffix(_INFO_REFS).removesuffix(f"/{self._service}"))
-        except BadAddress as error:
+        except (BadAddress, ValueError) as error:
             raise GitNotFound(f"{where} redirects to what is no address: {error}") from None
         if moved.origin != self._remote.parsed.origin:
             raise _elsewhere(where, moved)

@@ -7,6 +7,7 @@ import urllib.request
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final, Literal
+from urllib.parse import unquote
 
 import urllib3
 from urllib3.connection import HTTPConnection
@@ -75,6 +76,8 @@ class HttpClient:
         self._ended = True
         connection = self._connection
         plain = (connection.sock if connection is not None else None) or self._socket
+        # Behind a proxy with TLS, urllib3's own transport holds the socket.
+        plain = getattr(plain, "socket", plain)
         if plain is not None:
             try:
                 # Not the method of a TLS socket, which would take the encryption from under the thread that reads.
@@ -165,7 +168,7 @@ def _manager(remote: Remote) -> urllib3.PoolManager:
         return urllib3.PoolManager(1, **options)
     try:
         found = parse_url(proxy)
-        headers = make_headers(proxy_basic_auth=found.auth) if found.auth else None
+        headers = make_headers(proxy_basic_auth=unquote(found.auth)) if found.auth else None
         return urllib3.ProxyManager(
             found._replace(auth=None).url, 1, proxy_headers=headers, proxy_ssl_context=trust(None), **options
         )

@@ -1,5 +1,6 @@
 """Packs of servers, unpacked by a child process with limits, in a folder of their own until they are whole."""
 
+import contextlib
 import os
 import resource
 import shutil
@@ -8,7 +9,6 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,8 @@ from porchflow.gitrepo.errors import GitQuotaExceeded, GitUnavailable
 from porchflow.gitrepo.remote.call import Call
 from porchflow.gitrepo.remote.server_words import clean
 
+_WAIT_SECONDS: Final = 0.05
+"""Between two looks at a call that waits for its turn to unpack."""
 QUARANTINE: Final = "incoming-"
 """Begin of the names of folders in a repository that hold packs on their way; outdated ones may be deleted."""
 
@@ -26,10 +28,13 @@ _TOLERATED = (
     "missingSpaceBeforeEmail", "zeroPaddedDate", "zeroPaddedFilemode", "nullSha1", "hasDotgit", "hasDotdot", "hasDot",
     "fullPathname", "emptyName", "gitmodulesName", "gitmodulesUrl", "gitmodulesPath", "gitmodulesUpdate",
     "gitmodulesSymlink", "gitmodulesBlob", "gitmodulesParse", "gitmodulesLarge", "gitmodulesMissing", "badDate",
+    "badFilemode", "badTagName", "missingTaggerEntry",
 )  # fmt: skip
 _STRICT = "--strict=" + ",".join(f"{fault}=ignore" for fault in dict.fromkeys(_TOLERATED))
 _WINDOWS = ("core.packedGitWindowSize=32m", "core.packedGitLimit=128m")
 """Parts of packs in memory; by default a gigabyte of a pack that the objects build on."""
+_WARNINGS_BYTES = 1 << 16
+"""Of what git prints, the last that is read."""
 _LIMIT_SIGNALS = {-signal.SIGXCPU, -signal.SIGXFSZ, -signal.SIGKILL}
 _LIMIT_WORDS = (
     "out of memory",
@@ -77,8 +82,13 @@ class Unpacking:
         (folder / "info").mkdir()
         places = [repository / "objects", *(other / "objects" for other in others)]
         (folder / "info" / "alternates").write_text("".join(f"{place.resolve()}\n" for place in places))
-        with self._free:
+        while not self._free.acquire(timeout=_WAIT_SECONDS):
+            if call.ended:
+                raise GitUnavailable(call.ended)
+        try:
             code, said = _index(pack, repository, call)
+        finally:
+            self._free.release()
         if code:
             raise _failure(code, said, call)
         target = repository / "objects" / "pack"
@@ -89,7 +99,7 @@ class Unpacking:
             file.rename(target / file.name)
 
 
-@contextmanager
+@contextlib.contextmanager
 def quarantine(repository: Path) -> Iterator[Path]:
     """Make a folder in a repository for a pack on its way, which is deleted in the end."""
     folder = Path(tempfile.mkdtemp(prefix=QUARANTINE, dir=repository))
@@ -113,24 +123,27 @@ def _index(pack: Path, repository: Path, call: Call) -> tuple[int, str]:
     settings = ["core.bigFileThreshold=16g", "core.fsync=none", *_WINDOWS]
     command = ["git", *(part for setting in settings for part in ("-c", setting))]
     command += ["index-pack", "--stdin", "--fix-thin", "--threads=1", f"--max-input-size={GIT_PACK_BYTES}", _STRICT]
-    # The pack comes through a pipe, and only after the limits are set: the child waits for it.
-    try:
-        child = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
-        )
-    except OSError as error:
-        raise GitUnavailable(f"cannot start git, which unpacks what servers send: {error}; install git") from None
-    with child:
-        call.ends_with(child.kill)
+    # Git warns of each object with a fault while it reads, more than a pipe holds.
+    with tempfile.TemporaryFile(dir=pack.parent) as warnings:
+        # The pack comes through a pipe, and only after the limits are set: the child waits for it.
         try:
-            _limit(child.pid)
-            said = _feed(child, pack)
-        except BaseException:
-            child.kill()
-            raise
-        finally:
-            code = child.wait()
-    return code, said
+            child = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=warnings, env=environment
+            )
+        except OSError as error:
+            raise GitUnavailable(f"cannot start git, which unpacks what servers send: {error}; install git") from None
+        with child:
+            call.ends_with(child.kill)
+            try:
+                _limit(child.pid)
+                _feed(child, pack)
+            except BaseException:
+                child.kill()
+                raise
+            finally:
+                code = child.wait()
+        warnings.seek(max(0, warnings.seek(0, os.SEEK_END) - _WARNINGS_BYTES))
+        return code, warnings.read().decode(errors="replace")
 
 
 def _limit(child: int) -> None:
@@ -143,15 +156,11 @@ def _limit(child: int) -> None:
         resource.prlimit(child, which, (most, most))
 
 
-def _feed(child: "subprocess.Popen[bytes]", pack: Path) -> str:
-    assert child.stdin is not None and child.stderr is not None  # noqa: S101, PT018 - pipes were asked for
-    try:
-        with child.stdin, pack.open("rb") as file:
-            shutil.copyfileobj(file, child.stdin, MIB)
-    except BrokenPipeError:
-        pass
-    # Git prints one line, then ends.
-    return child.stderr.read().decode(errors="replace")
+def _feed(child: "subprocess.Popen[bytes]", pack: Path) -> None:
+    if child.stdin is None:
+        raise AssertionError("a pipe was requested")
+    with contextlib.suppress(BrokenPipeError), child.stdin, pack.open("rb") as file:
+        shutil.copyfileobj(file, child.stdin, MIB)
 
 
 def _failure(code: int, said: str, call: Call) -> Exception:

@@ -61,8 +61,11 @@ class Remote:
 
     def __post_init__(self) -> None:
         header = self.authorization or ""
-        if "\n" in header or "\r" in header:
-            raise InvalidName(f"the credentials for {self.display!r} hold a line break; remove it from the Secret")
+        if not (header.isascii() and header.isprintable()):
+            raise InvalidName(
+                f"the credentials for {self.display!r} hold a line break or another character that no header takes;"
+                " remove it from the Secret"
+            )
 
     @cached_property
     def parsed(self) -> GitAddress:

@@ -1,6 +1,7 @@
 """Which certificates of Git servers are trusted, and what is wrong with one that is not."""
 
 import functools
+import re
 import ssl
 
 from porchflow.gitrepo.errors import GitCertificateError
@@ -16,6 +17,11 @@ _MEND = {
     62: "use a name that the certificate is for in the repository's address",
     64: "use a name that the certificate is for in the repository's address",
 }
+
+
+_CERTIFICATE = re.compile(
+    "-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]*-----END (?:TRUSTED |X509 )?CERTIFICATE-----"
+)
 
 
 @functools.lru_cache(maxsize=128)
@@ -34,7 +40,8 @@ def trust(bundle: str | None) -> ssl.SSLContext:
     context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
     if bundle is not None:
         try:
-            context.load_verify_locations(cadata=bundle)
+            # Bundles have comments in any language between the certificates.
+            context.load_verify_locations(cadata="\n".join(_CERTIFICATE.findall(bundle)))
         except (ssl.SSLError, ValueError):
             raise GitCertificateError("the CA bundle holds no usable PEM certificates; correct ca.crt") from None
     return context

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from porchflow.api.limits import GIT_LISTING_BYTES
-from porchflow.gitrepo.errors import GitUnavailable
+from porchflow.gitrepo.errors import GitQuotaExceeded, GitUnavailable
 from porchflow.gitrepo.remote.call import Call, Timeouts
 from porchflow.gitrepo.remote.pkt_lines import FLUSH, PktReader
 from porchflow.gitrepo.remote.remote import Remote
@@ -21,6 +21,10 @@ from porchflow.gitrepo.remote.wire import RECEIVE_PACK, Advertisement, read_adve
 _CHUNK_BYTES: Final = 1 << 16
 _LEAVE_SECONDS: Final = 1.0
 """That a server has to end the connection when all is said."""
+
+
+_MOST_HEARD: Final = 1 << 20
+"""Bytes of an answer that is kept while the request is still on its way."""
 
 
 class SshChannel:
@@ -59,8 +63,13 @@ class SshChannel:
 
     def request(self, size: int, parts: Iterable[bytes]) -> PktReader:  # noqa: ARG002 - only HTTP needs it
         """See `Channel`."""
-        for part in parts:
-            self._write(part)
+        try:
+            for part in parts:
+                self._write(part)
+        except GitUnavailable:
+            # A server that refuses a pack answers before it has read it to the end.
+            if not self._heard or self._call.ended:
+                raise
         return self._reader
 
     def close(self) -> None:
@@ -149,6 +158,8 @@ class SshChannel:
             if not (said := child.stdout.read(_CHUNK_BYTES)):
                 raise self._ended(child)
             self._heard += said
+            if data and len(self._heard) > _MOST_HEARD:
+                raise GitQuotaExceeded("the server sends more than it may while it should read")
         if data and child.stdin.fileno() in ready:
             return self._take(child, data)
         return 0

@@ -1,6 +1,7 @@
 """Requests to a remote: list, fetch, push. Blocking; every error leaves as one of ours, without secrets."""
 
 import contextlib
+import errno
 import shutil
 import threading
 from bisect import bisect_left
@@ -16,7 +17,14 @@ from typing import Final, Self, TypeVar
 import pygit2
 
 from porchflow.api.git_address import without_secrets
-from porchflow.gitrepo.errors import GitAuthError, GitConflict, GitError, GitQuotaExceeded, speaks_of_quota
+from porchflow.gitrepo.errors import (
+    GitAuthError,
+    GitConflict,
+    GitError,
+    GitQuotaExceeded,
+    GitUnavailable,
+    speaks_of_quota,
+)
 from porchflow.gitrepo.refs import HEADS, TAGS, short_ref
 from porchflow.gitrepo.remote import wire
 from porchflow.gitrepo.remote.call import Call, Timeouts
@@ -24,7 +32,7 @@ from porchflow.gitrepo.remote.channel import Channel
 from porchflow.gitrepo.remote.credential_backoff import Refusals
 from porchflow.gitrepo.remote.http_channel import HttpChannel, Route, StaleRouteError
 from porchflow.gitrepo.remote.http_client import IdleClients
-from porchflow.gitrepo.remote.incoming import Unpacking, quarantine
+from porchflow.gitrepo.remote.incoming import IncompletePackError, Unpacking, quarantine
 from porchflow.gitrepo.remote.outgoing import objects_to_send, pack_of
 from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.remote.ssh_channel import SshChannel
@@ -33,6 +41,8 @@ from porchflow.gitrepo.remote.wire import RECEIVE_PACK, UPLOAD_PACK, ZERO, Adver
 BRANCHES_AND_TAGS: Final = (HEADS, TAGS)
 T = TypeVar("T")
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}
+"""Errors of this machine, which say nothing about a cache."""
 _MOST_ROUTES = 1000
 _V2 = 2
 
@@ -249,7 +259,12 @@ class Transport:
                     wire.read_pack(server, channel.request(len(request), [request]), file.write)
 
             self._ask(remote, limited, ask)
-            self._unpacking.take_in(pack, repository, others, limited)
+            try:
+                self._unpacking.take_in(pack, repository, others, limited)
+            except IncompletePackError as error:
+                if haves:
+                    raise
+                raise GitUnavailable(f"the server sends a pack that lacks objects: {error}") from None
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -270,6 +285,10 @@ class Transport:
                 self._refusals.note(remote.account, ours)
             self._forget(remote)
             raise ours from None
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            raise GitUnavailable(f"cannot {doing} of {remote.display}: {error}; see GIT_CACHE_DIR") from None
         self._refusals.forget(remote.account)
 
     def _ask(self, remote: Remote, call: Call, ask: Callable[[Channel], T]) -> T:
@@ -280,7 +299,7 @@ class Transport:
                 result = ask(channel)
         except StaleRouteError:
             self._forget(remote)
-            channel = self._channel(remote, UPLOAD_PACK, call)
+            channel = self._channel(remote, UPLOAD_PACK, call, remembers=False)
             with channel:
                 result = ask(channel)
         self._note(remote, channel)
@@ -291,10 +310,10 @@ class Transport:
         with (call or Call()).limited(self.timeouts.whole) as limited:
             yield limited
 
-    def _channel(self, remote: Remote, service: str, call: Call) -> HttpChannel | SshChannel:
+    def _channel(self, remote: Remote, service: str, call: Call, *, remembers: bool = True) -> HttpChannel | SshChannel:
         if remote.is_ssh:
             return SshChannel(remote, service, call=call, timeouts=self.timeouts, folder=self._folder)
-        route = self._routes.get(remote.identity) if service == UPLOAD_PACK else None
+        route = self._routes.get(remote.identity) if service == UPLOAD_PACK and remembers else None
         return HttpChannel(remote, service, call=call, timeouts=self.timeouts, idle=self._idle, route=route)
 
     def _note(self, remote: Remote, channel: Channel) -> None:

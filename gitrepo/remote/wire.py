@@ -3,6 +3,7 @@
 Version 2 where a server offers it, else versions 0 and 1. Source: docs/reference/git-protocol.md, "Versions".
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,7 +21,10 @@ _AGENT = "porchflow/1"
 _SERVICE = b"# service="
 _NO_REFS = "capabilities^{}"
 _V2 = 2
-_ID_DIGITS = 40
+_ID = re.compile("[0-9a-f]{40}")
+_CAPABILITIES_BYTES = 1 << 16
+_REPORT_BYTES = 1 << 20
+"""Of a server's answer to a push, without its hooks' output."""
 _DATA, _PROGRESS, _FAILURE = 1, 2, 3
 """The bands of a side-band."""
 
@@ -54,6 +58,7 @@ def read_advertisement(reader: PktReader) -> Advertisement:
         first = reader.line()
     said = _text(first)
     if said == "version 2":
+        reader.allow(_CAPABILITIES_BYTES)
         capabilities = dict(_capability(_text(line)) for line in reader.section())
         return _of_sha1(Advertisement(_V2, capabilities))
     if said == "version 1":
@@ -99,7 +104,7 @@ def _refs(lines: Iterable[bytes]) -> dict[str, str]:
     for line in lines:
         text = _text(line)
         oid, _, rest = text.partition(" ")
-        if len(oid) != _ID_DIGITS:
+        if not _ID.fullmatch(oid):
             # Of a shallow repository, or of a branch that does not exist yet.
             if oid in {"shallow", "unborn"}:
                 continue
@@ -193,11 +198,14 @@ def read_report(server: Advertisement, reader: PktReader) -> Report:
     if not server.offers("report-status"):
         return report
     if not server.offers("side-band-64k"):
+        reader.allow(_REPORT_BYTES)
         _sort(reader.section(), report)
         return report
     said = bytearray()
     for line in reader.section():
         _band(line, said.extend, report.words)
+        if len(said) > _REPORT_BYTES:
+            raise GitQuotaExceeded(f"the server's report of the push is longer than {_REPORT_BYTES} bytes (the limit)")
     pieces = iter((bytes(said),))
 
     def read() -> bytes:

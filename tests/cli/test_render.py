@@ -201,7 +201,10 @@ def test_a_constraint_chooses_among_the_builtin_versions(package: Path) -> None:
     pipeline(package, {"image": "set-namespace", "tag": "^7"})
     refused = render(package)
     assert refused.exit_code == 1
-    assert 'constraint "^7"; known tags of ghcr.io/kptdev/krm-functions-catalog/set-namespace: v0.4' in refused.stderr
+    assert (
+        'constraint "^7"; known tags of ghcr.io/kptdev/krm-functions-catalog/set-namespace: v0.1.4, v0.2.0, v0.4.1'
+        in refused.stderr
+    )
 
 
 def test_a_registry_that_is_not_there_is_no_failed_function(package: Path) -> None:

@@ -11,11 +11,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 from aiohttp import web
 
 from porchflow.api.limits import GIT_WORDS_CHARACTERS, MIB
 from porchflow.gitrepo.errors import (
     GitAuthError,
+    GitCertificateError,
     GitError,
     GitNotFound,
     GitQuotaExceeded,
@@ -23,13 +25,18 @@ from porchflow.gitrepo.errors import (
     GitUnsupported,
 )
 from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.refs import InvalidName
 from porchflow.gitrepo.remote.call import Call, Timeouts
+from porchflow.gitrepo.remote.http_channel import HttpChannel
+from porchflow.gitrepo.remote.http_client import IdleClients
 from porchflow.gitrepo.remote.pkt_lines import FLUSH, pkt_line
-from porchflow.gitrepo.remote.remote import Remote
+from porchflow.gitrepo.remote.remote import BearerToken, Remote
+from porchflow.gitrepo.remote.server_certificates import trust
 from porchflow.gitrepo.remote.transport import Transport
+from porchflow.gitrepo.remote.wire import UPLOAD_PACK
 
 OID = "1" * 40
-_BLOB, _DELTA = 3, 7
+_TREE, _BLOB, _DELTA = 2, 3, 7
 _COPIED = 0xFFFFFF
 """Bytes that one copy instruction takes at most."""
 
@@ -331,3 +338,70 @@ async def test_a_store_gives_up_a_listing_that_nobody_waits_for(tmp_path: Path) 
         # The only thread is free again.
         with pytest.raises(GitUnavailable, match="refused"):
             await asyncio.wait_for(store.list_refs(Remote("http://127.0.0.1:1/x")), 20)
+
+
+async def test_faults_that_git_only_warns_of_hold_nothing_up(transport: Transport, repository: Path) -> None:
+    blob = b"x"
+    oid = hashlib.sha1(b"blob 1\0" + blob).digest()
+    # A warning for each, together longer than a pipe holds.
+    trees = [b"120000 .gitignore\0" + oid + b"100644 a%05d\0" % number + oid for number in range(3000)]
+    pack = pack_with(
+        entry(_BLOB, len(blob), zlib.compress(blob)), *(entry(_TREE, len(tree), zlib.compress(tree)) for tree in trees)
+    )
+    async with answering(sending(pack)) as url:
+        await fetched(transport, url, repository)
+    assert len(left_behind(repository)) == 2, "a pack and its index"
+
+
+async def test_an_id_that_is_none_is_the_servers_fault(transport: Transport, repository: Path) -> None:
+    refs = pkt_line(b"z" * 40 + b" refs/heads/main\n")
+    async with answering(sending(b"", refs)) as url:
+        with pytest.raises(GitUnavailable, match="zzzz"):
+            await listed(transport, url)
+
+
+async def test_a_pack_without_what_it_builds_on_is_no_damage_of_ours(transport: Transport, repository: Path) -> None:
+    tree = b"100644 a\0" + b"\1" * 20
+    async with answering(sending(pack_with(entry(_TREE, len(tree), zlib.compress(tree))))) as url:
+        with pytest.raises(GitUnavailable, match="lacks objects"):
+            await fetched(transport, url, repository)
+
+
+async def test_the_end_of_a_call_is_none_of_the_next_one_on_its_connection() -> None:
+    idle = IdleClients()
+
+    async def answer(_: web.Request) -> web.Response:
+        return git_answer("git-upload-pack", advertised("ls-refs", "fetch"))
+
+    def ask(url: str, call: Call) -> None:
+        with HttpChannel(Remote(url), UPLOAD_PACK, call=call, timeouts=Timeouts(), idle=idle) as channel:
+            assert channel.advertisement().version == 2
+
+    async with answering(answer) as url:
+        first = Call()
+        await asyncio.to_thread(ask, url, first)
+        first.end("too late")
+        await asyncio.to_thread(ask, url, Call())
+    idle.close()
+
+
+async def test_capabilities_without_an_end_are_refused(transport: Transport, repository: Path) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return git_answer("git-upload-pack", advertised(*(f"a{number}" for number in range(20_000))))
+
+    async with answering(answer) as url:
+        with pytest.raises(GitQuotaExceeded):
+            await listed(transport, url)
+
+
+def test_a_bundle_may_have_comments_in_any_language() -> None:
+    pem = trustme.CA().cert_pem.bytes().decode()
+    assert len(trust(f"# Főtanúsítvány\n{pem}# második\n{pem}").get_ca_certs()) >= 1
+    with pytest.raises(GitCertificateError, match=r"correct ca\.crt"):
+        trust("# Főtanúsítvány, and no certificate")
+
+
+def test_a_token_that_no_header_takes_is_refused_without_showing_it() -> None:
+    with pytest.raises(InvalidName, match="no header takes") as raised:
+        Remote("https://git.example.com/r.git", BearerToken("secret-word\u200b"))
+    assert "secret-word" not in str(raised.value)
