@@ -8,7 +8,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import Priority, SearchAttributeUpdate
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
@@ -224,6 +224,8 @@ class PackageRevisionWorkflow:
                 return True
             await self._wait(delay, phase.done)
             if phase.done():
+                # The look of the signal failed, so it is still to come.
+                self._look_again = True
                 return False
         raise AssertionError("the delays do not end")
 
@@ -254,6 +256,8 @@ class PackageRevisionWorkflow:
                 local_retry_threshold=policies.LOOK_TIMEOUT,
             )
         except (ActivityError, ApplicationError) as error:
+            if is_cancelled_exception(error):
+                raise
             self._failed_looks += 1
             cause = _cause(error)
             self._note(f"the object cannot be read, trying again: {cause.message if cause else 'no answer in time'}")

@@ -119,18 +119,36 @@ async def test_a_kubeconfig_that_cannot_be_used_ends_the_start(start: Starter, t
     assert "Traceback" not in log
 
 
-async def test_rights_in_its_namespaces_are_all_a_process_needs(
-    start: Starter, control_plane: ControlPlane, namespace: str, temporal_server: TemporalServer
-) -> None:
+@pytest.fixture
+async def namespaced(control_plane: ControlPlane, namespace: str, temporal_server: TemporalServer) -> list[str]:
+    """Arguments of a watcher that has rights in one namespace alone."""
     kubeconfig = control_plane.kubeconfig_for("namespaced-watcher")
     resources = f"--resource={PACKAGEREVISIONS},{REPOSITORIES},secrets"
     verbs = "--verb=get,list,watch"
     await control_plane.kubectl("create", "role", "-n", namespace, "watching", resources, verbs)
     bind = ("create", "rolebinding", "-n", namespace, "watching", "--role=watching", "--user=namespaced-watcher")
     await control_plane.kubectl(*bind)
-    where = ("--kubeconfig", str(kubeconfig), "--temporal-address", temporal_server.address)
-    process = start("watcher", *where, "--namespaces", namespace, "--temporal-installation", "team")
+    return [
+        *("--kubeconfig", str(kubeconfig), "--temporal-address", temporal_server.address),
+        *("--namespaces", namespace),
+    ]
+
+
+async def test_rights_in_its_namespaces_are_all_a_process_with_an_id_needs(
+    start: Starter, namespaced: list[str]
+) -> None:
+    process = start("watcher", *namespaced, "--temporal-installation", "team")
     await eventually(lambda: process.readiness()[0] == 200, what="watches its namespace")
+    assert await process.stop() == 0
+
+
+async def test_an_installation_without_an_id_says_which_right_or_setting_it_needs(
+    start: Starter, namespaced: list[str]
+) -> None:
+    process = start("watcher", *namespaced)
+    await eventually(process.says("may not read Namespace kube-system"), what="says what it may not read")
+    assert "PORCHFLOW_TEMPORAL_INSTALLATION" in process.log.read_text()
+    assert process.readiness()[0] == 503
     assert await process.stop() == 0
 
 
@@ -144,14 +162,3 @@ async def test_an_address_that_says_nothing_is_waited_for_and_the_process_can_be
         process = start("watcher", "--kubeconfig", str(control_plane.kubeconfig), "--temporal-address", address)
         await eventually(process.says(f"{address} says nothing within"), what="says that Temporal is silent")
         assert await process.stop() == 0
-
-
-async def test_an_installation_without_an_id_says_which_right_or_setting_it_needs(
-    start: Starter, control_plane: ControlPlane, temporal_server: TemporalServer
-) -> None:
-    kubeconfig = control_plane.kubeconfig_for("nobody-in-particular")
-    process = start("worker", "--kubeconfig", str(kubeconfig), "--temporal-address", temporal_server.address)
-    await eventually(process.says("may not read Namespace kube-system"), what="says what it may not read")
-    assert "PORCHFLOW_TEMPORAL_INSTALLATION (--temporal-installation)" in process.log.read_text()
-    assert process.readiness()[0] == 503
-    assert await process.stop() == 0

@@ -81,5 +81,8 @@ async def test_a_phase_that_ends_meanwhile_ends_the_wait(
         looks = fakes.calls["observe"]
         await handle.signal(PackageRevisionWorkflow.look_again)
         await eventually(lambda: fakes.calls["observe"] > looks, what="the look that fails")
+        failed = fakes.calls["observe"]
+        fakes.unreadable = None
         held.set()
         assert (await handle.result()).outcome is Outcome.CONVERGED
+        assert fakes.calls["observe"] > failed, "the signal has its look"
