@@ -69,7 +69,7 @@ async def test_the_processes_tell_what_they_did(
     assert worker.value("process_resident_memory_bytes") > 1_000_000
 
     watcher = await scraped(addresses["watcher"])
-    assert watcher.value("porchflow_watch_up") == 2, "PackageRevisions and Repositories"
+    assert watcher.value("porchflow_watch_up") == 3, "PackageRevisions, Repositories and Secrets"
     assert watcher.value("porchflow_signals_total") >= 3
     assert watcher.value("porchflow_temporal_up") == 1
 
