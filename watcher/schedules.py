@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from temporalio.client import (
     Client,
     Schedule,
+    ScheduleActionExecutionStartWorkflow,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
     ScheduleCalendarSpec,
@@ -31,6 +32,7 @@ from porchflow.api.crontab import Calendar
 from porchflow.kube.following import Key
 from porchflow.watcher.schedule_differences import differences
 from porchflow.watcher.search_attributes import SearchAttributes
+from porchflow.watcher.starter import end_stuck_run
 from porchflow.watcher.syncs import SyncPlan
 from porchflow.watcher.temporal_errors import TemporalError, names_search_attributes, unavailable
 from porchflow.workflows.ids import (
@@ -171,6 +173,10 @@ class RepositorySchedules:
             logger.info("made schedule %s", handle.id)
             return
         await self._check_ours(found)
+        for run in found.info.running_actions:
+            # A run that is stuck would hold up every later sync.
+            if isinstance(run, ScheduleActionExecutionStartWorkflow):
+                await end_stuck_run(self._client, run.workflow_id)
         differ = await differences(found.schedule, wanted, self._client.data_converter)
         if differ:
             await handle.update(lambda _: ScheduleUpdate(wanted), rpc_timeout=_RPC_TIMEOUT)
