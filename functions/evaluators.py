@@ -30,7 +30,7 @@ class Chain:
     """Runtimes in order: the first that knows an image runs it."""
 
     def __init__(self, runtimes: Sequence[FunctionRuntime], *, hint: str = "") -> None:
-        """Take the runtimes.
+        """Create the chain.
 
         Args:
             runtimes: In order.
