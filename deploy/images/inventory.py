@@ -66,13 +66,13 @@ def stated_licenses(package: Distribution) -> Sequence[str]:
         Its SPDX expression, else the names of its classifiers, else its field `License`; empty where it has none.
     """
     metadata = package.metadata
-    if expression := metadata.get("License-Expression", ""):
-        return [expression]
+    if expressions := metadata.get_all("License-Expression", []):
+        return expressions
     prefix = "License :: "
     classifiers = [each for each in metadata.get_all("Classifier", []) if each.startswith(prefix)]
     if classifiers:
         return [each.rpartition(" :: ")[2] for each in classifiers]
-    name = " ".join(metadata.get("License", "").split())
+    name = " ".join(" ".join(metadata.get_all("License", [])).split())
     return [name] if 0 < len(name) <= _LONGEST_NAME else []
 
 
