@@ -51,7 +51,8 @@ def test_a_small_burst_has_consistent_figures(server_binaries: dict[str, Path]) 
     # Each draft is pushed, each proposal and each merge; how many share a push depends on their timing.
     assert 1 <= init["pushes"] <= 2 * N
     assert 2 <= publish["pushes"] <= 2 * N
-    assert init["costs"]["runs"] == 1
+    # A signal that arrives when a run has just ended starts another, which finds nothing to do.
+    assert 1 <= init["costs"]["runs"] <= 2
     # What goes well at the first attempt needs no activity of its own, but for a rendering.
     assert init["costs"]["activities"] <= 2
     # A run that has not quite ended takes the next step along.
@@ -60,7 +61,7 @@ def test_a_small_burst_has_consistent_figures(server_binaries: dict[str, Path]) 
     for result in (clone, upgrade):
         # The drafts may all share one push; a rendering that changes nothing takes none.
         assert 1 <= result["pushes"] <= 2 * N
-        assert result["costs"]["runs"] == 1
+        assert 1 <= result["costs"]["runs"] <= 2
     assert (register["pushes"], register["costs"]["runs"]) == (0, 0), "what is found in Git needs no workflow"
     assert len(push["timing"]["round_trips"]) == N
     assert sum(push["timing"]["round_trips"]) == pytest.approx(push["timing"]["seconds"], rel=0.1)
