@@ -56,8 +56,8 @@ async def proposing(kube: KubeClient, namespace: str, name: str) -> Move:
         NoSuchRevisionError, KubeError: It cannot be read.
     """
     obj = await read_named(kube, namespace, name)
-    if lifecycle_of(obj) is not Lifecycle.DRAFT:
-        raise ReviewError(f"{_named(obj)} is {lifecycle_of(obj)}: only a Draft can be proposed")
+    if (lifecycle := lifecycle_of(obj)) is not Lifecycle.DRAFT:
+        raise ReviewError(f"{_named(obj)} is {lifecycle}: only a Draft can be proposed")
     _check_settled(obj)
     return _move(obj, Lifecycle.PROPOSED)
 
@@ -76,8 +76,8 @@ async def approving(kube: KubeClient, namespace: str, name: str, commit: str = "
         NoSuchRevisionError, KubeError: It cannot be read.
     """
     obj = await read_named(kube, namespace, name)
-    if lifecycle_of(obj) is not Lifecycle.PROPOSED:
-        raise ReviewError(f"{_named(obj)} is {lifecycle_of(obj)}: {_INSTEAD[lifecycle_of(obj)].format(_named(obj))}")
+    if (lifecycle := lifecycle_of(obj)) is not Lifecycle.PROPOSED:
+        raise ReviewError(f"{_named(obj)} is {lifecycle}: {_INSTEAD[lifecycle].format(_named(obj))}")
     _check_settled(obj)
     proposal = PackageRevision.model_validate(obj).status.proposal
     if proposal is None or not proposal.commit or proposal.withdrawn_at:
@@ -99,9 +99,9 @@ async def rejecting(kube: KubeClient, namespace: str, name: str) -> Move:
     """
     obj = await read_named(kube, namespace, name)
     before = {Lifecycle.PROPOSED: Lifecycle.DRAFT, Lifecycle.DELETION_PROPOSED: Lifecycle.PUBLISHED}
-    if lifecycle_of(obj) not in before:
-        raise ReviewError(f"{_named(obj)} is {lifecycle_of(obj)}: nothing is proposed that could be rejected")
-    return _move(obj, before[lifecycle_of(obj)])
+    if (lifecycle := lifecycle_of(obj)) not in before:
+        raise ReviewError(f"{_named(obj)} is {lifecycle}: nothing is proposed that could be rejected")
+    return _move(obj, before[lifecycle])
 
 
 _INSTEAD = {
