@@ -22,6 +22,20 @@ class GitAuthError(GitError):
     """The server refused the credentials, or requires some and there are none."""
 
 
+class GitRefusedBefore(GitAuthError):  # noqa: N818 - named for what happened
+    """The server refused these credentials a moment ago, and was not asked again."""
+
+    def __init__(self, message: str, refused_at: float = 0.0) -> None:
+        """Create the error.
+
+        Args:
+            message: What happened.
+            refused_at: When the server refused, in seconds since the epoch.
+        """
+        super().__init__(message)
+        self.refused_at = refused_at
+
+
 class GitCertificateError(GitError):
     """The server's certificate is not trusted."""
 

@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -26,6 +26,7 @@ from porchflow.gitrepo.errors import (
     GitPackageExists,
     GitPackageOverlap,
     GitQuotaExceeded,
+    GitRefusedBefore,
     GitUnavailable,
     GitUnsupported,
 )
@@ -226,10 +227,17 @@ def with_mend(message: str) -> str:
     return (message if len(message) <= room else message[: room - 1] + "…") + mend
 
 
-def classify(error: Exception) -> PhaseError:
-    """Sort any error into one of the kinds. An unknown error is Transient, and its traceback is logged."""
+def classify(error: Exception, *, since: datetime | None = None) -> PhaseError:
+    """Sort any error into one of the kinds. An unknown error is Transient, and its traceback is logged.
+
+    Args:
+        error: What happened.
+        since: When the work came up. A server's refusal from before says nothing of it: what was wrong may be mended.
+    """
     if isinstance(error, PhaseError):
         return error
+    if isinstance(error, GitRefusedBefore) and since is not None and error.refused_at < since.timestamp():
+        return Transient(Reason.GIT_AUTH_FAILED, f"{error}; then it is tried again")
     for row in _TABLE:
         if isinstance(error, row.error):
             return row.kind(row.reason, row.message(error))

@@ -97,7 +97,7 @@ class PhaseRunner:
                     outcome = await body(target, request)
                     return await self._reports.conclude(target.obj, outcome)
             except Exception as error:  # noqa: BLE001 - every error is sorted, shown and given to Temporal
-                failure = sort(classify(error))
+                failure = sort(classify(error, since=activity.info().scheduled_time))
                 told = not activity.info().is_local or failure.kind in _REPORTED_BY_LOCAL_ATTEMPTS
                 if obj is not None and told:
                     failure = await self._reports.fail(phase, target.obj if target is not None else obj, failure)

@@ -20,7 +20,7 @@ from porchflow.api.packagerevision import (
     UpdateStrategy,
     UpgradeSource,
 )
-from porchflow.gitrepo.errors import GitAuthError, GitNotFound
+from porchflow.gitrepo.errors import GitAuthError, GitNotFound, GitRefusedBefore
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.store.commit_messages import TaskType
 from porchflow.gitrepo.store.snapshots import Edit, Snapshot
@@ -121,6 +121,8 @@ class SourceContent:
         try:
             commit = await self._git.resolve(remote, source.ref, directory)
             snapshot = await self._git.snapshot(remote, commit, directory)
+        except GitRefusedBefore:
+            raise
         except GitAuthError as error:
             mend = (
                 f"correct Secret {secret!r}, and it goes on by itself"

@@ -120,6 +120,11 @@ class Batcher(Generic[Item, Result]):
                     # Other items are probably on their way: waiting as long again lets more of them share the next
                     # batch.
                     await self._gather(min(time.monotonic() - started, _LONGEST_GATHERING))
+        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
+            waiting, self._waiting = self._waiting, []
+            futures = [future for future in (*self._taken, *(each for _, each in waiting)) if not future.done()]
+            for future, each in zip(futures, shared_error(error, len(futures)), strict=True):
+                future.set_exception(each)
         finally:
             self._runner = None
 

@@ -1,11 +1,12 @@
 """Backs off from credentials that a server refuses: servers lock accounts after repeated failures."""
 
+import math
 import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from porchflow.gitrepo.errors import GitAuthError
+from porchflow.gitrepo.errors import GitAuthError, GitRefusedBefore
 
 _LONGEST = 30.0
 _MOST = 1000
@@ -19,6 +20,7 @@ class _Refusal:
     error: GitAuthError
     count: int = 0
     until: float = 0.0
+    at: float = 0.0
 
 
 class Refusals:
@@ -36,20 +38,22 @@ class Refusals:
         """Check that the account may be tried.
 
         Raises:
-            GitAuthError: The server refused these credentials more than once, and a moment ago.
+            GitRefusedBefore: The server refused these credentials more than once, and a moment ago.
         """
         with self._lock:
             refusal = self._known.get(account)
             wait = refusal.until - time.monotonic() if refusal else 0.0
         if refusal and wait > 0:
-            raise GitAuthError(f"{refusal.error} (refused {refusal.count} times; not asked again for {wait:.0f} s)")
+            raise GitRefusedBefore(
+                f"{refusal.error} (refused {refusal.count} times; not asked again for {math.ceil(wait)} s)", refusal.at
+            )
 
     def note(self, account: Account, error: GitAuthError) -> None:
         """Record a refusal."""
         with self._lock:
             refusal = self._known.setdefault(account, _Refusal(error))
             self._known.move_to_end(account)
-            refusal.error, refusal.count = error, refusal.count + 1
+            refusal.error, refusal.count, refusal.at = error, refusal.count + 1, time.time()
             if refusal.count > 1:
                 refusal.until = time.monotonic() + min(_LONGEST, 2.0 ** (refusal.count - 2))
             while len(self._known) > _MOST:

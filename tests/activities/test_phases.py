@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.needs import Phase, plan
@@ -476,3 +477,24 @@ async def test_discovered_content_is_reported_as_it_is(world: World) -> None:
     await world.run(Phase.LIFECYCLE, name)
     obj = await world.get(name)
     assert (reason(obj, "Ready"), condition(obj, "Rendered")) == ("True/Ready", None)
+
+
+async def test_credentials_that_are_accepted_again_at_once(world: World, git_server: GitRepositories) -> None:
+    """A server that refused twice is not asked for a moment. Nothing would look at an object that stalled on that."""
+    name = await world.draft()
+    git_server.faults.refuse_auth = True
+    for _ in range(2):
+        await world.fails(Phase.RENDER, name, ErrorKind.STALLED)
+    git_server.faults.refuse_auth = False
+    failed: list[str] = []
+
+    async def rendered() -> bool:
+        try:
+            await world.run(Phase.RENDER, name)
+        except ApplicationError as error:
+            failed.append(str(error.type))
+            return False
+        return True
+
+    await eventually(rendered, what="the credentials are tried again")
+    assert set(failed) <= {ErrorKind.TRANSIENT}

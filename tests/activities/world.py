@@ -113,7 +113,9 @@ class World:
         self, phase: Phase, name: str, *, obj: Object, attempt: int = 1, commit: str = ""
     ) -> tuple[ActivityEnvironment, "asyncio.Task[PhaseResult]"]:
         environment = ActivityEnvironment()
-        environment.info = replace(environment.info, attempt=attempt, workflow_run_id="run-1")
+        environment.info = replace(
+            environment.info, attempt=attempt, workflow_run_id="run-1", scheduled_time=datetime.now(UTC)
+        )
         activities = self.activities()
         body = getattr(activities, PHASES[phase].activity.__name__)
         request = PhaseInput(namespace=self.namespace, name=name, intent=intent_key(obj), commit=commit)

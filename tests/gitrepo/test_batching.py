@@ -180,3 +180,28 @@ async def test_what_waits_for_its_turn_at_the_end_is_dropped() -> None:
         turn.free.set()
         await closing
     assert handled == []
+
+
+@asynccontextmanager
+async def no_turn(_: Sequence[str]) -> AsyncIterator[None]:
+    raise OSError("no locks available")
+    yield
+
+
+async def test_who_waits_hears_of_a_turn_that_cannot_be_taken() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        batcher: Batcher[str, str] = Batcher(list, pool, turn=no_turn)
+        results = await gather(batcher.submit("a"), batcher.submit("b"), return_exceptions=True)
+        assert [str(result) for result in results] == ["no locks available"] * 2
+        await batcher.close()
+
+
+async def test_who_waits_hears_of_a_handler_that_answers_for_fewer() -> None:
+    def handle(items: Sequence[str]) -> list[str | Exception]:
+        return list(items[1:])
+
+    with ThreadPoolExecutor(1) as pool:
+        batcher: Batcher[str, str] = Batcher(handle, pool)
+        results = await gather(batcher.submit("a"), batcher.submit("b"), return_exceptions=True)
+        assert [type(result) for result in results] == [str, ValueError]
+        await batcher.close()

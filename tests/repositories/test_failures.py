@@ -1,4 +1,5 @@
 import logging
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
 
@@ -43,6 +44,7 @@ TABLE: list[tuple[Exception, ErrorKind, str]] = [
     (git.GitPackageExists("x"), STALLED, Reason.PACKAGE_EXISTS),
     (git.GitPackageOverlap("x"), STALLED, Reason.PACKAGE_OVERLAP),
     (git.GitAuthError("x"), STALLED, Reason.GIT_AUTH_FAILED),
+    (git.GitRefusedBefore("x", 0.0), STALLED, Reason.GIT_AUTH_FAILED),
     (git.GitCertificateError("x"), STALLED, Reason.GIT_CERTIFICATE_INVALID),
     (git.GitHostKeyError("x"), STALLED, Reason.GIT_HOST_KEY_UNTRUSTED),
     (git.GitHookDeclined("x"), STALLED, Reason.GIT_REJECTED),
@@ -111,6 +113,17 @@ def test_the_advice_for_a_missing_branch_can_be_followed() -> None:
     message = classify(git.GitBranchMissing("branch 'x' doesn't exist")).message
     assert "correct the Repository" not in message
     assert "the branch of a Repository cannot be changed" in message
+
+
+def test_a_refusal_from_before_an_attempt_says_nothing_of_it() -> None:
+    """What was wrong may be mended since, and a server that refused twice is not asked again at once."""
+    refused = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+    error = git.GitRefusedBefore("h refused the credentials (not asked again for 3 s)", refused.timestamp())
+    before, after = refused - timedelta(seconds=1), refused + timedelta(seconds=1)
+    assert classify(error, since=before).kind is STALLED
+    failure = classify(error, since=after)
+    assert (failure.kind, failure.reason) == (TRANSIENT, Reason.GIT_AUTH_FAILED)
+    assert failure.message == f"{error}; then it is tried again"
 
 
 @pytest.mark.parametrize("module", LIBRARIES, ids=lambda module: module.__name__)
