@@ -13,7 +13,7 @@ from porchflow.gitrepo.push.changes import Change, PushResult
 from porchflow.gitrepo.push.connection import Connection
 from porchflow.gitrepo.push.connections import Connections, configure_libgit2
 from porchflow.gitrepo.reading import PackageReader
-from porchflow.gitrepo.refs import UNNUMBERED, InvalidName, PackageLocation, branch_ref, short_ref
+from porchflow.gitrepo.refs import UNNUMBERED, InvalidName, PackageLocation, branch_ref, branch_workspace, short_ref
 from porchflow.gitrepo.remote.call import Timeouts
 from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.remote.stats import GitStats
@@ -267,7 +267,7 @@ class GitStore(PackageReader):
             branch: The Repository's branch.
             location: The package and its workspace.
             author: Author of the commit that removes a package from the branch.
-            revision: `status.revision`. -1 with the branch as workspace means the package on the branch: its directory
+            revision: `status.revision`. -1 with the branch's workspace means the package on the branch: its directory
                 is removed there. Names alone do not mean that: a repeated deletion of a draft with the branch's name
                 would also delete the package.
             published: Whether the workspace was ever published; if not, a tag that seems to be its own stays.
@@ -275,7 +275,7 @@ class GitStore(PackageReader):
         Returns:
             Whether any ref or directory was deleted.
         """
-        if revision == UNNUMBERED and location.workspace == branch:
+        if revision == UNNUMBERED and location.workspace == branch_workspace(branch):
             removal = DeleteFromBranch(location, branch, author)
             await self._push(remote, removal)
             return removal.changed

@@ -17,6 +17,8 @@ UNNUMBERED = -1
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _LABEL_LENGTH = 63
+_OBJECT_ID = re.compile("[0-9a-f]{40}")
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9.-]+")
 _NUMBER = re.compile(r"v?(0|[1-9][0-9]{0,8})")
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
 
@@ -142,6 +144,19 @@ def revision_of(suffix: str) -> int:
     """
     match = _NUMBER.fullmatch(suffix)
     return int(match[1]) if match else UNNUMBERED
+
+
+def branch_workspace(branch: str) -> str:
+    """Return the workspace of the packages on a Repository's branch: its name, as far as an object's name can hold it.
+
+    Source: docs/reference/porch-git-layout.md, "Revision numbers and workspaces".
+    """
+    return _NOT_IN_NAMES.sub("-", branch.lower()).strip("-.") or "branch"
+
+
+def is_object_id(text: str) -> bool:
+    """Return whether a text is the whole id of an object: 40 hexadecimal digits, in lower case."""
+    return _OBJECT_ID.fullmatch(text) is not None
 
 
 def short_ref(ref: str) -> str:

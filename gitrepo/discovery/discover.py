@@ -23,6 +23,7 @@ from porchflow.gitrepo.refs import (
     PackageLocation,
     ParsedRef,
     branch_ref,
+    branch_workspace,
     parse_draft_ref,
     parse_proposed_ref,
     parse_tag_ref,
@@ -193,14 +194,15 @@ class _Walk:
         self._result.branch_commit = str(commit.id)
         dates = self._knowledge.dates(self._branch)
         dates.advance(self._repo, commit.id)
+        workspace = branch_workspace(self._branch)
         for package, tree in find_packages(self._repo, commit.tree_id, self._directory, self._problem):
             ref = branch_ref(self._branch)
-            location = self._location(ref, ParsedRef(self._below(package), self._branch, UNNUMBERED), self._branch)
+            location = self._location(ref, ParsedRef(self._below(package), self._branch, UNNUMBERED), workspace)
             if location is not None:
                 marked = location.deletion_proposed_ref(UNNUMBERED) in self._refs
                 yield Discovered(
                     package,
-                    self._branch,
+                    workspace,
                     Lifecycle.DELETION_PROPOSED if marked else Lifecycle.PUBLISHED,
                     UNNUMBERED,
                     self._branch,

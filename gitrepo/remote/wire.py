@@ -3,13 +3,13 @@
 Version 2 where a server offers it, else versions 0 and 1. Source: docs/reference/git-protocol.md, "Versions".
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from porchflow.api.limits import GIT_PACK_BYTES, GIT_REFS
 from porchflow.gitrepo.errors import GitError, GitQuotaExceeded, GitUnavailable, GitUnsupported, from_words
+from porchflow.gitrepo.refs import is_object_id
 from porchflow.gitrepo.remote.pkt_lines import DELIMITER, FLUSH, LONGEST_DATA, Mark, PktReader, pkt_line
 from porchflow.gitrepo.remote.server_words import Words, clean
 
@@ -21,7 +21,6 @@ _AGENT = "porchflow/1"
 _SERVICE = b"# service="
 _NO_REFS = "capabilities^{}"
 _V2 = 2
-_ID = re.compile("[0-9a-f]{40}")
 _CAPABILITIES_BYTES = 1 << 16
 _REPORT_BYTES = 1 << 20
 """Of a server's answer to a push, without its hooks' output."""
@@ -104,7 +103,7 @@ def _refs(lines: Iterable[bytes]) -> dict[str, str]:
     for line in lines:
         text = _text(line)
         oid, _, rest = text.partition(" ")
-        if not _ID.fullmatch(oid):
+        if not is_object_id(oid):
             # Of a shallow repository, or of a branch that does not exist yet.
             if oid in {"shallow", "unborn"}:
                 continue

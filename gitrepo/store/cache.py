@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import logging
-import re
 import shutil
 import threading
 from collections import deque
@@ -17,6 +16,7 @@ from pygit2.enums import RepositoryOpenFlag
 
 from porchflow.api.limits import GIT_HAVES
 from porchflow.gitrepo.errors import GitConflict, GitError, GitNotFound, GitUnavailable
+from porchflow.gitrepo.refs import is_object_id
 from porchflow.gitrepo.remote.call import Call
 from porchflow.gitrepo.remote.incoming import IncompletePackError
 from porchflow.gitrepo.remote.remote import Remote
@@ -38,7 +38,6 @@ _INDEX_ENTRY_BYTES = 32
 _MOST_TIPS = GIT_HAVES
 _TIPS = "tips"
 """The file of a repository with the ids of commits that a fetch need not bring."""
-_ID = re.compile("[0-9a-f]{40}")
 
 
 class CacheDamagedError(Exception):
@@ -157,7 +156,7 @@ class RepositoryCache:
         known = {str(oid) for oid in refs.values()}
         ids = [str(refs[item]) if item.startswith("refs/") else item for item in missing]
         for item in missing:
-            if not item.startswith("refs/") and not _ID.fullmatch(item):
+            if not item.startswith("refs/") and not is_object_id(item):
                 raise _not_given(remote, item)
         try:
             self._fetch_now(repo, remote, ids, call)
@@ -217,7 +216,7 @@ class RepositoryCache:
 
     def _read_tips(self) -> None:
         with contextlib.suppress(OSError, ValueError):
-            self._have(line for line in (self._path / _TIPS).read_text().split() if _ID.fullmatch(line))
+            self._have(line for line in (self._path / _TIPS).read_text().split() if is_object_id(line))
 
     def _with_handle(self, work: Callable[[pygit2.Repository], T]) -> T:
         """Call a function with a handle that no other thread uses: libgit2 allows one thread for each handle."""

@@ -9,7 +9,15 @@ from typing import TypeVar
 import pygit2
 
 from porchflow.api.packagerevision import Lifecycle
-from porchflow.gitrepo.refs import TAGS, UNNUMBERED, PackageLocation, branch_ref, revision_of, short_ref
+from porchflow.gitrepo.refs import (
+    TAGS,
+    UNNUMBERED,
+    PackageLocation,
+    branch_ref,
+    branch_workspace,
+    revision_of,
+    short_ref,
+)
 from porchflow.gitrepo.store.commit_messages import Annotation, parse_annotations
 from porchflow.gitrepo.store.history import BranchHistory, approvals
 from porchflow.gitrepo.store.ref_view import RefView
@@ -134,7 +142,7 @@ def read_state(
         return _published(repo, view, knowledge.history(branch), location, branch_ref(branch), tag)
     if open_state := _open(view, location):
         return open_state
-    if location.workspace == branch:
+    if location.workspace == branch_workspace(branch):
         return _on_branch(repo, view, location, branch)
     if commit_hint:
         history = knowledge.history(branch)

@@ -301,16 +301,25 @@ async def test_what_cannot_be_an_object_is_told_and_the_rest_appears(syncs: Sync
     assert (await syncs.repository())["metadata"]["resourceVersion"] == before, "nothing moved: nothing is written"
 
 
-async def test_packages_on_a_branch_with_a_slash_are_told(syncs: Syncs) -> None:
-    syncs.porch.branch = "release/v2"
+async def test_packages_on_a_branch_whose_name_no_object_can_have(syncs: Syncs) -> None:
+    syncs.porch.branch = "release/V_2"
     syncs.porch.publish("web", 1, "first")
     await syncs.written()
-    await syncs.world.register("release", syncs.world.git.url, branch="release/v2")
+    await syncs.world.register("release", syncs.world.git.url, branch="release/V_2")
     await syncs.sync("release")
-    assert set(await syncs.objects()) == {"release.web.first"}
-    told = condition(await syncs.repository("release"), "Ready")
-    assert told is not None
-    assert "holds a slash" in told.message
+    name = "release.web.release-v-2"
+    objects = await syncs.objects()
+    assert set(objects) == {"release.web.first", name}
+    assert objects[name]["status"]["selfLock"]["git"]["ref"] == "release/V_2"
+    assert objects[name]["spec"]["workspaceName"] == "release-v-2"
+    assert reason(await syncs.repository("release"), "Ready") == "True/Ready"
+
+    await syncs.world.ask(name, "DeletionProposed")
+    await syncs.world.settle(name)
+    await syncs.world.delete(await syncs.world.get(name))
+    await syncs.world.settle(name)
+    assert syncs.world.git.git("ls-tree", "--name-only", "release/V_2", "web") == ""
+    assert "refs/tags/web/v1" in syncs.world.git.refs()
 
 
 async def test_a_deleted_repository_takes_its_objects_along_and_leaves_git(syncs: Syncs) -> None:

@@ -8,6 +8,7 @@ from porchflow.gitrepo.refs import (
     InvalidName,
     PackageLocation,
     branch_ref,
+    branch_workspace,
     parse_draft_ref,
     parse_proposed_ref,
     parse_tag_ref,
@@ -119,3 +120,18 @@ def test_any_text_gives_a_location_or_an_invalid_name(text: str) -> None:
         return
     assert ".." not in place.path
     assert not place.path.startswith("/")
+
+
+@pytest.mark.parametrize(
+    ("branch", "workspace"),
+    [
+        ("main", "main"),
+        ("release.1", "release.1"),
+        ("release/1.2", "release-1.2"),
+        ("Team_A/B", "team-a-b"),
+        ("_x_", "x"),
+        ("é", "branch"),
+    ],
+)
+def test_the_workspace_of_what_is_on_a_branch(branch: str, workspace: str) -> None:
+    assert branch_workspace(branch) == workspace
