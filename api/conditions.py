@@ -66,6 +66,8 @@ class Reason(StrEnum):
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret
     SOURCE_NOT_FOUND = "SourceNotFound"
     SOURCE_NOT_PUBLISHED = "SourceNotPublished"
+    SOURCE_MOVES = "SourceMoves"
+    UPSTREAM_FROM_LOCK = "UpstreamFromLock"
     MERGE_CONFLICT = "MergeConflict"
     LOCAL_CHANGES = "LocalChanges"
     NOT_IN_GIT = "NotInGit"

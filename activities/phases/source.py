@@ -135,7 +135,7 @@ class SourcePhase:
         met = f", {count} conflict{'s' if count > 1 else ''}" if count else ""
         result = PhaseResult(
             summary=f"{CREATION_SOURCES[task]}: draft at {draft.commit[:12]}{met}",
-            notes=[f"conflict: {line}" for line in lines],
+            notes=[*(message for _, message in made.warnings), *(f"conflict: {line}" for line in lines)],
             current=Lifecycle.DRAFT,
             # Empty for a proposal: the render phase must not take its commit for that of a draft.
             commit=draft.commit if draft.ref == short_ref(target.location.draft_ref) else "",
@@ -146,7 +146,7 @@ class SourcePhase:
             rendered(target.revision.spec.lifecycle) if files is not None else rendering_awaited(),
             fields,
             files=files,
-            warnings=tuple((Reason.MERGE_CONFLICT, line) for line in lines),
+            warnings=(*made.warnings, *((Reason.MERGE_CONFLICT, line) for line in lines)),
         )
 
     async def _rendered_before(self, target: Target, draft: Draft) -> dict[str, bytes] | None:

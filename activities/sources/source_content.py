@@ -9,7 +9,7 @@ from porchflow.activities.sources.upgrading import Upgrade, upgrade_package
 from porchflow.activities.sources.upstreams import PublishedRevision, Upstreams, snapshot_of
 from porchflow.activities.target import Target
 from porchflow.api.conditions import Reason
-from porchflow.api.git_address import BadAddress
+from porchflow.api.git_address import BadAddress, place_of
 from porchflow.api.names import RECONCILE_NOW_ANNOTATION
 from porchflow.api.packagerevision import (
     CloneSource,
@@ -22,14 +22,15 @@ from porchflow.api.packagerevision import (
 )
 from porchflow.gitrepo.errors import GitAuthError, GitNotFound, GitRefusedBefore
 from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.refs import is_object_id
 from porchflow.gitrepo.store.commit_messages import TaskType
 from porchflow.gitrepo.store.snapshots import Edit, Snapshot
 from porchflow.gitrepo.store.trees import File, Files, Mode
 from porchflow.kpt.format.files import KPTFILE
 from porchflow.kpt.format.init import PACKAGE_CONTEXT, init_package
-from porchflow.kpt.format.upstream import GitUpstream, downstream_files
+from porchflow.kpt.format.upstream import GitUpstream, downstream_files, upstream_lock
 from porchflow.repositories.access import Repositories
-from porchflow.repositories.failures import Stalled
+from porchflow.repositories.failures import Stalled, Waiting
 
 
 class SourceContent:
@@ -60,17 +61,17 @@ class SourceContent:
         if source.init is not None:
             return Made(_init(target, source.init))
         if source.copy_from is not None:
-            return Made(await self._copy(target, source.copy_from))
+            return await self._copy(target, source.copy_from)
         if source.clone_from is not None:
             return await self._clone(target, source.clone_from)
         if source.upgrade is not None:
             return await self._upgrade(target, source.upgrade)
         raise Stalled(Reason.INVALID_SPEC, "spec.source names no source: set init, cloneFrom, copyFrom or upgrade")
 
-    async def _copy(self, target: Target, reference: ObjectReference) -> Edit:
+    async def _copy(self, target: Target, reference: ObjectReference) -> Made:
         origin = await self.revision(target, reference, "copyFrom")
         check_same_package(target, origin, "copyFrom", "to take a package from elsewhere use cloneFrom")
-        return Edit(await snapshot_of(self._git, origin))
+        return Made(Edit(await snapshot_of(self._git, origin)), warnings=_moving(origin))
 
     async def _clone(self, target: Target, clone: CloneSource) -> Made:
         origin: PublishedRevision | None = None
@@ -86,27 +87,61 @@ class SourceContent:
                 " (a PackageRevision) or git (a repository)",
             )
         check_package(snapshot)
-        return Made(Edit(snapshot, await self.downstream(target, snapshot, upstream)), upstream=origin)
+        edit = Edit(snapshot, await self.downstream(target, snapshot, upstream))
+        return Made(edit, upstream=origin, warnings=_moving(origin) if origin is not None else ())
 
     async def _upgrade(self, target: Target, upgrade: UpgradeSource) -> Made:
-        old = await self.revision(target, upgrade.old_upstream, "upgrade.oldUpstream")
         new = await self.revision(target, upgrade.new_upstream, "upgrade.newUpstream")
         current = await self.revision(target, upgrade.current_package, "upgrade.currentPackage")
         instead = "to take a package from elsewhere use cloneFrom"
         check_same_package(target, current, "upgrade.currentPackage", instead)
+        local = await snapshot_of(self._git, current)
+        base, warnings = await self._base(target, upgrade.old_upstream, new, local)
+        sides = (base, await snapshot_of(self._git, new), local)
+        for side in sides:
+            check_package(side)
+        strategy = upgrade.strategy or UpdateStrategy.RESOURCE_MERGE
+        name = target.revision.spec.package_name
+        made = await upgrade_package(self._git, Upgrade(strategy, sides, name, new.upstream))
+        return replace(made, upstream=new, warnings=(*warnings, *_moving(new)))
+
+    async def _base(
+        self, target: Target, reference: ObjectReference | None, new: PublishedRevision, local: Snapshot
+    ) -> tuple[Snapshot, tuple[tuple[Reason, str], ...]]:
+        """Return the old upstream. Where its object is gone, the package's own lock says which commit it was."""
+        try:
+            old = await self.revision(target, reference, "upgrade.oldUpstream")
+        except Waiting as waiting:
+            base = await self._locked(new, local) if waiting.reason == Reason.SOURCE_NOT_FOUND else None
+            if base is None:
+                raise
+            told = (
+                f"spec.source.upgrade.oldUpstream names {reference.name if reference else ''!r}, which is not there:"
+                f" the upgrade starts from commit {base.commit[:12]}, which the package's upstreamLock names"
+            )
+            return base, ((Reason.UPSTREAM_FROM_LOCK, told),)
         if old.package != new.package:
             raise Stalled(
                 Reason.INVALID_SPEC,
                 f"spec.source.upgrade.newUpstream names {new.name!r} and oldUpstream {old.name!r}: they must be"
                 " revisions of one package; delete this object and create it again with the right ones",
             )
-        sides = [await snapshot_of(self._git, revision) for revision in (old, new, current)]
-        for side in sides:
-            check_package(side)
-        strategy = upgrade.strategy or UpdateStrategy.RESOURCE_MERGE
-        name = target.revision.spec.package_name
-        upgrade_to = Upgrade(strategy, (sides[0], sides[1], sides[2]), name, new.upstream)
-        return replace(await upgrade_package(self._git, upgrade_to), upstream=new)
+        return await snapshot_of(self._git, old), ()
+
+    async def _locked(self, new: PublishedRevision, local: Snapshot) -> Snapshot | None:
+        """Return the content that a package's lock names; None where it is of another package or gone from Git."""
+        if not _is_regular(local, KPTFILE):
+            return None
+        lock = upstream_lock((await self._git.read_files(local, [KPTFILE]))[KPTFILE])
+        if lock is None or not is_object_id(lock.commit):
+            return None
+        remote, directory = new.repository.remote, new.location.path
+        if place_of(lock.repo) != remote.place or lock.directory.strip("/") != directory:
+            return None
+        try:
+            return await self._git.snapshot(remote, lock.commit, directory)
+        except GitNotFound:
+            return None
 
     async def _from_git(self, target: Target, source: GitSource) -> tuple[Snapshot, GitUpstream]:
         field = "spec.source.cloneFrom.git"
@@ -166,6 +201,18 @@ class SourceContent:
         files = await self._git.read_files(snapshot, paths)
         changed = downstream_files(files, target.revision.spec.package_name, upstream)
         return {path: File(data, snapshot.files[path].mode) for path, data in changed.items()}
+
+
+def _moving(origin: PublishedRevision) -> tuple[tuple[Reason, str], ...]:
+    """Return the warning for a source without a revision number, which is another one after the next publish."""
+    if origin.numbered:
+        return ()
+    ref, commit = origin.upstream.ref, origin.upstream.commit
+    told = (
+        f"PackageRevision {origin.name!r} has no revision number: the content is that of {ref!r} at commit"
+        f" {commit[:12]}, and what {ref!r} holds may change; publish a revision to have one to come back to"
+    )
+    return ((Reason.SOURCE_MOVES, told),)
 
 
 def check_same_package(target: Target, origin: PublishedRevision, field: str, instead: str) -> None:

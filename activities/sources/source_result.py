@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from porchflow.activities.sources.upstreams import PublishedRevision
+from porchflow.api.conditions import Reason
 from porchflow.gitrepo.store.snapshots import Edit
 from porchflow.gitrepo.store.trees import Files
 
@@ -16,3 +17,5 @@ class Made:
     """Decisions of a merge that a person should review; one line each."""
     upstream: PublishedRevision | None = None
     """The package revision that the content was made from; None for init, copy and a clone of an address."""
+    warnings: tuple[tuple[Reason, str], ...] = ()
+    """What a person should know of the source, each with its reason."""

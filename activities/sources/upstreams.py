@@ -34,6 +34,8 @@ class PublishedRevision:
     location: PackageLocation
     upstream: GitUpstream
     """Its place, as the Kptfile of a downstream says it."""
+    numbered: bool = True
+    """Whether it has a revision number; what the branch holds, and a tag that is no number, have none."""
     marked: bool = False
     """Whether its annotation already names a downstream."""
 
@@ -86,7 +88,8 @@ class Upstreams:
         location = PackageLocation(repository.directory, revision.spec.package_name, revision.spec.workspace_name)
         upstream = GitUpstream(repository.remote.written, location.path, lock.ref, lock.commit)
         marked = UPSTREAM_OF_ANNOTATION in (obj["metadata"].get("annotations") or {})
-        return PublishedRevision(name, obj["metadata"]["uid"], repository, location, upstream, marked)
+        numbered = (revision.status.revision or 0) > 0
+        return PublishedRevision(name, obj["metadata"]["uid"], repository, location, upstream, numbered, marked)
 
     async def mark(self, revision: PublishedRevision, namespace: str, downstream: str) -> None:
         """Name a downstream in an annotation of a package revision, so that the API server warns when it is deleted.

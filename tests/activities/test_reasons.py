@@ -282,7 +282,8 @@ ELSEWHERE = {
     # Of Secrets, and of what was proposed and reviewed: tests/security.
     *(Reason.CREDENTIALS_UNENCRYPTED, Reason.PROPOSAL_CHANGED, Reason.COMMIT_NOT_APPROVED),
     # Of upgrades, of a runner that is away, of versions of functions: test_upgrades.py, tests/functions, test_tags.py.
-    *(Reason.MERGE_CONFLICT, Reason.LOCAL_CHANGES, Reason.FUNCTION_RUNNER_UNAVAILABLE, Reason.REGISTRY_UNAVAILABLE),
+    *(Reason.MERGE_CONFLICT, Reason.UPSTREAM_FROM_LOCK, Reason.SOURCE_MOVES, Reason.LOCAL_CHANGES),
+    *(Reason.FUNCTION_RUNNER_UNAVAILABLE, Reason.REGISTRY_UNAVAILABLE),
 }
 
 

@@ -253,3 +253,65 @@ async def test_an_upgrade_waits_for_what_is_not_published(world: World, clone: G
     name = await create_clone(world, upgrade(newUpstream="blueprints.web.v3"), workspace="v2")
     assert "upgrade.newUpstream names" in await world.fails(Phase.SOURCE, name, ErrorKind.WAITING)
     assert reason(await world.get(name), "Ready") == "False/SourceNotPublished"
+
+
+async def remove_upstream(world: World) -> None:
+    """Remove object and tag of the first upstream. Its commit stays in the history of the branch."""
+    await world.delete_whatever_it_takes("blueprints.web.v1")
+    world.git.git("update-ref", "-d", "refs/tags/web/v1")
+
+
+async def test_an_upgrade_whose_old_upstream_is_gone_starts_from_the_commit_in_the_lock(
+    world: World, clone: GitRepository
+) -> None:
+    await remove_upstream(world)
+    name = await create_clone(world, upgrade(), workspace="v2")
+    result = await world.run(Phase.SOURCE, name)
+    assert show(clone.path, BRANCH, f"{ROOT}/settings.yaml") == MERGED_CONFIG
+    assert git_of(await world.get(name), "upstreamLock")["ref"] == "web/v2"
+    assert ("Warning", "UpstreamFromLock", 1) in await world.told(name)
+    assert "'blueprints.web.v1', which is not there" in result.notes[0]
+
+
+async def test_a_lock_of_another_package_is_no_old_upstream(world: World, clone: GitRepository) -> None:
+    other = await world.create("v1", name="blueprints.other.v1", packageName="other")
+    await world.run(Phase.SOURCE, other)
+    await publish(world, other, world.git.url, "drafts/other/v1")
+    name = await create_clone(world, upgrade(oldUpstream="blueprints.other.v0", newUpstream=other), workspace="v2")
+    said = await world.fails(Phase.SOURCE, name, ErrorKind.WAITING)
+    assert "'blueprints.other.v0', which spec.source.upgrade.oldUpstream names: there is none" in said
+    assert not [ref for ref in clone.refs() if "/drafts/" in ref]
+
+
+@pytest.mark.parametrize("commit", ["main", "0" * 40, "../x", "a" * 39])
+async def test_a_lock_that_names_no_commit_is_no_old_upstream(world: World, clone: GitRepository, commit: str) -> None:
+    spoilt = await create_clone(world, {"copyFrom": {"name": "deployments.shop.web.v1"}}, workspace="spoilt")
+    await world.run(Phase.SOURCE, spoilt)
+    lock = git_of(await world.get("deployments.shop.web.v1"), "upstreamLock")["commit"]
+
+    def spoil(folder: Path) -> None:
+        kptfile = folder / ROOT / "Kptfile"
+        kptfile.write_text(kptfile.read_text().replace(lock, commit))
+
+    await publish(world, spoilt, clone.url, "drafts/live/shop/web/spoilt", spoil)
+    await remove_upstream(world)
+    name = await create_clone(world, upgrade(currentPackage=spoilt), workspace="v2")
+    await world.fails(Phase.SOURCE, name, ErrorKind.WAITING)
+    assert reason(await world.get(name), "Ready") == "False/SourceNotFound"
+
+
+async def test_a_source_without_a_number_is_taken_and_told(world: World, clone: GitRepository) -> None:
+    """What the branch holds, revision -1: catalogs without numbered tags have nothing else."""
+    await world.sync()
+    upstream = await world.get("blueprints.web.main")
+    assert upstream["status"]["revision"] == -1
+    name = await create_clone(world, clone_of("blueprints.web.main"), package="fresh")
+    await world.run(Phase.SOURCE, name)
+    lock = git_of(await world.get(name), "upstreamLock")
+    assert (lock["ref"], lock["commit"]) == ("main", git_of(upstream, "selfLock")["commit"])
+    assert ("Warning", "SourceMoves", 1) in await world.told(name)
+    source = upgrade(newUpstream="blueprints.web.main")
+    name = await create_clone(world, source, workspace="v2")
+    await world.run(Phase.SOURCE, name)
+    assert show(clone.path, BRANCH, f"{ROOT}/settings.yaml") == MERGED_CONFIG
+    assert ("Warning", "SourceMoves", 1) in await world.told(name)
