@@ -16,6 +16,7 @@ _COMMANDS = {
     "propose": "porchflow.cli.commands.review:propose",
     "approve": "porchflow.cli.commands.review:approve",
     "reject": "porchflow.cli.commands.review:reject",
+    "upgrade": "porchflow.cli.commands.upgrade:upgrade",
     "wait": "porchflow.cli.commands.wait:wait",
     "render": "porchflow.cli.commands.render:render",
     "migrate": "porchflow.cli.commands.migrate:migrate",
