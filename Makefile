@@ -4,6 +4,7 @@
 # made from pyproject.toml by `make lock`. The virtual environment is made from requirements-dev.lock.
 
 PYTHON ?= python3
+MVN ?= mvn
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -17,7 +18,7 @@ BENCH_FLAGS ?=
 PYTEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status test check unit bench toolchain lock clean
+.PHONY: help demo up down status test check unit bench jgit toolchain lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1|\2/' | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -49,6 +50,10 @@ check: $(INSTALLED) ## Static checks only: format, lint, types, imports between 
 	@$(BIN)/python -m porchflow.kpt.merge.generate --check
 	@$(BIN)/python -m porchflow.cli.configuration --check
 	@$(BIN)/python -m porchflow.cli.limits --check
+
+jgit: toolchain ## Try a Git server that needs Java: JGit's, by Maven (MVN=...)
+	@$(MVN) --quiet --batch-mode --file tests/servers/jgit/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/build/jgit
+	@JGIT_LIBRARIES=$(CURDIR)/build/jgit $(BIN)/python -m pytest tests/gitrepo/test_other_servers.py $(PYTEST_FLAGS)
 
 bench: toolchain ## Measure against a stack of its own
 	@$(BIN)/python -m bench $(BENCH_FLAGS)

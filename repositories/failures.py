@@ -132,7 +132,7 @@ class _Row:
         return f"{text}; {self.mend}" if self.mend and not said else text
 
 
-_ADVICE = re.compile(r"; (?:[^;]*, )?(?:correct|name|give|create|move) ")
+_ADVICE = re.compile(r"; (?:[^;]*, )?(?:complete|correct|name|give|create|move) ")
 """How advice begins in the words of an error."""
 
 _TWO_PARTS = (GitPackageExists, GitPackageOverlap)

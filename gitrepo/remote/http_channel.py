@@ -209,7 +209,7 @@ class HttpChannel:
                 f"the server does not speak Git's protocol there: it answers with {clean(shown)[:100] or 'no type'!r}"
             )
         if status in _REDIRECTS:
-            self._moved(self._remote.address, response)
+            self._moved(self.route.base if self.route else self._remote.address, response)
         words = self._words(response) if shown in {"text/plain", ""} else ""
         if status == _UNAUTHORIZED:
             raise self._unauthorized(words)

@@ -103,9 +103,11 @@ def _refs(lines: Iterable[bytes]) -> dict[str, str]:
     for line in lines:
         text = _text(line)
         oid, _, rest = text.partition(" ")
+        if oid == "shallow":
+            raise _shallow()
         if not is_object_id(oid):
-            # Of a shallow repository, or of a branch that does not exist yet.
-            if oid in {"shallow", "unborn"}:
+            # Of a branch that does not exist yet.
+            if oid == "unborn":
                 continue
             raise _refusal(text)
         name = rest.partition(" ")[0]
@@ -130,7 +132,7 @@ def fetch(server: Advertisement, wants: Sequence[str], haves: Sequence[str]) -> 
         arguments += [f"want {oid}" for oid in wants] + [f"have {oid}" for oid in haves] + ["done"]
         return _command("fetch", server, arguments)
     if not server.offers("side-band-64k"):
-        raise GitUnavailable("the server does not offer side-band-64k")
+        raise GitUnsupported("the server does not offer side-band-64k, which every Git server since 2006 does")
     asked = " ".join([each for each in _FETCH_CAPABILITIES if server.offers(each)] + _agent(server))
     lines = [f"want {oid}" for oid in wants]
     lines[0] += f" {asked}"
@@ -154,8 +156,9 @@ def read_pack(server: Advertisement, reader: PktReader, write: Callable[[bytes],
         while (section := _text(reader.line())) != "packfile":
             if section not in {"acknowledgments", "shallow-info", "wanted-refs"}:
                 raise _refusal(section)
-            for _ in reader.section():
-                pass
+            for line in reader.section():
+                if line.startswith(b"shallow "):
+                    raise _shallow()
     words = Words()
     for line in reader.section():
         if line.startswith((b"ACK ", b"NAK")):
@@ -266,6 +269,12 @@ def _text(line: bytes | Mark) -> str:
     if isinstance(line, Mark):
         return ""
     return line.decode(errors="replace").removesuffix("\n")
+
+
+def _shallow() -> GitError:
+    return GitUnsupported(
+        "it is a shallow repository, whose history is cut off; complete it there with `git fetch --unshallow`"
+    )
 
 
 def _refusal(text: str) -> GitError:

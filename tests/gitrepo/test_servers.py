@@ -9,7 +9,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from porchflow.devstack.gitserver import create_bare_repository
-from porchflow.gitrepo.errors import GitHookDeclined, GitUnavailable
+from porchflow.gitrepo.errors import GitHookDeclined, GitUnavailable, GitUnsupported
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.remote.remote import BasicAuth, Remote
 from porchflow.gitrepo.remote.transport import Transport
@@ -82,6 +82,19 @@ async def test_a_head_on_a_missing_branch_and_other_refs_are_no_matter(server: S
     server.repository.git("update-ref", "refs/merge-requests/1/head", "refs/heads/main")
     server.repository.git("tag", "--annotate", "--message=x", "annotated", "refs/heads/main")
     assert set(await store.list_refs(server.remote)) == {"refs/heads/main", "refs/tags/annotated"}
+
+
+async def test_a_shallow_repository_is_refused_for_good(server: Server, store: GitStore, tmp_path: Path) -> None:
+    """What is merged into its branch needs history that it does not have."""
+    await store.ensure_branch(server.remote, "main", create_branch=True)
+    await init(store, server.remote, location())
+    tip = server.repository.refs()[location().draft_ref]
+    (server.repository.path / "shallow").write_text(f"{tip}\n")
+    async with GitStore(tmp_path / "other") as other:
+        with pytest.raises(GitUnsupported, match="it is a shallow repository"):
+            await other.snapshot(server.remote, tip, "app")
+        (server.repository.path / "shallow").unlink()
+        assert (await other.snapshot(server.remote, tip, "app")).commit == tip
 
 
 async def test_a_refusal_has_the_words_of_the_hook(server: Server, store: GitStore) -> None:
