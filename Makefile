@@ -16,9 +16,10 @@ UP_FLAGS ?=
 DEMO_FLAGS ?=
 BENCH_FLAGS ?=
 PYTEST_FLAGS ?=
+FUZZ_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status test check unit bench jgit toolchain lock clean
+.PHONY: help demo up down status test check unit bench fuzz jgit toolchain lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1|\2/' | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -50,6 +51,9 @@ check: $(INSTALLED) ## Static checks only: format, lint, types, imports between 
 	@$(BIN)/python -m porchflow.kpt.merge.generate --check
 	@$(BIN)/python -m porchflow.cli.configuration --check
 	@$(BIN)/python -m porchflow.cli.limits --check
+
+fuzz: $(INSTALLED) ## Make up input for every parser of foreign text (FUZZ_FLAGS="--seconds 600 yaml merge")
+	@$(BIN)/python -m tests.fuzz $(FUZZ_FLAGS)
 
 jgit: toolchain ## Try a Git server that needs Java: JGit's, by Maven (MVN=...)
 	@$(MVN) --quiet --batch-mode --file tests/servers/jgit/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/build/jgit

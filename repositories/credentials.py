@@ -1,7 +1,6 @@
 """From a Secret to credentials for Git. Messages name the Secret and its keys, never their values."""
 
 import base64
-import binascii
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -89,7 +88,7 @@ class _Data:
             return base64.b64decode(self._data[key], validate=True).decode()
         except KeyError:
             raise self.wrong(f"has no key {key!r}") from None
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             # Not chained: the library's error shows the bytes that it could not decode.
             raise self.wrong(f"key {key!r} is not base64-encoded UTF-8") from None
 

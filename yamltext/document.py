@@ -59,7 +59,7 @@ class Document:
         Raises:
             YamlError: The value cannot be written as YAML.
         """
-        if self._root is not None and same(self.value, new):
+        if same(self.value, new):
             return self
         if self._root is None:
             return Document(_append(self.text, dump(new)))

@@ -6,7 +6,6 @@ The authority signs one certificate and its key is thrown away, so the only key 
 
 import asyncio
 import base64
-import binascii
 import datetime as dt
 import logging
 from collections.abc import Mapping, Sequence
@@ -83,7 +82,7 @@ class Pair:
             certificate, key, authorities = (
                 base64.b64decode(data[name], validate=True).decode() for name in (_CERTIFICATE, _KEY, _AUTHORITIES)
             )
-        except (KeyError, TypeError, UnicodeDecodeError, binascii.Error):
+        except (KeyError, TypeError, ValueError):
             return None
         return cls(certificate, key, authorities)
 

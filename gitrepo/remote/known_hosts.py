@@ -1,7 +1,6 @@
 """Host keys that SSH servers may show: the `known_hosts` format of sshd(8), parsed and compared."""
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Iterator
@@ -140,7 +139,7 @@ def _lines(text: str) -> Iterator[_Line]:
             continue
         try:
             key = HostKey(base64.b64decode(fields[2], validate=True))
-        except binascii.Error:
+        except ValueError:
             continue
         if key.kind == fields[1]:
             yield _Line(marker, fields[0], key)
@@ -178,5 +177,5 @@ def _matches_hash(hosts: str, place: str) -> bool:
     try:
         digest = hmac.digest(base64.b64decode(salt), place.encode(), "sha1")
         return hmac.compare_digest(digest, base64.b64decode(wanted))
-    except binascii.Error:
+    except ValueError:
         return False

@@ -1,7 +1,6 @@
 """Private SSH keys: checked before a server sees them, and converted to a form that ssh(1) reads."""
 
 import base64
-import binascii
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -80,7 +79,7 @@ def _public_of_openssh(text: str) -> str:
     """Read the public half, which OpenSSH's format does not encrypt (PROTOCOL.key in its sources)."""
     try:
         blob = base64.b64decode("".join(text.strip().splitlines()[1:-1]), validate=True)
-    except binascii.Error:
+    except ValueError:
         raise UnusableKey("is damaged: its body is not base64") from None
     rest = blob.removeprefix(_MAGIC)
     for _ in range(3):  # cipher, key derivation, its options

@@ -4,7 +4,6 @@ A module is a Starlark text that gives names to Python functions; these get and 
 """
 
 import base64 as encodings
-import binascii
 import csv
 import hashlib
 import io
@@ -64,7 +63,7 @@ def _base64_decode(src: str, encoding: str = "standard") -> str:
     digits, padded = _encoding(encoding)
     try:
         return encodings.b64decode(src if padded else src + "=" * (-len(src) % 4), digits, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ValueError(f"cannot decode as base64 text: {error}") from None
 
 
