@@ -98,6 +98,11 @@ class Batcher(Generic[Item, Result]):
                 self.call.end()
             raise
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no item waits or is handled."""
+        return self._runner is None
+
     async def close(self) -> None:
         """Drop the items that wait, and wait for the batch in progress, which is broken off if it may be."""
         for _, future in self._waiting:

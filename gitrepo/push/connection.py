@@ -112,6 +112,11 @@ class PushQueue:
         except QueueFullError as error:
             raise GitUnavailable(f"{self._display} accepts changes more slowly than they come: {error}") from error
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no change waits or is pushed."""
+        return self._batcher.is_idle
+
     async def close(self) -> None:
         """Drop the changes that wait, and wait for the push in flight."""
         await self._batcher.close()
@@ -176,6 +181,12 @@ class Connection:
         self._fetches: Batcher[_Want, None] = Batcher(self._fetch, pools.network, limit=10_000)
         self._pusher = Pusher(cache, remote, stats)
         self._pushes = pushes
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits for it, and it was not used lately."""
+        unused = self._clock() >= self._proven_until and not self.carrying.locked()
+        return unused and self._listings.is_idle and self._fetches.is_idle and self._pushes.is_idle
 
     async def refs(self) -> Refs:
         """Return the remote's branches and tags, not older than this call."""

@@ -2,10 +2,13 @@
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import pygit2
 from pygit2.enums import ConfigLevel
@@ -19,6 +22,7 @@ from porchflow.gitrepo.store.cache import RepositoryCache
 from porchflow.gitrepo.store.folders import CacheFolder
 from porchflow.gitrepo.store.package_state import Knowledge
 
+_MOST_CONNECTIONS = 2_000
 _MIB = 1024 * 1024
 _OBJECT_CACHE_BYTES = 64 * _MIB
 _MAPPED_WINDOW_BYTES = 256 * _MIB
@@ -45,8 +49,9 @@ class Connections:
         self._network = ThreadPoolExecutor(network_threads, "git-network")
         self._local = ThreadPoolExecutor(threads, "git-local")
         self._caches: dict[str, tuple[RepositoryCache, Knowledge]] = {}
-        self._connections: dict[tuple[str, str, str], Connection] = {}
-        self._queues: dict[tuple[str, str], PushQueue] = {}
+        self._connections: OrderedDict[tuple[str, str, str], Connection] = OrderedDict()
+        self._queues: WeakValueDictionary[tuple[str, str], PushQueue] = WeakValueDictionary()
+        """Each lives as long as one of the connections that share it."""
         self._pushed = PushStats()
 
     @property
@@ -57,7 +62,9 @@ class Connections:
     def to(self, remote: Remote) -> Connection:
         """Return the connection to a remote, which is opened at its first use."""
         connection = self._connections.get(remote.identity)
-        if connection is None:
+        if connection is not None:
+            self._connections.move_to_end(remote.identity)
+        else:
             cache, knowledge = self._cache(remote.place)
             connection = Connection(
                 cache,
@@ -69,13 +76,24 @@ class Connections:
                 clock=self._clock,
             )
             self._connections[remote.identity] = connection
+            self._drop_idle()
         return connection
 
+    def _drop_idle(self) -> None:
+        """Drop connections that were not used for the longest time: credentials that change leave theirs behind."""
+        spare = len(self._connections) - _MOST_CONNECTIONS
+        if spare > 0:
+            idle = (identity for identity, each in self._connections.items() if each.is_idle)
+            for identity in list(islice(idle, spare)):
+                del self._connections[identity]
+
     def _queue(self, remote: Remote) -> PushQueue:
-        if remote.account not in self._queues:
+        queue = self._queues.get(remote.account)
+        if queue is None:
             turn = self._folder.turn(remote.place)
-            self._queues[remote.account] = PushQueue(remote.display, self._network, turn=turn, limit=self._group_limit)
-        return self._queues[remote.account]
+            queue = PushQueue(remote.display, self._network, turn=turn, limit=self._group_limit)
+            self._queues[remote.account] = queue
+        return queue
 
     def _cache(self, place: str) -> tuple[RepositoryCache, Knowledge]:
         if place not in self._caches:
@@ -97,7 +115,7 @@ class Connections:
 
     async def aclose(self) -> None:
         """Drop the requests that wait, wait for those in progress, free the cache folder."""
-        for queue in self._queues.values():
+        for queue in list(self._queues.values()):
             await queue.close()
         for connection in self._connections.values():
             await connection.close()

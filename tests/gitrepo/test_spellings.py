@@ -1,6 +1,8 @@
 """One repository, its address spelled in several ways: one cache, one queue of pushes; the wire as it was written."""
 
 import asyncio
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,8 @@ from aiohttp import web
 
 from porchflow.gitrepo.errors import GitAuthError, GitNotFound
 from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.push.connections import Connections
+from porchflow.gitrepo.remote.call import Timeouts
 from porchflow.gitrepo.remote.remote import Remote, SshKey
 from porchflow.gitrepo.store.folders import CacheFolder
 from porchflow.gitrepo.store.transition import Step
@@ -112,3 +116,25 @@ def test_caches_of_earlier_versions_are_removed(tmp_path: Path) -> None:
     again = CacheFolder(tmp_path)
     assert sorted(path.name for path in again.path.iterdir()) == sorted([kept.name, "home"])
     again.close()
+
+
+async def test_credentials_that_change_leave_nothing_behind(
+    ready: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Credentials that are renewed, and other spellings, are another connection each time."""
+    monkeypatch.setattr("porchflow.gitrepo.push.connections._MOST_CONNECTIONS", 3)
+    now = [0.0]
+    connections = Connections(
+        tmp_path / "cache", threads=1, network_threads=1, group_limit=1, timeouts=Timeouts(), clock=lambda: now[0]
+    )
+    made = []
+    for number in range(6):
+        remote = replace(ready.remote, url=f"{ready.remote.url}?renewed={number}")
+        connection = connections.to(remote)
+        made.append(weakref.ref(connection))
+        await connection.refs()
+        now[0] += 3600
+        del connection
+    gc.collect()
+    assert [each() is not None for each in made] == [False, False, False, True, True, True]
+    await connections.aclose()
