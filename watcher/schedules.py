@@ -32,7 +32,7 @@ from porchflow.api.crontab import Calendar
 from porchflow.kube.following import Key
 from porchflow.watcher.schedule_differences import differences
 from porchflow.watcher.search_attributes import SearchAttributes
-from porchflow.watcher.starter import end_stuck_run
+from porchflow.watcher.stuck_runs import end_stuck_run
 from porchflow.watcher.syncs import SyncPlan
 from porchflow.watcher.temporal_errors import TemporalError, names_search_attributes, unavailable
 from porchflow.workflows.ids import (

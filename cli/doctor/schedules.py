@@ -14,7 +14,7 @@ from porchflow.kube.errors import KubeError
 from porchflow.kube.following import key_of
 from porchflow.kube.kinds import REPOSITORIES
 from porchflow.watcher.schedules import RepositorySchedules
-from porchflow.watcher.starter import STUCK_ATTEMPTS
+from porchflow.watcher.stuck_runs import STUCK_ATTEMPTS
 from porchflow.watcher.syncs import plan_of
 from porchflow.watcher.temporal_errors import TemporalError
 from porchflow.workflows.ids import RECONCILE_QUEUE, SYNC_QUEUE, Installation

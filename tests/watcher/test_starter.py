@@ -12,7 +12,8 @@ from temporalio.service import RetryConfig
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from porchflow.watcher.needs import Target
-from porchflow.watcher.starter import STUCK_ATTEMPTS, WorkflowStarter
+from porchflow.watcher.starter import WorkflowStarter
+from porchflow.watcher.stuck_runs import STUCK_ATTEMPTS
 from porchflow.watcher.temporal_errors import SignalRefused, TemporalUnavailable
 from porchflow.workflows.ids import (
     LOOK_AGAIN_SIGNAL,

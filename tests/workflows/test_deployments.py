@@ -12,7 +12,7 @@ from temporalio.service import RPCError
 
 from porchflow.api.needs import Facts, Phase
 from porchflow.api.packagerevision import Lifecycle
-from porchflow.watcher.starter import end_stuck_run
+from porchflow.watcher.stuck_runs import end_stuck_run
 from porchflow.workflows.packagerevision import PackageRevisionWorkflow
 from porchflow.workflows.results import Outcome, PackageRevisionResult
 from tests.servers.waiting import eventually
