@@ -14,7 +14,7 @@ from porchflow.kube.errors import KubeError
 from porchflow.kube.following import key_of
 from porchflow.kube.kinds import REPOSITORIES
 from porchflow.watcher.schedules import RepositorySchedules
-from porchflow.watcher.stuck_runs import STUCK_ATTEMPTS
+from porchflow.watcher.stuck_runs import is_stuck
 from porchflow.watcher.syncs import plan_of
 from porchflow.watcher.temporal_errors import TemporalError
 from porchflow.workflows.ids import RECONCILE_QUEUE, SYNC_QUEUE, Installation
@@ -69,7 +69,7 @@ async def _stuck_runs(client: Client, installation: Installation) -> list[Findin
         runs = [run async for run in client.list_workflows(query)]
         for run in runs[-_OPEN_RUNS:]:
             described = await client.get_workflow_handle(run.id, run_id=run.run_id).describe()
-            if described.raw_description.pending_workflow_task.attempt >= STUCK_ATTEMPTS:
+            if await is_stuck(client, described):
                 stuck.append(run.id)
     except RPCError as error:
         return [check.warning(f"cannot be looked at: {error.message}", "see whether Temporal is well")]

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from temporalio import workflow
 from temporalio.api.workflowservice.v1 import ListScheduleMatchingTimesRequest
 from temporalio.client import (
     Client,
@@ -25,16 +24,17 @@ from temporalio.client import (
     WorkflowExecutionStatus,
 )
 from temporalio.service import RPCError
-from temporalio.worker import Worker
 
 from porchflow.api.crontab import parse_crontab
 from porchflow.kube.following import Key
 from porchflow.watcher.schedules import ForeignScheduleError, RepositorySchedules
 from porchflow.watcher.starter import WorkflowStarter
+from porchflow.watcher.stuck_runs import FAILED_ATTEMPTS
 from porchflow.watcher.syncs import SyncPlan
 from porchflow.watcher.temporal_errors import TemporalUnavailable
-from porchflow.workflows.ids import SYNC_QUEUE, SYNC_WORKFLOW_NAME, Installation, RepositorySyncInput
+from porchflow.workflows.ids import SYNC_QUEUE, Installation, RepositorySyncInput
 from tests.servers.waiting import eventually
+from tests.watcher.tasks import take_and_fail
 
 
 @pytest.fixture
@@ -260,30 +260,18 @@ async def test_the_schedule_of_the_first_version_goes_on_with_the_new_id(tempora
     await ours.remove(key)
 
 
-@workflow.defn(name=SYNC_WORKFLOW_NAME, sandboxed=False)
-class SyncOfAnotherVersion:
-    """Fails its tasks, as code does that does not fit a history."""
-
-    @workflow.run
-    async def run(self, target: RepositorySyncInput) -> None:
-        raise RuntimeError(f"{target.name} cannot be replayed")
-
-
 async def test_a_sync_that_is_stuck_is_ended_by_the_next_look(temporal: Client, key: Key) -> None:
-    schedules = RepositorySchedules(temporal)
-    await ensured(schedules, plan(key))
-    async with Worker(temporal, task_queue=Installation().queue(SYNC_QUEUE), workflows=[SyncOfAnotherVersion]):
-        await schedules.trigger(key, instead=False)
-        [run] = await eventually(lambda: running(temporal, key), what="the sync runs")
-        handle = temporal.get_workflow_handle(run.workflow_id, run_id=run.first_execution_run_id)
-
-        async def ended() -> bool:
-            await schedules.ensure(plan(key))
-            return (await handle.describe()).status is WorkflowExecutionStatus.TERMINATED
-
-        await eventually(ended, what="the run that is stuck is ended")
-
-
-async def running(temporal: Client, key: Key) -> list[ScheduleActionExecutionStartWorkflow]:
-    actions = (await described(temporal, key)).info.running_actions
-    return [action for action in actions if isinstance(action, ScheduleActionExecutionStartWorkflow)]
+    # An installation of its own has a queue of its own.
+    ours = Installation(f"stuck-{key[0]}")
+    schedules, wanted = RepositorySchedules(temporal, ours), plan(key)
+    await ensured(schedules, wanted)
+    await schedules.trigger(key, instead=False)
+    for _ in range(1, FAILED_ATTEMPTS):
+        await take_and_fail(temporal, ours.queue(SYNC_QUEUE))
+    found = await temporal.get_schedule_handle(ours.sync_id(*key)).describe()
+    [run] = found.info.running_actions
+    assert isinstance(run, ScheduleActionExecutionStartWorkflow)
+    await schedules.ensure(wanted)
+    ended = temporal.get_workflow_handle(run.workflow_id, run_id=run.first_execution_run_id)
+    assert (await ended.describe()).status is WorkflowExecutionStatus.TERMINATED
+    await schedules.remove(key)

@@ -5,15 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from temporalio import workflow
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RetryConfig
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from porchflow.watcher.needs import Target
 from porchflow.watcher.starter import WorkflowStarter
-from porchflow.watcher.stuck_runs import STUCK_ATTEMPTS
+from porchflow.watcher.stuck_runs import FAILED_ATTEMPTS
 from porchflow.watcher.temporal_errors import SignalRefused, TemporalUnavailable
 from porchflow.workflows.ids import (
     LOOK_AGAIN_SIGNAL,
@@ -24,6 +22,7 @@ from porchflow.workflows.ids import (
 )
 from tests.kube.proxy import tcp_proxy
 from tests.servers.waiting import eventually
+from tests.watcher.tasks import take_and_fail
 
 
 def _target(**changes: str) -> Target:
@@ -166,30 +165,14 @@ async def test_a_temporal_that_is_away_is_an_outage(temporal_server: Any, starte
         await eventually(works, what="Temporal takes signals again")
 
 
-@workflow.defn(name=WORKFLOW_NAME)
-class _Broken:
-    @workflow.run
-    async def run(self, target: PackageRevisionInput) -> None:
-        raise RuntimeError("a bug")
-
-
 async def test_a_run_whose_task_fails_again_and_again_is_ended_by_the_next_list(temporal: Client) -> None:
     ours = Installation(f"stuck-{uuid.uuid4().hex[:8]}")
     starter, target = WorkflowStarter(temporal, ours), _target()
     handle = temporal.get_workflow_handle(ours.workflow_id(target.namespace, target.name))
     await starter.signal(target)
     first = (await handle.describe()).run_id
-    async with Worker(
-        temporal,
-        task_queue=ours.queue(RECONCILE_QUEUE),
-        workflows=[_Broken],
-        workflow_runner=UnsandboxedWorkflowRunner(),
-    ):
-
-        async def stuck() -> bool:
-            return (await handle.describe()).raw_description.pending_workflow_task.attempt >= STUCK_ATTEMPTS
-
-        await eventually(stuck, what="the task has failed often")
+    for _ in range(1, FAILED_ATTEMPTS):
+        await take_and_fail(temporal, ours.queue(RECONCILE_QUEUE))
     await starter.signal(target)
     assert (await handle.describe()).run_id == first, "a new intent says nothing of the run"
     await starter.signal(replace(target, repeated=True))

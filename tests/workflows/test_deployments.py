@@ -92,7 +92,8 @@ async def test_an_open_run_that_the_next_version_cannot_go_on_with_is_followed_b
                 await start(temporal_client, queue, handle.id)
             return (await temporal_client.get_workflow_handle(handle.id).describe()).run_id != first
 
-        await eventually(followed, what="another run")
+        # Temporal waits ever longer for the answers of a worker that fails: the watcher may not act for 35 seconds.
+        await eventually(followed, what="another run", timeout=180)
         last = temporal_client.get_workflow_handle(handle.id, result_type=PackageRevisionResult)
         result = await last.result()
     assert result.outcome is Outcome.CONVERGED
