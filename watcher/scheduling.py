@@ -89,7 +89,9 @@ class SyncScheduling:
         self._enqueue(key)
 
     async def remove_others(self, namespace: str | None, present: Iterable[Key]) -> None:
-        """Remove the schedules of Repositories that do not exist, such as of those that went while no watcher ran.
+        """Remove the schedules that no Repository has, such as of one that went while no watcher ran.
+
+        Schedules of the first version of Repositories that exist go too, such as those that a rollback made.
 
         Args:
             namespace: Where all Repositories are known; None for everywhere.
@@ -99,8 +101,12 @@ class SyncScheduling:
             TemporalUnavailable: They cannot be listed now.
         """
         known = set(present)
-        async for key in self._schedules.keys():
-            if key not in known and (namespace is None or key[0] == namespace) and key not in self._entries:
+        async for found in self._schedules.listed():
+            key = found.key
+            if found.first_version:
+                if key in known:
+                    await self._schedules.remove_first_version(key)
+            elif key not in known and (namespace is None or key[0] == namespace) and key not in self._entries:
                 self.gone(key)
 
     async def run(self) -> NoReturn:

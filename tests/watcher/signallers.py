@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from porchflow.kube.following import Key
 from porchflow.watcher.needs import Target
+from porchflow.watcher.schedules import ListedSchedule
 from porchflow.watcher.syncs import SyncPlan
 from porchflow.watcher.temporal_errors import TemporalUnavailable
 
@@ -67,10 +68,13 @@ class RecordingSchedules:
         self._check()
         self.plans.pop(key, None)
 
-    async def keys(self) -> AsyncIterator[Key]:
+    async def remove_first_version(self, key: Key) -> None:
+        raise AssertionError(f"{key} has no schedule of the first version")
+
+    async def listed(self) -> AsyncIterator[ListedSchedule]:
         self._check()
         for key in list(self.plans):
-            yield key
+            yield ListedSchedule(key)
 
     def _check(self) -> None:
         if self.away:

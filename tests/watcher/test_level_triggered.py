@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -27,6 +28,7 @@ from tests.watcher.objects import package_revision, repository
 
 OURS = Installation("blue", Attributes("Level"))
 """With search attributes that the test server does not register by itself."""
+FIRST_VERSION = Installation(attributes=OURS.attributes)
 USUAL = timedelta(minutes=5)
 
 
@@ -91,6 +93,28 @@ async def test_a_schedule_that_was_paused_or_changed(
         await eventually(lambda: is_right(client, kube, registered), what="it runs again")
         await handle.update(slower)
         await eventually(lambda: is_right(client, kube, registered), what="it has its times again")
+
+
+async def test_a_rollback_to_the_first_version_leaves_no_second_schedule(
+    kube: KubeClient, registered: str, temporal_server: TemporalServer
+) -> None:
+    """The first version makes its schedules again, beside those of this one; the next lists remove them."""
+    wanted = plan_of(await kube.get(REPOSITORIES, registered, "mine"), USUAL)
+    elsewhere = replace(wanted, key=(f"{registered}-elsewhere", "mine"))
+    async with watching(kube, registered, temporal_server.address) as client:
+        await eventually(lambda: is_right(client, kube, registered), what="the schedule")
+        first_version = RepositorySchedules(client, FIRST_VERSION)
+        await first_version.ensure(elsewhere)
+        for _ in range(2):
+            await first_version.ensure(wanted)
+
+            async def removed() -> bool:
+                return await first_version.differences(wanted) == ["there is no schedule"]
+
+            await eventually(removed, what="the schedule of the first version is removed")
+        assert await is_right(client, kube, registered)
+        assert await first_version.differences(elsewhere) == [], "its Repository may be of another cluster"
+        await first_version.remove(elsewhere.key)
 
 
 async def test_a_temporal_that_lost_its_data(

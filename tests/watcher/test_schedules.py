@@ -27,7 +27,7 @@ from temporalio.service import RPCError
 
 from porchflow.api.crontab import parse_crontab
 from porchflow.kube.following import Key
-from porchflow.watcher.schedules import ForeignScheduleError, RepositorySchedules
+from porchflow.watcher.schedules import ForeignScheduleError, ListedSchedule, RepositorySchedules
 from porchflow.watcher.starter import WorkflowStarter
 from porchflow.watcher.stuck_runs import FAILED_ATTEMPTS
 from porchflow.watcher.syncs import SyncPlan
@@ -88,7 +88,7 @@ async def test_a_schedule_is_made_changed_and_removed(temporal: Client, key: Key
     assert at in (await _times(temporal, key, at))
 
     async def listed() -> bool:
-        return key in [each async for each in schedules.keys()]  # noqa: SIM118 - no mapping
+        return ListedSchedule(key) in [each async for each in schedules.listed()]
 
     await eventually(listed, what="the schedule is listed")
     await schedules.remove(key)
@@ -224,7 +224,9 @@ async def test_two_installations_leave_each_others_schedules_alone(
     await ensured(others, plan(key, "@daily"))
 
     async def listed() -> bool:
-        return key in [each async for each in ours.keys()] and key in [each async for each in others.keys()]  # noqa: SIM118 - no mapping
+        mine = [each async for each in ours.listed() if each.key == key]
+        theirs = [each async for each in others.listed() if each.key == key]
+        return mine == theirs == [ListedSchedule(key)]
 
     await eventually(listed, what="both are listed")
     assert "left alone" in caplog.text
@@ -250,14 +252,36 @@ async def test_a_schedule_of_our_id_that_is_not_ours_is_left_alone(temporal: Cli
     await handle.delete()
 
 
-async def test_the_schedule_of_the_first_version_goes_on_with_the_new_id(temporal: Client, key: Key) -> None:
+async def test_the_schedule_of_the_first_version_is_listed_and_removed(temporal: Client, key: Key) -> None:
     await ensured(RepositorySchedules(temporal), plan(key))
     ours = RepositorySchedules(temporal, OURS)
     await ours.ensure(plan(key))
+
+    async def listed() -> bool:
+        found = {each async for each in ours.listed() if each.key == key}
+        return found == {ListedSchedule(key), ListedSchedule(key, first_version=True)}
+
+    await eventually(listed, what="both are listed")
+    for _ in range(2):
+        await ours.remove_first_version(key)
     assert await ours.differences(plan(key)) == []
     with pytest.raises(RPCError, match="not found"):
         await described(temporal, key)
     await ours.remove(key)
+
+
+async def test_a_schedule_with_an_id_of_the_first_version_that_syncs_nothing_is_left_alone(
+    temporal: Client, key: Key
+) -> None:
+    ours, identity = RepositorySchedules(temporal, OURS), Installation().sync_id(*key)
+    foreign = Schedule(
+        action=ScheduleActionStartWorkflow("Other", id="other", task_queue=SYNC_QUEUE),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(timedelta(days=1))]),
+    )
+    handle = await temporal.create_schedule(identity, foreign)
+    await ours.remove_first_version(key)
+    assert (await handle.describe()).id == identity
+    await handle.delete()
 
 
 async def test_a_sync_that_is_stuck_is_ended_by_the_next_look(temporal: Client, key: Key) -> None:
