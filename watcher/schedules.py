@@ -34,7 +34,7 @@ from porchflow.watcher.schedule_differences import differences
 from porchflow.watcher.search_attributes import SearchAttributes
 from porchflow.watcher.stuck_runs import end_stuck_run
 from porchflow.watcher.syncs import SyncPlan
-from porchflow.watcher.temporal_errors import TemporalError, names_search_attributes, unavailable
+from porchflow.watcher.temporal_errors import TemporalError, lacks_search_attributes, unavailable
 from porchflow.workflows.ids import (
     INSTALLATION_MEMO,
     SYNC_QUEUE,
@@ -113,9 +113,9 @@ class RepositorySchedules:
         try:
             await self._ensure(plan)
         except RPCError as error:
-            if names_search_attributes(error):
+            if lacks_search_attributes(error):
                 # Temporal's data may have been lost, and the search attributes with it.
-                await self._search_attributes.ensure()
+                await self._search_attributes.mend(error)
             raise unavailable(error) from error
 
     async def differences(self, plan: SyncPlan) -> list[str]:

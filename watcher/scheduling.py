@@ -52,6 +52,12 @@ class SyncScheduling:
         self._busy: set[Key] = set()
         self._available = asyncio.Event()
         self._error = ""
+        self._for_all = False
+
+    @property
+    def error(self) -> str:
+        """Why no schedule can be kept now; empty where schedules can be, or one alone cannot."""
+        return self._error if self._for_all else ""
 
     def seen(self, repository: Object, *, listed: bool) -> None:
         """Record a Repository as it is now.
@@ -129,7 +135,7 @@ class SyncScheduling:
             except TemporalUnavailable as error:
                 if not self._error:
                     logger.warning("cannot keep the schedules of Repositories, trying until it works: %s", error)
-                self._error = str(error)
+                self._error, self._for_all = str(error), error.for_all
                 self._enqueue(key)
                 await asyncio.sleep(backoff.next())
             else:

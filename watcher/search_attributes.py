@@ -23,6 +23,10 @@ _SQL_KEYWORDS: Final = 10
 """Search attributes of type Keyword that a namespace can have where Temporal keeps its list of runs in SQL."""
 
 
+class _MayNotLookError(Exception):
+    """The client may not list search attributes."""
+
+
 class SearchAttributes:
     """The search attributes of one namespace of Temporal."""
 
@@ -30,26 +34,54 @@ class SearchAttributes:
         self._client = client
         self._attributes = attributes
         self._one_at_a_time = asyncio.Lock()
+        self._told = False
 
     async def ensure(self) -> None:
         """Register what is missing. Temporal is read each time: its data may have been lost since the last.
+
+        A client that may not look goes on, and says so once: it may not register either, but somebody else may have.
 
         Raises:
             TemporalUnavailable: They cannot be read or registered, or one has another type; the message says how to
                 mend it.
         """
+        try:
+            await self._register_missing()
+        except _MayNotLookError as error:
+            if not self._told:
+                logger.warning(
+                    "cannot look whether the search attributes are registered (%s); where they are not, run: %s",
+                    error,
+                    registering_commands(self._client.namespace, self._names()),
+                )
+            self._told = True
+
+    async def mend(self, refusal: RPCError) -> None:
+        """Register what is missing after Temporal has refused a start because of it.
+
+        Args:
+            refusal: What Temporal said; `lacks_search_attributes` holds.
+
+        Raises:
+            TemporalUnavailable: As `ensure`; also where the client may not look, because then nobody mends it until
+                somebody else registers them, and every other start is refused, too.
+        """
+        try:
+            await self._register_missing()
+        except _MayNotLookError as error:
+            raise TemporalUnavailable(
+                f"the search attributes are not all registered ({refusal.message}), and this client may not look which"
+                f" are: run: {registering_commands(self._client.namespace, self._names())}",
+                for_all=True,
+            ) from error
+
+    async def _register_missing(self) -> None:
         async with self._one_at_a_time:
             try:
                 known = await registered_attributes(self._client)
             except RPCError as error:
                 if error.status in _MAY_NOT:
-                    # A client that may not look cannot register either; runs start where somebody else has.
-                    logger.warning(
-                        "cannot look whether the search attributes are registered (%s); where they are not, run: %s",
-                        error.message,
-                        registering_commands(self._client.namespace, self._names()),
-                    )
-                    return
+                    raise _MayNotLookError(error.message) from error
                 raise self._not_registered(self._names(), error.message) from error
             if wrong := wrong_types(self._attributes, known):
                 raise TemporalUnavailable(wrong_types_message(self._client.namespace, wrong), for_all=True)

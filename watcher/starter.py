@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from porchflow.watcher.needs import Target
 from porchflow.watcher.search_attributes import SearchAttributes
 from porchflow.watcher.stuck_runs import end_stuck_run
-from porchflow.watcher.temporal_errors import names_search_attributes, sorted_error, unavailable
+from porchflow.watcher.temporal_errors import lacks_search_attributes, sorted_error, unavailable
 from porchflow.workflows.ids import (
     LOOK_AGAIN_SIGNAL,
     RECONCILE_QUEUE,
@@ -73,10 +73,10 @@ class WorkflowStarter:
                 self.stuck_runs_ended += await end_stuck_run(self._client, identity)
             await self._signal(target)
         except RPCError as error:
-            if names_search_attributes(error):
+            if lacks_search_attributes(error):
                 # Temporal's data may have been lost, and the search attributes with it. The next attempt starts the
                 # run: what was registered a moment ago is not known in all of Temporal at once.
-                await self._search_attributes.ensure()
+                await self._search_attributes.mend(error)
             raise sorted_error(error) from error
 
     async def _signal(self, target: Target) -> None:
