@@ -34,7 +34,7 @@ from porchflow.watcher.schedule_differences import differences
 from porchflow.watcher.search_attributes import SearchAttributes
 from porchflow.watcher.stuck_runs import end_stuck_run
 from porchflow.watcher.syncs import SyncPlan
-from porchflow.watcher.temporal_errors import TemporalError, lacks_search_attributes, unavailable
+from porchflow.watcher.temporal_errors import TemporalError, TemporalUnavailable, lacks_search_attributes, unavailable
 from porchflow.workflows.ids import (
     INSTALLATION_MEMO,
     SYNC_QUEUE,
@@ -135,10 +135,19 @@ class RepositorySchedules:
             raise unavailable(error) from error
 
     async def trigger(self, key: Key, *, instead: bool) -> None:
-        """See `Schedules.trigger`."""
+        """See `Schedules.trigger`. The schedule is looked at first: its owner may have changed since the last look.
+
+        Raises:
+            ForeignScheduleError: The schedule with this id belongs to somebody else.
+        """
         overlap = ScheduleOverlapPolicy.CANCEL_OTHER if instead else ScheduleOverlapPolicy.BUFFER_ONE
+        handle = self._handle(key)
         try:
-            await self._handle(key).trigger(overlap=overlap, rpc_timeout=_RPC_TIMEOUT)
+            found = await self._describe(handle)
+            if found is None:
+                raise TemporalUnavailable(f"there is no schedule {handle.id}; it is made again")
+            await self._check_ours(found)
+            await handle.trigger(overlap=overlap, rpc_timeout=_RPC_TIMEOUT)
         except RPCError as error:
             raise unavailable(error) from error
 

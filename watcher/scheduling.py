@@ -26,6 +26,8 @@ class _Entry:
     asked: str
     look: bool = True
     """Whether to look at its schedule: after each list, and when the Repository has changed."""
+    foreign: str = ""
+    """Why its schedule is somebody else's; logged when that changes."""
     triggered: str = ""
     again: bool = False
     forced: Literal["", "after", "instead"] = ""
@@ -158,21 +160,34 @@ class SyncScheduling:
         entry = self._entries[key]
         try:
             if entry.plan is None:
-                await self._schedules.remove(key)
-                if self._entries.get(key) is entry:
-                    del self._entries[key]
+                await self._remove(key, entry)
                 return
             if entry.look:
                 entry.look = False
                 await self._schedules.ensure(entry.plan)
+            await self._trigger(key, entry)
         except TemporalUnavailable:
+            # This also restores a schedule that was removed by hand.
             entry.look = True
             raise
         except ForeignScheduleError as error:
-            # The next list looks again.
-            logger.error("cannot sync Repository %s/%s: %s", *key, error)  # noqa: TRY400 - its place is of no use
-            entry.look = False
-            return
+            # Whatever happens to the Repository next, its schedule is looked at first.
+            entry.look = True
+            if entry.foreign != str(error):
+                logger.error("cannot sync Repository %s/%s: %s", *key, error)  # noqa: TRY400 - its place is of no use
+            entry.foreign = str(error)
+        else:
+            entry.foreign = ""
+
+    async def _remove(self, key: Key, entry: _Entry) -> None:
+        try:
+            await self._schedules.remove(key)
+        except ForeignScheduleError:
+            logger.info("left alone the schedule of Repository %s/%s, which is gone: it is somebody else's", *key)
+        if self._entries.get(key) is entry:
+            del self._entries[key]
+
+    async def _trigger(self, key: Key, entry: _Entry) -> None:
         asked, again, forced = entry.asked, entry.again, entry.forced
         new = bool(asked) and asked != entry.triggered
         if not (new or forced or (asked and again)):
@@ -180,9 +195,8 @@ class SyncScheduling:
         entry.again, entry.forced = False, ""
         try:
             await self._schedules.trigger(key, instead=forced == "instead" or (new and asked.endswith(DELETING)))
-        except TemporalUnavailable:
-            # This also restores a schedule that was removed by hand.
-            entry.look, entry.again, entry.forced = True, again, forced
+        except (TemporalUnavailable, ForeignScheduleError):
+            entry.again, entry.forced = again, "instead" if "instead" in {forced, entry.forced} else forced
             raise
         entry.triggered = asked or entry.triggered
         logger.info("Repository %s/%s is synced now", *key)

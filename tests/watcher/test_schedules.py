@@ -1,9 +1,12 @@
 """Schedules on a real Temporal."""
 
+import asyncio
+import contextlib
 import logging
 import uuid
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,6 +18,7 @@ from temporalio.client import (
     ScheduleActionStartWorkflow,
     ScheduleCalendarSpec,
     ScheduleDescription,
+    ScheduleHandle,
     ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     ScheduleRange,
@@ -28,12 +32,14 @@ from temporalio.service import RPCError
 from porchflow.api.crontab import parse_crontab
 from porchflow.kube.following import Key
 from porchflow.watcher.schedules import ForeignScheduleError, ListedSchedule, RepositorySchedules
+from porchflow.watcher.scheduling import SyncScheduling
 from porchflow.watcher.starter import WorkflowStarter
 from porchflow.watcher.stuck_runs import FAILED_ATTEMPTS
 from porchflow.watcher.syncs import SyncPlan
 from porchflow.watcher.temporal_errors import TemporalUnavailable
 from porchflow.workflows.ids import SYNC_QUEUE, Installation, RepositorySyncInput
 from tests.servers.waiting import eventually
+from tests.watcher.objects import repository
 from tests.watcher.tasks import take_and_fail
 
 
@@ -235,21 +241,95 @@ async def test_two_installations_leave_each_others_schedules_alone(
     await others.remove(key)
 
 
-async def test_a_schedule_of_our_id_that_is_not_ours_is_left_alone(temporal: Client, key: Key) -> None:
-    ours = RepositorySchedules(temporal, OURS)
-    identity = OURS.sync_id(*key)
-    foreign = Schedule(
+@pytest.fixture
+async def foreign(temporal: Client, key: Key) -> AsyncIterator[ScheduleHandle]:
+    """A schedule of somebody else that has the id which ours would have."""
+    schedule = Schedule(
         action=ScheduleActionStartWorkflow("Other", id="other", task_queue="other"),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(timedelta(days=1))]),
     )
-    handle = await temporal.create_schedule(identity, foreign)
-    for call in (ours.ensure(plan(key)), ours.remove(key)):
-        with pytest.raises(ForeignScheduleError, match=f"{identity}.*is not of this installation"):
-            await call
-    action = (await handle.describe()).schedule.action
+    handle = await temporal.create_schedule(OURS.sync_id(*key), schedule)
+    yield handle
+    with contextlib.suppress(RPCError):
+        await handle.delete()
+
+
+async def is_untouched(schedule: ScheduleHandle) -> bool:
+    found = await schedule.describe()
+    action = found.schedule.action
     assert isinstance(action, ScheduleActionStartWorkflow)
-    assert action.workflow == "Other"
-    await handle.delete()
+    return action.workflow == "Other" and found.info.num_actions == 0 and not found.info.running_actions
+
+
+async def test_a_schedule_of_our_id_that_is_not_ours_is_left_alone(
+    temporal: Client, key: Key, foreign: ScheduleHandle
+) -> None:
+    ours = RepositorySchedules(temporal, OURS)
+    calls = (
+        lambda: ours.ensure(plan(key)),
+        lambda: ours.trigger(key, instead=False),
+        lambda: ours.trigger(key, instead=True),
+        lambda: ours.remove(key),
+        lambda: ours.differences(plan(key)),
+    )
+    for call in calls:
+        with pytest.raises(ForeignScheduleError, match=f"{foreign.id}.*is not of this installation"):
+            await call()
+    assert await is_untouched(foreign)
+
+
+async def test_a_schedule_that_is_not_ours_is_never_triggered_whatever_asks_for_a_sync(
+    temporal: Client, key: Key, foreign: ScheduleHandle, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours = RepositorySchedules(temporal, OURS)
+    scheduling = SyncScheduling(ours, usual=timedelta(hours=1))
+    working = asyncio.create_task(scheduling.run())
+    obj = repository(*key)
+    obj["metadata"]["uid"] = "u"
+
+    def asked(generation: int) -> dict[str, Any]:
+        return {**obj, "metadata": {**obj["metadata"], "generation": generation}}
+
+    try:
+        for generation, listed in enumerate((True, False, True), start=1):
+            scheduling.seen(asked(generation), listed=listed)
+            scheduling.sync(key, instead=listed)
+            await eventually(lambda: not scheduling._due and not scheduling._busy, what="it was looked at")
+            assert await is_untouched(foreign)
+        assert caplog.text.count("is not of this installation") == 1, "it is said once"
+        await foreign.delete()
+        scheduling.seen(asked(3), listed=True)
+
+        async def synced() -> bool:
+            return (await temporal.get_schedule_handle(OURS.sync_id(*key)).describe()).info.num_actions > 0
+
+        async def made() -> bool:
+            return await ours.differences(plan(key)) == []
+
+        await eventually(made, what="its own schedule")
+        await eventually(synced, what="the sync that was asked for")
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+    await ours.remove(key)
+
+
+async def test_a_repository_that_is_gone_leaves_a_schedule_that_is_not_ours(
+    key: Key, temporal: Client, foreign: ScheduleHandle
+) -> None:
+    scheduling = SyncScheduling(RepositorySchedules(temporal, OURS), usual=timedelta(hours=1))
+    working = asyncio.create_task(scheduling.run())
+    scheduling.gone(key)
+    await eventually(lambda: not scheduling._entries, what="nothing is left to do")
+    assert await is_untouched(foreign)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+
+
+async def test_a_trigger_without_a_schedule_says_so(temporal: Client, key: Key) -> None:
+    with pytest.raises(TemporalUnavailable, match="there is no schedule") as raised:
+        await RepositorySchedules(temporal, OURS).trigger(key, instead=False)
+    assert not raised.value.for_all
 
 
 async def test_the_schedule_of_the_first_version_is_listed_and_removed(temporal: Client, key: Key) -> None:
