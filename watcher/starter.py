@@ -4,6 +4,7 @@ import logging
 from datetime import timedelta
 from typing import Final
 
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.common import (
     SearchAttributePair,
@@ -58,6 +59,18 @@ class WorkflowStarter:
         await self._search_attributes.ensure()
         if self._installation.id:
             await self._find_first_version_runs()
+
+    async def ping(self) -> None:
+        """Return when Temporal answers, takes the credentials and has the namespace.
+
+        Raises:
+            TemporalUnavailable: It does not.
+        """
+        request = DescribeNamespaceRequest(namespace=self._client.namespace)
+        try:
+            await self._client.workflow_service.describe_namespace(request, timeout=_RPC_TIMEOUT)
+        except RPCError as error:
+            raise unavailable(error) from error
 
     async def signal(self, target: Target) -> None:
         """Signal the workflow of an object; start it with the signal where none runs.

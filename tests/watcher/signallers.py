@@ -20,11 +20,19 @@ class RecordingSignaller:
         self.gate = asyncio.Event()
         self.gate.set()
         self.calls = 0
+        self.pings = 0
+        self.away = False
+        """Whether a ping fails, too."""
         self.in_flight = 0
         self.most_in_flight = 0
 
     async def prepare(self) -> None:
         """Always ready."""
+
+    async def ping(self) -> None:
+        self.pings += 1
+        if self.away:
+            raise TemporalUnavailable("away")
 
     async def signal(self, target: Target) -> None:
         self.calls += 1

@@ -132,8 +132,9 @@ async def test_preparing_again_changes_nothing(starter: WorkflowStarter) -> None
 
 async def test_an_unknown_namespace_is_an_outage_that_says_so(temporal_server: Any) -> None:
     client = await Client.connect(temporal_server.address, namespace="nowhere", data_converter=pydantic_data_converter)
-    with pytest.raises(TemporalUnavailable, match="nowhere"):
-        await WorkflowStarter(client).signal(_target())
+    for call in (lambda: WorkflowStarter(client).signal(_target()), WorkflowStarter(client).ping):
+        with pytest.raises(TemporalUnavailable, match="nowhere"):
+            await call()
     with pytest.raises(
         TemporalUnavailable, match="search-attribute create --namespace nowhere --name PorchflowRepository"
     ):
@@ -150,9 +151,11 @@ async def test_a_temporal_that_is_away_is_an_outage(temporal_server: Any, starte
         )
         away = WorkflowStarter(client)
         await away.signal(_target())
+        await away.ping()
         await proxy.stop()
-        with pytest.raises(TemporalUnavailable):
-            await away.signal(_target())
+        for call in (lambda: away.signal(_target()), away.ping):
+            with pytest.raises(TemporalUnavailable):
+                await call()
         await proxy.start()
 
         async def works() -> bool:
