@@ -26,8 +26,8 @@ class _Entry:
     asked: str
     look: bool = True
     """Whether to look at its schedule: after each list, and when the Repository has changed."""
-    foreign: str = ""
-    """Why its schedule is somebody else's; logged when that changes."""
+    trouble: str = ""
+    """Why its schedule could not be kept; logged when that changes."""
     triggered: str = ""
     again: bool = False
     forced: Literal["", "after", "instead"] = ""
@@ -135,8 +135,7 @@ class SyncScheduling:
             try:
                 await self._settle(key)
             except TemporalUnavailable as error:
-                if not self._error:
-                    logger.warning("cannot keep the schedules of Repositories, trying until it works: %s", error)
+                self._tell(key, str(error))
                 self._error, self._for_all = str(error), error.for_all
                 self._enqueue(key)
                 await asyncio.sleep(backoff.next())
@@ -146,6 +145,13 @@ class SyncScheduling:
             finally:
                 self._busy.discard(key)
                 self._available.set()
+
+    def _tell(self, key: Key, error: str) -> None:
+        """Log an error that is neither that of the last Repository nor the last one of this: once an outage."""
+        entry = self._entries[key]
+        if error not in {self._error, entry.trouble}:
+            logger.warning("cannot keep the schedule of Repository %s/%s, trying until it works: %s", *key, error)
+        entry.trouble = error
 
     async def _next(self) -> Key:
         """Wait for a Repository that is due and that no other task of this process handles."""
@@ -173,11 +179,11 @@ class SyncScheduling:
         except ForeignScheduleError as error:
             # Whatever happens to the Repository next, its schedule is looked at first.
             entry.look = True
-            if entry.foreign != str(error):
+            if entry.trouble != str(error):
                 logger.error("cannot sync Repository %s/%s: %s", *key, error)  # noqa: TRY400 - its place is of no use
-            entry.foreign = str(error)
+            entry.trouble = str(error)
         else:
-            entry.foreign = ""
+            entry.trouble = ""
 
     async def _remove(self, key: Key, entry: _Entry) -> None:
         try:

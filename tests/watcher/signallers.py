@@ -63,9 +63,14 @@ class RecordingSchedules:
         self.plans: dict[Key, SyncPlan] = {}
         self.triggered: list[tuple[Key, bool]] = []
         self.away = False
+        self.bad: Counter[Key] = Counter()
+        """Repositories whose schedules alone cannot be kept, with the number of looks at them."""
 
     async def ensure(self, plan: SyncPlan) -> None:
         self._check()
+        if plan.key in self.bad:
+            self.bad[plan.key] += 1
+            raise TemporalUnavailable("shard status unknown")
         self.plans[plan.key] = plan
 
     async def trigger(self, key: Key, *, instead: bool) -> None:
