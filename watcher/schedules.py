@@ -1,8 +1,8 @@
 """One Temporal Schedule per Repository: it starts the Repository's syncs."""
 
 import logging
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
@@ -18,6 +18,7 @@ from temporalio.client import (
     ScheduleIntervalSpec,
     ScheduleListActionStartWorkflow,
     ScheduleListDescription,
+    ScheduleListSchedule,
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleRange,
@@ -30,7 +31,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from porchflow.api.crontab import Calendar
 from porchflow.kube.following import Key
-from porchflow.watcher.schedule_differences import differences
+from porchflow.watcher.schedule_differences import differences, looks_different
 from porchflow.watcher.search_attributes import SearchAttributes
 from porchflow.watcher.stuck_runs import end_stuck_run
 from porchflow.watcher.syncs import SyncPlan
@@ -64,10 +65,12 @@ class ListedSchedule:
     Attributes:
         key: Its Repository.
         first_version: Whether its id is one of the first version: the Repository may be of another cluster then.
+        summary: What the list says of it; None where it says nothing.
     """
 
     key: Key
     first_version: bool = False
+    summary: ScheduleListSchedule | None = field(default=None, compare=False)
 
 
 class Schedules(Protocol):
@@ -133,6 +136,22 @@ class RepositorySchedules:
             return await differences(found.schedule, self._schedule(plan), self._client.data_converter)
         except RPCError as error:
             raise unavailable(error) from error
+
+    async def suspects(self, plans: Iterable[SyncPlan]) -> list[SyncPlan]:
+        """Return the plans whose schedule Temporal's list lacks, or shows with other times or in another state.
+
+        One call lists a thousand schedules, where `differences` needs one for each. The list is seconds old, and leaves
+        out overlap and catch-up policies and what the runs begin with.
+
+        Raises:
+            TemporalUnavailable: They cannot be listed now.
+        """
+        listed = {found.key: found.summary async for found in self.listed() if not found.first_version}
+        return [
+            plan
+            for plan in plans
+            if (summary := listed.get(plan.key)) is None or looks_different(summary, self._schedule(plan))
+        ]
 
     async def trigger(self, key: Key, *, instead: bool) -> None:
         """See `Schedules.trigger`. The schedule is looked at first: its owner may have changed since the last look.
@@ -233,9 +252,9 @@ class RepositorySchedules:
             return None
         owner = await _memo(listed)
         if owner == self._installation.id and (key := _key_of(listed.id, self._installation)) is not None:
-            return ListedSchedule(key)
+            return ListedSchedule(key, summary=listed.schedule)
         if not owner and (key := _key_of(listed.id, _FIRST_VERSION)) is not None:
-            return ListedSchedule(key, first_version=True)
+            return ListedSchedule(key, first_version=True, summary=listed.schedule)
         return None
 
     async def _describe(self, handle: ScheduleHandle) -> ScheduleDescription | None:
