@@ -96,7 +96,12 @@ class WorkflowStarter:
         attributes = self._installation.attributes
         await self._client.start_workflow(
             WORKFLOW_NAME,
-            PackageRevisionInput(namespace=target.namespace, name=target.name, attribute_prefix=attributes.prefix),
+            PackageRevisionInput(
+                namespace=target.namespace,
+                name=target.name,
+                attribute_prefix=attributes.prefix,
+                shows_outcome=self._search_attributes.has_optional,
+            ),
             id=self._installation.workflow_id(target.namespace, target.name),
             task_queue=self._installation.queue(RECONCILE_QUEUE),
             start_signal=LOOK_AGAIN_SIGNAL,

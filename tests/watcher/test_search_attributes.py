@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.api.operatorservice.v1 import (
+    AddSearchAttributesRequest,
+    ListSearchAttributesRequest,
+    RemoveSearchAttributesRequest,
+)
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -93,6 +97,31 @@ async def test_a_namespace_without_room_says_whose_they_are(client: Client) -> N
         await SearchAttributes(client, Attributes()).ensure()
     assert "has no room for the search attributes PorchflowRepository" in str(raised.value)
     assert "at most 10 of type Keyword, and has 8 (Theirs0, " in str(raised.value)
+
+
+async def test_a_namespace_with_room_for_the_required_ones_alone_is_enough(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as one that has the five of the first version: runs cannot be searched by reason then, and that is all."""
+    await add(client, **{f"Theirs{number}": KEYWORD for number in range(5)})
+    attributes = SearchAttributes(client, Attributes())
+
+    async def known() -> bool:
+        await attributes.ensure()
+        return {key.name for key in Attributes().required} <= (await registered_attributes(client)).keys()
+
+    await eventually(known, what="the required ones are registered")
+    await attributes.ensure()
+    assert not attributes.has_optional
+    assert caplog.text.count("runs cannot be searched by reason and outcome: namespace") == 1
+    removing = RemoveSearchAttributesRequest(namespace=client.namespace, search_attributes=["Theirs0", "Theirs1"])
+    await client.operator_service.remove_search_attributes(removing)
+
+    async def complete() -> bool:
+        await attributes.ensure()
+        return attributes.has_optional
+
+    await eventually(complete, what="there is room for all")
 
 
 class _Refusing:

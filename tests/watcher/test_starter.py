@@ -79,7 +79,9 @@ async def test_starts_a_workflow_with_what_it_is_searched_by(starter: WorkflowSt
     history = await handle.fetch_history()
     started = history.events[0].workflow_execution_started_event_attributes
     (decoded,) = await pydantic_data_converter.decode(started.input.payloads, [PackageRevisionInput])
-    assert decoded == PackageRevisionInput(namespace=target.namespace, name=target.name, attribute_prefix="Porchflow")
+    assert decoded == PackageRevisionInput(
+        namespace=target.namespace, name=target.name, attribute_prefix="Porchflow", shows_outcome=True
+    )
     signalled = [
         event.workflow_execution_signaled_event_attributes
         for event in history.events
