@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from porchflow.api.conditions import ACCESS_REASONS, ConditionStatus, ConditionType
 from porchflow.api.names import DISCOVERED_ANNOTATION, FINALIZER, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.packagerevision import Lifecycle, RunOutcome
 from porchflow.api.suspension import suspension_of, told_suspended
 
 _Raw = Mapping[str, Any]
@@ -72,6 +72,10 @@ class Facts(BaseModel):
     suspension_told: bool = False
     """The status reports the suspension already, with the same message."""
     resume_at: datetime | None = None
+    outcome: RunOutcome | None = None
+    """How the run stands, as the status says; None before a run has reported."""
+    reason: str = ""
+    """The reason of the condition Ready, where that is False."""
 
 
 def needs_work(obj: _Raw, now: datetime) -> bool:
@@ -189,7 +193,18 @@ def facts_of(obj: _Raw, now: datetime, *, access_changed: bool = False) -> Facts
         stalled=stalled,
         awaits_sync=DISCOVERED_ANNOTATION in annotations and metadata.get("generation") == 1 and not (status or asked),
         **_suspension(annotations, status, now),
+        **_standing(status, conditions),
     )
+
+
+def _standing(status: _Raw, conditions: _Raw) -> dict[str, Any]:
+    """Return what the status says of the run: it is shown, and decides nothing."""
+    said = (status.get("lastRun") or {}).get("outcome")
+    unready = _status(conditions, ConditionType.READY) == ConditionStatus.FALSE
+    return {
+        "outcome": RunOutcome(said) if said in set(RunOutcome) else None,
+        "reason": conditions[ConditionType.READY].get("reason", "") if unready else "",
+    }
 
 
 def newer(asked: str | None, handled: str | None) -> bool:

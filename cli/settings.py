@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from porchflow.activities.sync.sync_settings import SyncSettings
 from porchflow.api.host_port import HostPort
 from porchflow.cli.temporal_settings import TemporalSettings
+from porchflow.cli.worker_settings import WorkerSettings
 from porchflow.content.content_settings import ContentSettings
 from porchflow.functions.runner_settings import (
     CallSettings,
@@ -47,20 +48,6 @@ class _Prefix:
     """The prefix of the flags and variables of a group."""
 
     text: str
-
-
-class WorkerSettings(BaseModel, frozen=True):
-    """Settings of a worker: its queues, and how many activities run at once."""
-
-    queues: tuple[Literal["reconcile", "render", "sync"], ...] = Field(
-        ("reconcile", "render", "sync"),
-        min_length=1,
-        description="Temporal task queues to serve, separated by commas",
-    )
-    reconcile_slots: int = Field(50, ge=1, le=1000, description="activities of the reconcile queue at once, per worker")
-    render_slots: int = Field(20, ge=1, le=1000, description="renderings at once, per worker")
-    sync_slots: int = Field(4, ge=1, le=100, description="syncs of Repositories at once, per worker")
-    cached_workflows: int = Field(1000, ge=0, description="workflow runs a worker keeps in memory; 0 replays each task")
 
 
 class Settings(BaseModel, frozen=True):

@@ -113,7 +113,14 @@ def _certificate_flags(certificates: Certificates) -> Sequence[str]:
 
 
 def temporal(
-    binary: Path, *, log: Path, port: int, ui_port: int | None, database: Path | None = None, durable: bool = True
+    binary: Path,
+    *,
+    log: Path,
+    port: int,
+    ui_port: int | None,
+    database: Path | None = None,
+    durable: bool = True,
+    searchable: bool = True,
 ) -> Process:
     """Describe a Temporal development server.
 
@@ -124,13 +131,14 @@ def temporal(
         ui_port: Port of the Web UI; None means no Web UI.
         database: File of its state; None keeps it in memory.
         durable: Whether writes are forced to the disk. Without it a power cut, not a crash, can lose the last ones.
+        searchable: Whether the search attributes of runs are registered from the start; otherwise the watcher does it.
     """
     address = f"{HOST}:{port}"
     command: list[str | Path] = [
         *(binary, "server", "start-dev", "--log-level=warn", "--disable-config-file", "--disable-config-env"),
         *(f"--ip={HOST}", f"--port={port}"),
         *(("--headless",) if ui_port is None else (f"--ui-port={ui_port}",)),
-        *(f"--search-attribute={key.name}=Keyword" for key in Attributes().all),
+        *(f"--search-attribute={key.name}=Keyword" for key in Attributes().all if searchable),
         # A worker that schedules an activity of its own queue receives it with the answer, without another poll.
         "--dynamic-config-value=system.enableActivityEagerExecution=true",
         # Repositories take turns while a queue has a backlog (`porchflow.workflows.policies.fairness`).
@@ -150,7 +158,7 @@ def temporal(
         command += [f"--sqlite-pragma=synchronous={synchronous}"]
 
     async def ready() -> bool:
-        return await _temporal_answers(address)
+        return await _temporal_answers(address, searchable=searchable)
 
     return Process(
         "temporal",
@@ -163,13 +171,14 @@ def temporal(
     )
 
 
-async def _temporal_answers(address: str) -> bool:
-    """Return whether Temporal can list runs of the default namespace by our search attributes."""
+async def _temporal_answers(address: str, *, searchable: bool) -> bool:
+    """Return whether Temporal can count runs of the default namespace, by our search attributes if it has them."""
+    query = f"{Attributes().repository.name} = 'none'" if searchable else ""
     second = timedelta(seconds=5)
     try:
         async with asyncio.timeout(10):
             client = await Client.connect(address)
-            await client.count_workflows(f"{Attributes().repository.name} = 'none'", rpc_timeout=second)
+            await client.count_workflows(query or None, rpc_timeout=second)
     except (RPCError, RuntimeError, OSError, TimeoutError):
         return False
     return True

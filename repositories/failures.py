@@ -249,11 +249,12 @@ def classify(error: Exception, *, since: datetime | None = None) -> PhaseError:
 
 
 def to_application_error(error: PhaseError) -> ApplicationError:
-    """Return the error for Temporal: its retry behaviour, and the message cut to the length that a condition has."""
+    """Return the error for Temporal: its retry behaviour, and message and reason as the condition has them."""
     benign = error.kind in {ErrorKind.WAITING, ErrorKind.SUPERSEDED, ErrorKind.HANDED_OVER}
     long = len(error.message) > MESSAGE_LIMIT
     return ApplicationError(
         error.message[: MESSAGE_LIMIT - 1] + "…" if long else error.message,
+        error.reason,
         type=error.kind,
         non_retryable=error.kind in {ErrorKind.STALLED, ErrorKind.SUPERSEDED},
         next_retry_delay=WAITING_DELAY if error.kind is ErrorKind.WAITING else None,

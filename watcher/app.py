@@ -42,6 +42,7 @@ class WatcherHealth:
     def __init__(self) -> None:
         self._watches: list[WatchState] = []
         self._dispatcher: Dispatcher | None = None
+        self._scheduling: SyncScheduling | None = None
         self.stuck_runs_ended: Callable[[], int] = lambda: 0
         """Returns how many runs were ended because they were stuck."""
         self._waiting_for = "the start"
@@ -50,10 +51,11 @@ class WatcherHealth:
         """Record what the start waits for; the empty text when it waits for nothing."""
         self._waiting_for = what
 
-    def runs(self, dispatcher: Dispatcher, watches: Sequence[WatchState]) -> None:
+    def runs(self, dispatcher: Dispatcher, scheduling: SyncScheduling, watches: Sequence[WatchState]) -> None:
         """Record the parts to report on."""
         self._waiting_for = ""
         self._dispatcher = dispatcher
+        self._scheduling = scheduling
         self._watches = list(watches)
 
     @property
@@ -68,10 +70,15 @@ class WatcherHealth:
     def readiness(self) -> tuple[bool, Mapping[str, Any]]:
         """Return whether everything was listed, is watched and can be signalled, with the figures behind that."""
         numbers = self.numbers()
-        if numbers is None:
+        if numbers is None or self._scheduling is None:
             return False, {"waitingFor": self._waiting_for}
-        ready = not numbers.error and all(watch.listed and not watch.error for watch in self._watches)
-        return ready, {"watches": [_describe(watch) for watch in self._watches], "signals": asdict(numbers)}
+        schedules = self._scheduling.error
+        watched = all(watch.listed and not watch.error for watch in self._watches)
+        return watched and not numbers.error and not schedules, {
+            "watches": [_describe(watch) for watch in self._watches],
+            "signals": asdict(numbers),
+            "schedules": {"error": schedules},
+        }
 
 
 async def run_watcher(
@@ -107,7 +114,7 @@ async def run_watcher(
     watchers, states = _watchers(
         kube, dispatcher, scheduling, namespaces, timings, places=places, watch_secrets=settings.watch_secrets
     )
-    health.runs(dispatcher, states)
+    health.runs(dispatcher, scheduling, states)
     logger.info("watching %s", ", ".join(state.name for state in states))
     async with serve_webhooks(settings, places, scheduling.sync), asyncio.TaskGroup() as group:
         group.create_task(dispatcher.run())

@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 10.0
 _OUTAGE = 3
-"""Objects that fail one after another until Temporal counts as away, and not a shard or a run of it."""
+"""Different objects that fail one after another until Temporal counts as away though it answers: their signals may meet
+what a look at the namespace does not, such as a history service that is away. Fewer may share one shard of it."""
 
 
 class Signaller(Protocol):
@@ -32,6 +33,13 @@ class Signaller(Protocol):
         Raises:
             TemporalUnavailable: No object can be signalled now.
             Exception: Any other error concerns this object alone.
+        """
+
+    async def ping(self) -> None:
+        """Return when Temporal answers; nothing of an object is asked.
+
+        Raises:
+            TemporalUnavailable: It does not.
         """
 
 
@@ -224,11 +232,12 @@ class Dispatcher:
         except TemporalUnavailable as error:
             if not entry.bad:
                 self._failing[entry.target.key] = None
-            if error.for_all or self._error or len(self._failing) >= self._outage():
+            if await self._is_away(error):
                 self._pause(error)
                 # At the back: the next call tells of another object, whose run may be well.
                 self._enqueue(entry, keep_age=True)
             else:
+                self._is_back()
                 self._delay(entry, error)
         except SignalRefused as error:
             self._works()
@@ -238,9 +247,15 @@ class Dispatcher:
         else:
             self._sent(entry, sent)
 
-    def _outage(self) -> int:
-        """Return how many objects must fail in a row until Temporal counts as away for all."""
-        return min(_OUTAGE, len(self._entries))
+    async def _is_away(self, error: TemporalUnavailable) -> bool:
+        """Return whether no object can be signalled now, and not just the one whose signal failed."""
+        if error.for_all or len(self._failing) >= _OUTAGE:
+            return True
+        try:
+            await self._signaller.ping()
+        except TemporalUnavailable:
+            return True
+        return False
 
     def _sent(self, entry: _Entry, sent: Target) -> None:
         self._signalled += 1
@@ -274,10 +289,14 @@ class Dispatcher:
         if now >= self._paused_until:
             self._paused_until = now + self._backoff.next()
 
-    def _works(self) -> None:
+    def _is_back(self) -> None:
         if self._error:
             logger.info("Temporal takes signals again; %d objects wait", len(self._ready))
         self._error = ""
+
+    def _works(self) -> None:
+        """Note that Temporal handled the signal of an object: those that failed meanwhile are the exception."""
+        self._is_back()
         for key in self._failing:
             if key in self._entries:
                 self._entries[key].bad = True

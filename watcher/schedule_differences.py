@@ -11,6 +11,7 @@ from temporalio.client import (
     Schedule,
     ScheduleActionStartWorkflow,
     ScheduleCalendarSpec,
+    ScheduleListSchedule,
     ScheduleRange,
     ScheduleSpec,
 )
@@ -44,6 +45,20 @@ async def differences(found: Schedule, wanted: Schedule, converter: DataConverte
         "it starts something else": await _action(found, converter) != await _action(wanted, converter),
     }
     return [what for what, differs in checks.items() if differs]
+
+
+def looks_different(listed: ScheduleListSchedule, wanted: Schedule) -> bool:
+    """Return whether what Temporal's list says of a schedule is other than wanted.
+
+    Args:
+        listed: As the list has it: times, state, and the type of the runs.
+        wanted: As porchflow makes it.
+    """
+    state = listed.state
+    return _times(listed.spec) != _times(wanted.spec) or (state.paused, state.note if state.paused else "") != (
+        wanted.state.paused,
+        wanted.state.note if wanted.state.paused else "",
+    )
 
 
 def _times(spec: ScheduleSpec) -> object:

@@ -1,8 +1,8 @@
 """One Temporal Schedule per Repository: it starts the Repository's syncs."""
 
 import logging
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
@@ -18,6 +18,7 @@ from temporalio.client import (
     ScheduleIntervalSpec,
     ScheduleListActionStartWorkflow,
     ScheduleListDescription,
+    ScheduleListSchedule,
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleRange,
@@ -30,11 +31,11 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from porchflow.api.crontab import Calendar
 from porchflow.kube.following import Key
-from porchflow.watcher.schedule_differences import differences
+from porchflow.watcher.schedule_differences import differences, looks_different
 from porchflow.watcher.search_attributes import SearchAttributes
-from porchflow.watcher.starter import end_stuck_run
+from porchflow.watcher.stuck_runs import end_stuck_run
 from porchflow.watcher.syncs import SyncPlan
-from porchflow.watcher.temporal_errors import TemporalError, names_search_attributes, unavailable
+from porchflow.watcher.temporal_errors import TemporalError, TemporalUnavailable, lacks_search_attributes, unavailable
 from porchflow.workflows.ids import (
     INSTALLATION_MEMO,
     SYNC_QUEUE,
@@ -57,6 +58,21 @@ class ForeignScheduleError(TemporalError):
     """A schedule with an id of ours that is not ours; it is left alone."""
 
 
+@dataclass(frozen=True, slots=True)
+class ListedSchedule:
+    """A schedule in Temporal's list.
+
+    Attributes:
+        key: Its Repository.
+        first_version: Whether its id is one of the first version: the Repository may be of another cluster then.
+        summary: What the list says of it; None where it says nothing.
+    """
+
+    key: Key
+    first_version: bool = False
+    summary: ScheduleListSchedule | None = field(default=None, compare=False)
+
+
 class Schedules(Protocol):
     """Starts syncs; `RepositorySchedules`."""
 
@@ -69,8 +85,11 @@ class Schedules(Protocol):
     async def remove(self, key: Key) -> None:
         """Remove the schedule of a Repository that is gone."""
 
-    def keys(self) -> AsyncIterator[Key]:
-        """Return the Repositories that have a schedule."""
+    async def remove_first_version(self, key: Key) -> None:
+        """Remove the schedule of a Repository that has an id of the first version, which names no installation."""
+
+    def listed(self) -> AsyncIterator[ListedSchedule]:
+        """Return the schedules of Repositories: all of this installation, and those with an id of the first version."""
 
 
 class RepositorySchedules:
@@ -97,9 +116,9 @@ class RepositorySchedules:
         try:
             await self._ensure(plan)
         except RPCError as error:
-            if names_search_attributes(error):
+            if lacks_search_attributes(error):
                 # Temporal's data may have been lost, and the search attributes with it.
-                await self._search_attributes.ensure()
+                await self._search_attributes.mend(error)
             raise unavailable(error) from error
 
     async def differences(self, plan: SyncPlan) -> list[str]:
@@ -118,11 +137,36 @@ class RepositorySchedules:
         except RPCError as error:
             raise unavailable(error) from error
 
+    async def suspects(self, plans: Iterable[SyncPlan]) -> list[SyncPlan]:
+        """Return the plans whose schedule Temporal's list lacks, or shows with other times or in another state.
+
+        One call lists a thousand schedules, where `differences` needs one for each. The list is seconds old, and leaves
+        out overlap and catch-up policies and what the runs begin with.
+
+        Raises:
+            TemporalUnavailable: They cannot be listed now.
+        """
+        listed = {found.key: found.summary async for found in self.listed() if not found.first_version}
+        return [
+            plan
+            for plan in plans
+            if (summary := listed.get(plan.key)) is None or looks_different(summary, self._schedule(plan))
+        ]
+
     async def trigger(self, key: Key, *, instead: bool) -> None:
-        """See `Schedules.trigger`."""
+        """See `Schedules.trigger`. The schedule is looked at first: its owner may have changed since the last look.
+
+        Raises:
+            ForeignScheduleError: The schedule with this id belongs to somebody else.
+        """
         overlap = ScheduleOverlapPolicy.CANCEL_OTHER if instead else ScheduleOverlapPolicy.BUFFER_ONE
+        handle = self._handle(key)
         try:
-            await self._handle(key).trigger(overlap=overlap, rpc_timeout=_RPC_TIMEOUT)
+            found = await self._describe(handle)
+            if found is None:
+                raise TemporalUnavailable(f"there is no schedule {handle.id}; it is made again")
+            await self._check_ours(found)
+            await handle.trigger(overlap=overlap, rpc_timeout=_RPC_TIMEOUT)
         except RPCError as error:
             raise unavailable(error) from error
 
@@ -138,13 +182,24 @@ class RepositorySchedules:
         except RPCError as error:
             raise unavailable(error) from error
 
-    async def keys(self) -> AsyncIterator[Key]:
-        """See `Schedules.keys`. The log counts schedules of other installations and programs, which are left alone."""
+    async def remove_first_version(self, key: Key) -> None:
+        """See `Schedules.remove_first_version`."""
+        handle = self._client.get_schedule_handle(_FIRST_VERSION.sync_id(*key))
+        try:
+            found = await self._describe(handle)
+            if found is not None and _is_first_version(found):
+                await _delete(handle)
+                logger.warning("schedule %s goes on as %s", handle.id, self._installation.sync_id(*key))
+        except RPCError as error:
+            raise unavailable(error) from error
+
+    async def listed(self) -> AsyncIterator[ListedSchedule]:
+        """See `Schedules.listed`. The log counts those of other installations and programs, which are left alone."""
         others = set()
         try:
             async for listed in await self._client.list_schedules(rpc_timeout=_RPC_TIMEOUT):
-                if (key := await self._key_of(listed)) is not None:
-                    yield key
+                if (found := await self._sorted(listed)) is not None:
+                    yield found
                 else:
                     others.add(listed.id)
         except RPCError as error:
@@ -162,7 +217,6 @@ class RepositorySchedules:
         handle, wanted = self._handle(plan.key), self._schedule(plan)
         found = await self._describe(handle)
         if found is None:
-            await self._remove_first_version(plan.key)
             try:
                 await self._client.create_schedule(
                     handle.id, wanted, memo=self._installation.memo, rpc_timeout=_RPC_TIMEOUT
@@ -182,16 +236,6 @@ class RepositorySchedules:
             await handle.update(lambda _: ScheduleUpdate(wanted), rpc_timeout=_RPC_TIMEOUT)
             logger.warning("put schedule %s right: %s", handle.id, "; ".join(differ))
 
-    async def _remove_first_version(self, key: Key) -> None:
-        """Remove the schedule of a Repository that has an id without an installation."""
-        if not self._installation.id:
-            return
-        handle = self._client.get_schedule_handle(_FIRST_VERSION.sync_id(*key))
-        found = await self._describe(handle)
-        if found is not None and _is_first_version(found):
-            await _delete(handle)
-            logger.warning("schedule %s goes on as %s", handle.id, self._installation.sync_id(*key))
-
     async def _check_ours(self, found: ScheduleDescription) -> None:
         owner = await found.memo_value(INSTALLATION_MEMO, "")
         if owner != self._installation.id:
@@ -201,17 +245,17 @@ class RepositorySchedules:
                 " then the watcher makes its own"
             )
 
-    async def _key_of(self, listed: ScheduleListDescription) -> Key | None:
-        """Return the Repository of a schedule of ours; None for one of anybody else."""
-        namespace, slash, name = listed.id.removeprefix(self._installation.sync_id("", "").rstrip("/") + "/").partition(
-            "/"
-        )
-        if not slash or listed.id != self._installation.sync_id(namespace, name):
-            return None
+    async def _sorted(self, listed: ScheduleListDescription) -> ListedSchedule | None:
+        """Return a schedule of ours or of the first version; None for one of anybody else."""
         action = listed.schedule.action if listed.schedule else None
         if isinstance(action, ScheduleListActionStartWorkflow) and action.workflow != SYNC_WORKFLOW_NAME:
             return None
-        return (namespace, name) if await _memo(listed) == self._installation.id else None
+        owner = await _memo(listed)
+        if owner == self._installation.id and (key := _key_of(listed.id, self._installation)) is not None:
+            return ListedSchedule(key, summary=listed.schedule)
+        if not owner and (key := _key_of(listed.id, _FIRST_VERSION)) is not None:
+            return ListedSchedule(key, first_version=True, summary=listed.schedule)
+        return None
 
     async def _describe(self, handle: ScheduleHandle) -> ScheduleDescription | None:
         try:
@@ -242,6 +286,12 @@ class RepositorySchedules:
             policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=_CATCH_UP),
             state=ScheduleState(paused=bool(plan.paused), note=plan.paused or f"syncs Repository {namespace}/{name}"),
         )
+
+
+def _key_of(schedule: str, installation: Installation) -> Key | None:
+    """Return the Repository that an id of a schedule of an installation names; None for any other id."""
+    namespace, _, name = schedule.removeprefix(installation.sync_id("", "").removesuffix("/")).partition("/")
+    return (namespace, name) if schedule == installation.sync_id(namespace, name) and namespace and name else None
 
 
 async def _memo(listed: ScheduleListDescription) -> Any:  # noqa: ANN401 - JSON

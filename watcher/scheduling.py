@@ -26,6 +26,8 @@ class _Entry:
     asked: str
     look: bool = True
     """Whether to look at its schedule: after each list, and when the Repository has changed."""
+    trouble: str = ""
+    """Why its schedule could not be kept; logged when that changes."""
     triggered: str = ""
     again: bool = False
     forced: Literal["", "after", "instead"] = ""
@@ -52,6 +54,12 @@ class SyncScheduling:
         self._busy: set[Key] = set()
         self._available = asyncio.Event()
         self._error = ""
+        self._for_all = False
+
+    @property
+    def error(self) -> str:
+        """Why no schedule can be kept now; empty where schedules can be, or one alone cannot."""
+        return self._error if self._for_all else ""
 
     def seen(self, repository: Object, *, listed: bool) -> None:
         """Record a Repository as it is now.
@@ -89,7 +97,9 @@ class SyncScheduling:
         self._enqueue(key)
 
     async def remove_others(self, namespace: str | None, present: Iterable[Key]) -> None:
-        """Remove the schedules of Repositories that do not exist, such as of those that went while no watcher ran.
+        """Remove the schedules that no Repository has, such as of one that went while no watcher ran.
+
+        Schedules of the first version of Repositories that exist go too, such as those that a rollback made.
 
         Args:
             namespace: Where all Repositories are known; None for everywhere.
@@ -99,8 +109,12 @@ class SyncScheduling:
             TemporalUnavailable: They cannot be listed now.
         """
         known = set(present)
-        async for key in self._schedules.keys():
-            if key not in known and (namespace is None or key[0] == namespace) and key not in self._entries:
+        async for found in self._schedules.listed():
+            key = found.key
+            if found.first_version:
+                if key in known:
+                    await self._schedules.remove_first_version(key)
+            elif key not in known and (namespace is None or key[0] == namespace) and key not in self._entries:
                 self.gone(key)
 
     async def run(self) -> NoReturn:
@@ -121,9 +135,8 @@ class SyncScheduling:
             try:
                 await self._settle(key)
             except TemporalUnavailable as error:
-                if not self._error:
-                    logger.warning("cannot keep the schedules of Repositories, trying until it works: %s", error)
-                self._error = str(error)
+                self._tell(key, str(error))
+                self._error, self._for_all = str(error), error.for_all
                 self._enqueue(key)
                 await asyncio.sleep(backoff.next())
             else:
@@ -132,6 +145,13 @@ class SyncScheduling:
             finally:
                 self._busy.discard(key)
                 self._available.set()
+
+    def _tell(self, key: Key, error: str) -> None:
+        """Log an error that is neither that of the last Repository nor the last one of this: once an outage."""
+        entry = self._entries[key]
+        if error not in {self._error, entry.trouble}:
+            logger.warning("cannot keep the schedule of Repository %s/%s, trying until it works: %s", *key, error)
+        entry.trouble = error
 
     async def _next(self) -> Key:
         """Wait for a Repository that is due and that no other task of this process handles."""
@@ -146,21 +166,34 @@ class SyncScheduling:
         entry = self._entries[key]
         try:
             if entry.plan is None:
-                await self._schedules.remove(key)
-                if self._entries.get(key) is entry:
-                    del self._entries[key]
+                await self._remove(key, entry)
                 return
             if entry.look:
                 entry.look = False
                 await self._schedules.ensure(entry.plan)
+            await self._trigger(key, entry)
         except TemporalUnavailable:
+            # This also restores a schedule that was removed by hand.
             entry.look = True
             raise
         except ForeignScheduleError as error:
-            # The next list looks again.
-            logger.error("cannot sync Repository %s/%s: %s", *key, error)  # noqa: TRY400 - its place is of no use
-            entry.look = False
-            return
+            # Whatever happens to the Repository next, its schedule is looked at first.
+            entry.look = True
+            if entry.trouble != str(error):
+                logger.error("cannot sync Repository %s/%s: %s", *key, error)  # noqa: TRY400 - its place is of no use
+            entry.trouble = str(error)
+        else:
+            entry.trouble = ""
+
+    async def _remove(self, key: Key, entry: _Entry) -> None:
+        try:
+            await self._schedules.remove(key)
+        except ForeignScheduleError:
+            logger.info("left alone the schedule of Repository %s/%s, which is gone: it is somebody else's", *key)
+        if self._entries.get(key) is entry:
+            del self._entries[key]
+
+    async def _trigger(self, key: Key, entry: _Entry) -> None:
         asked, again, forced = entry.asked, entry.again, entry.forced
         new = bool(asked) and asked != entry.triggered
         if not (new or forced or (asked and again)):
@@ -168,9 +201,8 @@ class SyncScheduling:
         entry.again, entry.forced = False, ""
         try:
             await self._schedules.trigger(key, instead=forced == "instead" or (new and asked.endswith(DELETING)))
-        except TemporalUnavailable:
-            # This also restores a schedule that was removed by hand.
-            entry.look, entry.again, entry.forced = True, again, forced
+        except (TemporalUnavailable, ForeignScheduleError):
+            entry.again, entry.forced = again, "instead" if "instead" in {forced, entry.forced} else forced
             raise
         entry.triggered = asked or entry.triggered
         logger.info("Repository %s/%s is synced now", *key)

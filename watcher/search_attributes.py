@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
+from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
 from porchflow.watcher.temporal_errors import TemporalUnavailable
@@ -23,6 +24,10 @@ _SQL_KEYWORDS: Final = 10
 """Search attributes of type Keyword that a namespace can have where Temporal keeps its list of runs in SQL."""
 
 
+class _MayNotLookError(Exception):
+    """The client may not list search attributes."""
+
+
 class SearchAttributes:
     """The search attributes of one namespace of Temporal."""
 
@@ -30,35 +35,83 @@ class SearchAttributes:
         self._client = client
         self._attributes = attributes
         self._one_at_a_time = asyncio.Lock()
+        self._told: set[str] = set()
+        self._has_optional = False
+
+    @property
+    def has_optional(self) -> bool:
+        """Whether those that runs can do without are registered, as far as the last look showed."""
+        return self._has_optional
 
     async def ensure(self) -> None:
         """Register what is missing. Temporal is read each time: its data may have been lost since the last.
+
+        A client that may not look goes on, and says so once: it may not register either, but somebody else may have.
+        Runs can do without the optional ones: where there is no room for them, that is said once, too.
 
         Raises:
             TemporalUnavailable: They cannot be read or registered, or one has another type; the message says how to
                 mend it.
         """
+        try:
+            await self._register_missing()
+        except _MayNotLookError as error:
+            self._tell_once(
+                f"cannot look whether the search attributes are registered ({error}); where they are not, run:"
+                f" {registering_commands(self._client.namespace, self._names())}"
+            )
+
+    async def mend(self, refusal: RPCError) -> None:
+        """Register what is missing after Temporal has refused a start because of it.
+
+        Args:
+            refusal: What Temporal said; `lacks_search_attributes` holds.
+
+        Raises:
+            TemporalUnavailable: As `ensure`; also where the client may not look, because then nobody mends it until
+                somebody else registers them, and every other start is refused, too.
+        """
+        try:
+            await self._register_missing()
+        except _MayNotLookError as error:
+            raise TemporalUnavailable(
+                f"the search attributes are not all registered ({refusal.message}), and this client may not look which"
+                f" are: run: {registering_commands(self._client.namespace, self._names())}",
+                for_all=True,
+            ) from error
+
+    async def _register_missing(self) -> None:
         async with self._one_at_a_time:
+            self._has_optional = False
             try:
-                known = await registered_attributes(self._client)
+                known = dict(await registered_attributes(self._client))
             except RPCError as error:
                 if error.status in _MAY_NOT:
-                    # A client that may not look cannot register either; runs start where somebody else has.
-                    logger.warning(
-                        "cannot look whether the search attributes are registered (%s); where they are not, run: %s",
-                        error.message,
-                        registering_commands(self._client.namespace, self._names()),
-                    )
-                    return
+                    raise _MayNotLookError(error.message) from error
                 raise self._not_registered(self._names(), error.message) from error
-            if wrong := wrong_types(self._attributes, known):
-                raise TemporalUnavailable(wrong_types_message(self._client.namespace, wrong), for_all=True)
-            missing = [name for name in self._names() if name not in known]
-            if missing:
-                await self._add(missing, known)
+            await self._add_missing(self._attributes.required, known)
+            try:
+                await self._add_missing(self._attributes.optional, known)
+            except TemporalUnavailable as error:
+                self._tell_once(f"runs cannot be searched by reason and outcome: {error}")
+            else:
+                self._has_optional = True
+
+    def _tell_once(self, what: str) -> None:
+        if what not in self._told:
+            logger.warning("%s", what)
+        self._told.add(what)
 
     def _names(self) -> list[str]:
         return [key.name for key in self._attributes.all]
+
+    async def _add_missing(self, keys: Sequence[SearchAttributeKey[str]], known: dict[str, int]) -> None:
+        """Register those of some attributes that are missing, and add them to what is known."""
+        if wrong := wrong_types(keys, known):
+            raise TemporalUnavailable(wrong_types_message(self._client.namespace, wrong), for_all=True)
+        if missing := [key.name for key in keys if key.name not in known]:
+            await self._add(missing, known)
+            known.update(dict.fromkeys(missing, _KEYWORD))
 
     async def _add(self, names: list[str], known: Mapping[str, int]) -> None:
         request = AddSearchAttributesRequest(
@@ -96,9 +149,9 @@ async def registered_attributes(client: Client) -> Mapping[str, int]:
     return dict(answer.custom_attributes)
 
 
-def wrong_types(attributes: Attributes, known: Mapping[str, int]) -> dict[str, str]:
+def wrong_types(keys: Sequence[SearchAttributeKey[str]], known: Mapping[str, int]) -> dict[str, str]:
     """Return the types of those attributes that have another type than runs set, by name."""
-    names = [key.name for key in attributes.all]
+    names = [key.name for key in keys]
     return {name: _type_name(known[name]) for name in names if name in known and known[name] != _KEYWORD}
 
 

@@ -4,6 +4,7 @@ import logging
 from datetime import timedelta
 from typing import Final
 
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.common import (
     SearchAttributePair,
@@ -15,7 +16,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from porchflow.watcher.needs import Target
 from porchflow.watcher.search_attributes import SearchAttributes
-from porchflow.watcher.temporal_errors import names_search_attributes, sorted_error, unavailable
+from porchflow.watcher.stuck_runs import end_stuck_run
+from porchflow.watcher.temporal_errors import lacks_search_attributes, sorted_error, unavailable
 from porchflow.workflows.ids import (
     LOOK_AGAIN_SIGNAL,
     RECONCILE_QUEUE,
@@ -30,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 _RPC_TIMEOUT: Final = timedelta(seconds=10)
 _FIRST_VERSION: Final = Installation()
-STUCK_ATTEMPTS: Final = 3
-"""Attempts of one workflow task from which on its run counts as stuck; a worker that was killed costs one."""
 
 
 class WorkflowStarter:
@@ -60,6 +60,18 @@ class WorkflowStarter:
         if self._installation.id:
             await self._find_first_version_runs()
 
+    async def ping(self) -> None:
+        """Return when Temporal answers, takes the credentials and has the namespace.
+
+        Raises:
+            TemporalUnavailable: It does not.
+        """
+        request = DescribeNamespaceRequest(namespace=self._client.namespace)
+        try:
+            await self._client.workflow_service.describe_namespace(request, timeout=_RPC_TIMEOUT)
+        except RPCError as error:
+            raise unavailable(error) from error
+
     async def signal(self, target: Target) -> None:
         """Signal the workflow of an object; start it with the signal where none runs.
 
@@ -74,17 +86,22 @@ class WorkflowStarter:
                 self.stuck_runs_ended += await end_stuck_run(self._client, identity)
             await self._signal(target)
         except RPCError as error:
-            if names_search_attributes(error):
+            if lacks_search_attributes(error):
                 # Temporal's data may have been lost, and the search attributes with it. The next attempt starts the
                 # run: what was registered a moment ago is not known in all of Temporal at once.
-                await self._search_attributes.ensure()
+                await self._search_attributes.mend(error)
             raise sorted_error(error) from error
 
     async def _signal(self, target: Target) -> None:
         attributes = self._installation.attributes
         await self._client.start_workflow(
             WORKFLOW_NAME,
-            PackageRevisionInput(namespace=target.namespace, name=target.name, attribute_prefix=attributes.prefix),
+            PackageRevisionInput(
+                namespace=target.namespace,
+                name=target.name,
+                attribute_prefix=attributes.prefix,
+                shows_outcome=self._search_attributes.has_optional,
+            ),
             id=self._installation.workflow_id(target.namespace, target.name),
             task_queue=self._installation.queue(RECONCILE_QUEUE),
             start_signal=LOOK_AGAIN_SIGNAL,
@@ -138,30 +155,3 @@ def search_attributes_of(target: Target, attributes: Attributes) -> TypedSearchA
         (attributes.lifecycle, target.lifecycle),
     )
     return TypedSearchAttributes([SearchAttributePair(key, value) for key, value in values if value])
-
-
-async def end_stuck_run(client: Client, workflow_id: str) -> bool:
-    """End the run of a workflow if its task fails again and again, such as one that another version began.
-
-    The next signal starts another. Runs hold no state, so nothing is lost.
-
-    Returns:
-        Whether there was such a run.
-
-    Raises:
-        RPCError: Temporal does not answer.
-    """
-    try:
-        found = await client.get_workflow_handle(workflow_id).describe(rpc_timeout=_RPC_TIMEOUT)
-        attempt = found.raw_description.pending_workflow_task.attempt
-        if attempt < STUCK_ATTEMPTS:
-            return False
-        await client.get_workflow_handle(workflow_id, run_id=found.run_id).terminate(
-            reason=f"its workflow task failed {attempt - 1} times", rpc_timeout=_RPC_TIMEOUT
-        )
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-        return False
-    logger.warning("ended run %s of %s: its workflow task failed %d times", found.run_id, workflow_id, attempt - 1)
-    return True

@@ -57,10 +57,13 @@ def unavailable(error: RPCError) -> TemporalUnavailable:
     return TemporalUnavailable(error.message or error.status.name, for_all=error.status in _FOR_ALL)
 
 
-def names_search_attributes(error: RPCError) -> bool:
-    """Return whether Temporal refuses a call because of a search attribute, such as one that is not registered."""
+def lacks_search_attributes(error: RPCError) -> bool:
+    """Return whether Temporal refuses a start because a search attribute is not registered, or has another type.
+
+    That holds for every object, because all runs set the same ones; a value that is too long is the object's own.
+    """
     text = error.message.lower()
-    return error.status is RPCStatusCode.INVALID_ARGUMENT and "search attribute" in text
+    return error.status is RPCStatusCode.INVALID_ARGUMENT and "search attribute" in text and "size limit" not in text
 
 
 def _is_busy(error: RPCError) -> bool:

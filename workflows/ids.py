@@ -40,6 +40,8 @@ class Attributes:
         workspace: Name of the workspace.
         lifecycle: Lifecycle in the spec.
         phase: The phase that runs, or ran last as an activity of its own.
+        outcome: How a run stands that did not just succeed (`porchflow.api.packagerevision.RunOutcome`).
+        reason: Reason of the condition Ready, while that is not True.
     """
 
     def __init__(self, prefix: str = ATTRIBUTE_PREFIX) -> None:
@@ -49,11 +51,23 @@ class Attributes:
         self.workspace = SearchAttributeKey.for_keyword(f"{prefix}Workspace")
         self.lifecycle = SearchAttributeKey.for_keyword(f"{prefix}Lifecycle")
         self.phase = SearchAttributeKey.for_keyword(f"{prefix}Phase")
+        self.outcome = SearchAttributeKey.for_keyword(f"{prefix}Outcome")
+        self.reason = SearchAttributeKey.for_keyword(f"{prefix}Reason")
+
+    @property
+    def required(self) -> tuple[SearchAttributeKey[str], ...]:
+        """Those without which no run starts."""
+        return (self.repository, self.package, self.workspace, self.lifecycle, self.phase)
+
+    @property
+    def optional(self) -> tuple[SearchAttributeKey[str], ...]:
+        """Those that runs set only where they are registered (`PackageRevisionInput.shows_outcome`)."""
+        return (self.outcome, self.reason)
 
     @property
     def all(self) -> tuple[SearchAttributeKey[str], ...]:
-        """Every one that must be registered."""
-        return (self.repository, self.package, self.workspace, self.lifecycle, self.phase)
+        """Every one."""
+        return (*self.required, *self.optional)
 
 
 @dataclass(frozen=True)
@@ -97,6 +111,8 @@ class PackageRevisionInput(BaseModel):
     name: str
     attribute_prefix: str = ATTRIBUTE_PREFIX
     """Begins the names of the search attributes that the run sets."""
+    shows_outcome: bool = False
+    """Whether the run sets the optional search attributes, which it may only where they are registered."""
 
 
 class RepositorySyncInput(BaseModel):

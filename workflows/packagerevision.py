@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from porchflow.activities.definitions import ObjectKey, PhaseInput, PhaseResult, ReconcileActivities
     from porchflow.api.error_kinds import ErrorKind
     from porchflow.api.needs import Facts, Phase, plan
-    from porchflow.api.packagerevision import Lifecycle
+    from porchflow.api.packagerevision import Lifecycle, RunOutcome
     from porchflow.workflows.ids import LOOK_AGAIN_SIGNAL, WORKFLOW_NAME, Attributes, PackageRevisionInput
     from porchflow.workflows.results import Outcome, PackageRevisionResult
 
@@ -27,6 +27,9 @@ _LINE_LIMIT = 300
 
 _FINAL_KINDS = frozenset({ErrorKind.STALLED, ErrorKind.SUPERSEDED})
 """Kinds of error that end a phase; after any other the phase is tried again."""
+
+_TRIED_AGAIN = {ErrorKind.TRANSIENT: RunOutcome.RETRYING, ErrorKind.WAITING: RunOutcome.WAITING}
+"""How the run stands after an attempt that is followed by another."""
 
 _PhaseHandle = workflow.ActivityHandle[PhaseResult]
 
@@ -37,6 +40,10 @@ class _SupersededError(Exception):
 
 class _StalledError(Exception):
     """A phase found that a person must act; its text is the message of the condition."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @workflow.defn(name=WORKFLOW_NAME)
@@ -85,6 +92,9 @@ class PackageRevisionWorkflow:
                 await self._sleep_until(self._resume_at)
         if self._result.outcome is Outcome.STALLED:
             raise ApplicationError(self._result.message, type=ErrorKind.STALLED, non_retryable=True)
+        if self._told_outcome():
+            # Most runs meet no obstacle and cost no update: their status in Temporal says it all.
+            self._tell(RunOutcome.SUCCEEDED)
         return self._result
 
     def _is_long(self) -> bool:
@@ -97,6 +107,7 @@ class PackageRevisionWorkflow:
     async def _sleep_until(self, moment: datetime) -> None:
         """Wait for the end of a suspension, or for a signal: a user may end it earlier."""
         left = min(max(moment - workflow.now(), policies.SHORTEST_SLEEP), policies.LONGEST_SLEEP)
+        self._tell(RunOutcome.SUSPENDED)
         self._note(f"suspended until {moment.isoformat()}")
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(lambda: self._look_again, timeout=left)
@@ -112,6 +123,7 @@ class PackageRevisionWorkflow:
             self._look_again = True
             return PackageRevisionResult(outcome=Outcome.SUPERSEDED)
         except _StalledError as stalled:
+            self._tell(RunOutcome.STALLED, stalled.reason)
             return PackageRevisionResult(outcome=Outcome.STALLED, message=str(stalled))
 
     async def _run_phases(self, facts: Facts) -> PackageRevisionResult:
@@ -149,7 +161,7 @@ class PackageRevisionWorkflow:
             if cause.type == ErrorKind.SUPERSEDED:
                 raise _SupersededError from error
             self._note(f"{phase}: {cause.message}")
-            raise _StalledError(cause.message) from error
+            raise _StalledError(cause.message, _reason(cause)) from error
         for line in (result.summary, *result.notes):
             self._note(f"{phase}: {line}")
         return result
@@ -166,6 +178,9 @@ class PackageRevisionWorkflow:
                 cause = _cause(error)
                 if cause is not None and cause.type in _FINAL_KINDS:
                     raise
+                if cause is not None and cause.type in _TRIED_AGAIN:
+                    self._tell(_TRIED_AGAIN[ErrorKind(cause.type)], _reason(cause))
+                    self._note(f"{phase}: {policies.told_retries(policy)}: {cause.message}")
         self._show_phase(phase, facts)
         priority = policies.fairness(self._key.namespace, facts.repository)
         return await self._follow(self._start(policy, request, phase, priority), facts)
@@ -219,6 +234,8 @@ class PackageRevisionWorkflow:
         for delay in policies.look_delays():
             latest = await self._look()
             if latest is not None:
+                if latest.outcome is not None and latest.outcome in _TRIED_AGAIN.values():
+                    self._tell(latest.outcome, latest.reason)
                 return (latest.intent, latest.context) != (facts.intent, facts.context)
             if self._is_long():
                 return True
@@ -275,9 +292,30 @@ class PackageRevisionWorkflow:
         workflow.upsert_search_attributes(updates)
         self._note(f"{phase}: running")
 
+    def _told_outcome(self) -> str:
+        """Return the outcome that the search attributes tell, also of a run before this one."""
+        attributes = Attributes(self._target.attribute_prefix)
+        return workflow.info().typed_search_attributes.get(attributes.outcome, "")
+
+    def _tell(self, outcome: RunOutcome, reason: str = "") -> None:
+        """Set the search attributes for outcome and reason where they are others."""
+        if not self._target.shows_outcome:
+            return
+        attributes = Attributes(self._target.attribute_prefix)
+        told = workflow.info().typed_search_attributes.get(attributes.reason, "")
+        if (self._told_outcome(), told) == (outcome, reason):
+            return
+        reason_update = attributes.reason.value_set(reason) if reason else attributes.reason.value_unset()
+        workflow.upsert_search_attributes([attributes.outcome.value_set(outcome), reason_update])
+
     def _note(self, line: str) -> None:
-        self._log = [*self._log[-49:], f"- {workflow.now():%H:%M:%S} {line[:_LINE_LIMIT]}"]
+        self._log = [*self._log[-49:], f"- {workflow.now():%Y-%m-%d %H:%M:%S} {line[:_LINE_LIMIT]}"]
         workflow.set_current_details("\n".join(self._log))
+
+
+def _reason(cause: ApplicationError) -> str:
+    """Return the reason of the condition; a worker of an older version names none."""
+    return str(cause.details[0]) if cause.details else ""
 
 
 def _cause(error: ActivityError | ApplicationError) -> ApplicationError | None:

@@ -139,6 +139,12 @@ def beside(queue: str, name: str) -> str:
     return f"{installation}{slash}{name}"
 
 
+def told_retries(policy: ActivityPolicy) -> str:
+    """Return in words when the attempts after the first come; Temporal's UI has the time of the next one."""
+    longest = policy.retry.maximum_interval
+    return "tried again at once" + (f", then at most {longest.total_seconds():g} s apart" if longest else "")
+
+
 PHASES: dict[Phase, PhasePolicy] = {
     Phase.SOURCE: PhasePolicy(
         activity=ReconcileActivities.execute_source,

@@ -30,7 +30,7 @@ class RepositorySyncWorkflow:
         delay, looks = policies.SYNC_LOOK_DELAY, 0
         while True:
             result = await self._sync(target)
-            workflow.set_current_details(f"- {workflow.now():%H:%M:%S} {result.summary}")
+            workflow.set_current_details(f"- {workflow.now():%Y-%m-%d %H:%M:%S} {result.summary}")
             looks += 1
             if not result.unsettled:
                 return result

@@ -7,8 +7,9 @@ import click
 from porchflow.activities.sync.sync_settings import SyncSettings
 from porchflow.cli.processes.listening import check_addresses
 from porchflow.cli.processes.process import run_process
-from porchflow.cli.settings import WorkerSettings, load_settings, settings_options
+from porchflow.cli.settings import load_settings, settings_options
 from porchflow.cli.temporal_settings import TemporalSettings
+from porchflow.cli.worker_settings import WorkerSettings
 from porchflow.functions.runner_settings import CallSettings, RegistrySettings, RunnerClientSettings
 from porchflow.gitrepo.git_settings import GitSettings
 from porchflow.repositories.scope import ScopeSettings

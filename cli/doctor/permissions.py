@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from porchflow.cli.doctor.findings import Check, Finding
+from porchflow.cli.processes.installation import CLUSTER
 from porchflow.cli.settings import Settings
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import Forbidden, KubeError
@@ -15,7 +16,7 @@ PERMISSIONS: Final[Mapping[str, Mapping[tuple[str, str], str]]] = {
     "porchflow-watcher": {
         ("", "packagerevisions.porch.kpt.dev"): "list watch",
         ("", "repositories.config.porch.kpt.dev"): "list watch",
-        ("", "namespaces:kube-system"): "get",
+        ("", f"namespaces:{CLUSTER}"): "get",
     },
     "porchflow-worker": {
         ("", "packagerevisions.porch.kpt.dev"): "get list create patch delete reconcile",
@@ -50,6 +51,8 @@ The empty namespace means all namespaces, or those that porchflow works in.
 """
 _WATCH_OF_SECRETS: Final[Mapping[tuple[str, str], str]] = {("", "secrets"): "list watch"}
 """Permissions that the watcher needs in addition to watch Secrets, as the component `watch-secrets` grants them."""
+_WITH_AN_ID: Final = frozenset({"watcher", "worker"})
+"""Processes that use the id of the installation."""
 _SYSTEM, _CONTENT_SERVICE, _FUNCTIONS = "porchflow-system", "porchflow-content-api", "porch-fn-system"
 """Names in `PERMISSIONS` that settings change."""
 
@@ -83,6 +86,10 @@ class Right:
         return {key: value for key, value in asked.items() if value}
 
 
+_ID_OF_THE_CLUSTER: Final = Right(CLUSTER, "get", f"namespaces:{CLUSTER}")
+"""Reads the id of the installation, where none is set: of one Namespace, whichever namespaces porchflow works in."""
+
+
 def rights_of(process: str, settings: Settings) -> list[Right]:
     """Return the rights that a process needs.
 
@@ -91,11 +98,17 @@ def rights_of(process: str, settings: Settings) -> list[Right]:
         settings: Its settings, which name its namespaces and whether the watcher watches Secrets.
     """
     more = _WATCH_OF_SECRETS if process == "watcher" and settings.watcher.watch_secrets else {}
-    return list(_rights({**PERMISSIONS[f"porchflow-{process}"], **more}, settings))
+    rights = list(_rights({**PERMISSIONS[f"porchflow-{process}"], **more}, settings))
+    if process in _WITH_AN_ID and not settings.installation.installation:
+        rights.append(_ID_OF_THE_CLUSTER)
+    return rights
 
 
 def _rights(grants: Mapping[tuple[str, str], str], settings: Settings) -> Iterator[Right]:
     for (namespace, target), verbs in grants.items():
+        if target == _ID_OF_THE_CLUSTER.target:
+            # Needed or not whatever the namespaces: see `rights_of`.
+            continue
         placed, named = _as_set(namespace, target, settings)
         for each in _namespaces(placed, named, settings.scope.namespaces):
             for verb in verbs.split():

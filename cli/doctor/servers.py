@@ -101,13 +101,16 @@ async def _check_search_attributes(client: Client, installation: Installation) -
         known = await registered_attributes(client)
     except RPCError as error:
         return [check.warning(f"cannot be read: {error.message}", registering_commands(namespace, names))]
-    if wrong := wrong_types(attributes, known):
+    if wrong := wrong_types(attributes.all, known):
         return [check.failure(wrong_types_message(namespace, wrong), "see docs/operations.md")]
     missing = [name for name in names if name not in known]
-    if missing:
-        told = f"not registered: {', '.join(missing)}"
-        return [check.failure(told, f"start the watcher, or: {registering_commands(namespace, missing)}")]
-    return [check.ok(f"registered: {', '.join(names)}")]
+    if not missing:
+        return [check.ok(f"registered: {', '.join(names)}")]
+    told = f"not registered: {', '.join(missing)}"
+    mend = f"start the watcher, or: {registering_commands(namespace, missing)}"
+    if {key.name for key in attributes.required} <= known.keys():
+        return [check.warning(f"{told}: runs cannot be searched by reason and outcome", mend)]
+    return [check.failure(told, mend)]
 
 
 async def _check_queue(client: Client, installation: Installation, name: str) -> list[Finding]:

@@ -1,5 +1,7 @@
 """The id of this installation in Temporal: set, or that of the cluster."""
 
+from typing import Final
+
 from porchflow.cli.settings import told_name
 from porchflow.kube.backoff import WaitsFor, persist
 from porchflow.kube.client import KubeClient
@@ -8,7 +10,7 @@ from porchflow.kube.kinds import NAMESPACES
 from porchflow.workflows.ids import Attributes, Installation
 from porchflow.workflows.installation_settings import InstallationSettings
 
-_CLUSTER = "kube-system"
+CLUSTER: Final = "kube-system"
 """The Namespace whose uid stands for its cluster: it is there from the cluster's first moment to its last."""
 
 
@@ -31,10 +33,10 @@ async def read_installation(settings: InstallationSettings, kube: KubeClient) ->
     if settings.installation:
         return Installation(settings.installation, attributes)
     try:
-        cluster = await kube.get(NAMESPACES, None, _CLUSTER)
+        cluster = await kube.get(NAMESPACES, None, CLUSTER)
     except Forbidden as error:
         raise KubeError(
-            f"may not read Namespace {_CLUSTER}, whose uid is the default: apply deploy/base, which allows it, or set"
+            f"may not read Namespace {CLUSTER}, whose uid is the default: apply deploy/base, which allows it, or set"
             f" {told_name('temporal_installation')} to an id of your own for the watcher and all workers"
         ) from error
     return Installation(cluster["metadata"]["uid"], attributes)

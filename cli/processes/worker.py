@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.worker import Interceptor, Worker
+from temporalio.worker import Interceptor, PollerBehaviorSimpleMaximum, Worker
 
 from porchflow.activities.reconcile import PhaseActivities
 from porchflow.activities.sync.sync import RepositorySync
@@ -22,7 +22,8 @@ from porchflow.cli.processes.registries import open_tags
 from porchflow.cli.processes.runner_client import open_runner_client
 from porchflow.cli.processes.temporal_connection import keep_api_key
 from porchflow.cli.processes.tracing import exporting_spans, interceptors, traced
-from porchflow.cli.settings import Settings, WorkerSettings
+from porchflow.cli.settings import Settings
+from porchflow.cli.worker_settings import WorkerSettings
 from porchflow.functions.local import LocalEvaluator
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.kpt.render.evaluation import Evaluator
@@ -140,6 +141,7 @@ def build_workers(
             task_queue=installation.queue(queue),
             workflow_failure_exception_types=FAILS_A_RUN,
             **options,
+            **_pace(settings),
             max_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
             default_heartbeat_throttle_interval=_CANCELLATION_WITHIN,
             graceful_shutdown_timeout=_GRACE,
@@ -172,8 +174,7 @@ def _reconcile_worker(make: Callable[..., Worker], settings: WorkerSettings, act
         max_concurrent_activities=settings.reconcile_slots,
         # A local activity holds the slot of its workflow task.
         max_concurrent_local_activities=settings.reconcile_slots,
-        max_concurrent_workflow_tasks=settings.reconcile_slots,
-        max_cached_workflows=settings.cached_workflows,
+        **_of_workflows(settings),
     )
 
 
@@ -183,5 +184,23 @@ def _sync_worker(make: Callable[..., Worker], settings: WorkerSettings, activiti
         workflows=[RepositorySyncWorkflow],
         activities=[activities.sync_repository],
         max_concurrent_activities=settings.sync_slots,
-        max_cached_workflows=settings.cached_workflows,
+        **_of_workflows(settings),
     )
+
+
+def _of_workflows(settings: WorkerSettings) -> dict[str, Any]:
+    """Return the options of a Temporal worker that runs workflows."""
+    return {
+        "max_cached_workflows": settings.cached_workflows,
+        "max_concurrent_workflow_tasks": settings.workflow_task_slots,
+        "workflow_task_poller_behavior": PollerBehaviorSimpleMaximum(settings.workflow_pollers),
+    }
+
+
+def _pace(settings: WorkerSettings) -> dict[str, Any]:
+    """Return the options of a Temporal worker that say how fast it takes activities."""
+    return {
+        "activity_task_poller_behavior": PollerBehaviorSimpleMaximum(settings.activity_pollers),
+        "max_activities_per_second": settings.activity_rate or None,
+        "max_task_queue_activities_per_second": settings.queue_activity_rate or None,
+    }

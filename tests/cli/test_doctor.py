@@ -152,6 +152,46 @@ class TestPermissions:
         assert any(right.target == "secrets" for right in rights_of("watcher", load_settings({"watch_secrets": True})))
         assert not any(right.target == "secrets" for right in rights_of("watcher", load_settings()))
 
+    @pytest.mark.parametrize("process", ["watcher", "worker"])
+    @pytest.mark.parametrize("namespaces", [(), ("one",), ("one", "two", "three")])
+    def test_the_id_of_the_cluster_is_read_once_and_only_where_none_is_set(
+        self, process: str, namespaces: tuple[str, ...]
+    ) -> None:
+        scope = {"namespaces": namespaces}
+        reading = "get namespaces:kube-system in namespace kube-system"
+        assert list(map(str, rights_of(process, load_settings(scope)))).count(reading) == 1
+        named = {**scope, "temporal_installation": "blue"}
+        for flags in (scope, named):
+            told = [str(right) for right in rights_of(process, load_settings(flags)) if "kube-system" in str(right)]
+            assert told == ([reading] if flags is scope else [])
+
+    async def test_role_bindings_in_its_namespaces_and_an_id_are_enough_for_a_watcher(
+        self, kube: KubeClient, kubectl: Kubectl, namespace: str
+    ) -> None:
+        rule = ("--verb=list,watch", "--resource=packagerevisions.porch.kpt.dev,repositories.config.porch.kpt.dev")
+        kubectl("create", "role", "own", "-n", namespace, *rule)
+        account = f"--serviceaccount={namespace}:porchflow-watcher"
+        kubectl("create", "rolebinding", "own", "-n", namespace, "--role=own", account)
+        scope = {"namespaces": (namespace,)}
+        named = load_settings({**scope, "temporal_installation": "blue"})
+
+        async def enough() -> bool:
+            return (await one(check_permissions(kube, "watcher", named, namespace))).level == Level.OK
+
+        await eventually(enough, what="the API server knows the binding")
+        failed(
+            await one(check_permissions(kube, "watcher", load_settings(scope), namespace)),
+            "may not: get namespaces:kube-system in namespace kube-system",
+        )
+        kubectl("create", "role", namespace, "-n", "kube-system", "--verb=get", "--resource=namespaces")
+        kubectl("create", "rolebinding", namespace, "-n", "kube-system", f"--role={namespace}", account)
+
+        async def may_read() -> bool:
+            found = await one(check_permissions(kube, "watcher", load_settings(scope), namespace))
+            return found.level == Level.OK
+
+        await eventually(may_read, what="the API server knows the binding in kube-system")
+
 
 async def _allowed(kube: KubeClient, namespace: str) -> bool:
     return (await one(check_permissions(kube, "function-runner", load_settings(), namespace))).level == Level.OK

@@ -81,6 +81,23 @@ class TestServer:
         with pytest.raises(KubectlError, match="violates PodSecurity"):
             _create_pod(kubectl, "looser", spec)
 
+    @pytest.mark.parametrize("side", [(), ("--server-side", "--force-conflicts")], ids=["client", "server"])
+    def test_a_watcher_of_a_version_with_another_strategy_is_replaced(
+        self, applied: Built, kubectl: Kubectl, namespace: str, side: tuple[str, ...]
+    ) -> None:
+        watcher = json.loads(json.dumps(applied.of("Deployment")["porchflow-watcher"]))
+        watcher["metadata"]["namespace"] = namespace
+        strategy = watcher["spec"].pop("strategy")
+        kubectl("apply", *side, "-f", "-", input=json.dumps(watcher))
+        kubectl(
+            "apply", *side, "-f", "-", input=json.dumps(watcher | {"spec": {**watcher["spec"], "strategy": strategy}})
+        )
+        found = json.loads(kubectl("get", "deployment", "porchflow-watcher", "-n", namespace, "-o", "json"))
+        assert found["spec"]["strategy"] == {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1},
+        }, "the next one starts when the last one stops"
+
 
 def _create_pod(kubectl: Kubectl, name: str, spec: Manifest) -> None:
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "porchflow-system"}, "spec": spec}

@@ -164,3 +164,11 @@ class TestTheseRules:
     )
     def test_a_section_that_is_absent(self, text: str, wrong: int) -> None:
         assert len(wrong_sections(text)) == wrong
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_ids_in_temporal_begin_with_the_installation(page: Path) -> None:
+    shown = re.findall(
+        r"(\S*)\b(?:packagerevision|repository)/(?:NAMESPACE|NS|<namespace>)/", page.read_text(encoding="utf-8")
+    )
+    assert [before for before in shown if not before.endswith("ID/")] == []

@@ -15,7 +15,7 @@ class TemporalServer:
         process: To stop, kill, freeze or restart.
     """
 
-    def __init__(self, binaries: dict[str, Path], folder: Path) -> None:
+    def __init__(self, binaries: dict[str, Path], folder: Path, *, searchable: bool = True) -> None:
         self._database = folder / "temporal.db"
         self.process: Process = temporal(
             binaries["temporal"],
@@ -24,6 +24,7 @@ class TemporalServer:
             ui_port=None,
             database=self._database,
             durable=False,
+            searchable=searchable,
         )
 
     @property
@@ -46,8 +47,17 @@ class TemporalServer:
 
 
 @asynccontextmanager
-async def running_temporal(binaries: dict[str, Path], folder: Path) -> AsyncIterator[TemporalServer]:
-    server = TemporalServer(binaries, folder)
+async def running_temporal(
+    binaries: dict[str, Path], folder: Path, *, searchable: bool = True
+) -> AsyncIterator[TemporalServer]:
+    """Run a server.
+
+    Args:
+        binaries: The servers' executables.
+        folder: For its state.
+        searchable: Whether search attributes are registered from the start.
+    """
+    server = TemporalServer(binaries, folder, searchable=searchable)
     try:
         await server.start()
         yield server

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from porchflow.kube.following import Key
 from porchflow.watcher.needs import Target
+from porchflow.watcher.schedules import ListedSchedule
 from porchflow.watcher.syncs import SyncPlan
 from porchflow.watcher.temporal_errors import TemporalUnavailable
 
@@ -19,11 +20,19 @@ class RecordingSignaller:
         self.gate = asyncio.Event()
         self.gate.set()
         self.calls = 0
+        self.pings = 0
+        self.away = False
+        """Whether a ping fails, too."""
         self.in_flight = 0
         self.most_in_flight = 0
 
     async def prepare(self) -> None:
         """Always ready."""
+
+    async def ping(self) -> None:
+        self.pings += 1
+        if self.away:
+            raise TemporalUnavailable("away")
 
     async def signal(self, target: Target) -> None:
         self.calls += 1
@@ -54,9 +63,14 @@ class RecordingSchedules:
         self.plans: dict[Key, SyncPlan] = {}
         self.triggered: list[tuple[Key, bool]] = []
         self.away = False
+        self.bad: Counter[Key] = Counter()
+        """Repositories whose schedules alone cannot be kept, with the number of looks at them."""
 
     async def ensure(self, plan: SyncPlan) -> None:
         self._check()
+        if plan.key in self.bad:
+            self.bad[plan.key] += 1
+            raise TemporalUnavailable("shard status unknown")
         self.plans[plan.key] = plan
 
     async def trigger(self, key: Key, *, instead: bool) -> None:
@@ -67,10 +81,13 @@ class RecordingSchedules:
         self._check()
         self.plans.pop(key, None)
 
-    async def keys(self) -> AsyncIterator[Key]:
+    async def remove_first_version(self, key: Key) -> None:
+        raise AssertionError(f"{key} has no schedule of the first version")
+
+    async def listed(self) -> AsyncIterator[ListedSchedule]:
         self._check()
         for key in list(self.plans):
-            yield key
+            yield ListedSchedule(key)
 
     def _check(self) -> None:
         if self.away:

@@ -174,6 +174,46 @@ async def test_one_in_a_hundred_that_temporal_answers_badly_stops_nobody_else(er
     assert len(signaller.sent) == 1001
 
 
+@pytest.mark.parametrize("names", [("p0",), ("p0", "p1")])
+async def test_few_objects_that_fail_while_temporal_answers_are_no_outage(names: tuple[str, ...]) -> None:
+    """Nothing else needs a signal, so no success of another object shows that Temporal is well."""
+    signaller = _BadFor(TemporalUnavailable("shard status unknown"), *names)
+    dispatcher = make(signaller, first_delay=0.001, longest_delay=0.01)
+    for name in names:
+        dispatcher.offer(target(name))
+    errors = set()
+    async with running(dispatcher):
+
+        def tried_often() -> bool:
+            errors.add(dispatcher.numbers().error)
+            return signaller.calls > 30
+
+        await eventually(tried_often, what="they are tried again and again")
+        assert errors == {""}
+        assert signaller.pings > 0
+        signaller.away = True
+        await eventually(lambda: dispatcher.numbers().error, what="an outage, as Temporal does not answer")
+        signaller.away = False
+        await eventually(lambda: not dispatcher.numbers().error, what="its end, though they still fail")
+
+
+async def test_several_objects_that_fail_are_an_outage_though_temporal_answers() -> None:
+    names = [f"p{number}" for number in range(5)]
+    signaller = _BadFor(TemporalUnavailable("history service is not enabled"), *names)
+    dispatcher = make(signaller, first_delay=0.001, longest_delay=0.01)
+    for name in names:
+        dispatcher.offer(target(name))
+    async with running(dispatcher):
+        await eventually(lambda: dispatcher.numbers().error, what="the outage")
+        before = signaller.calls
+        await eventually(lambda: signaller.calls > before + 20, what="it is tried again")
+        assert dispatcher.numbers().error
+        signaller.names.clear()
+        await quiet(dispatcher)
+        assert dispatcher.numbers().error == ""
+    assert len(signaller.sent) == 5
+
+
 async def test_an_error_that_changes_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     signaller = RecordingSignaller()
     signaller.failures = [SignalRefused("no mapping"), SignalRefused("no mapping"), SignalRefused("of type Int")]

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from temporalio.client import Client, ScheduleIntervalSpec, ScheduleUpdate, ScheduleUpdateInput
@@ -19,14 +21,14 @@ from porchflow.watcher.starter import WorkflowStarter
 from porchflow.watcher.syncs import plan_of
 from porchflow.watcher.temporal_errors import TemporalUnavailable
 from porchflow.watcher.watcher_settings import WatcherSettings
-from porchflow.workflows.ids import Attributes, Installation
+from porchflow.workflows.ids import Installation
 from tests.kube.helpers import QUICK
-from tests.servers.temporal import TemporalServer
+from tests.servers.temporal import TemporalServer, running_temporal
 from tests.servers.waiting import eventually
 from tests.watcher.objects import package_revision, repository
 
-OURS = Installation("blue", Attributes("Level"))
-"""With search attributes that the test server does not register by itself."""
+OURS = Installation("blue")
+FIRST_VERSION = Installation()
 USUAL = timedelta(minutes=5)
 
 
@@ -93,21 +95,48 @@ async def test_a_schedule_that_was_paused_or_changed(
         await eventually(lambda: is_right(client, kube, registered), what="it has its times again")
 
 
-async def test_a_temporal_that_lost_its_data(
-    kube: KubeClient, registered: str, restartable_temporal: TemporalServer
+async def test_a_rollback_to_the_first_version_leaves_no_second_schedule(
+    kube: KubeClient, registered: str, temporal_server: TemporalServer
 ) -> None:
+    """The first version makes its schedules again, beside those of this one; the next lists remove them."""
+    wanted = plan_of(await kube.get(REPOSITORIES, registered, "mine"), USUAL)
+    elsewhere = replace(wanted, key=(f"{registered}-elsewhere", "mine"))
+    async with watching(kube, registered, temporal_server.address) as client:
+        await eventually(lambda: is_right(client, kube, registered), what="the schedule")
+        first_version = RepositorySchedules(client, FIRST_VERSION)
+        await first_version.ensure(elsewhere)
+        for _ in range(2):
+            await first_version.ensure(wanted)
+
+            async def removed() -> bool:
+                return await first_version.differences(wanted) == ["there is no schedule"]
+
+            await eventually(removed, what="the schedule of the first version is removed")
+        assert await is_right(client, kube, registered)
+        assert await first_version.differences(elsewhere) == [], "its Repository may be of another cluster"
+        await first_version.remove(elsewhere.key)
+
+
+@pytest.fixture
+async def bare_temporal(server_binaries: dict[str, Path], tmp_path: Path) -> AsyncIterator[TemporalServer]:
+    """A Temporal that registers no search attributes by itself."""
+    async with running_temporal(server_binaries, tmp_path, searchable=False) as server:
+        yield server
+
+
+async def test_a_temporal_that_lost_its_data(kube: KubeClient, registered: str, bare_temporal: TemporalServer) -> None:
     """Schedules, search attributes and runs are there again, and the same watcher lives."""
     await kube.create(PACKAGEREVISIONS, package_revision(registered, "mine", "app"))
-    async with watching(kube, registered, restartable_temporal.address) as client:
+    async with watching(kube, registered, bare_temporal.address) as client:
         handle = client.get_workflow_handle(OURS.workflow_id(registered, "mine.app.v1"))
 
         async def runs() -> bool:
             return any([run async for run in client.list_workflows(f"WorkflowId = '{handle.id}'")])
 
-        await eventually(lambda: is_right(client, kube, registered), what="the schedule", timeout=60)
-        await eventually(runs, what="the run", timeout=60)
-        await restartable_temporal.lose_data()
-        await eventually(lambda: is_right(client, kube, registered), what="the schedule, again", timeout=60)
-        await eventually(runs, what="the run, again", timeout=60)
+        await eventually(lambda: is_right(client, kube, registered), what="the schedule", timeout=120)
+        await eventually(runs, what="the run", timeout=120)
+        await bare_temporal.lose_data()
+        await eventually(lambda: is_right(client, kube, registered), what="the schedule, again", timeout=120)
+        await eventually(runs, what="the run, again", timeout=120)
         known = await registered_attributes(client)
         assert {key.name for key in OURS.attributes.all} <= known.keys()

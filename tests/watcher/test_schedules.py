@@ -1,13 +1,15 @@
 """Schedules on a real Temporal."""
 
+import asyncio
+import contextlib
 import logging
 import uuid
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from temporalio import workflow
 from temporalio.api.workflowservice.v1 import ListScheduleMatchingTimesRequest
 from temporalio.client import (
     Client,
@@ -16,6 +18,7 @@ from temporalio.client import (
     ScheduleActionStartWorkflow,
     ScheduleCalendarSpec,
     ScheduleDescription,
+    ScheduleHandle,
     ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     ScheduleRange,
@@ -25,16 +28,19 @@ from temporalio.client import (
     WorkflowExecutionStatus,
 )
 from temporalio.service import RPCError
-from temporalio.worker import Worker
 
 from porchflow.api.crontab import parse_crontab
 from porchflow.kube.following import Key
-from porchflow.watcher.schedules import ForeignScheduleError, RepositorySchedules
+from porchflow.watcher.schedules import ForeignScheduleError, ListedSchedule, RepositorySchedules
+from porchflow.watcher.scheduling import SyncScheduling
 from porchflow.watcher.starter import WorkflowStarter
+from porchflow.watcher.stuck_runs import FAILED_ATTEMPTS
 from porchflow.watcher.syncs import SyncPlan
 from porchflow.watcher.temporal_errors import TemporalUnavailable
-from porchflow.workflows.ids import SYNC_QUEUE, SYNC_WORKFLOW_NAME, Installation, RepositorySyncInput
+from porchflow.workflows.ids import SYNC_QUEUE, Installation, RepositorySyncInput
 from tests.servers.waiting import eventually
+from tests.watcher.objects import repository
+from tests.watcher.tasks import take_and_fail
 
 
 @pytest.fixture
@@ -88,7 +94,7 @@ async def test_a_schedule_is_made_changed_and_removed(temporal: Client, key: Key
     assert at in (await _times(temporal, key, at))
 
     async def listed() -> bool:
-        return key in [each async for each in schedules.keys()]  # noqa: SIM118 - no mapping
+        return ListedSchedule(key) in [each async for each in schedules.listed()]
 
     await eventually(listed, what="the schedule is listed")
     await schedules.remove(key)
@@ -224,7 +230,9 @@ async def test_two_installations_leave_each_others_schedules_alone(
     await ensured(others, plan(key, "@daily"))
 
     async def listed() -> bool:
-        return key in [each async for each in ours.keys()] and key in [each async for each in others.keys()]  # noqa: SIM118 - no mapping
+        mine = [each async for each in ours.listed() if each.key == key]
+        theirs = [each async for each in others.listed() if each.key == key]
+        return mine == theirs == [ListedSchedule(key)]
 
     await eventually(listed, what="both are listed")
     assert "left alone" in caplog.text
@@ -233,57 +241,141 @@ async def test_two_installations_leave_each_others_schedules_alone(
     await others.remove(key)
 
 
-async def test_a_schedule_of_our_id_that_is_not_ours_is_left_alone(temporal: Client, key: Key) -> None:
-    ours = RepositorySchedules(temporal, OURS)
-    identity = OURS.sync_id(*key)
-    foreign = Schedule(
+@pytest.fixture
+async def foreign(temporal: Client, key: Key) -> AsyncIterator[ScheduleHandle]:
+    """A schedule of somebody else that has the id which ours would have."""
+    schedule = Schedule(
         action=ScheduleActionStartWorkflow("Other", id="other", task_queue="other"),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(timedelta(days=1))]),
     )
-    handle = await temporal.create_schedule(identity, foreign)
-    for call in (ours.ensure(plan(key)), ours.remove(key)):
-        with pytest.raises(ForeignScheduleError, match=f"{identity}.*is not of this installation"):
-            await call
-    action = (await handle.describe()).schedule.action
+    handle = await temporal.create_schedule(OURS.sync_id(*key), schedule)
+    yield handle
+    with contextlib.suppress(RPCError):
+        await handle.delete()
+
+
+async def is_untouched(schedule: ScheduleHandle) -> bool:
+    found = await schedule.describe()
+    action = found.schedule.action
     assert isinstance(action, ScheduleActionStartWorkflow)
-    assert action.workflow == "Other"
-    await handle.delete()
+    return action.workflow == "Other" and found.info.num_actions == 0 and not found.info.running_actions
 
 
-async def test_the_schedule_of_the_first_version_goes_on_with_the_new_id(temporal: Client, key: Key) -> None:
+async def test_a_schedule_of_our_id_that_is_not_ours_is_left_alone(
+    temporal: Client, key: Key, foreign: ScheduleHandle
+) -> None:
+    ours = RepositorySchedules(temporal, OURS)
+    calls = (
+        lambda: ours.ensure(plan(key)),
+        lambda: ours.trigger(key, instead=False),
+        lambda: ours.trigger(key, instead=True),
+        lambda: ours.remove(key),
+        lambda: ours.differences(plan(key)),
+    )
+    for call in calls:
+        with pytest.raises(ForeignScheduleError, match=f"{foreign.id}.*is not of this installation"):
+            await call()
+    assert await is_untouched(foreign)
+
+
+async def test_a_schedule_that_is_not_ours_is_never_triggered_whatever_asks_for_a_sync(
+    temporal: Client, key: Key, foreign: ScheduleHandle, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours = RepositorySchedules(temporal, OURS)
+    scheduling = SyncScheduling(ours, usual=timedelta(hours=1))
+    working = asyncio.create_task(scheduling.run())
+    obj = repository(*key)
+    obj["metadata"]["uid"] = "u"
+
+    def asked(generation: int) -> dict[str, Any]:
+        return {**obj, "metadata": {**obj["metadata"], "generation": generation}}
+
+    try:
+        for generation, listed in enumerate((True, False, True), start=1):
+            scheduling.seen(asked(generation), listed=listed)
+            scheduling.sync(key, instead=listed)
+            await eventually(lambda: not scheduling._due and not scheduling._busy, what="it was looked at")
+            assert await is_untouched(foreign)
+        assert caplog.text.count("is not of this installation") == 1, "it is said once"
+        await foreign.delete()
+        scheduling.seen(asked(3), listed=True)
+
+        async def synced() -> bool:
+            return (await temporal.get_schedule_handle(OURS.sync_id(*key)).describe()).info.num_actions > 0
+
+        async def made() -> bool:
+            return await ours.differences(plan(key)) == []
+
+        await eventually(made, what="its own schedule")
+        await eventually(synced, what="the sync that was asked for")
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+    await ours.remove(key)
+
+
+async def test_a_repository_that_is_gone_leaves_a_schedule_that_is_not_ours(
+    key: Key, temporal: Client, foreign: ScheduleHandle
+) -> None:
+    scheduling = SyncScheduling(RepositorySchedules(temporal, OURS), usual=timedelta(hours=1))
+    working = asyncio.create_task(scheduling.run())
+    scheduling.gone(key)
+    await eventually(lambda: not scheduling._entries, what="nothing is left to do")
+    assert await is_untouched(foreign)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+
+
+async def test_a_trigger_without_a_schedule_says_so(temporal: Client, key: Key) -> None:
+    with pytest.raises(TemporalUnavailable, match="there is no schedule") as raised:
+        await RepositorySchedules(temporal, OURS).trigger(key, instead=False)
+    assert not raised.value.for_all
+
+
+async def test_the_schedule_of_the_first_version_is_listed_and_removed(temporal: Client, key: Key) -> None:
     await ensured(RepositorySchedules(temporal), plan(key))
     ours = RepositorySchedules(temporal, OURS)
     await ours.ensure(plan(key))
+
+    async def listed() -> bool:
+        found = {each async for each in ours.listed() if each.key == key}
+        return found == {ListedSchedule(key), ListedSchedule(key, first_version=True)}
+
+    await eventually(listed, what="both are listed")
+    for _ in range(2):
+        await ours.remove_first_version(key)
     assert await ours.differences(plan(key)) == []
     with pytest.raises(RPCError, match="not found"):
         await described(temporal, key)
     await ours.remove(key)
 
 
-@workflow.defn(name=SYNC_WORKFLOW_NAME, sandboxed=False)
-class SyncOfAnotherVersion:
-    """Fails its tasks, as code does that does not fit a history."""
-
-    @workflow.run
-    async def run(self, target: RepositorySyncInput) -> None:
-        raise RuntimeError(f"{target.name} cannot be replayed")
+async def test_a_schedule_with_an_id_of_the_first_version_that_syncs_nothing_is_left_alone(
+    temporal: Client, key: Key
+) -> None:
+    ours, identity = RepositorySchedules(temporal, OURS), Installation().sync_id(*key)
+    foreign = Schedule(
+        action=ScheduleActionStartWorkflow("Other", id="other", task_queue=SYNC_QUEUE),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(timedelta(days=1))]),
+    )
+    handle = await temporal.create_schedule(identity, foreign)
+    await ours.remove_first_version(key)
+    assert (await handle.describe()).id == identity
+    await handle.delete()
 
 
 async def test_a_sync_that_is_stuck_is_ended_by_the_next_look(temporal: Client, key: Key) -> None:
-    schedules = RepositorySchedules(temporal)
-    await ensured(schedules, plan(key))
-    async with Worker(temporal, task_queue=Installation().queue(SYNC_QUEUE), workflows=[SyncOfAnotherVersion]):
-        await schedules.trigger(key, instead=False)
-        [run] = await eventually(lambda: running(temporal, key), what="the sync runs")
-        handle = temporal.get_workflow_handle(run.workflow_id, run_id=run.first_execution_run_id)
-
-        async def ended() -> bool:
-            await schedules.ensure(plan(key))
-            return (await handle.describe()).status is WorkflowExecutionStatus.TERMINATED
-
-        await eventually(ended, what="the run that is stuck is ended")
-
-
-async def running(temporal: Client, key: Key) -> list[ScheduleActionExecutionStartWorkflow]:
-    actions = (await described(temporal, key)).info.running_actions
-    return [action for action in actions if isinstance(action, ScheduleActionExecutionStartWorkflow)]
+    # An installation of its own has a queue of its own.
+    ours = Installation(f"stuck-{key[0]}")
+    schedules, wanted = RepositorySchedules(temporal, ours), plan(key)
+    await ensured(schedules, wanted)
+    await schedules.trigger(key, instead=False)
+    for _ in range(1, FAILED_ATTEMPTS):
+        await take_and_fail(temporal, ours.queue(SYNC_QUEUE))
+    found = await temporal.get_schedule_handle(ours.sync_id(*key)).describe()
+    [run] = found.info.running_actions
+    assert isinstance(run, ScheduleActionExecutionStartWorkflow)
+    await schedules.ensure(wanted)
+    ended = temporal.get_workflow_handle(run.workflow_id, run_id=run.first_execution_run_id)
+    assert (await ended.describe()).status is WorkflowExecutionStatus.TERMINATED
+    await schedules.remove(key)

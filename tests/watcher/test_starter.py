@@ -5,14 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from temporalio import workflow
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RetryConfig
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from porchflow.watcher.needs import Target
-from porchflow.watcher.starter import STUCK_ATTEMPTS, WorkflowStarter
+from porchflow.watcher.starter import WorkflowStarter
+from porchflow.watcher.stuck_runs import FAILED_ATTEMPTS
 from porchflow.watcher.temporal_errors import SignalRefused, TemporalUnavailable
 from porchflow.workflows.ids import (
     LOOK_AGAIN_SIGNAL,
@@ -23,6 +22,7 @@ from porchflow.workflows.ids import (
 )
 from tests.kube.proxy import tcp_proxy
 from tests.servers.waiting import eventually
+from tests.watcher.tasks import take_and_fail
 
 
 def _target(**changes: str) -> Target:
@@ -79,7 +79,9 @@ async def test_starts_a_workflow_with_what_it_is_searched_by(starter: WorkflowSt
     history = await handle.fetch_history()
     started = history.events[0].workflow_execution_started_event_attributes
     (decoded,) = await pydantic_data_converter.decode(started.input.payloads, [PackageRevisionInput])
-    assert decoded == PackageRevisionInput(namespace=target.namespace, name=target.name, attribute_prefix="Porchflow")
+    assert decoded == PackageRevisionInput(
+        namespace=target.namespace, name=target.name, attribute_prefix="Porchflow", shows_outcome=True
+    )
     signalled = [
         event.workflow_execution_signaled_event_attributes
         for event in history.events
@@ -132,8 +134,9 @@ async def test_preparing_again_changes_nothing(starter: WorkflowStarter) -> None
 
 async def test_an_unknown_namespace_is_an_outage_that_says_so(temporal_server: Any) -> None:
     client = await Client.connect(temporal_server.address, namespace="nowhere", data_converter=pydantic_data_converter)
-    with pytest.raises(TemporalUnavailable, match="nowhere"):
-        await WorkflowStarter(client).signal(_target())
+    for call in (lambda: WorkflowStarter(client).signal(_target()), WorkflowStarter(client).ping):
+        with pytest.raises(TemporalUnavailable, match="nowhere"):
+            await call()
     with pytest.raises(
         TemporalUnavailable, match="search-attribute create --namespace nowhere --name PorchflowRepository"
     ):
@@ -150,9 +153,11 @@ async def test_a_temporal_that_is_away_is_an_outage(temporal_server: Any, starte
         )
         away = WorkflowStarter(client)
         await away.signal(_target())
+        await away.ping()
         await proxy.stop()
-        with pytest.raises(TemporalUnavailable):
-            await away.signal(_target())
+        for call in (lambda: away.signal(_target()), away.ping):
+            with pytest.raises(TemporalUnavailable):
+                await call()
         await proxy.start()
 
         async def works() -> bool:
@@ -165,30 +170,14 @@ async def test_a_temporal_that_is_away_is_an_outage(temporal_server: Any, starte
         await eventually(works, what="Temporal takes signals again")
 
 
-@workflow.defn(name=WORKFLOW_NAME)
-class _Broken:
-    @workflow.run
-    async def run(self, target: PackageRevisionInput) -> None:
-        raise RuntimeError("a bug")
-
-
 async def test_a_run_whose_task_fails_again_and_again_is_ended_by_the_next_list(temporal: Client) -> None:
     ours = Installation(f"stuck-{uuid.uuid4().hex[:8]}")
     starter, target = WorkflowStarter(temporal, ours), _target()
     handle = temporal.get_workflow_handle(ours.workflow_id(target.namespace, target.name))
     await starter.signal(target)
     first = (await handle.describe()).run_id
-    async with Worker(
-        temporal,
-        task_queue=ours.queue(RECONCILE_QUEUE),
-        workflows=[_Broken],
-        workflow_runner=UnsandboxedWorkflowRunner(),
-    ):
-
-        async def stuck() -> bool:
-            return (await handle.describe()).raw_description.pending_workflow_task.attempt >= STUCK_ATTEMPTS
-
-        await eventually(stuck, what="the task has failed often")
+    for _ in range(1, FAILED_ATTEMPTS):
+        await take_and_fail(temporal, ours.queue(RECONCILE_QUEUE))
     await starter.signal(target)
     assert (await handle.describe()).run_id == first, "a new intent says nothing of the run"
     await starter.signal(replace(target, repeated=True))

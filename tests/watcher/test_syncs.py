@@ -132,3 +132,27 @@ async def test_temporal_away_for_a_while_loses_no_sync() -> None:
     finally:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
+
+
+async def test_schedules_that_cannot_be_kept_hold_up_no_other_and_are_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    schedules = RecordingSchedules()
+    bad = [("default", f"bad{number}") for number in range(2)]
+    schedules.bad.update(dict.fromkeys(bad, 1))
+    scheduling = SyncScheduling(schedules, usual=USUAL)
+    working = asyncio.create_task(scheduling.run())
+    try:
+        for name in [*(name for _, name in bad), *(f"r{number}" for number in range(50))]:
+            scheduling.seen(registered(name=name), listed=True)
+        await eventually(lambda: len(schedules.plans) == 50, what="all others have their schedules")
+        for _ in range(3):
+            before = schedules.bad.copy()
+            for number in range(5):
+                scheduling.seen(registered(name=f"r{number}"), listed=True)
+            await eventually(lambda: all(schedules.bad[key] > before[key] for key in bad), what="they are tried again")  # noqa: B023
+        assert scheduling.error == "", "Temporal is well"
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+    assert caplog.text.count("shard status unknown") <= len(bad)

@@ -12,7 +12,7 @@ from temporalio.service import RPCError
 
 from porchflow.api.needs import Facts, Phase
 from porchflow.api.packagerevision import Lifecycle
-from porchflow.watcher.starter import end_stuck_run
+from porchflow.watcher.stuck_runs import end_stuck_run
 from porchflow.workflows.packagerevision import PackageRevisionWorkflow
 from porchflow.workflows.results import Outcome, PackageRevisionResult
 from tests.servers.waiting import eventually
@@ -92,7 +92,8 @@ async def test_an_open_run_that_the_next_version_cannot_go_on_with_is_followed_b
                 await start(temporal_client, queue, handle.id)
             return (await temporal_client.get_workflow_handle(handle.id).describe()).run_id != first
 
-        await eventually(followed, what="another run")
+        # Temporal waits ever longer for the answers of a worker that fails: the watcher may not act for 35 seconds.
+        await eventually(followed, what="another run", timeout=180)
         last = temporal_client.get_workflow_handle(handle.id, result_type=PackageRevisionResult)
         result = await last.result()
     assert result.outcome is Outcome.CONVERGED

@@ -1,0 +1,41 @@
+"""Workflow tasks that are taken from a real Temporal by hand: what the server sees of workers in trouble."""
+
+from datetime import timedelta
+from typing import Final
+
+from temporalio.api.enums.v1 import WorkflowTaskFailedCause
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import (
+    PollWorkflowTaskQueueRequest,
+    PollWorkflowTaskQueueResponse,
+    RespondWorkflowTaskFailedRequest,
+)
+from temporalio.client import Client
+
+SHORT_TASK: Final = timedelta(seconds=1)
+"""Time that Temporal gives a worker for one task of a run that a test starts; it is 10 seconds elsewhere."""
+
+
+async def take_and_die(client: Client, queue: str) -> None:
+    """Take a workflow task and never answer, as a worker that is killed."""
+    await _take(client, queue)
+
+
+async def take_and_fail(client: Client, queue: str) -> None:
+    """Take a workflow task and report that the workflow's code failed."""
+    taken = await _take(client, queue)
+    await client.workflow_service.respond_workflow_task_failed(
+        RespondWorkflowTaskFailedRequest(
+            namespace=client.namespace,
+            task_token=taken.task_token,
+            cause=WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE,
+        )
+    )
+
+
+async def _take(client: Client, queue: str) -> PollWorkflowTaskQueueResponse:
+    request = PollWorkflowTaskQueueRequest(namespace=client.namespace, task_queue=TaskQueue(name=queue))
+    while not (taken := await client.workflow_service.poll_workflow_task_queue(request)).task_token:
+        # Temporal ends a poll without a task after a minute.
+        pass
+    return taken
