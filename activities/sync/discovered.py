@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from porchflow.activities.objects import owner_of
+from porchflow.activities.objects import owned_metadata, owner_of
 from porchflow.activities.rendering.kptfile_mirror import mirrored_conditions, mirrored_spec
 from porchflow.api.conditions import ConditionStatus, ConditionType, Reason, raw_holding
 from porchflow.api.limits import KPTFILE_BYTES
@@ -42,7 +42,7 @@ class Existing:
     latest: str
     """Value of the label of the latest revision; empty without the label."""
     owned: bool
-    """Whether it has the label, owner and finalizer of its Repository."""
+    """Whether it has the labels, owner and finalizer of its Repository."""
     deployment: bool
     deleting: bool
     unfinished: bool
@@ -55,8 +55,8 @@ class Existing:
     """Value of the reconcile-now annotation; empty without it."""
 
 
-def existing_of(obj: Mapping[str, Any], repository_uid: str) -> Existing:
-    """Return the summary of a raw PackageRevision."""
+def existing_of(obj: Mapping[str, Any], repository: RepositoryAccess) -> Existing:
+    """Return the summary of a raw PackageRevision of a Repository."""
     metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     lock = (status.get("selfLock") or {}).get("git") or {}
@@ -71,11 +71,7 @@ def existing_of(obj: Mapping[str, Any], repository_uid: str) -> Existing:
         lock_ref=lock.get("ref", ""),
         lock_commit=lock.get("commit", ""),
         latest=labels.get(LATEST_REVISION_LABEL, ""),
-        owned=(
-            labels.get(REPOSITORY_LABEL) == spec.get("repository")
-            and FINALIZER in (metadata.get("finalizers") or [])
-            and any(owner.get("uid") == repository_uid for owner in metadata.get("ownerReferences") or [])
-        ),
+        owned=not owned_metadata(metadata, repository),
         deployment=bool(status.get("deployment")),
         deleting="deletionTimestamp" in metadata,
         unfinished=DISCOVERED_ANNOTATION in annotations and "observedGeneration" not in status,
