@@ -39,7 +39,8 @@ def selection_of(query: str) -> Selection:
     Raises:
         ApiError: It is no such query.
     """
-    given = _given(query, _READS, _WRITES)
+    # kubectl patch and edit get the object of the name first that they write to.
+    given = _given(query, (*_READS, *_WRITES))
     if (value := given.get("path-only", [""])) != [""]:
         raise bad_request(f"path-only in the name of the object has no value, not {', '.join(map(repr, value))}")
     paths = frozenset(map(_path, given["file"])) if "file" in given else None
@@ -61,7 +62,7 @@ def is_partial(query: str) -> bool:
     return word in _YES
 
 
-def _given(query: str, known: Sequence[str], elsewhere: Sequence[str]) -> Mapping[str, list[str]]:
+def _given(query: str, known: Sequence[str], elsewhere: Sequence[str] = ()) -> Mapping[str, list[str]]:
     try:
         given = parse_qs(query, keep_blank_values=True, errors="strict")
     except ValueError:
@@ -69,8 +70,8 @@ def _given(query: str, known: Sequence[str], elsewhere: Sequence[str]) -> Mappin
     for key in given:
         if key in elsewhere:
             raise bad_request(
-                f"{key!r} in the name of the object: {' and '.join(_READS)} say what a get shows, and partial=true what"
-                " an update or patch writes"
+                f"{key!r} in the name of the object: {' and '.join(_READS)} say what a get shows; an update or patch"
+                " takes partial=true"
             )
         if key not in known:
             raise bad_request(f"{key!r} in the name of the object is unknown: there are {', '.join(known)}")

@@ -243,14 +243,16 @@ async def test_there_and_back(migration: Migration) -> None:
 
 
 @contextlib.asynccontextmanager
-async def webhook_of_porch(migration: Migration, refused: str, probe: str) -> AsyncIterator[None]:
+async def webhook_of_porch(migration: Migration, refused: str) -> AsyncIterator[None]:
     """Refuse deletions as the webhook of a newer Porch does, by a policy in its place.
 
     Args:
         migration: Where.
         refused: CEL that is true for an object that may not be deleted.
-        probe: Name of an object that is such a one, to see when the policy counts.
     """
+    probe, mark = "porch.web.draft", "example.org/probe"
+    marked = f"'{mark}' in oldObject.metadata.?annotations.orValue({{}})"
+    await migration.syncs.world.patch(probe, {"metadata": {"annotations": {mark: "yes"}}})
     name = f"webhook-of-porch-{migration.namespace}"
     kind, version = "ValidatingAdmissionPolicy", "admissionregistration.k8s.io/v1"
     rule = {
@@ -266,7 +268,9 @@ async def webhook_of_porch(migration: Migration, refused: str, probe: str) -> As
         "metadata": {"name": name},
         "spec": {
             "matchConstraints": {"resourceRules": [rule]},
-            "validations": [{"expression": f"!({refused})", "messageExpression": words, "reason": "Forbidden"}],
+            "validations": [
+                {"expression": f"!({refused} || {marked})", "messageExpression": words, "reason": "Forbidden"}
+            ],
         },
     }
     selector = {"matchLabels": {"kubernetes.io/metadata.name": migration.namespace}}
@@ -286,7 +290,9 @@ async def webhook_of_porch(migration: Migration, refused: str, probe: str) -> As
         return "cannot be deleted while it is so" in told
 
     try:
+        # The API server takes a moment to learn of the policy.
         await eventually(refuses)
+        await migration.syncs.world.patch(probe, {"metadata": {"annotations": {mark: None}}})
         yield
     finally:
         await kubectl("delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", name)
@@ -296,7 +302,7 @@ async def test_a_rollback_beside_a_porch_that_refuses_to_delete_what_is_publishe
     async with migration.porchflow():
         assert (await migration.run("apply", "porch")).exit_code == 0
         refs = migration.syncs.world.git.refs()
-        async with webhook_of_porch(migration, "oldObject.spec.lifecycle == 'Published'", "porch.web.main"):
+        async with webhook_of_porch(migration, "oldObject.spec.lifecycle == 'Published'"):
             # Nobody proposes the deletion of an object whose finalizer stands: that would be marked in Git.
             done = await migration.run("rollback", "porch", "--timeout", "30")
         assert done.exit_code == 0, done.output
@@ -309,7 +315,7 @@ async def test_a_rollback_that_is_refused_says_what_is_left_and_goes_on_later(mi
         assert (await migration.run("apply", "porch")).exit_code == 0
         refs = migration.syncs.world.git.refs()
         used = "oldObject.metadata.name == 'porch.web.first'"
-        async with webhook_of_porch(migration, used, "porch.web.first"):
+        async with webhook_of_porch(migration, used):
             done = await migration.run("rollback", "porch", "--timeout", "60")
             assert (done.exit_code, await migration.annotated()) == (1, False)
             assert "has no annotation any more, 3 of its package revisions are removed" in done.output

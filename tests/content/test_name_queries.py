@@ -28,6 +28,7 @@ def client(control_plane: ControlPlane, packages: Packages) -> Client:
         ("", Selection()),
         ("path-only", Selection(names_only=True)),
         ("path-only=", Selection(names_only=True)),
+        ("partial=true", Selection()),
         ("file=a", Selection(frozenset({"a"}))),
         ("file=a&file=b/c", Selection(frozenset({"a", "b/c"}))),
         ("file=a:b:c", Selection(frozenset({"a/b/c"}))),
@@ -74,8 +75,7 @@ def test_what_an_update_asks_for(query: str, partial: bool) -> None:
         (r"file=a\b", "a backslash needs"),
         ("file=a\\", "a backslash needs"),
         ("file=%ff", "no UTF-8"),
-        ("files=a", "'files' in the name of the object is unknown: there are path-only, file"),
-        ("partial=true", "say what a get shows"),
+        ("files=a", "'files' in the name of the object is unknown: there are path-only, file, partial"),
     ],
 )
 def test_a_get_with_an_odd_query_is_refused(query: str, told: str) -> None:
