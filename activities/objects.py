@@ -44,14 +44,21 @@ def check_intent(obj: Object, current: Object) -> None:
         raise Superseded from None
 
 
-def owner_of(repository: RepositoryAccess) -> dict[str, str]:
-    """Return the owner reference to a Repository."""
-    return {
+def owner_of(repository: RepositoryAccess, *, controls: bool = True) -> dict[str, Any]:
+    """Return the owner reference to a Repository: its foreground deletion waits for the object.
+
+    Args:
+        repository: The Repository.
+        controls: Whether it is the controller of the object, which can have only one.
+    """
+    reference: dict[str, Any] = {
         "apiVersion": REPOSITORY_API_VERSION,
         "kind": REPOSITORY_KIND,
         "name": repository.name,
         "uid": repository.uid,
+        "blockOwnerDeletion": True,
     }
+    return reference | {"controller": True} if controls else reference
 
 
 def is_owned_by(metadata: Mapping[str, Any], repository: RepositoryAccess) -> bool:
@@ -71,15 +78,31 @@ def owned_metadata(metadata: Mapping[str, Any], repository: RepositoryAccess) ->
     finalizers, labels = metadata.get("finalizers") or [], metadata.get("labels") or {}
     if FINALIZER not in finalizers:
         patch["finalizers"] = [*finalizers, FINALIZER]
-    if not is_owned_by(metadata, repository):
-        owners = metadata.get("ownerReferences") or []
-        # An owner of the same name and another uid is a Repository that was deleted and created again. Garbage
-        # collection would delete the object as a dependent of the deleted one.
-        others = [owner for owner in owners if (owner["kind"], owner["name"]) != (REPOSITORY_KIND, repository.name)]
-        patch["ownerReferences"] = [*others, owner_of(repository)]
+    owners: list[dict[str, Any]] = metadata.get("ownerReferences") or []
+    if owners != (wanted := _wanted_owners(owners, repository)):
+        patch["ownerReferences"] = wanted
     missing = {LATEST_REVISION_LABEL: "false"} if LATEST_REVISION_LABEL not in labels else {}
     if labels.get(REPOSITORY_LABEL) != repository.name:
         missing[REPOSITORY_LABEL] = repository.name
     if missing:
         patch["labels"] = missing
     return patch
+
+
+def _wanted_owners(owners: list[dict[str, Any]], repository: RepositoryAccess) -> list[dict[str, Any]]:
+    """Return the owner references of an object with one complete reference to its Repository; the same if it has that.
+
+    An owner of the same name and another uid is a Repository that was deleted and created again. Garbage collection
+    would delete the object as a dependent of the deleted one.
+    """
+    same = [owner for owner in owners if _means(owner, repository)]
+    others = [owner for owner in owners if owner not in same]
+    # The API server refuses a second controller, and another one may have made the object.
+    ours = owner_of(repository, controls=not any(owner.get("controller") for owner in others))
+    told = [{key: value for key, value in owner.items() if value is not False} for owner in same]
+    return owners if told == [ours] else [*others, ours]
+
+
+def _means(owner: Mapping[str, Any], repository: RepositoryAccess) -> bool:
+    same = owner["uid"] == repository.uid or owner["name"] == repository.name
+    return bool(owner["kind"] == REPOSITORY_KIND and same)

@@ -29,6 +29,8 @@ _OWNER = StatusOwner(
         "publishedBy",
         "publishedAt",
         "proposal",
+        "resourcesSizeBytes",
+        "packageMetadata",
         "observedReconcileNow",
         "lastRun",
         *_RENDER_FIELDS,

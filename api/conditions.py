@@ -86,6 +86,7 @@ class Reason(StrEnum):
     TAG_MOVED = "TagMoved"
     REMOVED_FROM_GIT = "RemovedFromGit"
     BRANCH_REWRITTEN = "BranchRewritten"
+    LABEL_NOT_SHOWN = "LabelNotShown"
     REGISTERED_IN_PART = "RegisteredInPart"
     FUNCTION_RUNNER_UNAVAILABLE = "FunctionRunnerUnavailable"
     REGISTRY_UNAVAILABLE = "RegistryUnavailable"

@@ -9,11 +9,16 @@ from porchflow.api.definition import Column, ResourceDefinition, Rule, checked
 from porchflow.api.names import CONFIG_GROUP, CONFIG_VERSION, FUNCTION_CONFIG_PLURAL
 from porchflow.api.pods import PodTemplateOverrides
 
+_TAGS: Final = "exact tags, constraints on versions such as '>= v0.4.0 < v0.5.0', or '*' for all"
+
 
 class PodExecutor(ApiModel):
     """Evaluates the function in pods of its image."""
 
-    tags: list[str] = Field(default_factory=list, description="Tags that get a pod ahead of the first use.")
+    tags: list[str] = Field(
+        default_factory=list,
+        description=f"Tags that the executor stands for: {_TAGS}. Exact tags get a pod ahead of the first use.",
+    )
     time_to_live: str = Field(
         "30m", description="How long an unused pod is kept, such as 30m.", json_schema_extra={"format": "duration"}
     )
@@ -31,14 +36,14 @@ class PodExecutor(ApiModel):
 class BinaryExecutor(ApiModel):
     """Evaluates the function with an executable beside the runner."""
 
-    tags: list[str] = Field(min_length=1, description="Tags that the executable stands for, exactly.")
+    tags: list[str] = Field(min_length=1, description=f"Tags that the executable stands for: {_TAGS}.")
     path: str = Field(min_length=1, description="Path of the executable; absolute, or below the functions folder.")
 
 
 class GoExecutor(ApiModel):
     """Evaluates the function in the process; the field's name is Porch's, where built-in functions are Go."""
 
-    tags: list[str] = Field(min_length=1, description="Tags that the built-in function stands for, exactly.")
+    tags: list[str] = Field(min_length=1, description=f"Tags that the built-in function stands for: {_TAGS}.")
     id: str = Field("", description="Name of the built-in function; the image's when not given.")
 
 

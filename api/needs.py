@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from porchflow.api.conditions import ACCESS_REASONS, ConditionStatus, ConditionType
 from porchflow.api.names import DISCOVERED_ANNOTATION, FINALIZER, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
+from porchflow.api.package_metadata import asks_for_metadata
 from porchflow.api.packagerevision import Lifecycle, RunOutcome
 from porchflow.api.suspension import suspension_of, told_suspended
 
@@ -58,7 +59,9 @@ class Facts(BaseModel):
     workspace: str = ""
     source_pending: bool = False
     render_pending: bool = False
-    """A rendering was requested and not reported, or one that was begun has not ended."""
+    """A rendering was requested and not reported, one that was begun has not ended, or the spec asks for other labels
+    or annotations of the Kptfile.
+    """
     report_pending: bool = False
     """The status does not report success: the generation or the token is newer than it, or the pass that wrote it could
     not end.
@@ -188,7 +191,10 @@ def facts_of(obj: _Raw, now: datetime, *, access_changed: bool = False) -> Facts
         package=spec.get("packageName") or "",
         workspace=spec.get("workspaceName") or "",
         source_pending=bool(spec.get("source")) and not status.get("creationSource"),
-        render_pending=asked or _render_unfinished(status, conditions, fresh=fresh, stalled=stalled),
+        render_pending=asked
+        or _render_unfinished(status, conditions, fresh=fresh, stalled=stalled)
+        or (desired is Lifecycle.PROPOSED and _is_unseen(spec, status) and not stalled)
+        or (asks_for_metadata(obj) and not stalled),
         report_pending=not stalled and not (fresh and ready and not _is_under_way(conditions)),
         stalled=stalled,
         awaits_sync=DISCOVERED_ANNOTATION in annotations and metadata.get("generation") == 1 and not (status or asked),
@@ -252,6 +258,11 @@ def _render_unfinished(status: _Raw, conditions: _Raw, *, fresh: bool, stalled: 
         # want of access, as soon as anything is tried again.
         return (made_here and not fresh) or (rendered.get("reason") in ACCESS_REASONS and not stalled)
     return bool(rendered.get("status") != ConditionStatus.TRUE)
+
+
+def _is_unseen(spec: _Raw, status: _Raw) -> bool:
+    """Whether an object was created for content in Git that nobody has looked at: its draft may be unrendered."""
+    return not spec.get("source") and lifecycle_in_git(status) is None
 
 
 def _suspension(annotations: Mapping[str, str], status: _Raw, now: datetime) -> dict[str, Any]:

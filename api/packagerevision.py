@@ -253,7 +253,12 @@ class PackageRevisionSpec(ApiModel):
     package_name: str = Field("", description="Path of the package below the repository's directory.")
     repository: str = Field("", description="Name of the Repository object, in the same namespace.")
     workspace_name: str = Field("", description="Name of this line of work, unique in its package.")
-    lifecycle: Lifecycle | None = Field(None, description="The lifecycle the revision should have.")
+    lifecycle: Lifecycle | None = Field(
+        None,
+        description="The lifecycle the revision should have; Draft when not given.",
+        json_schema_extra={"default": Lifecycle.DRAFT.value},
+    )
+    """None only in a cluster with CRDs of Porch, which give no default."""
     source: PackageSource | None = Field(None, description="How the first content is made.")
     readiness_gates: list[ReadinessGate] = Field(
         default_factory=list, description="Conditions the package must meet; mirrored from the Kptfile."
@@ -280,11 +285,21 @@ class PackageRevisionStatus(ApiModel):
         None, description="What was proposed last: what an approver reviews and can name."
     )
     deployment: bool | None = Field(None, description="Whether the repository is a deployment repository.")
+    resources_size_bytes: int | None = Field(
+        None, description="Bytes of all files of the package.", json_schema_extra=INT64
+    )
     observed_prr_resource_version: str = Field("", description="The render request that was rendered last.")
     rendering_prr_resource_version: str = Field("", description="The render request that is being rendered.")
     creation_source: str = Field("", description="How the first content was made: init, clone, copy or upgrade.")
     package_conditions: list[PackageCondition] = Field(
         default_factory=list, description="Conditions that the Kptfile holds.", json_schema_extra=ATOMIC
+    )
+    package_metadata: PackageMetadata | None = Field(
+        None,
+        description="Labels and annotations that the Kptfile had when they were copied to the spec last; a draft whose"
+        " spec says something else asks for a change.",
+        # Else an apply that empties the maps would leave null in their place, which is not valid.
+        json_schema_extra={"x-kubernetes-map-type": "atomic"},
     )
     conditions: list[Condition] = Field(
         default_factory=list, description="State of the reconcile.", json_schema_extra=CONDITIONS_BY_TYPE

@@ -12,7 +12,9 @@ from porchflow.api.conditions import ConditionType, Reason, raw_condition, raw_h
 from porchflow.api.needs import needs_work
 from porchflow.api.packagerevision import Lifecycle
 from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import KubeError
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
+from porchflow.kube.webhooks import dead_webhooks
 from porchflow.watcher.syncs import asks_for_sync
 
 
@@ -68,6 +70,8 @@ class Overview(BaseModel):
     """PackageRevisions that are not converged, most urgent first."""
     repositories: list[RepositoryItem] = Field(default_factory=list)
     """All Repositories, in the same order."""
+    refusing: list[str] = Field(default_factory=list)
+    """Admission webhooks without a Service, for want of which the API server refuses writes; each with its mend."""
 
 
 async def read_overview(client: KubeClient) -> Overview:
@@ -91,11 +95,21 @@ async def read_overview(client: KubeClient) -> Overview:
     for repository in repositories:
         repository.revisions = revisions[repository.namespace, repository.name]
     return Overview(
+        refusing=await _refusing(client),
         counts=dict(standings),
         lifecycles=dict(lifecycles),
         items=sorted(items, key=_order),
         repositories=sorted(repositories, key=_order),
     )
+
+
+async def _refusing(client: KubeClient) -> list[str]:
+    try:
+        dead = await dead_webhooks(client)
+    except KubeError:
+        # Not everybody who may read the objects may read the webhooks of a cluster.
+        return []
+    return [f"{each.kind} {each.name} {each.message}; {each.mend}" for each in dead if each.refuses]
 
 
 def _order(item: Item | RepositoryItem) -> tuple[int, str, str]:

@@ -3,13 +3,17 @@
 Source: docs/reference/porch-function-runner.md, "FunctionConfigs".
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from porchflow.api.functionconfig import FunctionConfig, FunctionConfigSpec
+from porchflow.functions.config_tags import admits
 from porchflow.functions.images import ImageName
 
 ConfigKey = tuple[str, str]
 """Namespace and name of a FunctionConfig."""
+
+TagsOf = Callable[[FunctionConfigSpec], Sequence[str] | None]
+"""Reads the tags of one kind of executor; None for a FunctionConfig without it."""
 
 
 class FunctionConfigs:
@@ -62,6 +66,17 @@ class FunctionConfigs:
         """Yield the specs that mean an image, sorted by key; specs without a prefix come last."""
         found = [spec for spec in self.specs() if self._means(spec, image)]
         yield from sorted(found, key=lambda spec: not spec.prefixes)
+
+    def chosen(self, image: ImageName, tags_of: TagsOf) -> FunctionConfigSpec | None:
+        """Return the spec whose executor of one kind stands for the tag of an image; None if there is none.
+
+        A spec that lists the tag itself comes before those whose constraints admit it; else the order is that of
+        `matching`.
+        """
+        specs = [(spec, tags) for spec in self.matching(image) if (tags := tags_of(spec)) is not None]
+        exact = next((spec for spec, tags in specs if image.tag in tags), None)
+        admitting = (spec for spec, tags in specs if any(admits(each, image.tag) for each in tags))
+        return exact or next(admitting, None)
 
     def _means(self, spec: FunctionConfigSpec, image: ImageName) -> bool:
         if spec.image != image.name:

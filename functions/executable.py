@@ -12,12 +12,13 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
+from porchflow.api.functionconfig import BinaryExecutor, FunctionConfigSpec
 from porchflow.api.limits import LOG_BYTES
 from porchflow.functions.builtin.pool import DEFAULT_MEMORY_LIMIT
 from porchflow.functions.children import end_child
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.function_errors import FunctionNotFound
-from porchflow.functions.images import parse_image
+from porchflow.functions.images import ImageName, parse_image
 from porchflow.functions.slots import FairSlots
 from porchflow.kpt.format.resource_list import split_list
 from porchflow.kpt.package_errors import FunctionFailed
@@ -78,15 +79,13 @@ class ExecutableRuntime:
         return "" if os.access(target, os.X_OK) else f"the file {path!r} is not executable: set its mode"
 
     def _find(self, image: str) -> Path:
-        name = parse_image(image)
-        for spec in self._configs.matching(name):
-            executable = spec.binary_executor
-            if executable is not None and not name.digest and name.tag in executable.tags:
-                problem = self.problem(executable.path)
-                if problem:
-                    raise FunctionNotFound(image, problem)
-                return (self._folder / executable.path).resolve()
-        raise FunctionNotFound(image)
+        executable = configured_executable(parse_image(image), self._configs)
+        if executable is None:
+            raise FunctionNotFound(image)
+        problem = self.problem(executable.path)
+        if problem:
+            raise FunctionNotFound(image, problem)
+        return (self._folder / executable.path).resolve()
 
     async def _run(self, image: str, path: Path, resource_list: bytes, folder: str) -> Evaluation:
         try:
@@ -146,6 +145,16 @@ class ExecutableRuntime:
                 _kill(process)
                 break
         return bytes(answer)
+
+
+def configured_executable(name: ImageName, configs: FunctionConfigs) -> BinaryExecutor | None:
+    """Return the `binaryExecutor` of an image's FunctionConfig; None if no executable stands for the image."""
+
+    def tags_of(spec: FunctionConfigSpec) -> list[str] | None:
+        return spec.binary_executor.tags if spec.binary_executor is not None else None
+
+    chosen = None if name.digest else configs.chosen(name, tags_of)
+    return chosen.binary_executor if chosen is not None else None
 
 
 async def _write(stream: asyncio.StreamWriter, data: bytes) -> None:

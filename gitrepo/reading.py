@@ -19,7 +19,7 @@ from porchflow.gitrepo.store.ref_view import RefView
 from porchflow.gitrepo.store.snapshots import Snapshot, read_stored, take_snapshot
 from porchflow.gitrepo.store.transition import task_of
 from porchflow.gitrepo.store.trees import Files, commit_at, read_package
-from porchflow.gitrepo.survey import Survey, holds_commit, read_kptfiles, same_content, survey
+from porchflow.gitrepo.survey import Survey, holds_commit, package_sizes, read_kptfiles, same_content, survey
 
 
 class PackageReader(ABC):
@@ -189,6 +189,10 @@ class PackageReader(ABC):
     async def read_kptfiles(self, remote: Remote, trees: Sequence[str]) -> list[bytes | None]:
         """Read the Kptfiles of packages that a survey found, by the packages' trees."""
         return await read_kptfiles(self._connection(remote), trees)
+
+    async def package_sizes(self, remote: Remote, trees: Sequence[str]) -> list[int | None]:
+        """Return the bytes of packages that a survey found, by the packages' trees; None for one beyond the limits."""
+        return await package_sizes(self._connection(remote), trees, self._limits)
 
     async def holds_commit(self, remote: Remote, tip: str, commit: str) -> bool:
         """Return whether the history of `tip`, the branch in a survey, holds a commit."""

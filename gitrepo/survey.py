@@ -10,10 +10,10 @@ from porchflow.gitrepo.discovery.discover import Discovery, DiscoveryKnowledge, 
 from porchflow.gitrepo.errors import GitQuotaExceeded
 from porchflow.gitrepo.push.connection import Connection
 from porchflow.gitrepo.refs import branch_ref
-from porchflow.gitrepo.store.bounds import read_blob
+from porchflow.gitrepo.store.bounds import Limits, read_blob
 from porchflow.gitrepo.store.package_state import contains
 from porchflow.gitrepo.store.ref_view import RefView
-from porchflow.gitrepo.store.trees import commit_at, tree_at
+from porchflow.gitrepo.store.trees import InvalidContent, commit_at, list_files, tree_at
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,23 @@ async def read_kptfiles(connection: Connection, trees: Sequence[str]) -> list[by
         return [kptfile_of(repo, tree) for tree in trees]
 
     return await connection.local(read)
+
+
+async def package_sizes(connection: Connection, trees: Sequence[str], limits: Limits) -> list[int | None]:
+    """Return the bytes of all files of packages that a survey found; None for one that exceeds the limits."""
+
+    def read(repo: pygit2.Repository) -> list[int | None]:
+        return [_package_size(repo, tree, limits) for tree in trees]
+
+    return await connection.local(read)
+
+
+def _package_size(repo: pygit2.Repository, tree: str, limits: Limits) -> int | None:
+    try:
+        return sum(file.size for file in list_files(repo, pygit2.Oid(hex=tree), f"tree {tree}", limits))
+    except (GitQuotaExceeded, InvalidContent):
+        # The content itself says what is wrong with it, once it is read.
+        return None
 
 
 async def same_content(connection: Connection, places: Sequence[tuple[str, str, str]]) -> list[bool]:

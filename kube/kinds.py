@@ -107,6 +107,20 @@ MUTATINGADMISSIONPOLICYBINDINGS: Final = Resource(
     "MutatingAdmissionPolicyBinding",
     namespaced=False,
 )
+VALIDATINGWEBHOOKCONFIGURATIONS: Final = Resource(
+    "admissionregistration.k8s.io",
+    "v1",
+    "validatingwebhookconfigurations",
+    "ValidatingWebhookConfiguration",
+    namespaced=False,
+)
+MUTATINGWEBHOOKCONFIGURATIONS: Final = Resource(
+    "admissionregistration.k8s.io",
+    "v1",
+    "mutatingwebhookconfigurations",
+    "MutatingWebhookConfiguration",
+    namespaced=False,
+)
 SERVICES: Final = Resource("", "v1", "services", "Service")
 APISERVICES: Final = Resource("apiregistration.k8s.io", "v1", "apiservices", "APIService", namespaced=False)
 SUBJECTACCESSREVIEWS: Final = Resource(

@@ -43,6 +43,7 @@ from porchflow.kube.errors import (
     TooManyRequests,
     Unauthorized,
 )
+from porchflow.kube.webhooks import webhook_mend
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +129,8 @@ class _Row:
     def message(self, error: Exception) -> str:
         """Return what is shown: an error of the Git server that says what to do needs no second advice."""
         text = str(error)
+        if isinstance(error, KubeError) and (mend := webhook_mend(error.message)):
+            return f"{text}; {_WAIT}: {mend}"
         said = issubclass(self.error, GitError) and _ADVICE.search(text) is not None and self.error not in _TWO_PARTS
         return f"{text}; {self.mend}" if self.mend and not said else text
 

@@ -9,12 +9,17 @@ from porchflow.activities.phases.outcome import Outcome, Standing, ready, under_
 from porchflow.activities.phases.proposal_record import check_approved, other_proposal, proposal_fields
 from porchflow.activities.phases.proposals import Proposals
 from porchflow.activities.phases.self_lock import self_lock
+from porchflow.activities.rendering.kptfile_mirror import is_readable, record_of, recorded_of
+from porchflow.activities.rendering.render_files import read_kptfile
 from porchflow.activities.target import Target
 from porchflow.api.conditions import ConditionStatus, ConditionType, Reason, holding, of_type
 from porchflow.api.names import ACCEPT_COMMIT_ANNOTATION, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
 from porchflow.api.needs import lifecycle_in_git
+from porchflow.api.package_metadata import asks_for_metadata
 from porchflow.api.packagerevision import NEXT_LIFECYCLES, Lifecycle, PackageRevision
+from porchflow.gitrepo.errors import GitNotFound, GitQuotaExceeded
 from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.refs import InvalidName
 from porchflow.gitrepo.store.commit_messages import TaskType
 from porchflow.gitrepo.store.package_state import PackageState
 from porchflow.gitrepo.store.transition import Step, TaskOf, Transitioned
@@ -76,7 +81,8 @@ class LifecyclePhase:
             )
         await self._proposals.check(target)
         before, after = await self._move(target, desired)
-        fields = await self._fields(target, after)
+        fields = await self._fields(target, after) | await self._size(target, after)
+        kptfile = await self._kptfile(target, after)
         moved = before.lifecycle is not after.lifecycle
         summary = f"{before.lifecycle} -> {after.lifecycle}" if moved else f"is {after.lifecycle}"
         if after.revision > 0:
@@ -85,7 +91,8 @@ class LifecyclePhase:
         return Outcome(
             result,
             _standing(target, before, after, fields),
-            fields,
+            fields | record_of(kptfile),
+            kptfile=kptfile if after.lifecycle is not Lifecycle.DRAFT and is_readable(kptfile) else None,
             warnings=other_proposal(target, fields),
             relabels=desired.is_published,
         )
@@ -146,6 +153,27 @@ class LifecyclePhase:
             # Without a record the status keeps its value.
             fields |= {"publishedBy": approver} if approver else {}
         return fields | await proposal_fields(self._approvals, target, state)
+
+    async def _kptfile(self, target: Target, state: PackageState) -> bytes | None:
+        """Return the Kptfile where the object has to agree with it again, or has no record of it.
+
+        What the spec of a draft asks for is left to its rendering.
+        """
+        recorded = recorded_of(target.obj) is not None
+        if recorded and (state.lifecycle is Lifecycle.DRAFT or not asks_for_metadata(target.obj)):
+            return None
+        return await read_kptfile(self._git, target, state.commit)
+
+    async def _size(self, target: Target, state: PackageState) -> dict[str, Any]:
+        """Return the size of the content where the status lacks it, as that of Porch and of older releases does."""
+        if target.revision.status.resources_size_bytes is not None:
+            return {}
+        try:
+            snapshot = await self._git.snapshot(target.repository.remote, state.commit, target.location.path)
+        except (GitNotFound, GitQuotaExceeded, InvalidName):
+            # Such content may have been pushed and tagged by hand. It does not hinder the lifecycle.
+            return {}
+        return {"resourcesSizeBytes": snapshot.size}
 
 
 def _choose(target: Target, state: PackageState, task_of: TaskOf) -> Step | None:

@@ -9,6 +9,7 @@ from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, 
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.packagerevision import Lifecycle, RunOutcome
 from porchflow.api.suspension import Suspension
+from porchflow.kpt.format.metadata import MetadataWish
 from porchflow.repositories.failures import PhaseError
 
 
@@ -35,6 +36,10 @@ class Outcome:
     """Status fields that the phase found or made true; None removes one."""
     files: Mapping[str, bytes] | None = None
     """The resource files of a draft that is rendered now, by path in the package; None where none was."""
+    wish: MetadataWish | None = None
+    """Labels and annotations of the spec that the rendering took into account; None where that is not known."""
+    kptfile: bytes | None = None
+    """The Kptfile of content that no user may change: the spec is made to agree with it."""
     warnings: tuple[tuple[Reason, str], ...] = ()
     """Reasons and messages that are in no condition: one Event each, of type Warning."""
     relabels: bool = False

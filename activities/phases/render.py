@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import Any
 
 from temporalio import activity
 
@@ -10,9 +11,9 @@ from porchflow.activities.definitions import PhaseInput, PhaseResult
 from porchflow.activities.phases.outcome import Outcome, rendered
 from porchflow.activities.phases.proposals import Proposals
 from porchflow.activities.phases.self_lock import draft_lock
-from porchflow.activities.rendering.kptfile_mirror import is_rendered
+from porchflow.activities.rendering.kptfile_mirror import check_size, is_rendered, recorded_of, wish_of
 from porchflow.activities.rendering.render_event import failure_event
-from porchflow.activities.rendering.render_files import read_resources, rewritten
+from porchflow.activities.rendering.render_files import read_kptfile, read_resources, rewritten
 from porchflow.activities.target import Target
 from porchflow.api.conditions import ConditionType, Reason, holding
 from porchflow.api.names import PUSH_ON_RENDER_FAILURE_ANNOTATION
@@ -21,6 +22,9 @@ from porchflow.functions.slots import on_behalf_of
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.store.commit_messages import TaskType
 from porchflow.gitrepo.store.snapshots import Edit, Snapshot
+from porchflow.kpt.format.files import KPTFILE
+from porchflow.kpt.format.metadata import KptfileMetadata, MetadataWish, read_metadata, with_metadata
+from porchflow.kpt.package_errors import InvalidPackage
 from porchflow.kpt.render.evaluation import Evaluator
 from porchflow.kpt.render.hydrate import RenderOutcome, render
 from porchflow.kpt.render.image_names import ImageResolver
@@ -32,6 +36,8 @@ from porchflow.repositories.reported_lock import reported_commit
 class _Rendered:
     commit: str
     outcome: RenderOutcome
+    size: int
+    """Bytes of the package at the commit."""
     saved: bool = True
     """Whether the commit holds the outcome."""
 
@@ -76,14 +82,17 @@ class RenderPhase:
             GitError: Git cannot be read or refuses the push.
         """
         await self._proposals.check(target)
+        # Before the rendering is announced: the object that comes back from that may ask for more.
+        wish = wish_of(target.obj)
         tip, found = await self._draft(target, request)
         if found is not Lifecycle.DRAFT:
             return Outcome(PhaseResult(summary="there is no draft to render", current=found))
-        files = await self._rendered_before(target, tip)
-        if files is not None:
-            return _done(target, tip, files, "rendered before")
+        before = await self._rendered_before(target, tip)
+        if before is not None:
+            snapshot, files = before
+            return _done(target, _Rendered(tip, RenderOutcome(files, ok=True), snapshot.size), "rendered before")
         async with self._announced(target):
-            done = await self._render(target, tip)
+            done = await self._render(target, tip, wish)
         outcome = done.outcome
         if not outcome.ok:
             message = with_mend(outcome.message)
@@ -91,11 +100,11 @@ class RenderPhase:
                 Reason.RENDER_FAILED,
                 message,
                 event=failure_event(message, outcome.steps),
-                fields={"selfLock": draft_lock(target, done.commit)} if done.saved else None,
+                fields=_fields(target, done) if done.saved else None,
                 files=outcome.files if done.saved else None,
             )
         steps = len(outcome.steps)
-        return _done(target, done.commit, outcome.files, f"{steps} function{'s' if steps != 1 else ''} run")
+        return _done(target, done, f"{steps} function{'s' if steps != 1 else ''} run", wish)
 
     async def _draft(self, target: Target, request: PhaseInput) -> tuple[str, Lifecycle | None]:
         """Return the tip and lifecycle of the draft; after a failed attempt the tip may have moved."""
@@ -105,8 +114,8 @@ class RenderPhase:
         state = await self._git.state(repository.remote, repository.branch, target.location)
         return state.commit, state.lifecycle
 
-    async def _rendered_before(self, target: Target, tip: str) -> dict[str, bytes] | None:
-        """Return the resource files of a rendering that an earlier attempt pushed; None where the tip must be rendered.
+    async def _rendered_before(self, target: Target, tip: str) -> tuple[Snapshot, dict[str, bytes]] | None:
+        """Return the package and resource files that an earlier attempt rendered and pushed; None for any other tip.
 
         Another rendering would add a commit, because functions report other results on rendered content. The earlier
         attempt may even have written its report, and ended before the answer arrived.
@@ -119,33 +128,70 @@ class RenderPhase:
             done = await self._git.task_of(target.repository.remote, tip, target.location) == TaskType.RENDER
         if not done:
             return None
-        _, files = await self._read(target, tip)
-        return files if is_rendered(files) else None
+        snapshot, files = await self._read(target, tip)
+        return (snapshot, files) if is_rendered(files) else None
 
     async def _read(self, target: Target, commit: str) -> tuple[Snapshot, dict[str, bytes]]:
         snapshot = await self._git.snapshot(target.repository.remote, commit, target.location.path)
         return snapshot, await read_resources(self._git, snapshot)
 
-    async def _render(self, target: Target, tip: str) -> _Rendered:
+    async def _render(self, target: Target, tip: str, wish: MetadataWish) -> _Rendered:
         remote, location = target.repository.remote, target.location
         snapshot, files = await self._read(target, tip)
+        wished = await self._with_wish(target, tip, files, wish)
         with on_behalf_of(target.namespace):
-            outcome = await render(files, self._evaluator, images=self._images, shows_own_config=self._shows_own_config)
+            outcome = await render(
+                wished, self._evaluator, images=self._images, shows_own_config=self._shows_own_config
+            )
         saves = outcome.ok or target.annotations.get(PUSH_ON_RENDER_FAILURE_ANNOTATION) == "true"
         if not saves:
-            return _Rendered(tip, outcome, saved=False)
+            return _Rendered(tip, outcome, snapshot.size, saved=False)
+        edit = Edit(snapshot, rewritten(snapshot.files, files, outcome.files))
         commit = await self._git.commit_on_draft(
             remote,
             location,
-            Edit(snapshot, rewritten(snapshot.files, files, outcome.files)),
+            edit,
             expected_parent=tip,
             task=TaskType.RENDER,
             author=target.repository.author,
         )
-        return _Rendered(commit, outcome)
+        return _Rendered(commit, outcome, edit.size)
+
+    async def _with_wish(
+        self, target: Target, tip: str, files: dict[str, bytes], wish: MetadataWish
+    ) -> dict[str, bytes]:
+        """Return the files with the labels and annotations that the spec asks for in the Kptfile.
+
+        Raises:
+            Stalled: The Kptfile would become too large.
+        """
+        if KPTFILE not in files:
+            return files
+        try:
+            theirs = read_metadata(files[KPTFILE])
+            base = recorded_of(target.obj) or await self._reported_metadata(target, tip) or theirs
+            text = with_metadata(files[KPTFILE], wish.merged(base, theirs))
+        except InvalidPackage:
+            # The rendering says what is wrong with it.
+            return files
+        check_size(text)
+        return {**files, KPTFILE: text}
+
+    async def _reported_metadata(self, target: Target, tip: str) -> KptfileMetadata | None:
+        """Return what the Kptfile said at the last report, for a status without a record of it, as Porch's is."""
+        commit = reported_commit(target.revision.status)
+        if not commit or commit == tip:
+            return None
+        text = await read_kptfile(self._git, target, commit)
+        return read_metadata(text) if text is not None else None
 
 
-def _done(target: Target, commit: str, files: dict[str, bytes], what: str) -> Outcome:
+def _done(target: Target, done: _Rendered, what: str, wish: MetadataWish | None = None) -> Outcome:
+    commit = done.commit
     result = PhaseResult(summary=f"{what}; draft at {commit[:12]}", current=Lifecycle.DRAFT, commit=commit)
-    fields = {"selfLock": draft_lock(target, commit)}
-    return Outcome(result, rendered(target.revision.spec.lifecycle), fields, files=files)
+    standing = rendered(target.revision.spec.lifecycle)
+    return Outcome(result, standing, _fields(target, done), files=done.outcome.files, wish=wish)
+
+
+def _fields(target: Target, done: _Rendered) -> dict[str, Any]:
+    return {"selfLock": draft_lock(target, done.commit), "resourcesSizeBytes": done.size}

@@ -11,12 +11,13 @@ from porchflow.activities.definitions import PhaseResult
 from porchflow.activities.objects import change_object
 from porchflow.activities.phases.latest_label import LatestLabel
 from porchflow.activities.phases.outcome import Outcome, Standing, failed
-from porchflow.activities.rendering.kptfile_mirror import KptfileMirror
+from porchflow.activities.rendering.kptfile_mirror import KptfileMirror, hidden_labels, record_of
 from porchflow.activities.reporting import StatusReporter, acknowledged, answered
 from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason, condition
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.names import FINALIZER
 from porchflow.api.needs import Phase, facts_of, plan
+from porchflow.kpt.format.files import KPTFILE
 from porchflow.kube.changes import let_go
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import NotFound
@@ -24,6 +25,9 @@ from porchflow.kube.events import EventRecorder
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.kube.status import Report
 from porchflow.repositories.failures import PhaseError, Superseded, classify
+
+_TOLD_LABELS = 10
+"""Labels of a Kptfile that have an Event each; all others are not shown either."""
 
 
 class Reports:
@@ -55,13 +59,17 @@ class Reports:
             KubeError: The API server cannot be reached or refuses.
         """
         result = outcome.result
+        record: dict[str, Any] = {}
         if outcome.files is not None:
-            obj = await self._mirror.reflect(obj, outcome.files)
+            text = outcome.files.get(KPTFILE)
+            obj, record = await self._mirror.reflect(obj, text, outcome.wish), record_of(text)
+        elif outcome.kptfile is not None:
+            obj = await self._mirror.reflect(obj, outcome.kptfile, stays=True)
         if outcome.standing is not None:
             rendered = None
             if outcome.files is not None:
                 rendered = condition(ConditionType.RENDERED, ConditionStatus.TRUE, Reason.RENDERED)
-            obj = await self._status.report(obj, _report(obj, outcome.standing, outcome.fields, rendered))
+            obj = await self._status.report(obj, _report(obj, outcome.standing, {**outcome.fields, **record}, rendered))
         if outcome.relabels:
             await self._latest.refresh(obj)
         if outcome.lets_go:
@@ -69,7 +77,7 @@ class Reports:
                 await change_object(self._kube, obj, lambda each: let_go(self._kube, PACKAGEREVISIONS, each, FINALIZER))
             except NotFound:
                 result = PhaseResult(summary="the object is gone")
-        for reason, message in outcome.warnings:
+        for reason, message in (*outcome.warnings, *_hidden(outcome)):
             self._status.record(obj, reason, message)
         return result
 
@@ -85,9 +93,11 @@ class Reports:
             The failure to raise. It is another one where the object asks for something newer, or where a Stalled
             failure could not be reported, so that Temporal retries until the user can read it.
         """
+        record: dict[str, Any] = {}
         if failure.files is not None:
             try:
-                obj = await self._mirror.reflect(obj, failure.files)
+                text = failure.files.get(KPTFILE)
+                obj, record = await self._mirror.reflect(obj, text), record_of(text)
             except Exception as error:  # noqa: BLE001 - sorted
                 failure = classify(error)
         if failure.kind is ErrorKind.SUPERSEDED:
@@ -96,7 +106,7 @@ class Reports:
         if failure.kind is ErrorKind.STALLED and _was_to_render(phase, obj):
             # The report answers the render request, so that it is not rendered again.
             unrendered = condition(ConditionType.RENDERED, ConditionStatus.FALSE, failure.reason, failure.message)
-        report = replace(_report(obj, standing, failure.fields, unrendered), event=failure.event)
+        report = replace(_report(obj, standing, {**failure.fields, **record}, unrendered), event=failure.event)
         try:
             await self._status.report(obj, report)
         except Superseded as superseded:
@@ -111,6 +121,11 @@ class Reports:
     async def announce_rendering(self, obj: Object) -> Object:
         """See `StatusReporter.announce_rendering`."""
         return await self._status.announce_rendering(obj)
+
+
+def _hidden(outcome: Outcome) -> list[tuple[Reason, str]]:
+    hidden = hidden_labels(outcome.files) if outcome.files is not None else ()
+    return [(Reason.LABEL_NOT_SHOWN, message) for message in hidden[:_TOLD_LABELS]]
 
 
 def _was_to_render(phase: Phase, obj: Object) -> bool:

@@ -1,5 +1,7 @@
 """Source phase: the first content of a package revision, once."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from porchflow.activities.definitions import PhaseInput, PhaseResult
@@ -7,9 +9,10 @@ from porchflow.activities.phases.claims import Claims
 from porchflow.activities.phases.outcome import Outcome, rendered, rendering_awaited
 from porchflow.activities.phases.proposals import Proposals
 from porchflow.activities.phases.self_lock import draft_lock, self_lock
-from porchflow.activities.rendering.early_rendering import EarlyRendering, read
+from porchflow.activities.rendering.early_rendering import EarlyRendered, EarlyRendering, read
+from porchflow.activities.rendering.kptfile_mirror import check_size, wish_of
 from porchflow.activities.rendering.render_files import read_resources
-from porchflow.activities.sources.source_content import CREATION_SOURCES, SourceContent, task_of
+from porchflow.activities.sources.source_content import CREATION_SOURCES, SourceContent, task_of, with_changes
 from porchflow.activities.sources.source_result import Made
 from porchflow.activities.sources.upstreams import Upstreams
 from porchflow.activities.target import Target
@@ -20,11 +23,12 @@ from porchflow.gitrepo.errors import GitConflict, GitError
 from porchflow.gitrepo.git_store import Draft, GitStore
 from porchflow.gitrepo.refs import short_ref
 from porchflow.gitrepo.store.commit_messages import TaskType
-from porchflow.gitrepo.store.snapshots import Edit
-from porchflow.gitrepo.store.trees import Files
+from porchflow.gitrepo.store.snapshots import Edit, Snapshot, Stored, size_of
+from porchflow.gitrepo.store.trees import File, Files
 from porchflow.kpt.format.files import KPTFILE
+from porchflow.kpt.format.metadata import MetadataWish, read_metadata, with_metadata
 from porchflow.kpt.format.upstream import upstream_lock
-from porchflow.kpt.package_errors import CONTENT_ERRORS
+from porchflow.kpt.package_errors import CONTENT_ERRORS, InvalidPackage
 from porchflow.repositories.failures import PhaseError, Stalled
 
 _TOLD_CONFLICTS = 10
@@ -90,7 +94,9 @@ class SourcePhase:
             )
             if draft is None:
                 raise
-            return await self._done(target, task, draft, Made({}), None)
+            return await self._done(target, task, draft, Made({}), EarlyRendered({}))
+        wish = wish_of(target.obj)
+        made = replace(made, content=await self._with_wish(made.content, wish))
         # The run's details list conflicts, and Temporal shows details only of runs of several tasks.
         with on_behalf_of(target.namespace):
             early = await self._early.render(made.content, runs_functions=not made.conflicts)
@@ -98,8 +104,22 @@ class SourcePhase:
             draft = await self._create(target, task, early.content, rendered=early.by_functions)
         except GitConflict as conflict:
             return await self._taken(target, task, conflict)
-        # An existing draft may hold more than the content of this source.
-        return await self._done(target, task, draft, made, None if draft.existing else early.files)
+        return await self._done(target, task, draft, made, early, wish=wish)
+
+    async def _with_wish(self, content: Files | Edit, wish: MetadataWish) -> Files | Edit:
+        """Return the content with the labels and annotations that the spec asks for in its Kptfile."""
+        file = _files(content).get(KPTFILE)
+        if file is None or wish == MetadataWish():
+            return content
+        text = (await read(self._git, content, [KPTFILE]))[KPTFILE]
+        try:
+            before = read_metadata(text)
+            wanted = with_metadata(text, wish.merged(before, before))
+        except InvalidPackage:
+            # The rendering says what is wrong with it.
+            return content
+        check_size(wanted)
+        return with_changes(content, {KPTFILE: File(wanted, file.mode)}) if wanted != text else content
 
     async def _found(self, target: Target) -> Lifecycle | None:
         repository = target.repository
@@ -119,12 +139,23 @@ class SourcePhase:
         )
 
     async def _done(
-        self, target: Target, task: TaskType, draft: Draft, made: Made, files: dict[str, bytes] | None
+        self,
+        target: Target,
+        task: TaskType,
+        draft: Draft,
+        made: Made,
+        early: EarlyRendered,
+        *,
+        wish: MetadataWish | None = None,
     ) -> Outcome:
+        content, files = early.content, early.files
         if draft.existing:
+            # It may hold more than the content of this source.
             await self._claims.check(target)
-            files = await self._rendered_before(target, draft)
-        fields = await self._made_from(target, draft, made)
+            snapshot = await self._git.snapshot(target.repository.remote, draft.commit, target.location.path)
+            made, content = replace(made, content=Edit(snapshot)), Edit(snapshot)
+            files, wish = await self._rendered_before(target, draft, snapshot), None
+        fields = await self._made_from(made) | {"resourcesSizeBytes": size_of(_files(content))}
         if made.upstream is not None:
             # Before the report, because the source is not executed again after it.
             metadata = target.obj["metadata"]
@@ -146,26 +177,22 @@ class SourcePhase:
             rendered(target.revision.spec.lifecycle) if files is not None else rendering_awaited(),
             fields,
             files=files,
+            wish=wish,
             warnings=(*made.warnings, *((Reason.MERGE_CONFLICT, line) for line in lines)),
         )
 
-    async def _rendered_before(self, target: Target, draft: Draft) -> dict[str, bytes] | None:
+    async def _rendered_before(self, target: Target, draft: Draft, snapshot: Snapshot) -> dict[str, bytes] | None:
         """Return the resource files of a draft that an interrupted attempt rendered; None for any other draft.
 
         Running functions again on their own output may change it.
         """
         if not draft.rendered or draft.ref != short_ref(target.location.draft_ref):
             return None
-        snapshot = await self._git.snapshot(target.repository.remote, draft.commit, target.location.path)
         return await read_resources(self._git, snapshot)
 
-    async def _made_from(self, target: Target, draft: Draft, made: Made) -> dict[str, Any]:
+    async def _made_from(self, made: Made) -> dict[str, Any]:
         """Return the field `upstreamLock` of the status, from the Kptfile of the draft; empty where that has none."""
-        if draft.existing:
-            snapshot = await self._git.snapshot(target.repository.remote, draft.commit, target.location.path)
-            made = Made(Edit(snapshot))
-        files = made.content.files if isinstance(made.content, Edit) else made.content
-        if KPTFILE not in files:
+        if KPTFILE not in _files(made.content):
             return {}
         lock = upstream_lock((await read(self._git, made.content, [KPTFILE]))[KPTFILE])
         return {"upstreamLock": {"type": "git", "git": lock.model_dump()}} if lock is not None else {}
@@ -188,6 +215,10 @@ class SourcePhase:
         fields = {"creationSource": CREATION_SOURCES[task], "selfLock": self_lock(target, state)}
         result = PhaseResult(summary=f"{state.ref} is in Git already", current=state.lifecycle, rendered=True)
         return Outcome(result, rendering_awaited(), fields)
+
+
+def _files(content: Files | Edit) -> Mapping[str, File | Stored]:
+    return content.files if isinstance(content, Edit) else content
 
 
 def _some(conflicts: tuple[str, ...]) -> list[str]:

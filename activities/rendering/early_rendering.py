@@ -12,7 +12,7 @@ from porchflow.activities.sources.source_content import with_changes
 from porchflow.functions.builtin import find
 from porchflow.gitrepo.errors import GitError
 from porchflow.gitrepo.git_store import GitStore
-from porchflow.gitrepo.store.snapshots import Edit, Stored
+from porchflow.gitrepo.store.snapshots import Edit, Stored, size_of
 from porchflow.gitrepo.store.trees import File, Files
 from porchflow.kpt.format.files import KPTFILE, decode
 from porchflow.kpt.format.kptfile import Function, parse
@@ -85,7 +85,7 @@ class EarlyRendering:
         """
         files = _files_of(content)
         resources = resource_paths(files)
-        size = sum(map(_size, (files[path] for path in resources)))
+        size = size_of({path: files[path] for path in resources})
         if size > _MOST_BYTES:
             return EarlyRendered(content)
         kptfiles = await read(self._git, content, [path for path in resources if basename(path) == KPTFILE])
@@ -144,10 +144,6 @@ async def read(git: GitStore, content: Files | Edit, paths: Iterable[str]) -> di
 
 def _files_of(content: Files | Edit) -> dict[str, File | Stored]:
     return content.files if isinstance(content, Edit) else {**content}
-
-
-def _size(file: File | Stored) -> int:
-    return file.size if isinstance(file, Stored) else len(file.data)
 
 
 def _functions(path: str, text: bytes) -> list[Function | None]:

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from posixpath import basename
 
+from porchflow.activities.target import Target
+from porchflow.gitrepo.errors import GitNotFound, GitQuotaExceeded
 from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.refs import InvalidName
 from porchflow.gitrepo.store.snapshots import Snapshot, Stored
 from porchflow.gitrepo.store.trees import File, Mode
-from porchflow.kpt.format.files import is_krm
+from porchflow.kpt.format.files import KPTFILE, is_krm
 from porchflow.kpt.format.krmignore import KRMIGNORE
 
 
@@ -26,6 +29,22 @@ async def read_resources(git: GitStore, snapshot: Snapshot) -> dict[str, bytes]:
         GitError: Git cannot be read.
     """
     return await git.read_files(snapshot, resource_paths(snapshot.files))
+
+
+async def read_kptfile(git: GitStore, target: Target, commit: str) -> bytes | None:
+    """Read the Kptfile of a package at a commit; None where the commit, the package or the file is missing.
+
+    Raises:
+        GitError: Git cannot be read.
+    """
+    try:
+        snapshot = await git.snapshot(target.repository.remote, commit, target.location.path)
+    except (GitNotFound, GitQuotaExceeded, InvalidName):
+        # Content that was pushed and tagged by hand may be anything.
+        return None
+    if KPTFILE not in resource_paths(snapshot.files):
+        return None
+    return (await git.read_files(snapshot, [KPTFILE]))[KPTFILE]
 
 
 def rewritten(

@@ -38,7 +38,9 @@ class Work:
     disown: list[Existing] = field(default_factory=list)
     """Objects that only claim to be of an interrupted sync: a user made them, or edited them since."""
     own: list[Pair] = field(default_factory=list)
-    """Objects without the label, owner or finalizer of the Repository, or with a wrong label of the latest revision."""
+    """Objects without the label, owner or finalizer of the Repository, or with a wrong label of the latest revision or
+    wrong labels of the Kptfile.
+    """
     relock: list[Pair] = field(default_factory=list)
     """Packages on the branch whose lock may be of older content."""
     deployment: list[Pair] = field(default_factory=list)
@@ -153,7 +155,7 @@ def _compare(work: Work, repository: RepositoryAccess, pair: Pair) -> None:
         work.disown.append(current)
         return
     label = "true" if is_latest(work, current.name, found.package) else "false"
-    if not current.owned or current.latest != label:
+    if not current.owned or current.latest != label or _hides_labels(current):
         work.own.append(pair)
     if current.deployment != repository.deployment and current.lock_commit:
         work.deployment.append(pair)
@@ -167,6 +169,11 @@ def _compare(work: Work, repository: RepositoryAccess, pair: Pair) -> None:
             work.drifted.append(pair)
     elif _differs(pair) or current.stalled in _TOLD_BY_SYNCS:
         work.drifted.append(pair)
+
+
+def _hides_labels(current: Existing) -> bool:
+    """Whether a published object does not show the labels of its Kptfile. Those of a draft follow its renderings."""
+    return current.lifecycle in {Lifecycle.PUBLISHED, Lifecycle.DELETION_PROPOSED} and not current.shows_labels
 
 
 def _differs(pair: Pair) -> bool:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from porchflow.activities.objects import owner_of
+from porchflow.activities.objects import owned_metadata, owner_of
+from porchflow.activities.rendering.kptfile_labels import KptfileLabels, kptfile_labels, shown_labels
 from porchflow.activities.rendering.kptfile_mirror import mirrored_conditions, mirrored_spec
 from porchflow.api.conditions import ConditionStatus, ConditionType, Reason, raw_holding
 from porchflow.api.limits import KPTFILE_BYTES
@@ -42,7 +43,9 @@ class Existing:
     latest: str
     """Value of the label of the latest revision; empty without the label."""
     owned: bool
-    """Whether it has the label, owner and finalizer of its Repository."""
+    """Whether it has the labels, owner and finalizer of its Repository."""
+    shows_labels: bool
+    """Whether its labels show those of its Kptfile, as far as its spec holds them."""
     deployment: bool
     deleting: bool
     unfinished: bool
@@ -55,8 +58,8 @@ class Existing:
     """Value of the reconcile-now annotation; empty without it."""
 
 
-def existing_of(obj: Mapping[str, Any], repository_uid: str) -> Existing:
-    """Return the summary of a raw PackageRevision."""
+def existing_of(obj: Mapping[str, Any], repository: RepositoryAccess) -> Existing:
+    """Return the summary of a raw PackageRevision of a Repository."""
     metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     lock = (status.get("selfLock") or {}).get("git") or {}
@@ -71,11 +74,8 @@ def existing_of(obj: Mapping[str, Any], repository_uid: str) -> Existing:
         lock_ref=lock.get("ref", ""),
         lock_commit=lock.get("commit", ""),
         latest=labels.get(LATEST_REVISION_LABEL, ""),
-        owned=(
-            labels.get(REPOSITORY_LABEL) == spec.get("repository")
-            and FINALIZER in (metadata.get("finalizers") or [])
-            and any(owner.get("uid") == repository_uid for owner in metadata.get("ownerReferences") or [])
-        ),
+        owned=not owned_metadata(metadata, repository),
+        shows_labels=shown_labels(obj) == labels_of(obj).labels,
         deployment=bool(status.get("deployment")),
         deleting="deletionTimestamp" in metadata,
         unfinished=DISCOVERED_ANNOTATION in annotations and "observedGeneration" not in status,
@@ -83,6 +83,11 @@ def existing_of(obj: Mapping[str, Any], repository_uid: str) -> Existing:
         stalled=raw_holding(obj, ConditionType.STALLED).get("reason", ""),
         token=annotations.get(RECONCILE_NOW_ANNOTATION, ""),
     )
+
+
+def labels_of(obj: Mapping[str, Any]) -> KptfileLabels:
+    """Return the labels that show those of the Kptfile of a raw PackageRevision, as its spec holds them."""
+    return kptfile_labels(((obj.get("spec") or {}).get("packageMetadata") or {}).get("labels") or {})
 
 
 def name_of(repository: str, revision: Discovered) -> str:
@@ -129,7 +134,7 @@ def new_object(
 
 
 def seed_status(
-    repository: RepositoryAccess, revision: Discovered, kptfile: Kptfile | None, generation: int
+    repository: RepositoryAccess, revision: Discovered, kptfile: Kptfile | None, size: int | None, generation: int
 ) -> dict[str, Any]:
     """Return the whole raw status of an object that was made for a revision, so that no workflow has to run."""
     now = _timestamp(datetime.now(UTC))
@@ -149,6 +154,8 @@ def seed_status(
     }
     if revision.revision:
         status["revision"] = revision.revision
+    if size is not None:
+        status["resourcesSizeBytes"] = size
     if repository.deployment:
         status["deployment"] = True
     if revision.touched is not None and revision.lifecycle.is_published:
@@ -177,7 +184,7 @@ def path_of(repository: RepositoryAccess, package: str) -> str:
 
 
 def _of_kptfile(kptfile: Kptfile) -> dict[str, Any]:
-    status: dict[str, Any] = {}
+    status: dict[str, Any] = {"packageMetadata": mirrored_spec(kptfile).get("packageMetadata", {})}
     if conditions := mirrored_conditions(kptfile):
         status["packageConditions"] = conditions
     upstream, lock = kptfile.upstream, kptfile.upstream_lock

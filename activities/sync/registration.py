@@ -2,13 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from porchflow.activities.objects import owned_metadata
+from porchflow.activities.rendering.kptfile_labels import kptfile_labels, show_labels
 from porchflow.activities.sync.comparison import Pair, Work, is_latest, places
-from porchflow.activities.sync.discovered import Existing, lock_of, name_of, new_object, parse_kptfile, seed_status
+from porchflow.activities.sync.discovered import (
+    Existing,
+    labels_of,
+    lock_of,
+    name_of,
+    new_object,
+    parse_kptfile,
+    seed_status,
+)
 from porchflow.activities.sync.paced_writes import Write, Writer
 from porchflow.api.names import (
     DISCOVERED_ANNOTATION,
@@ -19,17 +28,34 @@ from porchflow.api.names import (
     REPOSITORY_FIELD_MANAGER,
     REPOSITORY_SEED_FIELD_MANAGER,
 )
+from porchflow.api.packagerevision import Lifecycle
 from porchflow.gitrepo.discovery.discover import Discovered
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.refs import UNNUMBERED
 from porchflow.kpt.format.kptfile import Kptfile
-from porchflow.kube.client import KubeClient
+from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.repositories.access import RepositoryAccess
+from porchflow.repositories.failures import Superseded
 
 _CHUNK = 100
 """Kptfiles in memory at once."""
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A revision with what was read of it.
+
+    Attributes:
+        revision: The revision.
+        kptfile: None for one that cannot be read.
+        size: Bytes of all files; None beyond the limits.
+    """
+
+    revision: Discovered
+    kptfile: Kptfile | None
+    size: int | None
 
 
 class Registration:
@@ -66,13 +92,14 @@ class Registration:
         return [pair for pair, unchanged in zip(pairs, same, strict=True) if not unchanged]
 
     async def _writes(self, work: Work) -> AsyncIterator[Write]:
-        async for revision, kptfile in self._with_kptfiles(work.create):
-            latest = is_latest(work, name_of(self._repository.name, revision), revision.package)
-            yield partial(self._create, revision, kptfile, latest=latest)
+        async for read in self._read(work.create):
+            latest = is_latest(work, name_of(self._repository.name, read.revision), read.revision.package)
+            yield partial(self._create, read, latest=latest)
         finish = {id(pair.found): pair for pair in work.finish}
-        async for revision, kptfile in self._with_kptfiles([pair.found for pair in work.finish]):
-            existing = finish[id(revision)].existing
-            yield partial(self._finish, existing.name, existing.resource_version, revision, kptfile)
+        async for read in self._read([pair.found for pair in work.finish]):
+            existing = finish[id(read.revision)].existing
+            metadata = {"name": existing.name, "uid": existing.uid, "resourceVersion": existing.resource_version}
+            yield partial(self._finish, {"metadata": {"namespace": self._namespace, **metadata}}, read)
         for posing in work.disown:
             yield partial(self._disown, posing)
         for pair in work.own:
@@ -84,20 +111,23 @@ class Registration:
             if pair.existing.name not in relocked:
                 yield partial(self._report, pair, pair.existing.lock_commit)
 
-    async def _with_kptfiles(self, revisions: Sequence[Discovered]) -> AsyncIterator[tuple[Discovered, Kptfile | None]]:
+    async def _read(self, revisions: Sequence[Discovered]) -> AsyncIterator[_Read]:
+        remote = self._repository.remote
         for start in range(0, len(revisions), _CHUNK):
             chunk = revisions[start : start + _CHUNK]
-            files = await self._git.read_kptfiles(self._repository.remote, [each.tree for each in chunk])
+            trees = [each.tree for each in chunk]
+            files = await self._git.read_kptfiles(remote, trees)
+            sizes = await self._git.package_sizes(remote, trees)
             kptfiles = await asyncio.to_thread(_parse_all, files)
-            for revision, kptfile in zip(chunk, kptfiles, strict=True):
+            for revision, kptfile, size in zip(chunk, kptfiles, sizes, strict=True):
                 if isinstance(kptfile, str):
                     self.incomplete.append(f"{revision.ref}: {revision.package}/{kptfile}")
-                    yield revision, None
+                    yield _Read(revision, None, size)
                 else:
-                    yield revision, kptfile
+                    yield _Read(revision, kptfile, size)
 
-    async def _create(self, revision: Discovered, kptfile: Kptfile | None, *, latest: bool) -> None:
-        body = new_object(self._namespace, self._repository, revision, kptfile, latest=latest)
+    async def _create(self, read: _Read, *, latest: bool) -> None:
+        body = new_object(self._namespace, self._repository, read.revision, read.kptfile, latest=latest)
         try:
             made = await self._kube.create(PACKAGEREVISIONS, body, field_manager=REPOSITORY_FIELD_MANAGER)
         except AlreadyExists:
@@ -105,26 +135,40 @@ class Registration:
             self.missed += 1
             return
         except Invalid as error:
-            if kptfile is None:
+            if read.kptfile is None:
                 self.problems.append(f"{body['metadata']['name']}: {error.message}")
                 return
             # The API server refuses a value of the Kptfile. Without its values the revision can be registered.
             self.incomplete.append(f"{body['metadata']['name']}: {error.message}")
-            await self._create(revision, None, latest=latest)
+            await self._create(replace(read, kptfile=None), latest=latest)
         else:
-            await self._finish(body["metadata"]["name"], made["metadata"]["resourceVersion"], revision, kptfile)
+            await self._finish(made, read)
 
-    async def _finish(self, name: str, version: str, revision: Discovered, kptfile: Kptfile | None) -> None:
-        """Write the status of the version that was created or compared: the name may belong to another object now."""
-        status = seed_status(self._repository, revision, kptfile, 1)
+    async def _finish(self, obj: Object, read: _Read) -> None:
+        """Write labels and status of the version that was created or compared: another object may have the name now.
+
+        Args:
+            obj: The raw object; of its metadata, identity and version suffice.
+            read: What it was made for.
+        """
+        name = obj["metadata"]["name"]
+        status = seed_status(self._repository, read.revision, read.kptfile, read.size, 1)
         try:
+            obj = await self._show_labels(obj, read.kptfile)
+            version = obj["metadata"]["resourceVersion"]
             await self._apply(name, status, REPOSITORY_SEED_FIELD_MANAGER, force=False, version=version)
-        except (Conflict, NotFound):
+        except (Conflict, NotFound, Superseded):
             self.missed += 1
         except Invalid as error:
             self.incomplete.append(f"{name}: {error.message}")
-            if kptfile is not None:
-                await self._finish(name, version, revision, None)
+            if read.kptfile is not None:
+                await self._finish(obj, replace(read, kptfile=None))
+
+    async def _show_labels(self, obj: Object, kptfile: Kptfile | None) -> Object:
+        labels = kptfile_labels(kptfile.metadata.labels if kptfile is not None else {})
+        self.incomplete += [f"{obj['metadata']['name']}: {problem}" for problem in labels.problems]
+        # Few packages have labels; without any this costs no write.
+        return await show_labels(self._kube, obj, labels.labels) if labels.labels else obj
 
     async def _disown(self, posing: Existing) -> None:
         """Remove the annotation of a sync from an object, so that its workflow reconciles it."""
@@ -150,10 +194,12 @@ class Registration:
             patch = owned_metadata(obj["metadata"], self._repository)
             patch.setdefault("labels", {})[LATEST_REVISION_LABEL] = "true" if latest else "false"
             patch["resourceVersion"] = pair.existing.resource_version
-            await self._kube.merge_patch(
+            obj = await self._kube.merge_patch(
                 PACKAGEREVISIONS, self._namespace, name, {"metadata": patch}, field_manager=METADATA_FIELD_MANAGER
             )
-        except (Conflict, NotFound):
+            if pair.existing.lifecycle in {Lifecycle.PUBLISHED, Lifecycle.DELETION_PROPOSED}:
+                await show_labels(self._kube, obj, labels_of(obj).labels)
+        except (Conflict, NotFound, Superseded):
             self.missed += 1
 
     async def _report(self, pair: Pair, commit: str) -> None:
@@ -161,6 +207,9 @@ class Registration:
         status: dict[str, Any] = {}
         if pair.found.revision == UNNUMBERED:
             status["selfLock"] = lock_of(self._repository, replace(pair.found, commit=commit))
+            [size] = await self._git.package_sizes(self._repository.remote, [pair.found.tree])
+            if size is not None:
+                status["resourcesSizeBytes"] = size
         if self._repository.deployment or pair.existing.deployment:
             status["deployment"] = self._repository.deployment
         try:

@@ -208,7 +208,7 @@ class RepositorySync(SyncActivities):
 
     async def _existing(self, access: RepositoryAccess, namespace: str) -> dict[str, Existing]:
         objects = self._kube.list_all(PACKAGEREVISIONS, namespace, field_selector=f"spec.repository={access.name}")
-        return {obj["metadata"]["name"]: existing_of(obj, access.uid) async for obj in objects}
+        return {obj["metadata"]["name"]: existing_of(obj, access) async for obj in objects}
 
     async def _register(self, run: _Run, work: Work) -> None:
         namespace = run.raw["metadata"]["namespace"]

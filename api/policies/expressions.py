@@ -53,6 +53,7 @@ def quoted_list(values: Sequence[str]) -> str:
 
 WANTED_LIFECYCLE: Final = "object.?spec.?lifecycle.orValue('')"
 OLD_LIFECYCLE: Final = before("oldObject.?spec.?lifecycle.orValue('')")
+HAS_SOURCE: Final = "object.?spec.?source.hasValue()"
 PUBLISHES: Final = "(variables.lifecycle == 'Published' && variables.oldLifecycle in ['Draft', 'Proposed'])"
 """Whether a request publishes, in a policy with the variables `lifecycle` and `oldLifecycle`."""
 PUBLISHES_NOW: Final = f"({WANTED_LIFECYCLE} == 'Published' && {OLD_LIFECYCLE} in ['Draft', 'Proposed'])"

@@ -57,6 +57,10 @@ IDENTITY: Final = Policy(
         "complete": " && ".join(f"object.?spec.?{field}.orValue('') != ''" for field in _IDENTITY),
         "renamed": f"{NEW} || " + " || ".join(f"!({_frozen(field)})" for field in _IDENTITY),
         "published": before("oldObject.?spec.?lifecycle.orValue('') in ['Published', 'DeletionProposed']", "false"),
+        "proposed": before(
+            "oldObject.?spec.?lifecycle.orValue('') == 'Proposed' && object.?spec.?lifecycle.orValue('') != 'Draft'",
+            "false",
+        ),
         "mayApprove": MAY_APPROVE,
         "mayReconcile": MAY_RECONCILE,
         "lostGates": before(
@@ -87,6 +91,11 @@ IDENTITY: Final = Policy(
             "'the content of a published revision is final, and spec.readinessGates and spec.packageMetadata say what"
             " its Kptfile says: create a new PackageRevision, with source.copyFrom of this one, and change its"
             " Kptfile'",
+        ),
+        Check(
+            f"!variables.proposed || variables.mayReconcile || {_frozen('packageMetadata')}",
+            "'the content of a proposal is under review, and spec.packageMetadata says what its Kptfile says: set"
+            " spec.lifecycle to Draft, and change it then'",
         ),
         # Before the publication too, because an annotation that is set then would count after it.
         Check(

@@ -67,9 +67,10 @@ LIFECYCLE: Final = Policy(
     },
     checks=(
         Check(
-            "variables.oldLifecycle != '' || variables.lifecycle in ['', 'Draft'] || variables.mayReconcile",
-            "'a package revision starts as Draft, not as ' + variables.lifecycle + ': create it with spec.lifecycle"
-            " Draft, and set Proposed when it is Ready'",
+            "variables.oldLifecycle != '' || !(variables.lifecycle in ['Published', 'DeletionProposed'])"
+            " || variables.mayReconcile",
+            "'a package revision starts as Draft or Proposed, not as ' + variables.lifecycle + ': create it with"
+            " spec.lifecycle Draft, and set Proposed when it is Ready'",
         ),
         Check(
             f"variables.oldLifecycle == '' || variables.lifecycle in {_STEPS}[variables.oldLifecycle]",

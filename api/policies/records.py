@@ -16,6 +16,7 @@ from porchflow.api.names import (
     SUSPENDED_BY_ANNOTATION,
 )
 from porchflow.api.policies.expressions import (
+    HAS_SOURCE,
     MAY_RECONCILE,
     NEW,
     NO_RECONCILER,
@@ -44,9 +45,13 @@ _OLD_UNTIL: Final = before(annotation("oldObject", SUSPEND_UNTIL_ANNOTATION))
 _SUSPENSION: Final = (SUSPEND_ANNOTATION, SUSPEND_UNTIL_ANNOTATION)
 _RECORDED: Final = (APPROVED_BY_ANNOTATION, PROPOSED_BY_ANNOTATION, SUSPENDED_BY_ANNOTATION, *_SUSPENSION)
 _RFC3339: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$"
-_PROPOSES: Final = "(variables.lifecycle == 'Proposed' && variables.oldLifecycle == 'Draft')"
+# An object that a sync makes of a proposal in Git has no source, and its proposer is not known.
+_PROPOSES: Final = (
+    "(variables.lifecycle == 'Proposed' && (variables.oldLifecycle == 'Draft'"
+    f" || (variables.oldLifecycle == '' && (!variables.mayReconcile || {HAS_SOURCE}))))"
+)
 # Without variables, because match conditions are evaluated before them.
-_PROPOSES_NOW: Final = f"({WANTED_LIFECYCLE} == 'Proposed' && {OLD_LIFECYCLE} == 'Draft')"
+_PROPOSES_NOW: Final = f"({WANTED_LIFECYCLE} == 'Proposed' && {OLD_LIFECYCLE} in ['', 'Draft'])"
 
 
 def _optional(holder: str, key: str) -> str:

@@ -157,9 +157,9 @@ def _need_names(repositories: tuple[str, ...], *, everything: bool) -> None:
 
 
 def _run(work: Callable[["Clients"], Coroutine[Any, Any, int]], flags: dict[str, Any]) -> int:
+    from porchflow.cli.migrate.migration_error import MigrationError  # noqa: PLC0415
     from porchflow.cli.migrate.models import RecordError  # noqa: PLC0415
     from porchflow.cli.migrate.planning import UnknownRepository  # noqa: PLC0415
-    from porchflow.cli.migrate.steps import MigrationError  # noqa: PLC0415
     from porchflow.gitrepo.errors import GitError  # noqa: PLC0415
     from porchflow.gitrepo.refs import InvalidName  # noqa: PLC0415
     from porchflow.kube.errors import KubeError  # noqa: PLC0415

@@ -144,6 +144,8 @@ def _print(
         console.print(f"KUBECONFIG={record.kubeconfig}   Temporal UI: {record.ui}", soft_wrap=True)
     if problem:
         console.print(problem, style="red", markup=False)
+    for each in objects.refusing if objects else ():
+        console.print(each, style="red", markup=False, soft_wrap=True)
     if objects:
         console.print()
         if objects.repositories:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from porchflow.cli.doctor.cluster import check_content_api, check_definitions, check_policies
+from porchflow.cli.doctor.cluster import check_content_api, check_definitions, check_policies, check_webhooks
 from porchflow.cli.doctor.findings import Check, Finding, Level, all_of, within, worst
 from porchflow.cli.doctor.functions import check_configs, check_registry
 from porchflow.cli.doctor.permissions import Right, check_permissions, may
@@ -78,7 +78,7 @@ async def _examine_cluster(
         if worst(reached) != Level.OK:
             return reached
         definitions, policies = Check("crds", kube.host), Check("admission", kube.host)
-        configs = Check("function-configs", kube.host)
+        webhooks, configs = Check("webhooks", kube.host), Check("function-configs", kube.host)
         content, repositories = Check("content-api", kube.host), Check("repositories", kube.host)
         return reached + await all_of(
             within(seconds, definitions, check_definitions(kube)),
@@ -87,6 +87,7 @@ async def _examine_cluster(
                 for process in processes
             ),
             within(seconds, policies, check_policies(kube)),
+            within(seconds, webhooks, check_webhooks(kube)),
             within(seconds, content, check_content_api(kube)),
             within(seconds, configs, check_configs(kube, settings)),
             within(2 * seconds, repositories, check_repositories(kube, settings.scope.namespaces, seconds)),

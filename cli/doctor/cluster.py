@@ -16,6 +16,7 @@ from porchflow.kube.kinds import (
     MUTATINGADMISSIONPOLICYBINDINGS,
     Resource,
 )
+from porchflow.kube.webhooks import dead_webhooks
 
 _ASK = "run the check as somebody who may read it"
 _CONTENT = "v1alpha1.porch.kpt.dev"
@@ -83,6 +84,19 @@ def _has(live: Any, wanted: Any) -> bool:  # noqa: ANN401 - JSON
         same = isinstance(live, list) and len(live) == len(wanted)
         return same and all(_has(one, other) for one, other in zip(live, wanted, strict=True))
     return bool(live == wanted)
+
+
+async def check_webhooks(kube: KubeClient) -> list[Finding]:
+    """Check that the admission webhooks on our kinds of object have a Service."""
+    try:
+        dead = await dead_webhooks(kube)
+    except KubeError as error:
+        return [Check("webhooks", kube.host).warning(str(error), _ASK)]
+    found = []
+    for each in dead:
+        check = Check("webhooks", f"{each.kind} {each.name}")
+        found.append((check.failure if each.refuses else check.warning)(each.message, each.mend))
+    return found or [Check("webhooks", kube.host).ok("none whose Service is gone")]
 
 
 async def check_content_api(kube: KubeClient) -> list[Finding]:

@@ -23,6 +23,7 @@ PERMISSIONS: Final[Mapping[str, Mapping[tuple[str, str], str]]] = {
         ("", "packagerevisions.porch.kpt.dev/status"): "patch",
         ("", "repositories.config.porch.kpt.dev"): "get list patch",
         ("", "repositories.config.porch.kpt.dev/status"): "patch",
+        ("", "repositories.config.porch.kpt.dev/finalizers"): "update",
         ("", "mutatingadmissionpolicies.admissionregistration.k8s.io:porchflow-records"): "get",
         ("", "mutatingadmissionpolicybindings.admissionregistration.k8s.io:porchflow-records"): "get",
         ("", "validatingadmissionpolicies.admissionregistration.k8s.io:porchflow-secrets"): "get",

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from porchflow.cli.migrate.migration_error import MigrationError
 from porchflow.cli.migrate.models import Phase, Record, RepositoryPlan
 from porchflow.cli.migrate.planning import Clients, is_annotated, plan_of, repositories
 from porchflow.cli.migrate.steps import (
-    MigrationError,
     Say,
     copy_metadata,
     differences,

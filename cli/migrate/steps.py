@@ -7,23 +7,20 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from porchflow.api.conditions import raw_condition, raw_holding
-from porchflow.api.names import (
-    FINALIZER,
-    RECONCILE_NOW_ANNOTATION,
-    UPSTREAM_OF_ANNOTATION,
-    V1ALPHA2_MIGRATION_ANNOTATION,
-)
+from porchflow.api.names import RECONCILE_NOW_ANNOTATION, V1ALPHA2_MIGRATION_ANNOTATION
 from porchflow.api.packagerevision import Lifecycle
+from porchflow.cli.migrate.migration_error import MigrationError
 from porchflow.cli.migrate.models import Comparison, RepositoryPlan, Revision, Row
 from porchflow.cli.migrate.planning import Clients
 from porchflow.cli.migrate.porch import content_of
+from porchflow.cli.migrate.removals import Removals
 from porchflow.gitrepo.git_store import PackageState, Step
 from porchflow.gitrepo.refs import PackageLocation
 from porchflow.gitrepo.store.commit_messages import TaskType
 from porchflow.gitrepo.store.transition import TaskOf
 from porchflow.gitrepo.store.trees import File
 from porchflow.kube.client import Object
-from porchflow.kube.errors import Conflict, NotFound
+from porchflow.kube.errors import NotFound
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
 from porchflow.repositories.access import Repositories
 
@@ -32,10 +29,6 @@ Say = Callable[[str], None]
 
 _LOOK_SECONDS = 0.5
 _QUIET_SECONDS = 3.0
-
-
-class MigrationError(Exception):
-    """A step cannot be done; the message says which and what to do."""
 
 
 @dataclass(frozen=True)
@@ -135,24 +128,26 @@ async def differences(clients: Clients, plan: RepositoryPlan) -> list[Difference
 
 
 async def hand_back(clients: Clients, plan: RepositoryPlan, *, within: float) -> int:
-    """Remove the annotation and the objects of a Repository; Git stays as it is.
+    """Remove the annotation and the objects of a Repository; Git stays as it is. A repeated call goes on.
 
     Returns:
         The number of objects that were removed.
 
     Raises:
-        MigrationError: Finalizers of other controllers keep objects, or a worker makes them again.
+        MigrationError: Finalizers of other controllers keep objects, a worker makes them again, or an admission webhook
+            refuses, as Porch's does.
     """
     annotations = {V1ALPHA2_MIGRATION_ANNOTATION: None, RECONCILE_NOW_ANNOTATION: None}
     await clients.kube.merge_patch(REPOSITORIES, plan.namespace, plan.name, {"metadata": {"annotations": annotations}})
-    removed: set[str] = set()
+    removals = Removals(clients)
     deadline, quiet_since = time.monotonic() + within, time.monotonic()
     while time.monotonic() - quiet_since < _QUIET_SECONDS:
         # A sync that is under way may make more objects.
-        async for obj in _objects(clients, plan):
-            quiet_since = time.monotonic()
-            await _remove(clients, obj)
-            removed.add(obj["metadata"]["uid"])
+        found = [obj async for obj in _objects(clients, plan)]
+        quiet_since = time.monotonic() if found else quiet_since
+        await removals.remove(found)
+        if removals.are_stuck:
+            raise await removals.refusal(plan.name)
         if time.monotonic() > deadline:
             raise MigrationError(
                 f"package revisions of Repository {plan.name!r} are still there after {within:g} s: where they are"
@@ -160,28 +155,7 @@ async def hand_back(clients: Clients, plan: RepositoryPlan, *, within: float) ->
                 " packagerevisions -o yaml shows whose finalizers keep them"
             )
         await asyncio.sleep(_LOOK_SECONDS)
-    return len(removed)
-
-
-async def _remove(clients: Clients, obj: Object) -> None:
-    """Remove our finalizer, then delete. In the other order the object's workflow would delete in Git."""
-    metadata = obj["metadata"]
-    namespace, name = metadata["namespace"], metadata["name"]
-    finalizers = [each for each in metadata.get("finalizers") or [] if each != FINALIZER]
-    try:
-        patch = {
-            "metadata": {
-                "finalizers": finalizers,
-                # The API server warns when an upstream is deleted. Here its content stays, and Porch shows it again.
-                "annotations": {UPSTREAM_OF_ANNOTATION: None},
-                "resourceVersion": metadata["resourceVersion"],
-            }
-        }
-        await clients.kube.merge_patch(PACKAGEREVISIONS, namespace, name, patch)
-        await clients.kube.delete(PACKAGEREVISIONS, namespace, name, uid=metadata["uid"])
-    except (Conflict, NotFound):
-        # The object changed meanwhile, or is gone: the next list shows it.
-        return
+    return removals.count
 
 
 async def _objects(clients: Clients, plan: RepositoryPlan) -> AsyncIterator[Object]:

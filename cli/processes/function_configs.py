@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from porchflow.api.functionconfig import FunctionConfig, FunctionConfigSpec
 from porchflow.cli.processes.function_reports import PODS_TROUBLE, ConfigReports
 from porchflow.functions.builtin import BUILTINS
+from porchflow.functions.config_tags import tags_problem
 from porchflow.functions.configs import ConfigKey, FunctionConfigs
 from porchflow.functions.executable import ExecutableRuntime
 from porchflow.functions.pods.pool import PodPool
@@ -80,7 +81,8 @@ class ConfigFollower(Follower):
         except ValidationError as error:
             first = error.errors()[0]
             return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        return self._executors_problem(spec) or self._pods_problem(spec)
+        words = [self._executors_problem(spec), tags_problem(spec)]
+        return "; ".join(filter(None, words)) or self._pods_problem(spec)
 
     def _pods_problem(self, spec: FunctionConfigSpec) -> str | None:
         trouble = self._pods.warm_trouble(spec) if self._pods is not None else ""

@@ -27,7 +27,7 @@ _BODIES_AT_ONCE = 8
 
 _FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "": frozenset({"apiVersion", "kind", "metadata", "spec", "status"}),
-    "spec": frozenset({"packageName", "workspaceName", "revision", "repository", "resources"}),
+    "spec": frozenset({"packageName", "workspaceName", "revision", "repository", "resources", "resourcePaths"}),
     "status": frozenset({"renderStatus"}),
     "metadata": frozenset(
         {
@@ -125,8 +125,14 @@ class Wanted:
     labels: Mapping[str, Any] | None = None
 
 
-def read_wanted(body: Any, namespace: str, name: str) -> Wanted:  # noqa: ANN401 - JSON
+def read_wanted(body: Any, namespace: str, name: str, *, written: str = "") -> Wanted:  # noqa: ANN401 - JSON
     """Decode an object that was sent to an address.
+
+    Args:
+        body: The object.
+        namespace: Of the address.
+        name: Of the address.
+        written: The name with its query, which clients put into the object too.
 
     Raises:
         ApiError: It is not such an object, or not the one of the address.
@@ -141,7 +147,7 @@ def read_wanted(body: Any, namespace: str, name: str) -> Wanted:  # noqa: ANN401
     metadata, spec = _mapping(body, "metadata", ""), _mapping(body, "spec", "")
     for field, wanted in (("name", name), ("namespace", namespace)):
         given = metadata.get(field) or wanted
-        if given != wanted:
+        if given != wanted and (field, given) != ("name", written):
             raise bad_request(
                 f"the {field} of the object ({given!r}) does not match the {field} on the URL ({wanted!r})"
             )

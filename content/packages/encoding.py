@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from porchflow.gitrepo.store.trees import File, Files, Mode
 
@@ -20,11 +20,13 @@ class Encoded:
         resources: The JSON object from path to text, in pieces.
         count: How many files it holds.
         hidden: Paths of files that JSON cannot hold: symbolic links, and files that are not UTF-8.
+        field: The field of the spec that holds it.
     """
 
     resources: tuple[bytes, ...]
     count: int
     hidden: tuple[str, ...] = ()
+    field: Literal["resources", "resourcePaths"] = "resources"
 
     @property
     def size(self) -> int:
@@ -63,6 +65,13 @@ async def encode_files(files: Files) -> Encoded:
     piece.append("}" if count else "{}")
     pieces.append("".join(piece).encode())
     return Encoded(tuple(pieces), count, tuple(hidden))
+
+
+def encode_names(files: Files) -> Encoded:
+    """Encode the paths of a package's files, without their content."""
+    shown = [path for path in sorted(files) if text_of(files[path]) is not None]
+    hidden = tuple(sorted(files.keys() - set(shown)))
+    return Encoded((_dumps(shown).encode(),), len(shown), hidden, "resourcePaths")
 
 
 def _dumps(value: Any) -> str:  # noqa: ANN401 - JSON

@@ -86,5 +86,5 @@ def object_pieces(found: Shown, content: Encoded) -> list[bytes]:
         "metadata": metadata_of(found, content.hidden),
         "status": RENDER_STATUS,
     }
-    before = dumps(head)[:-1] + b',"spec":' + dumps(spec_of(found))[:-1] + b',"resources":'
+    before = dumps(head)[:-1] + b',"spec":' + dumps(spec_of(found))[:-1] + f',"{content.field}":'.encode()
     return [before, *content.resources, b"}}"]

@@ -41,12 +41,19 @@ class Written:
     Attributes:
         found: The package revision, with the commit that holds the content now.
         files: The content.
+        before: The content before.
         asked: Whether its rendering is requested, where that is due.
     """
 
     found: Found
     files: Files
+    before: Files
     asked: bool = True
+
+    @property
+    def changed(self) -> Files:
+        """The files that are new or have other content than before."""
+        return {path: file for path, file in self.files.items() if file != self.before.get(path)}
 
 
 class Writer:
@@ -69,8 +76,18 @@ class Writer:
         """Wait for the pushes in progress: each should finish."""
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    async def update(self, namespace: str, name: str, wanted: Wanted, user: User, *, dry_run: bool) -> Written:
+    async def update(
+        self, namespace: str, name: str, wanted: Wanted, user: User, *, dry_run: bool, partial: bool = False
+    ) -> Written:
         """Replace the content.
+
+        Args:
+            namespace: Of the object.
+            name: Of the object.
+            wanted: What the client sends.
+            user: The author.
+            dry_run: Whether nothing is written.
+            partial: Whether files that are not given stay.
 
         Raises:
             ApiError: The content cannot be written; the message states why.
@@ -88,17 +105,29 @@ class Writer:
         parent = wanted.resource_version
         try:
             current = await self._packages.files(registered, parent)
-            written = await self._write(registered, current, wanted.resources, parent, user, dry_run=dry_run)
+            kept = await asyncio.to_thread(texts_of, current) if partial else {}
+            resources = {**kept, **wanted.resources}
+            written = await self._write(registered, current, resources, parent, user, dry_run=dry_run)
         except (GitConflict, GitNotFound) as error:
             raise await self._refusal(registered, parent, error) from error
         if dry_run:
             await self._check_newest(registered, parent)
         return written
 
-    async def patch(self, namespace: str, name: str, patch: Patch, user: User, *, dry_run: bool) -> Written:
+    async def patch(
+        self, namespace: str, name: str, patch: Patch, user: User, *, dry_run: bool, written: str = ""
+    ) -> Written:
         """Change the content.
 
         A conflict with another push leads to another attempt, unless the patch names its version.
+
+        Args:
+            namespace: Of the object.
+            name: Of the object.
+            patch: The change.
+            user: The author.
+            dry_run: Whether nothing is written.
+            written: The name with its query, which the patch may hold too.
 
         Raises:
             ApiError: The content cannot be written; the message states why.
@@ -107,7 +136,7 @@ class Writer:
             found = await self._packages.find(namespace, name)
             current = await self._packages.files(found, found.commit)
             before = await asyncio.to_thread(plain_object, found, current)
-            wanted = read_wanted(await asyncio.to_thread(patch, before), namespace, name)
+            wanted = read_wanted(await asyncio.to_thread(patch, before), namespace, name, written=written)
             _check(found, wanted)
             _check_lifecycle(found)
             if wanted.resource_version not in {"", found.commit}:
@@ -135,14 +164,14 @@ class Writer:
         if dry_run or files == current:
             _check_tree(registered.name, files)
         if dry_run:
-            return Written(_found(registered, parent), files)
+            return Written(_found(registered, parent), files, current)
         # Shielded from a client that goes away: a stop between the two writes leaves content that is not rendered.
-        task = asyncio.create_task(self._push(registered, files, parent, user))
+        task = asyncio.create_task(self._push(registered, files, current, parent, user))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
 
-    async def _push(self, registered: Registered, files: Files, parent: str, user: User) -> Written:
+    async def _push(self, registered: Registered, files: Files, current: Files, parent: str, user: User) -> Written:
         repository = registered.repository
         try:
             commit = await self._git.commit_on_draft(
@@ -158,7 +187,7 @@ class Writer:
         asked = True
         if await self._is_due(registered, parent, commit):
             asked = await self._requests.ask(registered.namespace, registered.name, commit)
-        return Written(_found(registered, commit), files, asked)
+        return Written(_found(registered, commit), files, current, asked)
 
     async def _is_due(self, registered: Registered, parent: str, commit: str) -> bool:
         if commit != parent:
@@ -183,9 +212,14 @@ class Writer:
             raise _moved(found, parent)
 
 
+def texts_of(files: Files) -> dict[str, str]:
+    """Return the files that text can represent, by path."""
+    return {path: text for path in sorted(files) if (text := text_of(files[path])) is not None}
+
+
 def plain_object(found: Found, files: Files) -> Object:
     """Return the object that a patch is applied to."""
-    texts = {path: text for path in sorted(files) if (text := text_of(files[path])) is not None}
+    texts = texts_of(files)
     hidden = tuple(path for path in sorted(files) if path not in texts)
     return {
         "kind": PACKAGE_REVISION_RESOURCES_KIND,

@@ -1,5 +1,6 @@
 """Handlers of `packagerevisionresources`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from porchflow.content.packages.bodies import (
     read_wanted,
     unknown_fields,
 )
-from porchflow.content.packages.encoding import encode_files
+from porchflow.content.packages.encoding import encode_files, encode_names
 from porchflow.content.packages.opening import Found, Packages
 from porchflow.content.packages.pushing import Patch, Writer, Written
 from porchflow.content.refusals import (
@@ -32,11 +33,15 @@ from porchflow.content.refusals import (
 )
 from porchflow.content.serving.answers import Answer
 from porchflow.content.serving.listing import Lister
+from porchflow.content.serving.name_queries import Selection, is_partial, selection_of
 from porchflow.content.serving.patches import BadPatch, json_patch, merge_patch
 from porchflow.content.serving.requests import Address, dry_run, flag
 from porchflow.content.serving.watches import Watches
 
 Handler = Callable[[web.Request, User, Address], Awaitable[web.StreamResponse]]
+
+_TOLD_PATHS = 10
+"""Files of which a warning says that the package does not have them."""
 
 
 class Resources:
@@ -73,26 +78,38 @@ class Resources:
         return handler
 
     async def _get(self, request: web.Request, _: User, address: Address) -> web.StreamResponse:
-        answer = Answer(request)
+        answer, selection = Answer(request), selection_of(address.query)
         found = await self._packages.find(address.namespace, address.name)
-        return await answer.send_object(found, await self._packages.encoded(found))
+        if selection == Selection():
+            return await answer.send_object(found, await self._packages.encoded(found))
+        files = await self._packages.files(found, found.commit)
+        if selection.paths is not None:
+            for path in sorted(selection.paths - files.keys())[:_TOLD_PATHS]:
+                answer.warn(f"the package has no file {path!r}")
+            files = {path: files[path] for path in selection.paths & files.keys()}
+        encoded = await asyncio.to_thread(encode_names, files) if selection.names_only else await encode_files(files)
+        return await answer.send_object(found, encoded)
 
     async def _update(self, request: web.Request, user: User, address: Address) -> web.StreamResponse:
         answer, dry = Answer(request), dry_run(request.query)
         body = await self._bodies.read(request, UPDATE_TYPES)
         _check_fields(request, answer, body)
-        wanted = read_wanted(body, address.namespace, address.name)
-        written = await self._writer.update(address.namespace, address.name, wanted, user, dry_run=dry)
-        return await _send(answer, written, wanted)
+        partial = is_partial(address.query)
+        wanted = read_wanted(body, address.namespace, address.name, written=address.written_name)
+        written = await self._writer.update(address.namespace, address.name, wanted, user, dry_run=dry, partial=partial)
+        return await _send(answer, written, wanted, partial=partial)
 
     async def _patch(self, request: web.Request, user: User, address: Address) -> web.StreamResponse:
         answer, dry = Answer(request), dry_run(request.query)
         body = await self._bodies.read(request, PATCH_TYPES)
-        patch = _patch_of(request, body, address)
+        # A patch says of each file what becomes of it: the query changes the answer alone.
+        partial, patch = is_partial(address.query), _patch_of(request, body, address)
         if request.content_type != JSON_PATCH:
             _check_fields(request, answer, body)
-        written = await self._writer.patch(address.namespace, address.name, patch, user, dry_run=dry)
-        return await _send(answer, written, None)
+        written = await self._writer.patch(
+            address.namespace, address.name, patch, user, dry_run=dry, written=address.written_name
+        )
+        return await _send(answer, written, None, partial=partial)
 
 
 def _older_api(verb: str, address: Address) -> Handler:
@@ -116,12 +133,12 @@ def _older_api(verb: str, address: Address) -> Handler:
     return nothing
 
 
-async def _send(answer: Answer, written: Written, wanted: Wanted | None) -> web.StreamResponse:
+async def _send(answer: Answer, written: Written, wanted: Wanted | None, *, partial: bool) -> web.StreamResponse:
     if not written.asked:
         answer.warn("the content is stored; its rendering is requested as soon as the Kubernetes API answers")
     if wanted is not None and wanted.labels is not None and wanted.labels != _labels(written.found):
         answer.warn("metadata.labels are those of the PackageRevision; change them there")
-    return await answer.send_object(written.found, await encode_files(written.files))
+    return await answer.send_object(written.found, await encode_files(written.changed if partial else written.files))
 
 
 def _labels(found: Found) -> dict[str, str]:
@@ -168,7 +185,7 @@ def _apply_of(request: web.Request, body: Any, address: Address) -> Patch:  # no
     if not isinstance(body, dict) or not (body.get("apiVersion") and body.get("kind")):
         raise bad_request("an apply patch is an object with apiVersion and kind")
     force = flag(request.query, "force")
-    given = read_wanted(body, address.namespace, name)
+    given = read_wanted(body, address.namespace, name, written=address.written_name)
 
     def patch(obj: Any) -> Any:  # noqa: ANN401 - JSON
         current = obj["spec"]["resources"]

@@ -76,6 +76,11 @@ _SPEC: Final = _object(
             "description": "The files of the package: text by path below the package's directory. An update replaces"
             " all of them; it needs a Kptfile at the root, and a package revision that is a Draft.",
         },
+        "resourcePaths": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "The paths of the files, in place of resources, where the name is followed by ?path-only.",
+        },
     },
 )
 

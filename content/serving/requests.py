@@ -29,12 +29,19 @@ class Address:
         namespace: Empty for the collection of all namespaces.
         name: Empty for a collection.
         subresource: The part of the path after the name.
+        query: The part of the name after a question mark, which is no part of the object's name.
     """
 
     resource: str
     namespace: str = ""
     name: str = ""
     subresource: str = ""
+    query: str = ""
+
+    @property
+    def written_name(self) -> str:
+        """The name as the client wrote it."""
+        return f"{self.name}?{self.query}" if self.query else self.name
 
 
 def parse_address(raw_path: str) -> Address:
@@ -56,8 +63,11 @@ def parse_address(raw_path: str) -> Address:
     resource, *names = rest
     if len(names) > (2 if namespace else 0):
         raise no_such_path()
-    name, subresource = (*names, "", "")[:2]
-    return Address(resource, namespace, name, subresource)
+    written, subresource = (*names, "", "")[:2]
+    name, _, query = written.partition("?")
+    if written and not name:
+        raise no_such_path()
+    return Address(resource, namespace, name, subresource, query)
 
 
 @dataclass(frozen=True)

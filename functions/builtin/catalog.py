@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 
+from porchflow.api.functionconfig import FunctionConfigSpec
 from porchflow.functions.builtin.toolkit.sdk import Function
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.images import ImageName, parse_image
@@ -130,9 +131,12 @@ _OF_NAME: dict[str, list[Builtin]] = {name: _builtins(name) for name in _RULES}
 
 def configured(image: str, configs: FunctionConfigs) -> Builtin | None:
     """Return the built-in rules that the `goExecutor` of an image's FunctionConfig names."""
+
+    def tags_of(spec: FunctionConfigSpec) -> list[str] | None:
+        return spec.go_executor.tags if spec.go_executor is not None else None
+
     name = parse_image(image)
-    for spec in configs.matching(name):
-        executor = spec.go_executor
-        if executor is not None and not name.digest and name.tag in executor.tags:
-            return BUILTINS.get(executor.id or spec.image)
-    return None
+    chosen = None if name.digest else configs.chosen(name, tags_of)
+    if chosen is None or chosen.go_executor is None:
+        return None
+    return BUILTINS.get(chosen.go_executor.id or chosen.image)

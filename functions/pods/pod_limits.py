@@ -3,10 +3,12 @@
 import re
 from dataclasses import dataclass
 
-from porchflow.api.functionconfig import FunctionConfigSpec
+from porchflow.api.functionconfig import FunctionConfigSpec, PodExecutor
 from porchflow.api.pods import PodTemplateOverrides
 from porchflow.functions.builtin.catalog import configured, find
+from porchflow.functions.config_tags import is_exact
 from porchflow.functions.configs import FunctionConfigs
+from porchflow.functions.executable import configured_executable
 from porchflow.functions.images import parse_image
 from porchflow.functions.runner_settings import PodSettings
 
@@ -35,23 +37,36 @@ class Limits:
 def limits_of(image: str, configs: FunctionConfigs, settings: PodSettings) -> Limits:
     """Return the limits of an image.
 
-    The first FunctionConfig with a `podExecutor` for the image sets them; without one, the settings do. For a field
-    that is zero, or a time that cannot be parsed, the setting counts.
+    The FunctionConfig whose `podExecutor` lists the tag sets them, else the first with a `podExecutor` for the image;
+    without one, the settings do. For a field that is zero, or a time that cannot be parsed, the setting counts.
     """
-    for spec in configs.matching(parse_image(image)):
-        if spec.pod_executor is not None:
-            executor = spec.pod_executor
-            return Limits(
-                parse_duration(executor.time_to_live) or settings.pod_ttl,
-                max(0, executor.max_parallel_executions) or settings.max_parallel_pods_per_function,
-                max(0, executor.preferred_max_queue_length) or settings.max_waitlist_length,
-                executor.template_overrides,
-            )
-    return Limits(settings.pod_ttl, settings.max_parallel_pods_per_function, settings.max_waitlist_length)
+    executor = _executor_of(image, configs)
+    if executor is None:
+        return Limits(settings.pod_ttl, settings.max_parallel_pods_per_function, settings.max_waitlist_length)
+    return Limits(
+        parse_duration(executor.time_to_live) or settings.pod_ttl,
+        max(0, executor.max_parallel_executions) or settings.max_parallel_pods_per_function,
+        max(0, executor.preferred_max_queue_length) or settings.max_waitlist_length,
+        executor.template_overrides,
+    )
+
+
+def _executor_of(image: str, configs: FunctionConfigs) -> PodExecutor | None:
+    def tags_of(spec: FunctionConfigSpec) -> list[str] | None:
+        return spec.pod_executor.tags if spec.pod_executor is not None else None
+
+    name = parse_image(image)
+    chosen = configs.chosen(name, tags_of)
+    if chosen is not None:
+        return chosen.pod_executor
+    # Older releases of Porch read the tags for warming only: such a FunctionConfig limits its other tags too.
+    return next((spec.pod_executor for spec in configs.matching(name) if spec.pod_executor is not None), None)
 
 
 def warm_images(configs: FunctionConfigs, settings: PodSettings) -> set[str]:
     """Return the images that get a pod ahead of their first use: every listed tag, at the first prefix.
+
+    Constraints on versions, and `*`, name no image that could be made ready.
 
     Images that never reach a pod, because a built-in function or an executable stands for them, are left out.
     """
@@ -70,16 +85,14 @@ def _listed(spec: FunctionConfigSpec, configs: FunctionConfigs) -> list[str]:
         return []
     prefix = (spec.prefixes[0] if spec.prefixes else "") or configs.default_image_prefix
     name = f"{prefix.rstrip('/')}/{spec.image}" if prefix else spec.image
-    return [f"{name}:{tag}" if tag else name for tag in spec.pod_executor.tags]
+    return [f"{name}:{tag}" if tag else name for tag in spec.pod_executor.tags if is_exact(tag)]
 
 
 def _runs_elsewhere(image: str, configs: FunctionConfigs) -> bool:
     prefixes = (configs.default_image_prefix,) if configs.default_image_prefix else ()
     if configured(image, configs) or find(image, prefixes):
         return True
-    name = parse_image(image)
-    executables = (spec.binary_executor for spec in configs.matching(name))
-    return any(executable is not None and name.tag in executable.tags for executable in executables)
+    return configured_executable(parse_image(image), configs) is not None
 
 
 def parse_duration(text: str) -> float:

@@ -46,7 +46,7 @@ class Snapshot:
     @property
     def size(self) -> int:
         """Bytes of all files."""
-        return sum(file.size for file in self.files.values())
+        return size_of(self.files)
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,21 @@ class Edit:
         """The files of the edited package, by path."""
         merged = {**self.base.files, **self.changes}
         return {path: file for path, file in merged.items() if file is not None}
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return size_of(self.files)
+
+
+def size_of(files: Mapping[str, File | Stored]) -> int:
+    """Return the bytes of all files of a package."""
+    return sum(map(length_of, files.values()))
+
+
+def length_of(file: File | Stored) -> int:
+    """Return the bytes of a file."""
+    return file.size if isinstance(file, Stored) else len(file.data)
 
 
 def take_snapshot(
@@ -98,7 +113,7 @@ def edit_tree(repo: pygit2.Repository, edit: Edit, limits: Limits = DEFAULT_LIMI
         GitQuotaExceeded: The result is larger than the limits.
     """
     files = edit.files
-    check_files(((path, _length(file)) for path, file in files.items()), limits)
+    check_files(((path, length_of(file)) for path, file in files.items()), limits)
     _check_new(files, [path for path, file in edit.changes.items() if file is not None])
     changes: _Directory = {}
     # Removals come first: a directory may take the place of a removed file, and a file that of a removed directory.
@@ -117,10 +132,6 @@ def edit_tree(repo: pygit2.Repository, edit: Edit, limits: Limits = DEFAULT_LIMI
 
 _Directory = dict[str, Any]
 """Changes in a directory by name: another directory, a file, or None for a removal."""
-
-
-def _length(file: File | Stored) -> int:
-    return file.size if isinstance(file, Stored) else len(file.data)
 
 
 def _check_new(files: Mapping[str, object], added: Iterable[str]) -> None:

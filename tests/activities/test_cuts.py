@@ -140,6 +140,10 @@ async def _outcome(world: World, name: str, workspace: str) -> Any:
         kept = {key: obj["metadata"].get(key) for key in ("generation", "labels", "finalizers")}
         # A proposal is recorded by the look that sees it: one that was over before that is not.
         status = {key: value for key, value in obj["status"].items() if key != "proposal"}
+        if "resourcesSizeBytes" in status:
+            # A second rendering reports other results in the Kptfile than the first.
+            listed = world.git.git("ls-tree", "-r", "-l", status["selfLock"]["git"]["commit"], f"{world.package}/")
+            assert status.pop("resourcesSizeBytes") == sum(int(line.split()[3]) for line in listed.splitlines())
         outcome |= {"metadata": kept, "spec": obj["spec"], "status": status}
     return json.loads(_plain(json.dumps(outcome, sort_keys=True), world.package, workspace, number))
 

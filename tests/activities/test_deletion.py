@@ -1,7 +1,10 @@
 """Deletions that meet something odd: a Repository that went or came, a wrong name, finalizers of others."""
 
+import pytest
+
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.needs import Phase
+from porchflow.kube.client import Object
 from porchflow.kube.kinds import REPOSITORIES
 from tests.activities.world import World
 
@@ -62,3 +65,63 @@ async def test_a_repository_that_was_made_again_owns_its_packages(world: World) 
     await world.run(Phase.LIFECYCLE, name)
     owners = (await world.get(name))["metadata"]["ownerReferences"]
     assert [owner["uid"] for owner in owners] == [made["metadata"]["uid"]]
+
+
+async def owners_of(world: World, name: str) -> list[Object]:
+    found: list[Object] = (await world.get(name))["metadata"]["ownerReferences"]
+    return found
+
+
+async def test_its_repository_controls_an_object_and_waits_for_it(world: World) -> None:
+    name = await world.draft()
+    [owner] = await owners_of(world, name)
+    assert (owner["kind"], owner["controller"], owner["blockOwnerDeletion"]) == ("Repository", True, True)
+
+
+@pytest.mark.parametrize("missing", [{"controller": None}, {"blockOwnerDeletion": None}, {"controller": False}])
+async def test_an_incomplete_owner_reference_is_completed(world: World, missing: Object) -> None:
+    name = await world.draft()
+    whole = await owners_of(world, name)
+    incomplete = {key: value for key, value in {**whole[0], **missing}.items() if value is not None}
+    await world.patch(name, {"metadata": {"ownerReferences": [incomplete]}})
+    await world.ask(name, "Proposed")
+    await world.run(Phase.LIFECYCLE, name)
+    assert await owners_of(world, name) == whole
+
+
+async def test_a_sync_completes_owner_references_and_then_rests(world: World) -> None:
+    name = await world.published()
+    whole = await owners_of(world, name)
+    incomplete = {key: value for key, value in whole[0].items() if key not in {"controller", "blockOwnerDeletion"}}
+    await world.patch(name, {"metadata": {"ownerReferences": [incomplete]}})
+    await world.sync()
+    assert await owners_of(world, name) == whole
+    before = (await world.get(name))["metadata"]["resourceVersion"]
+    await world.kube.merge_patch(
+        REPOSITORIES,
+        world.namespace,
+        "blueprints",
+        {"metadata": {"annotations": {"porchflow.dev/reconcile-now": "t"}}},
+    )
+    await world.sync()
+    assert (await world.get(name))["metadata"]["resourceVersion"] == before
+
+
+async def test_another_controller_keeps_its_place(world: World) -> None:
+    other = {
+        "apiVersion": "config.porch.kpt.dev/v1alpha1",
+        "kind": "PackageVariant",
+        "name": "of-many",
+        "uid": "1b4e28ba-2fa1-41d2-883f-0016d3cca427",
+        "controller": True,
+    }
+    name = await world.create()
+    await world.patch(name, {"metadata": {"ownerReferences": [other]}})
+    await world.run(Phase.SOURCE, name)
+    [first, ours] = await owners_of(world, name)
+    assert (first, ours["kind"], ours["blockOwnerDeletion"]) == (other, "Repository", True)
+    assert "controller" not in ours
+    before = (await world.get(name))["metadata"]["ownerReferences"]
+    await world.ask(name, "Proposed")
+    await world.run(Phase.LIFECYCLE, name)
+    assert await owners_of(world, name) == before

@@ -1,15 +1,19 @@
 """The phases on a real API server and real Git: run twice, cut off anywhere, raced, and given bad input."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from porchflow.activities.definitions import PhaseInput
+from porchflow.activities.target import Target
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.needs import Phase, plan
+from porchflow.api.needs import Phase, facts_of, plan
 from porchflow.api.packagerevision import Lifecycle
+from porchflow.repositories.failures import Stalled
 from tests.activities.world import World, condition, in_need, reason
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, RENDERED_DEPLOYMENT, messages, show
 from tests.e2e.rules import check_rules
@@ -463,10 +467,22 @@ async def test_reconcile_now_on_a_published_revision_looks_and_answers(world: Wo
     assert world.git.refs() == refs
 
 
-async def test_an_object_without_a_lifecycle_is_told_so_and_makes_nothing(world: World) -> None:
+async def test_an_object_without_a_lifecycle_is_a_draft(world: World) -> None:
     name = await world.create(lifecycle=None)
-    assert "set it to Draft" in await world.fails(Phase.LIFECYCLE, name, ErrorKind.STALLED)
-    assert "refs/heads/drafts/web/v1" not in world.git.refs()
+    assert (await world.get(name))["spec"]["lifecycle"] == "Draft"
+    await world.settle(name)
+    assert "refs/heads/drafts/web/v1" in world.git.refs()
+    assert not in_need(await world.get(name))
+
+
+async def test_an_object_that_porchs_crds_leave_without_a_lifecycle_makes_nothing(world: World) -> None:
+    obj = await world.get(await world.create())
+    # The API server has our CRDs, and they give a default.
+    del obj["spec"]["lifecycle"]
+    assert plan(facts_of(obj, datetime.now(UTC))) == [Phase.LIFECYCLE]
+    target = Target(obj, cast("Any", None), cast("Any", None))
+    with pytest.raises(Stalled, match="set it to Draft"):
+        await world.activities()._lifecycle.run(target, PhaseInput(namespace="n", name="n", intent=""))
 
 
 async def test_discovered_content_is_reported_as_it_is(world: World) -> None:

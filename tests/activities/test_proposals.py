@@ -60,13 +60,6 @@ async def test_going_to_and_fro_makes_no_proposal(world: World) -> None:
     await _refused(world, Phase.SOURCE, name)
 
 
-async def test_an_object_that_said_nothing_before_it_said_published(world: World) -> None:
-    name = await world.create(lifecycle=None)
-    await world.fails(Phase.LIFECYCLE, name, ErrorKind.STALLED)
-    await world.ask(name, "Published")
-    await _refused(world, Phase.SOURCE, name)
-
-
 async def test_who_is_faster_than_porchflow_is_believed(world: World) -> None:
     name = await world.create()
     for lifecycle in ("Proposed", "Published"):

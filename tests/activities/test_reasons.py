@@ -47,10 +47,6 @@ async def no_kptfile(world: World) -> str:
     return await _fails(world, Phase.RENDER, ErrorKind.STALLED, await _rendered_with(world, "kind: [\n"))
 
 
-async def no_lifecycle(world: World) -> str:
-    return await _fails(world, Phase.LIFECYCLE, ErrorKind.STALLED, await world.create(lifecycle=None))
-
-
 async def wrong_name(world: World) -> str:
     return await _fails(world, Phase.SOURCE, ErrorKind.STALLED, await world.create(name="odd"))
 
@@ -193,7 +189,6 @@ async def package_overlap(world: World) -> str:
 TABLE: list[tuple[Reason, Provoke, str, str]] = [
     (Reason.RENDER_FAILED, render_failed, r"web: mutator 'example\.com/none:v1", "name a built-in tag in the package"),
     (Reason.RENDER_FAILED, no_kptfile, "Kptfile.*line 2", "mend the package and push it again"),
-    (Reason.INVALID_SPEC, no_lifecycle, r"spec\.lifecycle is empty", "set it to Draft"),
     (Reason.INVALID_SPEC, wrong_name, r"'odd' has to be 'blueprints\.web\.v1'", "create it under that name"),
     (Reason.INVALID_PACKAGE, invalid_package, "Kptfile.*line 2", "mend the package that it is made from"),
     (Reason.NOT_READY, not_ready, r"readiness gate 'tested'", r"status\.conditions must hold it with status True"),
@@ -279,6 +274,8 @@ ELSEWHERE = {
     *(Reason.REPOSITORY_NOT_MIGRATED, Reason.INVALID_REPOSITORY, Reason.DELETING),
     *(Reason.DUPLICATE_REPOSITORY, Reason.REGISTERED_ELSEWHERE, Reason.INVALID_SCHEDULE),
     *(Reason.TAG_MOVED, Reason.REMOVED_FROM_GIT, Reason.BRANCH_REWRITTEN, Reason.REGISTERED_IN_PART),
+    # Of labels: test_kptfile_labels.py.
+    Reason.LABEL_NOT_SHOWN,
     # Of Secrets, and of what was proposed and reviewed: tests/security.
     *(Reason.CREDENTIALS_UNENCRYPTED, Reason.PROPOSAL_CHANGED, Reason.COMMIT_NOT_APPROVED),
     # Of upgrades, of a runner that is away, of versions of functions: test_upgrades.py, tests/functions, test_tags.py.

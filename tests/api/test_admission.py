@@ -10,9 +10,10 @@ from porchflow.api.admission import main, manifests, stale, write
 from porchflow.api.names import object_name
 from porchflow.api.packagerevision import PackageRevisionSpec
 from porchflow.api.policies.identity import IDENTITY as IDENTITY_POLICY
+from porchflow.kube.client import Object
 from porchflow.kube.errors import Forbidden, Invalid
 from porchflow.kube.kinds import NAMESPACES, PACKAGEREVISIONS
-from tests.api.team import DEPLOY, IDENTITY, Team, refused
+from tests.api.team import DEPLOY, IDENTITY, PROPOSED_BY, Team, refused
 from tests.servers.waiting import eventually
 
 
@@ -37,16 +38,28 @@ def test_a_stale_file_is_told_and_mended(tmp_path: Path, monkeypatch: pytest.Mon
 # Creation
 
 
-@pytest.mark.parametrize("lifecycle", ["Proposed", "Published", "DeletionProposed"])
-async def test_a_package_revision_starts_as_draft(team: Team, lifecycle: str) -> None:
+@pytest.mark.parametrize("lifecycle", ["Published", "DeletionProposed"])
+async def test_a_package_revision_starts_unpublished(team: Team, lifecycle: str) -> None:
     words = await refused(team.create(lifecycle=lifecycle))
-    assert f"starts as Draft, not as {lifecycle}: create it with spec.lifecycle Draft" in words
+    assert f"starts as Draft or Proposed, not as {lifecycle}: create it with spec.lifecycle Draft" in words
 
 
-async def test_one_without_a_lifecycle_does_not_get_around_it(team: Team) -> None:
-    await team.create(lifecycle=None)
-    assert "starts as Draft" in await refused(team.ask(team.approver, "Published"))
-    await team.ask(team.author, "Draft")
+@pytest.mark.parametrize("source", [None, {"init": {}}])
+async def test_it_may_start_as_a_proposal_of_its_author(team: Team, source: Object | None) -> None:
+    made = await team.create(lifecycle="Proposed", source=source, annotations={PROPOSED_BY: "bea@example.com"})
+    assert made["metadata"]["annotations"] == {PROPOSED_BY: "ada@example.com"}
+
+
+async def test_a_proposal_that_a_sync_found_has_no_proposer(team: Team) -> None:
+    made = await team.create(team.worker, lifecycle="Proposed")
+    assert "annotations" not in made["metadata"]
+
+
+async def test_one_without_a_lifecycle_is_a_draft(team: Team) -> None:
+    made = await team.create(lifecycle=None)
+    assert made["spec"]["lifecycle"] == "Draft"
+    assert "from Draft it can go to Proposed" in await refused(team.ask(team.approver, "Published"))
+    assert "lifecycle" in await refused(team.patch(team.author, {"spec": {"lifecycle": ""}}))
 
 
 @pytest.mark.parametrize("lifecycle", ["Proposed", "Published"])

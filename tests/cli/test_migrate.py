@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 from porchflow.api.names import UPSTREAM_OF_ANNOTATION, V1ALPHA2_MIGRATION_ANNOTATION
+from porchflow.api.packagerevision import PackageRevision
 from porchflow.cli.main import main
 from porchflow.cli.migrate.models import Phase, Record
 from porchflow.cli.migrate.porch import V1ALPHA1_RESOURCES, V1ALPHA1_REVISIONS, revision_of
+from porchflow.cli.migrate.removals import dependents_first
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.kinds import CUSTOMRESOURCEDEFINITIONS, NAMESPACES, REPOSITORIES
 from porchflow.watcher.syncs import asks_for_sync
@@ -236,6 +240,134 @@ async def test_there_and_back(migration: Migration) -> None:
         assert (done.exit_code, "has no Repository 'porch' that was migrated" in done.output) == (1, True)
         assert (await migration.run("apply", "porch")).exit_code == 0, "and there again"
     assert await migration.annotated()
+
+
+@contextlib.asynccontextmanager
+async def webhook_of_porch(migration: Migration, refused: str) -> AsyncIterator[None]:
+    """Refuse deletions as the webhook of a newer Porch does, by a policy in its place.
+
+    Args:
+        migration: Where.
+        refused: CEL that is true for an object that may not be deleted.
+    """
+    probe, mark = "porch.web.draft", "example.org/probe"
+    marked = f"'{mark}' in oldObject.metadata.?annotations.orValue({{}})"
+    await migration.syncs.world.patch(probe, {"metadata": {"annotations": {mark: "yes"}}})
+    name = f"webhook-of-porch-{migration.namespace}"
+    kind, version = "ValidatingAdmissionPolicy", "admissionregistration.k8s.io/v1"
+    rule = {
+        "apiGroups": ["porch.kpt.dev"],
+        "apiVersions": ["v1alpha2"],
+        "operations": ["DELETE"],
+        "resources": ["packagerevisions"],
+    }
+    words = "oldObject.metadata.name + ' cannot be deleted while it is so'"
+    policy = {
+        "apiVersion": version,
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [
+                {"expression": f"!({refused} || {marked})", "messageExpression": words, "reason": "Forbidden"}
+            ],
+        },
+    }
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": migration.namespace}}
+    spec = {"policyName": name, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": selector}}
+    binding = {"apiVersion": version, "kind": f"{kind}Binding", "metadata": {"name": name}, "spec": spec}
+    kubectl = migration.plane.kubectl
+    await kubectl(
+        "create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": [policy, binding]})
+    )
+
+    async def refuses() -> bool:
+        told = await kubectl(
+            *("delete", "packagerevisions.v1alpha2.porch.kpt.dev", probe, "-n", migration.namespace),
+            "--dry-run=server",
+            check=False,
+        )
+        return "cannot be deleted while it is so" in told
+
+    try:
+        # The API server takes a moment to learn of the policy.
+        await eventually(refuses)
+        await migration.syncs.world.patch(probe, {"metadata": {"annotations": {mark: None}}})
+        yield
+    finally:
+        await kubectl("delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", name)
+
+
+async def test_a_rollback_beside_a_porch_that_refuses_to_delete_what_is_published(migration: Migration) -> None:
+    async with migration.porchflow():
+        assert (await migration.run("apply", "porch")).exit_code == 0
+        refs = migration.syncs.world.git.refs()
+        async with webhook_of_porch(migration, "oldObject.spec.lifecycle == 'Published'"):
+            # Nobody proposes the deletion of an object whose finalizer stands: that would be marked in Git.
+            done = await migration.run("rollback", "porch", "--timeout", "30")
+        assert done.exit_code == 0, done.output
+        assert "4 objects removed, Git left as it is" in done.output
+        assert (await migration.syncs.objects(), migration.syncs.world.git.refs()) == ({}, refs)
+
+
+async def test_a_rollback_that_is_refused_says_what_is_left_and_goes_on_later(migration: Migration) -> None:
+    async with migration.porchflow():
+        assert (await migration.run("apply", "porch")).exit_code == 0
+        refs = migration.syncs.world.git.refs()
+        used = "oldObject.metadata.name == 'porch.web.first'"
+        async with webhook_of_porch(migration, used):
+            done = await migration.run("rollback", "porch", "--timeout", "60")
+            assert (done.exit_code, await migration.annotated()) == (1, False)
+            assert "has no annotation any more, 3 of its package revisions are removed" in done.output
+            assert "porch.web.first cannot be deleted while it is so" in done.output
+            assert "run the same command again" in done.output
+            left = await migration.syncs.objects()
+            assert {name: obj["spec"]["lifecycle"] for name, obj in left.items()} == {"porch.web.first": "Published"}
+            [recorded] = Record.load(migration.record).repositories.values()
+            assert recorded.phase is Phase.MIGRATED
+        done = await migration.run("rollback", "porch", "--timeout", "30")
+        assert done.exit_code == 0, done.output
+        assert (await migration.syncs.objects(), migration.syncs.world.git.refs()) == ({}, refs)
+
+
+@given(st.sets(st.tuples(st.integers(0, 9), st.integers(0, 9))), st.permutations(range(10)))
+def test_what_others_were_made_from_goes_after_them(edges: set[tuple[int, int]], order: list[int]) -> None:
+    made_from = {(later, earlier) for later, earlier in edges if later > earlier}
+    kinds = ("copyFrom", "cloneFrom", "upgrade")
+
+    def revision(number: int) -> Object:
+        sources: dict[str, Any] = {}
+        upstreams = [f"r.p.v{earlier}" for later, earlier in sorted(made_from) if later == number][:3]
+        if upstreams:
+            one, two, three = (*upstreams, *upstreams, *upstreams)[:3]
+            sources = {
+                "copyFrom": {"name": one},
+                "cloneFrom": {"upstreamRef": {"name": one}},
+                "upgrade": {
+                    "oldUpstream": {"name": one},
+                    "newUpstream": {"name": two},
+                    "currentPackage": {"name": three},
+                },
+            }
+            kind = kinds[number % 3]
+            sources = {"source": {kind: sources[kind]}}
+        return {"metadata": {"name": f"r.p.v{number}"}, "spec": sources}
+
+    objects = [revision(number) for number in order]
+    sorted_names = [obj["metadata"]["name"] for obj in dependents_first(objects)]
+    assert sorted(sorted_names) == sorted(obj["metadata"]["name"] for obj in objects)
+    for obj in objects:
+        source = PackageRevision.model_validate(obj).spec.source
+        for upstream in source.references if source is not None else []:
+            assert sorted_names.index(obj["metadata"]["name"]) < sorted_names.index(upstream)
+
+
+def test_objects_that_name_each_other_are_removed_all_the_same() -> None:
+    def revision(name: str, upstream: str) -> Object:
+        return {"metadata": {"name": name}, "spec": {"source": {"copyFrom": {"name": upstream}}}}
+
+    pair = [revision("a", "b"), revision("b", "a"), revision("c", "c"), revision("d", "nowhere")]
+    assert {obj["metadata"]["name"] for obj in dependents_first(pair)} == {"a", "b", "c", "d"}
 
 
 async def test_what_only_porch_has(migration: Migration) -> None:

@@ -236,6 +236,53 @@ def test_function_configs_say_what_more_images_are_builtin() -> None:
     assert configs.keys() == {("n", "a")}
 
 
+@pytest.mark.parametrize(
+    ("tags", "runs", "else_not"),
+    [
+        (("v1",), ("v1",), ("v1.0", "v1.0.0", "1", "latest", "")),
+        (
+            (">= v0.4.0 < v0.5.0",),
+            ("v0.4.0", "v0.4.9", "0.4.1", "v0.4"),
+            ("v0.5.0", "v0.3", "latest", "v0.4.1-rc.1", ""),
+        ),
+        (("~0.4",), ("v0.4.3",), ("v0.5.0",)),
+        (("v0.4.x", "latest"), ("v0.4.3", "latest"), ("v0.5.0", "main")),
+        (("*",), ("v1", "latest", "main", ""), ()),
+        (("no tag", ">", "v1"), ("v1",), ("v2",)),
+    ],
+)
+async def test_tags_may_be_constraints(
+    folder: Path, tags: tuple[str, ...], runs: tuple[str, ...], else_not: tuple[str, ...]
+) -> None:
+    script(folder, "cat")
+    configs = FunctionConfigs()
+    configs.put(("n", "tool"), function_config("tool", **executable(tags=tags)))
+    configs.put(("n", "built"), function_config("built", goExecutor={"tags": list(tags), "id": "set-labels"}))
+    runtime = ExecutableRuntime(folder, configs, slots=2, max_output=100_000)
+    for tag in runs:
+        assert (await runtime.evaluate(f"r.io/tool:{tag}".rstrip(":"), LIST, 20)).resource_list == LIST
+        assert configured(f"r.io/built:{tag}".rstrip(":"), configs) is BUILTINS["set-labels"]
+    for tag in else_not:
+        with pytest.raises(FunctionNotFound):
+            await runtime.evaluate(f"r.io/tool:{tag}".rstrip(":"), LIST, 20)
+        assert configured(f"r.io/built:{tag}".rstrip(":"), configs) is None
+    with pytest.raises(FunctionNotFound):
+        await runtime.evaluate(f"r.io/tool:{runs[0]}@sha256:1", LIST, 20)
+
+
+async def test_a_listed_tag_goes_before_a_constraint(folder: Path) -> None:
+    script(folder, "echo constraint >&2; cat", "a")
+    script(folder, "echo listed >&2; cat", "b")
+    configs = FunctionConfigs()
+    configs.put(("n", "a"), function_config("tool", **executable("a", tags=("*", "^1"))))
+    configs.put(("n", "b"), function_config("tool", **executable("b", tags=("v1.1",))))
+    runtime = ExecutableRuntime(folder, configs, slots=2, max_output=100_000)
+    assert [(await runtime.evaluate(f"r.io/tool:{tag}", LIST, 20)).log for tag in ("v1.1", "v1.2")] == [
+        b"listed\n",
+        b"constraint\n",
+    ]
+
+
 def test_a_config_that_names_the_registry_comes_before_one_that_does_not() -> None:
     configs = FunctionConfigs()
     configs.put(("n", "a"), function_config("f", goExecutor={"tags": ["v1"]}))

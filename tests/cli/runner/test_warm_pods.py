@@ -116,6 +116,20 @@ async def test_an_image_that_no_registry_has_is_said_until_its_tag_is_mended(
         await followed.says()
 
 
+async def test_tags_that_stand_for_nothing_are_said_and_the_others_are_warmed(
+    cluster: Cluster, followed: Followed
+) -> None:
+    tags = ["v1.0", "*", ">= v0.4.0 < v0.5.0", "no tag"]
+    await followed.add(prefixes=["example.com/fn"], podExecutor={"tags": tags})
+    async with runner(cluster):
+        said = await followed.says("podExecutor.tags: 'no tag': neither a tag nor a constraint on versions: ")
+        assert ">= v0.4.0 < v0.5.0', '~0.4'" in said
+        await cluster.until(lambda pods: len(pods) == 1)
+        await followed.change(podExecutor={"tags": tags[:-1]})
+        await followed.says()
+        assert len(await cluster.names()) == 1
+
+
 @pytest.mark.usefixtures("at_once")
 async def test_a_full_quota_is_said_until_there_is_room(cluster: Cluster, followed: Followed) -> None:
     kube, namespace = cluster.kube, cluster.namespace

@@ -47,6 +47,40 @@ def test_a_function_config_goes_before_the_settings_where_it_says_something() ->
     assert limits_of("r.io/a/built:v2", said, SETTINGS) == Limits(100, 5, 6)
 
 
+def test_the_function_config_that_lists_the_tag_sets_the_limits() -> None:
+    def limited(seconds: int, *tags: str) -> dict[str, Any]:
+        return {"image": "tool", "podExecutor": {"tags": list(tags), "timeToLive": f"{seconds}s"}}
+
+    said = configs(
+        a=limited(1, "*"),
+        b=limited(2, ">= v0.4.0 < v0.5.0"),
+        c=limited(3, "v0.4.1"),
+        d=limited(4, "nothing >"),
+        e=limited(5),
+    )
+    lived = {tag: limits_of(f"r.io/tool:{tag}", said, SETTINGS).time_to_live for tag in ("v0.4.1", "v0.4.2", "main")}
+    assert lived == {"v0.4.1": 3, "v0.4.2": 1, "main": 1}
+    said.remove(("n", "a"))
+    assert limits_of("r.io/tool:v0.4.2", said, SETTINGS).time_to_live == 2
+    # No tag fits: the first one, as in Porch's older releases, where these tags were for warming only.
+    assert limits_of("r.io/tool:v9", said, SETTINGS).time_to_live == 2
+    assert limits_of("r.io/tool@sha256:1", said, SETTINGS).time_to_live == 2
+
+
+def test_only_exact_tags_get_pods_ahead_of_use() -> None:
+    tags = ["*", ">= v0.4.0 < v0.5.0", "~0.4", "v0.4.x", "0.4.X", "1.*", "^v1", "v1 || v2", "no tag", "v0.4", "latest"]
+    said = configs(a={"image": "a", "prefixes": ["r.io"], "podExecutor": {"tags": tags}})
+    assert warm_images(said, SETTINGS) == {"r.io/a:v0.4", "r.io/a:latest"}
+
+
+def test_images_that_a_constraint_gives_to_an_executable_get_no_pods() -> None:
+    said = configs(
+        a={"image": "a", "podExecutor": {"tags": ["v1.1", "v2"]}, "binaryExecutor": {"tags": ["^1"], "path": "a"}},
+        b={"image": "b", "podExecutor": {"tags": ["v1.1"]}, "goExecutor": {"tags": ["*"], "id": "set-labels"}},
+    )
+    assert warm_images(said, SETTINGS) == {"r.io/default/a:v2"}
+
+
 def test_pods_ahead_of_use_are_for_every_listed_tag() -> None:
     said = configs(
         a={"image": "a", "prefixes": ["r.io/x", "r.io/y"], "podExecutor": {"tags": ["v1", "v2"]}},
