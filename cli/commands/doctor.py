@@ -91,7 +91,7 @@ def doctor(
             )
         ]
         findings += asyncio.run(examine(settings, processes, timeout, deployed_in=deployed_in))
-    click.echo(_json(findings) if output == "json" else _text(findings))
+    click.echo(_json(findings) if output == "json" else findings_text(findings))
     sys.exit(1 if worst(findings) == Level.FAILURE else 0)
 
 
@@ -103,7 +103,8 @@ def _json(findings: "list[Finding]") -> str:
     return TypeAdapter(list[Finding]).dump_json(findings, indent=2).decode()
 
 
-def _text(findings: "list[Finding]") -> str:
+def findings_text(findings: "list[Finding]") -> str:
+    """Return findings as lines for people."""
     lines = []
     for finding in findings:
         level = click.style(f"{finding.level:<8}", fg=_STYLES[finding.level])
