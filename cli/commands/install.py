@@ -1,40 +1,18 @@
 """`porchflow install`."""
 
-import asyncio
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from porchflow.cli.commands.doctor import findings_text
-from porchflow.cli.settings import load_settings, settings_options
-from porchflow.cli.trouble import Trouble
+from porchflow.cli.commands.installation_options import cluster_options, wanted_changes, with_cluster
+from porchflow.cli.settings import load_settings
 
 if TYPE_CHECKING:
     from porchflow.cli.doctor.findings import Finding
     from porchflow.cli.install.choice import Choice
-    from porchflow.cli.install.record import Record
     from porchflow.kube.client import KubeClient, Object
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-NAMESPACE = "porchflow-system"
-"""Where `porchflow install` puts the processes, unless another namespace is named."""
-
-_REQUEST_TIMEOUT = 30.0
-
-
-def cluster_options(command: _Command) -> _Command:
-    """Give a command the options that name a cluster and the namespace of the processes."""
-    for option in (
-        settings_options("kubeconfig"),
-        click.option("--context", default="", help="Context of the kubeconfig [default: its current one]."),
-        click.option("--namespace", "-n", default=NAMESPACE, show_default=True, help="Namespace of the processes."),
-    ):
-        command = option(command)
-    return command
 
 
 @click.command()
@@ -91,7 +69,7 @@ def install(
 
     async def run(kube: "KubeClient") -> int:
         from porchflow.cli.install.applying import install as apply  # noqa: PLC0415 - see above
-        from porchflow.cli.install.before_install import check_before_install  # noqa: PLC0415
+        from porchflow.cli.install.before_install import check_before_install, chosen  # noqa: PLC0415
 
         choice, record = await chosen(kube, namespace, wanted)
         findings = await check_before_install(kube, choice, record, force_conflicts=force_conflicts)
@@ -107,66 +85,6 @@ def install(
         return 1 if refused else 0
 
     sys.exit(with_cluster(kubeconfig, context, run))
-
-
-def wanted_changes(
-    components: Sequence[str], without: Sequence[str], entries: Sequence[str], image: str, *, beside_porch: bool
-) -> dict[str, Any]:
-    """Return the arguments of `Choice.changed` that options mean.
-
-    Raises:
-        BadParameter: An entry has no `=`.
-    """
-    pairs = [entry.partition("=") for entry in entries]
-    for name, equals, _ in pairs:
-        if not name or not equals:
-            raise click.BadParameter(f"{name!r}: write VARIABLE=VALUE", param_hint="--set")
-    return {
-        "components": [*components, *(["beside-porch"] if beside_porch else [])],
-        "without": list(without),
-        "settings": {name: value for name, _, value in pairs},
-        "image": image,
-    }
-
-
-async def chosen(kube: "KubeClient", namespace: str, wanted: dict[str, Any]) -> "tuple[Choice, Record | None]":
-    """Return what is to be installed, and what is.
-
-    Raises:
-        Trouble: The choice cannot be installed, or the record cannot be read.
-        KubeError: The API server does not answer.
-    """
-    from porchflow.cli.install.before_install import with_what_is_served  # noqa: PLC0415 - see above
-    from porchflow.cli.install.choice import Choice, ChoiceError  # noqa: PLC0415
-    from porchflow.cli.install.record import RecordError, read_record  # noqa: PLC0415
-
-    try:
-        record = await read_record(kube, namespace)
-        before = record.choice if record else Choice(namespace=namespace)
-        return await with_what_is_served(kube, before.changed(**wanted)), record
-    except (ChoiceError, RecordError) as error:
-        raise Trouble(str(error)) from None
-
-
-def with_cluster(kubeconfig: Path | None, context: str, run: "Callable[[KubeClient], Any]") -> int:
-    """Run something with a client of a cluster, and return its exit code.
-
-    Raises:
-        Trouble: The API server refuses something, or does not answer.
-    """
-    from porchflow.kube.client import KubeClient  # noqa: PLC0415 - see above
-    from porchflow.kube.errors import KubeError  # noqa: PLC0415
-
-    async def connected() -> int:
-        async with await KubeClient.connect(
-            kubeconfig, context=context, user_agent="porchflow-install", request_timeout=_REQUEST_TIMEOUT
-        ) as kube:
-            return int(await run(kube))
-
-    try:
-        return asyncio.run(connected())
-    except (KubeError, TimeoutError) as error:
-        raise Trouble(str(error)) from None
 
 
 def _worth_telling(findings: "list[Finding]") -> "list[Finding]":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from porchflow.cli.commands.install import cluster_options, with_cluster
+from porchflow.cli.commands.installation_options import cluster_options, with_cluster
 from porchflow.cli.settings import load_settings
 from porchflow.cli.trouble import Trouble
 

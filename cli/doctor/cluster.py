@@ -26,7 +26,7 @@ _SERVED_FROM = f"nothing, or upgrade to Kubernetes {told(RECORDS_FROM)} and run 
 
 async def check_definitions(kube: KubeClient) -> list[Finding]:
     """Compare the CustomResourceDefinitions with those of this version."""
-    mend = "kubectl apply --server-side --force-conflicts -k deploy/crds"
+    mend = "porchflow install, or kubectl apply --server-side --force-conflicts -k deploy/crds"
     return list(
         await asyncio.gather(
             *(_installed(kube, "crds", CUSTOMRESOURCEDEFINITIONS, one, mend) for one in crd_manifests())
@@ -36,7 +36,7 @@ async def check_definitions(kube: KubeClient) -> list[Finding]:
 
 async def check_policies(kube: KubeClient) -> list[Finding]:
     """Compare the admission policies and their bindings with those of this version."""
-    apply = "kubectl apply --server-side --force-conflicts -k deploy/admission"
+    apply = "porchflow install, or kubectl apply --server-side --force-conflicts -k deploy/admission"
     return list(
         await asyncio.gather(
             *(

@@ -1,22 +1,44 @@
 """All checks before an installation; `porchflow install` and `porchflow doctor --before-install` run the same."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
+from typing import Any
 
 from porchflow.cli.doctor.findings import Check, Finding, Level, all_of, worst
 from porchflow.cli.doctor.kubernetes_version import check_version
 from porchflow.cli.doctor.reaching import check_reached
-from porchflow.cli.install.choice import RECORD_APPROVERS, Choice
+from porchflow.cli.install.choice import RECORD_APPROVERS, Choice, ChoiceError
 from porchflow.cli.install.object_checks import check_fields, check_kinds, check_rights, check_secrets
 from porchflow.cli.install.place_checks import check_installation, check_namespaces, check_served_versions
 from porchflow.cli.install.porch_beside import check_porch
-from porchflow.cli.install.record import Record, new_record, record_manifest
+from porchflow.cli.install.record import Record, RecordError, new_record, read_record, record_manifest
+from porchflow.cli.trouble import Trouble
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeError
 from porchflow.kube.kinds import CUSTOMRESOURCEDEFINITIONS, MUTATINGADMISSIONPOLICIES
 
 
-async def with_what_is_served(kube: KubeClient, choice: Choice) -> Choice:
+async def chosen(kube: KubeClient, namespace: str, wanted: Mapping[str, Any]) -> tuple[Choice, Record | None]:
+    """Return what is to be installed, and what is: an installation keeps what it was given.
+
+    Args:
+        kube: The API server.
+        namespace: Namespace of the processes.
+        wanted: Arguments of `Choice.changed`.
+
+    Raises:
+        Trouble: The choice cannot be installed, or the record cannot be read.
+        KubeError: The API server does not answer.
+    """
+    try:
+        record = await read_record(kube, namespace)
+        before = record.choice if record else Choice(namespace=namespace)
+        return await _with_what_is_served(kube, before.changed(**wanted)), record
+    except (ChoiceError, RecordError) as error:
+        raise Trouble(str(error)) from None
+
+
+async def _with_what_is_served(kube: KubeClient, choice: Choice) -> Choice:
     """Return a choice with the component that records approvers where the API server serves its kinds.
 
     Raises:

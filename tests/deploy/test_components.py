@@ -59,7 +59,7 @@ class TestCombinations:
         """Alone, and after all others: only such a pair or chain of patches could differ."""
         for names in ([one], [*(name for name in COMPONENTS if name != one), one]):
             made = with_components(kubectl, tmp_path, *names).manifests
-            assert {identity(each): each for each in composed(names)} == {identity(each): each for each in made}
+            assert by_identity(composed(names)) == by_identity(made)
 
     def test_all_in_any_order_are_what_kustomize_makes_of_them(self, kubectl: Kubectl, tmp_path: Path) -> None:
         for names in ([], COMPONENTS, COMPONENTS[::-1]):

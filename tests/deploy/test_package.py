@@ -9,8 +9,12 @@ ROOT = Path(__file__).parents[2]
 READ = [
     "[!b]*/py.typed",
     "devstack/demo/storefront/*",
-    "deploy/admission/**/*.yaml",
-    "deploy/crds/*.yaml",
+    "deploy/kustomization.yaml",
+    "deploy/admission/**/*[!d]",
+    "deploy/base/*",
+    "deploy/components/**/*.yaml",
+    "deploy/crds/*",
+    "deploy/namespaces/*",
     "deploy/toolchain/*/go.*",
 ]
 
