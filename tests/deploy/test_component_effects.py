@@ -1,5 +1,6 @@
 """The components of deploy/: how each of them differs from the base."""
 
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -130,11 +131,13 @@ class TestWatchOfSecrets:
             for (_, target), verbs in PERMISSIONS["porchflow-watcher"].items()
             for verb in verbs.split()
         }
-        # It is the changed's process in all else.
-        changed = with_components(kubectl, tmp_path, "webhooks").pods["porchflow-watcher"]["spec"]
-        [theirs], [ours] = changed["containers"], taking["spec"]["containers"]
-        assert {each["name"]: each for each in theirs["env"]} == {each["name"]: each for each in ours["env"]}
-        assert {**theirs, "env": [], "ports": []} == {**ours, "env": [], "ports": []}
+        # It is the watcher that takes webhooks in all else, with a place for each of Temporal's credentials.
+        names = ("webhooks", "temporal-mtls", "temporal-api-key")
+        alike = with_components(kubectl, tmp_path, *names).pods["porchflow-watcher"]["spec"]
+        [theirs], [ours] = alike["containers"], taking["spec"]["containers"]
+        for field, key in (("env", "name"), ("ports", "containerPort"), ("volumeMounts", "mountPath")):
+            assert sorted(theirs.pop(field), key=itemgetter(key)) == sorted(ours.pop(field), key=itemgetter(key))
+        assert theirs == ours
 
 
 def _reads_secrets(built: Built, pod: Manifest) -> bool:
