@@ -1,8 +1,8 @@
 """`porchflow doctor`."""
 
 import asyncio
+import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -16,8 +16,10 @@ from porchflow.workflows.installation_settings import InstallationSettings
 
 if TYPE_CHECKING:
     from porchflow.cli.doctor.findings import Finding
+    from porchflow.cli.settings import Settings
 
 _STYLES = {"ok": "green", "warning": "yellow", "failure": "red"}
+_TEMPORAL_ADDRESS = "PORCHFLOW_TEMPORAL_ADDRESS"
 _PROCESSES = ("watcher", "worker", "content-api", "function-runner")
 
 
@@ -89,7 +91,7 @@ def doctor(
 
     Where `porchflow up` runs and no other servers are named, its own are meant.
     With --before-install it looks at the cluster that porchflow is to come to, and --deployed-in names its namespace
-    there [default: porchflow-system].
+    there [default: porchflow-system]. Temporal is looked at where --temporal-address names one.
 
     The exit code is 0 when nothing fails (warnings may be there), 1 when something does, 2 after bad usage.
     """
@@ -114,15 +116,27 @@ def doctor(
         ]
         if before_install:
             wanted = wanted_changes(components, beside_porch=beside_porch)
-            findings += asyncio.run(_before_install(settings.kubeconfig, deployed_in or NAMESPACE, wanted, timeout))
+            findings += asyncio.run(_before_install(settings, deployed_in or NAMESPACE, wanted, timeout))
+            if flags.get("temporal_address") or _TEMPORAL_ADDRESS in os.environ:
+                findings += asyncio.run(_temporal_before_install(settings, timeout))
         else:
             findings += asyncio.run(examine(settings, processes, timeout, deployed_in=deployed_in))
     click.echo(_json(findings) if output == "json" else findings_text(findings))
     sys.exit(1 if worst(findings) == Level.FAILURE else 0)
 
 
+async def _temporal_before_install(settings: "Settings", seconds: float) -> "list[Finding]":
+    from porchflow.cli.doctor.findings import Check, within  # noqa: PLC0415 - see above
+    from porchflow.cli.doctor.servers import check_temporal_before_install  # noqa: PLC0415
+    from porchflow.workflows.ids import Attributes  # noqa: PLC0415
+
+    attributes = Attributes(settings.installation.search_attribute_prefix)
+    work = check_temporal_before_install(settings.temporal, seconds, attributes)
+    return await within(2 * seconds, Check("temporal", settings.temporal.address), work)
+
+
 async def _before_install(
-    kubeconfig: Path | None, namespace: str, wanted: dict[str, Any], seconds: float
+    settings: "Settings", namespace: str, wanted: dict[str, Any], seconds: float
 ) -> "list[Finding]":
     from porchflow.cli.doctor.findings import Check  # noqa: PLC0415 - see above
     from porchflow.cli.install.before_install import check_before_install, chosen  # noqa: PLC0415
@@ -130,11 +144,11 @@ async def _before_install(
     from porchflow.kube.errors import KubeError  # noqa: PLC0415
 
     try:
-        async with await KubeClient.connect(kubeconfig, request_timeout=seconds) as kube:
+        async with await KubeClient.connect(settings.kubeconfig, request_timeout=seconds) as kube:
             choice, record = await chosen(kube, namespace, wanted)
             return await check_before_install(kube, choice, record)
     except KubeError as error:
-        check = Check("kubernetes", str(kubeconfig or "the default kubeconfig"))
+        check = Check("kubernetes", str(settings.kubeconfig or "the default kubeconfig"))
         return [check.failure(str(error), "start the API server, or correct PORCHFLOW_KUBECONFIG (--kubeconfig)")]
 
 

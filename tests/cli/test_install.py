@@ -164,7 +164,9 @@ class TestBesidePorch:
     def test_a_version_that_would_be_lost_is_refused(self, porchflow: Porchflow, other: OtherCluster) -> None:
         crd = json.loads(other.kubectl("get", CRD, "-o", "json"))
         newer = {**crd["spec"]["versions"][0], "name": "v1beta1", "storage": False}
-        other.kubectl("patch", CRD, "--type=json", "-p", json.dumps([_add("/spec/versions/-", newer)]))
+        other.kubectl(
+            "patch", CRD, "--type=json", "-p", json.dumps([{"op": "add", "path": "/spec/versions/-", "value": newer}])
+        )
         try:
             told = porchflow("install", "--beside-porch", "--force-conflicts", code=1)
         finally:
@@ -286,6 +288,20 @@ class TestAlone:
         assert "rights: these credentials: may not: " in told
         assert "create clusterroles.rbac.authorization.k8s.io" in told
         assert ours(porchflow.names(ALL)) == set()
+
+    def test_the_context_chooses_the_cluster(self, porchflow: Porchflow, plane: ControlPlane, tmp_path: Path) -> None:
+        config = yaml.safe_load(plane.kubeconfig.read_text())
+        [context] = config["contexts"]
+        config["contexts"] = [
+            {**context, "name": "right"},
+            {"name": "wrong", "context": {"cluster": "none", "user": ""}},
+        ]
+        config["current-context"] = "wrong"
+        (tmp_path / "two").write_text(yaml.safe_dump(config))
+        two = Porchflow(tmp_path / "two")
+        assert "applied Deployment" in two("install", "--context", "right")
+        assert "cannot use the kubeconfig" in two("install", code=2)
+        assert "cannot use the kubeconfig" in two("install", "--context", "other", code=2)
 
     def test_a_second_installation_is_refused(self, porchflow: Porchflow) -> None:
         porchflow("install")

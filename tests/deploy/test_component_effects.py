@@ -132,9 +132,11 @@ class TestWatchOfSecrets:
             for verb in verbs.split()
         }
         # It is the watcher that takes webhooks in all else, with a place for each of Temporal's credentials.
-        names = ("webhooks", "temporal-mtls", "temporal-api-key")
-        alike = with_components(kubectl, tmp_path, *names).pods["porchflow-watcher"]["spec"]
-        [theirs], [ours] = alike["containers"], taking["spec"]["containers"]
+        temporal = ("temporal-mtls", "temporal-api-key")
+        [theirs], [ours] = (
+            with_components(kubectl, tmp_path, name, *temporal).pods[pod]["spec"]["containers"]
+            for name, pod in (("webhooks", "porchflow-watcher"), ("webhooks-apart", "porchflow-webhooks"))
+        )
         for field, key in (("env", "name"), ("ports", "containerPort"), ("volumeMounts", "mountPath")):
             assert sorted(theirs.pop(field), key=itemgetter(key)) == sorted(ours.pop(field), key=itemgetter(key))
         assert theirs == ours
