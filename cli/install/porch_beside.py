@@ -1,6 +1,6 @@
 """Whether Porch runs in the cluster, and what of it would get in the way.
 
-Source: docs/reference/porch-api.md.
+Source: docs/reference/porch-api.md, "Deployment".
 """
 
 import re
