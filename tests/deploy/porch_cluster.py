@@ -15,6 +15,10 @@ from tests.kubectl import kubectl_with
 from tests.servers.control_plane import ControlPlane
 
 
+OLDEST = "1.33"
+"""The oldest Kubernetes that the API server of the tests can stand for."""
+
+
 def named(api: str, kind: str, name: str, namespace: str = "", **body: object) -> Manifest:
     place = {"namespace": namespace} if namespace else {}
     return {"apiVersion": api, "kind": kind, "metadata": {"name": name, **place}, **body}
@@ -122,7 +126,7 @@ async def bare_cluster(server_binaries: dict[str, Path], folder: Path) -> AsyncI
 async def older_cluster(server_binaries: dict[str, Path], folder: Path) -> AsyncIterator[ControlPlane]:
     """An empty cluster without MutatingAdmissionPolicies."""
     older = folder / "kube-apiserver"
-    older.write_text(f'#!/bin/sh\nexec {server_binaries["kube-apiserver"]} "$@" --emulated-version=1.35\n')
+    older.write_text(f'#!/bin/sh\nexec {server_binaries["kube-apiserver"]} "$@" --emulated-version={OLDEST}\n')
     older.chmod(0o755)
     async with bare_cluster({**server_binaries, "kube-apiserver": older}, folder) as plane:
         yield plane
