@@ -10,6 +10,7 @@ from porchflow.cli.settings import load_settings
 from porchflow.cli.trouble import Trouble
 
 if TYPE_CHECKING:
+    from porchflow.cli.install.record import Record
     from porchflow.kube.client import KubeClient
 
 
@@ -43,37 +44,44 @@ def uninstall(
 
     async def run(kube: "KubeClient") -> int:
         from porchflow.cli.install import removal  # noqa: PLC0415 - help must not wait for heavy imports
-        from porchflow.cli.install.choice import Choice  # noqa: PLC0415
-        from porchflow.cli.install.record import RecordError, read_record  # noqa: PLC0415
 
-        try:
-            record = await read_record(kube, namespace)
-        except RecordError as error:
-            raise Trouble(str(error)) from None
-        places = await removal.places_of(kube, namespace, record)
-        counts = await removal.count_data(kube)
+        record = await _record(kube, namespace)
         if delete_data and (harm := await removal.why_not_delete_data(kube)):
             raise click.ClickException(harm)
+        places, counts = await removal.places_of(kube, namespace, record), await removal.count_data(kube)
         if dry_run:
             for place in places:
                 click.echo(f"would delete {place}")
         else:
             if delete_data and not yes:
-                click.confirm(f"Delete {_told(counts)} and their CRDs?", abort=True)
+                click.confirm(f"Delete {removal.told_counts(counts)}, and their CRDs?", abort=True)
             await removal.uninstall(kube, namespace, places, click.echo)
-        choice = record.choice if record else Choice(namespace=namespace)
         if delete_data and dry_run:
-            click.echo(f"would delete {_told(counts)}, their CRDs and the namespaces; Git and Temporal stay")
+            click.echo(f"would delete {removal.told_counts(counts)}, their CRDs and porchflow's namespaces")
         elif delete_data:
             await removal.delete_data(kube, namespace, click.echo)
-            click.echo("stays: Git and Temporal, as they are")
-        else:
-            for line in removal.what_stays(choice, counts):
-                click.echo(f"stays: {line}")
+        stays = removal.STAYS_ALWAYS if delete_data else removal.what_stays(namespace, record, counts)
+        for line in stays:
+            click.echo(f"stays: {line}")
         return 0
 
     sys.exit(with_cluster(kubeconfig, context, run))
 
 
-def _told(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {plural}" for plural, count in counts.items()) or "no objects"
+async def _record(kube: "KubeClient", namespace: str) -> "Record | None":
+    """Return what is installed in a namespace.
+
+    Raises:
+        ClickException: Another namespace has the installation of this cluster.
+        Trouble: The record cannot be read.
+    """
+    from porchflow.cli.install.place_checks import installed_in  # noqa: PLC0415 - see above
+    from porchflow.cli.install.record import RecordError, read_record  # noqa: PLC0415
+
+    there = await installed_in(kube)
+    if there and there != namespace:
+        raise click.ClickException(f"porchflow is installed in namespace {there}: name --namespace {there}")
+    try:
+        return await read_record(kube, namespace)
+    except RecordError as error:
+        raise Trouble(str(error)) from None

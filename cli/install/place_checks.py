@@ -95,20 +95,32 @@ async def check_installation(kube: KubeClient, choice: Choice) -> list[Finding]:
     """
     check = Check("installation", choice.namespace)
     try:
-        found = await kube.get(CLUSTERROLEBINDINGS, None, _BINDING)
-    except NotFound:
-        return [check.ok("is the first one")]
+        there = await installed_in(kube)
     except Forbidden as error:
         return [check.warning(f"may not be read: {error}", _ASK)]
-    other = sorted({each.get("namespace", "") for each in found.get("subjects") or []} - {choice.namespace})
-    if other:
+    if not there:
+        return [check.ok("is the first one")]
+    if there != choice.namespace:
         return [
             check.failure(
-                f"porchflow is installed in namespace {other[0]}, and a cluster has room for one",
-                f"name --namespace {other[0]}, or run `porchflow uninstall --namespace {other[0]}` first",
+                f"porchflow is installed in namespace {there}, and a cluster has room for one",
+                f"name --namespace {there}, or run `porchflow uninstall --namespace {there}` first",
             )
         ]
     return [check.ok("is there and will be brought to this version")]
+
+
+async def installed_in(kube: KubeClient) -> str:
+    """Return the namespace of the installation in the cluster; empty where there is none.
+
+    Raises:
+        KubeError: The API server does not answer, or forbids it.
+    """
+    try:
+        found = await kube.get(CLUSTERROLEBINDINGS, None, _BINDING)
+    except NotFound:
+        return ""
+    return next((str(each.get("namespace") or "") for each in found.get("subjects") or []), "")
 
 
 async def check_served_versions(kube: KubeClient, crds: Sequence[Object]) -> list[Finding]:

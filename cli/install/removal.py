@@ -27,6 +27,10 @@ from porchflow.kube.kinds import (
 _DATA: Final = (PACKAGEREVISIONS, REPOSITORIES, FUNCTIONCONFIGS)
 _FINALIZERS: Final = {PACKAGEREVISIONS: FINALIZER, REPOSITORIES: REPOSITORY_FINALIZER}
 _POLL_SECONDS: Final = 0.2
+STAYS_ALWAYS: Final = (
+    "Git: every branch and tag",
+    "Temporal: schedules and workflows, which wait for a worker",
+)
 PODS_WITHIN: Final = 120.0
 """Seconds until the processes have ended, after which data may be deleted."""
 
@@ -175,18 +179,23 @@ async def _delete(kube: KubeClient, kind: Resource, manifest: Object, tell: Tell
     tell(f"deleted {Place.of(manifest)}")
 
 
-def what_stays(choice: Choice, counts: dict[str, int]) -> list[str]:
+def what_stays(namespace: str, record: Record | None, counts: dict[str, int]) -> list[str]:
     """Return lines that say what stays.
 
     Args:
-        choice: What was installed.
+        namespace: Namespace of the processes.
+        record: What was installed.
         counts: Of `count_data`.
     """
+    choice = record.choice if record else Choice(namespace=namespace)
     namespaces = [one["metadata"]["name"] for one in choice.foundations() if one["kind"] == NAMESPACES.kind]
-    objects = ", ".join(f"{count} {plural}" for plural, count in counts.items()) or "no CRDs"
     return [
-        f"objects: {objects}, with their CRDs",
+        f"objects: {told_counts(counts)}, with their CRDs",
         f"namespaces: {', '.join(namespaces)}",
-        "Git: every branch and tag",
-        "Temporal: schedules and workflows, which wait for a worker",
+        *STAYS_ALWAYS,
     ]
+
+
+def told_counts(counts: dict[str, int]) -> str:
+    """Return counts as text, such as `3 packagerevisions, 1 repositories`."""
+    return ", ".join(f"{count} {plural}" for plural, count in counts.items()) or "no objects"

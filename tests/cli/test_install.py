@@ -1,5 +1,6 @@
 """`porchflow install` and `uninstall` on real API servers: alone, and beside Porch."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
@@ -308,6 +309,11 @@ class TestAlone:
         told = porchflow("install", "--namespace", "packages", code=1)
         assert "porchflow is installed in namespace porchflow-system" in told
         assert "Namespace/packages" not in porchflow.names("namespaces")
+        # Names of the cluster are not taken from the one that is there.
+        before = ours(porchflow.names(ALL))
+        told = porchflow("uninstall", "--namespace", "packages", code=1)
+        assert "name --namespace porchflow-system" in told
+        assert ours(porchflow.names(ALL)) == before
 
     def test_a_field_that_somebody_else_set_is_named(self, porchflow: Porchflow) -> None:
         porchflow("install")
@@ -334,16 +340,24 @@ class TestAlone:
         assert "delete it" in told
         porchflow.kubectl("delete", *target)
 
-    @pytest.mark.parametrize("cut", [1, 4, 7, 20, 40])
-    async def test_an_interrupted_run_can_be_repeated_or_taken_away(
-        self, porchflow: Porchflow, plane: ControlPlane, cut: int
+    @pytest.mark.parametrize(("cut", "again"), [(1, False), (4, True), (7, False), (20, True), (40, False)])
+    def test_an_interrupted_run_can_be_repeated_or_taken_away(
+        self, porchflow: Porchflow, plane: ControlPlane, cut: int, *, again: bool
     ) -> None:
         told: list[str] = []
-        async with await CutOff.connect(plane.kubeconfig) as kube:
-            kube.left = cut
-            with pytest.raises(KubeUnavailable):
-                await applying.install(kube, Choice(), None, told.append, force=False)
+
+        async def interrupted() -> None:
+            async with await CutOff.connect(plane.kubeconfig) as kube:
+                kube.left = cut
+                with pytest.raises(KubeUnavailable):
+                    await applying.install(kube, Choice(), None, told.append, force=False)
+
+        asyncio.run(interrupted())
         assert len(told) <= cut
+        if again:
+            porchflow("install")
+            deployments = {"watcher", "worker", "function-runner", "content-api"}
+            assert {f"Deployment/porchflow-{name}" for name in deployments} <= porchflow.names("deployments")
 
 
 class CutOff(KubeClient):

@@ -14,7 +14,6 @@ from tests.deploy.manifests import CRDS, Manifest, identity
 from tests.kubectl import kubectl_with
 from tests.servers.control_plane import ControlPlane
 
-
 OLDEST = "1.33"
 """The oldest Kubernetes that the API server of the tests can stand for."""
 
