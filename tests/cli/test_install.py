@@ -19,7 +19,7 @@ from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import KubeUnavailable
 from porchflow.kube.kinds import Resource
 from tests.deploy.manifests import Manifest
-from tests.deploy.porch_cluster import OtherCluster, bare_cluster, deployment, named, older_cluster
+from tests.deploy.porch_cluster import PORCH, OtherCluster, bare_cluster, deployment, named, older_cluster
 from tests.kubectl import Kubectl, kubectl_with
 from tests.servers.control_plane import ControlPlane
 
@@ -187,6 +187,28 @@ class TestBesidePorch:
         assert "left-configuration: refuses every change of our objects: its Service porch-system/gone is gone" in told
         assert "kubectl delete validatingwebhookconfigurations left-configuration" in told
         assert "alive-configuration: judges our objects, too" in told
+
+    def test_the_whole_comes_when_porch_is_gone(self, porchflow: Porchflow, other: OtherCluster) -> None:
+        porchflow("install", "--beside-porch", "--force-conflicts")
+        names = ("porch-server", "porch-controllers", "function-runner")
+        other.kubectl("delete", "--namespace", "porch-system", "deployment", *names)
+        other.kubectl("delete", "--namespace", "porch-system", "service", "api")
+        try:
+            told = porchflow("install", "--without", "beside-porch", code=1)
+            assert "APIService v1alpha1.porch.kpt.dev: is left of Porch" in told
+            assert ".spec.service.name" in told, "not forced"
+            porchflow("install", "--without", "beside-porch", "--force-conflicts")
+            service = other.kubectl("get", "apiservice", "v1alpha1.porch.kpt.dev", "-o", "jsonpath={.spec.service}")
+            assert json.loads(service)["name"] == "porchflow-content-api"
+            assert "PORCHFLOW_ANNOTATED_REPOSITORIES_ONLY" not in porchflow.environment("porchflow-worker")
+            told = porchflow("uninstall")
+            assert "deleted APIService v1alpha1.porch.kpt.dev" in told
+        finally:
+            # For the other tests Porch is there again.
+            labels = ("app.kubernetes.io/part-of-", "pod-security.kubernetes.io/enforce-")
+            other.kubectl("label", "namespace", "porch-fn-system", *labels)
+            other.apply(PORCH, "--force-conflicts")
+            other.before = other.porchs()
 
     def test_doctor_says_the_same_before(self, porchflow: Porchflow, other: OtherCluster, tmp_path: Path) -> None:
         told = porchflow("doctor", "--before-install", "--state-dir", str(tmp_path), code=1)

@@ -105,6 +105,12 @@ def environments(manifests: list[Manifest]) -> dict[str, dict[str, str]]:
     }
 
 
+def test_the_page_has_a_row_for_each() -> None:
+    rows = [line for line in (DOCS / "install.md").read_text().splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`([\w-]+)`", row.split("|")[1])}
+    assert set(COMPONENTS) <= named
+
+
 def test_the_example_of_the_page_survives_components(kubectl: Kubectl, tmp_path: Path) -> None:
     [told] = re.findall(r"```yaml\n(# kustomization.yaml\n.*?)```", (DOCS / "install.md").read_text(), re.DOTALL)
     own = tmp_path / "own"
