@@ -26,6 +26,10 @@ NEED_CERT_MANAGER = {"cert-manager", "function-runner-mtls-cert-manager"}
 """Components with kinds that the API server of the tests does not serve."""
 
 
+SERVER_SIDE = ["--server-side", "--force-conflicts"]
+"""As the pages have it. A client-side apply takes away only fields that it set itself, so it is tried with the base."""
+
+
 @pytest.fixture(scope="module")
 def applied(kubectl: Kubectl, built: Built) -> Built:
     # The aggregated API only with --dry-run: nothing would answer for it here, where other tests look for it.
@@ -38,8 +42,10 @@ def applied(kubectl: Kubectl, built: Built) -> Built:
 
 class TestServer:
     @pytest.mark.usefixtures("applied")
-    @pytest.mark.parametrize("name", ["", *(name for name in COMPONENTS if name not in NEED_CERT_MANAGER)])
-    @pytest.mark.parametrize("side", [["--server-side", "--force-conflicts"], []], ids=["server", "client"])
+    @pytest.mark.parametrize(
+        ("name", "side"),
+        [*((name, SERVER_SIDE) for name in ["", *COMPONENTS] if name not in NEED_CERT_MANAGER), ("", [])],
+    )
     def test_everything_is_accepted(self, kubectl: Kubectl, tmp_path: Path, name: str, side: list[str]) -> None:
         names = [name] if name else []
         built = with_components(kubectl, tmp_path, *names)
