@@ -96,7 +96,7 @@ async def check_temporal_before_install(
         return found
     check = Check("search-attributes", client.namespace)
     try:
-        wrong = wrong_types(attributes, await registered_attributes(client))
+        wrong = wrong_types(attributes.all, await registered_attributes(client))
     except RPCError as error:
         return [*found, check.warning(f"cannot be read: {error.message}", "see docs/operations.md")]
     if wrong:
