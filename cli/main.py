@@ -10,6 +10,8 @@ _COMMANDS = {
     "up": "porchflow.cli.commands.up:up",
     "down": "porchflow.cli.commands.down:down",
     "demo": "porchflow.cli.commands.demo:demo",
+    "install": "porchflow.cli.commands.install:install",
+    "uninstall": "porchflow.cli.commands.uninstall:uninstall",
     "status": "porchflow.cli.commands.status:status",
     "doctor": "porchflow.cli.commands.doctor:doctor",
     "diff": "porchflow.cli.commands.diff:diff",
@@ -46,8 +48,8 @@ def main() -> None:
     """Durable reconciler for kpt packages: one Temporal workflow per PackageRevision.
 
     `porchflow up` runs everything on this machine; worker, watcher, function-runner and content-api are its parts, to
-    run against an existing cluster and Temporal. `porchflow diff` compares package revisions; `porchflow render`
-    renders a package in a folder.
+    run against an existing cluster and Temporal. `porchflow install` brings them into a cluster. `porchflow diff`
+    compares package revisions; `porchflow render` renders a package in a folder.
     """
 
 

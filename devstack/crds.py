@@ -1,15 +1,11 @@
 """Installs porchflow's CustomResourceDefinitions."""
 
-from pathlib import Path
-
-import yaml
-
+from porchflow.cli.manifests.shipped import crd_manifests
 from porchflow.devstack.waiting import until
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import NotFound, NotServed
 from porchflow.kube.kinds import CUSTOMRESOURCEDEFINITIONS, Resource
 
-MANIFESTS = Path(__file__).parents[1] / "deploy" / "crds"
 FIELD_MANAGER = "porchflow-up"
 
 
@@ -36,11 +32,6 @@ async def install_crds(client: KubeClient, *, seconds: float = 30.0) -> list[str
 
     await until(served, seconds=seconds, what="the API server serves the CustomResourceDefinitions")
     return [str(manifest["metadata"]["name"]) for manifest in manifests]
-
-
-def crd_manifests() -> list[Object]:
-    """Return the CustomResourceDefinitions of this version."""
-    return [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(MANIFESTS.glob("*_*.yaml"))]
 
 
 def _resource(manifest: Object) -> Resource:

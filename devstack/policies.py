@@ -1,10 +1,5 @@
 """Installs porchflow's admission policies."""
 
-from pathlib import Path
-from typing import Final
-
-import yaml
-
 from porchflow.api.names import (
     PACKAGE_REVISION_API_VERSION,
     PACKAGE_REVISION_KIND,
@@ -13,30 +8,14 @@ from porchflow.api.names import (
     SUSPEND_UNTIL_ANNOTATION,
     SUSPENDED_BY_ANNOTATION,
 )
+from porchflow.cli.manifests.manifest_kinds import resource_of
+from porchflow.cli.manifests.shipped import policy_manifests
 from porchflow.devstack.waiting import until
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import Invalid, KubeUnavailable
-from porchflow.kube.kinds import (
-    MUTATINGADMISSIONPOLICIES,
-    MUTATINGADMISSIONPOLICYBINDINGS,
-    PACKAGEREVISIONS,
-    VALIDATINGADMISSIONPOLICIES,
-    VALIDATINGADMISSIONPOLICYBINDINGS,
-    Resource,
-)
+from porchflow.kube.kinds import PACKAGEREVISIONS
 
-MANIFESTS = Path(__file__).parents[1] / "deploy" / "admission"
 FIELD_MANAGER = "porchflow-up"
-
-_KINDS: Final = {
-    resource.kind: resource
-    for resource in (
-        VALIDATINGADMISSIONPOLICIES,
-        VALIDATINGADMISSIONPOLICYBINDINGS,
-        MUTATINGADMISSIONPOLICIES,
-        MUTATINGADMISSIONPOLICYBINDINGS,
-    )
-}
 
 
 async def install_policies(client: KubeClient, *, seconds: float = 30.0) -> list[str]:
@@ -53,22 +32,12 @@ async def install_policies(client: KubeClient, *, seconds: float = 30.0) -> list
         KubeError: The API server refuses one.
         TimeoutError: They do not take effect in time.
     """
+    # The API server loads policies in this order: when the last one, which `_act` tries, takes effect, all do.
     manifests = policy_manifests()
-    for resource, manifest in manifests:
-        await client.apply(resource, manifest, field_manager=FIELD_MANAGER, force=True)
+    for manifest in manifests:
+        await client.apply(resource_of(manifest), manifest, field_manager=FIELD_MANAGER, force=True)
     await until(lambda: _act(client), seconds=seconds, what="the API server applies the admission policies")
-    return sorted({str(manifest["metadata"]["name"]) for _, manifest in manifests})
-
-
-def policy_manifests() -> list[tuple[Resource, Object]]:
-    """Return the policies before their bindings; those that `_act` tries come last among their kind.
-
-    The API server loads them in the order of their creation: when the last one takes effect, all do.
-    """
-    texts = [path.read_text(encoding="utf-8") for path in MANIFESTS.rglob("*.yaml")]
-    found = [manifest for text in texts for manifest in yaml.safe_load_all(text)]
-    found.sort(key=lambda one: (one["kind"].endswith("Binding"), one["metadata"]["name"] == RECORDS_POLICY))
-    return [(_KINDS[manifest["kind"]], manifest) for manifest in found]
+    return sorted({str(manifest["metadata"]["name"]) for manifest in manifests})
 
 
 async def _act(client: KubeClient) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 import aiohttp
 
 from porchflow.kube.connection import Connection, credentials_loader
-from porchflow.kube.errors import Expired
+from porchflow.kube.errors import Expired, NotFound, NotServed
 from porchflow.kube.kinds import Resource
 from porchflow.kube.transport import (
     APPLY_PATCH,
@@ -25,6 +25,8 @@ from porchflow.kube.transport import (
 
 Object = dict[str, Any]
 """A Kubernetes object as parsed JSON."""
+
+_VERSION: Final = Resource("", "", "version", "Info", namespaced=False)
 
 PAGE_SIZE: Final = 500
 """Objects per page of a list, as in kubectl."""
@@ -63,6 +65,7 @@ class KubeClient:
         cls,
         kubeconfig: Path | None = None,
         *,
+        context: str = "",
         user_agent: str = "porchflow",
         max_connections: int = 100,
         request_timeout: float = 30.0,
@@ -71,6 +74,7 @@ class KubeClient:
 
         Args:
             kubeconfig: The file; None means the pod's service account, else `KUBECONFIG`, else `~/.kube/config`.
+            context: Of the kubeconfig; empty means its current one.
             user_agent: Shown in the audit log of the API server.
             max_connections: Open connections at most; further requests wait for one.
             request_timeout: Seconds that a request may take; a watch has limits of its own.
@@ -78,7 +82,7 @@ class KubeClient:
         Raises:
             KubeConfigError: The credentials cannot be loaded.
         """
-        load = credentials_loader(kubeconfig, max_connections)
+        load = credentials_loader(kubeconfig, max_connections, context)
         return cls(await Connection.open(load), user_agent=user_agent, request_timeout=request_timeout)
 
     async def __aenter__(self) -> Self:
@@ -114,6 +118,19 @@ class KubeClient:
         path = resource.path(namespace, name, subresource)
         accept = METADATA if resource.metadata_only else JSON
         return await self._transport.request(Request("GET", resource, path, name=_show(namespace, name), accept=accept))
+
+    async def server_version(self) -> Object:
+        """Return the API server's version, such as `{"major": "1", "minor": "36", "gitVersion": "v1.36.3"}`."""
+        return await self._transport.request(Request("GET", _VERSION, "/version"))
+
+    async def serves(self, resource: Resource) -> bool:
+        """Return whether the API server serves a kind in this version, as discovery has it."""
+        path = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
+        try:
+            answer = await self._transport.request(Request("GET", resource, path))
+        except (NotFound, NotServed):
+            return False
+        return any(each.get("name") == resource.plural for each in answer.get("resources") or [])
 
     async def list_page(
         self,
@@ -230,6 +247,7 @@ class KubeClient:
         field_manager: str,
         force: bool = True,
         subresource: str | None = None,
+        dry_run: bool = False,
     ) -> Object:
         """Apply server-side: the field manager owns exactly the fields in `body` afterwards.
 
@@ -242,6 +260,7 @@ class KubeClient:
             field_manager: Owner of the fields.
             force: Take over fields of other managers; without it such a field raises `Conflict`.
             subresource: Such as `status`.
+            dry_run: Store nothing; the API server judges the request as if it did.
 
         Raises:
             Conflict: See `body` and `force`.
@@ -256,7 +275,9 @@ class KubeClient:
             body,
             content_type=APPLY_PATCH,
             subresource=subresource,
-            query=_given(fieldManager=field_manager, force="true" if force else "false"),
+            query=_given(
+                fieldManager=field_manager, force="true" if force else "false", dryRun="All" if dry_run else ""
+            ),
         )
 
     async def merge_patch(

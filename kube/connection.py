@@ -34,22 +34,26 @@ _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 Loader = Callable[[], Awaitable[Configuration]]
 
 
-def credentials_loader(kubeconfig: Path | None, max_connections: int) -> Loader:
+def credentials_loader(kubeconfig: Path | None, max_connections: int, context: str = "") -> Loader:
     """Return a function that loads the credentials: a kubeconfig, or the service account when running in a pod.
 
     Args:
         kubeconfig: The file; None means the pod's service account, else `KUBECONFIG`, else `~/.kube/config`.
         max_connections: Open connections at most.
+        context: Of the kubeconfig; empty means its current one. A pod's service account has none.
     """
 
     async def load() -> Configuration:
         configuration = Configuration(connection_pool_maxsize=max_connections)
-        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+        if kubeconfig is None and not context and "KUBERNETES_SERVICE_HOST" in os.environ:
             return _with_proxy(_load_service_account(configuration))
         paths = _kubeconfig_paths(kubeconfig)
         try:
             await load_kube_config(  # type: ignore[no-untyped-call] # the library has no types there
-                config_file=paths, client_configuration=configuration, persist_config=False
+                config_file=paths,
+                context=context or None,
+                client_configuration=configuration,
+                persist_config=False,
             )
         except (ConfigException, OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
             raise KubeConfigError(f"cannot use the kubeconfig {paths}: {error}") from error

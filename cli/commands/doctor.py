@@ -1,11 +1,13 @@
 """`porchflow doctor`."""
 
 import asyncio
+import os
 import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from porchflow.cli.commands.installation_options import NAMESPACE, wanted_changes
 from porchflow.cli.settings import SettingsError, load_settings, settings_options
 from porchflow.cli.stack_settings import load_stack_settings, stack_options
 from porchflow.cli.temporal_settings import TemporalSettings
@@ -14,8 +16,10 @@ from porchflow.workflows.installation_settings import InstallationSettings
 
 if TYPE_CHECKING:
     from porchflow.cli.doctor.findings import Finding
+    from porchflow.cli.settings import Settings
 
 _STYLES = {"ok": "green", "warning": "yellow", "failure": "red"}
+_TEMPORAL_ADDRESS = "PORCHFLOW_TEMPORAL_ADDRESS"
 _PROCESSES = ("watcher", "worker", "content-api", "function-runner")
 
 
@@ -52,6 +56,19 @@ _PROCESSES = ("watcher", "worker", "content-api", "function-runner")
     " the credentials at hand.",
 )
 @click.option(
+    "--before-install",
+    is_flag=True,
+    help="Run only the checks of `porchflow install`: whether this version can be installed, and would do no harm.",
+)
+@click.option("--beside-porch", is_flag=True, help="With --before-install: Porch runs in this cluster and stays.")
+@click.option(
+    "--component",
+    "components",
+    multiple=True,
+    metavar="NAME",
+    help="With --before-install: part of deploy/components to add; may be given several times.",
+)
+@click.option(
     "--timeout",
     type=click.FloatRange(min=0.1),
     default=10.0,
@@ -63,6 +80,9 @@ def doctor(
     *,
     processes: tuple[str, ...],
     deployed_in: str,
+    before_install: bool,
+    beside_porch: bool,
+    components: tuple[str, ...],
     timeout: float,
     output: Literal["text", "json"],
     **flags: Any,  # noqa: ANN401 - the values of any setting
@@ -70,14 +90,18 @@ def doctor(
     """Find out why something does not work: looks at every server, permission and Repository. Changes nothing.
 
     Where `porchflow up` runs and no other servers are named, its own are meant.
+    With --before-install it looks at the cluster that porchflow is to come to, and --deployed-in names its namespace
+    there [default: porchflow-system]. Temporal is looked at where --temporal-address names one.
 
     The exit code is 0 when nothing fails (warnings may be there), 1 when something does, 2 after bad usage.
     """
-    from porchflow.cli.doctor.all_checks import examine  # noqa: PLC0415
-    from porchflow.cli.doctor.findings import Check, Level, worst  # noqa: PLC0415 - help must not wait for heavy imports
+    from porchflow.cli.doctor.all_checks import examine  # noqa: PLC0415 - help must not wait for heavy imports
+    from porchflow.cli.doctor.findings import Check, Level, worst  # noqa: PLC0415
     from porchflow.cli.doctor.stack import stack_settings  # noqa: PLC0415
     from porchflow.cli.stack_state import StateError  # noqa: PLC0415
 
+    if (beside_porch or components) and not before_install:
+        raise click.UsageError("--beside-porch and --component are for --before-install")
     folder = load_stack_settings({"state_dir": flags.pop("state_dir")}).state_dir
     try:
         of_stack = stack_settings(folder, flags)
@@ -90,9 +114,42 @@ def doctor(
                 f"are those of the stack in {folder}" if of_stack else "are valid"
             )
         ]
-        findings += asyncio.run(examine(settings, processes, timeout, deployed_in=deployed_in))
-    click.echo(_json(findings) if output == "json" else _text(findings))
+        if before_install:
+            wanted = wanted_changes(components, beside_porch=beside_porch)
+            findings += asyncio.run(_before_install(settings, deployed_in or NAMESPACE, wanted, timeout))
+            if flags.get("temporal_address") or _TEMPORAL_ADDRESS in os.environ:
+                findings += asyncio.run(_temporal_before_install(settings, timeout))
+        else:
+            findings += asyncio.run(examine(settings, processes, timeout, deployed_in=deployed_in))
+    click.echo(_json(findings) if output == "json" else findings_text(findings))
     sys.exit(1 if worst(findings) == Level.FAILURE else 0)
+
+
+async def _temporal_before_install(settings: "Settings", seconds: float) -> "list[Finding]":
+    from porchflow.cli.doctor.findings import Check, within  # noqa: PLC0415 - see above
+    from porchflow.cli.doctor.servers import check_temporal_before_install  # noqa: PLC0415
+    from porchflow.workflows.ids import Attributes  # noqa: PLC0415
+
+    attributes = Attributes(settings.installation.search_attribute_prefix)
+    work = check_temporal_before_install(settings.temporal, seconds, attributes)
+    return await within(2 * seconds, Check("temporal", settings.temporal.address), work)
+
+
+async def _before_install(
+    settings: "Settings", namespace: str, wanted: dict[str, Any], seconds: float
+) -> "list[Finding]":
+    from porchflow.cli.doctor.findings import Check  # noqa: PLC0415 - see above
+    from porchflow.cli.install.before_install import check_before_install, chosen  # noqa: PLC0415
+    from porchflow.kube.client import KubeClient  # noqa: PLC0415
+    from porchflow.kube.errors import KubeError  # noqa: PLC0415
+
+    try:
+        async with await KubeClient.connect(settings.kubeconfig, request_timeout=seconds) as kube:
+            choice, record = await chosen(kube, namespace, wanted)
+            return await check_before_install(kube, choice, record)
+    except KubeError as error:
+        check = Check("kubernetes", str(settings.kubeconfig or "the default kubeconfig"))
+        return [check.failure(str(error), "start the API server, or correct PORCHFLOW_KUBECONFIG (--kubeconfig)")]
 
 
 def _json(findings: "list[Finding]") -> str:
@@ -103,7 +160,8 @@ def _json(findings: "list[Finding]") -> str:
     return TypeAdapter(list[Finding]).dump_json(findings, indent=2).decode()
 
 
-def _text(findings: "list[Finding]") -> str:
+def findings_text(findings: "list[Finding]") -> str:
+    """Return findings as lines for people."""
     lines = []
     for finding in findings:
         level = click.style(f"{finding.level:<8}", fg=_STYLES[finding.level])

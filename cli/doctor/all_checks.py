@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from porchflow.cli.doctor.cluster import check_content_api, check_definitions, check_policies, check_webhooks
 from porchflow.cli.doctor.findings import Check, Finding, Level, all_of, within, worst
 from porchflow.cli.doctor.functions import check_configs, check_registry
-from porchflow.cli.doctor.permissions import Right, check_permissions, may
+from porchflow.cli.doctor.kubernetes_version import check_version
+from porchflow.cli.doctor.permissions import check_permissions
+from porchflow.cli.doctor.reaching import check_reached
 from porchflow.cli.doctor.repositories import check_repositories
 from porchflow.cli.doctor.schedules import check_schedules
 from porchflow.cli.doctor.servers import check_cache, check_runner, check_temporal
 from porchflow.cli.processes.installation import read_installation
 from porchflow.cli.settings import Settings
 from porchflow.kube.client import KubeClient
-from porchflow.kube.errors import KubeConfigError, KubeError, Unauthorized
-from porchflow.kube.kinds import PACKAGEREVISIONS, SELFSUBJECTACCESSREVIEWS
+from porchflow.kube.errors import KubeConfigError, KubeError
 from porchflow.workflows.ids import Attributes, Installation
 
 
@@ -74,13 +75,14 @@ async def _examine_cluster(
     except KubeConfigError as error:
         return [check.failure(str(error), "correct PORCHFLOW_KUBECONFIG (--kubeconfig)")]
     async with client as kube:
-        reached = await within(seconds, Check("kubernetes", kube.host), _reach(kube))
+        reached = await within(seconds, Check("kubernetes", kube.host), check_reached(kube))
         if worst(reached) != Level.OK:
             return reached
         definitions, policies = Check("crds", kube.host), Check("admission", kube.host)
         webhooks, configs = Check("webhooks", kube.host), Check("function-configs", kube.host)
         content, repositories = Check("content-api", kube.host), Check("repositories", kube.host)
         return reached + await all_of(
+            within(seconds, Check("version", kube.host), check_version(kube)),
             within(seconds, definitions, check_definitions(kube)),
             *(
                 within(seconds, Check("permissions", process), check_permissions(kube, process, settings, deployed_in))
@@ -92,16 +94,3 @@ async def _examine_cluster(
             within(seconds, configs, check_configs(kube, settings)),
             within(2 * seconds, repositories, check_repositories(kube, settings.scope.namespaces, seconds)),
         )
-
-
-async def _reach(kube: KubeClient) -> list[Finding]:
-    check = Check("kubernetes", kube.host)
-    try:
-        # Every authenticated user may create this review.
-        await may(kube, Right("", "list", str(PACKAGEREVISIONS)))
-    except Unauthorized as error:
-        return [check.failure(f"refuses the credentials: {error.message}", "renew the kubeconfig's credentials")]
-    except KubeError as error:
-        mend = f"start the API server, correct the kubeconfig, or allow {SELFSUBJECTACCESSREVIEWS}"
-        return [check.failure(error.message, mend)]
-    return [check.ok("answers and accepts the credentials")]

@@ -5,8 +5,9 @@ from typing import Any
 
 from porchflow.api.conditions import raw_condition
 from porchflow.cli.doctor.findings import Check, Finding
-from porchflow.devstack.crds import crd_manifests
-from porchflow.devstack.policies import policy_manifests
+from porchflow.cli.doctor.kubernetes_version import RECORDS_FROM, told
+from porchflow.cli.manifests.manifest_kinds import resource_of
+from porchflow.cli.manifests.shipped import crd_manifests, policy_manifests
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import Forbidden, KubeError, NotFound, NotServed
 from porchflow.kube.kinds import (
@@ -21,12 +22,12 @@ from porchflow.kube.webhooks import dead_webhooks
 _ASK = "run the check as somebody who may read it"
 _CONTENT = "v1alpha1.porch.kpt.dev"
 _MUTATING = (MUTATINGADMISSIONPOLICIES, MUTATINGADMISSIONPOLICYBINDINGS)
-_SERVED_FROM = "nothing, or upgrade to Kubernetes 1.36 and apply deploy/admission/mutating"
+_SERVED_FROM = f"nothing, or upgrade to Kubernetes {told(RECORDS_FROM)} and run porchflow install again"
 
 
 async def check_definitions(kube: KubeClient) -> list[Finding]:
     """Compare the CustomResourceDefinitions with those of this version."""
-    mend = "kubectl apply --server-side --force-conflicts -k deploy/crds"
+    mend = "porchflow install, or kubectl apply --server-side --force-conflicts -k deploy/crds"
     return list(
         await asyncio.gather(
             *(_installed(kube, "crds", CUSTOMRESOURCEDEFINITIONS, one, mend) for one in crd_manifests())
@@ -36,12 +37,13 @@ async def check_definitions(kube: KubeClient) -> list[Finding]:
 
 async def check_policies(kube: KubeClient) -> list[Finding]:
     """Compare the admission policies and their bindings with those of this version."""
-    apply = "kubectl apply --server-side --force-conflicts -k deploy/admission"
+    apply = "porchflow install, or kubectl apply --server-side --force-conflicts -k deploy/admission"
     return list(
         await asyncio.gather(
             *(
                 _installed(kube, "admission", kind, one, f"{apply}/mutating" if kind in _MUTATING else apply)
-                for kind, one in policy_manifests()
+                for one in policy_manifests()
+                for kind in [resource_of(one)]
             )
         )
     )
@@ -52,7 +54,7 @@ async def _installed(kube: KubeClient, name: str, resource: Resource, manifest: 
     try:
         live = await kube.get(resource, None, manifest["metadata"]["name"])
     except (NotFound, NotServed):
-        if resource in _MUTATING and not await _is_served(kube, resource):
+        if resource in _MUTATING and not await kube.serves(resource):
             return check.warning("is not served by this Kubernetes: nobody is recorded as approver", _SERVED_FROM)
         return check.failure("is not installed", mend)
     except Forbidden:
@@ -63,17 +65,6 @@ async def _installed(kube: KubeClient, name: str, resource: Resource, manifest: 
         return check.failure("is of another version than this porchflow", mend)
     refused = _condition(live, "Established") if resource is CUSTOMRESOURCEDEFINITIONS else ""
     return check.failure(refused, mend) if refused else check.ok("is installed and of this version")
-
-
-async def _is_served(kube: KubeClient, resource: Resource) -> bool:
-    """Return whether the API server serves a kind. An older one answers 404, as it does for a missing object."""
-    try:
-        await kube.list_page(resource, None, limit=1)
-    except (NotFound, NotServed):
-        return False
-    except KubeError:
-        return True
-    return True
 
 
 def _has(live: Any, wanted: Any) -> bool:  # noqa: ANN401 - JSON

@@ -29,7 +29,7 @@ from porchflow.watcher.search_attributes import (
     wrong_types,
     wrong_types_message,
 )
-from porchflow.workflows.ids import Installation
+from porchflow.workflows.ids import Attributes, Installation
 from porchflow.workflows.policies import RECONCILE_QUEUE, RENDER_QUEUE, SYNC_QUEUE
 
 _WORKFLOW, _ACTIVITY = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
@@ -63,10 +63,53 @@ async def check_temporal(
         seconds: Time limit of its first answer.
         installation: Whose queues and search attributes; None where its id is not known, and queues are not looked at.
     """
+    client, found = await _reach_temporal(settings, seconds)
+    if client is None:
+        return found
+    if installation is None:
+        unknown = Check("task-queue", "all").warning(
+            "the id of the installation is not known, because Namespace kube-system cannot be read",
+            "set PORCHFLOW_TEMPORAL_INSTALLATION, or run the check as somebody who may read that Namespace",
+        )
+        return [*found, unknown]
+    return [
+        *found,
+        *await all_of(
+            _check_search_attributes(client, installation),
+            *(_check_queue(client, installation, queue) for queue in _QUEUES),
+        ),
+    ]
+
+
+async def check_temporal_before_install(
+    settings: TemporalSettings, seconds: float, attributes: Attributes
+) -> list[Finding]:
+    """Look for Temporal, the namespace, and search attributes of another type; the watcher registers missing ones.
+
+    Args:
+        settings: Address and credentials.
+        seconds: Time limit of its first answer.
+        attributes: The search attributes.
+    """
+    client, found = await _reach_temporal(settings, seconds)
+    if client is None:
+        return found
+    check = Check("search-attributes", client.namespace)
+    try:
+        wrong = wrong_types(attributes.all, await registered_attributes(client))
+    except RPCError as error:
+        return [*found, check.warning(f"cannot be read: {error.message}", "see docs/operations.md")]
+    if wrong:
+        return [*found, check.failure(wrong_types_message(client.namespace, wrong), "see docs/operations.md")]
+    return [*found, check.ok("none has another type")]
+
+
+async def _reach_temporal(settings: TemporalSettings, seconds: float) -> tuple[Client | None, list[Finding]]:
+    """Return a client of Temporal where the namespace is there, and what there is to say."""
     try:
         connection = read_connection(settings)
     except SettingsError as error:
-        return [Check("temporal", settings.address).failure(error.message, "see docs/configuration.md")]
+        return None, [Check("temporal", settings.address).failure(error.message, "see docs/configuration.md")]
     check, namespace = Check("temporal", connection.address), connection.namespace
     try:
         await answers_calls(connection.address, seconds)
@@ -75,23 +118,10 @@ async def check_temporal(
     except (RPCError, RuntimeError, OSError) as error:
         if isinstance(error, RPCError) and error.status == RPCStatusCode.NOT_FOUND:
             mend = f"temporal operator namespace create --namespace {namespace}, or set PORCHFLOW_TEMPORAL_NAMESPACE"
-            return [check.failure(f"has no namespace {namespace!r}", mend)]
+            return None, [check.failure(f"has no namespace {namespace!r}", mend)]
         why = await connection.explain(error, seconds)
-        return [check.failure(f"cannot be used: {why}", "start Temporal, or correct PORCHFLOW_TEMPORAL_*")]
-    reached = check.ok(f"answers and has namespace {namespace!r}")
-    if installation is None:
-        unknown = Check("task-queue", "all").warning(
-            "the id of the installation is not known, because Namespace kube-system cannot be read",
-            "set PORCHFLOW_TEMPORAL_INSTALLATION, or run the check as somebody who may read that Namespace",
-        )
-        return [reached, unknown]
-    return [
-        reached,
-        *await all_of(
-            _check_search_attributes(client, installation),
-            *(_check_queue(client, installation, queue) for queue in _QUEUES),
-        ),
-    ]
+        return None, [check.failure(f"cannot be used: {why}", "start Temporal, or correct PORCHFLOW_TEMPORAL_*")]
+    return client, [check.ok(f"answers and has namespace {namespace!r}")]
 
 
 async def _check_search_attributes(client: Client, installation: Installation) -> list[Finding]:

@@ -12,6 +12,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -21,7 +23,7 @@ from porchflow.cli.doctor.findings import Check, Finding, Level, within
 from porchflow.cli.doctor.functions import check_configs, check_registry
 from porchflow.cli.doctor.permissions import check_permissions, rights_of
 from porchflow.cli.doctor.repositories import check_repositories
-from porchflow.cli.doctor.servers import check_cache, check_runner, check_temporal
+from porchflow.cli.doctor.servers import check_cache, check_runner, check_temporal, check_temporal_before_install
 from porchflow.cli.main import main
 from porchflow.cli.settings import load_settings
 from porchflow.devstack.gitserver import GitServer, create_bare_repository
@@ -29,6 +31,7 @@ from porchflow.devstack.ports import free_port
 from porchflow.functions.proto import evaluator_pb2_grpc
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import APISERVICES, FUNCTIONCONFIGS, REPOSITORIES, SECRETS
+from porchflow.workflows.ids import Attributes
 from porchflow.workflows.packagerevision import PackageRevisionWorkflow
 from porchflow.workflows.policies import RECONCILE_QUEUE
 from porchflow.workflows.runner import workflow_runner
@@ -260,7 +263,26 @@ class TestTemporal:
         settings = load_settings({"temporal_address": temporal_server.address, "temporal_namespace": "nowhere"})
         failed(await one(check_temporal(settings.temporal, SECONDS)), "no namespace 'nowhere'")
 
+    async def test_before_an_installation_no_worker_is_missed(self, restartable_temporal: TemporalServer) -> None:
+        settings = load_settings({"temporal_address": restartable_temporal.address}).temporal
+        wrong, free = Attributes("Wrong"), Attributes("Free")
+        client = await Client.connect(settings.address)
+        await client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(
+                search_attributes={wrong.phase.name: IndexedValueType.INDEXED_VALUE_TYPE_INT}, namespace="default"
+            )
+        )
+        found = await check_temporal_before_install(settings, SECONDS, free)
+        assert {each.check: each.level for each in found} == {"temporal": Level.OK, "search-attributes": Level.OK}
+        async with asyncio.timeout(30):
+            # Temporal's frontend remembers the attributes of before for a moment.
+            while (found := await check_temporal_before_install(settings, SECONDS, wrong))[-1].level == Level.OK:
+                pass
+        failed(found[-1], wrong.phase.name)
+
     async def test_nobody_there(self) -> None:
+        settings = load_settings({"temporal_address": f"127.0.0.1:{free_port()}"}).temporal
+        failed(await one(check_temporal_before_install(settings, SECONDS, Attributes())), "cannot be used")
         failed(
             await one(
                 check_temporal(load_settings({"temporal_address": f"127.0.0.1:{free_port()}"}).temporal, SECONDS)

@@ -1,6 +1,7 @@
 """What kustomize makes of deploy/, taken apart."""
 
-import shutil
+import hashlib
+import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +13,8 @@ from tests.kubectl import Kubectl
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 NAMESPACES, CRDS = DEPLOY / "namespaces", DEPLOY / "crds"
-BASE, MANY_WORKERS = DEPLOY, DEPLOY / "overlays" / "many-workers"
-BESIDE_PORCH = DEPLOY / "overlays" / "beside-porch"
-WEBHOOKS = DEPLOY / "overlays" / "webhooks"
-TEMPORAL_MTLS = DEPLOY / "overlays" / "temporal-mtls"
-TEMPORAL_API_KEY = DEPLOY / "overlays" / "temporal-api-key"
-FUNCTION_PODS = DEPLOY / "overlays" / "function-pods"
-PRIVATE_REGISTRIES = DEPLOY / "overlays" / "private-registries"
-CERT_MANAGER = DEPLOY / "overlays" / "cert-manager"
+BASE = DEPLOY
+COMPONENTS = sorted(path.parent.name for path in (DEPLOY / "components").glob("*/kustomization.yaml"))
 
 VERSION: str = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]["version"]
 """What images are tagged with."""
@@ -59,6 +54,11 @@ class Built:
         [config] = self.of("ConfigMap").values()
         return dict(config["data"])
 
+    def without_digests(self) -> set[tuple[str, str, str]]:
+        """What objects there are, without the ends of names that depend on settings."""
+        names = {identity(one) for one in self.manifests}
+        return {(kind, place, name.rpartition("-")[0] if kind == "ConfigMap" else name) for kind, place, name in names}
+
     def environment(self, pod: Manifest) -> dict[str, str]:
         [container] = pod["spec"]["containers"]
         return self.settings | {variable["name"]: variable["value"] for variable in container["env"]}
@@ -93,12 +93,16 @@ def identity(manifest: Manifest) -> tuple[str, str, str]:
     return manifest["kind"], metadata.get("namespace", ""), metadata["name"]
 
 
+def own_kustomization(folder: Path, *names: str) -> Path:
+    """Write a kustomization of one's own: deploy/ with components, in the order of the names."""
+    own = folder / hashlib.sha256(" ".join(names).encode()).hexdigest()[:16]
+    own.mkdir(exist_ok=True)
+    deploy = os.path.relpath(DEPLOY, own.resolve())
+    told = {"resources": [deploy], "components": [f"{deploy}/components/{name}" for name in names]}
+    (own / "kustomization.yaml").write_text(yaml.safe_dump(told))
+    return own
+
+
 def with_components(kubectl: Kubectl, folder: Path, *names: str) -> Built:
     """What a kustomization of one's own makes of deploy/ with components."""
-    for name in ("deploy", "own"):
-        (folder / name).mkdir()
-    shutil.copytree(DEPLOY, folder / "deploy", dirs_exist_ok=True)
-    (folder / "own" / "kustomization.yaml").write_text(
-        yaml.safe_dump({"resources": ["../deploy"], "components": [f"../deploy/components/{name}" for name in names]})
-    )
-    return Built(kubectl("kustomize", str(folder / "own")))
+    return Built(kubectl("kustomize", str(own_kustomization(folder, *names))))

@@ -7,8 +7,12 @@ import sys
 import sysconfig
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from porchflow.cli.install.choice import Choice
+from porchflow.cli.manifests.shipped import component_names, composed
 
 ROOT = Path(__file__).parents[2]
 IGNORED = ROOT / "deploy" / "images" / "Dockerfile.dockerignore"
@@ -58,6 +62,24 @@ def test_its_commands_are_there(installed: Path, command: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_doctor_runs_without_the_embedded_stack(installed: Path, tmp_path: Path) -> None:
+    done = porchflow(installed, "doctor", "--kubeconfig", str(tmp_path / "none"), "--state-dir", str(tmp_path))
+    assert done.returncode == 1, done.stderr
+    assert "there is no kubeconfig at" in done.stdout
+    assert done.stderr == ""
+
+
+def test_install_finds_every_manifest(installed: Path) -> None:
+    code = (
+        "from porchflow.cli.install.choice import Choice\n"
+        "from porchflow.cli.manifests.shipped import component_names, composed\n"
+        "print(len(component_names()), len(composed(component_names())), len(Choice().foundations()))"
+    )
+    told = run(sys.executable, "-S", "-c", code, cwd=installed, env=environment(installed))
+    names = component_names()
+    assert told.split() == [str(len(each)) for each in (names, composed(names), Choice().foundations())]
+
+
 @pytest.mark.parametrize("command", ["up", "demo", "down"])
 def test_commands_of_the_stack_say_what_to_install(installed: Path, command: str) -> None:
     done = porchflow(installed, command)
@@ -70,7 +92,7 @@ def porchflow(installed: Path, *arguments: str) -> "subprocess.CompletedProcess[
     return subprocess.run(
         [sys.executable, "-S", "-m", "porchflow.cli.main", *arguments],
         cwd=installed,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), sysconfig.get_path("purelib")])},
+        env=environment(installed),
         capture_output=True,
         text=True,
         check=False,
@@ -78,7 +100,11 @@ def porchflow(installed: Path, *arguments: str) -> "subprocess.CompletedProcess[
     )
 
 
-def run(*command: str) -> str:
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+def environment(installed: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), sysconfig.get_path("purelib")])}
+
+
+def run(*command: str, **options: Any) -> str:
+    done = subprocess.run(command, check=False, capture_output=True, text=True, **options)
     assert done.returncode == 0, done.stderr
     return done.stdout

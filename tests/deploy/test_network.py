@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from porchflow.functions.pods.template import IMAGE_LABEL, OWNED_LABEL, OWNER
-from tests.deploy.manifests import FUNCTION_PODS, WEBHOOKS, Built, Manifest, with_components
+from tests.deploy.manifests import Built, Manifest, with_components
 from tests.kubectl import Kubectl
 
 SYSTEM, FUNCTIONS = "porchflow-system", "porch-fn-system"
@@ -93,8 +93,8 @@ def network(built: Built) -> Network:
 
 
 @pytest.fixture(scope="module")
-def with_pods(kubectl: Kubectl) -> Network:
-    return Network(Built(kubectl("kustomize", str(FUNCTION_PODS))))
+def with_pods(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Network:
+    return Network(with_components(kubectl, tmp_path_factory.mktemp("own"), "function-pods"))
 
 
 @pytest.mark.parametrize("name", PROCESSES)
@@ -164,7 +164,7 @@ class TestWhoTalksToWhom:
 
     def test_webhooks(self, kubectl: Kubectl, tmp_path: Path) -> None:
         for built, name in (
-            (Built(kubectl("kustomize", str(WEBHOOKS))), "porchflow-watcher"),
+            (with_components(kubectl, tmp_path, "webhooks"), "porchflow-watcher"),
             (with_components(kubectl, tmp_path, "webhooks-apart"), "porchflow-webhooks"),
         ):
             network = Network(built)

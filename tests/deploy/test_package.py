@@ -9,8 +9,12 @@ ROOT = Path(__file__).parents[2]
 READ = [
     "[!b]*/py.typed",
     "devstack/demo/storefront/*",
-    "deploy/admission/**/*.yaml",
-    "deploy/crds/*.yaml",
+    "deploy/kustomization.yaml",
+    "deploy/admission/**/*",
+    "deploy/base/*",
+    "deploy/components/**/*.yaml",
+    "deploy/crds/*",
+    "deploy/namespaces/*",
     "deploy/toolchain/*/go.*",
 ]
 
@@ -23,7 +27,8 @@ def test_the_wheel_holds_every_file_that_is_read(tmp_path: Path) -> None:
     [wheel] = tmp_path.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
     for pattern in READ:
-        wanted = {path.relative_to(source).as_posix() for path in source.glob(pattern)} - {"porchflow/py.typed"}
+        found = (path for path in source.glob(pattern) if path.is_file())
+        wanted = {path.relative_to(source).as_posix() for path in found} - {"porchflow/py.typed"}
         assert wanted, pattern
         assert {f"porchflow/{name}" for name in wanted} <= held
     assert {name.split("/")[0] for name in held if not name.split("/")[0].endswith(".dist-info")} == {"porchflow"}

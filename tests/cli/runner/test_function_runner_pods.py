@@ -29,7 +29,7 @@ async def kubelet(kube: KubeClient, namespace: str, wrapper_binary: Path) -> Asy
 
 async def rights(control_plane: ControlPlane, namespace: str) -> Path:
     """Give the runner what deploy/ gives it, in this namespace instead of its own; return its kubeconfig."""
-    for file in ("base/function-runner-rbac.yaml", "overlays/function-pods/rbac.yaml"):
+    for file in ("base/function-runner-rbac.yaml", "components/function-pods/rbac.yaml"):
         manifests = yaml.safe_load_all((ROOT / "deploy" / file).read_text())
         moved = [one for one in manifests if one["metadata"]["namespace"] == "porch-fn-system"]
         for manifest in moved:

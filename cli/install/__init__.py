@@ -1,0 +1,1 @@
+"""What `porchflow install` and `porchflow uninstall` do: choose, check, apply, remember, take away."""

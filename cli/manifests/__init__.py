@@ -1,0 +1,1 @@
+"""The manifests of deploy/, which the wheel holds, and what `kubectl kustomize` makes of them."""
