@@ -150,8 +150,14 @@ class Pusher:
         return outcome
 
     def _build_failed(self, pending: Pending, error: Exception, outcome: Outcome) -> None:
-        """Retry a change alone that failed after others in its group: it may conflict only with theirs."""
-        if pending.alone or not isinstance(error, GitError) or pending.attempts >= MAX_ATTEMPTS:
+        """Retry a change alone that failed after others in its group: it may conflict only with theirs.
+
+        What is not found is looked for twice: a server lists its refs while it moves them for another push, and such a
+        list may show a draft neither at its old place nor at its new one.
+        """
+        is_torn = isinstance(error, GitNotFound) and pending.attempts == 1
+        alone = pending.alone and not is_torn
+        if alone or not isinstance(error, GitError) or pending.attempts >= MAX_ATTEMPTS:
             pending.result = error
         else:
             pending.conflict = str(error)
