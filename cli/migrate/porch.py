@@ -9,6 +9,7 @@ from typing import Any, Final
 from porchflow.api.names import CONTENT_API_VERSION, PACKAGE_REVISION_KIND, PACKAGE_REVISION_PLURAL, PORCH_GROUP
 from porchflow.cli.migrate.models import Revision
 from porchflow.kube.client import KubeClient
+from porchflow.kube.errors import NotServed
 from porchflow.kube.kinds import Resource
 
 _VERSION: Final = CONTENT_API_VERSION.partition("/")[2]
@@ -25,6 +26,12 @@ async def revisions_of(porch: KubeClient, namespace: str, repository: str) -> As
     Raises:
         KubeError: Porch cannot be reached or refuses; `NotServed` where the cluster has no Porch.
     """
+    if not await porch.serves(V1ALPHA1_REVISIONS):
+        # The content API serves this version too, without package revisions: their list would be empty, not refused.
+        raise NotServed(
+            f"{PACKAGE_REVISION_PLURAL}.{PORCH_GROUP} of version {_VERSION} are not served: there is no Porch here to"
+            " migrate from"
+        )
     # The whole namespace is read: field selectors differ between versions of Porch, and the objects have no labels.
     async for obj in porch.list_all(V1ALPHA1_REVISIONS, namespace):
         if (obj.get("spec") or {}).get("repository") == repository:

@@ -438,7 +438,7 @@ async def test_without_a_porch(migration: Migration) -> None:
     """Where the v1alpha1 API is not served, that is said."""
     options = [f"--kubeconfig={migration.plane.kubeconfig}", f"--namespace={migration.namespace}"]
     done = await asyncio.to_thread(CliRunner().invoke, main, ["migrate", "plan", *options])
-    assert done.exit_code == 1
+    assert done.exit_code == 1, done.output
     assert "packagerevisions.porch.kpt.dev" in done.output
 
 
