@@ -207,7 +207,9 @@ def _lifecycle_step() -> Rule:
         "lifecycle can go only from Draft to Proposed and back, from Proposed to Published, and from Published to"
         " DeletionProposed and back",
         "'lifecycle cannot go from ' + oldSelf.lifecycle + ' to ' + (has(self.lifecycle) ? self.lifecycle : 'nothing')"
-        f" + '; from ' + oldSelf.lifecycle + ' it can go to ' + {{{told}}}[oldSelf.lifecycle]",
+        f" + '; from ' + oldSelf.lifecycle + ' it can go to ' + {{{told}}}[oldSelf.lifecycle]"
+        " + (has(self.lifecycle) && self.lifecycle == 'Draft' ? ' (leave spec.lifecycle out of a manifest that is"
+        " applied again: it is Draft at first)' : '')",
         field=".lifecycle",
     )
 
