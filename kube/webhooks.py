@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from porchflow.api.names import CONFIG_GROUP, PORCH_GROUP
-from porchflow.kube.client import KubeClient, Object
+from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import NotFound
 from porchflow.kube.kinds import MUTATINGWEBHOOKCONFIGURATIONS, SERVICES, VALIDATINGWEBHOOKCONFIGURATIONS
 
@@ -24,24 +24,28 @@ _OF_PORCH: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True)
-class DeadWebhook:
-    """A configuration with a webhook whose Service is gone.
+class Webhook:
+    """A webhook that the API server asks about objects of Porch's groups.
 
     Attributes:
-        kind: Of the configuration.
-        name: Of the configuration.
-        service: `namespace/name` of the Service.
+        kind: Of its configuration.
+        name: Of its configuration.
+        service: `namespace/name` of its Service; empty for one with a URL.
         refuses: Whether the API server refuses what it cannot ask the webhook about.
+        is_dead: Whether its Service is gone.
+        is_for_porch: Whether it names one of the groups, and not all of them.
     """
 
     kind: str
     name: str
     service: str
     refuses: bool
+    is_dead: bool
+    is_for_porch: bool
 
     @property
     def message(self) -> str:
-        """What it means."""
+        """What it means that the Service is gone."""
         effect = "every write that it should check is refused" if self.refuses else "the API server goes on without it"
         return f"calls the Service {self.service}, which is gone: {effect}"
 
@@ -54,25 +58,38 @@ class DeadWebhook:
         )
 
 
-async def dead_webhooks(kube: KubeClient) -> list[DeadWebhook]:
-    """Return the webhooks on objects of Porch's groups whose Service is gone.
+async def webhooks(kube: KubeClient) -> list[Webhook]:
+    """Return the webhooks on objects of Porch's groups.
 
     Raises:
         KubeError: The configurations or Services cannot be read.
     """
     services: dict[tuple[str, str], bool] = {}
-    dead: dict[DeadWebhook, None] = {}
+    found: dict[Webhook, None] = {}
     async for kind, name, webhook in _webhooks(kube):
         service = (webhook.get("clientConfig") or {}).get("service")
-        if service is None:
-            continue
-        key = service["namespace"], service["name"]
-        if key not in services:
+        key = (service["namespace"], service["name"]) if service else None
+        if key is not None and key not in services:
             services[key] = await _exists(kube, *key)
-        if not services[key]:
-            refuses = webhook.get("failurePolicy", "Fail") == "Fail"
-            dead[DeadWebhook(kind, name, "/".join(key), refuses)] = None
-    return list(dead)
+        each = Webhook(
+            kind,
+            name,
+            service="/".join(key) if key else "",
+            refuses=webhook.get("failurePolicy", "Fail") == "Fail",
+            is_dead=key is not None and not services[key],
+            is_for_porch="*" not in _groups(webhook),
+        )
+        found[each] = None
+    return list(found)
+
+
+async def dead_webhooks(kube: KubeClient) -> list[Webhook]:
+    """Return the webhooks on objects of Porch's groups whose Service is gone.
+
+    Raises:
+        KubeError: The configurations or Services cannot be read.
+    """
+    return [each for each in await webhooks(kube) if each.is_dead]
 
 
 def webhook_mend(message: str) -> str:
@@ -95,13 +112,12 @@ async def _webhooks(kube: KubeClient) -> AsyncIterator[tuple[str, str, Mapping[s
     for kind in (VALIDATINGWEBHOOKCONFIGURATIONS, MUTATINGWEBHOOKCONFIGURATIONS):
         async for configuration in kube.list_all(kind, None):
             for webhook in configuration.get("webhooks") or []:
-                if _concerns_porch(webhook):
+                if _groups(webhook) & {PORCH_GROUP, CONFIG_GROUP, "*"}:
                     yield kind.kind, configuration["metadata"]["name"], webhook
 
 
-def _concerns_porch(webhook: Object) -> bool:
-    groups = {group for rule in webhook.get("rules") or [] for group in rule.get("apiGroups") or []}
-    return bool(groups & {PORCH_GROUP, CONFIG_GROUP, "*"})
+def _groups(webhook: Mapping[str, Any]) -> set[str]:
+    return {group for rule in webhook.get("rules") or [] for group in rule.get("apiGroups") or []}
 
 
 async def _exists(kube: KubeClient, namespace: str, name: str) -> bool:

@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from porchflow.api.names import CONFIG_GROUP, PORCH_GROUP
+from porchflow.api.names import PORCH_GROUP
 from porchflow.cli.doctor.findings import Check, Finding
 from porchflow.cli.install.choice import BESIDE_PORCH
-from porchflow.cli.manifests.manifest_kinds import DEPLOYMENTS, MUTATINGWEBHOOKS, VALIDATINGWEBHOOKS
+from porchflow.cli.manifests.manifest_kinds import DEPLOYMENTS
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import Forbidden, NotFound, NotServed
-from porchflow.kube.kinds import APISERVICES, SERVICES, Resource
+from porchflow.kube.kinds import APISERVICES, SERVICES
+from porchflow.kube.webhooks import Webhook, webhooks
 
 CONTENT_APISERVICE: Final = f"v1alpha1.{PORCH_GROUP}"
 PART_OF: Final = "app.kubernetes.io/part-of"
@@ -115,38 +116,23 @@ def _second_writers(deployments: Sequence[Object]) -> Iterator[Finding]:
 
 
 async def _webhooks(kube: KubeClient) -> list[Finding]:
-    found: list[Finding] = []
-    for kind in (VALIDATINGWEBHOOKS, MUTATINGWEBHOOKS):
-        try:
-            configurations = [one async for one in kube.list_all(kind)]
-        except Forbidden as error:
-            found.append(Check("webhooks", str(kind)).warning(f"may not be read: {error}", _ASK))
-            continue
-        for one in configurations:
-            found += await _judge_webhooks(kube, kind, one)
-    return found
+    try:
+        found = await webhooks(kube)
+    except Forbidden as error:
+        return [Check("webhooks", kube.host).warning(f"may not be read: {error}", _ASK)]
+    # The worst of each configuration.
+    found.sort(key=lambda each: each.is_dead and each.refuses)
+    return [_judged(each) for each in {(each.kind, each.name): each for each in found if each.is_for_porch}.values()]
 
 
-async def _judge_webhooks(kube: KubeClient, kind: Resource, configuration: Object) -> list[Finding]:
-    """Judge the webhooks of a configuration that are asked about our objects by the name of their group."""
-    check = Check("webhooks", f"{kind.kind} {configuration['metadata']['name']}")
-    for webhook in configuration.get("webhooks") or []:
-        if not _is_asked(webhook):
-            continue
-        service = (webhook.get("clientConfig") or {}).get("service")
-        delete = f"kubectl delete {kind.plural} {configuration['metadata']['name']}"
-        if service and webhook.get("failurePolicy") != "Ignore" and not await _exists(kube, service):
-            gone = f"{service['namespace']}/{service['name']}"
-            told = f"refuses every change of our objects: its Service {gone} is gone"
-            return [check.failure(told, f"where Porch is gone: {delete}")]
-        told = "judges our objects, too: what it refuses, porchflow cannot do"
-        return [check.warning(told, f"keep it while Porch runs; after that: {delete}")]
-    return []
-
-
-def _is_asked(webhook: dict[str, Any]) -> bool:
-    groups = {group for rule in webhook.get("rules") or [] for group in rule.get("apiGroups") or []}
-    return bool(groups & {PORCH_GROUP, CONFIG_GROUP})
+def _judged(webhook: Webhook) -> Finding:
+    check = Check("webhooks", f"{webhook.kind} {webhook.name}")
+    if webhook.is_dead and webhook.refuses:
+        return check.failure(webhook.message, webhook.mend)
+    told = "judges our objects, too: what it refuses, porchflow cannot do"
+    return check.warning(
+        told, f"keep it while Porch runs; after that: kubectl delete {webhook.kind.lower()} {webhook.name}"
+    )
 
 
 async def _exists(kube: KubeClient, service: dict[str, Any]) -> bool:

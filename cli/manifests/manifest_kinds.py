@@ -13,12 +13,6 @@ _ADMISSION: Final = ("admissionregistration.k8s.io", "v1")
 DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")
 STATEFULSETS: Final = Resource("apps", "v1", "statefulsets", "StatefulSet")
 DAEMONSETS: Final = Resource("apps", "v1", "daemonsets", "DaemonSet")
-VALIDATINGWEBHOOKS: Final = Resource(
-    *_ADMISSION, "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", namespaced=False
-)
-MUTATINGWEBHOOKS: Final = Resource(
-    *_ADMISSION, "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", namespaced=False
-)
 CLUSTERROLEBINDINGS: Final = Resource(*_RBAC, "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
 
 _ORDER: Final = (

@@ -13,7 +13,7 @@ from porchflow.cli.overview import read_overview
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeError
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES, SERVICES, VALIDATINGWEBHOOKCONFIGURATIONS
-from porchflow.kube.webhooks import DeadWebhook, dead_webhooks, webhook_mend
+from porchflow.kube.webhooks import Webhook, dead_webhooks, webhook_mend
 from porchflow.repositories.failures import classify
 from tests.servers.waiting import eventually
 
@@ -90,7 +90,7 @@ async def test_every_write_is_refused_and_the_message_names_what_to_delete(kube:
 async def test_doctor_and_status_name_it_while_its_service_is_gone(kube: KubeClient, namespace: str) -> None:
     service = f"{namespace}/porch-controllers"
     async with left_behind(kube, namespace):
-        dead = DeadWebhook("ValidatingWebhookConfiguration", NAME, service, refuses=True)
+        dead = Webhook("ValidatingWebhookConfiguration", NAME, service, refuses=True, is_dead=True, is_for_porch=True)
         assert dead in await dead_webhooks(kube)
         [found] = [each for each in await check_webhooks(kube) if NAME in each.where]
         assert found.level is Level.FAILURE

@@ -184,8 +184,8 @@ class TestBesidePorch:
         finally:
             for name in names:
                 other.kubectl("delete", "validatingwebhookconfiguration", f"{name}-configuration")
-        assert "left-configuration: refuses every change of our objects: its Service porch-system/gone is gone" in told
-        assert "kubectl delete validatingwebhookconfigurations left-configuration" in told
+        assert "left-configuration: calls the Service porch-system/gone, which is gone: every write" in told
+        assert "kubectl delete validatingwebhookconfiguration left-configuration" in told
         assert "alive-configuration: judges our objects, too" in told
 
     def test_the_whole_comes_when_porch_is_gone(self, porchflow: Porchflow, other: OtherCluster) -> None:
