@@ -16,6 +16,8 @@ UP_FLAGS ?=
 DEMO_FLAGS ?=
 BENCH_FLAGS ?=
 PYTEST_FLAGS ?=
+# Each has servers of its own. 0 runs the tests in one process.
+TEST_WORKERS ?= 2
 FUZZ_FLAGS ?=
 
 .DEFAULT_GOAL := help
@@ -36,8 +38,8 @@ down: $(INSTALLED) ## Stop the stack; its state is kept
 status: $(INSTALLED) ## Show what runs and which objects need attention
 	@$(BIN)/porchflow status
 
-test: check toolchain ## Static checks, then all tests on real servers (PYTEST_FLAGS="-k word ...")
-	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+test: check toolchain ## Static checks, then all tests on real servers (PYTEST_FLAGS="-k word ..." TEST_WORKERS=0)
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(PYTEST_FLAGS)
 
 check: $(INSTALLED) ## Static checks only: format, lint, types, imports between rooms, generated files
 	@$(BIN)/ruff format --check --quiet .
