@@ -44,6 +44,16 @@ class Item(BaseModel):
     reason: str = ""
     message: str = ""
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is as it was asked for; an approval that it waits for is another person's next step."""
+        return self.standing in {Standing.CONVERGED, Standing.APPROVAL}
+
+    @property
+    def told(self) -> str:
+        """How it stands and why, in one line."""
+        return ": ".join(part for part in (self.standing, self.reason, self.message) if part)
+
 
 class RepositoryItem(BaseModel):
     """One Repository and its syncs."""

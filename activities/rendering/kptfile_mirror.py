@@ -124,15 +124,20 @@ def recorded_of(obj: Mapping[str, Any]) -> KptfileMetadata | None:
 
 def record_of(text: bytes | None) -> dict[str, Any]:
     """Return the status field that records labels and annotations of a Kptfile; empty where there is none to read."""
-    return {"packageMetadata": _maps(read_metadata(text))} if text is not None and is_readable(text) else {}
+    metadata = _readable(text)
+    return {"packageMetadata": _maps(metadata)} if metadata is not None else {}
 
 
 def is_readable(text: bytes | None) -> bool:
     """Whether there is a Kptfile, and it can be decoded."""
+    return _readable(text) is not None
+
+
+def _readable(text: bytes | None) -> KptfileMetadata | None:
     try:
-        return text is not None and bool(read_metadata(text))
+        return read_metadata(text) if text is not None else None
     except InvalidPackage:
-        return False
+        return None
 
 
 def _still_asked(current: Mapping[str, Any], kptfile: Kptfile, wish: MetadataWish | None) -> KptfileMetadata:

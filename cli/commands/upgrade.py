@@ -55,11 +55,8 @@ def upgrade(
     item = asyncio.run(_upgrade(settings, namespace, name, options, seconds=timeout, dry_run=dry_run))
     if item is None:
         return
-    from porchflow.cli.overview import Standing  # noqa: PLC0415 - help must be quick
-
-    ready = item.standing in {Standing.CONVERGED, Standing.APPROVAL}
-    click.echo(f"{item.name} is {'ready' if ready else f'{item.standing}: {item.reason}: {item.message}'}")
-    sys.exit(0 if ready else 1)
+    click.echo(f"{item.name} is {'ready' if item.is_ready else item.told}")
+    sys.exit(0 if item.is_ready else 1)
 
 
 async def _upgrade(
@@ -94,7 +91,9 @@ async def _upgrade(
             if not seconds:
                 return None
             async with asyncio.timeout(seconds):
-                return await settled(kube, place, plan.name, lambda item: click.echo(f"{item.name}: {item.standing}"))
+                return await settled(
+                    kube, place, plan.name, lambda item: click.echo(f"{item.name}: {item.told}", err=True)
+                )
         except TimeoutError:
             raise Trouble(f"not within {seconds:g} s; go on with `porchflow wait`") from None
         except (KubeError, NoSuchRevisionError, UpgradeError) as error:

@@ -32,15 +32,12 @@ def wait(*, name: str, namespace: str | None, timeout: float, quiet: bool, **fla
     """
     settings = load_settings(flags)
     item = asyncio.run(_settled(settings, namespace, name, seconds=timeout, quiet=quiet))
-    from porchflow.cli.overview import Standing  # noqa: PLC0415 - help must be quick
-
-    ready = item.standing in {Standing.CONVERGED, Standing.APPROVAL}
-    click.echo(f"{item.name} is {'ready' if ready else _told(item)} ({item.lifecycle})")
-    sys.exit(0 if ready else 1)
+    click.echo(f"{item.name} is {'ready' if item.is_ready else item.told} ({item.lifecycle})")
+    sys.exit(0 if item.is_ready else 1)
 
 
 async def _settled(settings: "Settings", namespace: str | None, name: str, *, seconds: float, quiet: bool) -> "Item":
-    from porchflow.cli.named_revision import NoSuchRevisionError, read_named  # noqa: PLC0415 - see above
+    from porchflow.cli.named_revision import NoSuchRevisionError, read_named  # noqa: PLC0415 - help must be quick
     from porchflow.cli.settling import settled  # noqa: PLC0415
     from porchflow.kube.client import KubeClient  # noqa: PLC0415
     from porchflow.kube.connection import default_namespace  # noqa: PLC0415
@@ -50,7 +47,7 @@ async def _settled(settings: "Settings", namespace: str | None, name: str, *, se
 
     def tell(item: "Item") -> None:
         nonlocal last
-        last = _told(item)
+        last = item.told
         if not quiet:
             click.echo(f"{item.name}: {last}", err=True)
 
@@ -67,7 +64,3 @@ async def _settled(settings: "Settings", namespace: str | None, name: str, *, se
         raise Trouble(f"not within {seconds:g} s: {name} is {last or 'not known'}") from None
     except (KubeError, NoSuchRevisionError) as error:
         raise Trouble(str(error)) from None
-
-
-def _told(item: "Item") -> str:
-    return ": ".join(part for part in (item.standing, item.reason, item.message) if part)

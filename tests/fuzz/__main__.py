@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.fuzz.targets import NAMES
@@ -31,6 +32,8 @@ def main() -> int:
     unknown = [name for name in arguments.targets if name not in NAMES]
     if unknown:
         parser.error(f"there is no target {', '.join(unknown)}: there are {', '.join(NAMES)}")
+    if find_spec("atheris") is None:
+        parser.error("atheris is not installed: it is there for Linux on x86-64, with Python before 3.14")
     names = arguments.targets or list(NAMES)
     seconds = max(1, arguments.seconds // len(names))
     return sum(_fuzz(name, seconds) for name in names)
