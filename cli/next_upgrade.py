@@ -72,8 +72,9 @@ async def plan_upgrade(
     obj = await read_named(kube, namespace, name)
     current, shown = PackageRevision.model_validate(obj), obj["metadata"]["name"]
     lock = _upstream_of(obj, current)
-    revisions = [item async for item in kube.list_all(PACKAGEREVISIONS, namespace)]
-    upstreams = {item["metadata"]["name"]: item for item in revisions if _is_of(item, lock)}
+    objects = [PackageRevision.model_validate(item) async for item in kube.list_all(PACKAGEREVISIONS, namespace)]
+    revisions = {each.metadata.name: each for each in objects}
+    upstreams = {each: found for each, found in revisions.items() if _is_of(found, lock)}
     new = upstreams.get(object_name(to)) if to else max(upstreams.values(), key=_number, default=None)
     if new is None:
         known = f"there are {', '.join(sorted(upstreams)[:10])}" if upstreams else "there is none"
@@ -84,18 +85,17 @@ async def plan_upgrade(
         )
     if _self_lock(new).ref == lock.ref:
         return None
-    old = _old_name(lock, new, {item["metadata"]["name"]: item for item in revisions})
+    old = _old_name(lock, new, revisions)
     spec = current.spec
-    siblings = [PackageRevision.model_validate(item).spec for item in revisions]
     taken = {
-        each.workspace_name
-        for each in siblings
-        if (each.repository, each.package_name) == (spec.repository, spec.package_name)
+        each.spec.workspace_name
+        for each in objects
+        if (each.spec.repository, each.spec.package_name) == (spec.repository, spec.package_name)
     }
     workspace = workspace or f"v{max((revision_of(each) for each in taken), default=0) + 1}"
     upgrade: Object = {
         "oldUpstream": {"name": old},
-        "newUpstream": {"name": new["metadata"]["name"]},
+        "newUpstream": {"name": new.metadata.name},
         "currentPackage": {"name": shown},
     }
     if strategy is not None:
@@ -115,7 +115,7 @@ async def plan_upgrade(
             "source": {"upgrade": upgrade},
         },
     }
-    return UpgradePlan(body, old, new["metadata"]["name"])
+    return UpgradePlan(body, old, new.metadata.name)
 
 
 def _upstream_of(obj: Object, revision: PackageRevision) -> GitLock:
@@ -130,12 +130,12 @@ def _upstream_of(obj: Object, revision: PackageRevision) -> GitLock:
     return lock
 
 
-def _old_name(lock: GitLock, new: Object, objects: Mapping[str, Object]) -> str:
+def _old_name(lock: GitLock, new: PackageRevision, objects: Mapping[str, PackageRevision]) -> str:
     """Return the name of the old upstream: of the object with the lock's commit, else one that no object has.
 
     The worker takes the commit in the lock then. An object that is at another commit by now would be the wrong start.
     """
-    spec = PackageRevision.model_validate(new).spec
+    spec = new.spec
     package = ".".join((spec.repository, *spec.package_name.split("/")))
     name = f"{package}.{lock.ref.rpartition('/')[2]}"
     known = [each for each, item in objects.items() if _is_at(item, lock)]
@@ -144,28 +144,32 @@ def _old_name(lock: GitLock, new: Object, objects: Mapping[str, Object]) -> str:
     return name if name not in objects else f"{package}.{lock.commit[:12]}"
 
 
-def _is_at(obj: Object, lock: GitLock) -> bool:
-    own = _self_lock(obj)
+def _is_at(revision: PackageRevision, lock: GitLock) -> bool:
+    own = _self_lock(revision)
     same_place = place_of(own.repo) == place_of(lock.repo)
-    return same_place and (own.ref, own.commit) == (lock.ref, lock.commit) and lifecycle_of(obj).is_published
+    return same_place and (own.ref, own.commit) == (lock.ref, lock.commit) and _is_published(revision)
 
 
-def _is_of(obj: Object, lock: GitLock) -> bool:
-    """Whether a raw object is a published revision, with a number, of the package that a lock names."""
-    own = _self_lock(obj)
+def _is_of(revision: PackageRevision, lock: GitLock) -> bool:
+    """Whether an object is a published revision, with a number, of the package that a lock names."""
+    own = _self_lock(revision)
     return (
-        _number(obj) > 0
-        and lifecycle_of(obj).is_published
+        _number(revision) > 0
+        and _is_published(revision)
         and place_of(own.repo) == place_of(lock.repo)
         # Porch writes the directory without that of the Repository. The tag has both.
         and own.ref.rpartition("/")[0] in {lock.directory.strip("/"), lock.ref.rpartition("/")[0]}
     )
 
 
-def _self_lock(obj: Object) -> GitLock:
-    lock = PackageRevision.model_validate(obj).status.self_lock
+def _is_published(revision: PackageRevision) -> bool:
+    return revision.spec.lifecycle is not None and revision.spec.lifecycle.is_published
+
+
+def _self_lock(revision: PackageRevision) -> GitLock:
+    lock = revision.status.self_lock
     return lock.git if lock is not None and lock.git is not None else GitLock()
 
 
-def _number(obj: Object) -> int:
-    return PackageRevision.model_validate(obj).status.revision or 0
+def _number(revision: PackageRevision) -> int:
+    return revision.status.revision or 0
