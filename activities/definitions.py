@@ -8,8 +8,8 @@ from abc import ABC, abstractmethod
 from pydantic import BaseModel
 from temporalio import activity
 
-from porchflow.api.needs import Facts
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.models.packagerevision import Lifecycle
+from porchflow.api.work.needs import Facts
 
 
 class ObjectKey(BaseModel):
@@ -28,6 +28,10 @@ class PhaseInput(BaseModel):
     """Digest of what the object asks for; the phase writes nothing when the live object has another one."""
     commit: str = ""
     """The draft commit that an earlier phase of the same pass made, when there was one."""
+    deaths: int = 0
+    """Processes that ended while they ran this phase, one after another; the phase runs isolated after the first."""
+    tried_before: bool = False
+    """Whether Temporal may have given the workflow's task, which this local attempt is part of, to a worker before."""
 
 
 class PhaseResult(BaseModel):
@@ -42,7 +46,8 @@ class PhaseResult(BaseModel):
     notes: list[str] = []
     """A few more lines for people, such as conflicts of a merge: shown in the run's details."""
     rendered: bool = False
-    """Set by the source phase: its content is rendered already, and the render phase has nothing to do."""
+    """Set by the source and subpackage phases: the content is rendered already, and the render phase has nothing to do.
+    """
 
 
 class ReconcileActivities(ABC):
@@ -57,6 +62,11 @@ class ReconcileActivities(ABC):
     @abstractmethod
     async def execute_source(self, request: PhaseInput) -> PhaseResult:
         """Make the first content of a package revision and commit it on its draft branch, once."""
+
+    @activity.defn(name="change_subpackage")
+    @abstractmethod
+    async def change_subpackage(self, request: PhaseInput) -> PhaseResult:
+        """Clone or upgrade one subpackage of a draft, as `spec.subpackageOperation` asks, once."""
 
     @activity.defn(name="render")
     @abstractmethod
@@ -84,6 +94,8 @@ class SyncRequest(BaseModel):
 
     namespace: str
     name: str
+    deaths: int = 0
+    """Processes that ended while they ran this sync, one after another; it runs isolated after the first."""
 
 
 class SyncResult(BaseModel):
@@ -97,6 +109,32 @@ class SyncResult(BaseModel):
     """Objects that were made or changed."""
     unsettled: int = 0
     """Objects that changed, or had work in hand, during the sync: the next sync should come soon."""
+
+
+class ListingResult(BaseModel):
+    """Result of a listing of refs."""
+
+    listed: int = 0
+    """Repositories whose refs were listed, or that were due for a sync anyway."""
+    started: int = 0
+    """Syncs that were started."""
+    failed: int = 0
+    """Syncs that Temporal could not start; the next listing tries again."""
+
+    @property
+    def summary(self) -> str:
+        """One line for people: shown in the Temporal UI."""
+        failed = f"; could not be started: {self.failed}" if self.failed else ""
+        return f"Repositories looked at: {self.listed}; syncs started: {self.started}{failed}"
+
+
+class ListingActivities(ABC):
+    """Activities of all Repositories together."""
+
+    @activity.defn(name="list_refs")
+    @abstractmethod
+    async def list_refs(self) -> ListingResult:
+        """List the refs of each Repository without a schedule of its own, and start the syncs of those that moved."""
 
 
 class SyncActivities(ABC):

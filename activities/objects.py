@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from porchflow.api.intent import intent_key
 from porchflow.api.names import (
     FINALIZER,
     LATEST_REVISION_LABEL,
@@ -11,6 +10,7 @@ from porchflow.api.names import (
     REPOSITORY_KIND,
     REPOSITORY_LABEL,
 )
+from porchflow.api.work.intent import intent_key
 from porchflow.kube.changes import Write, change
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.kinds import PACKAGEREVISIONS

@@ -1,24 +1,31 @@
 """The activities of a PackageRevision, put together from their phases."""
 
+from typing import Any
+
 from temporalio import activity
 
 from porchflow.activities.definitions import ObjectKey, PhaseInput, PhaseResult, ReconcileActivities
 from porchflow.activities.phases.approval import Approvals
 from porchflow.activities.phases.claims import Claims
+from porchflow.activities.phases.dependents import Dependents
 from porchflow.activities.phases.finalize import Finalizer, blocked
-from porchflow.activities.phases.handoff import JustSeen
 from porchflow.activities.phases.lifecycle import LifecyclePhase
-from porchflow.activities.phases.observe import Observer
-from porchflow.activities.phases.phase import PhaseRunner
 from porchflow.activities.phases.proposals import Proposals
 from porchflow.activities.phases.render import RenderPhase
-from porchflow.activities.phases.reports import Reports
 from porchflow.activities.phases.source import SourcePhase
+from porchflow.activities.phases.subpackage import SubpackagePhase
 from porchflow.activities.phases.suspend import suspend
 from porchflow.activities.rendering.early_rendering import EarlyRendering
+from porchflow.activities.running.deaths import death
+from porchflow.activities.running.handoff import JustSeen
+from porchflow.activities.running.observe import Observer
+from porchflow.activities.running.phase import PhaseRunner, as_it_is
+from porchflow.activities.running.reports import Reports
 from porchflow.activities.sources.source_content import SourceContent
+from porchflow.activities.sources.subpackage_content import SubpackageContent
+from porchflow.activities.sources.upstream_content import UpstreamContent
 from porchflow.activities.sources.upstreams import Upstreams
-from porchflow.api.needs import Facts, Phase
+from porchflow.api.work.needs import Facts, Phase
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.kpt.render.evaluation import Evaluator, TagSource
 from porchflow.kpt.render.image_names import ImageResolver
@@ -45,6 +52,7 @@ class PhaseActivities(ReconcileActivities):
         tags: TagSource | None = None,
         annotated_only: bool = False,
         shows_own_config: bool = False,
+        temporal_ui: str = "",
     ) -> None:
         """Create the activities.
 
@@ -57,22 +65,26 @@ class PhaseActivities(ReconcileActivities):
             tags: Lists the tags of images; None resolves no constraint on a function's version.
             annotated_only: Leave Repositories without the annotation of v1alpha2 to the Porch that runs beside.
             shows_own_config: Whether a function gets the resource of its `configPath` among its items too.
+            temporal_ui: Address of Temporal's UI, to which statuses lead; empty for none.
         """
         repositories = Repositories(kube, annotated_only=annotated_only)
         seen = JustSeen()
-        self._phases = PhaseRunner(kube, repositories, Reports(kube, events), seen)
+        self._phases = PhaseRunner(kube, repositories, Reports(kube, events, ui=temporal_ui), seen)
         upstreams = Upstreams(kube, repositories)
         approvals = Approvals(kube)
-        proposals = Proposals(approvals)
+        proposals, dependents = Proposals(approvals), Dependents(kube)
         self._observer = Observer(kube, repositories, upstreams, seen)
-        content = SourceContent(git, repositories, upstreams)
+        found = UpstreamContent(git, repositories, upstreams)
         self._source = SourcePhase(
             git,
-            content=content,
+            content=SourceContent(git, found),
             upstreams=upstreams,
             claims=Claims(kube, repositories),
             proposals=proposals,
             early=EarlyRendering(git, evaluator, default_image_prefix, shows_own_config=shows_own_config),
+        )
+        self._subpackage = SubpackagePhase(
+            git, content=SubpackageContent(git, found), upstreams=upstreams, proposals=proposals
         )
         self._render = RenderPhase(
             git,
@@ -82,8 +94,8 @@ class PhaseActivities(ReconcileActivities):
             shows_own_config=shows_own_config,
             announced=self._phases.announced,
         )
-        self._lifecycle = LifecyclePhase(git, approvals, proposals)
-        self._finalizer = Finalizer(kube, git, repositories)
+        self._lifecycle = LifecyclePhase(git, approvals, proposals, dependents)
+        self._finalizer = Finalizer(kube, git, repositories, dependents)
 
     @activity.defn(name="observe")
     async def observe(self, key: ObjectKey) -> Facts:
@@ -93,10 +105,36 @@ class PhaseActivities(ReconcileActivities):
         except Exception as error:  # noqa: BLE001 - every error is sorted and given to Temporal
             raise to_application_error(classify(error)) from None
 
+    async def died(self, phase: Phase, request: PhaseInput, how: str) -> PhaseResult:
+        """Report that the process of an isolated phase ended.
+
+        Args:
+            phase: The phase.
+            request: The request that the process was given.
+            how: How it ended, for people, with "it" for the phase.
+
+        Returns:
+            The result where the object is gone meanwhile.
+
+        Raises:
+            ApplicationError: Of type Lost, or Stalled after `PHASE_DEATHS`; or Superseded.
+        """
+
+        async def fail(_: dict[str, Any]) -> None:
+            raise death(f"the {phase.lower()} phase", request.deaths + 1, how)
+
+        sort = blocked if phase is Phase.FINALIZE else as_it_is
+        return await self._phases.run(phase, request, alone=fail, sort=sort)
+
     @activity.defn(name="execute_source")
     async def execute_source(self, request: PhaseInput) -> PhaseResult:
         """See `ReconcileActivities.execute_source`."""
         return await self._phases.run(Phase.SOURCE, request, self._source.run)
+
+    @activity.defn(name="change_subpackage")
+    async def change_subpackage(self, request: PhaseInput) -> PhaseResult:
+        """See `ReconcileActivities.change_subpackage`."""
+        return await self._phases.run(Phase.SUBPACKAGE, request, self._subpackage.run)
 
     @activity.defn(name="render")
     async def render(self, request: PhaseInput) -> PhaseResult:

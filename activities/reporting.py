@@ -6,8 +6,9 @@ from typing import Any
 from temporalio import activity
 
 from porchflow.activities.objects import change_object, check_intent
-from porchflow.api.conditions import ConditionStatus, ConditionType, Reason, condition, raw_condition
+from porchflow.api.models.conditions import ConditionStatus, ConditionType, Reason, condition, raw_condition
 from porchflow.api.names import FIELD_MANAGER, RECONCILE_NOW_ANNOTATION, RENDER_FIELD_MANAGER, RENDER_REQUEST_ANNOTATION
+from porchflow.api.work.subpackage import forgotten_operation
 from porchflow.kube.changes import Write, apply_part
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import KubeError
@@ -31,6 +32,11 @@ _OWNER = StatusOwner(
         "proposal",
         "resourcesSizeBytes",
         "packageMetadata",
+        "lastSubpackageOperationHash",
+        "lastSubpackageChange",
+        "subpackageUpstreams",
+        "upstreamKeys",
+        "dependencyTruncated",
         "observedReconcileNow",
         "lastRun",
         *_RENDER_FIELDS,
@@ -91,11 +97,15 @@ class StatusReporter(StatusWriter):
 
 
 def acknowledged(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the status fields that record a raw object's generation and reconcile-now token as handled."""
+    """Return the status fields that record a raw object's generation and reconcile-now token as handled.
+
+    A subpackage operation that was taken away since is forgotten.
+    """
     annotations = obj["metadata"].get("annotations") or {}
     return {
         "observedGeneration": obj["metadata"]["generation"],
         "observedReconcileNow": annotations.get(RECONCILE_NOW_ANNOTATION),
+        **forgotten_operation(obj),
     }
 
 

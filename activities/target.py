@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from porchflow.api.conditions import Reason
+from porchflow.api.models.conditions import Reason
+from porchflow.api.models.packagerevision import PackageRevision
 from porchflow.api.names import object_name
-from porchflow.api.needs import Facts, facts_of
-from porchflow.api.packagerevision import PackageRevision
+from porchflow.api.work.needs import Facts, facts_of
 from porchflow.gitrepo.refs import PackageLocation
 from porchflow.repositories.access import RepositoryAccess
 from porchflow.repositories.failures import Stalled

@@ -12,9 +12,9 @@ from porchflow.api.policies.deletion import CLONES, DELETION
 from porchflow.api.policies.identity import IDENTITY
 from porchflow.api.policies.lifecycle import LIFECYCLE
 from porchflow.api.policies.ownership import OWNERSHIP
+from porchflow.api.policies.policy import Manifest, mutation_manifests, policy_manifests
 from porchflow.api.policies.records import MUTATION, RECORDS
-from porchflow.api.policies.secrets import REPOSITORY_SECRETS, SOURCE_SECRETS, UNENCRYPTED
-from porchflow.api.policy import Manifest, mutation_manifests, policy_manifests
+from porchflow.api.policies.secrets import REPOSITORY_SECRETS, SOURCE_SECRETS, SUBPACKAGE_SECRETS, UNENCRYPTED
 
 FOLDER: Final = Path(__file__).parent.parent / "deploy" / "admission"
 
@@ -26,6 +26,7 @@ POLICIES: Final = (
     DELETION,
     CLONES,
     SOURCE_SECRETS,
+    SUBPACKAGE_SECRETS,
     REPOSITORY_SECRETS,
     UNENCRYPTED,
     RECORDS,

@@ -10,10 +10,10 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel
 
-from porchflow.api.definition import Column, ResourceDefinition
-from porchflow.api.functionconfig import FUNCTION_CONFIG
-from porchflow.api.packagerevision import PACKAGE_REVISION
-from porchflow.api.repository import REPOSITORY
+from porchflow.api.models.definition import Column, ResourceDefinition
+from porchflow.api.models.functionconfig import FUNCTION_CONFIG
+from porchflow.api.models.packagerevision import PACKAGE_REVISION
+from porchflow.api.models.repository import REPOSITORY
 
 Schema = dict[str, Any]
 

@@ -1,9 +1,10 @@
 """Cron expressions of `spec.sync.schedule`: checked, and split so that every scheduler reads them alike."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from cronsim import CronSim, CronSimError
 
@@ -109,6 +110,15 @@ def parse_crontab(text: str) -> Crontab:
         return Crontab((" ".join(fields),))
     # Cron matches a day that either field names; schedulers with calendars match one that both name.
     return Crontab((f"{minute} {hour} {day} {month} *", f"{minute} {hour} * {month} {weekday}"))
+
+
+def own_times(repository: Mapping[str, Any]) -> Crontab | None:
+    """Return the times that a raw Repository names in `spec.sync.schedule`; None where it names none, or bad ones."""
+    schedule = ((repository.get("spec") or {}).get("sync") or {}).get("schedule")
+    try:
+        return parse_crontab(schedule) if schedule else None
+    except InvalidSchedule:
+        return None
 
 
 def _duration(text: str) -> timedelta:

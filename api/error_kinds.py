@@ -18,3 +18,7 @@ class ErrorKind(StrEnum):
     """A first attempt that would hold up the workflow's own task for too long: the phase continues as an activity of
     its own.
     """
+    LOST = "Lost"
+    """The attempt ended its process, or an attempt before it may have: the workflow counts it, and runs the phase
+    isolated from then on.
+    """

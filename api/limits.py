@@ -1,4 +1,4 @@
-"""Every limit on foreign input, in one table: `docs/limits.md` is made from it.
+"""Every limit on foreign input, in one table: `docs/reference/limits.md` is made from it.
 
 Input from Git, from an author, from a function or from the network is counted before it is expanded. A limit that is
 exceeded ends the one operation, with a message that names the limit and the place (`exceeded`). Limits that an operator
@@ -26,6 +26,12 @@ PACKAGE_DEPTH: Final = 100
 
 PATH_BYTES: Final = 4_000
 """Bytes of the path of a file below its package; common file systems store no longer one."""
+
+SUBPACKAGE_DIR_CHARACTERS: Final = 1_000
+"""Characters of `spec.subpackageOperation.subpackageDir`."""
+
+SUBPACKAGE_UPSTREAMS: Final = 100
+"""Subpackages of one package that have an upstream of their own and are listed in its status; others are left out."""
 
 KPTFILE_BYTES: Final = 1 * MIB
 """Bytes of a Kptfile that a sync reads."""
@@ -68,6 +74,15 @@ GIT_UNPACK_SECONDS: Final = 300
 GIT_UNPACKS: Final = 2
 """Such child processes at once, in one worker."""
 
+GIT_ADDRESSES: Final = 8
+"""Addresses of one server's name that a request tries, within its time to connect."""
+
+GIT_PACKETS: Final = 1_000_000
+"""Packets of one answer with a pack. A full one has 64 KiB; tiny ones would keep a processor busy."""
+
+GIT_SSH_LOG_BYTES: Final = 1 * MIB
+"""Bytes of the log of a connection over SSH, which a server can lengthen with messages."""
+
 GIT_REQUEST_SECONDS: Final = 600
 """Seconds of one request to a Git server from its begin to its end, however it keeps the connection busy."""
 
@@ -76,6 +91,20 @@ GIT_WORDS_CHARACTERS: Final = 2_000
 
 GIT_HAVES: Final = 256
 """Commits that a fetch names as present, the newest first."""
+
+# Phases that end their process
+
+PHASE_DEATHS: Final = 3
+"""Processes in a row that end while they run the same phase of an object, until the object is Stalled."""
+
+ISOLATED_PHASE_BYTES: Final = 1024 * MIB
+"""Bytes of memory of the child process that runs a phase after another process has ended with it."""
+
+ISOLATED_PHASE_SECONDS: Final = 300
+"""Seconds of processor time of one phase in that child process."""
+
+ISOLATED_PHASE_FILE_BYTES: Final = GIT_PACK_BYTES + MIB
+"""Bytes of any file that the child process writes."""
 
 # Contents of packages
 
@@ -212,6 +241,12 @@ REGISTRY_ERROR_BYTES: Final = 64 * KIB
 WEBHOOK_BYTES: Final = 5 * MIB
 """Bytes of the body of a webhook."""
 
+WEBHOOK_BODIES: Final = 16
+"""Bodies of webhooks that arrive at once; a further request takes the place of the oldest one of the busiest sender."""
+
+WEBHOOK_SECONDS: Final = 15
+"""Seconds within which the body of a webhook has to arrive."""
+
 PATCH_OPERATIONS: Final = 10_000
 """Operations of one JSON patch of package content."""
 
@@ -220,3 +255,9 @@ PATCH_COPIED_BYTES: Final = 6 * MIB
 
 SCHEDULE_CHARACTERS: Final = 256
 """Characters of `spec.sync.schedule`."""
+
+CODEC_BYTES: Final = 8 * MIB
+"""Bytes of the body of a request that `porchflow codec-server` answers."""
+
+ENCRYPTION_KEYS_BYTES: Final = 64 * KIB
+"""Bytes of the file with the keys that encrypt what Temporal keeps."""

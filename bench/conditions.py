@@ -16,7 +16,9 @@ _VERSION_SECONDS = 60.0
 _SERVERS = {
     "etcd": r"etcd Version: (\S+)",
     "kube-apiserver": r"Kubernetes v(\S+)",
-    "temporal": r"Server ([\d.]+)",
+    # The development server names the version of its command first; the real server has no other than its own.
+    "temporal": r"(?:Server |^temporal version )([\d.]+)(?=[,\s]|$)",
+    "postgresql": r"\(PostgreSQL\) (\S+)",
 }
 
 
@@ -41,6 +43,8 @@ class Conditions:
         versions = {"Python": platform.python_version(), "temporalio": version("temporalio")}
         versions["git"] = _said(["git", "--version"], r"version (\S+)")
         for part, pattern in _SERVERS.items():
+            if part not in stack.parts:
+                continue
             versions[part] = _said([psutil.Process(stack.parts[part].pid).exe(), "--version"], pattern)
         system = f"{platform.system()} {platform.machine()}"
         functions = "functions in the function runner" if stack.function_runner else "functions in the workers"

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
 
-from porchflow.api.conditions import raw_condition, raw_holding
+from porchflow.api.models.conditions import raw_condition, raw_holding
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.kube.watching import Changed, Deleted, Listed, watch_objects

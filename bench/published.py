@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from porchflow.devstack.gitserver import create_bare_repository
+from porchflow.devstack.git.gitserver import create_bare_repository
 
 WORKSPACE = "v1"
 _WHO = "Package Orchestration Service <porch@kpt.dev>"

@@ -13,7 +13,7 @@ from bench.usage import Usage
 from bench.workloads import Timing
 
 PORCH_RATES = {"init": 9.8, "publish": 11.7, "clone": 6.6, "register": 6.7}
-"""Objects per second of Porch with its database cache, in bursts of 50; their origin: docs/performance.md.
+"""Objects per second of Porch with its database cache, in bursts of 50; their origin: docs/internals/performance.md.
 
 Its upgrades and renderings were not measured.
 """
@@ -29,12 +29,16 @@ class Result:
     """One workload, measured."""
 
     workload: str
+    held: int
+    """Published packages that the repository held before."""
     objects: int
     timing: Timing
     pushes: int
     costs: RunCosts
     parts: dict[str, Usage]
     """Usage of each part of the stack meanwhile."""
+    deaths: int = 0
+    """Parts of the stack whose process has ended until then."""
 
     @property
     def rate(self) -> float:
@@ -77,7 +81,7 @@ def results_table(results: Sequence[Result]) -> Table:
     table = Table(title_justify="left")
     table.add_column("workload")
     for result in results:
-        table.add_column(result.workload, justify="right")
+        table.add_column(_title(result), justify="right")
     for name, show in _ROWS:
         table.add_row(name, *(show(result) for result in results))
     for step in dict.fromkeys(step for result in results for step in result.timing.split):
@@ -89,6 +93,10 @@ def results_table(results: Sequence[Result]) -> Table:
     for part in _parts(results):
         table.add_row(f"peak MiB of {part}", *(_number(result.parts[part].peak_mib, 0) for result in results))
     return table
+
+
+def _title(result: Result) -> str:
+    return f"{result.workload} in {result.held:,}" if result.held else result.workload
 
 
 def _milliseconds(seconds: float | None) -> str:
@@ -116,6 +124,7 @@ _ROWS: tuple[tuple[str, Callable[[Result], str]], ...] = (
     ("one after another, p50 ms", lambda result: _milliseconds(result.timing.percentile(50))),
     ("one after another, p95 ms", lambda result: _milliseconds(result.timing.percentile(95))),
     ("Porch, p50 ms", lambda result: _milliseconds(PORCH_ROUND_TRIPS.get(result.workload))),
+    ("processes that died", lambda result: str(result.deaths)),
     ("CPU ms per object, all parts", lambda result: _number(result.cpu_per_object * 1000, 1)),
     ("cores busy with the stack", lambda result: _number(_cpu(result) / result.timing.seconds, 1)),
     ("pushes", lambda result: str(result.pushes)),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecution
 
 from bench.follow import BenchError
 from porchflow.workflows.ids import Installation
@@ -71,6 +71,25 @@ async def run_costs(
     return RunCosts(runs=mean("runs"), workflow_tasks=mean("workflow_tasks"), activities=mean("activities"))
 
 
+async def costs_of_all(client: Client, objects: int, since: datetime) -> RunCosts:
+    """Read all runs since a moment, whatever they work on, as means for so many objects.
+
+    Raises:
+        BenchError: They do not end.
+    """
+    await until_quiet(client)
+    query = f"StartTime >= '{since.isoformat()}'"
+    runs = (await client.count_workflows(query)).count
+    sample = [run async for run in client.list_workflows(query, limit=SAMPLE)]
+    counted = await asyncio.gather(*(_count_history(client, run) for run in sample))
+    total = sum(counted, Counter())
+
+    def mean(key: str) -> float:
+        return total[key] / len(sample) * runs / objects if sample else 0.0
+
+    return RunCosts(runs=runs / objects, workflow_tasks=mean("workflow_tasks"), activities=mean("activities"))
+
+
 async def until_quiet(client: Client) -> None:
     """Wait until no workflow runs.
 
@@ -90,8 +109,14 @@ async def _count(client: Client, workflow: str, since: datetime) -> Counter[str]
     query = f"WorkflowId = '{workflow}' AND StartTime >= '{since.isoformat()}'"
     async for run in client.list_workflows(query):
         counts["runs"] += 1
-        history = await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
-        kinds = Counter(event.event_type for event in history.events)
-        counts["workflow_tasks"] += kinds[EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED]
-        counts["activities"] += kinds[EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED]
+        counts += await _count_history(client, run)
     return counts
+
+
+async def _count_history(client: Client, run: WorkflowExecution) -> Counter[str]:
+    history = await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
+    kinds = Counter(event.event_type for event in history.events)
+    return Counter(
+        workflow_tasks=kinds[EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED],
+        activities=kinds[EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED],
+    )

@@ -33,6 +33,11 @@ def usage_of(record: StackRecord) -> dict[str, Usage]:
     return {name: _usage(_family(part.pid)) for name, part in record.parts.items()}
 
 
+def ended_parts(record: StackRecord) -> int:
+    """Count the parts whose process has ended since the stack was started, whether or not another took its place."""
+    return sum(not psutil.pid_exists(part.pid) for part in record.parts.values())
+
+
 def forget_peaks(record: StackRecord) -> None:
     """Begin the peak of memory of each part anew, where the system can (Linux)."""
     for part in record.parts.values():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from bench.author import Author
 from bench.contents import write_contents
 from bench.follow import BenchError, Follower, is_ready, is_rendered
 from bench.published import WORKSPACE as PUBLISHED
@@ -59,14 +60,24 @@ class Bench:
         self._git_url = git_url
         self._bare = git_root / f"{REPOSITORY}.git"
         self._url = f"{git_url}/{REPOSITORY}.git"
+        self._author = Author(client, git_root, git_url)
+        self._poisoned = False
         self._upstream = False
         self._pushed = False
         self._unrendered: dict[str, str] = {}
 
-    async def prepare(self) -> None:
-        """Register a fresh repository of one commit, and make one package so that every part has worked once."""
+    async def prepare(self, held: int = 0) -> None:
+        """Register a repository, and make one package in it so that every part has worked once.
+
+        Args:
+            held: Packages that are published in it already; without any it has one commit.
+        """
+        packages = [f"held-{number}" for number in range(1, held + 1)]
+        if packages:
+            await asyncio.to_thread(write_published, self._git_root, REPOSITORY, packages)
         await asyncio.to_thread(ensure_repository, self._git_root, self._git_url, REPOSITORY)
         await self._register(REPOSITORY)
+        await self._follower.until(_found_in(REPOSITORY, packages), "Ready", is_ready)
         await self.init(["warm-up"])
         await self.publish(["warm-up"])
 
@@ -139,8 +150,7 @@ class Bench:
     @staticmethod
     def registered(packages: list[str]) -> list[str]:
         """Return the names of the objects of a registered repository: the revisions, and the packages on its branch."""
-        name = _registered_as(packages)
-        return [f"{name}.{package}.{workspace}" for package in packages for workspace in (PUBLISHED, "main")]
+        return _found_in(_registered_as(packages), packages)
 
     async def _create(self, packages: list[str], source: Object | list[Object], workspace: str) -> Timing:
         sources = source if isinstance(source, list) else [source] * len(packages)
@@ -167,6 +177,32 @@ class Bench:
         ended = time.monotonic()
         await self._check_refs({f"refs/tags/{package}/v1" for package in packages})
         return Timing(ended - started, {"proposed": proposed - started, "published": ended - proposed})
+
+    async def alone(self, packages: list[str]) -> Timing:
+        """Create drafts by init, one after another, each until it is Ready and Rendered.
+
+        Raises:
+            BenchError: One of them did not get there.
+        """
+        started = time.monotonic()
+        trips = [(await self.init([package])).seconds for package in packages]
+        seconds = time.monotonic() - started
+        return Timing(seconds, {"rendered": seconds}, trips)
+
+    async def poison(self, packages: list[str]) -> Timing:
+        """Do the same while an author of another namespace has poison in work.
+
+        Raises:
+            BenchError: One of the packages did not get there, or the poison was never done with.
+        """
+        async with self._author.at_work():
+            return await self.alone(packages)
+
+    async def prepare_poison(self) -> None:
+        """Make the poison, once."""
+        if not self._poisoned:
+            self._poisoned = True
+            await self._author.prepare()
 
     async def push(self, packages: list[str]) -> Timing:
         """Push a small change to one package and wait until that is rendered, again and again: once for each name.
@@ -275,6 +311,10 @@ def large_of(packages: list[str]) -> str:
 
 def _registered_as(packages: list[str]) -> str:
     return f"registered-{len(packages)}"
+
+
+def _found_in(repository: str, packages: Iterable[str]) -> list[str]:
+    return [f"{repository}.{package}.{workspace}" for package in packages for workspace in (PUBLISHED, "main")]
 
 
 def _has_rendered(pushed: str, obj: Object) -> bool:

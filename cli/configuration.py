@@ -1,18 +1,16 @@
-"""Generator of docs/configuration.md from settings and commands: `python -m porchflow.cli.configuration [--check]`."""
+"""Generator of the page of settings, from settings and commands: `python -m porchflow.cli.configuration [--check]`."""
 
-import argparse
-import difflib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import click
 
 from porchflow.cli.main import main as porchflow
+from porchflow.cli.reference.generated import ROOT, Generated, write_or_check
 from porchflow.cli.settings import Setting, Settings, StackSettings, settings_of
 
-PAGE: Final = Path(__file__).parents[2] / "docs" / "configuration.md"
+PAGE: Final = ROOT / "docs" / "reference" / "configuration.md"
 
 _PROCESSES: Final = ("worker", "watcher", "function-runner", "content-api")
 
@@ -39,7 +37,9 @@ lists.
 ## The embedded stack
 
 Of `porchflow up`, `demo`, `status`, `down` and `doctor`. Where a server is an executable of your own, its path is in
-`PORCHFLOW_ETCD`, `PORCHFLOW_KUBE_APISERVER` or `PORCHFLOW_TEMPORAL`; what is built is kept in `PORCHFLOW_CACHE_DIR`.
+`PORCHFLOW_ETCD`, `PORCHFLOW_KUBE_APISERVER` or `PORCHFLOW_TEMPORAL`, with `--temporal-store postgresql` in
+`PORCHFLOW_TEMPORAL_SERVER`, `PORCHFLOW_TEMPORAL_SQL_TOOL` or `PORCHFLOW_TEMPORAL_UI_SERVER`; `PORCHFLOW_POSTGRESQL` is
+the folder of PostgreSQL's programs. `PORCHFLOW_CACHE_DIR` keeps builds.
 
 | environment | flag | default | meaning |
 | --- | --- | --- | --- |
@@ -79,36 +79,13 @@ def _default(setting: Setting) -> str:
     return f"`{shown.lower() if isinstance(setting.field.default, bool) else shown}`" if shown else ""
 
 
-def difference() -> str:
-    """Return a unified diff from the page in the repository to the generated one; empty when they agree."""
-    found = PAGE.read_text() if PAGE.exists() else ""
-    return "".join(_diff(found, page()))
-
-
-def _diff(found: str, wanted: str) -> Iterator[str]:
-    return difflib.unified_diff(
-        found.splitlines(keepends=True), wanted.splitlines(keepends=True), "docs/configuration.md", "the settings"
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page, or check it with `--check`.
 
     Returns:
         The exit code: 1 for a stale page.
     """
-    parser = argparse.ArgumentParser(prog="python -m porchflow.cli.configuration", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail with a diff when the page is stale")
-    if not parser.parse_args(arguments).check:
-        PAGE.write_text(page())
-        return 0
-    stale = difference()
-    if stale:
-        sys.stdout.write(stale)
-        sys.stderr.write(
-            "docs/configuration.md is not what the settings say; run `python -m porchflow.cli.configuration`\n"
-        )
-    return 1 if stale else 0
+    return write_or_check("porchflow.cli.configuration", [Generated(PAGE, page())], arguments)
 
 
 if __name__ == "__main__":

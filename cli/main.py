@@ -19,12 +19,15 @@ _COMMANDS = {
     "approve": "porchflow.cli.commands.review:approve",
     "reject": "porchflow.cli.commands.review:reject",
     "upgrade": "porchflow.cli.commands.upgrade:upgrade",
+    "deps": "porchflow.cli.commands.deps:deps",
+    "webhook-secret": "porchflow.cli.commands.webhook_secret:webhook_secret",
     "wait": "porchflow.cli.commands.wait:wait",
     "render": "porchflow.cli.commands.render:render",
     "migrate": "porchflow.cli.commands.migrate:migrate",
     "worker": "porchflow.cli.commands.worker:worker",
     "watcher": "porchflow.cli.commands.watcher:watcher",
     "function-runner": "porchflow.cli.commands.function_runner:function_runner",
+    "codec-server": "porchflow.cli.commands.codec_server:codec_server",
     "content-api": "porchflow.cli.commands.content_api:content_api",
 }
 

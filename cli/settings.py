@@ -37,8 +37,15 @@ _NAMED_AS_IN_PORCH: Final = frozenset(
 )
 """Variables without our prefix: manifests written for Porch set them."""
 
-_STACK_VARIABLES: Final = frozenset(ENV_PREFIX + name for name in ("CACHE_DIR", "ETCD", "KUBE_APISERVER", "TEMPORAL"))
-"""Executables and caches of the embedded stack, which have no flags."""
+_STACK_VARIABLES: Final = frozenset(
+    ENV_PREFIX + name
+    for name in (
+        *("CACHE_DIR", "CLUSTER_DIR", "ETCD", "KUBE_APISERVER", "TEMPORAL"),
+        *("POSTGRESQL", "TEMPORAL_SERVER", "TEMPORAL_SQL_TOOL", "TEMPORAL_UI_SERVER"),
+        *("COREDNS", "KUBELET", "KUBE_CONTROLLER_MANAGER", "KUBE_PROXY", "KUBE_SCHEDULER", "REGISTRY"),
+    )
+)
+"""Executables and folders of the embedded stack and of `make cluster`, which have no flags."""
 
 _METAVARS: Final[Mapping[object, str]] = {int: "INTEGER", float: "FLOAT", bool: "[true|false]"}
 
@@ -90,7 +97,15 @@ class StackSettings(BaseModel, frozen=True, validate_default=True):
     api_port: int = Field(16443, ge=0, le=65535, description="port of the Kubernetes API server")
     etcd_port: int = Field(12379, ge=0, le=65535, description="port of etcd")
     temporal_port: int = Field(17233, ge=0, le=65535, description="port of Temporal")
-    ui_port: int = Field(18233, ge=0, le=65535, description="port of the Temporal Web UI")
+    temporal_store: Literal["sqlite", "postgresql"] = Field(
+        "sqlite",
+        description="where Temporal keeps its runs: sqlite, Temporal's development server with a file; postgresql, its"
+        " real server on the PostgreSQL of this machine",
+    )
+    postgresql_port: int = Field(
+        15432, ge=0, le=65535, description="port of PostgreSQL, where Temporal's runs are in it"
+    )
+    ui_port: int = Field(18233, ge=0, le=65535, description="port of the Temporal UI")
     git_port: int = Field(13000, ge=0, le=65535, description="port of the Git server")
     runner_port: int = Field(19445, ge=0, le=65535, description="port of the function runner")
     content_port: int = Field(18443, ge=0, le=65535, description="port of the content API")

@@ -1,7 +1,6 @@
 """The state folder of the embedded stack, and the record of its processes."""
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import IO
 
 import psutil
 from pydantic import BaseModel, Field, ValidationError
+
+from porchflow.kube.whole_files import SHARED, write_whole
 
 _SAME_START_SECONDS = 1.0
 """Seconds that two start times of one process may differ: the boot time they count from moves with the clock."""
@@ -55,11 +56,15 @@ class StackRecord(BaseModel):
     supervisor: ProcessRecord
     ready: bool = False
     ui: str = ""
-    """Address of the Temporal Web UI."""
+    """Address of the Temporal UI."""
     git: str = ""
     """Address of the Git server."""
     temporal: str = ""
     """host:port of Temporal's frontend."""
+    temporal_store: str = "sqlite"
+    """Where Temporal keeps its runs, as in the setting of that name."""
+    installation: str = ""
+    """What the ids in Temporal begin with."""
     function_runner: str = ""
     """host:port of the function runner; empty where there is none."""
     kubeconfig: str = ""
@@ -80,6 +85,8 @@ class StateFolder:
         self.certificates = self.root / "certs"
         self.etcd = self.root / "etcd"
         self.temporal = self.root / "temporal.db"
+        self.temporal_server = self.root / "temporal-server"
+        self.postgresql = self.root / "postgresql"
         self.ports = self.root / "ports.json"
         self.git_cache = self.root / "git-cache"
         self._lock = self.root / "lock"
@@ -112,9 +119,7 @@ class StateFolder:
 
     def write(self, record: StackRecord) -> None:
         """Write the record as a whole, so that a reader never sees half of it."""
-        temporary = self.record.with_suffix(f".{os.getpid()}")
-        temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        temporary.replace(self.record)
+        write_whole(self.record, f"{record.model_dump_json(indent=2)}\n".encode(), SHARED)
 
     def forget(self) -> None:
         """Remove the record, at the end of the stack."""

@@ -30,3 +30,8 @@ class TemporalSettings(BaseModel, frozen=True):
     api_key_file: Path | None = Field(
         None, description="file with the API key for Temporal, such as of Temporal Cloud; read again when it changes"
     )
+    encryption_keys_file: Path | None = Field(
+        None,
+        description="file with the keys that encrypt what Temporal keeps, the one that encrypts first; read again when"
+        " it changes; unset means that nothing is encrypted",
+    )

@@ -13,6 +13,12 @@ class WorkerSettings(BaseModel, frozen=True):
         min_length=1,
         description="Temporal task queues to serve, separated by commas",
     )
+    temporal_ui_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/]+\S*)?$",
+        description="address of Temporal's UI, such as https://temporal.example.com, for links in status.lastRun.url;"
+        " unset means none",
+    )
     reconcile_slots: int = Field(
         50,
         ge=1,
@@ -47,5 +53,12 @@ class WorkerSettings(BaseModel, frozen=True):
         allow_inf_nan=False,
         description="activities per second that Temporal gives out, per queue to all workers together; give all workers"
         " the same; 0 means no limit",
+    )
+    build_id: str = Field(
+        "",
+        pattern=r"^[-_.+a-zA-Z0-9]*$",
+        max_length=128,
+        description="version of this worker for Temporal's worker versioning, such as the tag of its image; Temporal"
+        " gives it work only once this version is the current one of its deployment; unset means no versioning",
     )
     cached_workflows: int = Field(1000, ge=0, description="workflow runs a worker keeps in memory; 0 replays each task")

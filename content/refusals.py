@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from porchflow.api.conditions import Reason
 from porchflow.api.git_address import without_secrets
+from porchflow.api.models.conditions import Reason
 from porchflow.api.names import PACKAGE_REVISION_RESOURCES_KIND, PACKAGE_REVISION_RESOURCES_PLURAL, PORCH_GROUP
 from porchflow.gitrepo.errors import (
     GitConflict,

@@ -12,7 +12,7 @@ import trustme
 import yaml
 from cryptography import x509
 
-from porchflow.kube.x509 import write_private
+from porchflow.kube.whole_files import write_whole
 
 _VALID = dt.timedelta(days=3650)
 _RENEW_BEFORE = dt.timedelta(days=30)
@@ -60,7 +60,7 @@ class Certificates:
             certificates._make()
         if not certificates.tokens.exists():
             row = f'{secrets.token_urlsafe(32)},{ADMIN_USER},{ADMIN_USER},"{ADMIN_GROUP}"\n'
-            write_private(certificates.tokens, row.encode())
+            write_whole(certificates.tokens, row.encode())
         return certificates
 
     def ensure_server(self, name: str, *served_as: str) -> None:
@@ -73,6 +73,18 @@ class Certificates:
         authority = self.certificate("ca").stat().st_mtime_ns
         if not self.certificate(name).exists() or self.certificate(name).stat().st_mtime_ns < authority:
             self._issue(self.authority(), name, *served_as, "localhost", "127.0.0.1", "::1", common_name=name)
+
+    def ensure_client(self, name: str, user: str, group: str) -> None:
+        """Make the certificate of a user of the API server, unless it exists.
+
+        Args:
+            name: Name of the files.
+            user: The user's name.
+            group: The group that the user is in.
+        """
+        if not self.certificate(name).exists():
+            # Without a name it would have an empty list of names, which the API server refuses.
+            self._issue(self.authority(), name, name, common_name=user, organization_name=group)
 
     def authority(self) -> trustme.CA:
         """Return the authority that signs the API server and its users."""
@@ -95,7 +107,7 @@ class Certificates:
         self._issue(ca, "admin", ADMIN_USER, common_name=ADMIN_USER, organization_name=ADMIN_GROUP)
         # A key alone: the API server signs tokens with it. It accepts the public half only in the form that trustme
         # writes.
-        write_private(self.key("service-account"), ca.issue_cert("service-account").private_key_pem.bytes())
+        write_whole(self.key("service-account"), ca.issue_cert("service-account").private_key_pem.bytes())
 
     def _authority(self, name: str) -> trustme.CA:
         # Its name differs from that of the authority before it, which the API server still publishes.
@@ -108,7 +120,7 @@ class Certificates:
         self._write(name, issued.cert_chain_pems[0], issued.private_key_pem)
 
     def _write(self, name: str, certificate: trustme.Blob, key: trustme.Blob) -> None:
-        write_private(self.key(name), key.bytes())
+        write_whole(self.key(name), key.bytes())
         certificate.write_to_path(self.certificate(name))
 
     def write_kubeconfig(self, path: Path, server: str) -> Path:
@@ -121,7 +133,7 @@ class Certificates:
         # The API server looks a token up, but verifies a certificate anew for every request, and more than once.
         token = self.tokens.read_text(encoding="ascii").partition(",")[0]
         config = self.kubeconfig(server, ADMIN_USER, {"token": token})
-        write_private(path, yaml.safe_dump(config, sort_keys=False).encode())
+        write_whole(path, yaml.safe_dump(config, sort_keys=False).encode())
         return path
 
     def kubeconfig(self, server: str, user: str, credentials: dict[str, str]) -> dict[str, Any]:

@@ -1,18 +1,26 @@
 """The parts of the stack, as processes that a supervisor starts."""
 
 import os
+import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from porchflow.api.host_port import host_and_port
+from porchflow.cli.settings import Settings, load
 from porchflow.cli.stack_state import StateFolder
-from porchflow.devstack.api_service import SERVED_AS
 from porchflow.devstack.certs import Certificates
+from porchflow.devstack.git.gitserver import SECRET_VARIABLE
+from porchflow.devstack.objects.api_service import SERVED_AS
 from porchflow.devstack.processes import HOST, Process, Ready, free_port, listens
 from porchflow.devstack.servers import answers, etcd, kube_apiserver, temporal
+from porchflow.devstack.temporal_server.stack import TemporalOnPostgreSQL
+from porchflow.watcher.watcher_settings import WEBHOOK_PATH
 
 SOURCES = Path(__file__).parents[2]
 _CONTENT_API = "content-api"
+_INSTALLATION = "local"
+"""Begins the ids in the stack's Temporal, which nobody shares: the uid of a Namespace would fill the UI's lists."""
 _WORKER_STOP_SECONDS = 40.0
 """Longer than a worker waits for its activities to finish."""
 
@@ -26,6 +34,7 @@ class Parts:
         ports: Mapping[str, int],
         binaries: Mapping[str, Path],
         *,
+        on_postgresql: bool = False,
         has_runner: bool = True,
         git_latency: float = 0,
     ) -> None:
@@ -35,8 +44,12 @@ class Parts:
             folder: The state.
             ports: By name of the setting.
             binaries: By name of the server.
+            on_postgresql: Whether Temporal is its real server on PostgreSQL, not the development server.
             has_runner: Whether there is a function runner.
             git_latency: Milliseconds by which the Git server delays each request.
+
+        Raises:
+            ToolchainError: PostgreSQL is needed and not there, or cannot be used.
         """
         self._has_runner = has_runner
         self._git_latency = git_latency
@@ -46,17 +59,25 @@ class Parts:
         self._certificates = Certificates.ensure(folder.certificates)
         self._certificates.ensure_server(_CONTENT_API, SERVED_AS)
 
+        # The stack's own, unless the environment has webhooks of another server come here, too.
+        given = load(Settings, {})
+        self._webhook_address = given.watcher.webhook_address or f"{HOST}:{free_port()}"
+        self._webhook_secrets = given.watcher.webhook_secrets or (secrets.token_hex(32),)
+        self.installation = given.installation.installation or _INSTALLATION
+        self.temporal_on_postgresql = self._temporal_on_postgresql() if on_postgresql else None
         self.apiserver = self._kube_apiserver()
         self.content_api = self._content_api()
 
     def groups(self, workers: int) -> list[tuple[Process, ...]]:
         """Return all parts in the order of their start; those of one group do not need one another."""
+        real = self.temporal_on_postgresql
+        below, beside = ((real.database,), real.servers) if real else ((self._temporal(),), ())
         return [
-            (self._etcd(), self._temporal(), self._git_server(), *self._runners()),
-            (self.apiserver,),
+            (self._etcd(), *below, self._git_server(), *self._runners()),
+            (self.apiserver, *beside),
             (
                 self.content_api,
-                self._reconciler("watcher", "watcher"),
+                self._watcher(),
                 *(self._reconciler(f"worker-{number}", "worker") for number in range(1, workers + 1)),
             ),
         ]
@@ -73,7 +94,7 @@ class Parts:
 
     @property
     def ui_url(self) -> str:
-        """Address of the Temporal Web UI."""
+        """Address of the Temporal UI."""
         return f"http://{HOST}:{self._ports['ui_port']}"
 
     @property
@@ -109,12 +130,29 @@ class Parts:
             database=self._folder.temporal,
         )
 
+    def _temporal_on_postgresql(self) -> TemporalOnPostgreSQL:
+        return TemporalOnPostgreSQL(
+            self._folder.postgresql,
+            self._folder.temporal_server,
+            self._binaries,
+            logs=self._folder.logs,
+            port=self._ports["temporal_port"],
+            database_port=self._ports["postgresql_port"],
+            ui_port=self._ports["ui_port"],
+        )
+
     def _git_server(self) -> Process:
         port = self._ports["git_port"]
         arguments = ["--root", str(self._folder.git), "--host", HOST, "--port", str(port)]
         arguments += ["--latency", str(self._git_latency)] if self._git_latency else []
+        host, webhook_port = host_and_port(self._webhook_address)
+        arguments += ["--webhook", f"http://{host or HOST}:{webhook_port}{WEBHOOK_PATH}"]
         return self._python(
-            "git-server", "porchflow.devstack.gitserver", *arguments, ready=_listening(port), address=self.git_url
+            "git-server",
+            *("porchflow.devstack.git.gitserver", *arguments),
+            ready=_listening(port),
+            address=self.git_url,
+            environment={SECRET_VARIABLE: self._webhook_secrets[0]},
         )
 
     def _runners(self) -> tuple[Process, ...]:
@@ -153,12 +191,21 @@ class Parts:
             environment=environment,
         )
 
-    def _reconciler(self, name: str, command: str) -> Process:
+    def _watcher(self) -> Process:
+        webhooks = {
+            "PORCHFLOW_WEBHOOK_ADDRESS": self._webhook_address,
+            SECRET_VARIABLE: ",".join(self._webhook_secrets),
+        }
+        return self._reconciler("watcher", "watcher", webhooks)
+
+    def _reconciler(self, name: str, command: str, more: Mapping[str, str] | None = None) -> Process:
         health = f"{HOST}:{free_port()}"
         environment = {
             "PORCHFLOW_TEMPORAL_ADDRESS": self.temporal_address,
             "PORCHFLOW_TEMPORAL_NAMESPACE": "default",
             "PORCHFLOW_TEMPORAL_TLS": "false",
+            "PORCHFLOW_TEMPORAL_INSTALLATION": self.installation,
+            "PORCHFLOW_TEMPORAL_UI_URL": self.ui_url,
             # The user's own profiles name other servers.
             "TEMPORAL_CONFIG_FILE": os.devnull,
             "TEMPORAL_PROFILE": "",
@@ -166,6 +213,9 @@ class Parts:
             "PORCHFLOW_HEALTH_ADDRESS": health,
             "FUNCTION_RUNNER_ADDRESS": self.runner_address,
             "GIT_CACHE_DIR": str(self._folder.git_cache),
+            # All servers of the stack are at loopback addresses.
+            "PORCHFLOW_GIT_DENIED_UPSTREAMS": "169.254.0.0/16,fe80::/10",
+            **(more or {}),
         }
         return self._python(
             name, "porchflow.cli.main", command, ready=_answering(health), address=health, environment=environment

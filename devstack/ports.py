@@ -14,7 +14,8 @@ _USERS = {
     "api_port": "the Kubernetes API server",
     "etcd_port": "etcd",
     "temporal_port": "Temporal",
-    "ui_port": "the Temporal Web UI",
+    "postgresql_port": "PostgreSQL",
+    "ui_port": "the Temporal UI",
     "git_port": "the Git server",
     "runner_port": "the function runner",
     "content_port": "the content API",
@@ -37,7 +38,7 @@ def choose_ports(settings: StackSettings, remembered: Path) -> dict[str, int]:
     """
     before = _read(remembered)
     ports: dict[str, int] = {}
-    for name in _USERS:
+    for name in _wanted(settings):
         port = int(getattr(settings, name)) or _any_port(before.get(name, 0), taken=set(ports.values()))
         if twice := next((other for other, taken in ports.items() if taken == port), None):
             raise PortError(
@@ -46,8 +47,13 @@ def choose_ports(settings: StackSettings, remembered: Path) -> dict[str, int]:
         if not reserve_port(port):
             raise PortError(_in_use(name, port))
         ports[name] = port
-    remembered.write_text(json.dumps(ports), encoding="utf-8")
+    remembered.write_text(json.dumps(before | ports), encoding="utf-8")
     return ports
+
+
+def _wanted(settings: StackSettings) -> list[str]:
+    """Return the names of the ports that parts of the stack listen on."""
+    return [name for name in _USERS if name != "postgresql_port" or settings.temporal_store == "postgresql"]
 
 
 def _read(remembered: Path) -> dict[str, int]:

@@ -43,6 +43,9 @@ class Process:
         folder: Path | None = None,
         ready_seconds: float = 60.0,
         stop_seconds: float = 15.0,
+        stop: signal.Signals = signal.SIGTERM,
+        death: signal.Signals = signal.SIGTERM,
+        user: str = "",
     ) -> None:
         """Describe a process; `start` starts it.
 
@@ -55,7 +58,10 @@ class Process:
             environment: Added to this process's environment.
             folder: Its current directory; None means this process's.
             ready_seconds: How long it may take to become ready.
-            stop_seconds: How long it may take to end after SIGTERM; then it is killed.
+            stop_seconds: How long it may take to end after the signal `stop`; then it is killed.
+            stop: The signal that asks it to end.
+            death: The signal that it gets where this process ends without stopping it.
+            user: Name of the user that it runs as, where this process is root's; empty means this process's user.
         """
         self.name = name
         self.address = address
@@ -66,6 +72,9 @@ class Process:
         self._ready = ready
         self._ready_seconds = ready_seconds
         self._stop_seconds = stop_seconds
+        self._stop = stop
+        self._death = death
+        self._user = user
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -99,7 +108,7 @@ class Process:
         _rotate(self.log)
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *launched(os.getpid()),
+                *launched(os.getpid(), self._death, user=self._user),
                 *self._command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
@@ -136,10 +145,10 @@ class Process:
         return await self._process.wait()
 
     async def stop(self) -> None:
-        """End it: SIGTERM, then SIGKILL after `stop_seconds`."""
+        """End it: the signal `stop`, then SIGKILL after `stop_seconds`."""
         if self._process is None or self._process.returncode is not None:
             return
-        self.signal(signal.SIGTERM)
+        self.signal(self._stop)
         try:
             await asyncio.wait_for(self._process.wait(), self._stop_seconds)
         except TimeoutError:

@@ -13,15 +13,18 @@ from pathlib import Path
 
 from porchflow.cli.settings import StackSettings, settings_of
 from porchflow.cli.stack_state import ProcessRecord, StackRecord, StateError, StateFolder
-from porchflow.devstack import api_service as contentapi
-from porchflow.devstack.crds import install_crds
 from porchflow.devstack.logs import STACK, LogFollower, Say
+from porchflow.devstack.objects import api_service as contentapi
+from porchflow.devstack.objects.crds import install_crds
+from porchflow.devstack.objects.policies import install_policies
+from porchflow.devstack.objects.roles import install_roles
 from porchflow.devstack.parts import SOURCES, Parts
-from porchflow.devstack.policies import install_policies
 from porchflow.devstack.ports import PortError, choose_ports
 from porchflow.devstack.processes import ProcessError
 from porchflow.devstack.supervisor import Supervisor, end_strays
-from porchflow.devstack.toolchain import ToolchainError, ensure_servers
+from porchflow.devstack.temporal_server.server_executables import POSTGRESQL_SERVERS
+from porchflow.devstack.toolchain.executables import SERVERS, Server
+from porchflow.devstack.toolchain.finding import ToolchainError, ensure_servers
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeError
 
@@ -55,13 +58,22 @@ async def running_stack(settings: StackSettings, say: Say) -> AsyncIterator[Stac
         if stale := folder.read():
             await asyncio.to_thread(end_strays, stale, say)
         ports = choose_ports(settings, folder.ports)
-        binaries = await _servers(say)
-        parts = Parts(folder, ports, binaries, has_runner=settings.function_runner, git_latency=settings.git_latency)
+        binaries = await _servers(settings, say)
+        parts = Parts(
+            folder,
+            ports,
+            binaries,
+            on_postgresql=settings.temporal_store == "postgresql",
+            has_runner=settings.function_runner,
+            git_latency=settings.git_latency,
+        )
         record = StackRecord(
             supervisor=ProcessRecord.of(os.getpid()),
             ui=parts.ui_url,
             git=parts.git_url,
             temporal=parts.temporal_address,
+            temporal_store=settings.temporal_store,
+            installation=parts.installation,
             function_runner=parts.runner_address,
             kubeconfig=str(folder.kubeconfig),
         )
@@ -70,8 +82,14 @@ async def running_stack(settings: StackSettings, say: Say) -> AsyncIterator[Stac
         groups = parts.groups(settings.workers)
         async with following({part.name: part.log for group in groups for part in group}, say):
             try:
+                if real := parts.temporal_on_postgresql:
+                    await real.make_data()
                 for group in groups:
                     await supervisor.start(*group)
+                    if real and real.database in group:
+                        await real.before_server()
+                    if real and real.server in group:
+                        await real.after_server()
                     if parts.apiserver in group:
                         await _install_api(folder.kubeconfig, say)
                     if parts.content_api in group:
@@ -83,13 +101,22 @@ async def running_stack(settings: StackSettings, say: Say) -> AsyncIterator[Stac
                 await supervisor.stop()
 
 
-async def _servers(say: Say) -> dict[str, Path]:
+async def _servers(settings: StackSettings, say: Say) -> dict[str, Path]:
     stop = threading.Event()
     try:
-        return await asyncio.to_thread(ensure_servers, lambda line: say(STACK, line), stop=stop)
+        return await asyncio.to_thread(
+            ensure_servers, lambda line: say(STACK, line), servers=_needed(settings), stop=stop
+        )
     finally:
         # A thread cannot be cancelled, but this one watches the event.
         stop.set()
+
+
+def _needed(settings: StackSettings) -> tuple[Server, ...]:
+    """Return the servers that are built where they are missing."""
+    if settings.temporal_store == "sqlite":
+        return SERVERS
+    return (*(server for server in SERVERS if server.name != "temporal"), *POSTGRESQL_SERVERS)
 
 
 @contextlib.asynccontextmanager
@@ -107,7 +134,8 @@ async def _install_api(kubeconfig: Path, say: Say) -> None:
     async with await KubeClient.connect(kubeconfig) as client:
         names = await install_crds(client)
         policies = await install_policies(client)
-    say(STACK, f"installed {', '.join(names)}, and the policies {', '.join(policies)}")
+        roles = await install_roles(client)
+    say(STACK, f"installed {', '.join(names)}, the policies {', '.join(policies)}, and the roles {', '.join(roles)}")
 
 
 async def _register_content_api(kubeconfig: Path, port: int, authority: Path, say: Say) -> None:
@@ -127,7 +155,7 @@ def start_detached(settings: StackSettings, say: Say) -> StackRecord:
     folder.make()
     with folder.locked():
         # In this process, because a build may take minutes and reports its progress.
-        ensure_servers(lambda line: say(STACK, line))
+        ensure_servers(lambda line: say(STACK, line), servers=_needed(settings))
     log = folder.logs / "up.log"
     flags = [f"{known.flag}={known.of(settings)}" for known in settings_of(StackSettings).values()]
     with log.open("wb") as output:

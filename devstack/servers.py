@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import json
 import os
+import signal
 import ssl
 from collections.abc import Sequence
 from datetime import timedelta
@@ -10,17 +12,18 @@ from pathlib import Path
 
 import aiohttp
 from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from porchflow.devstack.certs import FRONT_PROXY_NAME, Certificates
-from porchflow.devstack.processes import HOST, Process
+from porchflow.devstack.dynamic_config import DYNAMIC_CONFIG
+from porchflow.devstack.processes import HOST, Process, Ready
 from porchflow.workflows.ids import Attributes
 
 _ANSWER = aiohttp.ClientTimeout(total=5)
 
 # Go's default of 100 collects garbage twice as often, which is a sixth of the API server's CPU time in a burst. The
 # stacks of new goroutines start at the average size of earlier ones: growing them took a twelfth of it.
-_GO_ENVIRONMENT = {
+GO_ENVIRONMENT = {
     "GOGC": os.environ.get("GOGC", "200"),
     "GODEBUG": ",".join(filter(None, ("adaptivestackstart=1", os.environ.get("GODEBUG")))),
 }
@@ -48,7 +51,7 @@ def etcd(binary: Path, data: Path, *, log: Path, port: int, durable: bool = True
     async def ready() -> bool:
         return '"true"' in await _get(f"{url}/health")
 
-    return Process("etcd", command, log=log, ready=ready, address=url, environment=_GO_ENVIRONMENT)
+    return Process("etcd", command, log=log, ready=ready, address=url, environment=GO_ENVIRONMENT)
 
 
 def kube_apiserver(binary: Path, certificates: Certificates, *, etcd_url: str, log: Path, port: int) -> Process:
@@ -70,8 +73,24 @@ def kube_apiserver(binary: Path, certificates: Certificates, *, etcd_url: str, l
         *("--service-cluster-ip-range=10.0.0.0/24", "--profiling=false"),
         # Without it a stop waits a minute for open watches.
         "--shutdown-watch-termination-grace-period=2s",
-        *_certificate_flags(certificates),
+        *certificate_flags(certificates),
     ]
+    return Process(
+        "kube-apiserver",
+        command,
+        log=log,
+        ready=api_server_ready(url, certificates),
+        address=url,
+        environment=GO_ENVIRONMENT,
+        ready_seconds=120,
+        stop_seconds=30,
+        # An API server whose etcd has ended too waits for it, and ends at no SIGTERM.
+        death=signal.SIGKILL,
+    )
+
+
+def api_server_ready(url: str, certificates: Certificates) -> Ready:
+    """Return whether an API server can be used, as a function to call again and again."""
     trust = certificates.admin_context()
 
     async def ready() -> bool:
@@ -80,25 +99,22 @@ def kube_apiserver(binary: Path, certificates: Certificates, *, etcd_url: str, l
             return False
         return await _get(f"{url}/api/v1/namespaces/default", trust) != ""
 
-    return Process(
-        "kube-apiserver",
-        command,
-        log=log,
-        ready=ready,
-        address=url,
-        environment=_GO_ENVIRONMENT,
-        ready_seconds=120,
-        stop_seconds=30,
-    )
+    return ready
 
 
-def _certificate_flags(certificates: Certificates) -> Sequence[str]:
+def certificate_flags(certificates: Certificates, *, serving: str = "apiserver") -> Sequence[str]:
+    """Return the flags with which an API server serves, identifies its clients and signs tokens.
+
+    Args:
+        certificates: The files.
+        serving: Name of the certificate that it shows.
+    """
     certificate, key = certificates.certificate, certificates.key
     return (
         f"--client-ca-file={certificate('ca')}",
         f"--token-auth-file={certificates.tokens}",
-        f"--tls-cert-file={certificate('apiserver')}",
-        f"--tls-private-key-file={key('apiserver')}",
+        f"--tls-cert-file={certificate(serving)}",
+        f"--tls-private-key-file={key(serving)}",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={key('service-account')}",
         f"--service-account-signing-key-file={key('service-account')}",
@@ -121,6 +137,7 @@ def temporal(
     database: Path | None = None,
     durable: bool = True,
     searchable: bool = True,
+    host: str = HOST,
 ) -> Process:
     """Describe a Temporal development server.
 
@@ -132,25 +149,15 @@ def temporal(
         database: File of its state; None keeps it in memory.
         durable: Whether writes are forced to the disk. Without it a power cut, not a crash, can lose the last ones.
         searchable: Whether the search attributes of runs are registered from the start; otherwise the watcher does it.
+        host: Address to listen on.
     """
-    address = f"{HOST}:{port}"
+    address = f"{host}:{port}"
     command: list[str | Path] = [
         *(binary, "server", "start-dev", "--log-level=warn", "--disable-config-file", "--disable-config-env"),
-        *(f"--ip={HOST}", f"--port={port}"),
+        *(f"--ip={host}", f"--port={port}"),
         *(("--headless",) if ui_port is None else (f"--ui-port={ui_port}",)),
         *(f"--search-attribute={key.name}=Keyword" for key in Attributes().all if searchable),
-        # A worker that schedules an activity of its own queue receives it with the answer, without another poll.
-        "--dynamic-config-value=system.enableActivityEagerExecution=true",
-        # Repositories take turns while a queue has a backlog (`porchflow.workflows.policies.fairness`).
-        "--dynamic-config-value=matching.enableFairness=true",
-        # Fairness holds within a partition of a queue; one server on one machine needs no more than one.
-        "--dynamic-config-value=matching.numTaskqueueReadPartitions=1",
-        "--dynamic-config-value=matching.numTaskqueueWritePartitions=1",
-        # A development server reads its search attributes from the database for every run; ours do not change.
-        "--dynamic-config-value=system.forceSearchAttributesCacheRefreshOnRead=false",
-        # The list of runs is up to a second behind: a run that has ended by then is written once, not twice.
-        "--dynamic-config-value=history.visibilityProcessorMaxPollRPS=1",
-        "--dynamic-config-value=history.visibilityTaskBatchSize=1000",
+        *(f"--dynamic-config-value={key}={json.dumps(value)}" for key, value in DYNAMIC_CONFIG.items()),
     ]
     if database is not None:
         synchronous = "NORMAL" if durable else "OFF"
@@ -158,7 +165,7 @@ def temporal(
         command += [f"--sqlite-pragma=synchronous={synchronous}"]
 
     async def ready() -> bool:
-        return await _temporal_answers(address, searchable=searchable)
+        return await temporal_answers(address, searchable=searchable)
 
     return Process(
         "temporal",
@@ -166,20 +173,28 @@ def temporal(
         log=log,
         ready=ready,
         address=address,
-        environment=_GO_ENVIRONMENT,
+        environment=GO_ENVIRONMENT,
         ready_seconds=120,
     )
 
 
-async def _temporal_answers(address: str, *, searchable: bool) -> bool:
-    """Return whether Temporal can count runs of the default namespace, by our search attributes if it has them."""
+async def temporal_answers(address: str, *, searchable: bool = False, needs_namespace: bool = True) -> bool:
+    """Return whether Temporal can count runs of the default namespace.
+
+    Args:
+        address: Its frontend, as `host:port`.
+        searchable: Whether it must know our search attributes.
+        needs_namespace: Whether it must have the namespace.
+    """
     query = f"{Attributes().repository.name} = 'none'" if searchable else ""
     second = timedelta(seconds=5)
     try:
         async with asyncio.timeout(10):
             client = await Client.connect(address)
             await client.count_workflows(query or None, rpc_timeout=second)
-    except (RPCError, RuntimeError, OSError, TimeoutError):
+    except RPCError as error:
+        return error.status is RPCStatusCode.NOT_FOUND and not needs_namespace
+    except (RuntimeError, OSError, TimeoutError):
         return False
     return True
 

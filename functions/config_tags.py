@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-from porchflow.api.functionconfig import FunctionConfigSpec
+from porchflow.api.models.functionconfig import FunctionConfigSpec
 from porchflow.kpt.render.versions import Constraint, ConstraintError, parse_version
 
 _ALL: Final = "*"

@@ -5,9 +5,9 @@ Source: docs/reference/porch-function-runner.md, "FunctionConfigs".
 
 from collections.abc import Callable, Iterator, Sequence
 
-from porchflow.api.functionconfig import FunctionConfig, FunctionConfigSpec
+from porchflow.api.models.functionconfig import FunctionConfig, FunctionConfigSpec
 from porchflow.functions.config_tags import admits
-from porchflow.functions.images import ImageName
+from porchflow.kpt.format.images import ImageName
 
 ConfigKey = tuple[str, str]
 """Namespace and name of a FunctionConfig."""

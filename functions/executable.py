@@ -12,14 +12,14 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
-from porchflow.api.functionconfig import BinaryExecutor, FunctionConfigSpec
 from porchflow.api.limits import LOG_BYTES
+from porchflow.api.models.functionconfig import BinaryExecutor, FunctionConfigSpec
 from porchflow.functions.builtin.pool import DEFAULT_MEMORY_LIMIT
 from porchflow.functions.children import end_child
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.function_errors import FunctionNotFound
-from porchflow.functions.images import ImageName, parse_image
 from porchflow.functions.slots import FairSlots
+from porchflow.kpt.format.images import ImageName, parse_image
 from porchflow.kpt.format.resource_list import split_list
 from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kpt.render.evaluation import Evaluation
@@ -60,7 +60,7 @@ class ExecutableRuntime:
         self._memory_limit = memory_limit
 
     async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
-        """Run one function; see `porchflow.functions.evaluators.FunctionRuntime`."""
+        """Run one function; see `porchflow.functions.runner.evaluators.FunctionRuntime`."""
         path = self._find(image)
         try:
             async with self._slots.taken(), asyncio.timeout(time_limit):

@@ -1,6 +1,6 @@
 from porchflow.kpt.package_errors import FunctionFailed
 
-IMAGES_RUN = "images run in pods of a function runner with --wrapper-server-image (docs/functions.md)"
+IMAGES_RUN = "images run in pods of a function runner with --wrapper-server-image (docs/guides/functions.md)"
 """What runs an image that is no built-in function, for the hints of errors."""
 
 

@@ -2,10 +2,17 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from porchflow.api.host_port import HostPort
 from porchflow.api.limits import BUILTIN_SECONDS
+from porchflow.api.networks import DENIED_BY_DEFAULT, checked_networks
+from porchflow.functions.registry.private import PrivateImages
+
+
+def registry_of(place: str) -> str:
+    """Return the registry of a folder of images, such as `ghcr.io/kptdev/krm-functions-catalog/`."""
+    return place.strip("/").partition("/")[0]
 
 
 class CallSettings(BaseModel, frozen=True):
@@ -120,3 +127,29 @@ class RegistrySettings(BaseModel, frozen=True):
         description="registries and folders whose images may be looked up and run in pods, such as"
         " ghcr.io/kptdev/krm-functions-catalog, separated by commas; unset means all",
     )
+    private_images: tuple[str, ...] = Field(
+        (),
+        description="registries and folders whose images are for one namespace only, such as"
+        " registry.example.com/team-a=team-a, separated by commas; several entries give one place several namespaces",
+    )
+    denied_registries: tuple[str, ...] = Field(
+        DENIED_BY_DEFAULT,
+        description="networks whose registries the authors of packages may not take images from, separated by commas:"
+        " add the cluster's networks of Services and pods; a registry that another setting names may be anywhere",
+    )
+
+    @field_validator("denied_registries")
+    @classmethod
+    def _are_networks(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return checked_networks(texts)
+
+    @field_validator("private_images")
+    @classmethod
+    def _are_private(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        PrivateImages(texts)
+        return texts
+
+    @property
+    def named_registries(self) -> tuple[str, ...]:
+        """Registries that the administrator named."""
+        return (*self.insecure_registries, *map(registry_of, self.allowed_images))

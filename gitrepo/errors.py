@@ -9,6 +9,9 @@ _HTTP_ABSENT: Final = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 # Git has no code for a full or limited server. These are words of Git's receive-pack and index-pack and common hosts.
 _QUOTA_WORDS = ("quota", "no space left", "maximum allowed size", "exceeds maximum", "too large", "size limit")
 
+_CHECK_WORDS = ("fsck", "invalid object", "bad object")
+"""Words of git and JGit about objects that a check of each (`receive.fsckObjects`) keeps them from storing."""
+
 # Words of ssh, and of git and common hosts over any protocol.
 _REFUSED_WORDS = ("authenticat", "public key", "publickey", "permission denied", "access denied", "passphrase")
 _ABSENT_WORDS = ("does not appear to be a git repository", "no such repository", "not found", "not our ref")
@@ -45,11 +48,15 @@ class GitHostKeyError(GitError):
 
 
 class GitHookDeclined(GitError):  # noqa: N818 - named for what happened
-    """The server refused an update by a rule or hook; the message contains its words."""
+    """The server refused an update by a rule, hook or check of objects; the message contains its words."""
 
 
 class GitConflict(GitError):  # noqa: N818 - named for what happened
     """The repository is not in the state that the change starts from: a ref moved, exists, or blocks another one."""
+
+
+class GitAddressDenied(GitError):  # noqa: N818 - named for what happened
+    """The server has an address that the authors of packages may not name."""
 
 
 class GitPackageExists(GitConflict):
@@ -87,6 +94,20 @@ class GitQuotaExceeded(GitError):  # noqa: N818 - named for what happened
 def speaks_of_quota(text: str) -> bool:
     """Return whether a server's words mean that something is too large or full."""
     return any(word in text.lower() for word in _QUOTA_WORDS)
+
+
+def not_stored(where: str, words: str) -> GitError:
+    """Sort what a server says that could not store the objects of a push.
+
+    Args:
+        where: The repository.
+        words: What the server says.
+    """
+    message = f"{where} cannot store what was pushed; the server says: {words}"
+    if speaks_of_quota(words):
+        return GitQuotaExceeded(message)
+    checked = any(word in words.lower() for word in _CHECK_WORDS)
+    return GitHookDeclined(message) if checked else GitError(message)
 
 
 def from_words(text: str) -> GitError:

@@ -2,12 +2,13 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 from porchflow.api.limits import GIT_REQUEST_SECONDS
+from porchflow.api.networks import DeniedNetworks
 from porchflow.gitrepo.git_settings import GitSettings
 from porchflow.gitrepo.push.changes import Change, PushResult
 from porchflow.gitrepo.push.connection import Connection
@@ -26,8 +27,9 @@ from porchflow.gitrepo.store.publishing import Delete, DeleteFromBranch
 from porchflow.gitrepo.store.snapshots import Edit, Snapshot, Stored, edit_tree
 from porchflow.gitrepo.store.transition import Choose, Step, Transition, Transitioned
 from porchflow.gitrepo.store.trees import Files, write_files
+from porchflow.gitrepo.survey import PackageContent
 
-__all__ = ["Draft", "GitStore", "PackageState", "Step", "Transitioned"]
+__all__ = ["Draft", "GitStore", "PackageContent", "PackageState", "Step", "Transitioned"]
 
 T = TypeVar("T")
 
@@ -50,6 +52,7 @@ class GitStore(PackageReader):
         connect_timeout: float = 10.0,
         server_timeout: float = 60.0,
         request_timeout: float = GIT_REQUEST_SECONDS,
+        denied_upstreams: Iterable[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Create a store over a sub-folder of `cache_dir` that no other process uses.
@@ -62,6 +65,8 @@ class GitStore(PackageReader):
             connect_timeout: Seconds until a server must accept a connection.
             server_timeout: Seconds that a server may be silent, its hooks included.
             request_timeout: Seconds that a whole request may take.
+            denied_upstreams: Networks that no server may be in whose address an author of packages chose
+                (`Remote.is_chosen`).
             clock: Seconds, by which credentials have to prove themselves again; never goes back.
         """
         configure_libgit2()
@@ -72,13 +77,25 @@ class GitStore(PackageReader):
             network_threads=network_threads,
             group_limit=group_limit,
             timeouts=Timeouts(connect_timeout, server_timeout, request_timeout),
+            denied=DeniedNetworks(denied_upstreams),
             clock=clock,
         )
 
     @classmethod
-    def of(cls, settings: GitSettings) -> Self:
-        """Create a store from settings."""
-        return cls(settings.cache_dir.expanduser(), threads=settings.threads, server_timeout=settings.timeout)
+    def of(cls, settings: GitSettings, *, serves_authors: bool = False) -> Self:
+        """Create a store from settings.
+
+        Args:
+            settings: The settings.
+            serves_authors: Whether it reads what authors of packages choose, on their behalf and from a network that
+                is not theirs. The denied upstreams count only then.
+        """
+        return cls(
+            settings.cache_dir.expanduser(),
+            threads=settings.threads,
+            server_timeout=settings.timeout,
+            denied_upstreams=settings.denied_upstreams if serves_authors else (),
+        )
 
     async def aclose(self) -> None:
         """Drop waiting changes, wait for operations under way (the timeouts bound them), and release the folder."""
@@ -123,7 +140,7 @@ class GitStore(PackageReader):
             GitNotFound: The branch does not exist.
         """
         change = EnsureBranch(branch, create_branch)
-        refs = await self._connection(remote).refs()
+        refs = await self._connection(remote).refs([branch_ref(branch)])
         tip = refs.get(branch_ref(branch))
         if tip is not None:
             return str(tip)
@@ -178,10 +195,20 @@ class GitStore(PackageReader):
         expected_parent: str,
         task: TaskType,
         author: Author = DEFAULT_AUTHOR,
+        operation: str = "",
     ) -> str:
         """Commit the files of a package on its draft.
 
         Equal files make no commit. If an interrupted attempt made the commit already, that is the result.
+
+        Args:
+            remote: The repository.
+            location: The package and its workspace.
+            files: The content; the stored files of an edit may be of other repositories.
+            expected_parent: The commit that the content is based on.
+            task: What the commit is made for.
+            author: Author of the commit.
+            operation: Digest of the subpackage operation that the commit is made for; empty for none.
 
         Returns:
             The draft's commit.
@@ -191,7 +218,7 @@ class GitStore(PackageReader):
             GitNotFound: There is no draft.
         """
         content = await self._write(remote, files)
-        message = content_message(task, location.path, location.workspace)
+        message = content_message(task, location.path, location.workspace, operation=operation)
         change = CommitOnDraft(location, content, expected_parent, message, author)
         await self._push(remote, change)
         return _result(change.result)

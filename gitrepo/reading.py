@@ -9,17 +9,26 @@ from pygit2.enums import ObjectType
 from porchflow.gitrepo.discovery.discover import DiscoveryKnowledge, digest_of
 from porchflow.gitrepo.errors import GitNotFound
 from porchflow.gitrepo.push.connection import Connection
-from porchflow.gitrepo.refs import HEADS, TAGS, PackageLocation
+from porchflow.gitrepo.refs import HEADS, TAGS, PackageLocation, branch_ref
 from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.store.bounds import DEFAULT_LIMITS
 from porchflow.gitrepo.store.commit_messages import TaskType
-from porchflow.gitrepo.store.drafts import Draft, draft_refs, made_by
-from porchflow.gitrepo.store.package_state import PackageState, needed_refs, read_state
+from porchflow.gitrepo.store.drafts import Draft, draft_refs, made_by, operations_since
+from porchflow.gitrepo.store.neighbours import Neighbours
+from porchflow.gitrepo.store.package_state import PackageState, needed_refs, read_state, state_prefixes, tags_of
 from porchflow.gitrepo.store.ref_view import RefView
 from porchflow.gitrepo.store.snapshots import Snapshot, read_stored, take_snapshot
 from porchflow.gitrepo.store.transition import task_of
 from porchflow.gitrepo.store.trees import Files, commit_at, read_package
-from porchflow.gitrepo.survey import Survey, holds_commit, package_sizes, read_kptfiles, same_content, survey
+from porchflow.gitrepo.survey import (
+    PackageContent,
+    Survey,
+    holds_commit,
+    package_contents,
+    read_kptfiles,
+    same_content,
+    survey,
+)
 
 
 class PackageReader(ABC):
@@ -40,7 +49,7 @@ class PackageReader(ABC):
 
     async def list_refs(self, remote: Remote) -> dict[str, str]:
         """Return the commit ids of branches and tags by full ref name. Concurrent callers share one request."""
-        return {ref: str(oid) for ref, oid in (await self._connection(remote).refs()).items()}
+        return dict((await self._connection(remote).refs()).ids)
 
     async def state(
         self,
@@ -61,12 +70,19 @@ class PackageReader(ABC):
             commit_hint: `status.selfLock.commit`; it finds a revision whose publish was interrupted.
         """
         connection = self._connection(remote)
-        return await connection.view(
-            lambda view: needed_refs(view, location, branch, tag_hint),
-            lambda repo, view: read_state(
-                repo, view, connection.knowledge, location, branch, tag_hint=tag_hint, commit_hint=commit_hint
-            ),
-        )
+
+        async def read() -> PackageState:
+            return await connection.view(
+                state_prefixes(location, branch, tag_hint),
+                lambda view: needed_refs(view, location, branch, tag_hint),
+                lambda repo, view: read_state(
+                    repo, view, connection.knowledge, location, branch, tag_hint=tag_hint, commit_hint=commit_hint
+                ),
+            )
+
+        state = await read()
+        # One list alone may lack what exists: see `RefView.believe_absent`.
+        return state if state.lifecycle else await read()
 
     async def draft_made_by(
         self, remote: Remote, branch: str, location: PackageLocation, task: TaskType
@@ -76,7 +92,8 @@ class PackageReader(ABC):
         def read(repo: pygit2.Repository, view: RefView) -> Draft | None:
             return made_by(repo, view, branch, location, task)
 
-        return await self._connection(remote).view(lambda _: draft_refs(location, branch), read)
+        names = draft_refs(location, branch)
+        return await self._connection(remote).view(names, lambda _: names, read)
 
     async def resolve(self, remote: Remote, ref: str, directory: str = "") -> str:
         """Return the commit that a ref of an upstream means.
@@ -99,7 +116,9 @@ class PackageReader(ABC):
             found = next((commit for name in candidates if (commit := view.commit(name))), None)
             return str(found.id) if found else None
 
-        found = await connection.view(lambda view: [name for name in candidates if view.get(name)][:1], read)
+        found = await connection.view(
+            candidates, lambda view: [name for name in candidates if view.get(name)][:1], read
+        )
         if found:
             return found
         if _is_commit_id(ref):
@@ -169,6 +188,43 @@ class PackageReader(ABC):
         """
         return await self._connection(remote).commit(commit, lambda repo: task_of(repo, commit, location))
 
+    async def packages_below(self, remote: Remote, branch: str, location: PackageLocation) -> list[str]:
+        """Return the paths of the independent packages below a package, within the package, parents first.
+
+        Their files are no part of its content, and a publish keeps them as the branch has them.
+
+        Args:
+            remote: The repository.
+            branch: The Repository's branch.
+            location: The package.
+        """
+
+        def needs(view: RefView) -> list[str]:
+            return [branch_ref(branch), *(tag.ref for tag in tags_of(view, location))]
+
+        def read(repo: pygit2.Repository, view: RefView) -> list[str]:
+            tip = view.commit(branch_ref(branch))
+            neighbours = Neighbours(repo, view, location, branch, tip.tree_id if tip is not None else None)
+            return [below.removeprefix(f"{location.path}/") for below in neighbours.kept]
+
+        prefixes = [branch_ref(branch), location.tag_prefix]
+        return await self._connection(remote).view(prefixes, needs, read)
+
+    async def operations_since(self, remote: Remote, tip: str, reported: str) -> set[str]:
+        """Return the digests of the subpackage operations that were done on a draft after the reported commit.
+
+        Args:
+            remote: The repository.
+            tip: The draft's newest commit.
+            reported: The commit in the last report; empty without one.
+
+        Raises:
+            GitNotFound: There is no such tip.
+        """
+        return await self._connection(remote).commit(
+            tip, lambda repo: operations_since(repo, pygit2.Oid(hex=tip), reported)
+        )
+
     # Whole repositories
 
     async def refs_digest(self, remote: Remote, branch: str, directory: str) -> str:
@@ -190,9 +246,9 @@ class PackageReader(ABC):
         """Read the Kptfiles of packages that a survey found, by the packages' trees."""
         return await read_kptfiles(self._connection(remote), trees)
 
-    async def package_sizes(self, remote: Remote, trees: Sequence[str]) -> list[int | None]:
-        """Return the bytes of packages that a survey found, by the packages' trees; None for one beyond the limits."""
-        return await package_sizes(self._connection(remote), trees, self._limits)
+    async def package_contents(self, remote: Remote, trees: Sequence[str]) -> list[PackageContent | None]:
+        """Return what packages that a survey found hold, by the packages' trees; None for one beyond the limits."""
+        return await package_contents(self._connection(remote), trees, self._limits)
 
     async def holds_commit(self, remote: Remote, tip: str, commit: str) -> bool:
         """Return whether the history of `tip`, the branch in a survey, holds a commit."""

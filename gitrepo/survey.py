@@ -5,15 +5,16 @@ from dataclasses import dataclass
 
 import pygit2
 
-from porchflow.api.limits import KPTFILE_BYTES
+from porchflow.api.limits import KPTFILE_BYTES, SUBPACKAGE_UPSTREAMS
 from porchflow.gitrepo.discovery.discover import Discovery, DiscoveryKnowledge, digest_of, discover, relevant_refs
 from porchflow.gitrepo.errors import GitQuotaExceeded
 from porchflow.gitrepo.push.connection import Connection
 from porchflow.gitrepo.refs import branch_ref
+from porchflow.gitrepo.remote.transport import BRANCHES_AND_TAGS
 from porchflow.gitrepo.store.bounds import Limits, read_blob
 from porchflow.gitrepo.store.package_state import contains
 from porchflow.gitrepo.store.ref_view import RefView
-from porchflow.gitrepo.store.trees import InvalidContent, commit_at, list_files, tree_at
+from porchflow.gitrepo.store.trees import InvalidContent, Mode, commit_at, list_files, tree_at
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,15 @@ async def survey(connection: Connection, knowledge: DiscoveryKnowledge, branch: 
     """
     # The history of the branch has the commits of most tags. A fetch that names all tags takes time quadratic in their
     # number.
-    await connection.view(lambda _: [branch_ref(branch)], lambda *_: None)
+    await connection.view([branch_ref(branch)], lambda _: [branch_ref(branch)], lambda *_: None)
 
     def read(repo: pygit2.Repository, view: RefView) -> Survey:
         found = discover(repo, view.remote_refs, knowledge, branch, directory)
         return Survey(digest_of(view.remote_refs, branch, directory), found)
 
-    return await connection.view(lambda view: relevant_refs(view.remote_refs, branch, directory), read)
+    return await connection.view(
+        BRANCHES_AND_TAGS, lambda view: relevant_refs(view.remote_refs, branch, directory), read
+    )
 
 
 async def holds_commit(connection: Connection, tip: str, commit: str) -> bool:
@@ -55,6 +58,19 @@ async def holds_commit(connection: Connection, tip: str, commit: str) -> bool:
     return await connection.local(read)
 
 
+@dataclass(frozen=True)
+class PackageContent:
+    """What a package holds.
+
+    Attributes:
+        size: Bytes of all files.
+        kptfiles: Kptfiles of its subpackages, by path; of many the first ones.
+    """
+
+    size: int
+    kptfiles: dict[str, bytes]
+
+
 async def read_kptfiles(connection: Connection, trees: Sequence[str]) -> list[bytes | None]:
     """Read the Kptfiles of packages that a survey found; None for one that exceeds the limit."""
 
@@ -64,18 +80,26 @@ async def read_kptfiles(connection: Connection, trees: Sequence[str]) -> list[by
     return await connection.local(read)
 
 
-async def package_sizes(connection: Connection, trees: Sequence[str], limits: Limits) -> list[int | None]:
-    """Return the bytes of all files of packages that a survey found; None for one that exceeds the limits."""
+async def package_contents(connection: Connection, trees: Sequence[str], limits: Limits) -> list[PackageContent | None]:
+    """Return what packages that a survey found hold; None for one that exceeds the limits."""
 
-    def read(repo: pygit2.Repository) -> list[int | None]:
-        return [_package_size(repo, tree, limits) for tree in trees]
+    def read(repo: pygit2.Repository) -> list[PackageContent | None]:
+        return [_package_content(repo, tree, limits) for tree in trees]
 
     return await connection.local(read)
 
 
-def _package_size(repo: pygit2.Repository, tree: str, limits: Limits) -> int | None:
+def _package_content(repo: pygit2.Repository, tree: str, limits: Limits) -> PackageContent | None:
     try:
-        return sum(file.size for file in list_files(repo, pygit2.Oid(hex=tree), f"tree {tree}", limits))
+        files = list_files(repo, pygit2.Oid(hex=tree), f"tree {tree}", limits)
+        below = [file for file in files if file.path.endswith("/Kptfile") and file.mode is not Mode.SYMLINK]
+        kptfiles = {
+            file.path: read_blob(repo, file.oid, file.size, file.path)
+            # One more than a status lists, so that it can say that some are left out.
+            for file in below[: SUBPACKAGE_UPSTREAMS + 1]
+            if file.size <= KPTFILE_BYTES
+        }
+        return PackageContent(sum(file.size for file in files), kptfiles)
     except (GitQuotaExceeded, InvalidContent):
         # The content itself says what is wrong with it, once it is read.
         return None

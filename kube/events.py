@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from porchflow.api.newest import Newest
+from porchflow.api.timestamps import timestamp
 from porchflow.kube.background import end
 from porchflow.kube.backoff import Backoff
 from porchflow.kube.client import KubeClient, Object
@@ -75,7 +76,7 @@ class EventRecorder:
         """
         self._client = client
         self._fold_seconds = fold_seconds
-        self._seen: OrderedDict[str, _Sighting] = OrderedDict()
+        self._seen = Newest[str, _Sighting](_REMEMBERED)
         self._queue: asyncio.Queue[_Sighting] = asyncio.Queue(_QUEUE_LIMIT)
         self._writers: list[asyncio.Task[None]] = []
 
@@ -114,12 +115,10 @@ class EventRecorder:
     def _sighting(self, what: Object) -> _Sighting:
         now = datetime.now(UTC)
         name = _event_name(what, int(now.timestamp() / self._fold_seconds))
-        sighting = self._seen.setdefault(name, _Sighting(name=name, what=what, first=now, last=now))
+        sighting = self._seen.get(name) or _Sighting(name=name, what=what, first=now, last=now)
         sighting.count += 1
         sighting.last = now
-        self._seen.move_to_end(name)
-        if len(self._seen) > _REMEMBERED:
-            self._seen.popitem(last=False)
+        self._seen.put(name, sighting)
         return sighting
 
     def _enqueue(self, sighting: _Sighting) -> None:
@@ -190,7 +189,7 @@ class EventRecorder:
         sighting.written = True
 
     async def _count_up(self, sighting: _Sighting) -> None:
-        patch = {"count": sighting.count, "lastTimestamp": _timestamp(sighting.last)}
+        patch = {"count": sighting.count, "lastTimestamp": timestamp(sighting.last)}
         await self._client.merge_patch(EVENTS, sighting.namespace, sighting.name, patch)
 
     def _manifest(self, sighting: _Sighting) -> Object:
@@ -200,8 +199,8 @@ class EventRecorder:
             "kind": "Event",
             "metadata": {"name": sighting.name, "namespace": sighting.namespace},
             "count": sighting.count,
-            "firstTimestamp": _timestamp(sighting.first),
-            "lastTimestamp": _timestamp(sighting.last),
+            "firstTimestamp": timestamp(sighting.first),
+            "lastTimestamp": timestamp(sighting.last),
             "source": {"component": _COMPONENT},
             "reportingComponent": _COMPONENT,
             "reportingInstance": "",
@@ -231,7 +230,3 @@ def _cut(message: str) -> str:
     if len(encoded) <= _MESSAGE_LIMIT:
         return encoded.decode()
     return encoded[: _MESSAGE_LIMIT - len(_CUT.encode())].decode(errors="ignore") + _CUT
-
-
-def _timestamp(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason, merge_conditions, raw_condition
+from porchflow.api.models.conditions import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Reason,
+    merge_conditions,
+    raw_condition,
+)
 from porchflow.kube.changes import apply_part, change
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import NotFound
@@ -87,6 +94,23 @@ class StatusWriter:
             return obj
         self._tell(obj, after, report.event)
         return after
+
+    async def show(self, obj: Object, report: Report) -> Object:
+        """Apply a change to the very version of an object that was read, without an Event.
+
+        Args:
+            obj: The object as last read.
+            report: The change.
+
+        Returns:
+            The object as it is now.
+
+        Raises:
+            Conflict: The object has changed.
+            NotFound: The object is gone.
+            KubeError: The API server cannot be reached or refuses.
+        """
+        return await self._apply(obj, report)
 
     def record(self, obj: Mapping[str, Any], reason: str, message: str) -> None:
         """Record an Event of type Warning about a fact that no condition states."""

@@ -1,8 +1,6 @@
 """X.509 certificates of API servers and their clients."""
 
 import datetime as dt
-import os
-from pathlib import Path
 from typing import Final
 
 from cryptography import x509
@@ -70,17 +68,3 @@ def authority_name(role: str, key: ec.EllipticCurvePublicKey) -> x509.Name:
 def common_name(text: str) -> x509.Name:
     """Return a name that consists of a common name."""
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that other users cannot read, in one step.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    partial.replace(path)

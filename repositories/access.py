@@ -5,10 +5,10 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from porchflow.api.conditions import ConditionType, Reason, raw_condition
 from porchflow.api.git_address import BadAddress, parse
-from porchflow.api.names import SECRETS_POLICY, V1ALPHA2_MIGRATION_ANNOTATION, ca_bundle_name
-from porchflow.api.repository import Repository
+from porchflow.api.models.conditions import ConditionType, Reason, raw_condition
+from porchflow.api.models.repository import Repository
+from porchflow.api.names import SECRETS_POLICY, SUBPACKAGE_SECRETS_POLICY, V1ALPHA2_MIGRATION_ANNOTATION, ca_bundle_name
 from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.store.commits import Author
 from porchflow.kube.client import KubeClient
@@ -59,9 +59,10 @@ class Repositories:
         self._annotated_only = annotated_only
         self._looks = Looks(kube, REPOSITORIES)
         self._secrets = Looks(kube, SECRETS)
-        self._readers_only = Enforcement(
-            kube, VALIDATINGADMISSIONPOLICIES, VALIDATINGADMISSIONPOLICYBINDINGS, SECRETS_POLICY
-        )
+        self._readers_only = {
+            policy: Enforcement(kube, VALIDATINGADMISSIONPOLICIES, VALIDATINGADMISSIONPOLICYBINDINGS, policy)
+            for policy in (SECRETS_POLICY, SUBPACKAGE_SECRETS_POLICY)
+        }
 
     async def raw(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Return the raw Repository as it is now, or None where there is none.
@@ -148,7 +149,7 @@ class Repositories:
         try:
             if secret is not None:
                 check_registered(secret, git.repo)
-            remote = await self._remote(namespace, git.repo, secret, named_by)
+            remote = await self._remote(namespace, git.repo, secret, named_by, is_chosen=False)
         except BadAddress as error:
             raise Stalled(Reason.INVALID_REPOSITORY, f"spec.git.repo of Repository {name!r}: {error}") from None
         return RepositoryAccess(
@@ -164,7 +165,9 @@ class Repositories:
             warning=warning_of(secret, git.repo) if secret is not None else "",
         )
 
-    async def unregistered(self, namespace: str, url: str, secret: str, named_by: str) -> Remote:
+    async def unregistered(
+        self, namespace: str, url: str, secret: str, named_by: str, *, policy: str = SECRETS_POLICY
+    ) -> Remote:
         """Return a remote that need not be registered: the author of a package revision named it.
 
         Args:
@@ -172,6 +175,7 @@ class Repositories:
             url: Address of the repository.
             secret: Name of the Secret with the credentials; empty for none.
             named_by: The field that names the Secret, for messages.
+            policy: Name of the policy that lets this field name only Secrets that the user may read.
 
         Raises:
             Waiting: The Secret does not exist (yet).
@@ -183,11 +187,13 @@ class Repositories:
         found = await self._secret(namespace, secret, named_by)
         if found is not None:
             # Checked before the data is read: an error about the data would disclose some of it to the author.
-            readers_only = named_origins(found) is not None or await self._readers_only.holds()
+            readers_only = named_origins(found) is not None or await self._readers_only[policy].holds()
             check_chosen(found, url, readers_only=readers_only)
-        return await self._remote(namespace, url, found, named_by)
+        return await self._remote(namespace, url, found, named_by, is_chosen=True)
 
-    async def _remote(self, namespace: str, url: str, secret: dict[str, Any] | None, named_by: str) -> Remote:
+    async def _remote(
+        self, namespace: str, url: str, secret: dict[str, Any] | None, named_by: str, *, is_chosen: bool
+    ) -> Remote:
         address = parse(url)
         found = GitSecret(None)
         if secret is not None:
@@ -202,7 +208,7 @@ class Repositories:
         if bundle is None and address.scheme == "https":
             bundle = await self._bundle(namespace)
         name = secret["metadata"]["name"] if secret is not None else ""
-        return Remote(url, found.credentials, bundle, secret=name)
+        return Remote(url, found.credentials, bundle, secret=name, is_chosen=is_chosen)
 
     async def _secret(self, namespace: str, name: str, named_by: str) -> dict[str, Any] | None:
         if not name:

@@ -4,13 +4,13 @@ import base64
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from porchflow.api.conditions import Reason
 from porchflow.api.git_address import parse
+from porchflow.api.models.conditions import Reason
 from porchflow.gitrepo.errors import GitCertificateError
-from porchflow.gitrepo.remote.known_hosts import KnownHosts
+from porchflow.gitrepo.remote.http.server_certificates import trust
 from porchflow.gitrepo.remote.remote import BasicAuth, BearerToken, Credentials, SshKey
-from porchflow.gitrepo.remote.server_certificates import trust
-from porchflow.gitrepo.remote.ssh_keys import UnusableKey, key_pair
+from porchflow.gitrepo.remote.ssh.known_hosts import KnownHosts
+from porchflow.gitrepo.remote.ssh.ssh_keys import UnusableKey, key_pair
 from porchflow.repositories.failures import Stalled
 
 BASIC_AUTH: Final = "kubernetes.io/basic-auth"

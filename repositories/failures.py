@@ -9,12 +9,13 @@ from typing import Any
 
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from porchflow.api.conditions import MESSAGE_LIMIT, Reason
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.git_address import without_secrets
+from porchflow.api.models.conditions import MESSAGE_LIMIT, Reason
 from porchflow.api.names import RECONCILE_NOW_ANNOTATION
 from porchflow.functions.function_errors import IMAGES_RUN, FunctionUnavailable, RegistryUnavailable, RunnerUnavailable
 from porchflow.gitrepo.errors import (
+    GitAddressDenied,
     GitAuthError,
     GitBranchMissing,
     GitCertificateError,
@@ -118,6 +119,17 @@ class HandedOver(PhaseError):  # noqa: N818 - the kinds carry the design's names
         super().__init__(Reason.PROGRESSING, "goes on as an activity of its own")
 
 
+class Lost(PhaseError):  # noqa: N818 - the kinds carry the design's names
+    """The phase ended its process, or may have ended one before. The workflow runs it isolated from then on."""
+
+    kind = ErrorKind.LOST
+
+
+def out_of_memory() -> Lost:
+    """Return the failure for a MemoryError. The process lives, by luck: another allocation would have ended it."""
+    return Lost(Reason.PHASE_CRASHED, "it needed more memory than its process has")
+
+
 @dataclass(frozen=True)
 class _Row:
     error: type[Exception]
@@ -157,6 +169,7 @@ _TABLE = (
         Reason.GIT_CERTIFICATE_INVALID,
         f"put the certificate of its authority as ca.crt into {_SECRET}, or correct the server's",
     ),
+    _Row(GitAddressDenied, Stalled, Reason.GIT_ADDRESS_DENIED, f"or have the setting changed, {_AGAIN}"),
     _Row(GitHostKeyError, Stalled, Reason.GIT_HOST_KEY_UNTRUSTED, f"correct known_hosts in {_SECRET}"),
     _Row(
         GitBranchMissing,

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from porchflow.api.conditions import Reason
 from porchflow.api.git_address import DEFAULT_PORTS, BadAddress, parse
+from porchflow.api.models.conditions import Reason
 from porchflow.api.names import RECONCILE_NOW_ANNOTATION, SECRET_HOSTS_ANNOTATION
 from porchflow.repositories.failures import Stalled
 

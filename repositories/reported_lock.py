@@ -1,6 +1,6 @@
 """Reading `status.selfLock`: the ref and commit of a package revision in the last report."""
 
-from porchflow.api.packagerevision import PackageRevisionStatus
+from porchflow.api.models.packagerevision import PackageRevisionStatus
 from porchflow.gitrepo.refs import UNNUMBERED
 
 

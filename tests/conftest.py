@@ -16,9 +16,10 @@ from kubernetes.aio.client.rest import RESTClientObject  # noqa: F401 - slow to 
 
 from porchflow.api.names import ADMISSION_LABEL
 from porchflow.cli.ending import LastStep
-from porchflow.devstack.executables import SERVERS, Server
 from porchflow.devstack.processes import Process
-from porchflow.devstack.toolchain import ToolchainError, ensure_servers
+from porchflow.devstack.temporal_server.server_executables import POSTGRESQL_SERVERS
+from porchflow.devstack.toolchain.executables import SERVERS, Server
+from porchflow.devstack.toolchain.finding import ToolchainError, ensure_servers
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import Resource
 from tests.e2e.rules import Recorder
@@ -27,14 +28,20 @@ from tests.servers.content import running_content_api
 from tests.servers.control_plane import ControlPlane, running_control_plane
 from tests.servers.faulty import Faults, FaultyGitServer
 from tests.servers.git import GitRepositories, GitRepository, isolate_git
-from tests.servers.temporal import TemporalServer, running_temporal
+from tests.servers.temporal import ON_POSTGRESQL, TemporalServer, running_temporal
 from tests.servers.tools import REGISTRY, TOOLS, WRAPPER_SERVER
 
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 
 _SETTINGS = ("PORCHFLOW_", "FUNCTION_RUNNER_ADDRESS", "GIT_CACHE_DIR", "DEFAULT_IMAGE_PREFIX")
 _CLUSTERS = ("KUBECONFIG", "KUBERNETES_", "TEMPORAL_")
-_SERVERS = {"PORCHFLOW_CACHE_DIR", *(server.variable for server in (*SERVERS, *TOOLS.values()))}
+_SERVERS = {
+    "PORCHFLOW_CACHE_DIR",
+    "PORCHFLOW_CLUSTER_DIR",
+    "PORCHFLOW_POSTGRESQL",
+    *(server.variable for server in (*SERVERS, *POSTGRESQL_SERVERS, *TOOLS.values())),
+}
+_STACK = (*SERVERS, *(POSTGRESQL_SERVERS if ON_POSTGRESQL else ()))
 
 
 def forget_environment() -> None:
@@ -57,7 +64,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build missing servers before the first test: it may take longer than a test's time."""
     used = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    wanted = [*(SERVERS if "server_binaries" in used else ()), *(TOOLS[name] for name in TOOLS if name in used)]
+    wanted = [*(_STACK if "server_binaries" in used else ()), *(TOOLS[name] for name in TOOLS if name in used)]
     session.config.stash[_BINARIES] = _ensure(session.config, wanted)
 
 
@@ -119,8 +126,8 @@ async def no_tasks_left() -> AsyncIterator[None]:
 
 @pytest.fixture(scope="session")
 def server_binaries(request: pytest.FixtureRequest) -> dict[str, Path]:
-    """Executables of etcd, kube-apiserver and temporal; built when they are nowhere."""
-    return _binaries(request, SERVERS)
+    """Executables of etcd, kube-apiserver and Temporal; built when they are nowhere."""
+    return _binaries(request, _STACK)
 
 
 @pytest.fixture(scope="session")

@@ -13,16 +13,17 @@ from porchflow.kube.backoff import persist
 from porchflow.kube.client import KubeClient
 from porchflow.kube.following import Key
 from porchflow.kube.watching import WatchState, WatchTimings
-from porchflow.watcher.dispatcher import Dispatcher, DispatcherNumbers, Signaller
+from porchflow.watcher.dispatcher import Dispatcher, Signaller
+from porchflow.watcher.dispatcher_numbers import DispatcherNumbers
+from porchflow.watcher.indexes.places import Places
 from porchflow.watcher.packagerevisions import PackageRevisionWatcher
-from porchflow.watcher.places import Places
 from porchflow.watcher.repositories import RepositoryWatcher
-from porchflow.watcher.schedules import Schedules
 from porchflow.watcher.scheduling import SyncScheduling
 from porchflow.watcher.secrets import SecretWatcher
-from porchflow.watcher.temporal_errors import TemporalUnavailable
+from porchflow.watcher.temporal.schedules import Schedules
+from porchflow.watcher.temporal.temporal_errors import TemporalUnavailable
 from porchflow.watcher.watcher_settings import WatcherSettings
-from porchflow.watcher.webhooks import serve_webhooks
+from porchflow.watcher.webhooks.endpoint import serve_webhooks
 
 logger = logging.getLogger(__name__)
 

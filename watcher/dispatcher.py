@@ -12,8 +12,9 @@ from typing import NoReturn, Protocol
 
 from porchflow.kube.backoff import Backoff
 from porchflow.kube.following import Key
+from porchflow.watcher.dispatcher_numbers import DispatcherNumbers
 from porchflow.watcher.needs import Target
-from porchflow.watcher.temporal_errors import SignalRefused, TemporalUnavailable
+from porchflow.watcher.temporal.temporal_errors import SignalRefused, TemporalUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -65,27 +66,6 @@ class _Entry:
     bad: bool = False
     """Whether its signal failed while another's went well: its failures say nothing of Temporal as a whole."""
     timer: asyncio.TimerHandle | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DispatcherNumbers:
-    """Figures of the queue.
-
-    Attributes:
-        unconverged: Objects that need work, signalled or not.
-        pending: Objects whose signal waits to be sent.
-        in_flight: Calls to Temporal now.
-        signalled: Signals that Temporal accepted since the start.
-        oldest_pending_seconds: Age of the oldest waiting signal; 0 when none waits.
-        error: Why Temporal accepts no signals; empty while it does.
-    """
-
-    unconverged: int
-    pending: int
-    in_flight: int
-    signalled: int
-    oldest_pending_seconds: float
-    error: str
 
 
 class Dispatcher:

@@ -1,13 +1,14 @@
-"""The watcher's extract of an object; whether an object needs work is judged in `api/needs.py`."""
+"""The watcher's extract of an object; whether an object needs work is judged in `api/work/needs.py`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from porchflow.api.intent import intent_key
 from porchflow.api.names import ca_bundle_name
-from porchflow.api.suspension import suspension_of
+from porchflow.api.work.intent import intent_key
+from porchflow.api.work.subpackage import unmade
+from porchflow.api.work.suspension import suspension_of
 from porchflow.kube.following import Key, key_of
 
 
@@ -75,10 +76,8 @@ def secrets_of(repository: Mapping[str, Any]) -> list[Key]:
     return [(namespace, name) for name in (named, bundle) if name]
 
 
-def clone_secret(obj: Mapping[str, Any]) -> str:
-    """Return the Secret that fetches the first content of a raw PackageRevision; empty for none."""
-    if (obj.get("status") or {}).get("creationSource"):
-        return ""
-    source = (obj.get("spec") or {}).get("source") or {}
-    git = (source.get("cloneFrom") or {}).get("git") or {}
-    return str((git.get("secretRef") or {}).get("name") or "")
+def clone_secrets(obj: Mapping[str, Any]) -> list[str]:
+    """Return the Secrets that fetch upstreams for a raw PackageRevision: of its source, and of its operation."""
+    gits = ((asked.get("cloneFrom") or {}).get("git") or {} for asked in unmade(obj))
+    names = ((git.get("secretRef") or {}).get("name") for git in gits)
+    return [str(name) for name in names if name]

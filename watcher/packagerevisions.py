@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from porchflow.api.needs import needs_work, stalled_on_access
+from porchflow.api.work.needs import needs_work, stalled_on_access
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.following import Follower, Key, key_of
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.kube.watching import WatchState, WatchTimings, watch_objects
 from porchflow.watcher.dispatcher import Dispatcher
-from porchflow.watcher.needs import Target, clone_secret, sleeps, target_of
-from porchflow.watcher.references import References
-from porchflow.watcher.waiters import Waiters
+from porchflow.watcher.indexes.references import References
+from porchflow.watcher.indexes.waiters import Waiters
+from porchflow.watcher.needs import Target, clone_secrets, sleeps, target_of
 
 
 class PackageRevisionWatcher(Follower):
@@ -63,9 +63,9 @@ class PackageRevisionWatcher(Follower):
             self._dispatcher.wake(waiting)
 
     def _note_secret(self, obj: Object) -> None:
-        key, secret = key_of(obj), clone_secret(obj)
-        if secret:
-            self._clones.note(key, [(key[0], secret)], target_of(obj))
+        key, secrets = key_of(obj), clone_secrets(obj)
+        if secrets:
+            self._clones.note(key, [(key[0], secret) for secret in secrets], target_of(obj))
         else:
             self._clones.forget(key)
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from porchflow.api.conditions import ConditionStatus, ConditionType
-from porchflow.api.needs import needs_work, stalled_on_access
+from porchflow.api.models.conditions import ConditionStatus, ConditionType
+from porchflow.api.work.needs import needs_work, stalled_on_access
 from porchflow.kube.backoff import Backoff
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import KubeError
@@ -16,11 +16,11 @@ from porchflow.kube.following import Follower, Key, key_of
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
 from porchflow.kube.watching import WatchState, WatchTimings, watch_objects
 from porchflow.watcher.dispatcher import Dispatcher
+from porchflow.watcher.indexes.places import Places
+from porchflow.watcher.indexes.references import References
 from porchflow.watcher.needs import secrets_of, target_of
-from porchflow.watcher.places import Places
-from porchflow.watcher.references import References
 from porchflow.watcher.scheduling import SyncScheduling
-from porchflow.watcher.temporal_errors import TemporalUnavailable
+from porchflow.watcher.temporal.temporal_errors import TemporalUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -118,14 +118,15 @@ class RepositoryWatcher(Follower):
             self.wake(key)
 
     async def _tidy(self) -> NoReturn:
-        """Remove the schedules of Repositories that do not exist, after each list."""
+        """Keep the schedule of all, and remove those of Repositories that do not exist, after each list."""
         while True:
             await self._all_known.wait()
             self._all_known.clear()
             try:
+                await self._scheduling.keep_listing()
                 await self._scheduling.remove_others(self._namespace, self._known)
             except TemporalUnavailable as error:
-                logger.warning("cannot list the schedules of Repositories, trying again: %s", error)
+                logger.warning("cannot look at the schedules of all Repositories, trying again: %s", error)
                 self._all_known.set()
                 await asyncio.sleep(self._backoff.next())
 

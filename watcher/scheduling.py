@@ -10,9 +10,9 @@ from typing import Literal, NoReturn
 from porchflow.kube.backoff import Backoff
 from porchflow.kube.client import Object
 from porchflow.kube.following import Key
-from porchflow.watcher.schedules import ForeignScheduleError, Schedules
 from porchflow.watcher.syncs import DELETING, SyncPlan, asks_for_sync, plan_of
-from porchflow.watcher.temporal_errors import TemporalUnavailable
+from porchflow.watcher.temporal.schedules import ForeignScheduleError, Schedules
+from porchflow.watcher.temporal.temporal_errors import TemporalUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +45,11 @@ class SyncScheduling:
 
         Args:
             schedules: The schedules in Temporal.
-            usual: Interval between the syncs of a Repository without a schedule of its own.
+            usual: Interval between two listings of the refs of Repositories without a schedule of their own.
         """
         self._schedules = schedules
         self._usual = usual
+        self._listing_trouble = ""
         self._entries: dict[Key, _Entry] = {}
         self._due: dict[Key, None] = {}
         self._busy: set[Key] = set()
@@ -69,7 +70,7 @@ class SyncScheduling:
             listed: Whether a list has it. Then its schedule is looked at, and a request for a sync is triggered again:
                 its run may have been terminated.
         """
-        plan, asked = plan_of(repository, self._usual), asks_for_sync(repository)
+        plan, asked = plan_of(repository), asks_for_sync(repository)
         entry = self._entries.get(plan.key)
         if entry is None:
             entry = self._entries[plan.key] = _Entry(plan, asked)
@@ -95,6 +96,21 @@ class SyncScheduling:
         """Record that there is no such Repository."""
         self._entries[key] = _Entry(None, "")
         self._enqueue(key)
+
+    async def keep_listing(self) -> None:
+        """Look at the schedule that lists the refs of all Repositories.
+
+        Raises:
+            TemporalUnavailable: It cannot be looked at now.
+        """
+        try:
+            await self._schedules.ensure_listing(self._usual)
+        except ForeignScheduleError as error:
+            if self._listing_trouble != str(error):
+                logger.error("cannot list the refs of Repositories: %s", error)  # noqa: TRY400 - its place is of no use
+            self._listing_trouble = str(error)
+        else:
+            self._listing_trouble = ""
 
     async def remove_others(self, namespace: str | None, present: Iterable[Key]) -> None:
         """Remove the schedules that no Repository has, such as of one that went while no watcher ran.

@@ -1,18 +1,25 @@
 """When to sync a Repository, and whether it requests a sync now. Pure functions of the object."""
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from porchflow.api.crontab import Crontab, InvalidSchedule, parse_crontab
+from porchflow.api.crontab import Crontab, own_times
 from porchflow.api.names import RECONCILE_NOW_ANNOTATION
-from porchflow.api.needs import newer
-from porchflow.api.suspension import suspension_of, told_suspended
+from porchflow.api.work.needs import newer
+from porchflow.api.work.run_once import run_once_at, run_once_due
+from porchflow.api.work.suspension import suspension_of, told_suspended
 from porchflow.kube.following import Key, key_of
 
 DELETING = "deleting"
+
+AT_LEAST: Final = timedelta(days=1)
+"""Between two syncs of a Repository without a schedule of its own, whatever its refs do.
+
+The listing of refs starts the others (`porchflow.activities.sync.ref_listing`). Temporal drops a schedule that has no
+times left.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +39,19 @@ class SyncPlan:
     paused: str
 
 
-def plan_of(repository: Mapping[str, Any], usual: timedelta, now: datetime | None = None) -> SyncPlan:
-    """Return the times at which a raw Repository is synced.
+def plan_of(repository: Mapping[str, Any], now: datetime | None = None) -> SyncPlan:
+    """Return the times at which a raw Repository is synced, beside those at which its refs have moved.
 
     An invalid schedule counts as none: the sync reports it in a condition.
 
     Args:
         repository: The object.
-        usual: The interval where the Repository has no schedule of its own.
         now: For tests.
     """
-    sync = (repository.get("spec") or {}).get("sync") or {}
-    times = Crontab(every=usual)
-    if sync.get("schedule"):
-        with contextlib.suppress(InvalidSchedule):
-            times = parse_crontab(sync["schedule"])
-    once = datetime.fromisoformat(sync["runOnceAt"]) if sync.get("runOnceAt") else None
+    once = run_once_at(repository)
     return SyncPlan(
         key=key_of(repository),
-        times=times,
+        times=own_times(repository) or Crontab(every=AT_LEAST),
         once=once if once is not None and once > (now or datetime.now(UTC)) else None,
         paused=_suspended(repository, now),
     )
@@ -67,17 +68,16 @@ def asks_for_sync(repository: Mapping[str, Any], now: datetime | None = None) ->
         return f"{metadata.get('uid', '')} {DELETING}"
     annotations = metadata.get("annotations") or {}
     token, paused = annotations.get(RECONCILE_NOW_ANNOTATION, ""), _suspended(repository, now)
-    once = ((repository.get("spec") or {}).get("sync") or {}).get("runOnceAt", "")
-    due = bool(once) and datetime.fromisoformat(once) <= (now or datetime.now(UTC))
+    due = run_once_due(repository, now)
     asked = (
         metadata.get("generation", 0) != status.get("observedGeneration", 0)
         or newer(token, status.get("observedReconcileNow"))
-        or (due and once != status.get("observedRunOnceAt", ""))
+        or (due and due != status.get("observedRunOnceAt"))
         or paused != told_suspended(status)
     )
     if not asked:
         return ""
-    return f"{metadata.get('uid', '')} {metadata.get('generation', 0)} {token!r} {once if due else ''} {paused!r}"
+    return f"{metadata.get('uid', '')} {metadata.get('generation', 0)} {token!r} {due} {paused!r}"
 
 
 def _suspended(repository: Mapping[str, Any], now: datetime | None) -> str:

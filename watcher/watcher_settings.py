@@ -1,10 +1,14 @@
 """Settings of the watcher."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from pydantic import BaseModel, Field, SecretStr
 
 from porchflow.api.host_port import HostPort
+
+WEBHOOK_PATH: Final = "/webhooks"
+"""Path at which the watcher takes webhooks; the namespace and name of a Repository may follow."""
 
 
 class WatcherSettings(BaseModel, frozen=True):

@@ -10,7 +10,9 @@ from porchflow.workflows.installation_settings import ATTRIBUTE_PREFIX
 from porchflow.workflows.policies import RECONCILE_QUEUE, SYNC_QUEUE
 
 __all__ = [
+    "FIRST_VERSION",
     "INSTALLATION_MEMO",
+    "LISTING_WORKFLOW_NAME",
     "LOOK_AGAIN_SIGNAL",
     "RECONCILE_QUEUE",
     "SYNC_QUEUE",
@@ -25,6 +27,7 @@ __all__ = [
 WORKFLOW_NAME: Final = "PackageRevisionWorkflow"
 LOOK_AGAIN_SIGNAL: Final = "look_again"
 SYNC_WORKFLOW_NAME: Final = "RepositorySyncWorkflow"
+LISTING_WORKFLOW_NAME: Final = "RefListingWorkflow"
 
 INSTALLATION_MEMO: Final = "porchflowInstallation"
 """The key in the memo of a schedule or run whose value is the id of its installation."""
@@ -40,7 +43,7 @@ class Attributes:
         workspace: Name of the workspace.
         lifecycle: Lifecycle in the spec.
         phase: The phase that runs, or ran last as an activity of its own.
-        outcome: How a run stands that did not just succeed (`porchflow.api.packagerevision.RunOutcome`).
+        outcome: How a run stands that did not just succeed (`porchflow.api.models.packagerevision.RunOutcome`).
         reason: Reason of the condition Ready, while that is not True.
     """
 
@@ -90,9 +93,19 @@ class Installation:
         """Return the id of the schedule that syncs a Repository; the ids of its runs start with it."""
         return self._of(f"repository/{namespace}/{name}")
 
+    @property
+    def listing_id(self) -> str:
+        """The id of the schedule that lists the refs of Repositories; the ids of its runs start with it."""
+        return self._of("repositories")
+
     def queue(self, name: str) -> str:
         """Return the task queue of this installation that has a name in `porchflow.workflows.policies`."""
         return self._of(name)
+
+    @property
+    def deployment(self) -> str:
+        """The name of its workers in Temporal's worker versioning, which may hold no dots."""
+        return f"porchflow-{self.id}".replace(".", "_").removesuffix("-")
 
     @property
     def memo(self) -> dict[str, Any]:
@@ -102,6 +115,10 @@ class Installation:
     def _of(self, text: str) -> str:
         # The id comes first: versions without it delete every schedule with an id of the form repository/A/B.
         return f"{self.id}/{text}" if self.id else text
+
+
+FIRST_VERSION: Final = Installation()
+"""Ids and names as the first version of porchflow made them, before there were installations."""
 
 
 class PackageRevisionInput(BaseModel):

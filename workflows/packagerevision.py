@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import Priority, SearchAttributeUpdate
+from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 from temporalio.workflow import ActivityCancellationType
 
@@ -17,16 +17,21 @@ with workflow.unsafe.imports_passed_through():
     import porchflow.workflows.policies as policies  # noqa: PLR0402
     from porchflow.activities.definitions import ObjectKey, PhaseInput, PhaseResult, ReconcileActivities
     from porchflow.api.error_kinds import ErrorKind
-    from porchflow.api.needs import Facts, Phase, plan
-    from porchflow.api.packagerevision import Lifecycle, RunOutcome
+    from porchflow.api.models.conditions import Reason
+    from porchflow.api.models.packagerevision import Lifecycle, RunOutcome
+    from porchflow.api.work.needs import Facts, Phase, plan
     from porchflow.workflows.ids import LOOK_AGAIN_SIGNAL, WORKFLOW_NAME, Attributes, PackageRevisionInput
+    from porchflow.workflows.losses import is_lost, never_began
     from porchflow.workflows.results import Outcome, PackageRevisionResult
 
 _LINE_LIMIT = 300
 """Characters of a line in the current details; with 50 lines they stay far below what a payload may hold."""
 
-_FINAL_KINDS = frozenset({ErrorKind.STALLED, ErrorKind.SUPERSEDED})
-"""Kinds of error that end a phase; after any other the phase is tried again."""
+_FINAL_KINDS = frozenset({ErrorKind.STALLED, ErrorKind.SUPERSEDED, ErrorKind.LOST})
+"""Kinds of error that end a local attempt and what follows it; after any other the phase goes on as an activity."""
+
+_EVENTS_OF_A_FIRST_TASK = 3
+"""Events of a history until its first workflow task is started, without signals."""
 
 _TRIED_AGAIN = {ErrorKind.TRANSIENT: RunOutcome.RETRYING, ErrorKind.WAITING: RunOutcome.WAITING}
 """How the run stands after an attempt that is followed by another."""
@@ -61,6 +66,7 @@ class PackageRevisionWorkflow:
         self._look_again = True
         self._signals = 0
         self._failed_looks = 0
+        self._deaths: dict[Phase, int] = {}
         self._log: list[str] = []
         self._resume_at: datetime | None = None
         self._result = PackageRevisionResult(outcome=Outcome.CONVERGED)
@@ -132,6 +138,9 @@ class PackageRevisionWorkflow:
         if not phases and facts.exists and self._result.outcome is Outcome.STALLED:
             # A late signal without a new intent leaves the object stalled: a person must still act.
             return self._result
+        if not phases:
+            # Also where the server did not take the task that did the work, because a signal came meanwhile.
+            self._note(f"looked: {result.summary}")
         for phase in phases:
             if phase is Phase.RENDER and result.rendered:
                 continue
@@ -152,6 +161,7 @@ class PackageRevisionWorkflow:
             _SupersededError: The pass is to start over.
             _StalledError: A person must act.
         """
+        began = workflow.now()
         try:
             result = await self._run_phase(phase, facts, before)
         except (ActivityError, ApplicationError) as error:
@@ -160,17 +170,59 @@ class PackageRevisionWorkflow:
                 raise
             if cause.type == ErrorKind.SUPERSEDED:
                 raise _SupersededError from error
-            self._note(f"{phase}: {cause.message}")
+            self._note(f"{phase}: stalled after {policies.told_duration(workflow.now() - began)}: {cause.message}")
             raise _StalledError(cause.message, _reason(cause)) from error
-        for line in (result.summary, *result.notes):
+        self._note(f"{phase}: {result.summary}; took {policies.told_duration(workflow.now() - began)}")
+        for line in result.notes:
             self._note(f"{phase}: {line}")
         return result
 
     async def _run_phase(self, phase: Phase, facts: Facts, before: PhaseResult) -> PhaseResult:
+        """Run a phase until it ends in one way or another; from the first lost process on, run it isolated.
+
+        The count is kept by the run alone, whose history has each loss. It stays when a newer intent supersedes the
+        phase, so that edits in a row do not end one worker each; it is forgotten once the phase has ended normally.
+        """
+        if facts.reason == Reason.PHASE_CRASHED:
+            # The object stalled so, in a run before: no other worker is put at risk.
+            self._deaths.setdefault(phase, 1)
+        while True:
+            deaths = self._deaths.get(phase, 0)
+            request = PhaseInput(
+                namespace=self._key.namespace,
+                name=self._key.name,
+                intent=facts.intent,
+                commit=before.commit,
+                deaths=deaths,
+                tried_before=self._may_be_tried_before(),
+            )
+            try:
+                if deaths:
+                    result = await self._run_isolated(request, phase, facts)
+                else:
+                    result = await self._run_among_others(request, phase, facts)
+            except (ActivityError, ApplicationError) as error:
+                if is_lost(error):
+                    self._deaths[phase] = deaths + 1
+                    self._note(f"{phase}: its process ended before it; it goes on in a process of its own")
+                elif not never_began(error):
+                    raise
+            else:
+                self._deaths.pop(phase, None)
+                return result
+            if self._is_long():
+                raise _SupersededError
+
+    def _may_be_tried_before(self) -> bool:
+        """Whether the workflow task at hand may be another attempt, after one that was lost with its worker.
+
+        The history of a first task that is tried for the first time has the start of the run, the signals, and that the
+        task was scheduled and started. Of any later task the run cannot tell, and the activity asks the server.
+        """
+        return workflow.info().get_current_history_length() != self._signals + _EVENTS_OF_A_FIRST_TASK
+
+    async def _run_among_others(self, request: PhaseInput, phase: Phase, facts: Facts) -> PhaseResult:
         policy = policies.PHASES[phase]
-        request = PhaseInput(
-            namespace=self._key.namespace, name=self._key.name, intent=facts.intent, commit=before.commit
-        )
         if policy.first_locally:
             try:
                 return await self._follow(self._start_locally(policy, request, phase), facts)
@@ -182,8 +234,12 @@ class PackageRevisionWorkflow:
                     self._tell(_TRIED_AGAIN[ErrorKind(cause.type)], _reason(cause))
                     self._note(f"{phase}: {policies.told_retries(policy)}: {cause.message}")
         self._show_phase(phase, facts)
-        priority = policies.fairness(self._key.namespace, facts.repository)
-        return await self._follow(self._start(policy, request, phase, priority), facts)
+        return await self._follow(self._start(policy, request, phase, facts), facts)
+
+    async def _run_isolated(self, request: PhaseInput, phase: Phase, facts: Facts) -> PhaseResult:
+        self._show_phase(phase, facts)
+        policy = policies.isolated(policies.PHASES[phase])
+        return await self._follow(self._start(policy, request, phase, facts, policies.ISOLATED_WAIT), facts)
 
     def _start_locally(self, policy: policies.PhasePolicy, request: PhaseInput, phase: Phase) -> _PhaseHandle:
         return workflow.start_local_activity_method(
@@ -196,12 +252,18 @@ class PackageRevisionWorkflow:
         )
 
     def _start(
-        self, policy: policies.PhasePolicy, request: PhaseInput, phase: Phase, priority: Priority
+        self,
+        policy: policies.PhasePolicy,
+        request: PhaseInput,
+        phase: Phase,
+        facts: Facts,
+        wait: timedelta | None = None,
     ) -> _PhaseHandle:
         return workflow.start_activity_method(
             policy.activity,
             request,
             task_queue=policies.beside(workflow.info().task_queue, policy.queue),
+            schedule_to_start_timeout=wait,
             start_to_close_timeout=policy.start_to_close,
             heartbeat_timeout=policy.heartbeat,
             retry_policy=policy.retry,
@@ -211,7 +273,7 @@ class PackageRevisionWorkflow:
                 else ActivityCancellationType.TRY_CANCEL
             ),
             summary=f"{phase} {self._key.name}",
-            priority=priority,
+            priority=policies.fairness(self._key.namespace, facts.repository),
         )
 
     async def _follow(self, handle: _PhaseHandle, facts: Facts) -> PhaseResult:
@@ -309,7 +371,7 @@ class PackageRevisionWorkflow:
         workflow.upsert_search_attributes([attributes.outcome.value_set(outcome), reason_update])
 
     def _note(self, line: str) -> None:
-        self._log = [*self._log[-49:], f"- {workflow.now():%Y-%m-%d %H:%M:%S} {line[:_LINE_LIMIT]}"]
+        self._log = [*self._log[-49:], f"- {workflow.now():%Y-%m-%d %H:%M:%S} {policies.told_line(line[:_LINE_LIMIT])}"]
         workflow.set_current_details("\n".join(self._log))
 
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from porchflow.activities.target import Target
-from porchflow.api.conditions import Reason
-from porchflow.api.packagerevision import PackageRevision
+from porchflow.api.models.conditions import Reason
+from porchflow.api.models.packagerevision import PackageRevision
 from porchflow.gitrepo.refs import InvalidName, PackageLocation
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import PACKAGEREVISIONS

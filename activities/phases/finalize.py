@@ -4,13 +4,14 @@ from typing import Any
 
 from porchflow.activities.definitions import PhaseInput, PhaseResult
 from porchflow.activities.objects import is_owned_by
-from porchflow.activities.phases.outcome import Outcome
+from porchflow.activities.phases.dependents import Dependents
+from porchflow.activities.running.outcome import Outcome
 from porchflow.activities.target import Target, check_spec
-from porchflow.api.conditions import Reason
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.git_address import without_secrets
+from porchflow.api.models.conditions import Reason
+from porchflow.api.models.packagerevision import Lifecycle, PackageRevision
 from porchflow.api.names import ORPHAN_ANNOTATION
-from porchflow.api.packagerevision import Lifecycle, PackageRevision
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import Forbidden, NotFound
@@ -22,15 +23,17 @@ from porchflow.repositories.failures import PhaseError, Stalled, Superseded, Tra
 class Finalizer:
     """Deletes what a deleted object owns in Git, then removes the finalizer."""
 
-    def __init__(self, kube: KubeClient, git: GitStore, repositories: Repositories) -> None:
+    def __init__(self, kube: KubeClient, git: GitStore, repositories: Repositories, dependents: Dependents) -> None:
         """Create the phase.
 
         Args:
             kube: Reads Namespaces.
             git: Deletes in Git.
             repositories: Reads Repositories.
+            dependents: Finds what depends on a published revision.
         """
         self._kube = kube
+        self._dependents = dependents
         self._git = git
         self._repositories = repositories
 
@@ -39,6 +42,7 @@ class Finalizer:
 
         Raises:
             Stalled: The revision is Published: its deletion has to be proposed first.
+            Waiting: Others depend on it, and its Namespace protects upstreams.
             GitError: Git cannot be read or refuses the push.
             KubeError: The API server cannot be reached or refuses.
         """
@@ -49,8 +53,10 @@ class Finalizer:
                 " deletion, which then goes on by itself",
             )
         repository, agreed = target.repository, target.revision.spec.lifecycle is Lifecycle.DELETION_PROPOSED
-        if agreed and (why := await self._deleted_by_nobody(target)):
+        if why := await self._deleted_by_nobody(target, agreed=agreed):
             return _orphaned(target.obj, why)
+        if agreed:
+            await self._dependents.check_deletion(target)
         await self._git.delete(
             repository.remote,
             repository.branch,
@@ -62,10 +68,13 @@ class Finalizer:
         gone = PhaseResult(summary="nothing of it is left in Git; the object may go")
         return Outcome(gone, relabels=True, lets_go=True)
 
-    async def _deleted_by_nobody(self, target: Target) -> str:
-        """Return why Kubernetes, and no approver, may have deleted a published revision; empty where it did not."""
+    async def _deleted_by_nobody(self, target: Target, *, agreed: bool) -> str:
+        """Return why Kubernetes, and no user, may have deleted a revision; empty where it did not.
+
+        A Namespace that is being deleted takes its objects along in any order, so the Repository may still be there.
+        """
         metadata, repository = target.obj["metadata"], target.repository
-        if not is_owned_by(metadata, repository):
+        if agreed and not is_owned_by(metadata, repository):
             return f"its metadata.ownerReferences name no Repository {repository.name!r}"
         try:
             namespace = await self._kube.get(NAMESPACES, None, metadata["namespace"])
@@ -116,12 +125,16 @@ class Finalizer:
         return self._repositories.is_left_to_porch(repository)
 
 
+_NOT_SHOWN = frozenset({ErrorKind.SUPERSEDED, ErrorKind.HANDED_OVER, ErrorKind.LOST})
+"""Kinds of failure that only the workflow sorts; the last is reported as it is."""
+
+
 def blocked(failure: PhaseError) -> PhaseError:
     """Return the failure of a deletion as Transient: users do not edit an object that is being deleted.
 
     A refused deletion, and failures that are not reported, stay as they are.
     """
-    if failure.kind in {ErrorKind.SUPERSEDED, ErrorKind.HANDED_OVER} or failure.reason == Reason.DELETION_REFUSED:
+    if failure.kind in _NOT_SHOWN or failure.reason == Reason.DELETION_REFUSED:
         return failure
     return Transient(
         failure.reason,

@@ -5,18 +5,20 @@ from typing import Any
 
 from porchflow.activities.definitions import PhaseInput, PhaseResult
 from porchflow.activities.phases.approval import Approvals
-from porchflow.activities.phases.outcome import Outcome, Standing, ready, under_way
+from porchflow.activities.phases.dependents import Dependents
 from porchflow.activities.phases.proposal_record import check_approved, other_proposal, proposal_fields
 from porchflow.activities.phases.proposals import Proposals
 from porchflow.activities.phases.self_lock import self_lock
 from porchflow.activities.rendering.kptfile_mirror import is_readable, record_of, recorded_of
 from porchflow.activities.rendering.render_files import read_kptfile
+from porchflow.activities.running.outcome import Outcome, Standing, ready, under_way
 from porchflow.activities.target import Target
-from porchflow.api.conditions import ConditionStatus, ConditionType, Reason, holding, of_type
+from porchflow.api.models.conditions import ConditionStatus, ConditionType, Reason, holding, of_type
+from porchflow.api.models.packagerevision import NEXT_LIFECYCLES, Lifecycle, PackageRevision
 from porchflow.api.names import ACCEPT_COMMIT_ANNOTATION, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
-from porchflow.api.needs import lifecycle_in_git
-from porchflow.api.package_metadata import asks_for_metadata
-from porchflow.api.packagerevision import NEXT_LIFECYCLES, Lifecycle, PackageRevision
+from porchflow.api.timestamps import timestamp
+from porchflow.api.work.needs import lifecycle_in_git
+from porchflow.api.work.package_metadata import asks_for_metadata
 from porchflow.gitrepo.errors import GitNotFound, GitQuotaExceeded
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.refs import InvalidName
@@ -52,6 +54,7 @@ class LifecyclePhase:
         git: GitStore,
         approvals: Approvals,
         proposals: Proposals,
+        dependents: Dependents,
     ) -> None:
         """Create the phase.
 
@@ -59,7 +62,9 @@ class LifecyclePhase:
             git: Reads and moves package revisions.
             approvals: Reads approvers and proposers.
             proposals: Refuses publications without a proposal.
+            dependents: Finds what depends on a revision whose deletion is proposed.
         """
+        self._dependents = dependents
         self._git = git
         self._approvals = approvals
         self._proposals = proposals
@@ -69,7 +74,8 @@ class LifecyclePhase:
 
         Raises:
             Stalled: Git holds no such package revision, no step leads from one lifecycle to the other, or the content
-                may not be proposed or published: never proposed, not approved, not rendered, or changed in Git.
+                may not be proposed or published: never proposed, not approved, not rendered, or changed in Git; or the
+                deletion is proposed of what others depend on, in a Namespace that protects it.
             GitError: Git cannot be read or refuses the push.
             KubeError: The API server cannot be reached or refuses.
         """
@@ -80,6 +86,7 @@ class LifecyclePhase:
                 Reason.INVALID_SPEC, "spec.lifecycle is empty; set it to Draft to start working on the package"
             )
         await self._proposals.check(target)
+        used = await self._used(target) if desired is Lifecycle.DELETION_PROPOSED else ()
         before, after = await self._move(target, desired)
         fields = await self._fields(target, after) | await self._size(target, after)
         kptfile = await self._kptfile(target, after)
@@ -93,9 +100,15 @@ class LifecyclePhase:
             _standing(target, before, after, fields),
             fields | record_of(kptfile),
             kptfile=kptfile if after.lifecycle is not Lifecycle.DRAFT and is_readable(kptfile) else None,
-            warnings=other_proposal(target, fields),
+            warnings=(*other_proposal(target, fields), *used),
             relabels=desired.is_published,
+            is_first=desired is Lifecycle.PUBLISHED and before.lifecycle is Lifecycle.PROPOSED and after.revision == 1,
         )
+
+    async def _used(self, target: Target) -> tuple[tuple[Reason, str], ...]:
+        """Return the warning about what depends on a revision, before the deletion is proposed in Git; none after."""
+        proposed = await self._found(target) is Lifecycle.DELETION_PROPOSED
+        return () if proposed else await self._dependents.check_proposal(target)
 
     async def _move(self, target: Target, desired: Lifecycle) -> tuple[PackageState, PackageState]:
         """Move Git to a lifecycle.
@@ -285,7 +298,7 @@ def tag_moved(ref: str, reported: str, found: str) -> str:
 def _published_fields(state: PackageState) -> dict[str, Any]:
     if state.lifecycle is None or not state.lifecycle.is_published:
         return {}
-    published = state.published_at.strftime("%Y-%m-%dT%H:%M:%SZ") if state.published_at else None
+    published = timestamp(state.published_at) if state.published_at else None
     return {"revision": state.revision, "publishedAt": published}
 
 

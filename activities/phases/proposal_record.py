@@ -1,14 +1,14 @@
 """The record of a proposal in `status.proposal`: commit, time and user. An approver compares it with what Git holds."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from porchflow.activities.phases.approval import Approvals
 from porchflow.activities.target import Target
-from porchflow.api.conditions import Reason
+from porchflow.api.models.conditions import Reason
+from porchflow.api.models.packagerevision import Lifecycle
 from porchflow.api.names import APPROVED_COMMIT_ANNOTATION, RECONCILE_NOW_ANNOTATION
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.timestamps import timestamp
 from porchflow.gitrepo.store.package_state import PackageState
 from porchflow.repositories.failures import Stalled
 
@@ -27,10 +27,10 @@ async def proposal_fields(approvals: Approvals, target: Target, state: PackageSt
     known: dict[str, Any] = (target.obj.get("status") or {}).get("proposal") or {}
     stands = bool(known) and "withdrawnAt" not in known
     if state.lifecycle is Lifecycle.DRAFT and stands:
-        return {"proposal": {**known, "withdrawnAt": _now()}}
+        return {"proposal": {**known, "withdrawnAt": timestamp()}}
     if state.lifecycle is not Lifecycle.PROPOSED or (stands and known["commit"] == state.commit):
         return {}
-    proposal = {"commit": state.commit, "at": _now(), "by": await approvals.proposer(target.annotations)}
+    proposal = {"commit": state.commit, "at": timestamp(), "by": await approvals.proposer(target.annotations)}
     other = known.get("commit") not in {None, state.commit}
     proposal["previousCommit"] = known["commit"] if other else known.get("previousCommit", "")
     return {"proposal": {key: value for key, value in proposal.items() if value}}
@@ -68,7 +68,3 @@ def check_approved(target: Target, state: PackageState) -> None:
             f" {approved[:64]} was reviewed, and {state.ref} is at {state.commit}: review that and name it in the"
             f" annotation, or put the branch back; then set the annotation {RECONCILE_NOW_ANNOTATION} to a new value",
         )
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

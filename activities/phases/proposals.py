@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 
 from porchflow.activities.phases.approval import Approvals
 from porchflow.activities.target import Target
-from porchflow.api.conditions import ConditionType, Reason, holding
+from porchflow.api.models.conditions import ConditionType, Reason, holding
+from porchflow.api.models.packagerevision import Lifecycle, PackageRevision
 from porchflow.api.names import ORPHAN_ANNOTATION
-from porchflow.api.needs import lifecycle_in_git
-from porchflow.api.packagerevision import Lifecycle, PackageRevision
+from porchflow.api.work.needs import lifecycle_in_git
 from porchflow.repositories.failures import Stalled
 
 Find = Callable[[], Awaitable[Lifecycle | None]]

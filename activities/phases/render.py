@@ -5,19 +5,18 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from temporalio import activity
-
 from porchflow.activities.definitions import PhaseInput, PhaseResult
-from porchflow.activities.phases.outcome import Outcome, rendered
+from porchflow.activities.phases.draft_tip import draft_tip
 from porchflow.activities.phases.proposals import Proposals
 from porchflow.activities.phases.self_lock import draft_lock
 from porchflow.activities.rendering.kptfile_mirror import check_size, is_rendered, recorded_of, wish_of
 from porchflow.activities.rendering.render_event import failure_event
 from porchflow.activities.rendering.render_files import read_kptfile, read_resources, rewritten
+from porchflow.activities.running.outcome import Outcome, rendered
 from porchflow.activities.target import Target
-from porchflow.api.conditions import ConditionType, Reason, holding
+from porchflow.api.models.conditions import ConditionType, Reason, holding
+from porchflow.api.models.packagerevision import Lifecycle
 from porchflow.api.names import PUSH_ON_RENDER_FAILURE_ANNOTATION
-from porchflow.api.packagerevision import Lifecycle
 from porchflow.functions.slots import on_behalf_of
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.store.commit_messages import TaskType
@@ -84,7 +83,7 @@ class RenderPhase:
         await self._proposals.check(target)
         # Before the rendering is announced: the object that comes back from that may ask for more.
         wish = wish_of(target.obj)
-        tip, found = await self._draft(target, request)
+        tip, found = await draft_tip(self._git, target, request)
         if found is not Lifecycle.DRAFT:
             return Outcome(PhaseResult(summary="there is no draft to render", current=found))
         before = await self._rendered_before(target, tip)
@@ -105,14 +104,6 @@ class RenderPhase:
             )
         steps = len(outcome.steps)
         return _done(target, done, f"{steps} function{'s' if steps != 1 else ''} run", wish)
-
-    async def _draft(self, target: Target, request: PhaseInput) -> tuple[str, Lifecycle | None]:
-        """Return the tip and lifecycle of the draft; after a failed attempt the tip may have moved."""
-        if request.commit and activity.info().attempt == 1:
-            return request.commit, Lifecycle.DRAFT
-        repository = target.repository
-        state = await self._git.state(repository.remote, repository.branch, target.location)
-        return state.commit, state.lifecycle
 
     async def _rendered_before(self, target: Target, tip: str) -> tuple[Snapshot, dict[str, bytes]] | None:
         """Return the package and resource files that an earlier attempt rendered and pushed; None for any other tip.

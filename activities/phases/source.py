@@ -6,18 +6,19 @@ from typing import Any
 
 from porchflow.activities.definitions import PhaseInput, PhaseResult
 from porchflow.activities.phases.claims import Claims
-from porchflow.activities.phases.outcome import Outcome, rendered, rendering_awaited
 from porchflow.activities.phases.proposals import Proposals
 from porchflow.activities.phases.self_lock import draft_lock, self_lock
 from porchflow.activities.rendering.early_rendering import EarlyRendered, EarlyRendering, read
 from porchflow.activities.rendering.kptfile_mirror import check_size, wish_of
 from porchflow.activities.rendering.render_files import read_resources
+from porchflow.activities.running.outcome import Outcome, rendered, rendering_awaited
+from porchflow.activities.sources.conflicts import some_conflicts
 from porchflow.activities.sources.source_content import CREATION_SOURCES, SourceContent, task_of, with_changes
 from porchflow.activities.sources.source_result import Made
 from porchflow.activities.sources.upstreams import Upstreams
 from porchflow.activities.target import Target
-from porchflow.api.conditions import Reason
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.models.conditions import Reason
+from porchflow.api.models.packagerevision import Lifecycle
 from porchflow.functions.slots import on_behalf_of
 from porchflow.gitrepo.errors import GitConflict, GitError
 from porchflow.gitrepo.git_store import Draft, GitStore
@@ -30,10 +31,6 @@ from porchflow.kpt.format.metadata import MetadataWish, read_metadata, with_meta
 from porchflow.kpt.format.upstream import upstream_lock
 from porchflow.kpt.package_errors import CONTENT_ERRORS, InvalidPackage
 from porchflow.repositories.failures import PhaseError, Stalled
-
-_TOLD_CONFLICTS = 10
-_LINE_LIMIT = 500
-"""Characters of a conflict, which the activity's result carries."""
 
 
 class SourcePhase:
@@ -161,7 +158,7 @@ class SourcePhase:
             metadata = target.obj["metadata"]
             await self._upstreams.mark(made.upstream, metadata["namespace"], metadata["name"])
         fields |= {"creationSource": CREATION_SOURCES[task], "selfLock": draft_lock(target, draft.commit)}
-        lines = _some(made.conflicts)
+        lines = some_conflicts(made.conflicts)
         count = len(made.conflicts)
         met = f", {count} conflict{'s' if count > 1 else ''}" if count else ""
         result = PhaseResult(
@@ -219,10 +216,3 @@ class SourcePhase:
 
 def _files(content: Files | Edit) -> Mapping[str, File | Stored]:
     return content.files if isinstance(content, Edit) else content
-
-
-def _some(conflicts: tuple[str, ...]) -> list[str]:
-    """Return the first conflicts, cut to a line each, and the number of the others."""
-    told = [line[:_LINE_LIMIT] for line in conflicts[:_TOLD_CONFLICTS]]
-    more = len(conflicts) - len(told)
-    return [*told, f"and {more} more conflicts; compare the draft with both upstreams"] if more else told

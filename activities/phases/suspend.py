@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from porchflow.activities.definitions import PhaseResult
-from porchflow.activities.phases.outcome import Outcome, suspended
-from porchflow.api.suspension import suspension_of
+from porchflow.activities.running.outcome import Outcome, suspended
+from porchflow.api.work.suspension import suspension_of
 from porchflow.repositories.failures import Superseded
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from porchflow.activities.objects import change_object
 from porchflow.activities.rendering.kptfile_labels import kptfile_labels, show_labels
-from porchflow.api.conditions import Reason
 from porchflow.api.limits import KPTFILE_BYTES
+from porchflow.api.models.conditions import Reason
 from porchflow.api.names import KPTFILE_FIELD_MANAGER
-from porchflow.api.package_metadata import asked_metadata, maps_of, recorded_metadata
+from porchflow.api.work.package_metadata import asked_metadata, maps_of, recorded_metadata
 from porchflow.kpt.format.files import decode
 from porchflow.kpt.format.kptfile import Kptfile, parse
 from porchflow.kpt.format.metadata import KptfileMetadata, MetadataWish, read_metadata
@@ -33,8 +33,8 @@ class KptfileMirror:
         Args:
             obj: The raw object as last read.
             text: The Kptfile; None where the package has none.
-            wish: Labels and annotations of the spec that are in the Kptfile, or were overruled. What a user has asked
-                for since stays in the spec, for the next rendering. None where that is not known.
+            wish: Labels and annotations of the spec that are in the Kptfile, or were overruled. Later wishes of a
+                user stay in the spec, for the next rendering. None where that is not known.
             stays: Whether nothing that a user asks for can reach the Kptfile, because the content is no draft.
 
         Returns:

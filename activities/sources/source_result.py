@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from porchflow.activities.sources.upstreams import PublishedRevision
-from porchflow.api.conditions import Reason
+from porchflow.api.models.conditions import Reason
 from porchflow.gitrepo.store.snapshots import Edit
 from porchflow.gitrepo.store.trees import Files
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from porchflow.activities.sources.source_result import Made
-from porchflow.api.packagerevision import UpdateStrategy
+from porchflow.api.models.packagerevision import UpdateStrategy
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.store.snapshots import Edit, Snapshot, Stored
 from porchflow.gitrepo.store.trees import File, Mode

@@ -5,9 +5,9 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from porchflow.api.conditions import Reason
+from porchflow.api.models.conditions import Reason
+from porchflow.api.models.packagerevision import PackageRevision
 from porchflow.api.names import UPSTREAM_OF_ANNOTATION
-from porchflow.api.packagerevision import PackageRevision
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.refs import PackageLocation
 from porchflow.gitrepo.store.snapshots import Snapshot
@@ -55,13 +55,14 @@ class Upstreams:
         """Uids, because an object that was read before the mark still lacks it."""
         self._repositories = repositories
 
-    async def published(self, namespace: str, name: str, field: str) -> PublishedRevision:
+    async def published(self, namespace: str, name: str, field: str, again: str) -> PublishedRevision:
         """Return a published package revision.
 
         Args:
             namespace: Of the object that asks.
             name: Of the PackageRevision.
-            field: The field below `spec.source` that names it, for messages.
+            field: The field that names it, for messages.
+            again: How a user asks for another one, for messages.
 
         Raises:
             Waiting: There is none of this name (yet), it is not published (yet), or its Repository cannot be used yet.
@@ -72,15 +73,15 @@ class Upstreams:
         if obj is None:
             raise Waiting(
                 Reason.SOURCE_NOT_FOUND,
-                f"waiting for PackageRevision {name!r}, which spec.source.{field} names: there is none in namespace"
-                f" {namespace!r}; create it, or delete this object and create it again with the right name",
+                f"waiting for PackageRevision {name!r}, which {field} names: there is none in namespace"
+                f" {namespace!r}; create it, or {again} with the right name",
             )
         revision = PackageRevision.model_validate(obj)
         lock = revision.status.self_lock.git if revision.status.self_lock else None
         if not is_published(obj) or lock is None or not lock.commit:
             raise Waiting(
                 Reason.SOURCE_NOT_PUBLISHED,
-                f"waiting for PackageRevision {name!r}, which spec.source.{field} names: it is"
+                f"waiting for PackageRevision {name!r}, which {field} names: it is"
                 f" {revision.spec.lifecycle or 'of no lifecycle'} and not published; propose and publish it",
             )
         repository = await self._repositories.access(namespace, revision.spec.repository)

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from porchflow.activities.sync.discovered import Existing, name_of, path_of
-from porchflow.api.conditions import Reason
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.models.conditions import Reason
+from porchflow.api.models.packagerevision import Lifecycle
 from porchflow.gitrepo.discovery.discover import Discovered
 from porchflow.gitrepo.refs import UNNUMBERED
 from porchflow.repositories.access import RepositoryAccess

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from porchflow.activities.objects import owned_metadata, owner_of
 from porchflow.activities.rendering.kptfile_labels import KptfileLabels, kptfile_labels, shown_labels
 from porchflow.activities.rendering.kptfile_mirror import mirrored_conditions, mirrored_spec
-from porchflow.api.conditions import ConditionStatus, ConditionType, Reason, raw_holding
 from porchflow.api.limits import KPTFILE_BYTES
+from porchflow.api.models.conditions import ConditionStatus, ConditionType, Reason, raw_holding
 from porchflow.api.names import (
     DISCOVERED_ANNOTATION,
     FINALIZER,
@@ -20,6 +19,7 @@ from porchflow.api.names import (
     REPOSITORY_LABEL,
     object_name,
 )
+from porchflow.api.timestamps import timestamp
 from porchflow.gitrepo.discovery.discover import Discovered
 from porchflow.kpt.format.files import decode
 from porchflow.kpt.format.kptfile import Kptfile, parse
@@ -137,7 +137,7 @@ def seed_status(
     repository: RepositoryAccess, revision: Discovered, kptfile: Kptfile | None, size: int | None, generation: int
 ) -> dict[str, Any]:
     """Return the whole raw status of an object that was made for a revision, so that no workflow has to run."""
-    now = _timestamp(datetime.now(UTC))
+    now = timestamp()
     status: dict[str, Any] = {
         "observedGeneration": generation,
         "selfLock": lock_of(repository, revision),
@@ -159,7 +159,7 @@ def seed_status(
     if repository.deployment:
         status["deployment"] = True
     if revision.touched is not None and revision.lifecycle.is_published:
-        status |= {"publishedAt": _timestamp(revision.touched.at), "publishedBy": revision.touched.by}
+        status |= {"publishedAt": timestamp(revision.touched.at), "publishedBy": revision.touched.by}
     if kptfile is not None:
         status |= _of_kptfile(kptfile)
     return status
@@ -191,7 +191,3 @@ def _of_kptfile(kptfile: Kptfile) -> dict[str, Any]:
     if upstream is not None and upstream.git is not None and lock is not None and lock.git is not None:
         status["upstreamLock"] = {"type": lock.type or "git", "git": lock.git.model_dump()}
     return status
-
-
-def _timestamp(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,6 +4,7 @@ The comparison of a sync cannot tell these apart. So the drift check reads each 
 Git. An object with work in hand is left to its workflow. Every write carries the version of the object that was read.
 """
 
+import contextlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 from porchflow.activities.phases.lifecycle import tag_moved
 from porchflow.activities.reporting import StatusReporter, acknowledged
 from porchflow.activities.sync.discovered import Existing
-from porchflow.api.conditions import Condition, ConditionType, Reason, holding, not_ready, raw_condition
-from porchflow.api.names import ACCEPT_COMMIT_ANNOTATION, FINALIZER, RECONCILE_NOW_ANNOTATION
-from porchflow.api.needs import facts_of, plan
-from porchflow.api.packagerevision import Lifecycle, PackageRevision
+from porchflow.api.models.conditions import Condition, ConditionType, Reason, holding, not_ready, raw_condition
+from porchflow.api.models.packagerevision import Lifecycle, PackageRevision
+from porchflow.api.names import ACCEPT_COMMIT_ANNOTATION, FINALIZER, RECONCILE_NOW_ANNOTATION, SYNC_TOKEN_PREFIX
+from porchflow.api.work.needs import facts_of, plan
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.refs import UNNUMBERED, InvalidName, PackageLocation
 from porchflow.gitrepo.store.package_state import PackageState
@@ -124,7 +125,9 @@ class DriftCheck:
     async def _recovered(self, obj: dict[str, Any], revision: PackageRevision, state: PackageState) -> Look:
         """Have the workflow report Ready again, where a sync had reported Stalled."""
         if _stalled(revision) in {Reason.REMOVED_FROM_GIT, Reason.TAG_MOVED, Reason.CONTENT_CHANGED}:
-            return await self._ask(obj, f"git-{state.commit[:12]}-{_stalled_since(revision):%Y%m%d%H%M%S}", "")
+            return await self._ask(
+                obj, f"{SYNC_TOKEN_PREFIX}{state.commit[:12]}-{_stalled_since(revision):%Y%m%d%H%M%S}", ""
+            )
         return Look(settled=True)
 
     async def _wake(self, obj: dict[str, Any], state: PackageState) -> Look:
@@ -132,26 +135,43 @@ class DriftCheck:
             told = f"newer content on the draft branch: {state.ref} is at {state.commit[:12]}; rendering it"
         else:
             told = f"Git has it as {state.lifecycle}, at {state.ref} {state.commit[:12]}; putting that right"
-        return await self._ask(obj, f"git-{state.commit[:12]}-{state.lifecycle}", told)
+        return await self._ask(obj, f"{SYNC_TOKEN_PREFIX}{state.commit[:12]}-{state.lifecycle}", told, unready=True)
 
-    async def _ask(self, obj: dict[str, Any], token: str, told: str) -> Look:
+    async def _ask(self, obj: dict[str, Any], token: str, told: str, *, unready: bool = False) -> Look:
         """Set the reconcile-now annotation, once for each token.
 
         The same finding is not signalled again: the workflow may have reported that a person must act.
+
+        Args:
+            obj: The raw object as last read.
+            token: Value of the annotation.
+            told: Message of the Event; empty for none.
+            unready: Whether the status says until the workflow's report that the object is not as Git has it.
         """
         metadata = obj["metadata"]
         if (metadata.get("annotations") or {}).get(RECONCILE_NOW_ANNOTATION) == token:
             return Look(settled=True)
         patch = {"annotations": {RECONCILE_NOW_ANNOTATION: token}, "resourceVersion": metadata["resourceVersion"]}
-        await self._kube.merge_patch(PACKAGEREVISIONS, self._namespace, metadata["name"], {"metadata": patch})
+        asked = await self._kube.merge_patch(PACKAGEREVISIONS, self._namespace, metadata["name"], {"metadata": patch})
+        if unready:
+            await self._unready(asked, told)
         if told:
             self._events.record(obj, "Normal", Reason.CONTENT_CHANGED, told)
         return Look(settled=True, told=f"{metadata['name']}: {told}" if told else "")
 
+    async def _unready(self, asked: dict[str, Any], told: str) -> None:
+        """Take back `Ready` of an object whose workflow has been asked to look at Git."""
+        progressing = not_ready(Reason.CONTENT_CHANGED, told, ConditionType.RECONCILING)
+        with contextlib.suppress(Conflict):
+            # The workflow may be quicker. Its report is the newer one, and must stay.
+            await self._reporter.show(asked, Report(conditions=progressing))
+
     async def _moved_tag(self, obj: dict[str, Any], state: PackageState, reported: str) -> Look:
         accepted = (obj["metadata"].get("annotations") or {}).get(ACCEPT_COMMIT_ANNOTATION)
         if accepted == state.commit:
-            return await self._ask(obj, f"git-{state.commit[:12]}-accepted", f"{state.commit[:12]} is accepted")
+            return await self._ask(
+                obj, f"{SYNC_TOKEN_PREFIX}{state.commit[:12]}-accepted", f"{state.commit[:12]} is accepted"
+            )
         return await self._stall(obj, Reason.TAG_MOVED, tag_moved(state.ref, reported, state.commit))
 
     async def _moved_proposal(self, obj: dict[str, Any], state: PackageState, reported: str) -> Look:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from porchflow.api.conditions import ConditionType, Reason
 from porchflow.api.git_address import place_of
-from porchflow.api.repository import Repository
+from porchflow.api.models.conditions import ConditionType, Reason, raw_holding
+from porchflow.api.models.repository import Repository
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import REPOSITORIES
 from porchflow.repositories.failures import Stalled
@@ -73,7 +73,7 @@ async def check_alone(kube: KubeClient, raw: Mapping[str, Any], namespaces: Sequ
 
 def is_shared(raw: Mapping[str, Any]) -> bool:
     """Whether the last full sync of a raw Repository found one of another namespace with the same packages."""
-    return _condition(raw, ConditionType.SHARED) is not None
+    return bool(raw_holding(raw, ConditionType.SHARED))
 
 
 def has_worked(raw: Mapping[str, Any]) -> bool:
@@ -82,7 +82,7 @@ def has_worked(raw: Mapping[str, Any]) -> bool:
 
 
 def _is_in_the_way(other: Mapping[str, Any], raw: Mapping[str, Any]) -> bool:
-    stalled = _condition(other, ConditionType.STALLED) or {}
+    stalled = raw_holding(other, ConditionType.STALLED)
     return (
         other["metadata"]["uid"] != raw["metadata"]["uid"]
         and "deletionTimestamp" not in other["metadata"]
@@ -103,8 +103,3 @@ def _place(raw: Mapping[str, Any]) -> _Place | None:
 def _order(raw: Mapping[str, Any]) -> tuple[bool, str, str]:
     """Return the sort key of Repositories: synced ones first, then by age."""
     return not has_worked(raw), raw["metadata"]["creationTimestamp"], raw["metadata"]["uid"]
-
-
-def _condition(raw: Mapping[str, Any], kind: ConditionType) -> Mapping[str, Any] | None:
-    conditions = (raw.get("status") or {}).get("conditions") or []
-    return next((each for each in conditions if each["type"] == kind and each["status"] == "True"), None)

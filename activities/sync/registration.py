@@ -1,13 +1,14 @@
 """Registration: a sync creates and corrects the objects of a Repository, as the comparison with Git says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from porchflow.activities.objects import owned_metadata
 from porchflow.activities.rendering.kptfile_labels import kptfile_labels, show_labels
+from porchflow.activities.rendering.kptfile_upstreams import upstreams_of
 from porchflow.activities.sync.comparison import Pair, Work, is_latest, places
 from porchflow.activities.sync.discovered import (
     Existing,
@@ -19,6 +20,7 @@ from porchflow.activities.sync.discovered import (
     seed_status,
 )
 from porchflow.activities.sync.paced_writes import Write, Writer
+from porchflow.api.models.packagerevision import Lifecycle
 from porchflow.api.names import (
     DISCOVERED_ANNOTATION,
     LATEST_REVISION_LABEL,
@@ -28,10 +30,10 @@ from porchflow.api.names import (
     REPOSITORY_FIELD_MANAGER,
     REPOSITORY_SEED_FIELD_MANAGER,
 )
-from porchflow.api.packagerevision import Lifecycle
 from porchflow.gitrepo.discovery.discover import Discovered
-from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.git_store import GitStore, PackageContent
 from porchflow.gitrepo.refs import UNNUMBERED
+from porchflow.kpt.format.files import KPTFILE
 from porchflow.kpt.format.kptfile import Kptfile
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
@@ -51,11 +53,13 @@ class _Read:
         revision: The revision.
         kptfile: None for one that cannot be read.
         size: Bytes of all files; None beyond the limits.
+        upstreams: Status fields that say what it and its subpackages were made from.
     """
 
     revision: Discovered
     kptfile: Kptfile | None
     size: int | None
+    upstreams: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Registration:
@@ -117,14 +121,16 @@ class Registration:
             chunk = revisions[start : start + _CHUNK]
             trees = [each.tree for each in chunk]
             files = await self._git.read_kptfiles(remote, trees)
-            sizes = await self._git.package_sizes(remote, trees)
+            contents = await self._git.package_contents(remote, trees)
             kptfiles = await asyncio.to_thread(_parse_all, files)
-            for revision, kptfile, size in zip(chunk, kptfiles, sizes, strict=True):
+            upstreams = await asyncio.to_thread(_all_upstreams, files, contents)
+            for revision, kptfile, content, made_from in zip(chunk, kptfiles, contents, upstreams, strict=True):
+                size = content.size if content is not None else None
                 if isinstance(kptfile, str):
                     self.incomplete.append(f"{revision.ref}: {revision.package}/{kptfile}")
                     yield _Read(revision, None, size)
                 else:
-                    yield _Read(revision, kptfile, size)
+                    yield _Read(revision, kptfile, size, made_from)
 
     async def _create(self, read: _Read, *, latest: bool) -> None:
         body = new_object(self._namespace, self._repository, read.revision, read.kptfile, latest=latest)
@@ -140,7 +146,7 @@ class Registration:
                 return
             # The API server refuses a value of the Kptfile. Without its values the revision can be registered.
             self.incomplete.append(f"{body['metadata']['name']}: {error.message}")
-            await self._create(replace(read, kptfile=None), latest=latest)
+            await self._create(replace(read, kptfile=None, upstreams={}), latest=latest)
         else:
             await self._finish(made, read)
 
@@ -153,6 +159,7 @@ class Registration:
         """
         name = obj["metadata"]["name"]
         status = seed_status(self._repository, read.revision, read.kptfile, read.size, 1)
+        status |= read.upstreams
         try:
             obj = await self._show_labels(obj, read.kptfile)
             version = obj["metadata"]["resourceVersion"]
@@ -162,7 +169,7 @@ class Registration:
         except Invalid as error:
             self.incomplete.append(f"{name}: {error.message}")
             if read.kptfile is not None:
-                await self._finish(obj, replace(read, kptfile=None))
+                await self._finish(obj, replace(read, kptfile=None, upstreams={}))
 
     async def _show_labels(self, obj: Object, kptfile: Kptfile | None) -> Object:
         labels = kptfile_labels(kptfile.metadata.labels if kptfile is not None else {})
@@ -207,9 +214,9 @@ class Registration:
         status: dict[str, Any] = {}
         if pair.found.revision == UNNUMBERED:
             status["selfLock"] = lock_of(self._repository, replace(pair.found, commit=commit))
-            [size] = await self._git.package_sizes(self._repository.remote, [pair.found.tree])
-            if size is not None:
-                status["resourcesSizeBytes"] = size
+            [content] = await self._git.package_contents(self._repository.remote, [pair.found.tree])
+            if content is not None:
+                status["resourcesSizeBytes"] = content.size
         if self._repository.deployment or pair.existing.deployment:
             status["deployment"] = self._repository.deployment
         try:
@@ -229,6 +236,16 @@ class Registration:
             "status": status,
         }
         await self._kube.apply(PACKAGEREVISIONS, body, field_manager=manager, force=force, subresource="status")
+
+
+def _all_upstreams(kptfiles: Sequence[bytes | None], contents: Sequence[PackageContent | None]) -> list[dict[str, Any]]:
+    found = (
+        upstreams_of(
+            {**(content.kptfiles if content is not None else {}), **({KPTFILE: root} if root is not None else {})}
+        )
+        for root, content in zip(kptfiles, contents, strict=True)
+    )
+    return [{name: value for name, value in fields.items() if value is not None} for fields in found]
 
 
 def _parse_all(files: Sequence[bytes | None]) -> list[Kptfile | str]:

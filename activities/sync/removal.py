@@ -7,7 +7,7 @@ from typing import Any
 
 from porchflow.activities.definitions import SyncResult
 from porchflow.activities.sync.paced_writes import Write, Writer
-from porchflow.api.conditions import Reason
+from porchflow.api.models.conditions import Reason
 from porchflow.api.names import FINALIZER, REPOSITORY_FINALIZER
 from porchflow.kube.changes import let_go
 from porchflow.kube.client import KubeClient

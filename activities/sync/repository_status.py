@@ -1,13 +1,13 @@
 """Status of a Repository: the fields of the sync's field manager, and reports of progress and failures."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
-from porchflow.activities.phases.outcome import failed
 from porchflow.activities.reporting import acknowledged
-from porchflow.api.conditions import Condition, ConditionStatus, ConditionType, Reason, condition
+from porchflow.activities.running.outcome import failed
+from porchflow.api.models.conditions import Condition, ConditionStatus, ConditionType, Reason, condition
 from porchflow.api.names import REPOSITORY_FIELD_MANAGER
+from porchflow.api.work.run_once import run_once_due
 from porchflow.kube.kinds import REPOSITORIES
 from porchflow.kube.status import Report, StatusOwner
 from porchflow.repositories.failures import PhaseError
@@ -30,9 +30,8 @@ REPOSITORY_STATUS = StatusOwner(
 
 def handled(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return the status fields that record a Repository's generation, token and one-time sync as handled."""
-    once = ((raw.get("spec") or {}).get("sync") or {}).get("runOnceAt")
-    due = once and datetime.fromisoformat(once) <= datetime.now(UTC)
-    return {**acknowledged(raw), **({"observedRunOnceAt": once} if due else {})}
+    due = run_once_due(raw)
+    return {**acknowledged(raw), **({"observedRunOnceAt": due} if due else {})}
 
 
 def failure_report(raw: Mapping[str, Any], failure: PhaseError, attempt: int) -> Report:

@@ -13,6 +13,7 @@ from temporalio import activity
 from porchflow.activities.definitions import SyncActivities, SyncRequest, SyncResult
 from porchflow.activities.heartbeat import heartbeating
 from porchflow.activities.reporting import StatusReporter
+from porchflow.activities.running.deaths import death
 from porchflow.activities.sync.comparison import Work, compare
 from porchflow.activities.sync.discovered import Existing, existing_of
 from porchflow.activities.sync.drift import DriftCheck
@@ -28,16 +29,16 @@ from porchflow.activities.sync.sync_rules import (
     handled_by,
     is_due,
     next_full_sync,
-    run_once_due,
-    timestamp,
 )
 from porchflow.activities.sync.sync_settings import SyncSettings
-from porchflow.api.conditions import Reason
+from porchflow.api.models.conditions import ConditionType, Reason, raw_condition
 from porchflow.api.names import (
     REPOSITORY_FINALIZER,
     V1ALPHA2_MIGRATION_ANNOTATION,
 )
-from porchflow.api.suspension import Suspension, suspension_of
+from porchflow.api.timestamps import timestamp
+from porchflow.api.work.run_once import run_once_due
+from porchflow.api.work.suspension import Suspension, suspension_of
 from porchflow.gitrepo.discovery.discover import Discovery
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.kube.background import in_background
@@ -47,7 +48,7 @@ from porchflow.kube.events import EventRecorder
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
 from porchflow.kube.status import Report, StatusWriter
 from porchflow.repositories.access import Repositories, RepositoryAccess
-from porchflow.repositories.failures import PhaseError, classify, to_application_error
+from porchflow.repositories.failures import Lost, PhaseError, classify, out_of_memory, to_application_error
 from porchflow.repositories.scope import ScopeSettings
 
 _SHOW_SECONDS = 5.0
@@ -119,12 +120,38 @@ class RepositorySync(SyncActivities):
             raw: dict[str, Any] | None = None
             try:
                 raw = await self._repositories.raw(request.namespace, request.name)
+                _check_isolated(request, raw)
                 return await self._sync(raw, progress)
+            except Lost as lost:
+                # The status says so already.
+                raise to_application_error(lost) from None
+            except MemoryError:
+                raise to_application_error(out_of_memory()) from None
             except Exception as error:  # noqa: BLE001 - every error is sorted, shown and given to Temporal
                 failure = classify(error)
                 if raw is not None:
                     await self._show_failure(raw, failure)
                 raise to_application_error(failure) from None
+
+    async def died(self, request: SyncRequest, how: str) -> SyncResult:
+        """Report that the process of an isolated sync ended.
+
+        Args:
+            request: The request that the process was given.
+            how: How it ended, for people, with "it" for the sync.
+
+        Returns:
+            The result where the Repository is gone meanwhile.
+
+        Raises:
+            ApplicationError: Of type Lost, or Stalled after `PHASE_DEATHS`.
+        """
+        raw = await self._repositories.raw(request.namespace, request.name)
+        if raw is None:
+            return SyncResult(summary="the Repository is gone")
+        failure = death("the sync", request.deaths + 1, how)
+        await self._show_failure(raw, failure)
+        raise to_application_error(failure)
 
     async def _sync(self, raw: dict[str, Any] | None, progress: Progress) -> SyncResult:
         if raw is None:
@@ -307,6 +334,17 @@ class RepositorySync(SyncActivities):
             return
         except Exception as error:  # noqa: BLE001 - the failure itself is what matters
             activity.logger.warning("cannot report %r in the status: %s", failure.message, error)
+
+
+def _check_isolated(request: SyncRequest, raw: dict[str, Any] | None) -> None:
+    """Refuse to sync a Repository among others whose last sync ended its processes: no other worker is put at risk.
+
+    Raises:
+        Lost: It is such a one.
+    """
+    stalled = raw_condition(raw or {}, ConditionType.STALLED)
+    if not request.deaths and stalled.get("reason") == Reason.PHASE_CRASHED:
+        raise Lost(Reason.PHASE_CRASHED, "the last sync ended its processes")
 
 
 def _summary(run: _Run) -> str:

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from porchflow.activities.sync.repository_status import handled
-from porchflow.api.conditions import (
+from porchflow.api.crontab import InvalidSchedule, own_times, parse_crontab
+from porchflow.api.git_address import BadAddress, parse
+from porchflow.api.models.conditions import (
     Condition,
     ConditionStatus,
     ConditionType,
@@ -14,10 +16,9 @@ from porchflow.api.conditions import (
     not_ready,
     raw_condition,
 )
-from porchflow.api.crontab import InvalidSchedule, parse_crontab
-from porchflow.api.git_address import BadAddress, parse
-from porchflow.api.needs import newer
-from porchflow.api.repository import Repository
+from porchflow.api.models.repository import Repository
+from porchflow.api.work.needs import newer
+from porchflow.api.work.run_once import run_once_due
 from porchflow.gitrepo.refs import InvalidName, PackageLocation, branch_ref
 from porchflow.repositories.failures import Stalled
 
@@ -60,18 +61,12 @@ def is_due(raw: Mapping[str, Any]) -> bool:
         not status.get("observedRefs")
         or status.get("observedGeneration") != metadata["generation"]
         or newer(handled(raw)["observedReconcileNow"], status.get("observedReconcileNow"))
-        or run_once_due(raw)
+        or bool(run_once_due(raw))
         or ready.get("reason") in {None, Reason.SUSPENDED}
         or (ready.get("status") != "True" and ready.get("reason") != Reason.INVALID_SCHEDULE)
         or not following
         or datetime.fromisoformat(following) <= datetime.now(UTC)
     )
-
-
-def run_once_due(raw: Mapping[str, Any]) -> bool:
-    """Whether the time of a raw Repository's one-time sync has come."""
-    once: str | None = ((raw.get("spec") or {}).get("sync") or {}).get("runOnceAt")
-    return once is not None and datetime.fromisoformat(once) <= datetime.now(UTC)
 
 
 def handled_by(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,13 +90,8 @@ def next_full_sync(raw: Mapping[str, Any], now: datetime, usual: timedelta) -> d
         now: The time of this sync.
         usual: The interval without a schedule.
     """
-    try:
-        sync = Repository.model_validate(raw).spec.sync
-        if sync is not None and sync.schedule:
-            return parse_crontab(sync.schedule).next(now)
-    except InvalidSchedule:
-        pass
-    return now + usual
+    times = own_times(raw)
+    return times.next(now) if times is not None else now + usual
 
 
 def conditions_of(
@@ -146,8 +136,3 @@ def _readiness(
 def _named(what: str, problems: Sequence[str]) -> str:
     more = f"; and {len(problems) - _NAMED_PROBLEMS} more" if len(problems) > _NAMED_PROBLEMS else ""
     return f"{len(problems)} {what}: {'; '.join(problems[:_NAMED_PROBLEMS])}{more}" if problems else ""
-
-
-def timestamp(moment: datetime) -> str:
-    """Return a time in UTC as Kubernetes writes it, such as `2026-01-31T12:00:00Z`."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

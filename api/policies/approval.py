@@ -4,7 +4,7 @@ from typing import Final
 
 from porchflow.api.names import APPROVAL_LABEL, APPROVED_COMMIT_ANNOTATION
 from porchflow.api.policies.expressions import PUBLISHES_NOW, REPORTED_COMMIT, annotation
-from porchflow.api.policy import Check, Policy
+from porchflow.api.policies.policy import Check, Policy
 
 APPROVAL: Final = Policy(
     name="porchflow-approval",

@@ -4,7 +4,7 @@ from typing import Final
 
 from porchflow.api.names import FINALIZER, UPSTREAM_OF_ANNOTATION
 from porchflow.api.policies.expressions import MAY_APPROVE, NO_APPROVER, WANTED_LIFECYCLE, annotation, quoted_list
-from porchflow.api.policy import Check, Policy
+from porchflow.api.policies.policy import Check, Policy
 
 CLEANERS: Final = (
     "system:serviceaccount:kube-system:generic-garbage-collector",
@@ -52,7 +52,8 @@ CLONES: Final = Policy(
         Check(
             "false",
             f"{annotation('oldObject', UPSTREAM_OF_ANNOTATION)} + ' was made from ' + oldObject.metadata.name + ':"
-            " what was made from it keeps its content when it is gone, but cannot be upgraded from it any more'",
+            " what was made from it keeps its content when it is gone, but cannot be upgraded from it any more"
+            " (porchflow deps ' + oldObject.metadata.name + ' --dependents shows all)'",
         ),
     ),
 )

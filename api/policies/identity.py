@@ -3,11 +3,19 @@
 import re
 from typing import Final
 
-from porchflow.api.definition import SPEC_STAYS, Rule
+from porchflow.api.models.definition import SPEC_STAYS, Rule
+from porchflow.api.models.packagerevision import SPEC_RULES
 from porchflow.api.names import ACCEPT_COMMIT_ANNOTATION, APPROVED_COMMIT_ANNOTATION
-from porchflow.api.packagerevision import SPEC_RULES
-from porchflow.api.policies.expressions import MAY_APPROVE, MAY_RECONCILE, NEW, NO_APPROVER, annotation, before
-from porchflow.api.policy import Check, Policy
+from porchflow.api.policies.expressions import (
+    MAY_APPROVE,
+    MAY_RECONCILE,
+    NEW,
+    NO_APPROVER,
+    WANTED_LIFECYCLE,
+    annotation,
+    before,
+)
+from porchflow.api.policies.policy import Check, Policy
 
 _MIRRORED: Final = ("readinessGates", "packageMetadata")
 """Fields of the spec that porchflow copies from the Kptfile."""
@@ -43,7 +51,9 @@ _REVIEWED: Final = annotation("object", APPROVED_COMMIT_ANNOTATION)
 _OLD_REVIEWED: Final = before(annotation("oldObject", APPROVED_COMMIT_ANNOTATION))
 
 # All of the spec but the lifecycle, which changes most often and has a policy of its own.
-_ASKED: Final = (*_IDENTITY, "source", *_MIRRORED)
+_ASKED: Final = (*_IDENTITY, "source", "subpackageOperation", *_MIRRORED)
+
+_NO_OPERATION: Final = "!object.?spec.?subpackageOperation.hasValue()"
 
 IDENTITY: Final = Policy(
     name="porchflow-identity",
@@ -79,6 +89,20 @@ IDENTITY: Final = Policy(
             f"!variables.complete || !variables.renamed || object.metadata.name == {_NAME}",
             "'the name of a package revision says what it is: ' + object.metadata.name + ' has to be '"
             f" + {_NAME} + ' (repository.package.workspace)'",
+        ),
+        Check(
+            f"!({NEW}) || {_NO_OPERATION} || variables.mayReconcile",
+            "'spec.subpackageOperation changes the content of a Draft that is there: create this without it, and set it"
+            " once the Draft is Ready'",
+        ),
+        # Taking away what was done, or was never to be, changes no content.
+        Check(
+            f"{NEW} || {_NO_OPERATION} || {_frozen('subpackageOperation')} || variables.mayReconcile"
+            f" || {WANTED_LIFECYCLE} in ['Draft', '']",
+            "'spec.subpackageOperation changes the content of a Draft, and this is to be '"
+            f" + {WANTED_LIFECYCLE} + (variables.published ? ': create a new PackageRevision, with source.copyFrom of"
+            " this one, and set it there' : ': set spec.lifecycle to Draft, and propose it again when the operation is"
+            " done')",
         ),
         Check(
             f"!variables.published || {_frozen('source')}",

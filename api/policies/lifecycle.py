@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from porchflow.api.conditions import ConditionType
+from porchflow.api.models.conditions import ConditionType
+from porchflow.api.models.packagerevision import NEXT_LIFECYCLES
 from porchflow.api.names import APPROVED_COMMIT_ANNOTATION, RECONCILE_NOW_ANNOTATION, RENDER_REQUEST_ANNOTATION
-from porchflow.api.packagerevision import NEXT_LIFECYCLES
 from porchflow.api.policies.expressions import (
     MAY_APPROVE,
     MAY_RECONCILE,
@@ -17,7 +17,7 @@ from porchflow.api.policies.expressions import (
     before,
     quoted_list,
 )
-from porchflow.api.policy import Check, Policy
+from porchflow.api.policies.policy import Check, Policy
 
 _STATUS: Final = "oldObject.?status"
 
@@ -25,7 +25,7 @@ _STATUS: Final = "oldObject.?status"
 def _newer(name: str, echo: str) -> str:
     """Return an expression that is true where an annotation has a value that the status does not echo.
 
-    It is the same rule as in `porchflow.api.needs.newer`.
+    It is the same rule as in `porchflow.api.work.needs.newer`.
 
     Args:
         name: The annotation.

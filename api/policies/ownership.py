@@ -5,7 +5,7 @@ from typing import Final
 from porchflow.api.names import FINALIZER
 from porchflow.api.policies.deletion import CLEANERS
 from porchflow.api.policies.expressions import MAY_RECONCILE, NO_RECONCILER, quoted_list
-from porchflow.api.policy import Check, Policy
+from porchflow.api.policies.policy import Check, Policy
 
 _OWNERS: Final = "{holder}.?metadata.?ownerReferences.orValue([])"
 _HELD: Final = f"'{FINALIZER}' in {{holder}}.?metadata.?finalizers.orValue([])"

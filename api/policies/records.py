@@ -28,7 +28,7 @@ from porchflow.api.policies.expressions import (
     before,
     label,
 )
-from porchflow.api.policy import Check, Mutation, Policy
+from porchflow.api.policies.policy import Check, Mutation, Policy
 
 _APPROVED_BY: Final = annotation("object", APPROVED_BY_ANNOTATION)
 _OLD_APPROVED_BY: Final = before(annotation("oldObject", APPROVED_BY_ANNOTATION))

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from porchflow.api.names import SECRET_HOSTS_ANNOTATION, SECRETS_POLICY
+from porchflow.api.names import SECRET_HOSTS_ANNOTATION, SECRETS_POLICY, SUBPACKAGE_SECRETS_POLICY
 from porchflow.api.policies.expressions import NEW
-from porchflow.api.policy import PACKAGE_REVISIONS, REPOSITORIES, Check, Guarded, Policy
+from porchflow.api.policies.policy import PACKAGE_REVISIONS, REPOSITORIES, Check, Guarded, Policy
 
 
 def _secret(holder: str, git: str) -> str:
@@ -52,6 +52,9 @@ def _readers_only(name: str, on: Guarded, field: str) -> Policy:
 
 
 SOURCE_SECRETS: Final = _readers_only(SECRETS_POLICY, PACKAGE_REVISIONS, "source.cloneFrom.git")
+SUBPACKAGE_SECRETS: Final = _readers_only(
+    SUBPACKAGE_SECRETS_POLICY, PACKAGE_REVISIONS, "subpackageOperation.cloneFrom.git"
+)
 REPOSITORY_SECRETS: Final = _readers_only("porchflow-repository-secrets", REPOSITORIES, "git")
 
 UNENCRYPTED: Final = Policy(

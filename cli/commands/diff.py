@@ -70,7 +70,7 @@ async def _compare(
     settings: "Settings", namespace: str | None, names: tuple[str, str | None], *, upstream: bool
 ) -> "list[FileDiff]":
     from porchflow.cli.diff.sides import DiffError, Sides  # noqa: PLC0415
-    from porchflow.cli.named_revision import NoSuchRevisionError  # noqa: PLC0415
+    from porchflow.cli.revisions.named_revision import NoSuchRevisionError  # noqa: PLC0415
     from porchflow.gitrepo.errors import GitError  # noqa: PLC0415
     from porchflow.gitrepo.git_store import GitStore  # noqa: PLC0415
     from porchflow.gitrepo.refs import InvalidName  # noqa: PLC0415

@@ -107,7 +107,9 @@ def doctor(
         of_stack = stack_settings(folder, flags)
         settings = load_settings({**flags, **of_stack})
     except (SettingsError, StateError) as error:
-        findings = [Check("settings", "environment and flags").failure(str(error), "see docs/configuration.md")]
+        findings = [
+            Check("settings", "environment and flags").failure(str(error), "see docs/reference/configuration.md")
+        ]
     else:
         findings = [
             Check("settings", "environment and flags").ok(

@@ -35,6 +35,6 @@ def function_runner(**flags: Any) -> None:  # noqa: ANN401 - the values of any s
     """
     settings = load_settings(flags)
     check_addresses(settings, "function_runner_listen", "metrics_address")
-    from porchflow.cli.processes.function_runner import run_function_runner  # noqa: PLC0415 - help and bad settings must not wait
+    from porchflow.cli.processes.functions.function_runner import run_function_runner  # noqa: PLC0415 - help and bad settings must not wait
 
     run_process(run_function_runner(settings), log_level=settings.log_level)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     "entries",
     multiple=True,
     metavar="VARIABLE=VALUE",
-    help="Setting of the processes, as docs/configuration.md names it; an empty value takes one away.",
+    help="Setting of the processes, as docs/reference/configuration.md names it; an empty value takes one away.",
 )
 @click.option("--image", default="", help="Image of the processes, with its registry and a tag or digest.")
 @click.option("--dry-run", is_flag=True, help="Check, print the manifests, and change nothing.")

@@ -54,7 +54,8 @@ _TIMEOUT = click.option(
 def migrate() -> None:
     """Move Repositories from Porch's v1alpha1 to porchflow, one after the other, and back.
 
-    The exit code is 0 when all is well, 3 where package revisions differ, 1 after an error. See docs/migration.md.
+    The exit code is 0 when all is well, 3 where package revisions differ, 1 after an error. See
+    docs/porch/migration.md.
     """
 
 
@@ -139,14 +140,18 @@ def rollback(
     record: Path,
     **flags: Any,  # noqa: ANN401 - the values of any option
 ) -> None:
-    """Hand Repositories back to Porch: the annotation and porchflow's objects go, Git stays as it is."""
+    """Hand Repositories back to Porch: the annotation and porchflow's objects go, Git stays as it is.
+
+    Drafts that Porch still has in its database otherwise than Git has them are removed there, and kept in a folder
+    beside the record; Porch syncs, and what it shows is compared with Git. The exit code is 3 where it differs: run it
+    again.
+    """
     _need_names(repositories, everything=everything)
 
     async def run(clients: "Clients") -> int:
         from porchflow.cli.migrate.migration import roll_back  # noqa: PLC0415 - as above
 
-        await roll_back(clients, record, repositories, click.echo, within=timeout)
-        return 0
+        return _DIFFERENCES if await roll_back(clients, record, repositories, click.echo, within=timeout) else 0
 
     sys.exit(_run(run, flags))
 

@@ -129,14 +129,22 @@ def _write_results(path: Path, outcome: "RenderOutcome") -> None:
         file.flush()
 
 
+def _own_registries(settings: "Settings") -> "Settings":
+    """Return the settings with any registry allowed, unless they name denied ones: the package is the user's own."""
+    if "denied_registries" in settings.registries.model_fields_set:
+        return settings
+    registries = settings.registries.model_copy(update={"denied_registries": ()})
+    return settings.model_copy(update={"registries": registries})
+
+
 async def _render(settings: "Settings", folder: "Folder") -> "RenderOutcome":
-    from porchflow.cli.processes.registries import open_tags  # noqa: PLC0415
+    from porchflow.cli.processes.functions.registries import open_tags  # noqa: PLC0415
     from porchflow.cli.render.evaluator import open_evaluator  # noqa: PLC0415 - see above
     from porchflow.functions.function_errors import RegistryUnavailable, RunnerUnavailable  # noqa: PLC0415
     from porchflow.kpt.render.hydrate import render  # noqa: PLC0415
     from porchflow.kpt.render.image_names import ImageResolver  # noqa: PLC0415
 
-    async with open_evaluator(settings) as evaluator, open_tags(settings) as tags:
+    async with open_evaluator(settings) as evaluator, open_tags(_own_registries(settings)) as tags:
         try:
             images = ImageResolver(settings.calls.default_image_prefix, tags)
             own = settings.calls.own_config_among_items

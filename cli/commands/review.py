@@ -14,7 +14,7 @@ from porchflow.gitrepo.git_settings import GitSettings
 
 if TYPE_CHECKING:
     from porchflow.cli.diff.sides import Side
-    from porchflow.cli.review import Move
+    from porchflow.cli.revisions.review import Move
     from porchflow.cli.settings import Settings
     from porchflow.kube.client import KubeClient
 
@@ -44,7 +44,7 @@ def propose(*, name: str, namespace: str | None, dry_run: bool, quiet: bool, **f
     """
 
     async def run(kube: "KubeClient", settings: "Settings", namespace: str) -> str:
-        from porchflow.cli.review import proposing  # noqa: PLC0415 - help must be quick
+        from porchflow.cli.revisions.review import proposing  # noqa: PLC0415 - help must be quick
 
         move = await proposing(kube, namespace, name)
         if not quiet:
@@ -83,7 +83,7 @@ def approve(*, name: str, namespace: str | None, commit: str, yes: bool, dry_run
     """
 
     async def run(kube: "KubeClient", settings: "Settings", namespace: str) -> str:
-        from porchflow.cli.review import approving  # noqa: PLC0415 - see above
+        from porchflow.cli.revisions.review import approving  # noqa: PLC0415 - see above
 
         move = await approving(kube, namespace, name, commit)
         if not commit:
@@ -115,7 +115,7 @@ def reject(*, name: str, namespace: str | None, dry_run: bool, **flags: Any) -> 
     """
 
     async def run(kube: "KubeClient", settings: "Settings", namespace: str) -> str:  # noqa: ARG001 - as the others
-        from porchflow.cli.review import rejecting  # noqa: PLC0415 - see above
+        from porchflow.cli.revisions.review import rejecting  # noqa: PLC0415 - see above
 
         move = await rejecting(kube, namespace, name)
         await move.send(kube, dry_run=dry_run)
@@ -132,8 +132,8 @@ def _run(
     dry_run: bool,
 ) -> None:
     settings = load_settings(flags)
-    from porchflow.cli.named_revision import NoSuchRevisionError  # noqa: PLC0415 - help must be quick
-    from porchflow.cli.review import ReviewError  # noqa: PLC0415
+    from porchflow.cli.revisions.named_revision import NoSuchRevisionError  # noqa: PLC0415 - help must be quick
+    from porchflow.cli.revisions.review import ReviewError  # noqa: PLC0415
     from porchflow.kube.client import KubeClient  # noqa: PLC0415
     from porchflow.kube.connection import default_namespace  # noqa: PLC0415
     from porchflow.kube.errors import Conflict, KubeError  # noqa: PLC0415 - see above

@@ -1,20 +1,23 @@
 """`porchflow status`."""
 
 import asyncio
+import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from pydantic import BaseModel
 
+from porchflow.cli.settings import load_settings, settings_options
 from porchflow.cli.stack_settings import load_stack_settings, stack_options
 from porchflow.cli.stack_state import StackRecord, StateError, StateFolder
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from porchflow.cli.overview import Overview
+    from porchflow.cli.revisions.overview import Overview
 
 _SECONDS = 10.0
 _ROWS = 12
@@ -40,31 +43,92 @@ class PartStatus(BaseModel):
 
 
 @click.command()
+@settings_options("kubeconfig")
 @stack_options("state_dir")
-@click.option(
-    "--kubeconfig",
-    type=click.Path(path_type=Path),
-    help="Look at the objects of another cluster [default: that of the stack]",
-)
 @click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", help="How to print.")
-def status(*, kubeconfig: Path | None, output: Literal["text", "json"], **flags: Any) -> None:  # noqa: ANN401 - any setting
+def status(*, output: Literal["text", "json"], **flags: Any) -> None:  # noqa: ANN401 - any setting
     """Show what runs, how Repositories are synced, and which objects need work or a person's attention.
 
-    The exit code is 1 when something that should run is down.
+    Where `porchflow up` runs and no other cluster is named, its parts are shown, and its objects. Else the objects are
+    those of the cluster of the kubeconfig.
+
+    The exit code is 0 when all that was looked at answers, 1 when a part of the stack is down, the cluster cannot be
+    read, or there is neither.
     """
-    folder = StateFolder(load_stack_settings(flags).state_dir)
+    folder = StateFolder(load_stack_settings({"state_dir": flags.pop("state_dir")}).state_dir)
+    kubeconfig = load_settings(flags).kubeconfig
     try:
         record = folder.read()
     except StateError as error:
         raise click.ClickException(str(error)) from None
+    elsewhere = record is not None and not _means(kubeconfig, record)
+    seen = _look(kubeconfig, None if elsewhere else record)
+    where = _Where(folder, None if elsewhere else record, elsewhere)
+    click.echo(_json(where, seen)) if output == "json" else _print(where, seen)
+    sys.exit(0 if seen.is_up else 1)
+
+
+@dataclass(frozen=True)
+class _Where:
+    """What was looked at.
+
+    Attributes:
+        folder: The state folder.
+        record: The stack, if it is looked at.
+        elsewhere: Whether the folder has a stack, and another cluster is named.
+    """
+
+    folder: StateFolder
+    record: StackRecord | None
+    elsewhere: bool
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was found.
+
+    Attributes:
+        parts: The parts of the stack.
+        cluster: Address of the API server; empty where none was reached.
+        objects: Its objects.
+        problem: The reason why they cannot be read; empty for none.
+    """
+
+    parts: list[PartStatus]
+    cluster: str = ""
+    objects: "Overview | None" = None
+    problem: str = ""
+
+    @property
+    def is_up(self) -> bool:
+        return not self.problem and all(part.up for part in self.parts)
+
+
+def _means(kubeconfig: Path | None, record: StackRecord) -> bool:
+    """Return whether the cluster that the user names is that of a stack: by name, or by naming none."""
+    named = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG", "")
+    return not named or Path(named).absolute() == Path(record.kubeconfig).absolute()
+
+
+def _look(kubeconfig: Path | None, record: StackRecord | None) -> _Seen:
     parts = read_parts(record) if record else []
-    objects, problem = _read_objects(kubeconfig, folder, expected=record is not None)
-    down = bool(problem) or (record is None and kubeconfig is None) or not all(part.up for part in parts)
-    if output == "json":
-        click.echo(_json(folder, record, parts, objects, problem))
-    else:
-        _print(folder, record, parts, objects, problem)
-    sys.exit(1 if down else 0)
+    from porchflow.cli.revisions.overview import read_overview  # noqa: PLC0415 - help must not wait for heavy imports
+    from porchflow.kube.client import KubeClient  # noqa: PLC0415
+    from porchflow.kube.errors import KubeConfigError, KubeError  # noqa: PLC0415
+
+    async def read() -> _Seen:
+        path = Path(record.kubeconfig) if record else kubeconfig
+        async with asyncio.timeout(_SECONDS), await KubeClient.connect(path, user_agent="porchflow-status") as client:
+            return _Seen(parts, client.host, await read_overview(client))
+
+    try:
+        return asyncio.run(read())
+    except KubeConfigError as error:
+        return _Seen(parts, problem=str(error))
+    except KubeError as error:
+        return _Seen(parts, problem=f"cannot read PackageRevisions: {error}")
+    except TimeoutError:
+        return _Seen(parts, problem=f"cannot read PackageRevisions: no answer within {_SECONDS:g} s")
 
 
 def read_parts(record: StackRecord) -> list[PartStatus]:
@@ -91,59 +155,38 @@ def read_parts(record: StackRecord) -> list[PartStatus]:
     ]
 
 
-def _read_objects(kubeconfig: Path | None, folder: StateFolder, *, expected: bool) -> "tuple[Overview | None, str]":
-    """Return the overview of the objects, or the reason why they cannot be read."""
-    if kubeconfig is None and not expected:
-        return None, ""
-    from porchflow.cli.overview import read_overview  # noqa: PLC0415 - help must not wait for heavy imports
-    from porchflow.kube.client import KubeClient  # noqa: PLC0415
-    from porchflow.kube.errors import KubeError  # noqa: PLC0415
-
-    async def read() -> "Overview":
-        async with asyncio.timeout(_SECONDS), await KubeClient.connect(kubeconfig or folder.kubeconfig) as client:
-            return await read_overview(client)
-
-    try:
-        return asyncio.run(read()), ""
-    except KubeError as error:
-        return None, f"cannot read PackageRevisions: {error}"
-    except TimeoutError:
-        return None, f"cannot read PackageRevisions: no answer within {_SECONDS:g} s"
-
-
-def _json(
-    folder: StateFolder, record: StackRecord | None, parts: list[PartStatus], objects: "Overview | None", problem: str
-) -> str:
+def _json(where: _Where, seen: _Seen) -> str:
     class Document(BaseModel):
         stateDir: str  # noqa: N815 - as in Kubernetes objects
         ready: bool
+        cluster: str
         parts: list[PartStatus]
         objects: Any
         problem: str
 
     return Document(
-        stateDir=str(folder.root),
-        ready=bool(record and record.ready),
-        parts=parts,
-        objects=objects.model_dump(mode="json") if objects else None,
-        problem=problem,
+        stateDir=str(where.folder.root),
+        ready=bool(where.record and where.record.ready),
+        cluster=seen.cluster,
+        parts=seen.parts,
+        objects=seen.objects.model_dump(mode="json") if seen.objects else None,
+        problem=seen.problem,
     ).model_dump_json(indent=2)
 
 
-def _print(
-    folder: StateFolder, record: StackRecord | None, parts: list[PartStatus], objects: "Overview | None", problem: str
-) -> None:
+def _print(where: _Where, seen: _Seen) -> None:
     from rich.console import Console  # noqa: PLC0415 - see above
 
     # A pipe has no width, and lines in it should not be cut.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-    if record is None:
-        console.print(f"no stack runs in {folder.root}; start one with `porchflow up`")
+    if where.record is not None:
+        console.print(_parts_table(seen.parts))
+        console.print(f"KUBECONFIG={where.record.kubeconfig}   Temporal UI: {where.record.ui}", soft_wrap=True)
     else:
-        console.print(_parts_table(parts))
-        console.print(f"KUBECONFIG={record.kubeconfig}   Temporal UI: {record.ui}", soft_wrap=True)
-    if problem:
-        console.print(problem, style="red", markup=False)
+        console.print(_elsewhere(where, seen), markup=False, soft_wrap=True)
+    if seen.problem:
+        console.print(seen.problem, style="red", markup=False, soft_wrap=True)
+    objects = seen.objects
     for each in objects.refusing if objects else ():
         console.print(each, style="red", markup=False, soft_wrap=True)
     if objects:
@@ -154,6 +197,19 @@ def _print(
         console.print(_counts(objects))
         if objects.items:
             console.print(_items_table(objects))
+
+
+def _elsewhere(where: _Where, seen: _Seen) -> str:
+    """Return the first line where no stack is looked at."""
+    if where.elsewhere:
+        beside = f"; the stack in {where.folder.root} has another kubeconfig"
+    else:
+        beside = f"; no stack runs in {where.folder.root}"
+    if seen.cluster:
+        return f"cluster {seen.cluster}{beside}"
+    return (
+        f"{beside.removeprefix('; ')}: start one with `porchflow up`, or name a cluster with --kubeconfig or KUBECONFIG"
+    )
 
 
 def _parts_table(parts: list[PartStatus]) -> "RenderableType":

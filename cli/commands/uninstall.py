@@ -36,7 +36,7 @@ def uninstall(
     """Take porchflow's processes, permissions and admission policies out of a cluster.
 
     Namespaces, CRDs, Repositories and PackageRevisions stay, unless --delete-data is given; Git and Temporal are not
-    touched. What stays is said at the end. Installing again goes on with all of it.
+    touched. The last lines name what stays. Installing again goes on with all of it.
 
     The exit code is 0 where all is done, 1 where it would do harm, 2 after bad usage and where the API server is away.
     """

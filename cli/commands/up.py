@@ -22,7 +22,8 @@ def up(*, detach: bool, quiet: bool, **flags: Any) -> None:  # noqa: ANN401 - th
     """Run everything on this machine.
 
     That is etcd, the Kubernetes API, Temporal, a Git server, the function runner, the content API, watcher and workers.
-    What is missing is built first. All state is in one folder and survives `porchflow down`.
+    Missing servers are built first. All state is in one folder and survives `porchflow down`. With --temporal-store
+    postgresql, Temporal is its real server on a PostgreSQL of its own, whose programs must be installed.
     """
     need_stack()
     settings = load_stack_settings(flags)
@@ -93,6 +94,6 @@ everything is ready
   export KUBECONFIG={shlex.quote(record.kubeconfig)}
   kubectl get packagerevisions -A      what there is
   porchflow status                     what runs, and what needs you
-  {record.ui}               every reconcile, in Temporal's Web UI
+  {record.ui}               every reconcile, in the Temporal UI
   {record.git}/NAME.git      Git repositories below {folder.git}
 """

@@ -11,7 +11,7 @@ from porchflow.cli.settings import load_settings, settings_options
 from porchflow.cli.trouble import Trouble
 
 if TYPE_CHECKING:
-    from porchflow.cli.overview import Item
+    from porchflow.cli.revisions.overview import Item
     from porchflow.cli.settings import Settings
 
 
@@ -69,9 +69,9 @@ async def _upgrade(
     dry_run: bool,
 ) -> "Item | None":
     """Create the object and wait for it; None where nothing is waited for."""
-    from porchflow.cli.named_revision import NoSuchRevisionError  # noqa: PLC0415 - help must be quick
-    from porchflow.cli.next_upgrade import UpgradeError, plan_upgrade  # noqa: PLC0415
-    from porchflow.cli.settling import settled  # noqa: PLC0415
+    from porchflow.cli.revisions.named_revision import NoSuchRevisionError  # noqa: PLC0415 - help must be quick
+    from porchflow.cli.revisions.next_upgrade import UpgradeError, plan_upgrade  # noqa: PLC0415
+    from porchflow.cli.revisions.settling import settled  # noqa: PLC0415
     from porchflow.kube.client import KubeClient  # noqa: PLC0415
     from porchflow.kube.connection import default_namespace  # noqa: PLC0415
     from porchflow.kube.errors import KubeError  # noqa: PLC0415 - see above

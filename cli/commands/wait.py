@@ -10,46 +10,72 @@ from porchflow.cli.settings import load_settings, settings_options
 from porchflow.cli.trouble import Trouble
 
 if TYPE_CHECKING:
-    from porchflow.cli.overview import Item
+    from porchflow.cli.revisions.overview import Item
     from porchflow.cli.settings import Settings
 
 
 @click.command()
-@click.argument("name")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option("--namespace", "-n", help="Namespace of the PackageRevision [default: that of the kubeconfig].")
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=300.0, show_default=True, help="Seconds to wait."
 )
+@click.option("--look", is_flag=True, help="Have porchflow look at Git first, as after a push with git.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing on the way.")
 @settings_options("kubeconfig")
-def wait(*, name: str, namespace: str | None, timeout: float, quiet: bool, **flags: Any) -> None:  # noqa: ANN401 - any setting
-    """Wait until a PackageRevision is as it was asked for, or cannot come there without a person.
+def wait(
+    *,
+    names: tuple[str, ...],
+    namespace: str | None,
+    timeout: float,
+    look: bool,
+    quiet: bool,
+    **flags: Any,  # noqa: ANN401 - the values of any setting
+) -> None:
+    """Wait until each PackageRevision is as it was asked for, or cannot come there without a person.
 
-    NAME is the name of a PackageRevision as kubectl shows it. What it waits for is printed on the way.
+    NAME is the name of a PackageRevision as kubectl shows it; there may be several. What each waits for is printed on
+    the way.
 
-    The exit code is 0 where it is Ready, 1 where it is Stalled or suspended, 2 where that is not known: there is no
+    After a push with git, porchflow does not know yet of the newer content, and the object is Ready with what was there
+    before. With --look porchflow is asked to look at Git, and the wait ends when it has. This needs the right to patch
+    the object.
+
+    The exit code is 0 where all are Ready, 1 where one is Stalled or suspended, 2 where that is not known: there is no
     such object, the API server is away, or the time is up.
     """
     settings = load_settings(flags)
-    item = asyncio.run(_settled(settings, namespace, name, seconds=timeout, quiet=quiet))
-    click.echo(f"{item.name} is {'ready' if item.is_ready else item.told} ({item.lifecycle})")
-    sys.exit(0 if item.is_ready else 1)
+    items = asyncio.run(_all_settled(settings, namespace, names, seconds=timeout, look=look, quiet=quiet))
+    for item in items:
+        click.echo(f"{item.name} is {'ready' if item.is_ready else item.told} ({item.lifecycle})")
+    sys.exit(0 if all(item.is_ready for item in items) else 1)
 
 
-async def _settled(settings: "Settings", namespace: str | None, name: str, *, seconds: float, quiet: bool) -> "Item":
-    from porchflow.cli.named_revision import NoSuchRevisionError, read_named  # noqa: PLC0415 - help must be quick
-    from porchflow.cli.settling import settled  # noqa: PLC0415
+async def _all_settled(
+    settings: "Settings", namespace: str | None, names: tuple[str, ...], *, seconds: float, look: bool, quiet: bool
+) -> "list[Item]":
+    from porchflow.cli.revisions.named_revision import NoSuchRevisionError, read_named  # noqa: PLC0415 - help must be quick
+    from porchflow.cli.revisions.settling import ask_to_look, settled  # noqa: PLC0415
     from porchflow.kube.client import KubeClient  # noqa: PLC0415
     from porchflow.kube.connection import default_namespace  # noqa: PLC0415
     from porchflow.kube.errors import KubeError  # noqa: PLC0415 - see above
 
-    last = ""
+    # How each object stands that is still waited for.
+    last = dict.fromkeys(names, "not known")
 
-    def tell(item: "Item") -> None:
-        nonlocal last
-        last = item.told
-        if not quiet:
-            click.echo(f"{item.name}: {last}", err=True)
+    async def one(kube: KubeClient, place: str, name: str) -> "Item":
+        def tell(item: "Item") -> None:
+            last[name] = item.told
+            if not quiet:
+                click.echo(f"{item.name}: {item.told}", err=True)
+
+        # A watch would wait for an API server that forbids it or does not answer.
+        await read_named(kube, place, name)
+        if look:
+            await ask_to_look(kube, place, name)
+        item = await settled(kube, place, name, tell)
+        last.pop(name)
+        return item
 
     try:
         async with (
@@ -57,10 +83,11 @@ async def _settled(settings: "Settings", namespace: str | None, name: str, *, se
             await KubeClient.connect(settings.kubeconfig, user_agent="porchflow-wait") as kube,
         ):
             place = namespace or default_namespace(settings.kubeconfig)
-            # A watch would wait for an API server that forbids it or does not answer.
-            await read_named(kube, place, name)
-            return await settled(kube, place, name, tell)
+            # In the order of the names, each once.
+            return list(await asyncio.gather(*(one(kube, place, name) for name in dict.fromkeys(names))))
     except TimeoutError:
-        raise Trouble(f"not within {seconds:g} s: {name} is {last or 'not known'}") from None
+        raise Trouble(
+            f"not within {seconds:g} s: {', '.join(f'{name} is {told}' for name, told in last.items())}"
+        ) from None
     except (KubeError, NoSuchRevisionError) as error:
         raise Trouble(str(error)) from None

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from porchflow.api.conditions import raw_condition
 from porchflow.api.git_address import BadAddress, place_of
-from porchflow.api.packagerevision import GitLock, PackageRevision
-from porchflow.cli.named_revision import read_named
+from porchflow.api.models.conditions import raw_condition
+from porchflow.api.models.packagerevision import GitLock, PackageRevision
+from porchflow.cli.revisions.named_revision import read_named
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.refs import PackageLocation
 from porchflow.gitrepo.remote.remote import Remote

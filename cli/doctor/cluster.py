@@ -3,9 +3,11 @@
 import asyncio
 from typing import Any
 
-from porchflow.api.conditions import raw_condition
-from porchflow.cli.doctor.findings import Check, Finding
+from porchflow.api.models.conditions import raw_condition
+from porchflow.api.models.packagerevision import PACKAGE_REVISION
+from porchflow.cli.doctor.findings import ASK_A_READER, Check, Finding
 from porchflow.cli.doctor.kubernetes_version import RECORDS_FROM, told
+from porchflow.cli.doctor.porch_release import release_of_crd
 from porchflow.cli.manifests.manifest_kinds import resource_of
 from porchflow.cli.manifests.shipped import crd_manifests, policy_manifests
 from porchflow.kube.client import KubeClient, Object
@@ -19,7 +21,6 @@ from porchflow.kube.kinds import (
 )
 from porchflow.kube.webhooks import dead_webhooks
 
-_ASK = "run the check as somebody who may read it"
 _CONTENT = "v1alpha1.porch.kpt.dev"
 _MUTATING = (MUTATINGADMISSIONPOLICIES, MUTATINGADMISSIONPOLICYBINDINGS)
 _SERVED_FROM = f"nothing, or upgrade to Kubernetes {told(RECORDS_FROM)} and run porchflow install again"
@@ -58,13 +59,20 @@ async def _installed(kube: KubeClient, name: str, resource: Resource, manifest: 
             return check.warning("is not served by this Kubernetes: nobody is recorded as approver", _SERVED_FROM)
         return check.failure("is not installed", mend)
     except Forbidden:
-        return check.warning("may not be read with these credentials", _ASK)
+        return check.unreadable()
     except KubeError as error:
         return check.failure(str(error), "see whether the API server is well")
     if not _has(live["spec"], manifest["spec"]):
-        return check.failure("is of another version than this porchflow", mend)
+        return check.failure(f"is {_whose(live)}", mend)
     refused = _condition(live, "Established") if resource is CUSTOMRESOURCEDEFINITIONS else ""
     return check.failure(refused, mend) if refused else check.ok("is installed and of this version")
+
+
+def _whose(live: Object) -> str:
+    """Return what another version is of: of porchflow, or Porch's, which was installed over ours."""
+    porchs = release_of_crd(live) if live["metadata"]["name"] == PACKAGE_REVISION.name else ""
+    lost = f"that of {porchs}: fields that it does not know are lost, and rules of ours do not hold"
+    return lost if porchs else "of another version than this porchflow"
 
 
 def _has(live: Any, wanted: Any) -> bool:  # noqa: ANN401 - JSON
@@ -82,7 +90,7 @@ async def check_webhooks(kube: KubeClient) -> list[Finding]:
     try:
         dead = await dead_webhooks(kube)
     except KubeError as error:
-        return [Check("webhooks", kube.host).warning(str(error), _ASK)]
+        return [Check("webhooks", kube.host).warning(str(error), ASK_A_READER)]
     found = []
     for each in dead:
         check = Check("webhooks", f"{each.kind} {each.name}")
@@ -98,7 +106,7 @@ async def check_content_api(kube: KubeClient) -> list[Finding]:
     except NotFound:
         return [check.ok("is not registered: package content is read and written through Git alone")]
     except Forbidden:
-        return [check.warning("may not be read with these credentials", _ASK)]
+        return [check.unreadable()]
     except KubeError as error:
         return [check.failure(str(error), "see whether the API server is well")]
     refused = _condition(live, "Available")

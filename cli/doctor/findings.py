@@ -3,8 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Sequence
 from enum import StrEnum
+from typing import Final
 
 from pydantic import BaseModel
+
+ASK_A_READER: Final = "run it as somebody who may read it"
+"""How to mend that the credentials at hand may not read something."""
 
 
 class Level(StrEnum):
@@ -47,6 +51,15 @@ class Check:
     def warning(self, message: str, mend: str) -> Finding:
         """Return the finding that the subject works in part, or could not be checked."""
         return Finding(check=self.name, where=self.where, level=Level.WARNING, message=message, mend=mend)
+
+    def unreadable(self, why: object = "") -> Finding:
+        """Return the finding that the credentials at hand may not read the subject.
+
+        Args:
+            why: The refusal, in the API server's words; empty to leave them out.
+        """
+        told = f"may not be read: {why}" if why else "may not be read with these credentials"
+        return self.warning(told, ASK_A_READER)
 
     def failure(self, message: str, mend: str) -> Finding:
         """Return the finding that the subject does not work."""

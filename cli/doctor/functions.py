@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from porchflow.cli.doctor.findings import Check, Finding
-from porchflow.cli.processes.registries import open_registries
+from porchflow.cli.processes.functions.registries import open_registries
 from porchflow.cli.settings import Settings, SettingsError
 from porchflow.functions.function_errors import ImageNotFound, RegistryUnavailable
 from porchflow.functions.runner_settings import RegistrySettings
@@ -36,7 +36,7 @@ def _trouble(obj: Object) -> Sequence[Finding]:
         mend = f"start a function runner with PORCHFLOW_FUNCTION_CONFIG_NAMESPACE={metadata['namespace']}"
         return [check.warning("no function runner has taken it up", mend)]
     error: Any = status.get("error")
-    return [check.failure(str(error), "see docs/functions.md")] if error else []
+    return [check.failure(str(error), "see docs/guides/functions.md")] if error else []
 
 
 async def check_registry(settings: Settings) -> list[Finding]:
@@ -46,7 +46,7 @@ async def check_registry(settings: Settings) -> list[Finding]:
     if settings.registries == RegistrySettings():
         return []
     try:
-        async with open_registries(settings.registries) as registries:
+        async with open_registries(settings.registries, prefix=settings.calls.default_image_prefix) as registries:
             tags = await registries.tags(image)
     except ImageNotFound as error:
         return [check.warning(str(error), "nothing, where other functions than the catalog's are used")]

@@ -28,6 +28,8 @@ PERMISSIONS: Final[Mapping[str, Mapping[tuple[str, str], str]]] = {
         ("", "mutatingadmissionpolicybindings.admissionregistration.k8s.io:porchflow-records"): "get",
         ("", "validatingadmissionpolicies.admissionregistration.k8s.io:porchflow-secrets"): "get",
         ("", "validatingadmissionpolicybindings.admissionregistration.k8s.io:porchflow-secrets"): "get",
+        ("", "validatingadmissionpolicies.admissionregistration.k8s.io:porchflow-subpackage-secrets"): "get",
+        ("", "validatingadmissionpolicybindings.admissionregistration.k8s.io:porchflow-subpackage-secrets"): "get",
         ("", "secrets"): "get",
         ("", "namespaces"): "get",
         ("", "events"): "get create patch",

@@ -33,7 +33,7 @@ async def check_repositories(kube: KubeClient, namespaces: Sequence[str], second
     except KubeError as error:
         return [check.failure(str(error), "install the CRDs, or run the check as somebody who may list Repositories")]
     if not found:
-        return [check.warning("there are no Repositories", "register one, see docs/repositories.md")]
+        return [check.warning("there are no Repositories", "register one, see docs/guides/repositories.md")]
     # A cache of its own, so that the cache of a running worker stays as it is.
     with tempfile.TemporaryDirectory(prefix="porchflow-doctor-") as folder:
         # A thread for each: a server that hangs must not delay the check of another one.
@@ -55,7 +55,7 @@ async def _reached(access: Repositories, git: GitStore, raw: Object, check: Chec
         opened = await access.opened(raw)
         refs = await git.list_refs(opened.remote)
     except (Stalled, Waiting, InvalidName) as error:
-        return [check.failure(str(error), "correct the Repository or its Secret, see docs/credentials.md")]
+        return [check.failure(str(error), "correct the Repository or its Secret, see docs/guides/credentials.md")]
     except ValidationError as error:
         return [check.failure(f"its spec has {error.error_count()} errors", "correct the Repository's spec")]
     except GitError as error:

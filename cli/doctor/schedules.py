@@ -6,19 +6,18 @@ from datetime import timedelta
 from typing import TypeVar
 
 from temporalio.client import Client, WorkflowExecution
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 
 from porchflow.cli.doctor.findings import Check, Finding, all_of
-from porchflow.cli.processes.temporal_connection import read_connection
+from porchflow.cli.processes.temporal.temporal_connection import read_connection
 from porchflow.cli.settings import Settings
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeError
 from porchflow.kube.kinds import REPOSITORIES
-from porchflow.watcher.schedules import RepositorySchedules
-from porchflow.watcher.stuck_runs import is_stuck
-from porchflow.watcher.syncs import SyncPlan, plan_of
-from porchflow.watcher.temporal_errors import TemporalError
+from porchflow.watcher.syncs import plan_of
+from porchflow.watcher.temporal.schedules import RepositorySchedules
+from porchflow.watcher.temporal.stuck_runs import is_stuck
+from porchflow.watcher.temporal.temporal_errors import TemporalError
 from porchflow.workflows.ids import RECONCILE_QUEUE, SYNC_QUEUE, Installation
 
 _OPEN_RUNS = 200
@@ -45,7 +44,7 @@ async def check_schedules(
         seconds: How long the API server may take.
         in_detail: Schedules that are described although Temporal's list shows nothing wrong with them.
     """
-    client = await read_connection(settings.temporal).connect(data_converter=pydantic_data_converter)
+    client = await read_connection(settings.temporal).connect()
     return await all_of(
         _schedules(settings, RepositorySchedules(client, installation), seconds, in_detail),
         _stuck_runs(client, installation),
@@ -56,11 +55,10 @@ async def _schedules(
     settings: Settings, schedules: RepositorySchedules, seconds: float, in_detail: int
 ) -> list[Finding]:
     check = Check("schedules", ", ".join(settings.scope.namespaces) or "all namespaces")
-    usual = timedelta(seconds=settings.watcher.sync_seconds)
     try:
         async with await KubeClient.connect(settings.kubeconfig, request_timeout=seconds) as kube:
             namespaces = settings.scope.namespaces or (None,)
-            plans = [plan_of(one, usual) for each in namespaces async for one in kube.list_all(REPOSITORIES, each)]
+            plans = [plan_of(one) for each in namespaces async for one in kube.list_all(REPOSITORIES, each)]
         suspects = await schedules.suspects(plans)
     except KubeError as error:
         return [check.warning(str(error), "run the check as somebody who may list Repositories")]
@@ -68,15 +66,21 @@ async def _schedules(
         return [check.failure(str(error), "see whether Temporal is well")]
     suspected = {plan.key for plan in suspects}
     described = suspects + [plan for plan in plans if plan.key not in suspected][:in_detail]
-    troubled = await _at_once(_trouble(schedules, plan) for plan in described)
+    every = timedelta(seconds=settings.watcher.sync_seconds)
+    troubled = await _at_once(
+        [
+            _trouble("listing of refs", schedules.listing_differences(every)),
+            *(_trouble("/".join(plan.key), schedules.differences(plan)) for plan in described),
+        ]
+    )
     told = f"each of {len(plans)} Repositories has its own; looked at in detail: {len(described)}"
     return [finding for findings in troubled for finding in findings] or [check.ok(told)]
 
 
-async def _trouble(schedules: RepositorySchedules, plan: SyncPlan) -> list[Finding]:
-    check = Check("schedule", "/".join(plan.key))
+async def _trouble(name: str, differences: Awaitable[list[str]]) -> list[Finding]:
+    check = Check("schedule", name)
     try:
-        differ = await schedules.differences(plan)
+        differ = await differences
     except TemporalError as error:
         return [check.failure(str(error), "see whether Temporal is well")]
     mend = "see whether the watcher runs: its next list (PORCHFLOW_RELIST_SECONDS) puts this right"

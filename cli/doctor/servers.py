@@ -7,35 +7,42 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
+from temporalio.api.workflowservice.v1 import (
+    DescribeNamespaceRequest,
+    DescribeTaskQueueRequest,
+    GetClusterInfoRequest,
+)
 from temporalio.client import Client
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
 from porchflow.cli.doctor.findings import Check, Finding, all_of
 from porchflow.cli.doctor.functions import PROBE_FUNCTION
+from porchflow.cli.doctor.worker_versions import check_worker_version
 from porchflow.cli.processes.connect import answers_calls
-from porchflow.cli.processes.runner_client import identity_of, open_runner_client
-from porchflow.cli.processes.temporal_connection import read_connection
+from porchflow.cli.processes.functions.runner_client import identity_of, open_runner_client
+from porchflow.cli.processes.temporal.payload_encryption import EncryptionCodec
+from porchflow.cli.processes.temporal.temporal_connection import read_connection
 from porchflow.cli.settings import Settings, SettingsError
 from porchflow.cli.temporal_settings import TemporalSettings
+from porchflow.functions.calls.tls import CertificateError, ClientCredentials
 from porchflow.functions.function_errors import FunctionNotFound, FunctionUnavailable, RunnerUnavailable
 from porchflow.functions.runner_settings import RunnerClientSettings
-from porchflow.functions.tls import CertificateError, ClientCredentials
 from porchflow.gitrepo.git_settings import GitSettings
 from porchflow.kpt.package_errors import FunctionFailed
-from porchflow.watcher.search_attributes import (
+from porchflow.watcher.temporal.search_attributes import (
     registered_attributes,
     registering_commands,
     wrong_types,
     wrong_types_message,
 )
 from porchflow.workflows.ids import Attributes, Installation
-from porchflow.workflows.policies import RECONCILE_QUEUE, RENDER_QUEUE, SYNC_QUEUE
+from porchflow.workflows.policies import ISOLATED_QUEUE, RECONCILE_QUEUE, RENDER_QUEUE, SYNC_QUEUE
 
 _WORKFLOW, _ACTIVITY = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
 _QUEUES = {
     RECONCILE_QUEUE: (_WORKFLOW, _ACTIVITY),
     RENDER_QUEUE: (_ACTIVITY,),
+    ISOLATED_QUEUE: (_ACTIVITY,),
     SYNC_QUEUE: (_WORKFLOW, _ACTIVITY),
 }
 _NO_INSTALLATION = Installation()
@@ -66,6 +73,7 @@ async def check_temporal(
     client, found = await _reach_temporal(settings, seconds)
     if client is None:
         return found
+    found = [*found, *_encryption(client)]
     if installation is None:
         unknown = Check("task-queue", "all").warning(
             "the id of the installation is not known, because Namespace kube-system cannot be read",
@@ -76,6 +84,7 @@ async def check_temporal(
         *found,
         *await all_of(
             _check_search_attributes(client, installation),
+            check_worker_version(client, installation),
             *(_check_queue(client, installation, queue) for queue in _QUEUES),
         ),
     ]
@@ -98,9 +107,9 @@ async def check_temporal_before_install(
     try:
         wrong = wrong_types(attributes.all, await registered_attributes(client))
     except RPCError as error:
-        return [*found, check.warning(f"cannot be read: {error.message}", "see docs/operations.md")]
+        return [*found, check.warning(f"cannot be read: {error.message}", "see docs/operate/temporal.md")]
     if wrong:
-        return [*found, check.failure(wrong_types_message(client.namespace, wrong), "see docs/operations.md")]
+        return [*found, check.failure(wrong_types_message(client.namespace, wrong), "see docs/operate/temporal.md")]
     return [*found, check.ok("none has another type")]
 
 
@@ -109,7 +118,7 @@ async def _reach_temporal(settings: TemporalSettings, seconds: float) -> tuple[C
     try:
         connection = read_connection(settings)
     except SettingsError as error:
-        return None, [Check("temporal", settings.address).failure(error.message, "see docs/configuration.md")]
+        return None, [Check("temporal", settings.address).failure(error.message, "see docs/reference/configuration.md")]
     check, namespace = Check("temporal", connection.address), connection.namespace
     try:
         await answers_calls(connection.address, seconds)
@@ -121,7 +130,26 @@ async def _reach_temporal(settings: TemporalSettings, seconds: float) -> tuple[C
             return None, [check.failure(f"has no namespace {namespace!r}", mend)]
         why = await connection.explain(error, seconds)
         return None, [check.failure(f"cannot be used: {why}", "start Temporal, or correct PORCHFLOW_TEMPORAL_*")]
-    return client, [check.ok(f"answers and has namespace {namespace!r}")]
+    return client, [check.ok(f"answers and has namespace {namespace!r}{await _told_server(client)}")]
+
+
+async def _told_server(client: Client) -> str:
+    """Return the server's version and where it keeps its data, to go on a sentence; empty where it does not say."""
+    try:
+        info = await client.workflow_service.get_cluster_info(GetClusterInfoRequest())
+    except RPCError:
+        return ""
+    return f"; version {info.server_version}, runs in {info.persistence_store}, their list in {info.visibility_store}"
+
+
+def _encryption(client: Client) -> list[Finding]:
+    """Return what is encrypted; nothing where there are no keys."""
+    codec = client.data_converter.payload_codec
+    if not isinstance(codec, EncryptionCodec):
+        return []
+    newest, *older = codec.keys.ids
+    also = f", decrypts with {', '.join(older)} too" if older else ""
+    return [Check("encryption", str(codec.keys.path)).ok(f"encrypts with the key {newest}{also}")]
 
 
 async def _check_search_attributes(client: Client, installation: Installation) -> list[Finding]:
@@ -132,7 +160,7 @@ async def _check_search_attributes(client: Client, installation: Installation) -
     except RPCError as error:
         return [check.warning(f"cannot be read: {error.message}", registering_commands(namespace, names))]
     if wrong := wrong_types(attributes.all, known):
-        return [check.failure(wrong_types_message(namespace, wrong), "see docs/operations.md")]
+        return [check.failure(wrong_types_message(namespace, wrong), "see docs/operate/temporal.md")]
     missing = [name for name in names if name not in known]
     if not missing:
         return [check.ok(f"registered: {', '.join(names)}")]
@@ -156,9 +184,13 @@ async def _check_queue(client: Client, installation: Installation, name: str) ->
             return [check.failure(str(error), "see whether Temporal is well")]
         if not answer.pollers:
             what = "workflows" if kind == _WORKFLOW else "activities"
-            return [check.failure(f"no worker takes its {what}", "start a worker with this queue in PORCHFLOW_QUEUES")]
+            return [check.failure(f"no worker takes its {what}", _mend_queue(name))]
         workers |= {poller.identity for poller in answer.pollers}
     return [check.ok(f"workers seen in the last minutes: {len(workers)}")]
+
+
+def _mend_queue(name: str) -> str:
+    return "start a worker" if name == ISOLATED_QUEUE else "start a worker with this queue in PORCHFLOW_QUEUES"
 
 
 async def check_runner(settings: Settings, seconds: float) -> list[Finding]:

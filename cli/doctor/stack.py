@@ -36,6 +36,7 @@ def stack_settings(state_dir: Path, flags: Mapping[str, Any]) -> dict[str, Any]:
         "kubeconfig": record.kubeconfig,
         "temporal_address": record.temporal,
         "temporal_tls": False,
+        "temporal_installation": record.installation,
         "function_runner_address": record.function_runner,
         "git_cache_dir": str(folder.git_cache),
     }

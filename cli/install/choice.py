@@ -130,7 +130,7 @@ def _check_settings(settings: Mapping[str, str]) -> None:
     known = {setting.variable: setting for setting in settings_of(Settings).values()}
     for name in settings:
         if name not in known:
-            raise ChoiceError(f"there is no setting {name!r}: docs/configuration.md lists all")
+            raise ChoiceError(f"there is no setting {name!r}: docs/reference/configuration.md lists all")
         if known[name].is_secret:
             raise ChoiceError(f"{name} is a secret, which every reader of a ConfigMap would see: put it into a Secret")
     load_settings({known[name].name: value for name, value in settings.items()})

@@ -62,7 +62,8 @@ async def check_kinds(kube: KubeClient, choice: Choice) -> list[Finding]:
         told = "left out by choice" if served else f"{MUTATINGADMISSIONPOLICIES.kind} is not served here"
         found.append(
             Check("kinds", RECORD_APPROVERS).warning(
-                f"{told}: nobody is recorded as approver", "nothing, where that is what you want (docs/approval.md)"
+                f"{told}: nobody is recorded as approver",
+                "nothing, where that is what you want (docs/guides/approval.md)",
             )
         )
     return found

@@ -17,7 +17,6 @@ _OF_KUBERNETES: Final = ("default", "kube-node-lease", "kube-public", "kube-syst
 _WORKLOADS: Final = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS, PODS)
 _BINDING: Final = "porchflow-worker"
 """A ClusterRoleBinding of every installation; it names the namespace of its processes."""
-_ASK: Final = "run it as somebody who may read it"
 _SHOWN: Final = 3
 _OWNERS: Final = {"app.kubernetes.io/managed-by": "porchflow", PART_OF: "porchflow"}
 """Labels of the pods that porchflow makes, and of those that its manifests make."""
@@ -65,7 +64,7 @@ async def _check_namespace(kube: KubeClient, name: str) -> list[Finding]:
     except NotFound:
         return [check.ok("is made")]
     except Forbidden as error:
-        return [check.warning(f"may not be read: {error}", _ASK)]
+        return [check.unreadable(error)]
     if found["metadata"].get("deletionTimestamp"):
         return [check.failure("is being deleted", "wait until it is gone")]
     if others:
@@ -97,7 +96,7 @@ async def check_installation(kube: KubeClient, choice: Choice) -> list[Finding]:
     try:
         there = await installed_in(kube)
     except Forbidden as error:
-        return [check.warning(f"may not be read: {error}", _ASK)]
+        return [check.unreadable(error)]
     if not there:
         return [check.ok("is the first one")]
     if there != choice.namespace:
@@ -143,7 +142,7 @@ async def _check_crd(kube: KubeClient, crd: Object) -> list[Finding]:
     except NotFound:
         return []
     except Forbidden as error:
-        return [check.warning(f"may not be read: {error}", _ASK)]
+        return [check.unreadable(error)]
     ours = {each["name"] for each in crd["spec"]["versions"]}
     served = {each["name"] for each in live["spec"]["versions"] if each.get("served")}
     lost = sorted({*served, *(live.get("status") or {}).get("storedVersions", [])} - ours)

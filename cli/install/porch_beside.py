@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from porchflow.api.names import PORCH_GROUP
 from porchflow.cli.doctor.findings import Check, Finding
+from porchflow.cli.doctor.porch_release import release_of_images
 from porchflow.cli.install.choice import BESIDE_PORCH
 from porchflow.cli.manifests.manifest_kinds import DEPLOYMENTS
 from porchflow.kube.client import KubeClient, Object
@@ -56,22 +57,26 @@ async def check_porch(kube: KubeClient, *, beside_porch: bool) -> list[Finding]:
     """
     check = Check("porch", kube.host)
     try:
-        signs = ", ".join(await signs_of_porch(kube))
-        second = list(_second_writers(await _deployments(kube)))
+        signs, deployments = ", ".join(await signs_of_porch(kube)), await _deployments(kube)
+        second = list(_second_writers(deployments))
     except Forbidden as error:
         return [check.warning(f"may not be looked for: {error}", _ASK)]
     found = [*await _leftover(kube), *second, *await _webhooks(kube)]
     if not signs:
         return [*found, check.ok("Porch does not run here")]
     if beside_porch:
-        return [*found, check.ok(f"Porch runs here ({signs}) and is left as it is")]
-    told = f"Porch runs here ({signs}): porchflow would work on its Repositories, too"
-    mend = f"install with --{BESIDE_PORCH} (docs/migration.md), or take Porch away first"
+        return [*found, check.ok(f"{_release(deployments)} runs here ({signs}) and is left as it is")]
+    told = f"{_release(deployments)} runs here ({signs}): porchflow would work on its Repositories, too"
+    mend = f"install with --{BESIDE_PORCH} (docs/porch/migration.md), or take Porch away first"
     return [*found, check.failure(told, mend)]
 
 
 async def _deployments(kube: KubeClient) -> list[Object]:
     return [one async for one in kube.list_all(DEPLOYMENTS) if _is_porchs(one)]
+
+
+def _release(deployments: Sequence[Object]) -> str:
+    return release_of_images(str(each.get("image") or "") for one in deployments for each in _containers(one))
 
 
 def _is_porchs(deployment: Object) -> bool:

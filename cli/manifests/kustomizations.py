@@ -12,6 +12,7 @@ from typing import Any, Final
 import yaml
 
 from porchflow.cli.manifests.patching import patched
+from porchflow.kpt.format.images import parse_image
 from porchflow.kube.client import Object
 
 _FIELDS: Final = frozenset(
@@ -95,7 +96,7 @@ class Composition:
             image: The whole reference.
         """
         for container in self._containers():
-            if _image_name(container["image"]) == name:
+            if parse_image(container["image"]).base == name:
                 container["image"] = image
 
     def finished(self) -> list[Object]:
@@ -179,12 +180,6 @@ def _is_target(one: Object, target: Mapping[str, str]) -> bool:
     """Return whether a target means an object: kustomize anchors the expressions of a target on both sides."""
     facts = {"kind": one["kind"], "name": one["metadata"]["name"]}
     return all(re.fullmatch(expression, facts[name]) for name, expression in target.items())
-
-
-def _image_name(image: str) -> str:
-    """Return an image's name: a colon before the last slash is that of a port."""
-    folder, slash, last = image.partition("@")[0].rpartition("/")
-    return folder + slash + last.partition(":")[0]
 
 
 def _followed(one: Object, path: str) -> tuple[Any, str]:

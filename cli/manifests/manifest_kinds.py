@@ -8,6 +8,7 @@ from porchflow.kube.kinds import Resource
 
 _RBAC: Final = ("rbac.authorization.k8s.io", "v1")
 _CERT_MANAGER: Final = ("cert-manager.io", "v1")
+_MONITORING: Final = ("monitoring.coreos.com", "v1")
 _ADMISSION: Final = ("admissionregistration.k8s.io", "v1")
 
 DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")
@@ -36,6 +37,8 @@ _ORDER: Final = (
     Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"),
     DEPLOYMENTS,
     kinds.APISERVICES,
+    Resource(*_MONITORING, "podmonitors", "PodMonitor"),
+    Resource(*_MONITORING, "prometheusrules", "PrometheusRule"),
 )
 """Each after those that it needs: the API server forwards to the content API only once that is on its way."""
 

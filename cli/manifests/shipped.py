@@ -28,13 +28,6 @@ def component_names() -> list[str]:
     return sorted(path.parent.name for path in (DEPLOY / "components").glob("*/kustomization.yaml"))
 
 
-def about_component(name: str) -> str:
-    """Return what a component is for: the comment at the beginning of its file."""
-    text = (DEPLOY / "components" / name / "kustomization.yaml").read_text(encoding="utf-8")
-    lines = text.partition("apiVersion:")[0].splitlines()
-    return " ".join(line.removeprefix("#").strip() for line in lines)
-
-
 def composed(
     components: Sequence[str], *, settings: Mapping[str, str] | None = None, image: str = "", namespace: str = NAMESPACE
 ) -> list[Object]:
@@ -69,6 +62,11 @@ def namespace_manifests(namespace: str = NAMESPACE) -> list[Object]:
 def crd_manifests() -> list[Object]:
     """Return the CustomResourceDefinitions of this version."""
     return [one for one in _of_folder(DEPLOY / "crds") if one["kind"] == "CustomResourceDefinition"]
+
+
+def role_manifests() -> list[Object]:
+    """Return the ClusterRoles of people: viewer, author and approver."""
+    return read_manifests(DEPLOY / "base" / "roles.yaml")
 
 
 def policy_manifests() -> list[Object]:

@@ -14,6 +14,7 @@ from porchflow.cli.migrate.steps import (
     hand_back,
     hand_over,
 )
+from porchflow.cli.migrate.way_back import WayBack, cost_of_way_back
 from porchflow.kube.client import Object
 
 _SHOWN = 10
@@ -74,6 +75,8 @@ class Apply:
             plan = await plan_of(self._clients, raw)
             await self._prepare(raw, plan)
             self._keep(plan, Phase.ANNOTATED)
+        if plan.kept_by_porch:
+            self._say(f"{name}: {cost_of_way_back(plan)}")
         await hand_over(self._clients, plan, within=within)
         copied = await copy_metadata(self._clients, plan)
         found = await differences(self._clients, plan)
@@ -123,23 +126,31 @@ async def verify_recorded(clients: Clients, path: Path, names: Sequence[str], sa
     return found
 
 
-async def roll_back(clients: Clients, path: Path, names: Sequence[str], say: Say, *, within: float) -> None:
+async def roll_back(clients: Clients, path: Path, names: Sequence[str], say: Say, *, within: float) -> bool:
     """Hand Repositories back to Porch. A repeated call continues where the last one stopped.
+
+    Returns:
+        Whether Porch does not show a package revision as Git has it.
 
     Raises:
         RecordError: The record cannot be read or written.
         MigrationError: The record has no such Repository, or its objects do not go.
     """
-    record = Record.load(path)
+    record, different = Record.load(path), False
     for plan in _recorded(record, clients, names, path, {Phase.MIGRATED, Phase.ANNOTATED}):
         removed = await hand_back(clients, plan, within=within)
-        plan.phase = Phase.ROLLED_BACK
-        record.put(plan)
-        record.save(path)
         exported = [row.git.ref for row in plan.rows if row.porch is not None and row.git is not None and row.exported]
         say(f"{plan.name}: handed back to Porch; {removed} objects removed, Git left as it is")
         if exported:
             say(f"{plan.name}: brought to Git and still there: {', '.join(exported)}")
+        kept = path.with_name(f"{path.name}.drafts")
+        found = await WayBack(clients, plan, kept, say).settle(within=within)
+        different |= tell(found, say)
+        if not found:
+            plan.phase = Phase.ROLLED_BACK
+            record.put(plan)
+            record.save(path)
+    return different
 
 
 def tell(found: Sequence[object], say: Say) -> bool:

@@ -1,10 +1,11 @@
 """Data of a migration: package revisions of Porch and of Git, plans, and the record of a migration."""
 
-import os
 from enum import StrEnum
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
+
+from porchflow.kube.whole_files import SHARED, write_whole
 
 
 class Revision(BaseModel):
@@ -17,8 +18,15 @@ class Revision(BaseModel):
     """0 for an unpublished one, -1 for the content of the main branch."""
     ref: str = ""
     """Ref in Git; empty for a revision of Porch."""
+    commit: str = ""
+    """Commit in Git; empty for a revision of Porch."""
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is a draft or proposal, which Porch keeps in its database."""
+        return not self.revision and self.lifecycle in {"Draft", "Proposed"}
 
     def __str__(self) -> str:
         number = f" v{self.revision}" if self.revision > 0 else ""
@@ -59,6 +67,13 @@ class Row(BaseModel):
         """Whether it is a draft or proposal that only Porch has, which can be brought to Git."""
         return self.comparison is Comparison.PORCH_ONLY and self.porch is not None and not self.porch.revision
 
+    @property
+    def waits_to_go(self) -> bool:
+        """Whether the two differ only in that the deletion of a published revision is proposed to one of them."""
+        if self.porch is None or self.git is None or self.porch.revision != self.git.revision:
+            return False
+        return {self.porch.lifecycle, self.git.lifecycle} == {"Published", "DeletionProposed"}
+
 
 class Phase(StrEnum):
     """Progress of the migration of a Repository."""
@@ -84,6 +99,11 @@ class RepositoryPlan(BaseModel):
     def count(self, comparison: Comparison) -> int:
         """Return the number of package revisions with a comparison."""
         return sum(row.comparison is comparison for row in self.rows)
+
+    @property
+    def kept_by_porch(self) -> int:
+        """How many drafts and proposals Porch keeps in its database: it still has them so after a rollback."""
+        return sum(row.porch is not None and row.porch.is_open for row in self.rows)
 
     @property
     def only_in_porch(self) -> list[Row]:
@@ -121,10 +141,9 @@ class Record(BaseModel):
         Raises:
             RecordError: It cannot be written.
         """
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        text = self.model_dump_json(indent=1, exclude_defaults=True) + "\n"
         try:
-            partial.write_text(self.model_dump_json(indent=1, exclude_defaults=True) + "\n")
-            partial.replace(path)
+            write_whole(path, text.encode(), SHARED)
         except OSError as error:
             raise RecordError(f"cannot write the record {path}: {error}") from error
 

@@ -87,4 +87,5 @@ def _revision(found: Discovered) -> Revision:
         lifecycle=found.lifecycle.value,
         revision=found.revision,
         ref=found.ref,
+        commit=found.commit,
     )

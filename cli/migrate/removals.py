@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
+from porchflow.api.models.packagerevision import Lifecycle, PackageRevision
 from porchflow.api.names import FINALIZER, UPSTREAM_OF_ANNOTATION
-from porchflow.api.packagerevision import Lifecycle, PackageRevision
 from porchflow.cli.migrate.migration_error import MigrationError
 from porchflow.cli.migrate.planning import Clients
 from porchflow.kube.client import Object

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from porchflow.cli.migrate.models import Comparison, RepositoryPlan
+from porchflow.cli.migrate.way_back import cost_of_way_back
 
 _STYLES = {
     Comparison.SAME: "green",
@@ -34,5 +35,7 @@ def show_plan(console: Console, plan: RepositoryPlan, *, everything: bool) -> No
         console.print(table)
         if not everything and len(rows) > _ROWS:
             console.print(f"... and {len(rows) - _ROWS} more (--all-rows)")
+    if plan.kept_by_porch:
+        console.print(f"the way back: {cost_of_way_back(plan)}", markup=False)
     for problem in plan.problems:
         console.print(f"left out: {problem}", style="yellow", markup=False)

@@ -6,9 +6,9 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from porchflow.api.conditions import raw_condition, raw_holding
+from porchflow.api.models.conditions import raw_condition, raw_holding
+from porchflow.api.models.packagerevision import Lifecycle
 from porchflow.api.names import RECONCILE_NOW_ANNOTATION, V1ALPHA2_MIGRATION_ANNOTATION
-from porchflow.api.packagerevision import Lifecycle
 from porchflow.cli.migrate.migration_error import MigrationError
 from porchflow.cli.migrate.models import Comparison, RepositoryPlan, Revision, Row
 from porchflow.cli.migrate.planning import Clients

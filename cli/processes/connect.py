@@ -1,23 +1,28 @@
 """Connections to Temporal and Kubernetes at start: a process waits for its peers, and reports for which."""
 
 import asyncio
+import os
+import secrets
+import socket
 from collections.abc import Sequence
 from datetime import timedelta
 
 import grpc
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import RetryConfig, RPCError
 
 from porchflow.api.host_port import host_and_port
-from porchflow.cli.processes.temporal_connection import read_connection
+from porchflow.cli.processes.temporal.temporal_connection import read_connection
 from porchflow.cli.settings import Settings, SettingsError, told_name
 from porchflow.kube.backoff import WaitsFor, persist
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeConfigError, KubeError
 from porchflow.kube.kinds import PACKAGEREVISIONS
+
+_IDENTITY = f"{os.getpid()}@{socket.gethostname()}@{secrets.token_hex(4)}"
+"""Of this process, for Temporal: a container that is started again has the same process id and the same name."""
 
 _ANSWER = timedelta(seconds=10)
 """Time of one attempt. An address can accept connections and never answer."""
@@ -40,7 +45,7 @@ async def connect_temporal(settings: Settings, waits_for: WaitsFor, *, retries: 
     async def attempt() -> Client:
         # Files may have been replaced since the last attempt.
         now = read_connection(settings.temporal)
-        options = {"data_converter": pydantic_data_converter, "runtime": runtime}
+        options = {"runtime": runtime, "identity": _IDENTITY}
         try:
             await answers_calls(now.address, _ANSWER.total_seconds())
             # With one retry, because the library's default attempts report nothing and cannot be interrupted.

@@ -8,8 +8,9 @@ from pathlib import Path
 from porchflow.api.names import CONTENT_VERSION, PORCH_GROUP
 from porchflow.cli.processes.connect import connect_kubernetes
 from porchflow.cli.processes.health import ProcessHealth, serve_health
-from porchflow.cli.processes.metrics import GitCollector, KubernetesCollector, new_registry
+from porchflow.cli.processes.metrics import GitCollector, KubernetesCollector
 from porchflow.cli.processes.peers import Peers, kubernetes_probe
+from porchflow.cli.processes.process_metrics import new_registry
 from porchflow.cli.processes.tracing import exporting_spans
 from porchflow.cli.settings import Settings, SettingsError
 from porchflow.content.content_settings import ContentSettings
@@ -30,7 +31,7 @@ async def run(settings: Settings) -> None:
         SettingsError: There is no certificate to serve with.
     """
     check_certificate(settings.content)
-    health, peers, registry = ProcessHealth(), Peers(), new_registry()
+    health, peers, registry = ProcessHealth(), Peers(), new_registry("content-api")
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(
             serve_health(settings.health_address, peers.readiness(health.readiness), registry)
@@ -38,10 +39,10 @@ async def run(settings: Settings) -> None:
         await stack.enter_async_context(exporting_spans("content-api"))
         kube = await connect_kubernetes(settings, health.waits_for)
         await stack.enter_async_context(kube)
-        registry.register(KubernetesCollector(kube))
+        registry.register(KubernetesCollector(lambda: kube.requests))
         serving = await stack.enter_async_context(_serving(settings.content, kube, health))
-        git = await stack.enter_async_context(GitStore.of(settings.git))
-        registry.register(GitCollector(git))
+        git = await stack.enter_async_context(GitStore.of(settings.git, serves_authors=True))
+        registry.register(GitCollector(lambda: git.stats))
         # One connection more, for the watch of the front proxy's configuration.
         watching = await KubeClient.connect(settings.kubeconfig, max_connections=settings.content.watches + 1)
         await stack.enter_async_context(watching)

@@ -12,10 +12,12 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from porchflow.cli.processes.health import Readiness
+from porchflow.cli.processes.temporal.payload_encryption import EncryptionCodec
 from porchflow.kube.background import in_background
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeError
 from porchflow.kube.kinds import PACKAGEREVISIONS
+from porchflow.workflows.converter import UnreadablePayloadError
 
 logger = logging.getLogger(__name__)
 
@@ -69,16 +71,23 @@ class Peers:
                 await probe()
         except TimeoutError:
             return f"no answer within {self._seconds:g} s"
-        except (RPCError, KubeError, OSError) as error:
+        except (RPCError, KubeError, OSError, UnreadablePayloadError) as error:
             return str(error)
         return ""
 
 
 def temporal_probe(client: Client) -> Probe:
-    """Return the probe of Temporal: it answers, takes the credentials and has the namespace."""
+    """Return the probe of Temporal: it answers, takes the credentials, has the namespace, and can be decrypted."""
     request = DescribeNamespaceRequest(namespace=client.namespace)
     timeout = timedelta(seconds=_SECONDS)
-    return lambda: client.workflow_service.describe_namespace(request, timeout=timeout)
+    codec = client.data_converter.payload_codec
+
+    async def probe() -> None:
+        await client.workflow_service.describe_namespace(request, timeout=timeout)
+        if isinstance(codec, EncryptionCodec) and codec.problem:
+            raise UnreadablePayloadError(codec.problem)
+
+    return probe
 
 
 def kubernetes_probe(kube: KubeClient, namespaces: Sequence[str] = ()) -> Probe:

@@ -5,14 +5,15 @@ import contextlib
 from porchflow.cli.processes.connect import connect_kubernetes, connect_temporal
 from porchflow.cli.processes.health import serve_health
 from porchflow.cli.processes.installation import find_installation
-from porchflow.cli.processes.metrics import KubernetesCollector, WatcherCollector, new_registry
+from porchflow.cli.processes.metrics import KubernetesCollector, WatcherCollector
 from porchflow.cli.processes.peers import Peers, kubernetes_probe, temporal_probe
-from porchflow.cli.processes.temporal_connection import keep_api_key
+from porchflow.cli.processes.process_metrics import new_registry
+from porchflow.cli.processes.temporal.temporal_connection import keep_api_key
 from porchflow.cli.settings import Settings, SettingsError
 from porchflow.kube.background import in_background
 from porchflow.watcher.app import WatcherHealth, run_watcher
-from porchflow.watcher.schedules import RepositorySchedules
-from porchflow.watcher.starter import WorkflowStarter
+from porchflow.watcher.temporal.schedules import RepositorySchedules
+from porchflow.watcher.temporal.starter import WorkflowStarter
 from porchflow.watcher.watcher_settings import WatcherSettings
 
 _SHORTEST_SECRET = 16
@@ -25,7 +26,7 @@ async def run(settings: Settings) -> None:
         SettingsError: The secret of the webhooks is missing or too short, or credentials cannot be used.
     """
     check_webhooks(settings.watcher)
-    health, peers, registry = WatcherHealth(), Peers(), new_registry()
+    health, peers, registry = WatcherHealth(), Peers(), new_registry("watcher")
     registry.register(WatcherCollector(health))
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(
@@ -33,7 +34,7 @@ async def run(settings: Settings) -> None:
         )
         kube = await connect_kubernetes(settings, health.waits_for, namespaces=settings.scope.namespaces)
         await stack.enter_async_context(kube)
-        registry.register(KubernetesCollector(kube))
+        registry.register(KubernetesCollector(lambda: kube.requests))
         # The dispatcher retries itself while Temporal is unavailable: it keeps the order and logs the obstacle once.
         client = await connect_temporal(settings, health.waits_for, retries=1)
         await stack.enter_async_context(in_background(keep_api_key(client, settings.temporal)))

@@ -2,37 +2,41 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
+from temporalio import activity
 from temporalio.client import Client
-from temporalio.worker import Interceptor, PollerBehaviorSimpleMaximum, Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Interceptor, PollerBehaviorSimpleMaximum, Worker, WorkerDeploymentConfig
 
+from porchflow.activities.definitions import PhaseInput, PhaseResult, SyncRequest, SyncResult
+from porchflow.activities.isolation import Isolation
 from porchflow.activities.reconcile import PhaseActivities
+from porchflow.activities.sync.ref_listing import RefListing
 from porchflow.activities.sync.sync import RepositorySync
+from porchflow.api.work.needs import Phase
 from porchflow.cli.processes.connect import connect_kubernetes, connect_temporal
 from porchflow.cli.processes.health import ProcessHealth, serve_health
 from porchflow.cli.processes.installation import find_installation
-from porchflow.cli.processes.metrics import ActivityMetrics, GitCollector, KubernetesCollector, new_registry
+from porchflow.cli.processes.metrics import ActivityMetrics, GitCollector, KubernetesCollector
 from porchflow.cli.processes.peers import Peers, kubernetes_probe, temporal_probe
-from porchflow.cli.processes.registries import open_tags
-from porchflow.cli.processes.runner_client import open_runner_client
-from porchflow.cli.processes.temporal_connection import keep_api_key
-from porchflow.cli.processes.tracing import exporting_spans, interceptors, traced
+from porchflow.cli.processes.phase_process import ChildPhases
+from porchflow.cli.processes.process_metrics import new_registry
+from porchflow.cli.processes.temporal.temporal_connection import keep_api_key
+from porchflow.cli.processes.tracing import exporting_spans, interceptors
+from porchflow.cli.processes.worker_activities import Activities, open_activities
 from porchflow.cli.settings import Settings
 from porchflow.cli.worker_settings import WorkerSettings
-from porchflow.functions.local import LocalEvaluator
-from porchflow.gitrepo.git_store import GitStore
-from porchflow.kpt.render.evaluation import Evaluator
 from porchflow.kube.background import in_background
-from porchflow.kube.client import KubeClient
-from porchflow.kube.events import EventRecorder
+from porchflow.watcher.temporal.schedules import RepositorySchedules
 from porchflow.workflows.ids import Installation
 from porchflow.workflows.packagerevision import PackageRevisionWorkflow
-from porchflow.workflows.policies import RECONCILE_QUEUE, RENDER_QUEUE, SYNC_QUEUE
+from porchflow.workflows.policies import ISOLATED_QUEUE, PHASES, RECONCILE_QUEUE, RENDER_QUEUE, SYNC_QUEUE
+from porchflow.workflows.reflisting import RefListingWorkflow
 from porchflow.workflows.repositorysync import RepositorySyncWorkflow
 from porchflow.workflows.runner import FAILS_A_RUN, workflow_runner
 
@@ -51,7 +55,7 @@ async def run_worker(settings: Settings) -> None:
     Raises:
         SettingsError: Credentials or certificates cannot be used.
     """
-    health, peers, registry = ProcessHealth(), Peers(), new_registry()
+    health, peers, registry = ProcessHealth(), Peers(), new_registry("worker")
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(
             serve_health(settings.health_address, peers.readiness(health.readiness), registry)
@@ -59,9 +63,11 @@ async def run_worker(settings: Settings) -> None:
         exporting = await stack.enter_async_context(exporting_spans("worker"))
         kube = await connect_kubernetes(settings, health.waits_for, namespaces=settings.scope.namespaces)
         await stack.enter_async_context(kube)
-        registry.register(KubernetesCollector(kube))
+        registry.register(KubernetesCollector(lambda: kube.requests))
         activities = await stack.enter_async_context(open_activities(settings, kube))
-        registry.register(GitCollector(activities.git))
+        registry.register(GitCollector(lambda: activities.git.stats))
+        children = ChildPhases(settings)
+        stack.push_async_callback(children.aclose)
         client = await connect_temporal(settings, health.waits_for)
         await stack.enter_async_context(in_background(keep_api_key(client, settings.temporal)))
         installation = await find_installation(settings.installation, kube, health.waits_for)
@@ -70,6 +76,7 @@ async def run_worker(settings: Settings) -> None:
             client,
             installation,
             activities,
+            Isolation(activities.phases, activities.sync, children),
             ActivityMetrics(registry),
             *interceptors(exporting=exporting),
         ):
@@ -81,56 +88,12 @@ async def run_worker(settings: Settings) -> None:
         await asyncio.Event().wait()
 
 
-@dataclass(frozen=True)
-class Activities:
-    """The activities of a worker."""
-
-    phases: PhaseActivities
-    sync: RepositorySync
-    git: GitStore
-    """The store of Git repositories that they share."""
-
-
-@contextlib.asynccontextmanager
-async def open_activities(settings: Settings, kube: KubeClient) -> AsyncIterator[Activities]:
-    """Create the activities with their clients; the end of the context closes the clients.
-
-    Raises:
-        SettingsError: A certificate cannot be used.
-    """
-    async with contextlib.AsyncExitStack() as stack:
-        git = await stack.enter_async_context(GitStore.of(settings.git))
-        events = EventRecorder(kube)
-        stack.push_async_callback(events.aclose)
-        evaluator = await _open_evaluator(settings, stack)
-        tags = await stack.enter_async_context(open_tags(settings))
-        phases = PhaseActivities(
-            kube=kube,
-            git=git,
-            evaluator=traced(evaluator),
-            events=events,
-            default_image_prefix=settings.calls.default_image_prefix,
-            tags=tags,
-            annotated_only=settings.scope.annotated_repositories_only,
-            shows_own_config=settings.calls.own_config_among_items,
-        )
-        sync = RepositorySync(kube=kube, git=git, events=events, scope=settings.scope, settings=settings.sync)
-        yield Activities(phases, sync, git)
-
-
-async def _open_evaluator(settings: Settings, stack: contextlib.AsyncExitStack) -> Evaluator:
-    if not settings.runner_client.address:
-        local = LocalEvaluator(settings.calls.default_image_prefix, time_limit=settings.calls.builtin_seconds)
-        stack.push_async_callback(local.aclose)
-        return local
-    return await stack.enter_async_context(open_runner_client(settings.runner_client, settings.calls))
-
-
 def build_workers(
     settings: WorkerSettings,
     client: Client,
     installation: Installation,
     activities: Activities,
+    isolation: Isolation,
     *interceptors: Interceptor,
 ) -> list[Worker]:
     """Return one Temporal worker per configured queue."""
@@ -139,6 +102,7 @@ def build_workers(
         return Worker(
             client,
             task_queue=installation.queue(queue),
+            deployment_config=_version(settings, installation),
             workflow_failure_exception_types=FAILS_A_RUN,
             **options,
             **_pace(settings),
@@ -152,11 +116,33 @@ def build_workers(
     if "reconcile" in settings.queues:
         workers.append(_reconcile_worker(make, settings, activities.phases))
     if "render" in settings.queues:
-        render = activities.phases.render
-        workers.append(make(queue=RENDER_QUEUE, activities=[render], max_concurrent_activities=settings.render_slots))
+        render = _phases_on(RENDER_QUEUE, activities.phases)
+        workers.append(make(queue=RENDER_QUEUE, activities=render, max_concurrent_activities=settings.render_slots))
     if "sync" in settings.queues:
-        workers.append(_sync_worker(make, settings, activities.sync))
-    return workers
+        trigger = RepositorySchedules(client, installation).trigger
+        listing = activities.listing(functools.partial(trigger, instead=False))
+        workers.append(_sync_worker(make, settings, activities.sync, listing))
+    return [*workers, _isolated_worker(make, isolation)]
+
+
+def _version(settings: WorkerSettings, installation: Installation) -> WorkerDeploymentConfig | None:
+    """Return how a worker takes part in Temporal's worker versioning; None where it does not.
+
+    Runs go to the current version with their next task. They hold no state, so to pin one to the version that it began
+    with gains nothing, and it would wait for that version's workers after they are gone.
+    """
+    if not settings.build_id:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(installation.deployment, settings.build_id),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+    )
+
+
+def _phases_on(queue: str, activities: PhaseActivities) -> list[Callable[..., Any]]:
+    """Return the activities of all phases that run on a queue."""
+    return [getattr(activities, policy.activity.__name__) for policy in PHASES.values() if policy.queue == queue]
 
 
 def _reconcile_worker(make: Callable[..., Worker], settings: WorkerSettings, activities: PhaseActivities) -> Worker:
@@ -164,13 +150,7 @@ def _reconcile_worker(make: Callable[..., Worker], settings: WorkerSettings, act
         queue=RECONCILE_QUEUE,
         workflows=[PackageRevisionWorkflow],
         workflow_runner=workflow_runner(),
-        activities=[
-            activities.observe,
-            activities.execute_source,
-            activities.move_lifecycle,
-            activities.finalize,
-            activities.suspend,
-        ],
+        activities=[activities.observe, *_phases_on(RECONCILE_QUEUE, activities)],
         max_concurrent_activities=settings.reconcile_slots,
         # A local activity holds the slot of its workflow task.
         max_concurrent_local_activities=settings.reconcile_slots,
@@ -178,11 +158,41 @@ def _reconcile_worker(make: Callable[..., Worker], settings: WorkerSettings, act
     )
 
 
-def _sync_worker(make: Callable[..., Worker], settings: WorkerSettings, activities: RepositorySync) -> Worker:
+def _isolated_worker(make: Callable[..., Worker], isolation: Isolation) -> Worker:
+    """Return a worker for phases and syncs of all other queues, one at a time: its memory is beside that of theirs."""
+    return make(
+        queue=ISOLATED_QUEUE,
+        activities=[
+            *(_isolated_phase(isolation, phase, policy.activity.__name__) for phase, policy in PHASES.items()),
+            _isolated_sync(isolation, RepositorySync.sync_repository.__name__),
+        ],
+        max_concurrent_activities=1,
+    )
+
+
+def _isolated_phase(isolation: Isolation, phase: Phase, name: str) -> Callable[[PhaseInput], Awaitable[PhaseResult]]:
+    @activity.defn(name=name)
+    async def run(request: PhaseInput) -> PhaseResult:
+        return await isolation.run_phase(phase, name, request)
+
+    return run
+
+
+def _isolated_sync(isolation: Isolation, name: str) -> Callable[[SyncRequest], Awaitable[SyncResult]]:
+    @activity.defn(name=name)
+    async def run(request: SyncRequest) -> SyncResult:
+        return await isolation.run_sync(name, request)
+
+    return run
+
+
+def _sync_worker(
+    make: Callable[..., Worker], settings: WorkerSettings, sync: RepositorySync, listing: RefListing
+) -> Worker:
     return make(
         queue=SYNC_QUEUE,
-        workflows=[RepositorySyncWorkflow],
-        activities=[activities.sync_repository],
+        workflows=[RepositorySyncWorkflow, RefListingWorkflow],
+        activities=[sync.sync_repository, listing.list_refs],
         max_concurrent_activities=settings.sync_slots,
         **_of_workflows(settings),
     )

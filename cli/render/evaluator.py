@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 
-from porchflow.cli.processes.runner_client import open_runner_client
+from porchflow.cli.processes.functions.runner_client import open_runner_client
 from porchflow.cli.settings import Settings
 from porchflow.functions.builtin.pool import BuiltinRuntime, WorkerPool
 from porchflow.functions.function_errors import IMAGES_RUN, FunctionNotFound

@@ -1,11 +1,11 @@
 """Authorization by the API server, whose decisions are cached for a moment."""
 
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from porchflow.api.names import PORCH_GROUP
+from porchflow.api.newest import Newest
 from porchflow.content.access.identity import User
 from porchflow.content.refusals import ApiError
 from porchflow.kube.client import KubeClient
@@ -30,12 +30,20 @@ class Attributes:
     version: str = "v1alpha1"
 
 
+class _Answer(NamedTuple):
+    """The API server's answer to a review, and until when it is taken again; seconds of the monotonic clock."""
+
+    until: float
+    allowed: bool
+    why: str
+
+
 class Authorizer:
     """Authorizes requests by SubjectAccessReview."""
 
     def __init__(self, kube: KubeClient) -> None:
         self._kube = kube
-        self._answers: OrderedDict[tuple[User, Attributes], tuple[float, bool, str]] = OrderedDict()
+        self._answers = Newest[tuple[User, Attributes], _Answer](_KEPT_ANSWERS)
 
     async def check(self, user: User, attributes: Attributes) -> None:
         """Check that a user may do what a request asks for.
@@ -45,14 +53,14 @@ class Authorizer:
                 either.
         """
         key = (user, attributes)
-        until, allowed, why = self._answers.get(key, (0.0, False, ""))
-        if until <= time.monotonic():
-            allowed, why = await self._ask(user, attributes)
-            self._keep(key, allowed=allowed, why=why)
-        if not allowed:
-            raise _forbidden(user, attributes, why)
+        answer = self._answers.get(key)
+        if answer is None or answer.until <= time.monotonic():
+            answer = await self._ask(user, attributes)
+            self._answers.put(key, answer)
+        if not answer.allowed:
+            raise _forbidden(user, attributes, answer.why)
 
-    async def _ask(self, user: User, attributes: Attributes) -> tuple[bool, str]:
+    async def _ask(self, user: User, attributes: Attributes) -> _Answer:
         wanted = {
             "verb": attributes.verb,
             "group": PORCH_GROUP,
@@ -76,13 +84,9 @@ class Authorizer:
                 503, "ServiceUnavailable", f"cannot ask the API server whether this is allowed: {error}", retry_after=1
             ) from error
         status = answer.get("status") or {}
-        return bool(status.get("allowed")) and not status.get("denied"), str(status.get("reason") or "")
-
-    def _keep(self, key: tuple[User, Attributes], *, allowed: bool, why: str) -> None:
-        self._answers[key] = (time.monotonic() + (_ALLOWED_SECONDS if allowed else _DENIED_SECONDS), allowed, why)
-        self._answers.move_to_end(key)
-        while len(self._answers) > _KEPT_ANSWERS:
-            self._answers.popitem(last=False)
+        allowed = bool(status.get("allowed")) and not status.get("denied")
+        until = time.monotonic() + (_ALLOWED_SECONDS if allowed else _DENIED_SECONDS)
+        return _Answer(until, allowed, str(status.get("reason") or ""))
 
 
 def _forbidden(user: User, attributes: Attributes, why: str) -> ApiError:

@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
+from porchflow.api.newest import Newest
 from porchflow.content.refusals import too_many
 
 _KEPT_USERS = 10_000
@@ -24,7 +24,7 @@ class RateLimit:
         self._rate = per_second
         self._burst = burst
         self._clock = clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets = Newest[str, tuple[float, float]](_KEPT_USERS)
 
     def take(self, user: str) -> None:
         """Count one request of a user.
@@ -33,12 +33,9 @@ class RateLimit:
             ApiError: The user is above the limit; `retry_after` holds the seconds until the next request is allowed.
         """
         now = self._clock()
-        left, seen = self._buckets.get(user, (float(self._burst), now))
+        left, seen = self._buckets.get(user) or (float(self._burst), now)
         left = min(float(self._burst), left + (now - seen) * self._rate)
         if left < 1:
             wait = math.ceil((1 - left) / self._rate)
             raise too_many(f"user {user!r} sends more than {self._rate:g} requests per second; try again", wait)
-        self._buckets[user] = (left - 1, now)
-        self._buckets.move_to_end(user)
-        while len(self._buckets) > _KEPT_USERS:
-            self._buckets.popitem(last=False)
+        self._buckets.put(user, (left - 1, now))

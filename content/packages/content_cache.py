@@ -1,9 +1,9 @@
 """Content that was read, kept within a limit; concurrent requests for the same content share one reading."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 
+from porchflow.api.newest import Newest
 from porchflow.content.packages.encoding import Encoded
 from porchflow.kube.background import end
 
@@ -21,8 +21,7 @@ class ContentCache:
             limit: Bytes that may be kept. Content larger than half of it is not kept at all.
         """
         self._limit = limit
-        self._kept: OrderedDict[Hashable, Encoded] = OrderedDict()
-        self._bytes = 0
+        self._kept = Newest[Hashable, Encoded](limit, lambda content: content.size)
         self._readings: dict[Hashable, asyncio.Task[Encoded]] = {}
         self._slots = asyncio.Semaphore(_READINGS)
         self.loads = 0
@@ -31,7 +30,7 @@ class ContentCache:
     @property
     def size(self) -> int:
         """Bytes that are kept."""
-        return self._bytes
+        return self._kept.weight
 
     async def get(self, key: Hashable, load: Callable[[], Awaitable[Encoded]]) -> Encoded:
         """Return content from the cache, wait for a reading in progress, or begin one.
@@ -41,7 +40,6 @@ class ContentCache:
             load: Reads it. Its error is raised for every waiting request, and nothing is kept.
         """
         if (kept := self._kept.get(key)) is not None:
-            self._kept.move_to_end(key)
             return kept
         reading = self._readings.get(key)
         if reading is None:
@@ -60,10 +58,7 @@ class ContentCache:
             self.loads += 1
             content = await load()
         if content.size <= self._limit // 2:
-            self._kept[key] = content
-            self._bytes += content.size
-            while self._bytes > self._limit:
-                self._bytes -= self._kept.popitem(last=False)[1].size
+            self._kept.put(key, content)
         return content
 
     def _forget(self, key: Hashable, done: asyncio.Task[Encoded]) -> None:

@@ -7,8 +7,8 @@ import json
 import uuid
 from typing import Any, Final, Protocol
 
+from porchflow.api.models.packagerevision import PackageRevision
 from porchflow.api.names import CONTENT_API_VERSION, PACKAGE_REVISION_RESOURCES_KIND
-from porchflow.api.packagerevision import PackageRevision
 from porchflow.content.packages.encoding import Encoded, dumps
 from porchflow.kube.client import Object
 

@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from porchflow.api.models.packagerevision import Lifecycle, PackageRevision
 from porchflow.api.names import object_name
-from porchflow.api.packagerevision import Lifecycle, PackageRevision
 from porchflow.content.packages.content_cache import ContentCache
 from porchflow.content.packages.encoding import Encoded, encode_files
 from porchflow.content.refusals import ApiError, not_found

@@ -8,8 +8,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from porchflow.api.models.packagerevision import Lifecycle
 from porchflow.api.names import CONTENT_API_VERSION, PACKAGE_REVISION_RESOURCES_KIND
-from porchflow.api.packagerevision import Lifecycle
 from porchflow.content.access.identity import User
 from porchflow.content.packages.bodies import Wanted, read_wanted
 from porchflow.content.packages.encoding import text_of

@@ -10,8 +10,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
+from porchflow.api.models.packagerevision import Lifecycle, PackageRevision
 from porchflow.api.names import RENDER_REQUEST_ANNOTATION
-from porchflow.api.packagerevision import Lifecycle, PackageRevision
 from porchflow.kube.background import end
 from porchflow.kube.backoff import Backoff
 from porchflow.kube.client import KubeClient

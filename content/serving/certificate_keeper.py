@@ -22,7 +22,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import Conflict, KubeError
 from porchflow.kube.kinds import APISERVICES, SECRETS
-from porchflow.kube.x509 import SIGNS_CERTIFICATES, authority_name, certificate_builder, common_name, write_private
+from porchflow.kube.whole_files import write_whole
+from porchflow.kube.x509 import SIGNS_CERTIFICATES, authority_name, certificate_builder, common_name
 
 logger = logging.getLogger(__name__)
 
@@ -201,7 +202,7 @@ class CertificateKeeper:
     def _store(self, pair: Pair) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path, text in ((self.key, pair.key), (self.certificate, pair.certificate)):
-            write_private(path, text.encode())
+            write_whole(path, text.encode())
 
 
 _NOTHING = Pair("", "", "")

@@ -16,7 +16,7 @@ class ContentMetrics:
         """
         self._seconds = Histogram(
             "porchflow_content_request_seconds",
-            "Duration of requests for package content; code 499 had no answer, because the client went away",
+            "Seconds that requests for package content took; code 499 had no answer, because the client went away",
             ["verb", "code"],
             buckets=_SECONDS,
             registry=registry,

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from porchflow.api.models.packagerevision import PackageRevision
 from porchflow.api.names import RENDER_REQUEST_ANNOTATION
-from porchflow.api.packagerevision import PackageRevision
 from porchflow.content.access.identity import User
 from porchflow.content.packages.encoding import Encoded, dumps
 from porchflow.content.packages.opening import Packages, Revision

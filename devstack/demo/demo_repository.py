@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from porchflow.devstack.gitserver import create_bare_repository
+from porchflow.devstack.git.gitserver import create_bare_repository
 
 _AUTHOR = "porchflow demo"
 _ENVIRONMENT = {

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import click
 
-from porchflow.api.conditions import raw_condition, raw_holding
+from porchflow.api.models.conditions import raw_condition, raw_holding
 from porchflow.cli.stack_state import StackRecord, StateFolder
 from porchflow.devstack.demo.demo_repository import ensure_repository, git
 from porchflow.kube.client import KubeClient, Object

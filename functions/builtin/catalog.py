@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 
-from porchflow.api.functionconfig import FunctionConfigSpec
+from porchflow.api.models.functionconfig import FunctionConfigSpec
 from porchflow.functions.builtin.toolkit.sdk import Function
 from porchflow.functions.configs import FunctionConfigs
-from porchflow.functions.images import ImageName, parse_image
+from porchflow.kpt.format.images import ImageName, parse_image
 
 CATALOGS = ("ghcr.io/kptdev/krm-functions-catalog", "gcr.io/kpt-fn")
 """The present and the former address of the catalog's images; a built-in function stands for images of both."""
@@ -72,7 +72,7 @@ _RULES: dict[str, dict[str, str]] = {
 }
 """Of each function the rules, newest first, and the tags that have them: all that were compared, and no others.
 
-Source: docs/functions.md, "A tag is a version".
+Source: docs/guides/functions.md, "A tag is a version".
 """
 
 

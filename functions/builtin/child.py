@@ -7,7 +7,6 @@ ends at the end of its input. When its parent ends, it ends at once, even in the
 import gc
 import os
 import resource
-import signal
 import struct
 import sys
 import traceback
@@ -15,6 +14,7 @@ from typing import BinaryIO
 
 from porchflow.functions.builtin.catalog import BUILTINS
 from porchflow.functions.builtin.toolkit.sdk import Reply, execute
+from porchflow.functions.parent_death import end_with_parent
 
 REQUEST = struct.Struct("!II")
 """Lengths of the function's name and of the resource list."""
@@ -35,7 +35,7 @@ def main() -> None:
     The arguments of the command line are the memory limit in bytes (0 for none) and the id of the parent process.
     """
     limit, parent = int(sys.argv[1]), int(sys.argv[2])
-    _end_with_parent(parent)
+    end_with_parent(parent)
     if limit:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     answers = os.fdopen(os.dup(1), "wb")
@@ -45,19 +45,6 @@ def main() -> None:
     os.dup2(2, 1)
     while _serve(sys.stdin.buffer, answers):
         pass
-
-
-def _end_with_parent(parent: int) -> None:
-    # Only Linux has the signal. Elsewhere an endless function outlives a runner that was killed.
-    if sys.platform != "linux":
-        return
-    import ctypes  # noqa: PLC0415 - not on other systems
-
-    set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != parent:
-        # The parent ended before the signal was set up.
-        sys.exit(1)
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO) -> bool:

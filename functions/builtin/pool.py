@@ -211,7 +211,7 @@ class BuiltinRuntime:
         self._configs = configs or FunctionConfigs()
 
     async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
-        """Run one function; see `porchflow.functions.evaluators.FunctionRuntime`."""
+        """Run one function; see `porchflow.functions.runner.evaluators.FunctionRuntime`."""
         builtin = configured(image, self._configs) or find(image, self._prefixes)
         if builtin is None:
             raise FunctionNotFound(image, absence(image, self._prefixes))

@@ -1,4 +1,4 @@
-"""The Kubernetes requests of the pod evaluator; `porchflow.cli.processes.function_pods` implements them."""
+"""The Kubernetes requests of the pod evaluator; `porchflow.cli.processes.functions.function_pods` implements them."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol

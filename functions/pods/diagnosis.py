@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any, NamedTuple
 
-from porchflow.api.conditions import raw_condition, raw_holding
+from porchflow.api.models.conditions import raw_condition, raw_holding
 from porchflow.functions.pods.cluster import Manifest
 from porchflow.functions.pods.template import FUNCTION_CONTAINER
 
@@ -60,7 +60,8 @@ def diagnose(pod: Manifest) -> Diagnosis:
         return Diagnosis(PodPhase.BROKEN, _ended(status))
     for name, waiting in _waiting(status):
         if waiting.get("reason") in _HOPELESS:
-            words = _words(f"container {name}: {waiting['reason']}", waiting.get("message", ""))
+            said = _words(f"container {name}: {waiting['reason']}", waiting.get("message", ""))
+            words = _words(said, _last_end(status, name))
             return Diagnosis(PodPhase.BROKEN, words, by_function=_blames_function(name, waiting))
     if _runs(status) and status.get("podIP"):
         return Diagnosis(PodPhase.RUNNING)
@@ -118,9 +119,22 @@ def _blames_function(container: str, waiting: dict[str, Any]) -> bool:
 
 def _ended(status: dict[str, Any]) -> str:
     said = _words(status.get("reason", ""), status.get("message", ""))
-    terminated = (_function_status(status).get("state") or {}).get("terminated") or {}
+    return said or _end(_function_status(status).get("state")) or f"it is {status['phase']}"
+
+
+def _last_end(status: dict[str, Any], name: str) -> str:
+    """Return how a container ended before it was started again; empty for one that never ran."""
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(kind) or []:
+            if container.get("name") == name:
+                return _end(container.get("lastState"))
+    return ""
+
+
+def _end(state: dict[str, Any] | None) -> str:
+    terminated = (state or {}).get("terminated") or {}
     code = f"its container ended with exit code {terminated['exitCode']}" if "exitCode" in terminated else ""
-    return said or _words(code, terminated.get("message", "")) or f"it is {status['phase']}"
+    return _words(code, terminated.get("message", ""))
 
 
 def _starting(status: dict[str, Any]) -> Diagnosis:

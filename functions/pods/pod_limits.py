@@ -3,14 +3,14 @@
 import re
 from dataclasses import dataclass
 
-from porchflow.api.functionconfig import FunctionConfigSpec, PodExecutor
-from porchflow.api.pods import PodTemplateOverrides
+from porchflow.api.models.functionconfig import FunctionConfigSpec, PodExecutor
+from porchflow.api.models.pods import PodTemplateOverrides
 from porchflow.functions.builtin.catalog import configured, find
 from porchflow.functions.config_tags import is_exact
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.executable import configured_executable
-from porchflow.functions.images import parse_image
 from porchflow.functions.runner_settings import PodSettings
+from porchflow.kpt.format.images import parse_image
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST = 64

@@ -7,8 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from porchflow.functions.images import parse_image
 from porchflow.functions.pods.group import Group
+from porchflow.kpt.format.images import parse_image
 
 _SECONDS = (0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300)
 
@@ -27,7 +27,7 @@ class PodMetrics:
         self._name = name or (lambda image: parse_image(image).name)
         self._starts = Histogram(
             "porchflow_function_pod_start_seconds",
-            "Time from the creation of a pod until it can be called",
+            "Seconds from the creation of a pod until it can be called",
             ["function"],
             buckets=_SECONDS,
             registry=self._registry,
@@ -65,7 +65,11 @@ class _Now(Collector):
         self._name = name
 
     def collect(self) -> Iterable[Metric]:
-        pods = GaugeMetricFamily("porchflow_function_pods", "Pods of functions", labels=["function", "state"])
+        pods = GaugeMetricFamily(
+            "porchflow_function_pods",
+            "Pods of functions, by state: starting, ready or leaving",
+            labels=["function", "state"],
+        )
         waiting = GaugeMetricFamily(
             "porchflow_function_calls_waiting", "Calls that wait for a pod", labels=["function"]
         )

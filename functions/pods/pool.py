@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import NoReturn, Self
 
-from porchflow.api.functionconfig import FunctionConfigSpec
+from porchflow.api.models.functionconfig import FunctionConfigSpec
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.function_errors import FunctionNotFound, FunctionUnavailable
 from porchflow.functions.image_facts import ImageInfo, ImageLookup

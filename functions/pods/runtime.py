@@ -10,6 +10,7 @@ from porchflow.functions.pods.member import FunctionPod
 from porchflow.functions.pods.pool import PodPool
 from porchflow.functions.pods.wrapper_connection import PodLost
 from porchflow.functions.registry.allowed import AllowedImages
+from porchflow.functions.registry.private import PrivateImages
 from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kpt.render.evaluation import Evaluation
 
@@ -23,20 +24,28 @@ _TELL_SECONDS = 2.0
 class PodRuntime:
     """Runs any image in pods, which stay for the next call."""
 
-    def __init__(self, pool: PodPool, configs: FunctionConfigs, allowed: AllowedImages | None = None) -> None:
+    def __init__(
+        self,
+        pool: PodPool,
+        configs: FunctionConfigs,
+        allowed: AllowedImages | None = None,
+        private: PrivateImages | None = None,
+    ) -> None:
         """Create a runtime over a pool.
 
         Args:
             pool: The pods.
             configs: FunctionConfigs; no image is looked up before all are listed.
             allowed: Images that may run; None for all.
+            private: Images that run on behalf of some namespaces only; None for none.
         """
+        self._private = private or PrivateImages()
         self._allowed = allowed or AllowedImages()
         self._pool = pool
         self._configs = configs
 
     async def evaluate(self, image: str, resource_list: bytes, time_limit: float) -> Evaluation:
-        """Run one function; see `porchflow.functions.evaluators.FunctionRuntime`.
+        """Run one function; see `porchflow.functions.runner.evaluators.FunctionRuntime`.
 
         The time limit begins once the pod has the call; the wait for the pod has a limit of its own. A call whose pod
         goes away is given to another pod, since functions have no side effects.
@@ -45,6 +54,7 @@ class PodRuntime:
             raise FunctionNotFound(image)
         # The look-up of the image checks it too. But a pod that was started under other settings needs no look-up.
         self._allowed.check(image)
+        self._private.check(image)
         kills, words = 0, ""
         for _ in range(_ATTEMPTS):
             async with self._pool.lease(image, time_limit) as pod:

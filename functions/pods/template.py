@@ -9,11 +9,11 @@ import json
 import re
 from typing import Any, NamedTuple
 
-from porchflow.api.pods import ContainerOverrides, PodTemplateOverrides
+from porchflow.api.models.pods import ContainerOverrides, PodTemplateOverrides
 from porchflow.functions.image_facts import ImageInfo
-from porchflow.functions.images import parse_image
 from porchflow.functions.pods.cluster import ClusterError, Manifest
 from porchflow.functions.pods.hardening import DEFAULTS, harden
+from porchflow.kpt.format.images import parse_image
 
 TEMPLATE_NAME = "base-pod-template"
 PORT = 9446
@@ -71,6 +71,8 @@ def default_template(wrapper_image: str) -> Manifest:
                             {"name": "OTEL_TRACES_EXPORTER", "value": "none"},
                         ],
                         "readinessProbe": {"grpc": {"port": PORT}},
+                        # What it wrote last stands in the pod's status, and so in the condition of the package.
+                        "terminationMessagePolicy": "FallbackToLogsOnError",
                         "volumeMounts": [tools],
                     }
                 ],

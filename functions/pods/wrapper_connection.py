@@ -4,10 +4,10 @@ import asyncio
 
 import grpc
 
-from porchflow.functions.client import failure_of
+from porchflow.functions.calls.client import failure_of
+from porchflow.functions.calls.status_words import sizes_in
 from porchflow.functions.function_errors import MessageTooLarge
 from porchflow.functions.proto import evaluator_pb2, evaluator_pb2_grpc
-from porchflow.functions.status_words import sizes_in
 from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kpt.render.evaluation import Evaluation
 

@@ -17,7 +17,7 @@ class AllowedImages:
                 matched by whole path segments. `docker.io` is Docker Hub.
         """
         self._places = tuple(places)
-        self._prefixes = tuple(_prefix(place) for place in places)
+        self._prefixes = tuple(prefix_of(place) for place in places)
 
     def check(self, image: str) -> None:
         """Refuse an image that is below none of the places.
@@ -34,6 +34,7 @@ class AllowedImages:
             raise ImageNotFound(image, f"{why} PORCHFLOW_ALLOWED_IMAGES (--allowed-images)")
 
 
-def _prefix(place: str) -> str:
+def prefix_of(place: str) -> str:
+    """Return a registry or folder as the beginning of the full names of its images, in one spelling."""
     registry, _, folders = place.strip("/").partition("/")
     return f"{hub_or(registry.lower())}/{folders}/" if folders else f"{hub_or(registry.lower())}/"

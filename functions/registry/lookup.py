@@ -127,14 +127,19 @@ class RegistryLookup:
         if not DIGEST.fullmatch(digest):
             raise ImageNotFound(image, "its manifest names no configuration")
         blob = await self._session.get(
-            image, reference, self._session.url(reference, f"blobs/{digest}"), limit=IMAGE_CONFIG_BYTES
+            image,
+            reference,
+            self._session.url(reference, f"blobs/{digest}"),
+            limit=IMAGE_CONFIG_BYTES,
+            digest=digest,
         )
         _check_digest(image, digest, blob)
         return ImageInfo(answer.digest, _command(image, _parse(image, blob)))
 
     async def _manifest(self, image: str, reference: Reference, version: str) -> Answer:
         url = self._session.url(reference, f"manifests/{version}")
-        answer = await self._session.get(image, reference, url, accept=_ACCEPT, limit=MANIFEST_BYTES)
+        digest = version if DIGEST.fullmatch(version) else ""
+        answer = await self._session.get(image, reference, url, accept=_ACCEPT, limit=MANIFEST_BYTES, digest=digest)
         if version.startswith("sha256:"):
             _check_digest(image, version, answer)
         return answer

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from porchflow.api.newest import Newest
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -15,7 +16,6 @@ Value = TypeVar("Value")
 class _Kept(Generic[Value]):
     value: Value
     since: float
-    weight: int
 
 
 @dataclass
@@ -41,11 +41,8 @@ class Memory(Generic[Key, Value]):
             weigh: Returns the weight of an answer; the default is one each.
             clock: Seconds that pass.
         """
-        self._limit = limit
-        self._weigh = weigh
         self._clock = clock
-        self._kept: OrderedDict[Key, _Kept[Value]] = OrderedDict()
-        self._weight = 0
+        self._kept = Newest[Key, _Kept[Value]](limit, lambda kept: weigh(kept.value))
         self._looks: dict[Key, _Look[Value]] = {}
 
     def kept(self, key: Key, seconds: float) -> Value | None:
@@ -61,7 +58,6 @@ class Memory(Generic[Key, Value]):
         found = self._kept.get(key)
         if found is None or self._clock() - found.since >= seconds:
             return None
-        self._kept.move_to_end(key)
         return found.value
 
     async def look(self, key: Key, ask: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
@@ -92,15 +88,5 @@ class Memory(Generic[Key, Value]):
 
     async def _ask(self, key: Key, ask: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
         value = await ask()
-        self._keep(key, value)
+        self._kept.put(key, _Kept(value, self._clock()))
         return value
-
-    def _keep(self, key: Key, value: Value) -> None:
-        old = self._kept.pop(key, None)
-        self._weight -= old.weight if old is not None else 0
-        new = _Kept(value, self._clock(), self._weigh(value))
-        self._kept[key] = new
-        self._weight += new.weight
-        while self._weight > self._limit:
-            _, gone = self._kept.popitem(last=False)
-            self._weight -= gone.weight

@@ -4,6 +4,7 @@ import re
 from typing import Final, NamedTuple
 
 from porchflow.functions.function_errors import ImageNotFound
+from porchflow.kpt.format.images import parse_image
 
 DOCKER_HUB: Final = "docker.io"
 
@@ -14,6 +15,7 @@ _COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY: Final = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 TAG: Final = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_VERSION: Final = re.compile(rf"(?::{TAG.pattern})?(?:@{DIGEST.pattern})?", re.ASCII)
 _LONGEST: Final = 255
 
 
@@ -50,15 +52,13 @@ def parse_reference(image: str) -> Reference:
     Raises:
         ImageNotFound: No registry can have an image of that name.
     """
-    name, at, digest = image.partition("@")
-    head, slash, rest = name.rpartition("/")
-    last, colon, tag = rest.partition(":")
-    registry, repository = _split_registry(f"{head}{slash}{last}")
+    name = parse_image(image)
+    registry, repository = _split_registry(name.base)
     if not _HOST.fullmatch(registry) or not _REPOSITORY.fullmatch(repository) or len(repository) > _LONGEST:
         raise ImageNotFound(image, "that is no name of an image; it has the form registry/folder/name:tag")
-    if (colon and not TAG.fullmatch(tag)) or (at and not DIGEST.fullmatch(digest)):
+    if not _VERSION.fullmatch(name.version):
         raise ImageNotFound(image, "what follows the name is neither a tag nor a sha256 digest")
-    return Reference(registry, repository, digest or tag or "latest")
+    return Reference(registry, repository, name.digest or name.tag or "latest")
 
 
 def hub_or(registry: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pygit2
 
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.models.packagerevision import Lifecycle
 from porchflow.gitrepo.discovery.last_authors import LastTouch, PackageDates
 from porchflow.gitrepo.discovery.package_tags import TagFacts, TagReader
 from porchflow.gitrepo.errors import GitNoCommit, GitQuotaExceeded
@@ -86,7 +86,7 @@ def relevant_refs(refs: Iterable[str], branch: str, directory: str) -> list[str]
 
 def digest_of(refs: Refs, branch: str, directory: str) -> str:
     """Return a digest of the input of a discovery: equal where there is nothing new to find."""
-    lines = sorted(f"{ref} {refs[ref]}" for ref in relevant_refs(refs, branch, directory))
+    lines = sorted(f"{ref} {refs.ids[ref]}" for ref in relevant_refs(refs, branch, directory))
     return hashlib.sha256("\n".join([branch, directory, *lines]).encode()).hexdigest()[:32]
 
 

@@ -53,6 +53,8 @@ class Pending:
     result: PushResult | Exception | None = None
     alone: bool = False
     """Built without another change before it: an error is then its own."""
+    saw_nothing: bool = False
+    """Whether its refs were not in the last list; see `RefView.believe_absent`."""
     conflict: str = ""
     """Why it must be built again."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,9 +19,10 @@ from porchflow.gitrepo.errors import GitAuthError, GitError, GitNotFound, GitUna
 from porchflow.gitrepo.push.batching import Batcher, QueueFullError, shared_error
 from porchflow.gitrepo.push.changes import Change, PushResult
 from porchflow.gitrepo.push.grouped import Pusher
+from porchflow.gitrepo.refs import branch_ref
 from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.remote.stats import PushStats
-from porchflow.gitrepo.remote.transport import Refs
+from porchflow.gitrepo.remote.transport import BRANCHES_AND_TAGS, Refs
 from porchflow.gitrepo.store.cache import RepositoryCache, missing_refs
 from porchflow.gitrepo.store.folders import Turn
 from porchflow.gitrepo.store.object_copy import carry
@@ -34,6 +36,10 @@ _tracer = trace.get_tracer("porchflow")
 PROOF_SECONDS = 300.0
 """Seconds for which credentials that the server accepted open the cache: the longest delay of a revocation."""
 
+_FEW = (branch_ref("main"),)
+"""Names that a listing asks for which only has to succeed."""
+_MOST_PREFIXES = 64
+"""Servers compare each of their refs with each prefix, so many prefixes cost more than all refs."""
 _GATHERING_SECONDS = 0.005
 """Seconds that a lone push waits for others: little beside the time of a push."""
 _PATIENCE = 1.0
@@ -177,7 +183,7 @@ class Connection:
         self._clock = clock
         self._proven_until = -math.inf
         self.carrying = asyncio.Lock()
-        self._listings: Batcher[None, Refs] = Batcher(self._list, pools.network, limit=10_000)
+        self._listings: Batcher[tuple[str, ...], Refs] = Batcher(self._list, pools.network, limit=10_000)
         self._fetches: Batcher[_Want, None] = Batcher(self._fetch, pools.network, limit=10_000)
         self._pusher = Pusher(cache, remote, stats)
         self._pushes = pushes
@@ -188,10 +194,14 @@ class Connection:
         unused = self._clock() >= self._proven_until and not self.carrying.locked()
         return unused and self._listings.is_idle and self._fetches.is_idle and self._pushes.is_idle
 
-    async def refs(self) -> Refs:
-        """Return the remote's branches and tags, not older than this call."""
+    async def refs(self, prefixes: Iterable[str] = BRANCHES_AND_TAGS) -> Refs:
+        """Return the remote's branches and tags, not older than this call.
+
+        Args:
+            prefixes: Begins of the names of those that the caller reads; by default it reads all of them.
+        """
         with self._span("git list"), self._proving():
-            return await self._listings.submit(None)
+            return await self._listings.submit(tuple(prefixes))
 
     async def push(self, change: Change) -> PushResult:
         """Bring a change to the remote; see `PushQueue.submit`."""
@@ -199,16 +209,20 @@ class Connection:
             return await self._pushes.submit(change, self._pusher)
 
     async def view(
-        self, needs: Callable[[RefView], Iterable[str]], read: Callable[[pygit2.Repository, RefView], T]
+        self,
+        prefixes: Iterable[str],
+        needs: Callable[[RefView], Iterable[str]],
+        read: Callable[[pygit2.Repository, RefView], T],
     ) -> T:
         """Read from the remote's state as it is now.
 
         Args:
+            prefixes: Begins of the names of all refs that `needs` and `read` look at, existing or not.
             needs: Names the refs and commits that `read` reads; one fetch brings them together with those of other
                 callers.
             read: Runs on a thread.
         """
-        refs = await self.refs()
+        refs = await self.refs(prefixes)
 
         def missing(repo: pygit2.Repository) -> list[str]:
             return missing_refs(repo, refs, needs(self._view(repo, refs)))
@@ -265,7 +279,7 @@ class Connection:
 
     async def _prove(self) -> None:
         if self._clock() >= self._proven_until:
-            await self.refs()
+            await self.refs(_FEW)
 
     @contextlib.contextmanager
     def _proving(self) -> Iterator[None]:
@@ -289,13 +303,16 @@ class Connection:
     def _view(self, repo: pygit2.Repository, refs: Refs) -> RefView:
         return RefView(repo, refs, lambda wanted: self.cache.fetch(repo, self._remote, refs, wanted))
 
-    def _list(self, waiting: Sequence[None]) -> list[Refs | Exception]:
-        refs = self.cache.list_refs(self._remote, call=self._listings.call)
+    def _list(self, waiting: Sequence[tuple[str, ...]]) -> list[Refs | Exception]:
+        prefixes = tuple(dict.fromkeys(chain.from_iterable(waiting)))
+        if len(prefixes) > _MOST_PREFIXES or not {*BRANCHES_AND_TAGS}.isdisjoint(prefixes):
+            prefixes = BRANCHES_AND_TAGS
+        refs = self.cache.list_refs(self._remote, prefixes, call=self._listings.call)
         return [refs] * len(waiting)
 
     def _fetch(self, wants: Sequence[_Want]) -> list[Exception | None]:
         # The newest listing is last. A ref that an older one named may have moved, which the fetch itself detects.
-        refs = Refs({ref: oid for want in wants for ref, oid in want.refs.items()})
+        refs = Refs({ref: oid for want in wants for ref, oid in want.refs.ids.items()})
         items = list(dict.fromkeys(item for want in wants for item in want.items))
         try:
             call = self._fetches.call

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 import pygit2
 from pygit2.enums import ConfigLevel
 
+from porchflow.api.networks import DeniedNetworks
 from porchflow.gitrepo.push.connection import Connection, Pools, PushQueue
 from porchflow.gitrepo.remote.call import Timeouts
 from porchflow.gitrepo.remote.remote import Remote
@@ -39,13 +40,14 @@ class Connections:
         network_threads: int,
         group_limit: int,
         timeouts: Timeouts,
+        denied: DeniedNetworks | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Create the connections, with a sub-folder of `cache_dir` for the caches; see `GitStore`."""
         self._clock = clock
         self._group_limit = group_limit
         self._folder = CacheFolder(cache_dir)
-        self.transport = Transport(self._folder.path / "connections", timeouts)
+        self.transport = Transport(self._folder.path / "connections", timeouts, denied)
         self._network = ThreadPoolExecutor(network_threads, "git-network")
         self._local = ThreadPoolExecutor(threads, "git-local")
         self._caches: dict[str, tuple[RepositoryCache, Knowledge]] = {}

@@ -137,8 +137,10 @@ class Pusher:
             pending.alone = not view.changed
             pending.attempts += 1
             pending.assumed = view.assumed = set()
+            view.is_second_look = pending.saw_nothing
             try:
                 pending.updates = tuple(pending.change.build(repo, view))
+                pending.saw_nothing = False
                 self._check_forward(repo, pending.updates)
                 view.apply(pending.updates)
             except (pygit2.GitError, KeyError, OSError) as error:
@@ -152,11 +154,11 @@ class Pusher:
     def _build_failed(self, pending: Pending, error: Exception, outcome: Outcome) -> None:
         """Retry a change alone that failed after others in its group: it may conflict only with theirs.
 
-        What is not found is looked for twice: a server lists its refs while it moves them for another push, and such a
-        list may show a draft neither at its old place nor at its new one.
+        Refs that are not found are looked for in another list, for the reason that `RefView.believe_absent` gives.
         """
-        is_torn = isinstance(error, GitNotFound) and pending.attempts == 1
-        alone = pending.alone and not is_torn
+        may_be_torn = isinstance(error, GitNotFound) and not pending.saw_nothing
+        pending.saw_nothing = isinstance(error, GitNotFound)
+        alone = pending.alone and not may_be_torn
         if alone or not isinstance(error, GitError) or pending.attempts >= MAX_ATTEMPTS:
             pending.result = error
         else:

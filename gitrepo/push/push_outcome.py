@@ -101,7 +101,8 @@ def _causes(folded: dict[str, RefUpdate], report: PushReport, now: Refs) -> tupl
         update = folded[ref]
         if reason == NOT_SENT:
             races[ref] = reason
-        elif now.get(ref) == update.new:
+        elif now.get(ref) == update.new and update.new is not None:
+            # Another push's deletion is no success: it may have moved the ref, as when it proposes the draft.
             continue
         elif now.get(ref) != update.old or any(word in reason.lower() for word in _RACE_WORDS):
             races[ref] = reason

@@ -1,12 +1,17 @@
 """One request to a Git server: how long it may take, and how another thread ends it."""
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from porchflow.api.limits import GIT_REQUEST_SECONDS
+from porchflow.gitrepo.errors import GitUnavailable
+
+_LOOK_SECONDS = 0.05
+"""Between two looks at whether a call that waits for others was ended."""
 
 
 @dataclass
@@ -19,6 +24,16 @@ class Timeouts:
     """That a server may be silent, its hooks included."""
     whole: float = GIT_REQUEST_SECONDS
     """Of a request, its connection included."""
+
+
+class Turn(Protocol):
+    """A lock or semaphore of `threading`."""
+
+    def acquire(self, *, timeout: float) -> bool:
+        """Return whether it was acquired within some seconds."""
+
+    def release(self) -> None:
+        """Give it back."""
 
 
 class Call:
@@ -46,6 +61,21 @@ class Call:
             ended = bool(self.ended)
         if ended:
             end()
+
+    @contextlib.contextmanager
+    def turn(self, lock: Turn) -> Iterator[None]:
+        """Hold a lock; waiting for it ends with the call.
+
+        Raises:
+            GitUnavailable: The call was ended before it had the lock.
+        """
+        while not lock.acquire(timeout=_LOOK_SECONDS):
+            if self.ended:
+                raise GitUnavailable(self.ended)
+        try:
+            yield
+        finally:
+            lock.release()
 
     def end(self, why: str = "nobody waits for it any more") -> None:
         """Break the call off."""

@@ -4,12 +4,20 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Protocol, Self
 
-from porchflow.gitrepo.remote.pkt_lines import PktReader
-from porchflow.gitrepo.remote.wire import Advertisement
+from porchflow.gitrepo.remote.protocol.pkt_lines import PktReader
+from porchflow.gitrepo.remote.protocol.wire import Advertisement
 
 
 class Channel(Protocol):
     """A way to one service of a Git server. Used by one thread at a time; leave it as a context manager."""
+
+    @property
+    def tells(self) -> bool:
+        """Whether the author of packages who chose the address is told in full what answers there."""
+
+    @property
+    def is_git(self) -> bool:
+        """Whether the server has shown that it speaks Git's protocol."""
 
     def advertisement(self) -> Advertisement:
         """Return the server's first words on this service.

@@ -3,9 +3,9 @@
 import math
 import threading
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 
+from porchflow.api.newest import Newest
 from porchflow.gitrepo.errors import GitAuthError, GitRefusedBefore
 
 _LONGEST = 30.0
@@ -32,7 +32,7 @@ class Refusals:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: OrderedDict[Account, _Refusal] = OrderedDict()
+        self._known = Newest[Account, _Refusal](_MOST)
 
     def check(self, account: Account) -> None:
         """Check that the account may be tried.
@@ -51,15 +51,13 @@ class Refusals:
     def note(self, account: Account, error: GitAuthError) -> None:
         """Record a refusal."""
         with self._lock:
-            refusal = self._known.setdefault(account, _Refusal(error))
-            self._known.move_to_end(account)
+            refusal = self._known.get(account) or _Refusal(error)
             refusal.error, refusal.count, refusal.at = error, refusal.count + 1, time.time()
             if refusal.count > 1:
                 refusal.until = time.monotonic() + min(_LONGEST, 2.0 ** (refusal.count - 2))
-            while len(self._known) > _MOST:
-                self._known.popitem(last=False)
+            self._known.put(account, refusal)
 
     def forget(self, account: Account) -> None:
         """Drop the refusals of credentials that the server accepted."""
         with self._lock:
-            self._known.pop(account, None)
+            self._known.pop(account)

@@ -15,10 +15,8 @@ from typing import Final
 from porchflow.api.limits import GIT_PACK_BYTES, GIT_UNPACK_BYTES, GIT_UNPACK_SECONDS, GIT_UNPACKS, MIB
 from porchflow.gitrepo.errors import GitQuotaExceeded, GitUnavailable
 from porchflow.gitrepo.remote.call import Call
-from porchflow.gitrepo.remote.server_words import clean
+from porchflow.gitrepo.remote.protocol.server_words import clean
 
-_WAIT_SECONDS: Final = 0.05
-"""Between two looks at a call that waits for its turn to unpack."""
 QUARANTINE: Final = "incoming-"
 """Begin of the names of folders in a repository that hold packs on their way; outdated ones may be deleted."""
 
@@ -82,13 +80,8 @@ class Unpacking:
         (folder / "info").mkdir()
         places = [repository / "objects", *(other / "objects" for other in others)]
         (folder / "info" / "alternates").write_text("".join(f"{place.resolve()}\n" for place in places))
-        while not self._free.acquire(timeout=_WAIT_SECONDS):
-            if call.ended:
-                raise GitUnavailable(call.ended)
-        try:
+        with call.turn(self._free):
             code, said = _index(pack, repository, call)
-        finally:
-            self._free.release()
         if code:
             raise _failure(code, said, call)
         target = repository / "objects" / "pack"

@@ -58,6 +58,8 @@ class Remote:
     """PEM certificates to trust besides the system's, for this remote alone."""
     secret: str = ""
     """Name of the Secret that holds the credentials, for people."""
+    is_chosen: bool = False
+    """Whether an author of packages chose the address, and nobody registered it: not every server is asked then."""
 
     def __post_init__(self) -> None:
         header = self.authorization or ""
@@ -142,6 +144,8 @@ class Remote:
         secret = [self.authorization, self.ca_bundle, self.secret, self.parsed.query]
         if self.is_ssh:
             secret.append(self.user)
+        if self.is_chosen:
+            secret.append("chosen")
         if isinstance(self.credentials, SshKey):
             secret += vars(self.credentials).values()
         return self.place, hashlib.sha256(repr(secret).encode()).hexdigest()

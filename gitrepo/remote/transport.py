@@ -2,10 +2,10 @@
 
 import contextlib
 import errno
+import logging
 import shutil
 import threading
 from bisect import bisect_left
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,26 +17,31 @@ from typing import Final, Self, TypeVar
 import pygit2
 
 from porchflow.api.git_address import without_secrets
+from porchflow.api.networks import DeniedNetworks
+from porchflow.api.newest import Newest
 from porchflow.gitrepo.errors import (
+    GitAddressDenied,
     GitAuthError,
     GitConflict,
     GitError,
-    GitQuotaExceeded,
     GitUnavailable,
-    speaks_of_quota,
+    not_stored,
 )
 from porchflow.gitrepo.refs import HEADS, TAGS, short_ref
-from porchflow.gitrepo.remote import wire
 from porchflow.gitrepo.remote.call import Call, Timeouts
 from porchflow.gitrepo.remote.channel import Channel
 from porchflow.gitrepo.remote.credential_backoff import Refusals
-from porchflow.gitrepo.remote.http_channel import HttpChannel, Route, StaleRouteError
-from porchflow.gitrepo.remote.http_client import IdleClients
+from porchflow.gitrepo.remote.dialing import Names
+from porchflow.gitrepo.remote.http.http_channel import HttpChannel, Route, StaleRouteError
+from porchflow.gitrepo.remote.http.http_client import IdleClients
 from porchflow.gitrepo.remote.incoming import IncompletePackError, Unpacking, quarantine
 from porchflow.gitrepo.remote.outgoing import objects_to_send, pack_of
+from porchflow.gitrepo.remote.protocol import wire
+from porchflow.gitrepo.remote.protocol.wire import RECEIVE_PACK, UPLOAD_PACK, ZERO, Advertisement
 from porchflow.gitrepo.remote.remote import Remote
-from porchflow.gitrepo.remote.ssh_channel import SshChannel
-from porchflow.gitrepo.remote.wire import RECEIVE_PACK, UPLOAD_PACK, ZERO, Advertisement
+from porchflow.gitrepo.remote.ssh.ssh_channel import SshChannel
+
+logger = logging.getLogger(__name__)
 
 BRANCHES_AND_TAGS: Final = (HEADS, TAGS)
 T = TypeVar("T")
@@ -47,15 +52,49 @@ _MOST_ROUTES = 1000
 _V2 = 2
 
 
-class Refs(dict[str, pygit2.Oid]):
-    """Branches and tags of a remote by full ref name. An annotated tag's id is the tag object's. Never changed."""
+class Refs(Mapping[str, pygit2.Oid]):
+    """Branches and tags of a remote by full ref name. An annotated tag's id is the tag object's. Never changed.
+
+    Ids are read when somebody asks for them: of thousands of refs most callers look at a few.
+    """
+
+    def __init__(self, ids: Mapping[str, str], listed: tuple[str, ...] = BRANCHES_AND_TAGS) -> None:
+        """Create from a listing.
+
+        Args:
+            ids: In hexadecimal.
+            listed: Begins of the names that were asked for. What others begin with is not known.
+        """
+        self.ids = ids
+        self._listed = listed
+
+    def __getitem__(self, ref: str) -> pygit2.Oid:
+        self._check(ref)
+        return pygit2.Oid(hex=self.ids[ref])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __contains__(self, ref: object) -> bool:
+        self._check(str(ref))
+        return ref in self.ids
+
+    def _check(self, begin: str) -> None:
+        """A ref that nobody asked the server for must not look like one that it lacks."""
+        if self._listed != BRANCHES_AND_TAGS and not begin.startswith(self._listed):
+            raise AssertionError(f"{begin} is not in a list of {', '.join(self._listed)}")
 
     def directly_below(self, folder: str) -> dict[str, pygit2.Oid]:
         """Return the refs one level below a folder, such as `refs/tags/P`, without a scan of all others."""
-        return self._folders.get(folder, {})
+        self._check(f"{folder}/")
+        return {ref: self[ref] for ref in self._folders.get(folder, ())}
 
     def folders_below(self, folder: str) -> list[str]:
         """The folders further below a folder that hold refs, found likewise; that folder is not among them."""
+        self._check(f"{folder}/")
         # "0" comes right after "/".
         first, end = (bisect_left(self._sorted_folders, folder + after) for after in "/0")
         return self._sorted_folders[first:end]
@@ -65,10 +104,10 @@ class Refs(dict[str, pygit2.Oid]):
         return sorted(self._folders)
 
     @cached_property
-    def _folders(self) -> dict[str, dict[str, pygit2.Oid]]:
-        folders: dict[str, dict[str, pygit2.Oid]] = {}
-        for ref, oid in self.items():
-            folders.setdefault(ref.rpartition("/")[0], {})[ref] = oid
+    def _folders(self) -> dict[str, list[str]]:
+        folders: dict[str, list[str]] = {}
+        for ref in self.ids:
+            folders.setdefault(ref[: ref.rfind("/")], []).append(ref)
         return folders
 
 
@@ -143,8 +182,7 @@ class PushSession:
             report = self._send(repo, updates, whole=whole)
         said = str(report.words)
         if report.unpacked not in {"", "ok"}:
-            message = f"{self.remote.display} cannot store what was pushed; the server says: {said or report.unpacked}"
-            raise GitQuotaExceeded(message) if speaks_of_quota(f"{said} {report.unpacked}") else GitError(message)
+            raise not_stored(self.remote.display, f"{said}\n{report.unpacked}".strip())
         answers = {
             update.ref: report.answers.get(update.ref, "the server did not say what it did") for update in updates
         }
@@ -156,8 +194,9 @@ class PushSession:
         tips = [update.new for update in updates if update.new]
         if not tips:
             return wire.read_report(self._server, self._channel.request(len(head), [head]))
-        there = {pygit2.Oid(hex=oid) for oid in self._server.refs.values()}
-        with pack_of(repo, objects_to_send(repo, tips, there)) as (size, pack):
+        there = set(self._server.refs.values())
+        objects = objects_to_send(repo, tips, there)
+        with pack_of(repo, objects, thin=not self._server.offers("no-thin")) as (size, pack):
             answer = self._channel.request(len(head) + size, chain([head], pack))
             return wire.read_report(self._server, answer)
 
@@ -178,21 +217,23 @@ class PushSession:
 class Transport:
     """The network of one process to Git servers. Safe to use from several threads."""
 
-    def __init__(self, folder: Path, timeouts: Timeouts | None = None) -> None:
+    def __init__(self, folder: Path, timeouts: Timeouts | None = None, denied: DeniedNetworks | None = None) -> None:
         """Create the transport; nothing is sent yet.
 
         Args:
             folder: For files of connections in progress; only this process writes to it.
             timeouts: Limits on the time of requests.
+            denied: Networks that no server may be in whose address an author of packages chose; none by default.
         """
         self.timeouts = timeouts or Timeouts()
+        self._names = Names(denied)
         self._folder = folder
         shutil.rmtree(folder, ignore_errors=True)
         self._refusals = Refusals()
         self._idle = IdleClients()
         self._unpacking = Unpacking()
         self._lock = threading.Lock()
-        self._routes: OrderedDict[tuple[str, str, str], Route] = OrderedDict()
+        self._routes = Newest[tuple[str, str, str], Route](_MOST_ROUTES)
 
     def list_refs(
         self, remote: Remote, prefixes: Iterable[str] = BRANCHES_AND_TAGS, *, call: Call | None = None
@@ -201,16 +242,18 @@ class Transport:
 
         Args:
             remote: The repository.
-            prefixes: Begins of the full names of those that are wanted. A server without version 2 lists all of them.
+            prefixes: Begins of the full names of those that are wanted: below `refs/heads/` or `refs/tags/`. A server
+                without version 2 lists all of them.
             call: Ends the request from another thread.
         """
+        prefixes = tuple(prefixes)
 
         def ask(channel: Channel) -> Refs:
             server = channel.advertisement()
             if server.version != _V2:
                 return _refs(server.refs)
             request = wire.ls_refs(server, prefixes)
-            return _refs(wire.read_listing(channel.request(len(request), [request])))
+            return _refs(wire.read_listing(channel.request(len(request), [request])), prefixes)
 
         with self.asking(remote, "list the refs"), self._call(call) as limited:
             return self._ask(remote, limited, ask)
@@ -269,6 +312,7 @@ class Transport:
     def close(self) -> None:
         """Close the connections that nobody uses."""
         self._idle.close()
+        self._names.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @contextlib.contextmanager
@@ -295,12 +339,12 @@ class Transport:
         """Read from a server; from the start where it does not serve any more what an earlier request found."""
         channel = self._channel(remote, UPLOAD_PACK, call)
         try:
-            with channel:
+            with channel, _hushing(remote, channel):
                 result = ask(channel)
         except StaleRouteError:
             self._forget(remote)
             channel = self._channel(remote, UPLOAD_PACK, call, remembers=False)
-            with channel:
+            with channel, _hushing(remote, channel):
                 result = ask(channel)
         self._note(remote, channel)
         return result
@@ -312,26 +356,51 @@ class Transport:
 
     def _channel(self, remote: Remote, service: str, call: Call, *, remembers: bool = True) -> HttpChannel | SshChannel:
         if remote.is_ssh:
-            return SshChannel(remote, service, call=call, timeouts=self.timeouts, folder=self._folder)
-        route = self._routes.get(remote.identity) if service == UPLOAD_PACK and remembers else None
-        return HttpChannel(remote, service, call=call, timeouts=self.timeouts, idle=self._idle, route=route)
+            return SshChannel(
+                remote, service, call=call, timeouts=self.timeouts, names=self._names, folder=self._folder
+            )
+        with self._lock:
+            route = self._routes.get(remote.identity) if service == UPLOAD_PACK and remembers else None
+        return HttpChannel(
+            remote, service, call=call, timeouts=self.timeouts, idle=self._idle, names=self._names, route=route
+        )
 
     def _note(self, remote: Remote, channel: Channel) -> None:
         """Remember that a server speaks version 2, which saves the first request."""
         if not isinstance(channel, HttpChannel) or channel.route is None or channel.route.server.version != _V2:
             return
         with self._lock:
-            self._routes[remote.identity] = channel.route
-            while len(self._routes) > _MOST_ROUTES:
-                self._routes.popitem(last=False)
+            self._routes.put(remote.identity, channel.route)
 
     def _forget(self, remote: Remote) -> None:
         with self._lock:
-            self._routes.pop(remote.identity, None)
+            self._routes.pop(remote.identity)
 
 
-def _refs(found: Mapping[str, str]) -> Refs:
-    return Refs((name, pygit2.Oid(hex=oid)) for name, oid in found.items() if name.startswith(BRANCHES_AND_TAGS))
+@contextlib.contextmanager
+def _hushing(remote: Remote, channel: Channel) -> Iterator[None]:
+    """Tell the author who chose an address inside the network nothing of what answers there; the log has it.
+
+    Errors that leave as they are: the credentials were refused, which the author holds; the address is denied; the
+    server has proved to be one of Git.
+    """
+    try:
+        yield
+    except (GitAddressDenied, StaleRouteError):
+        raise
+    except GitError as error:
+        is_own = isinstance(error, GitAuthError) and remote.credentials is not None
+        if channel.tells or channel.is_git or is_own:
+            raise
+        logger.warning("an author's address %s: %s", remote.display, error)
+        raise GitUnavailable(
+            f"no Git repository can be read at {remote.display}; it is inside of the network, so that only the log of"
+            " the worker says why: correct the address, or ask the administrator to register the repository"
+        ) from None
+
+
+def _refs(found: Mapping[str, str], listed: tuple[str, ...] = BRANCHES_AND_TAGS) -> Refs:
+    return Refs({name: oid for name, oid in found.items() if name.startswith(BRANCHES_AND_TAGS)}, listed)
 
 
 def _hex(oid: pygit2.Oid | None) -> str:

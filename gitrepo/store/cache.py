@@ -21,7 +21,7 @@ from porchflow.gitrepo.remote.call import Call
 from porchflow.gitrepo.remote.incoming import IncompletePackError
 from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.remote.stats import Tally
-from porchflow.gitrepo.remote.transport import Refs, RefUpdate, Transport
+from porchflow.gitrepo.remote.transport import BRANCHES_AND_TAGS, Refs, RefUpdate, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -125,10 +125,12 @@ class RepositoryCache:
             shutil.rmtree(self._path, ignore_errors=True)
             return True
 
-    def list_refs(self, remote: Remote, *, call: Call | None = None) -> Refs:
-        """Ask the remote for its branches and tags."""
+    def list_refs(
+        self, remote: Remote, prefixes: tuple[str, ...] = BRANCHES_AND_TAGS, *, call: Call | None = None
+    ) -> Refs:
+        """Ask the remote for its branches and tags, or those that begin with one of the prefixes."""
         with self.listings.one():
-            return self.transport.list_refs(remote, call=call)
+            return self.transport.list_refs(remote, prefixes, call=call)
 
     def fetch(
         self,
@@ -145,7 +147,7 @@ class RepositoryCache:
             GitNotFound: The remote does not give a commit.
             GitConflict: A ref moved during the fetch.
         """
-        with self.network:
+        with (call or Call()).turn(self.network):
             missing = [item for item in dict.fromkeys(wanted) if not _present(repo, refs, item)]
             if missing:
                 self._fetch_missing(repo, remote, refs, missing, call)
@@ -153,8 +155,8 @@ class RepositoryCache:
     def _fetch_missing(
         self, repo: pygit2.Repository, remote: Remote, refs: Refs, missing: list[str], call: Call | None
     ) -> None:
-        known = {str(oid) for oid in refs.values()}
-        ids = [str(refs[item]) if item.startswith("refs/") else item for item in missing]
+        known = set(refs.ids.values())
+        ids = [refs.ids[item] if item.startswith("refs/") else item for item in missing]
         for item in missing:
             if not item.startswith("refs/") and not is_object_id(item):
                 raise _not_given(remote, item)
@@ -176,7 +178,7 @@ class RepositoryCache:
         refs = self.list_refs(remote, call=call)
         if absent := missing_refs(repo, refs, refs):
             logger.debug("%s; fetching all refs of it", error)
-            self._fetch_now(repo, remote, list(dict.fromkeys(str(refs[ref]) for ref in absent)), call)
+            self._fetch_now(repo, remote, list(dict.fromkeys(refs.ids[ref] for ref in absent)), call)
 
     def _fetch_now(self, repo: pygit2.Repository, remote: Remote, ids: list[str], call: Call | None) -> None:
         others = [] if self._alone else list(self._others())
@@ -285,7 +287,7 @@ def missing_refs(repo: pygit2.Repository, refs: Refs, wanted: Iterable[str]) -> 
 
 def _present(repo: pygit2.Repository, refs: Refs, item: str) -> bool:
     if item.startswith("refs/"):
-        oid = refs.get(item)
+        oid = refs.ids.get(item)
         return oid is None or oid in repo
     return item in repo
 

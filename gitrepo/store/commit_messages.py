@@ -24,6 +24,8 @@ class TaskType(StrEnum):
     COPY = "edit"
     UPGRADE = "upgrade"
     RENDER = "render"
+    SUBPACKAGE = "subpackage"
+    """A subpackage of the draft that was cloned or upgraded."""
     PUSH = "patch"
     """Content that a user pushed through the content API; `render` means only porchflow's renderings."""
 
@@ -34,11 +36,13 @@ _SUBJECTS = {
     TaskType.COPY: "Creating new revision by copying previous revision",
     TaskType.UPGRADE: "Upgrading revision",
     TaskType.RENDER: "Rendering package",
+    TaskType.SUBPACKAGE: "Changing subpackage",
     TaskType.PUSH: "Changing package content",
 }
 
 _RENDERED = ", rendered"
 
+_OPERATION = "Subpackage-operation: "
 _APPROVED_BY = "Approved-by: "
 _NAME_LIMIT = 256
 """Characters of a user's name in a commit at most."""
@@ -113,7 +117,9 @@ def _text(fields: dict[str, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def content_message(task: TaskType, package: str, workspace: str, *, rendered: bool = False) -> str:
+def content_message(
+    task: TaskType, package: str, workspace: str, *, rendered: bool = False, operation: str = ""
+) -> str:
     """Return the message of a commit that makes or changes a draft.
 
     Args:
@@ -121,9 +127,17 @@ def content_message(task: TaskType, package: str, workspace: str, *, rendered: b
         package: Full path of the package in the repository.
         workspace: Workspace of the draft.
         rendered: Whether the task's content was rendered before the commit.
+        operation: Digest of the subpackage operation that the commit is made for; empty for none.
     """
     line = format_annotation(Annotation(package, workspace, "0", task))
-    return f"{_SUBJECTS[task]}{_RENDERED if rendered else ''}\n\n\n{line}\n"
+    trailer = f"\n{_OPERATION}{operation}\n" if operation else ""
+    return f"{_SUBJECTS[task]}{_RENDERED if rendered else ''}\n\n\n{line}\n{trailer}"
+
+
+def operation_of(message: str) -> str:
+    """Return the digest of the subpackage operation that a commit was made for; empty for another commit."""
+    last = message.rstrip("\n").rpartition("\n")[2]
+    return last.removeprefix(_OPERATION) if last.startswith(_OPERATION) else ""
 
 
 def says_rendered(message: str) -> bool:

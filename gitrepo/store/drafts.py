@@ -8,7 +8,7 @@ from typing import ClassVar
 import pygit2
 
 from porchflow.api.limits import DRAFT_COMMITS
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.models.packagerevision import Lifecycle
 from porchflow.gitrepo.errors import GitBranchMissing, GitConflict, GitNotFound, GitUnavailable
 from porchflow.gitrepo.refs import DELETION_PROPOSED, DRAFTS, HEADS, PROPOSED, PackageLocation, branch_ref, short_ref
 from porchflow.gitrepo.remote.transport import RefUpdate
@@ -16,6 +16,7 @@ from porchflow.gitrepo.store.commit_messages import (
     BRANCH_MESSAGE,
     TaskType,
     content_message,
+    operation_of,
     parse_annotations,
     says_rendered,
 )
@@ -159,6 +160,21 @@ def tasks_of(
         walk.hide(base)
     for commit in itertools.islice(walk, DRAFT_COMMITS):
         yield from _tasks(commit, location)
+
+
+def operations_since(repo: pygit2.Repository, tip: pygit2.Oid, reported: str) -> set[str]:
+    """Return the digests of the subpackage operations that were done on a draft after one of its commits.
+
+    Args:
+        repo: The local repository.
+        tip: The draft's newest commit.
+        reported: The commit; one that is empty or unknown hides nothing.
+    """
+    walk = repo.walk(tip)
+    if reported and reported in repo:
+        walk.hide(pygit2.Oid(hex=reported))
+    commits = itertools.islice(walk, DRAFT_COMMITS)
+    return {operation for commit in commits if is_ours(commit) and (operation := operation_of(commit.message))}
 
 
 def _tasks(commit: pygit2.Commit, location: PackageLocation) -> list[str]:

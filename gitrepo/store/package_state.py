@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import pygit2
 
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.models.packagerevision import Lifecycle
 from porchflow.gitrepo.refs import (
+    DELETION_PROPOSED,
     TAGS,
     UNNUMBERED,
     PackageLocation,
@@ -114,6 +115,13 @@ def needed_refs(view: RefView, location: PackageLocation, branch: str, hint: str
         yield TAGS + hint
     else:
         yield from (tag.ref for tag in tags_of(view, location))
+
+
+def state_prefixes(location: PackageLocation, branch: str, hint: str | None = None) -> list[str]:
+    """Return the begins of the names of all refs that `needed_refs` and `read_state` look at."""
+    names = [branch_ref(branch), location.draft_ref, location.proposed_ref, location.deletion_proposed_ref()]
+    marks = f"{DELETION_PROPOSED}{location.path}/"
+    return [*names, marks, location.tag_prefix, *([TAGS + hint] if hint else [])]
 
 
 def read_state(

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pygit2
 
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.models.packagerevision import Lifecycle
 from porchflow.gitrepo.errors import GitConflict, GitNotFound
 from porchflow.gitrepo.refs import TAGS, UNNUMBERED, PackageLocation, branch_ref, revision_of, short_ref
 from porchflow.gitrepo.remote.transport import RefUpdate
@@ -224,7 +224,11 @@ class Delete:
         return [] if hinted else [tag.ref for tag in tags_of(refs, self.location)]
 
     def build(self, repo: pygit2.Repository, refs: RefView) -> Sequence[RefUpdate]:  # noqa: ARG002 - part of the protocol
-        """Delete the refs that exist."""
+        """Delete the refs that exist.
+
+        Raises:
+            GitNotFound: None exists in the first list of the refs; another list decides.
+        """
         location = self.location
         names = [location.draft_ref, location.proposed_ref, location.deletion_proposed_ref()]
         if not self.published:
@@ -235,6 +239,8 @@ class Delete:
             # An interrupted attempt deleted the tag; its mark may still exist.
             names.append(location.deletion_proposed_ref(revision_of(self.tag_hint.rpartition("/")[2])))
         existing = {name: oid for name in names if (oid := refs.get(name))}
+        if not existing:
+            refs.believe_absent(f"branch or tag of {location.path} {location.workspace}")
         self.changed = bool(existing)
         return [RefUpdate(name, oid, None) for name, oid in existing.items()]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pygit2
 
-from porchflow.gitrepo.errors import GitConflict, GitNoCommit, GitQuotaExceeded
+from porchflow.gitrepo.errors import GitConflict, GitNoCommit, GitNotFound, GitQuotaExceeded
 from porchflow.gitrepo.refs import short_ref
 from porchflow.gitrepo.remote.transport import Refs, RefUpdate
 from porchflow.gitrepo.store.trees import commit_at
@@ -28,6 +28,8 @@ class RefView:
         self._repo = repo
         self.assumed: set[str] = set()
         """Refs that were read with the update of an earlier change: the reader relies on that change."""
+        self.is_second_look = False
+        """Whether the reader did not find its refs in the list before this one either."""
         self._applied: dict[str, pygit2.Oid | None] = {}
         self._fetch = fetch
 
@@ -56,7 +58,22 @@ class RefView:
         return sorted(each for each in found if self.directly_below(each))
 
     def __iter__(self) -> Iterator[str]:
-        return (ref for ref in {**self.remote_refs, **self._applied} if self._at(ref) is not None)
+        return (ref for ref in dict.fromkeys([*self.remote_refs, *self._applied]) if self._at(ref) is not None)
+
+    def believe_absent(self, what: str) -> None:
+        """Accept that refs do not exist, if two lists in a row lack them.
+
+        A server lists its refs folder by folder while it moves them for another push. Such a list may show a draft
+        neither at its old place nor at its new one.
+
+        Args:
+            what: What the list lacks, for the message.
+
+        Raises:
+            GitNotFound: This is the first list without them. The push repeats the change with another list.
+        """
+        if not self.is_second_look:
+            raise GitNotFound(f"there is no {what}")
 
     def require(self, wanted: Iterable[str]) -> None:
         """Fetch the missing objects of refs and commits, with one fetch at most."""

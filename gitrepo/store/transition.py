@@ -6,8 +6,7 @@ from enum import StrEnum
 
 import pygit2
 
-from porchflow.api.packagerevision import Lifecycle
-from porchflow.gitrepo.errors import GitNotFound
+from porchflow.api.models.packagerevision import Lifecycle
 from porchflow.gitrepo.refs import PackageLocation
 from porchflow.gitrepo.remote.transport import RefUpdate
 from porchflow.gitrepo.store.commit_messages import parse_annotations
@@ -68,8 +67,6 @@ class Transition:
     before: PackageState | None = None
     _found: PackageState | None = None
     _step: Move | Publish | ProposeDeletion | None = None
-    _saw_nothing: bool = False
-    """Whether a build found nothing; the first one that does is repeated with another list of the refs."""
 
     @property
     def result(self) -> Transitioned | None:
@@ -94,9 +91,8 @@ class Transition:
             tag_hint=self.tag_hint,
             commit_hint=self.commit_hint,
         )
-        if found.lifecycle is None and self._step is None and not self._saw_nothing:
-            self._saw_nothing = True
-            raise GitNotFound(f"there is no branch or tag of {self.location.path} {self.location.workspace}")
+        if found.lifecycle is None and self._step is None:
+            refs.believe_absent(f"branch or tag of {self.location.path} {self.location.workspace}")
         if found.lifecycle is not None or self._step is None:
             # Otherwise a server that took only a part of the push removed the last ref. The step from the build before
             # knows its commit.

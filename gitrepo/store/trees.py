@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pygit2
 from pygit2.enums import FileMode, ObjectType
 
+from porchflow.api.git_directory import is_git_directory
 from porchflow.api.limits import COMMIT_BYTES, TAGS_OF_TAGS, TREE_BYTES
 from porchflow.gitrepo.errors import GitNoCommit, GitNotFound, GitQuotaExceeded
 from porchflow.gitrepo.refs import InvalidName
@@ -21,6 +22,7 @@ from porchflow.gitrepo.store.bounds import (
     size_of,
     too_large,
 )
+from porchflow.gitrepo.tree_entries import TreeEntry, find_entry, replace_entry
 
 
 class InvalidContent(InvalidName):
@@ -143,17 +145,17 @@ def subtree(repo: pygit2.Repository, tree: pygit2.Oid, path: str) -> pygit2.Oid 
     """Return the tree of a directory, whose path is empty for the root; None if there is no such directory."""
     current = tree
     for part in path.split("/") if path else ():
-        entry = _entry(tree_at(repo, current), part)
-        if entry is None or entry.filemode != FileMode.TREE:
+        entry = _entry(repo, current, part)
+        if entry is None or entry.mode != FileMode.TREE:
             return None
-        current = entry.id
+        current = entry.oid
     return current
 
 
 def has_file(repo: pygit2.Repository, tree: pygit2.Oid, name: str) -> bool:
     """Return whether the tree holds a regular file directly."""
-    entry = _entry(tree_at(repo, tree), name)
-    return entry is not None and entry.filemode in {FileMode.BLOB, FileMode.BLOB_EXECUTABLE}
+    entry = _entry(repo, tree, name)
+    return entry is not None and entry.mode in {FileMode.BLOB, FileMode.BLOB_EXECUTABLE}
 
 
 def commit_at(repo: pygit2.Repository, oid: pygit2.Oid) -> pygit2.Commit:
@@ -204,8 +206,7 @@ def check_path(path: str) -> None:
     for part in path.split("/"):
         if part in {"", ".", ".."}:
             raise InvalidName(f"file path {path!r} must be relative, without empty, '.' or '..' parts")
-        # Case-insensitive file systems and Windows read these as .git, too.
-        if part.lower().partition(":")[0].rstrip(" .") in {".git", "git~1"}:
+        if is_git_directory(part):
             raise InvalidName(f"file path {path!r} must not hold a part named .git")
 
 
@@ -241,23 +242,18 @@ def _replace(
 ) -> pygit2.Oid | None:
     if not parts:
         return content
-    tree = tree_at(repo, base) if base is not None else None
-    entry = _entry(tree, parts[0]) if tree is not None else None
-    if entry is not None and entry.filemode != FileMode.TREE:
+    entry = _entry(repo, base, parts[0]) if base is not None else None
+    if entry is not None and entry.mode != FileMode.TREE:
         raise InvalidName(f"directory {path!r} cannot be made: {parts[0]!r} is a file in the repository")
-    child = _replace(repo, entry.id if entry is not None else None, parts[1:], content, path)
+    child = _replace(repo, entry.oid if entry is not None else None, parts[1:], content, path)
     if child is None and entry is None:
         return base
-    builder = repo.TreeBuilder(tree) if tree is not None else repo.TreeBuilder()
-    if child is None:
-        builder.remove(parts[0])
-    else:
-        builder.insert(parts[0], child, FileMode.TREE)
-    return builder.write() if len(builder) else None
+    return replace_entry(repo, base, parts[0], child)
 
 
-def _entry(tree: pygit2.Tree, name: str) -> pygit2.Object | None:
-    return tree[name] if name in tree else None  # noqa: SIM401 - a Tree has no get
+def _entry(repo: pygit2.Repository, tree: pygit2.Oid, name: str) -> TreeEntry | None:
+    check_header(repo, tree, ObjectType.TREE, TREE_BYTES, f"tree {tree}")
+    return find_entry(repo, tree, name)
 
 
 class Entry(NamedTuple):

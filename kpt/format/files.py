@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from posixpath import basename, dirname
 
+from porchflow.api.git_directory import is_git_directory
 from porchflow.kpt.package_errors import InvalidPackage
 
 Files = Mapping[str, bytes]
@@ -52,7 +53,7 @@ def path_problem(path: str) -> str:
     segments = set(path.split("/"))
     if ".." in segments:
         return "path must not lead out of the package (`..`)"
-    if any(segment.lower() == ".git" for segment in segments):
+    if any(map(is_git_directory, segments)):
         return "path must not lead into a .git directory"
     return (
         "path must not have empty or `.` segments, or a NUL character" if segments & {"", "."} or "\0" in path else ""

@@ -40,7 +40,12 @@ class GitUpstream:
 
 
 def downstream_files(
-    files: Mapping[str, bytes], name: str, upstream: GitUpstream, *, keeps_strategy: bool = False
+    files: Mapping[str, bytes],
+    name: str,
+    upstream: GitUpstream,
+    *,
+    keeps_strategy: bool = False,
+    drops_status: bool = False,
 ) -> dict[str, bytes]:
     """Return the files that change when a package is made from its upstream.
 
@@ -48,6 +53,7 @@ def downstream_files(
         files: Files with the Kptfile, and with the package context if the package has one.
         name: Name of the package.
         upstream: The place of the content.
+        drops_status: Whether the Kptfile loses its status, which says how the upstream was rendered.
         keeps_strategy: Whether `upstream.updateStrategy` stays, as in an upgrade: the user of the package set it.
 
     Raises:
@@ -55,7 +61,7 @@ def downstream_files(
     """
     if KPTFILE not in files:
         raise InvalidPackage(KPTFILE, "is missing: a directory without one is no package")
-    new = {KPTFILE: _kptfile(files[KPTFILE], name, upstream, keeps_strategy=keeps_strategy)}
+    new = {KPTFILE: _kptfile(files[KPTFILE], name, upstream, keeps_strategy=keeps_strategy, drops_status=drops_status)}
     if PACKAGE_CONTEXT in files:
         new[PACKAGE_CONTEXT] = _context(files[PACKAGE_CONTEXT], name)
     return {path: content for path, content in new.items() if content != files[path]}
@@ -70,7 +76,7 @@ def upstream_lock(kptfile: bytes) -> GitLock | None:
     return lock.git if lock is not None else None
 
 
-def _kptfile(content: bytes, name: str, upstream: GitUpstream, *, keeps_strategy: bool) -> bytes:
+def _kptfile(content: bytes, name: str, upstream: GitUpstream, *, keeps_strategy: bool, drops_status: bool) -> bytes:
     try:
         document = Document(decode(KPTFILE, content))
         decode_kptfile(document, KPTFILE)
@@ -80,6 +86,8 @@ def _kptfile(content: bytes, name: str, upstream: GitUpstream, *, keeps_strategy
         kept = {key: item for key, item in before.items() if key == "updateStrategy"}
         value["upstream"] = {"type": "git", "git": upstream.place, **kept}
         value["upstreamLock"] = {"type": "git", "git": upstream.lock}
+        if drops_status:
+            value.pop("status", None)
         return document.edit(value).text.encode()
     except YamlError as error:
         raise InvalidPackage(KPTFILE, f"error reading Kptfile: yaml: {error}") from None

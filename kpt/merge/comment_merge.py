@@ -116,9 +116,11 @@ class _Merge:
         for index, place in enumerate(self.merged.items(merged)):
             base, upstream, local = (side.get(index) for side in partners)
             self._above(place, (base, upstream, local), (*path, f"[{index}]"))
-            # A list that is upstream's as a whole has its comments behind values too.
-            found = (None, upstream, None) if taken_over else (base, upstream, local)
-            self._behind_and_below(place, found, shape.element, (*path, f"[{index}]"))
+            if taken_over and upstream is not None:
+                self._taken_over(place, upstream, known[0], (*path, f"[{index}]"))
+                self.nodes(place.node, [None, upstream.node, None], shape.element, (*path, f"[{index}]"))
+            else:
+                self._behind_and_below(place, (base, upstream, local), shape.element, (*path, f"[{index}]"))
 
     def place(self, place: _Place, sides: _Places, shape: Shape, path: FieldPath) -> None:
         self._above(place, sides, path)
@@ -147,7 +149,25 @@ class _Merge:
             self._tell(path, BEHIND, local.comment, upstream.comment)
             return
         if wanted != place.comment:
-            self.edits.append((place.line.start, place.line.end, f" {wanted}" if wanted else ""))
+            self._write_behind(place.line, wanted)
+
+    def _write_behind(self, line: LineComment, comment: str) -> None:
+        self.edits.append((line.start, line.end, f" {comment}" if comment else ""))
+
+    def _taken_over(self, place: _Place, upstream: _Place, before: Sequence[_Place], path: FieldPath) -> None:
+        """Merge the comment behind an item of a list that is upstream's as a whole, as its comments are too.
+
+        Which item of the old list it was is not known for sure. So a comment counts as local if the old list has none
+        such.
+        """
+        if place.line is None or MERGE_COMMENT.search(place.comment) or MERGE_COMMENT.search(upstream.comment):
+            return
+        old = {side.comment for side in before}
+        if not place.comment or place.comment in old:
+            if upstream.comment != place.comment:
+                self._write_behind(place.line, upstream.comment)
+        elif upstream.comment and upstream.comment not in old and upstream.comment != place.comment:
+            self._tell(path, BEHIND, place.comment, upstream.comment)
 
     def _above(self, place: _Place, sides: _Places, path: FieldPath) -> None:
         base, upstream, local = (side.own if side is not None else None for side in sides)

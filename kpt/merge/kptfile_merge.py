@@ -6,6 +6,7 @@ Source: docs/reference/kpt-merge.md, "Kptfiles", which also lists the difference
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from porchflow.kpt.format.images import parse_image
 from porchflow.kpt.format.kptfile import RENDERED
 from porchflow.kpt.format.krm import map_of
 from porchflow.kpt.merge.comment_merge import merge_comments
@@ -33,8 +34,7 @@ def _image(function: Value) -> Key:
         return ("exec", command)
     if not isinstance(image, str) or not image:
         return None
-    repository, slash, last = image.partition("@")[0].rpartition("/")
-    return ("image", repository + slash + last.partition(":")[0])
+    return ("image", parse_image(image).base)
 
 
 def _functions(lists: Sequence[list[Value]]) -> Callable[[Value], Key] | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from posixpath import basename
 from typing import Final
 
-from porchflow.api.packagerevision import UpdateStrategy
+from porchflow.api.models.packagerevision import UpdateStrategy
 from porchflow.kpt.format.files import Files, is_krm
 from porchflow.kpt.format.krmignore import KRMIGNORE
 from porchflow.kpt.merge.merge_result import Conflict, Kept, UpdateOutcome
@@ -28,7 +28,7 @@ def reads(path: str) -> bool:
 
 
 def update_package(strategy: UpdateStrategy, *, base: Files, upstream: Files, local: Files) -> UpdateOutcome:
-    """Bring the changes between two versions of upstream into a package (`docs/merge.md`).
+    """Bring the changes between two versions of upstream into a package (`docs/guides/merge.md`).
 
     The name, namespace, `upstream` and `upstreamLock` of the package's own Kptfile are not upstream's to change; only
     the strategies that replace files take `upstream` and `upstreamLock` over where the new upstream has them.

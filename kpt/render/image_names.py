@@ -3,6 +3,7 @@
 Source: docs/reference/kpt-rendering.md, "Images".
 """
 
+from porchflow.kpt.format.images import parse_image
 from porchflow.kpt.format.kptfile import Function
 from porchflow.kpt.render.evaluation import TagSource
 from porchflow.kpt.render.versions import Constraint, ConstraintError, parse_version
@@ -44,9 +45,9 @@ class ImageResolver:
             )
         image = function.image if "/" in function.image else f"{self._prefix}{function.image}"
         if function.tag:
-            image = without_version(image)
-            return f"{image}:{await self._chosen(image, function.tag)}"
-        return image if has_version(image) else f"{image}:latest"
+            base = parse_image(image).base
+            return f"{base}:{await self._chosen(base, function.tag)}"
+        return image if parse_image(image).version else f"{image}:latest"
 
     async def _chosen(self, image: str, tag: str) -> str:
         """Return the highest tag that fulfils a constraint; any other text, such as an exact version, is the tag."""
@@ -73,15 +74,3 @@ def _shortened(program: str) -> str:
 def _by_version(tag: str) -> tuple[object, ...]:
     version = parse_version(tag)
     return (True, version.order, tag) if version is not None else (False, (), tag)
-
-
-def has_version(image: str) -> bool:
-    """Return whether an image name has a tag or digest."""
-    return "@" in image or ":" in image.rpartition("/")[2]
-
-
-def without_version(image: str) -> str:
-    """Return an image name without tag and digest."""
-    image = image.partition("@")[0]
-    head, slash, last = image.rpartition("/")
-    return head + slash + last.partition(":")[0]

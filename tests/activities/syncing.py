@@ -1,6 +1,7 @@
 """Real syncs on a real API server and real Git."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +26,8 @@ class CountingClient(KubeClient):
         self.created: list[str] = []
         self.patched: list[str] = []
         self.ends_after = 0
+        self.after_patch: Callable[[Object], Awaitable[None]] | None = None
+        """Called after each patch of metadata, with the answer."""
 
     @property
     def writes(self) -> int:
@@ -43,6 +46,12 @@ class CountingClient(KubeClient):
         self._live()
         self.created.append(body["metadata"]["name"])
         return await super().create(resource, body, **kwargs)
+
+    async def merge_patch(self, *args: Any, **kwargs: Any) -> Object:
+        answer = await super().merge_patch(*args, **kwargs)
+        if self.after_patch is not None:
+            await self.after_patch(answer)
+        return answer
 
     async def _patch(self, resource: Any, namespace: Any, name: str, *args: Any, **kwargs: Any) -> Object:
         self._live()

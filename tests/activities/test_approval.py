@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from porchflow.api.names import APPROVED_BY_ANNOTATION, RECORDS_POLICY
-from porchflow.api.needs import Phase
+from porchflow.api.work.needs import Phase
 from porchflow.kube.errors import Invalid
 from tests.activities.world import World, entered
 from tests.servers.control_plane import ControlPlane

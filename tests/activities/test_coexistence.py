@@ -4,7 +4,7 @@ import pytest
 
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.names import V1ALPHA2_MIGRATION_ANNOTATION
-from porchflow.api.needs import Phase
+from porchflow.api.work.needs import Phase
 from porchflow.kube.errors import NotFound
 from porchflow.kube.kinds import REPOSITORIES
 from tests.activities.world import World, reason

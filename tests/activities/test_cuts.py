@@ -11,7 +11,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.needs import Phase
+from porchflow.api.work.needs import Phase
 from porchflow.kube.errors import KubeUnavailable, NotFound
 from tests.activities.world import World
 from tests.e2e.packages import DEPLOYMENT, KPTFILE
@@ -68,6 +68,19 @@ async def render_that_changes_nothing(world: World, workspace: str) -> str:
     return name
 
 
+async def subpackage(world: World, workspace: str) -> str:
+    """A draft that asks for a subpackage, and has content that was pushed meanwhile."""
+    package, upstream = world.package, "blueprints.upstream.v1"
+    if not await world.exists(upstream):
+        world.package = "upstream"
+        await world.published()
+        world.package, world.newest = package, ""
+    name = await render(world, workspace)
+    operation = {"subpackageDir": "parts/db", "cloneFrom": {"upstreamRef": {"name": upstream}}}
+    await world.patch(name, {"spec": {"subpackageOperation": operation}})
+    return name
+
+
 async def suspended(world: World, workspace: str) -> str:
     name = await world.draft(workspace)
     await world.annotate(name, suspend="the audit")
@@ -88,6 +101,7 @@ STEPS: dict[str, tuple[Phase, Prepare]] = {
     "render": (Phase.RENDER, render),
     "render that changes nothing": (Phase.RENDER, render_that_changes_nothing),
     "failing render that is kept": (Phase.RENDER, failing_render_that_is_kept),
+    "subpackage": (Phase.SUBPACKAGE, subpackage),
     "render of a proposal": (Phase.RENDER, then(render, asked("Proposed"))),
     "reject": (Phase.LIFECYCLE, then(PROPOSE, done, asked("Draft"))),
     "propose": (Phase.LIFECYCLE, PROPOSE),
@@ -104,7 +118,7 @@ async def _attempt(world: World, phase: Phase, name: str, attempt: int) -> None:
     """Run a phase; that a person must act is an end like others."""
     try:
         result = await world.run(phase, name, attempt=attempt)
-        if phase is Phase.SOURCE and not result.rendered:
+        if phase in {Phase.SOURCE, Phase.SUBPACKAGE} and not result.rendered:
             await world.run(Phase.RENDER, name, commit=result.commit)
     except ApplicationError as error:
         if error.type != ErrorKind.STALLED:
@@ -211,7 +225,14 @@ def loses_the_answer(world: World, write: int) -> None:
 
 OTHER_TROUBLE = [
     (step, interrupt)
-    for step in ("source", "render", "render that changes nothing", "failing render that is kept", "delete published")
+    for step in (
+        "source",
+        "subpackage",
+        "render",
+        "render that changes nothing",
+        "failing render that is kept",
+        "delete published",
+    )
     for interrupt in (finds_the_api_server_away, loses_the_answer)
 ]
 
@@ -263,14 +284,16 @@ async def delete(world: World, name: str, workspace: str) -> None:
         await world.ask(name, "DeletionProposed")
 
 
+OF_NEW_CONTENT = (nothing, propose, publish, look, delete)
 OF_A_DRAFT = (nothing, propose, publish, push, look, delete)
 OF_A_PROPOSAL = (nothing, publish, look, delete)
 OF_WHAT_IS_PUBLISHED = (nothing, look, delete)
 INTENTS: dict[str, tuple[Intent, ...]] = {
-    "source": (nothing, propose, publish, look, delete),
+    "source": OF_NEW_CONTENT,
     "render": OF_A_DRAFT,
     "render that changes nothing": OF_A_DRAFT,
     "failing render that is kept": OF_A_DRAFT,
+    "subpackage": OF_NEW_CONTENT,
     "render of a proposal": OF_A_PROPOSAL,
     "reject": OF_A_DRAFT,
     "propose": OF_A_PROPOSAL,

@@ -3,7 +3,7 @@
 import pytest
 
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.needs import Phase
+from porchflow.api.work.needs import Phase
 from porchflow.kube.client import Object
 from porchflow.kube.kinds import REPOSITORIES
 from tests.activities.world import World

@@ -3,7 +3,7 @@
 import pytest
 
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.needs import Phase
+from porchflow.api.work.needs import Phase
 from porchflow.gitrepo.refs import PackageLocation
 from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.store.commit_messages import TaskType
@@ -38,15 +38,36 @@ async def test_newer_content_on_a_draft_branch_is_rendered(known: Syncs) -> None
     await known.sync()
     draft = await known.world.get(DRAFT)
     assert in_need(draft), "its workflow is woken"
-    assert any("newer content on the draft branch" in message for message in await known.told(DRAFT))
+    assert (reason(draft, "Ready"), reason(draft, "Reconciling")) == ("False/ContentChanged", "True/ContentChanged")
+    ready = condition(draft, "Ready")
+    assert ready is not None
+    assert ready.message == f"newer content on the draft branch: drafts/web/draft is at {tip[:12]}; rendering it"
+    told = [message for message in await known.told(DRAFT) if "newer content on the draft branch" in message]
+    assert len(told) == 1
 
     await known.world.run(Phase.RENDER, DRAFT)
     rendered = await known.world.get(DRAFT)
-    assert reason(rendered, "Ready") == "True/Ready"
+    assert (reason(rendered, "Ready"), reason(rendered, "Reconciling")) == ("True/Ready", "")
     assert not in_need(rendered)
     settled = await known.sync()
     assert settled.unsettled == 0
     assert (await known.sync()).summary == "the refs have not moved"
+
+
+async def test_a_workflow_that_is_quicker_than_the_sync_has_the_last_word(known: Syncs) -> None:
+    """The sync asks first; a report of the workflow between that and the sync's own write must stay."""
+    known.porch.open("web", "draft", files={"Kptfile": kptfile_text("web"), "new.yaml": RESOURCE})
+    await known.written()
+
+    async def rendered_at_once(_: object) -> None:
+        known.kube.after_patch = None
+        await known.world.run(Phase.RENDER, DRAFT)
+
+    known.kube.after_patch = rendered_at_once
+    await known.sync()
+    draft = await known.world.get(DRAFT)
+    assert reason(draft, "Ready") == "True/Ready"
+    assert not in_need(draft)
 
 
 async def test_a_push_whose_render_request_was_lost_is_rendered(known: Syncs) -> None:

@@ -3,10 +3,11 @@
 import pytest
 
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.intent import intent_key
 from porchflow.api.names import ORPHAN_ANNOTATION
-from porchflow.api.needs import Phase
+from porchflow.api.work.intent import intent_key
+from porchflow.api.work.needs import Phase
 from porchflow.kube.errors import NotFound
+from porchflow.kube.kinds import NAMESPACES
 from tests.activities.world import World, condition, reason
 from tests.servers.git import GitRepositories
 
@@ -131,3 +132,14 @@ async def test_deleting_the_latest_makes_the_one_before_it_the_latest(world: Wor
     world.newest = first
     third = await world.published("v3")
     assert (await world.get(third))["status"]["revision"] == 3, "a number is never used twice"
+
+
+async def test_a_draft_that_its_namespace_takes_along_stays_in_git(world: World) -> None:
+    name = await world.draft()
+    refs = world.git.refs()
+    # The collector takes the objects of a Namespace in any order: the Repository is still there.
+    await world.kube.delete(NAMESPACES, None, world.namespace)
+    await world.delete(await world.get(name))
+    await world.run(Phase.FINALIZE, name)
+    assert await is_gone(world, name)
+    assert world.git.refs() == refs

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from porchflow.api.conditions import Reason
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.devstack.gitserver import create_bare_repository
+from porchflow.api.models.conditions import Reason
+from porchflow.devstack.git.gitserver import create_bare_repository
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.remote.remote import BasicAuth, Remote
 from porchflow.gitrepo.store.commit_messages import TaskType

@@ -11,7 +11,7 @@ from temporalio.testing import ActivityEnvironment
 from porchflow.activities.definitions import ObjectKey, PhaseInput
 from porchflow.activities.reconcile import PhaseActivities
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.intent import intent_key
+from porchflow.api.work.intent import intent_key
 from porchflow.kube.client import Object
 from porchflow.kube.kinds import REPOSITORIES, Resource
 from tests.activities.world import Interrupted, World
@@ -67,7 +67,7 @@ async def test_an_attempt_elsewhere_reads_for_itself(world: World, reading: Read
 async def test_what_was_read_is_believed_for_a_moment_only(
     world: World, reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("porchflow.activities.phases.handoff._FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("porchflow.activities.running.handoff._FRESH_SECONDS", 0.0)
     name = await world.draft()
     await propose(world, replace(world, worker=reading).activities(), name)
     assert sorted(reading.read) == ["packagerevisions"] * 2 + ["repositories"] * 2

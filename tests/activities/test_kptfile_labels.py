@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from porchflow.activities.rendering.kptfile_labels import kptfile_labels
-from porchflow.api.needs import Phase
+from porchflow.api.work.needs import Phase
 from porchflow.kube.client import Object
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from tests.activities.syncing import Syncs

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from porchflow.activities.definitions import PhaseResult
-from porchflow.api.needs import Phase
+from porchflow.api.work.needs import Phase
 from tests.activities.test_upgrades import ROOT, upgrade
 from tests.activities.upstream import UPSTREAM_KPTFILE, clone_from_git, clone_of, create_clone, publish, push_tree, tree
 from tests.activities.world import World

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from porchflow.api.needs import Phase
+import pytest
+
+from porchflow.api.work.needs import Phase
 from porchflow.kube.client import Object
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from tests.activities.world import World
@@ -22,25 +24,48 @@ async def test_the_latest_label_moves_on_and_back(world: World) -> None:
     assert await _labels(world) == {first: "true", draft: "false"}
 
 
-async def test_two_that_publish_at_once_agree_on_the_latest(world: World, other: World) -> None:
+@pytest.mark.parametrize("write", [1, 2, 3])
+async def test_two_that_publish_at_once_agree_on_the_latest(world: World, other: World, write: int) -> None:
+    """The second is published and labelled before the first is reported, before its label, or after both."""
     first = await world.draft("v1")
     for lifecycle in ("Proposed", "Published"):
         obj = await world.ask(first, lifecycle)
         if lifecycle == "Proposed":
             await world.run(Phase.LIFECYCLE, first)
-    # Writes of a publish: the report, then the label. Before its label the other revision is published and labelled.
     await other.draft("v2")
     await other.ask("blueprints.web.v2", "Proposed")
     await other.run(Phase.LIFECYCLE, "blueprints.web.v2")
     await other.ask("blueprints.web.v2", "Published")
 
-    def meanwhile(write: int) -> Any:
-        return other.run(Phase.LIFECYCLE, "blueprints.web.v2") if write == 2 else None
+    def meanwhile(number: int) -> Any:
+        return other.run(Phase.LIFECYCLE, "blueprints.web.v2") if number == write else None
 
     world.worker.writes, world.worker.before_write = 0, meanwhile
     await world.run(Phase.LIFECYCLE, first, obj=obj)
-    assert world.worker.writes > 2
+    if world.worker.writes < write:
+        await other.run(Phase.LIFECYCLE, "blueprints.web.v2")
     assert await _labels(world) == {first: "false", "blueprints.web.v2": "true"}
+    assert (await world.get("blueprints.web.v2"))["status"]["revision"] == 2
+
+
+async def test_the_first_revision_of_a_package_is_labelled_without_a_list(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API server compares every object of a namespace for a list of one package."""
+    name = await world.draft("v1")
+    await world.ask(name, "Proposed")
+    await world.run(Phase.LIFECYCLE, name)
+    await world.ask(name, "Published")
+    lists = []
+    list_page = world.worker.list_page
+
+    async def counted(*args: Any, **kwargs: Any) -> Any:
+        lists.append(args)
+        return await list_page(*args, **kwargs)
+
+    monkeypatch.setattr(world.worker, "list_page", counted)
+    await world.run(Phase.LIFECYCLE, name)
+    assert (await _labels(world), lists) == ({name: "true"}, [])
 
 
 async def _labels(world: World) -> dict[str, str]:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from porchflow.activities.phases.local_attempts import FirstAttempts
+from porchflow.activities.running.local_attempts import FirstAttempts
 from porchflow.repositories.failures import HandedOver
 
 ONE, TWO = "https://one", "https://two"

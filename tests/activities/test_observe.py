@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from porchflow.api.needs import facts_of
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.models.packagerevision import Lifecycle
+from porchflow.api.work.needs import facts_of
 
 
 def obj(

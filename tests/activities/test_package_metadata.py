@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.needs import Phase, plan
+from porchflow.api.work.needs import Phase, plan
 from porchflow.kube.client import Object
 from tests.activities.syncing import Syncs
 from tests.activities.world import World, in_need, reason

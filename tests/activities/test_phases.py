@@ -11,8 +11,8 @@ from temporalio.exceptions import ApplicationError
 from porchflow.activities.definitions import PhaseInput
 from porchflow.activities.target import Target
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.needs import Phase, facts_of, plan
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.models.packagerevision import Lifecycle
+from porchflow.api.work.needs import Phase, facts_of, plan
 from porchflow.repositories.failures import Stalled
 from tests.activities.world import World, condition, in_need, reason
 from tests.e2e.packages import DEPLOYMENT, KPTFILE, RENDERED_DEPLOYMENT, messages, show

@@ -8,8 +8,8 @@ from porchflow.activities.phases.approval import Approvals
 from porchflow.activities.phases.proposals import Proposals
 from porchflow.activities.target import Target
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.needs import Phase
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.models.packagerevision import Lifecycle
+from porchflow.api.work.needs import Phase
 from porchflow.gitrepo.refs import PackageLocation
 from porchflow.gitrepo.remote.remote import Remote
 from porchflow.gitrepo.store.commits import DEFAULT_AUTHOR

@@ -8,11 +8,18 @@ from typing import Any
 
 import pytest
 
-from porchflow.api.conditions import Reason
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.needs import Phase
-from porchflow.devstack.gitserver import create_bare_repository
-from porchflow.gitrepo.errors import GitCertificateError, GitError, GitHostKeyError, GitQuotaExceeded, GitUnsupported
+from porchflow.api.models.conditions import Reason
+from porchflow.api.work.needs import Phase
+from porchflow.devstack.git.gitserver import create_bare_repository
+from porchflow.gitrepo.errors import (
+    GitAddressDenied,
+    GitCertificateError,
+    GitError,
+    GitHostKeyError,
+    GitQuotaExceeded,
+    GitUnsupported,
+)
 from porchflow.kube.errors import Forbidden, Invalid, KubeError, KubeUnavailable
 from porchflow.kube.kinds import REPOSITORIES, SECRETS
 from tests.activities.upstream import clone_from_git
@@ -232,6 +239,7 @@ FROM_LIBRARIES: list[tuple[Reason, Exception, str]] = [
     (Reason.GIT_QUOTA_EXCEEDED, GitQuotaExceeded("no space left on git.example.com"), "make the package smaller"),
     (Reason.GIT_CERTIFICATE_INVALID, GitCertificateError("cannot list git.example.com"), "as ca.crt into the Secret"),
     (Reason.GIT_HOST_KEY_UNTRUSTED, GitHostKeyError("the key of git.example.com"), "correct known_hosts in the Secret"),
+    (Reason.GIT_ADDRESS_DENIED, GitAddressDenied("git.example.com is denied"), "have the setting changed"),
     (Reason.GIT_UNSUPPORTED, GitUnsupported("SHA-256 at git.example.com"), "register a repository in SHA-1 format"),
     (Reason.GIT_FAILED, GitError("cannot read git.example.com"), "look at the Git server"),
     (Reason.KUBERNETES_UNAVAILABLE, KubeUnavailable("no answer of git.example.com"), "look at the API server"),
@@ -264,18 +272,22 @@ async def test_so_do_failures_that_only_a_library_meets(
     assert how in message
 
 
-STALLING = (GitQuotaExceeded, GitUnsupported, GitCertificateError, GitHostKeyError, Invalid)
+STALLING = (GitAddressDenied, GitQuotaExceeded, GitUnsupported, GitCertificateError, GitHostKeyError, Invalid)
 
 ELSEWHERE = {
     # No failures.
     *(Reason.READY, Reason.PENDING, Reason.RENDERED, Reason.PROGRESSING, Reason.PROGRESSING_WITH_RETRY),
     *(Reason.WAITING, Reason.SUPERSEDED, Reason.GIT_CONTENT_ORPHANED),
+    # Of processes that end: tests/e2e/test_deaths.py.
+    Reason.PHASE_CRASHED,
     # Of Repositories, and of what a sync finds: tests/activities/test_sync.py and test_repositories.py.
     *(Reason.REPOSITORY_NOT_MIGRATED, Reason.INVALID_REPOSITORY, Reason.DELETING),
     *(Reason.DUPLICATE_REPOSITORY, Reason.REGISTERED_ELSEWHERE, Reason.INVALID_SCHEDULE),
     *(Reason.TAG_MOVED, Reason.REMOVED_FROM_GIT, Reason.BRANCH_REWRITTEN, Reason.REGISTERED_IN_PART),
     # Of labels: test_kptfile_labels.py.
     Reason.LABEL_NOT_SHOWN,
+    # Of what others were made from: test_dependents.py.
+    Reason.UPSTREAM_IN_USE,
     # Of Secrets, and of what was proposed and reviewed: tests/security.
     *(Reason.CREDENTIALS_UNENCRYPTED, Reason.PROPOSAL_CHANGED, Reason.COMMIT_NOT_APPROVED),
     # Of upgrades, of a runner that is away, of versions of functions: test_upgrades.py, tests/functions, test_tags.py.

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from porchflow.activities.reporting import StatusReporter
-from porchflow.api.conditions import Condition, ConditionStatus, ConditionType
+from porchflow.api.models.conditions import Condition, ConditionStatus, ConditionType
 from porchflow.kube.client import Object
 from porchflow.kube.errors import KubeUnavailable
 from porchflow.kube.status import Report

@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.names import ADMISSION_LABEL, RECONCILE_NOW_ANNOTATION, REPOSITORY_FINALIZER
-from porchflow.api.needs import Phase
+from porchflow.api.work.needs import Phase
 from porchflow.kube.client import Object
 from porchflow.kube.errors import NotFound
 from porchflow.kube.kinds import REPOSITORIES

@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.needs import Phase
+from porchflow.api.work.needs import Phase
 from porchflow.functions.function_errors import RunnerUnavailable
 from porchflow.kpt.format.kptfile import parse
 from porchflow.kpt.render.evaluation import Evaluation

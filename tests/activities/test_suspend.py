@@ -3,7 +3,7 @@
 import pytest
 
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.needs import Phase, plan
+from porchflow.api.work.needs import Phase, plan
 from tests.activities.world import World, condition, reason
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.needs import Phase
+from porchflow.api.work.needs import Phase
 from porchflow.functions.registry.credentials import DockerConfig
 from porchflow.functions.registry.lookup import RegistryLookup
 from porchflow.functions.registry.session import RegistrySession

@@ -4,7 +4,7 @@ import asyncio
 
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.names import LATEST_REVISION_LABEL
-from porchflow.api.needs import Phase, plan
+from porchflow.api.work.needs import Phase, plan
 from porchflow.kube.client import Object
 from tests.activities.world import World, condition, in_need, reason
 from tests.kptfiles import kptfile_text

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.needs import Phase
-from porchflow.api.packagerevision import UpdateStrategy
+from porchflow.api.models.packagerevision import UpdateStrategy
+from porchflow.api.work.needs import Phase
 from porchflow.kpt.format.kptfile import parse
 from tests.activities.upstream import clone_of, create_clone, fill, git_of, publish, publish_upstream, raw, tree
 from tests.activities.world import World, reason

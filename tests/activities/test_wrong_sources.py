@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.needs import Phase
-from porchflow.devstack.gitserver import GitServer, create_bare_repository
+from porchflow.api.work.needs import Phase
+from porchflow.devstack.git.gitserver import GitServer, create_bare_repository
 from tests.activities.upstream import (
     clone_from_git,
     create_clone,

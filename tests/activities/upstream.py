@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from porchflow.api.names import SECRET_HOSTS_ANNOTATION
-from porchflow.api.needs import Phase
+from porchflow.api.work.needs import Phase
 from porchflow.kube.client import Object
 from porchflow.kube.kinds import SECRETS
 from tests.activities.world import World

@@ -16,11 +16,11 @@ from porchflow.activities.definitions import ObjectKey, PhaseInput, PhaseResult,
 from porchflow.activities.reconcile import PhaseActivities
 from porchflow.activities.sync.sync import RepositorySync
 from porchflow.activities.sync.sync_settings import SyncSettings
-from porchflow.api.conditions import Condition
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.intent import intent_key
-from porchflow.api.needs import Facts, Phase, needs_work, plan
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.models.conditions import Condition
+from porchflow.api.models.packagerevision import Lifecycle
+from porchflow.api.work.intent import intent_key
+from porchflow.api.work.needs import Facts, Phase, needs_work, plan
 from porchflow.functions.local import LocalEvaluator
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.kpt.render.evaluation import Evaluator, TagSource

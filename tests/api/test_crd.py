@@ -10,7 +10,6 @@ import pytest
 import yaml
 from pydantic import ConfigDict, Field
 
-from porchflow.api.base import ATOMIC, INT64, ApiModel
 from porchflow.api.crd import (
     DEFINITIONS,
     FOLDER,
@@ -21,9 +20,10 @@ from porchflow.api.crd import (
     structural_schema,
     write,
 )
-from porchflow.api.definition import Rule, checked, label_path
-from porchflow.api.functionconfig import FunctionConfig
-from porchflow.api.packagerevision import NEXT_LIFECYCLES, Lifecycle
+from porchflow.api.models.base import ATOMIC, INT64, ApiModel
+from porchflow.api.models.definition import Rule, checked, label_path
+from porchflow.api.models.functionconfig import FunctionConfig
+from porchflow.api.models.packagerevision import NEXT_LIFECYCLES, Lifecycle
 
 
 class Colour(StrEnum):

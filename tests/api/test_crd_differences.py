@@ -1,4 +1,4 @@
-"""Our CRDs against Porch's, field by field: every difference is in docs/crd-differences.md, with its reason."""
+"""Our CRDs against Porch's, field by field: every difference is in docs/porch/crd-differences.md, with its reason."""
 
 from pathlib import Path
 from typing import Any
@@ -7,11 +7,11 @@ import pytest
 import yaml
 
 from porchflow.api.crd import DEFINITIONS, custom_resource_definition
-from porchflow.api.definition import ResourceDefinition
+from porchflow.api.models.definition import ResourceDefinition
 from tests.api.schemas import Table, differences, documented, table_of
 
 PORCH: dict[str, Table] = yaml.safe_load((Path(__file__).parent / "porch_crds.yaml").read_text())
-PAGE = (Path(__file__).parents[2] / "docs" / "crd-differences.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "porch" / "crd-differences.md").read_text()
 
 
 def _found(definition: ResourceDefinition) -> dict[str, tuple[str, str]]:

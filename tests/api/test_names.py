@@ -7,7 +7,15 @@ import pytest
 
 from porchflow.api.names import object_name
 
-MODELS = ("base", "conditions", "functionconfig", "intent", "names", "packagerevision", "repository")
+MODELS = (
+    "models.base",
+    "models.conditions",
+    "models.functionconfig",
+    "models.packagerevision",
+    "models.repository",
+    "names",
+    "work.intent",
+)
 
 PYDANTIC = {"annotated_types", "pydantic", "pydantic_core", "typing_extensions", "typing_inspection"}
 

@@ -88,7 +88,29 @@ def test_functions_may_run_in_the_workers(server_binaries: dict[str, Path]) -> N
     assert report["conditions"]["functions"] == "functions in the workers"
 
 
-@pytest.mark.parametrize("arguments", [("--objects", "0"), ("--objects", "x"), ("--workloads", "init,dance")])
+def test_a_repository_may_hold_packages_before(server_binaries: dict[str, Path]) -> None:
+    done = bench("--objects", "2", "--workers", "1", "--workloads", "init", "--held", "0,3", "--in-process", "--json")
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert [(result["workload"], result["held"], result["objects"]) for result in report["results"]] == [
+        ("init", 0, 2),
+        ("init", 3, 2),
+    ]
+
+
+def test_repositories_that_stand_still_cost_one_run_together(server_binaries: dict[str, Path]) -> None:
+    done = bench("--objects", "4", "--workers", "1", "--workloads", "still", "--in-process", "--json")
+    assert done.returncode == 0, done.stderr
+    listing, syncs = json.loads(done.stdout.splitlines()[-1])["results"]
+    assert [(each["workload"], each["objects"]) for each in (listing, syncs)] == [("listing", 4), ("syncs", 4)]
+    assert listing["costs"]["runs"] == pytest.approx(1 / 4)
+    assert (syncs["costs"]["runs"], syncs["costs"]["activities"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--objects", "0"), ("--objects", "x"), ("--workloads", "init,dance"), ("--held", "-1"), ("--held", "1,1")],
+)
 def test_a_wrong_argument_is_refused_before_anything_starts(arguments: tuple[str, str]) -> None:
     done = bench(*arguments)
     assert done.returncode == 2
@@ -98,7 +120,7 @@ def test_a_wrong_argument_is_refused_before_anything_starts(arguments: tuple[str
 def test_the_table_shows_each_workload(capsys: pytest.CaptureFixture[str]) -> None:
     timing = Timing(10.0, {"created": 1.0, "rendered": 9.0})
     costs = RunCosts(runs=1.0, workflow_tasks=2.0, activities=1.0)
-    result = Result("init", 490, timing, 49, costs, {"temporal": Usage(15.0, 200.4), "worker-1": Usage(5.0, 99.5)})
+    result = Result("init", 0, 490, timing, 49, costs, {"temporal": Usage(15.0, 200.4), "worker-1": Usage(5.0, 99.5)})
     print_results(Conditions(4, 0.25, "Linux", 1, 50, "functions in the workers", {"git": "2.39"}), [result])
     printed = capsys.readouterr().out
     assert "4 cores, load 0.2 before, 1 workers, functions in the workers, Git 50 ms away, Linux; git 2.39" in printed
@@ -114,6 +136,12 @@ def test_the_table_shows_each_workload(capsys: pytest.CaptureFixture[str]) -> No
     assert shown["peak MiB of temporal"] == "200"
     assert shown["until rendered, s"] == "9.00"
     assert shown["one after another, p50 ms"] == ""
+
+
+def test_the_table_says_what_the_repository_held(capsys: pytest.CaptureFixture[str]) -> None:
+    result = Result("push", 5_000, 1, Timing(1.0, {}), 2, RunCosts(runs=1.0, workflow_tasks=2.0, activities=1.0), {})
+    print_results(Conditions(4, 0.25, "Linux", 1, 0, "functions in the workers", {"git": "2.39"}), [result])
+    assert "push in 5,000" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

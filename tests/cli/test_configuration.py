@@ -1,4 +1,4 @@
-"""docs/configuration.md is made from the settings, and none is missing."""
+"""docs/reference/configuration.md is made from the settings, and none is missing."""
 
 from pathlib import Path
 

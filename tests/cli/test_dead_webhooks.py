@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from porchflow.api.conditions import Reason
+from porchflow.api.models.conditions import Reason
 from porchflow.cli.doctor.cluster import check_webhooks
 from porchflow.cli.doctor.findings import Level
-from porchflow.cli.overview import read_overview
+from porchflow.cli.revisions.overview import read_overview
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeError
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES, SERVICES, VALIDATINGWEBHOOKCONFIGURATIONS

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from porchflow.cli.diff.sides import previous_of
 from porchflow.cli.main import main
-from porchflow.devstack.gitserver import create_bare_repository
+from porchflow.devstack.git.gitserver import create_bare_repository
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.refs import PackageLocation
 from porchflow.gitrepo.remote.remote import BasicAuth, Remote

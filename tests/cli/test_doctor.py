@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 from collections.abc import Awaitable
 from pathlib import Path
@@ -17,6 +18,7 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from porchflow.api.work.needs import Facts
 from porchflow.cli.doctor.all_checks import examine
 from porchflow.cli.doctor.cluster import check_content_api, check_definitions, check_policies
 from porchflow.cli.doctor.findings import Check, Finding, Level, within
@@ -24,17 +26,22 @@ from porchflow.cli.doctor.functions import check_configs, check_registry
 from porchflow.cli.doctor.permissions import check_permissions, rights_of
 from porchflow.cli.doctor.repositories import check_repositories
 from porchflow.cli.doctor.servers import check_cache, check_runner, check_temporal, check_temporal_before_install
+from porchflow.cli.doctor.worker_versions import check_worker_version
 from porchflow.cli.main import main
+from porchflow.cli.processes.worker import build_workers
+from porchflow.cli.processes.worker_activities import Activities
 from porchflow.cli.settings import load_settings
-from porchflow.devstack.gitserver import GitServer, create_bare_repository
+from porchflow.cli.worker_settings import WorkerSettings
+from porchflow.devstack.git.gitserver import GitServer, create_bare_repository
 from porchflow.devstack.ports import free_port
 from porchflow.functions.proto import evaluator_pb2_grpc
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import APISERVICES, FUNCTIONCONFIGS, REPOSITORIES, SECRETS
-from porchflow.workflows.ids import Attributes
+from porchflow.workflows.ids import Attributes, Installation
 from porchflow.workflows.packagerevision import PackageRevisionWorkflow
 from porchflow.workflows.policies import RECONCILE_QUEUE
 from porchflow.workflows.runner import workflow_runner
+from tests.e2e.test_worker_versions import promote
 from tests.functions.runner import running
 from tests.kubectl import Kubectl
 from tests.servers.control_plane import ControlPlane
@@ -42,6 +49,7 @@ from tests.servers.git import GitRepositories, GitRepository, commit_files
 from tests.servers.registry import running_registry as run_registry
 from tests.servers.temporal import TemporalServer
 from tests.servers.waiting import eventually
+from tests.workflows.fakes import FakeActivities
 
 SECONDS = 10.0
 
@@ -258,6 +266,25 @@ class TestTemporal:
                     if "activities" in found["reconcile"].message:
                         break
         failed(found["reconcile"], "no worker takes its activities")
+
+    async def test_a_version_of_workers_that_gets_no_work(self, restartable_temporal: TemporalServer) -> None:
+        client, ours = await Client.connect(restartable_temporal.address), Installation("versions")
+        assert await check_worker_version(client, ours) == [], "no worker has a version"
+        async with contextlib.AsyncExitStack() as stack:
+            settings = WorkerSettings(build_id="one", queues=("reconcile",))
+            nothing: Any = FakeActivities(Facts(exists=False))
+            activities = Activities(nothing, nothing, lambda _: nothing, nothing)
+            for worker in build_workers(settings, client, ours, activities, nothing):
+                await stack.enter_async_context(worker)
+
+            async def told(words: str) -> bool:
+                found = await check_worker_version(client, ours)
+                return bool(found) and words in found[0].message
+
+            await eventually(lambda: told("no version is the current one"), what="it gets no work")
+            failed(await one(check_worker_version(client, ours)), "versions with workers: one")
+            await promote(client, "one", ours)
+            await eventually(lambda: told("current: one"), what="it gets all work")
 
     async def test_a_namespace_that_does_not_exist(self, temporal_server: TemporalServer) -> None:
         settings = load_settings({"temporal_address": temporal_server.address, "temporal_namespace": "nowhere"})
@@ -476,7 +503,7 @@ class TestCommand:
         done = CliRunner().invoke(main, ["doctor"])
         assert done.exit_code == 1
         assert "unknown setting PORCHFLOW_TYPO" in done.output
-        assert "-> see docs/configuration.md" in done.output
+        assert "-> see docs/reference/configuration.md" in done.output
 
     def test_a_state_folder_that_is_none_is_a_finding(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")

@@ -23,11 +23,11 @@ from porchflow.cli.doctor.schedules import check_schedules
 from porchflow.cli.settings import Settings, load_settings
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import REPOSITORIES
-from porchflow.watcher.schedules import RepositorySchedules
-from porchflow.watcher.search_attributes import SearchAttributes
-from porchflow.watcher.stuck_runs import FAILED_ATTEMPTS
 from porchflow.watcher.syncs import plan_of
-from porchflow.watcher.temporal_errors import TemporalUnavailable
+from porchflow.watcher.temporal.schedules import RepositorySchedules
+from porchflow.watcher.temporal.search_attributes import SearchAttributes
+from porchflow.watcher.temporal.stuck_runs import FAILED_ATTEMPTS
+from porchflow.watcher.temporal.temporal_errors import TemporalUnavailable
 from porchflow.workflows.ids import RECONCILE_QUEUE, Installation
 from tests.servers.control_plane import ControlPlane
 from tests.servers.temporal import TemporalServer
@@ -63,7 +63,7 @@ async def schedules(
     await SearchAttributes(client, ours.attributes).ensure()
     made = RepositorySchedules(client, ours)
     for name in NAMES:
-        plan = plan_of(await kube.create(REPOSITORIES, repository(namespace, name)), USUAL)
+        plan = plan_of(await kube.create(REPOSITORIES, repository(namespace, name)))
 
         async def is_made(plan: Any = plan) -> bool:
             try:
@@ -74,10 +74,12 @@ async def schedules(
             return True
 
         await eventually(is_made, what="the schedule")
+    await made.ensure_listing(USUAL)
     yield made
     async for found in made.listed():
         if not found.first_version:
             await made.remove(found.key)
+    await client.get_schedule_handle(ours.listing_id).delete()
 
 
 async def told(settings: Settings, ours: Installation, in_detail: int) -> dict[str, Finding]:
@@ -172,3 +174,11 @@ async def test_runs_that_are_stuck_are_named(settings: Settings, ours: Installat
     assert (said.level, runs[0].id in said.message) == (Level.FAILURE, True), said
     await runs[0].terminate()
     await eventually(lambda: open_runs(0), what="none is open")
+
+
+async def test_a_listing_of_refs_that_is_paused_is_told(
+    settings: Settings, ours: Installation, client: Client, schedules: RepositorySchedules
+) -> None:
+    await client.get_schedule_handle(ours.listing_id).pause(note="by hand")
+    assert await schedules.listing_differences(USUAL) == ["it was paused in Temporal (by hand)"]
+    assert (await told(settings, ours, 0))["listing of refs"].message == "it was paused in Temporal (by hand)"

@@ -1,4 +1,4 @@
-"""docs/limits.md says what api/limits.py says, and each limit counts somewhere."""
+"""docs/reference/limits.md says what api/limits.py says, and each limit counts somewhere."""
 
 import re
 from pathlib import Path

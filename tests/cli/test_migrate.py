@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from porchflow.api.models.packagerevision import PackageRevision
 from porchflow.api.names import UPSTREAM_OF_ANNOTATION, V1ALPHA2_MIGRATION_ANNOTATION
-from porchflow.api.packagerevision import PackageRevision
 from porchflow.cli.main import main
 from porchflow.cli.migrate.models import Phase, Record
 from porchflow.cli.migrate.porch import V1ALPHA1_RESOURCES, V1ALPHA1_REVISIONS, revision_of

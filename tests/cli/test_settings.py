@@ -112,6 +112,11 @@ def test_variables_of_the_embedded_stack_are_known(monkeypatch: pytest.MonkeyPat
         ("temporal_address", "temporal", "PORCHFLOW_TEMPORAL_ADDRESS (--temporal-address): give host:port"),
         ("temporal_address", "https://temporal:7233", "give host:port"),
         ("health_address", "localhost:99999", "give host:port"),
+        (
+            "temporal_ui_url",
+            "temporal.example.com",
+            "PORCHFLOW_TEMPORAL_UI_URL (--temporal-ui-url): String should match",
+        ),
         ("function_runner_address", "runner", "FUNCTION_RUNNER_ADDRESS (--function-runner-address): give host:port"),
     ],
 )

@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from porchflow.cli.doctor.findings import Level
 from porchflow.cli.doctor.servers import check_temporal
 from porchflow.cli.processes.connect import connect_temporal
-from porchflow.cli.processes.temporal_connection import keep_api_key, read_connection
+from porchflow.cli.processes.temporal.temporal_connection import keep_api_key, read_connection
 from porchflow.cli.settings import Settings, SettingsError, load_settings
 from porchflow.kube.background import in_background
 from tests.servers.authority import Authority

@@ -15,10 +15,12 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
 
-from porchflow.activities.definitions import SyncRequest, SyncResult
-from porchflow.api.needs import Facts, Phase
-from porchflow.api.packagerevision import Lifecycle
-from porchflow.cli.processes.worker import Activities, build_workers
+from porchflow.activities.definitions import ListingResult, SyncRequest, SyncResult
+from porchflow.activities.isolation import Isolation
+from porchflow.api.models.packagerevision import Lifecycle
+from porchflow.api.work.needs import Facts, Phase
+from porchflow.cli.processes.worker import build_workers
+from porchflow.cli.processes.worker_activities import Activities
 from porchflow.cli.worker_settings import WorkerSettings
 from porchflow.workflows.ids import RECONCILE_QUEUE, WORKFLOW_NAME, Installation, PackageRevisionInput
 from porchflow.workflows.policies import RENDER_QUEUE, SYNC_QUEUE
@@ -29,6 +31,12 @@ from tests.workflows.fakes import FakeActivities
 WHAT_TO_RENDER = Facts(
     exists=True, intent="one", desired=Lifecycle.DRAFT, current=None, source_pending=True, render_pending=True
 )
+
+
+class _FakeListing:
+    @activity.defn(name="list_refs")
+    async def list_refs(self) -> ListingResult:
+        raise AssertionError("nobody lists")
 
 
 class _FakeSync:
@@ -73,9 +81,12 @@ def ours() -> Installation:
 
 @contextlib.asynccontextmanager
 async def working(client: Client, ours: Installation, fakes: FakeActivities, **settings: Any) -> AsyncIterator[None]:
-    activities = Activities(cast("Any", fakes), cast("Any", _FakeSync()), cast("Any", None))
+    activities = Activities(
+        cast("Any", fakes), cast("Any", _FakeSync()), cast("Any", lambda start: _FakeListing()), cast("Any", None)
+    )
+    isolated = Isolation(cast("Any", None), cast("Any", None), cast("Any", None))
     async with contextlib.AsyncExitStack() as stack:
-        for worker in build_workers(WorkerSettings(**settings), client, ours, activities):
+        for worker in build_workers(WorkerSettings(**settings), client, ours, activities, isolated):
             await stack.enter_async_context(worker)
         yield
 

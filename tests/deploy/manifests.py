@@ -51,7 +51,7 @@ class Built:
 
     @property
     def settings(self) -> dict[str, str]:
-        [config] = self.of("ConfigMap").values()
+        [config] = [one for name, one in self.of("ConfigMap").items() if name.startswith("porchflow-settings")]
         return dict(config["data"])
 
     def without_digests(self) -> set[tuple[str, str, str]]:

@@ -78,7 +78,7 @@ def test_only_one_component_needs_a_newer_kubernetes() -> None:
 def test_all_of_it_comes_and_goes_without_a_repository(other: OtherCluster) -> None:
     other.kubectl(*APPLY, "-k", str(CRDS), "--force-conflicts")
     other.kubectl(*APPLY, "-f", str(NAMESPACES / "porchflow-system.yaml"))
-    # Where Porch was: its APIService is taken over by force, as docs/migration.md says.
+    # Where Porch was: its APIService is taken over by force, as docs/porch/migration.md says.
     others = "--selector=app.kubernetes.io/component!=aggregated-api"
     other.kubectl(*APPLY, "-k", str(BASE), others)
     with pytest.raises(KubectlError, match=r'(?s)conflicts with "kpt".*\.spec\.service\.name'):

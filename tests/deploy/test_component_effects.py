@@ -132,7 +132,7 @@ class TestWatchOfSecrets:
             for verb in verbs.split()
         }
         # It is the watcher that takes webhooks in all else, with a place for each of Temporal's credentials.
-        temporal = ("temporal-mtls", "temporal-api-key")
+        temporal = ("temporal-mtls", "temporal-api-key", "temporal-encryption")
         [theirs], [ours] = (
             with_components(kubectl, tmp_path, name, *temporal).pods[pod]["spec"]["containers"]
             for name, pod in (("webhooks", "porchflow-watcher"), ("webhooks-apart", "porchflow-webhooks"))
@@ -150,7 +150,11 @@ def _reads_secrets(built: Built, pod: Manifest) -> bool:
 class TestTemporal:
     @pytest.mark.parametrize(
         ("changed", "secret"),
-        [("temporal-mtls", "porchflow-temporal-tls"), ("temporal-api-key", "porchflow-temporal-api-key")],
+        [
+            ("temporal-mtls", "porchflow-temporal-tls"),
+            ("temporal-api-key", "porchflow-temporal-api-key"),
+            ("temporal-encryption", "porchflow-temporal-encryption"),
+        ],
     )
     def test_worker_and_watcher_read_the_credentials(
         self,

@@ -24,7 +24,7 @@ from tests.deploy.manifests import (
 from tests.kubectl import Kubectl
 
 CERT_MANAGER = "function-runner-mtls-cert-manager"
-TAKEN = [name for name in COMPONENTS if "cert-manager" not in name]
+TAKEN = [name for name in COMPONENTS if "cert-manager" not in name and name != "monitoring"]
 """Components whose kinds the API server of the tests serves."""
 
 DOCS = DEPLOY.parent / "docs"
@@ -94,7 +94,7 @@ class TestCombinations:
 
 def environments(manifests: list[Manifest]) -> dict[str, dict[str, str]]:
     """Variables of each process, with the settings that all of them read."""
-    [config] = [one for one in manifests if one["kind"] == "ConfigMap"]
+    [config] = [one for one in manifests if one["metadata"]["name"].startswith("porchflow-settings")]
     return {
         one["metadata"]["name"]: {
             **config["data"],
@@ -106,13 +106,15 @@ def environments(manifests: list[Manifest]) -> dict[str, dict[str, str]]:
 
 
 def test_the_page_has_a_row_for_each() -> None:
-    rows = [line for line in (DOCS / "install.md").read_text().splitlines() if line.startswith("| `")]
+    rows = [line for line in (DOCS / "operate" / "install.md").read_text().splitlines() if line.startswith("| `")]
     named = {name for row in rows for name in re.findall(r"`([\w-]+)`", row.split("|")[1])}
     assert set(COMPONENTS) <= named
 
 
 def test_the_example_of_the_page_survives_components(kubectl: Kubectl, tmp_path: Path) -> None:
-    [told] = re.findall(r"```yaml\n(# kustomization.yaml\n.*?)```", (DOCS / "install.md").read_text(), re.DOTALL)
+    [told] = re.findall(
+        r"```yaml\n(# kustomization.yaml\n.*?)```", (DOCS / "operate" / "install.md").read_text(), re.DOTALL
+    )
     own = tmp_path / "own"
     own.mkdir()
     deploy = os.path.relpath(DEPLOY, own.resolve())
@@ -163,6 +165,8 @@ class TestMutualTls:
         [container] = secure.pods["porchflow-function-runner"]["spec"]["containers"]
         for probe in ("livenessProbe", "readinessProbe"):
             assert container[probe] == {"tcpSocket": {"port": "grpc"}, "timeoutSeconds": 5}
+        assert container["startupProbe"].items() >= {"tcpSocket": {"port": "grpc"}}.items()
+        assert "grpc" not in container["startupProbe"]
 
     def test_nothing_else_changes(self, kubectl: Kubectl, tmp_path: Path, built: Built, name: str) -> None:
         secure = with_components(kubectl, tmp_path, name)

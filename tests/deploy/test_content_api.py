@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from porchflow.devstack.api_service import SERVICE
+from porchflow.devstack.objects.api_service import SERVICE
 from porchflow.devstack.processes import HOST, Process, free_port
 from porchflow.devstack.servers import answers
 from porchflow.kube.client import KubeClient

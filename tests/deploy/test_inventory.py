@@ -63,9 +63,9 @@ def stating(folder: Path, *lines: str) -> Distribution:
 
 def test_the_base_can_be_named_by_digest_and_both_say_how() -> None:
     assert DOCKERFILE.startswith("#")
-    assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) == ["${PYTHON_IMAGE}", "${PYTHON_IMAGE}"]
+    assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) == ["${PYTHON_IMAGE}", "${PYTHON_IMAGE}", "scratch"]
     [default] = re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", DOCKERFILE, re.MULTILINE)
-    told = (ROOT / "docs" / "operations.md").read_text()
+    told = (ROOT / "docs" / "operate" / "image.md").read_text()
     for text in (DOCKERFILE, told):
         assert f"docker pull {default}\n" in text
         assert "--build-arg PYTHON_IMAGE=" in text

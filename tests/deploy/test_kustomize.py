@@ -22,7 +22,7 @@ from tests.deploy.manifests import (
 )
 from tests.kubectl import Kubectl, KubectlError
 
-NEED_CERT_MANAGER = {"cert-manager", "function-runner-mtls-cert-manager"}
+NEED_OTHER_KINDS = {"cert-manager", "function-runner-mtls-cert-manager", "monitoring"}
 """Components with kinds that the API server of the tests does not serve."""
 
 
@@ -44,7 +44,7 @@ class TestServer:
     @pytest.mark.usefixtures("applied")
     @pytest.mark.parametrize(
         ("name", "side"),
-        [*((name, SERVER_SIDE) for name in ["", *COMPONENTS] if name not in NEED_CERT_MANAGER), ("", [])],
+        [*((name, SERVER_SIDE) for name in ["", *COMPONENTS] if name not in NEED_OTHER_KINDS), ("", [])],
     )
     def test_everything_is_accepted(self, kubectl: Kubectl, tmp_path: Path, name: str, side: list[str]) -> None:
         names = [name] if name else []

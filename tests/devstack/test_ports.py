@@ -73,3 +73,15 @@ def test_the_state_folder_is_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PORCHFLOW_STATE_DIR", raising=False)
     assert load_stack_settings().state_dir == tmp_path / ".porchflow"
+
+
+def test_a_port_of_postgresql_is_chosen_only_where_it_is_used(tmp_path: Path, taken: int) -> None:
+    remembered = tmp_path / "ports.json"
+    on_sqlite = StackSettings(**ANY, postgresql_port=taken)
+    assert "postgresql_port" not in choose_ports(on_sqlite, remembered)
+    on_postgresql = StackSettings(**ANY, temporal_store="postgresql", postgresql_port=0)
+    chosen = choose_ports(on_postgresql, remembered)["postgresql_port"]
+    choose_ports(on_sqlite, remembered)
+    assert choose_ports(on_postgresql, remembered)["postgresql_port"] == chosen, "it is kept meanwhile"
+    with pytest.raises(PortError, match=f"port {taken}, wanted for PostgreSQL, is in use .*--postgresql-port"):
+        choose_ports(StackSettings(**ANY, temporal_store="postgresql", postgresql_port=taken), remembered)

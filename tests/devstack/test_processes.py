@@ -138,13 +138,19 @@ async def test_the_environment_is_added_to(make: Callable[..., Process]) -> None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot end a process with its parent")
-async def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "death"),
+    # The second ignores SIGTERM, as an API server does whose etcd has ended.
+    [(["tail", "-f", "/dev/null"], "SIGTERM"), (["sh", "-c", "trap '' TERM; exec tail -f /dev/null"], "SIGKILL")],
+)
+async def test_it_ends_with_the_process_that_started_it(tmp_path: Path, command: list[str], death: str) -> None:
     code = f"""
-import asyncio, pathlib
+import asyncio, pathlib, signal
 from porchflow.devstack.processes import Process
 async def ready(): return True
 async def main():
-    part = Process("part", ["tail", "-f", "/dev/null"], log=pathlib.Path({str(tmp_path / "log")!r}), ready=ready)
+    log = pathlib.Path({str(tmp_path / "log")!r})
+    part = Process("part", {command!r}, log=log, ready=ready, death=signal.{death})
     await part.start()
     print(part.pid, flush=True)
     await part.wait()

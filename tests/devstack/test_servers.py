@@ -10,7 +10,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from porchflow.devstack.certs import Certificates
-from porchflow.devstack.crds import install_crds
+from porchflow.devstack.objects.crds import install_crds
 from porchflow.devstack.processes import HOST, ProcessError, free_port
 from porchflow.devstack.servers import answers, etcd, kube_apiserver, temporal
 from porchflow.kube.client import KubeClient

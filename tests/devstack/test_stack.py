@@ -1,5 +1,6 @@
 """`porchflow up`, `down` and `status`, as a person runs them, with all the real parts."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -15,15 +16,24 @@ from typing import Any
 import psutil
 import pytest
 
+from porchflow.cli.revisions.overview import describe
 from porchflow.cli.stack_state import StackRecord, StateFolder
+from porchflow.devstack.demo.demo_repository import cloned, ensure_repository, git
 from porchflow.devstack.processes import HOST
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeError, NotFound
-from porchflow.kube.kinds import CONFIGMAPS, FUNCTIONCONFIGS, PACKAGEREVISIONRESOURCES, PACKAGEREVISIONS
+from porchflow.kube.kinds import (
+    CONFIGMAPS,
+    FUNCTIONCONFIGS,
+    PACKAGEREVISIONRESOURCES,
+    PACKAGEREVISIONS,
+    REPOSITORIES,
+    Resource,
+)
 from tests.servers.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
-_PARTS_WITH_PORTS = ("API", "ETCD", "TEMPORAL", "UI", "GIT", "RUNNER", "CONTENT")
+_PARTS_WITH_PORTS = ("API", "ETCD", "TEMPORAL", "POSTGRESQL", "UI", "GIT", "RUNNER", "CONTENT")
 ANY_FREE_PORTS = {f"PORCHFLOW_{part}_PORT": "0" for part in _PARTS_WITH_PORTS}
 PARTS = ["etcd", "temporal", "git-server", "function-runner", "kube-apiserver", "content-api", "watcher", "worker-1"]
 
@@ -53,9 +63,9 @@ class Cli:
         self.processes.append(process)
         return process
 
-    def run(self, *arguments: str, code: int = 0, **environment: str) -> str:
+    def run(self, *arguments: str, code: int = 0, timeout: float = 100, **environment: str) -> str:
         process = self.start(*arguments, **environment)
-        output, _ = process.communicate(timeout=100)
+        output, _ = process.communicate(timeout=timeout)
         assert process.returncode == code, output
         return output
 
@@ -152,6 +162,54 @@ async def test_its_function_runner_follows_its_own_function_configs(cli: Cli, tm
             return bool(status.get("functionRunnerObservedGeneration"))
 
         await eventually(taken_up, what="the function runner has taken it up")
+
+
+async def test_a_push_by_git_is_noticed_without_waiting_for_the_next_sync(cli: Cli, tmp_path: Path) -> None:
+    record = cli.up()
+    bare = await asyncio.to_thread(ensure_repository, cli.folder.git, record.git, "packages")
+    async with await KubeClient.connect(cli.folder.kubeconfig) as client:
+        url = f"{record.git}/packages.git"
+        await client.create(REPOSITORIES, _object(REPOSITORIES, "packages", {"type": "git", "git": {"repo": url}}))
+        spec = {"repository": "packages", "packageName": "web", "workspaceName": "v1", "lifecycle": "Draft"}
+        made = _object(PACKAGEREVISIONS, "packages.web.v1", {**spec, "source": {"init": {}}})
+        await client.create(PACKAGEREVISIONS, made)
+
+        async def is_at(commit: str) -> bool:
+            """Whether the status has the commit, or a rendering on top of it."""
+            found = await client.get(PACKAGEREVISIONS, "default", "packages.web.v1")
+            lock = ((found.get("status") or {}).get("selfLock") or {}).get("git") or {}
+            shown = git("rev-list", lock["commit"], cwd=bare).split() if lock.get("commit") else []
+            return commit in shown and describe(found).is_ready
+
+        first = git("rev-parse", "main", cwd=bare)
+        await eventually(lambda: is_at(first), timeout=60, what="the draft is made")
+        pushed = await asyncio.to_thread(_push_to_draft, url)
+        await eventually(
+            lambda: is_at(pushed), timeout=60, what="what was pushed is rendered; a sync is 5 minutes away"
+        )
+        made = await client.get(PACKAGEREVISIONS, "default", "packages.web.v1")
+        workflows = f"{record.ui}/namespaces/default/workflows"
+        assert made["status"]["lastRun"]["url"] == (
+            f"{workflows}/local%2Fpackagerevision%2Fdefault%2Fpackages.web.v1/{made['status']['lastRun']['runID']}/history"
+        )
+        roles = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False)
+        for who in ("viewer", "author", "approver"):
+            assert (await client.get(roles, None, f"porchflow-{who}"))["rules"]
+
+
+def _object(resource: Resource, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    kinds = {"apiVersion": resource.api_version, "kind": resource.kind}
+    return {**kinds, "metadata": {"namespace": "default", "name": name}, "spec": spec}
+
+
+def _push_to_draft(url: str) -> str:
+    with cloned(url) as clone:
+        git("checkout", "--quiet", "drafts/web/v1", cwd=clone)
+        (clone / "web" / "added.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: added\n")
+        git("add", ".", cwd=clone)
+        git("commit", "--quiet", "--message", "Add a ConfigMap", cwd=clone)
+        git("push", "--quiet", "origin", "HEAD", cwd=clone)
+        return git("rev-parse", "HEAD", cwd=clone)
 
 
 async def test_every_part_that_is_killed_comes_back(cli: Cli) -> None:

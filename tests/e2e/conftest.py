@@ -16,7 +16,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
-from porchflow.devstack.gitserver import create_bare_repository
+from porchflow.devstack.git.gitserver import create_bare_repository
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import REPOSITORIES
 from tests.e2e.packages import git

@@ -13,7 +13,7 @@ from typing import Any
 from porchflow.devstack.launch import launched
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import NotFound
-from porchflow.kube.kinds import EVENTS, PACKAGEREVISIONS
+from porchflow.kube.kinds import EVENTS, NAMESPACES, PACKAGEREVISIONS
 from porchflow.workflows.ids import Installation
 from tests.e2e.rules import check_rules
 from tests.servers.control_plane import ControlPlane
@@ -38,7 +38,15 @@ class System:
     environment: dict[str, str] = field(default_factory=dict)
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
-    def start(self, name: str, *command: str, **environment: str) -> "subprocess.Popen[bytes]":
+    async def neighbour(self) -> "System":
+        """Make another namespace; return the same system as it is used there."""
+        other = f"{self.namespace}-other"
+        await self.kube.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": other}})
+        return System(self.kube, self.control_plane, other, self.temporal_address, self.temporal_namespace, self.state)
+
+    def start(
+        self, name: str, *command: str, module: str = "porchflow.cli.main", **environment: str
+    ) -> "subprocess.Popen[bytes]":
         """Start one porchflow process; its output goes to a file named after it."""
         env = {
             **os.environ,
@@ -47,12 +55,14 @@ class System:
             "PORCHFLOW_TEMPORAL_INSTALLATION": self.installation,
             "PORCHFLOW_KUBECONFIG": str(self.control_plane.kubeconfig),
             "GIT_CACHE_DIR": str(self.state / f"git-{name}"),
+            # The servers of the tests are on this machine.
+            "PORCHFLOW_GIT_DENIED_UPSTREAMS": "169.254.0.0/16",
             **self.environment,
             **environment,
         }
         with self.log(name).open("ab") as log:
             process = subprocess.Popen(
-                [*launched(os.getpid()), sys.executable, "-m", "porchflow.cli.main", *command],
+                [*launched(os.getpid()), sys.executable, "-m", module, *command],
                 cwd=ROOT,
                 env=env,
                 stderr=log,

@@ -140,9 +140,17 @@ async def test_every_command_works(replay: Replay, system: System) -> None:
         await replay.command(command)
         then = command.get("then", {})
         if "ready" in then:
-            await system.until(then["ready"], f"is done after {command['command']}", _is_done)
+            done = await system.until(then["ready"], f"is done after {command['command']}", _is_done)
+        if "field" in then:
+            assert _at(done, then["field"]) == then["is"], command["command"]
         if "gone" in then:
             await eventually(lambda name=then["gone"]: _is_gone(system, name), what=f"{then['gone']} is deleted")
+
+
+def _at(obj: Any, path: str) -> Any:
+    for name in path.split("."):
+        obj = obj[name]
+    return obj
 
 
 async def _is_gone(system: System, name: str) -> bool:
@@ -154,5 +162,8 @@ def test_every_command_is_recorded() -> None:
     assert commands == {
         *(("repo", name) for name in ("reg", "get", "sync", "unreg")),
         *(("rpkg", name) for name in ("init", "clone", "copy", "upgrade", "pull", "push", "get")),
-        *(("rpkg", name) for name in ("propose", "approve", "reject", "propose-delete", "del")),
+        *(("rpkg", name) for name in ("propose", "approve", "reject", "propose-delete", "del", "deps")),
     }
+    newer = " ".join(command["command"] for command in recorded() if "since" in command)
+    for option in ("clone", "upgrade", "--subpackage-dir", "deps", "--can-delete"):
+        assert option in newer

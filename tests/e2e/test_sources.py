@@ -1,6 +1,7 @@
 """Clone, copy and upgrade with kubectl, on everything: a clone that is asked for too early, edited, and upgraded."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +137,48 @@ async def test_a_clone_from_git(
     obj = await system.ready(name)
     assert obj["status"]["upstreamLock"]["git"] == place | {"commit": commit}
     assert "replicas: 3" in show(git_repository.path, "drafts/web/v1", "web/deployment.yaml")
+
+
+async def test_a_subpackage_is_cloned_into_a_draft_and_upgraded(
+    system: System, repository: str, git_repository: GitRepository, tmp_path: Path
+) -> None:
+    author = Author(system, tmp_path)
+    upstream = await author.apply(repository, "db", "v1", {"init": {"description": "a database"}})
+    shop = await author.apply(repository, "shop", "v1", {"init": {"description": "a shop"}})
+    await system.ready(upstream)
+    await system.ready(shop)
+
+    async def operate(**operation: Any) -> None:
+        patch = json.dumps({"spec": {"subpackageOperation": {"subpackageDir": "parts/db", **operation}}})
+        await system.kubectl("patch", "packagerevisions", shop, "--type=merge", "-p", patch)
+
+    await operate(cloneFrom={"upstreamRef": {"name": upstream}})
+    await system.until(shop, "waits", lambda obj: condition(obj, "Ready").get("reason") == "SourceNotPublished")
+    await author.push(upstream, git_repository.url, {"Kptfile": KPTFILE, "deployment.yaml": DEPLOYMENT})
+    first = await author.publish(upstream)
+    done = await system.until(shop, "has it", lambda obj: is_ready(obj) and "lastSubpackageChange" in obj["status"])
+    assert done["status"]["lastSubpackageChange"]["upstream"]["commit"] == first["status"]["selfLock"]["git"]["commit"]
+    kptfile = parse(show(git_repository.path, "drafts/shop/v1", "shop/parts/db/Kptfile"))
+    assert kptfile.name == "parts.db"
+    assert "replicas: 3" in show(git_repository.path, "drafts/shop/v1", "shop/parts/db/deployment.yaml")
+
+    ours = {"parts/db/notes.txt": "ours\n"}
+    await author.push(shop, git_repository.url, ours)
+    second = await author.apply(repository, "db", "v2", {"copyFrom": {"name": upstream}})
+    await system.ready(second)
+    await author.push(second, git_repository.url, {"deployment.yaml": DEPLOYMENT + "  revisionHistoryLimit: 7\n"})
+    await author.publish(second)
+    await system.kubectl("patch", "packagerevisions", shop, "--type=json", "-p", _TAKEN_AWAY)
+    await operate(upgrade={"oldUpstream": {"name": upstream}, "newUpstream": {"name": second}})
+    done = await system.until(
+        shop,
+        "is upgraded",
+        lambda obj: is_ready(obj) and obj["status"]["lastSubpackageChange"]["operation"] == "upgrade",
+    )
+    assert "revisionHistoryLimit: 7" in show(git_repository.path, "drafts/shop/v1", "shop/parts/db/deployment.yaml")
+    assert show(git_repository.path, "drafts/shop/v1", "shop/parts/db/notes.txt") == "ours\n"
+    await author.publish(shop)
+    assert "ref: db/v2" in show(git_repository.path, "shop/v1", "shop/parts/db/Kptfile")
+
+
+_TAKEN_AWAY = '[{"op": "remove", "path": "/spec/subpackageOperation"}]'

@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from porchflow.devstack.gitserver import create_bare_repository
+from porchflow.devstack.git.gitserver import create_bare_repository
 from porchflow.kube.kinds import SECRETS
 from tests.e2e.conftest import register
 from tests.e2e.packages import git

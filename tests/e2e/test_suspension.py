@@ -30,7 +30,7 @@ async def test_work_that_retries_is_left_and_taken_up_again_at_the_time_that_was
 
 
 async def test_a_script_waits_for_its_own_request(system: System, repository: str) -> None:
-    """Word for word as docs/approval.md says."""
+    """Word for word as docs/guides/approval.md says."""
     name = await system.create_draft(repository, "web")
     for token in ("1", "2"):
         await system.kubectl(

@@ -17,7 +17,7 @@ _PROGRAM = """
 import asyncio, json, sys
 from pathlib import Path
 from porchflow.functions.runner_settings import CallSettings, RunnerListenSettings
-from porchflow.functions.server import serve
+from porchflow.functions.runner.server import serve
 from tests.functions import runtimes
 settings = json.loads(sys.argv[1])
 def of(group):

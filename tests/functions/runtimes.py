@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from porchflow.api.functionconfig import FunctionConfig
+from porchflow.api.models.functionconfig import FunctionConfig
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.executable import ExecutableRuntime
 from porchflow.functions.function_errors import FunctionNotFound, ImageNotFound, RegistryUnavailable

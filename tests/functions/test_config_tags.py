@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from porchflow.api.functionconfig import FunctionConfigSpec
+from porchflow.api.models.functionconfig import FunctionConfigSpec
 from porchflow.functions.config_tags import admits, is_exact, tags_problem
 
 VERSIONS = st.tuples(*[st.integers(0, 30)] * 3).map(lambda parts: "v{}.{}.{}".format(*parts))

@@ -6,13 +6,13 @@ from typing import Any
 import psutil
 import pytest
 
-from porchflow.api.functionconfig import FunctionConfig
+from porchflow.api.models.functionconfig import FunctionConfig
 from porchflow.functions.builtin import BUILTINS
 from porchflow.functions.builtin.catalog import configured
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.executable import ExecutableRuntime
 from porchflow.functions.function_errors import FunctionNotFound
-from porchflow.functions.images import ImageName, parse_image
+from porchflow.kpt.format.images import parse_image
 from porchflow.kpt.format.resource_list import compose_list
 from porchflow.kpt.package_errors import FunctionFailed
 from tests.servers.waiting import eventually
@@ -206,20 +206,6 @@ async def test_a_large_input_that_is_not_read_is_no_problem(runtime: ExecutableR
     script(folder, "printf 'apiVersion: config.kubernetes.io/v1\\nkind: ResourceList\\nitems: []\\n'")
     answer = await runtime.evaluate(IMAGE, LIST + b"#" * 5_000_000, 20)
     assert b"items: []" in answer.resource_list
-
-
-@pytest.mark.parametrize(
-    ("text", "parsed"),
-    [
-        ("a/b/c:v1", ("a/b", "c", "v1", "")),
-        ("localhost:5000/c", ("localhost:5000", "c", "", "")),
-        ("c@sha256:1", ("", "c", "", "sha256:1")),
-        ("a/c:v1@sha256:1", ("a", "c", "v1", "sha256:1")),
-        ("", ("", "", "", "")),
-    ],
-)
-def test_image_names_are_taken_apart(text: str, parsed: tuple[str, ...]) -> None:
-    assert parse_image(text) == ImageName(*parsed)
 
 
 def test_function_configs_say_what_more_images_are_builtin() -> None:

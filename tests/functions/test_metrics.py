@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from porchflow.functions.call_metrics import RunnerMetrics
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.function_errors import FunctionNotFound, FunctionUnavailable
 from porchflow.functions.proto import evaluator_pb2
+from porchflow.functions.runner.call_metrics import RunnerMetrics
+from porchflow.functions.runner.server import EvaluatorService
 from porchflow.functions.runner_settings import CallSettings
-from porchflow.functions.server import EvaluatorService
 from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kpt.render.evaluation import Evaluation
 

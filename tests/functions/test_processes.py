@@ -7,7 +7,7 @@ import pytest
 from porchflow.functions.builtin import pool as pools
 from porchflow.functions.builtin.pool import BuiltinRuntime, WorkerPool
 from porchflow.functions.builtin.toolkit.patterns import compiled
-from porchflow.functions.client import GrpcEvaluator
+from porchflow.functions.calls.client import GrpcEvaluator
 from porchflow.functions.slots import on_behalf_of
 from porchflow.kpt.format.resource_list import compose_list
 from porchflow.kpt.package_errors import FunctionFailed

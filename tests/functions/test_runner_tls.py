@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from porchflow.functions.client import GrpcEvaluator
+from porchflow.functions.calls.client import GrpcEvaluator
+from porchflow.functions.calls.tls import CertificateError, ClientCredentials, Identity, server_credentials
 from porchflow.functions.function_errors import RunnerUnavailable
-from porchflow.functions.tls import CertificateError, ClientCredentials, Identity, server_credentials
 from porchflow.kpt.format.resource_list import compose_list
 from porchflow.kpt.render.evaluation import Evaluation
 from tests.functions.lists import config

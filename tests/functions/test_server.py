@@ -15,11 +15,11 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from porchflow.functions.builtin.pool import WorkerPool
-from porchflow.functions.client import GrpcEvaluator
+from porchflow.functions.calls.client import GrpcEvaluator
 from porchflow.functions.function_errors import FunctionNotFound, MessageTooLarge, RunnerUnavailable
 from porchflow.functions.proto import evaluator_pb2
+from porchflow.functions.runner.server import serve
 from porchflow.functions.runner_settings import CallSettings, RunnerListenSettings
-from porchflow.functions.server import serve
 from porchflow.kpt.format.resource_list import compose_list, split_list
 from porchflow.kpt.package_errors import FunctionFailed
 from tests.functions.lists import config

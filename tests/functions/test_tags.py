@@ -7,11 +7,11 @@ import pytest
 
 from porchflow.functions.builtin.catalog import BUILTINS, CATALOGS, find, versions_of
 from porchflow.functions.function_errors import ImageNotFound
-from porchflow.functions.images import parse_image
 from porchflow.functions.registry.credentials import DockerConfig
 from porchflow.functions.registry.lookup import RegistryLookup
 from porchflow.functions.registry.session import RegistrySession
 from porchflow.functions.tags import FunctionTags
+from porchflow.kpt.format.images import parse_image
 from porchflow.kpt.format.kptfile import Function
 from porchflow.kpt.render.image_names import ImageResolver
 from tests.servers.registry import Registry, running_registry

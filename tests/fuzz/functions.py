@@ -1,12 +1,12 @@
 """Targets: what functions, runners and registries answer, and what names their images."""
 
-from porchflow.functions import porch_failures, status_words
 from porchflow.functions.builtin.catalog import BUILTINS
 from porchflow.functions.builtin.toolkit.sdk import execute
+from porchflow.functions.calls import porch_failures, status_words
 from porchflow.functions.function_errors import ImageNotFound
 from porchflow.functions.registry.references import parse_reference
 from porchflow.functions.registry.session import parameters_of
-from porchflow.gitrepo.remote.server_words import clean
+from porchflow.gitrepo.remote.protocol.server_words import clean
 from porchflow.kpt.format.resource_list import split_list
 from porchflow.kpt.render.versions import Constraint, ConstraintError, parse_version
 from porchflow.yamltext.document import Document

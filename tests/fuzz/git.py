@@ -3,12 +3,12 @@
 from porchflow.api.git_address import BadAddress, parse, without_secrets
 from porchflow.gitrepo.errors import GitError
 from porchflow.gitrepo.refs import InvalidName, PackageLocation, branch_ref, branch_workspace, parse_tag_ref
-from porchflow.gitrepo.remote import wire
-from porchflow.gitrepo.remote.known_hosts import KnownHosts
-from porchflow.gitrepo.remote.pkt_lines import PktReader
-from porchflow.gitrepo.remote.ssh_keys import UnusableKey, key_pair
+from porchflow.gitrepo.remote.protocol import wire
+from porchflow.gitrepo.remote.protocol.pkt_lines import PktReader
+from porchflow.gitrepo.remote.ssh.known_hosts import KnownHosts
+from porchflow.gitrepo.remote.ssh.ssh_keys import UnusableKey, key_pair
 from porchflow.gitrepo.store.commit_messages import parse_annotations
-from porchflow.watcher.places import heard_place
+from porchflow.watcher.indexes.places import heard_place
 from tests.fuzz.targets import Target, text_of
 
 _OLD_SERVER = wire.Advertisement(0, {"report-status": "", "side-band-64k": ""})

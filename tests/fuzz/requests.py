@@ -7,7 +7,7 @@ from porchflow.content.packages.bodies import APPLY_PATCH
 from porchflow.content.packages.bodies import parse as parse_body
 from porchflow.content.refusals import ApiError
 from porchflow.content.serving.selectors import read_selection
-from porchflow.watcher.payloads import Refused, read_push
+from porchflow.watcher.webhooks.payloads import Refused, read_push
 from porchflow.yamltext.yaml_error import YamlError
 from tests.fuzz.targets import Target, text_of
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from porchflow.gitrepo.errors import GitQuotaExceeded
 from porchflow.gitrepo.remote.transport import Transport
-from tests.gitrepo.test_attacks import answering, delta_bomb, fetched, sending
+from tests.gitrepo.remote.test_attacks import answering, delta_bomb, fetched, sending
 
 
 def _largest() -> int:

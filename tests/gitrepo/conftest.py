@@ -6,13 +6,14 @@ import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
+import asyncssh
 import pytest
 
-from porchflow.devstack.gitserver import GitServer, create_bare_repository
+from porchflow.devstack.git.gitserver import GitServer, create_bare_repository
 from porchflow.gitrepo.errors import GitUnavailable
 from porchflow.gitrepo.git_store import Draft, GitStore
 from porchflow.gitrepo.refs import PackageLocation
-from porchflow.gitrepo.remote.remote import BasicAuth, Remote
+from porchflow.gitrepo.remote.remote import BasicAuth, Remote, SshKey
 from porchflow.gitrepo.store.commit_messages import TaskType
 from porchflow.gitrepo.store.trees import File, Files
 from tests.gitrepo.steps import propose
@@ -164,3 +165,11 @@ def new_repository(served: Served) -> Callable[[], Served]:
         return made
 
     return make
+
+
+@pytest.fixture(scope="session")
+def ssh_key() -> SshKey:
+    """A key, and the host key of a server that nobody runs."""
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    public = key.export_public_key().decode().strip()
+    return SshKey(key.export_private_key().decode(), f"git.example.com {public}\n")

@@ -1,6 +1,6 @@
 """Steps of the lifecycle, made the way the lifecycle phase makes them: by a transition on the branch `main`."""
 
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.models.packagerevision import Lifecycle
 from porchflow.gitrepo.git_store import GitStore, PackageState, Step
 from porchflow.gitrepo.refs import PackageLocation
 from porchflow.gitrepo.remote.remote import Remote

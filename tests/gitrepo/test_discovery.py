@@ -22,7 +22,7 @@ def bare(tmp_path: Path) -> Path:
 
 def refs_of(bare: Path) -> Refs:
     repo = pygit2.Repository(str(bare))
-    return Refs({name: repo.references[name].resolve().target for name in repo.references})
+    return Refs({name: str(repo.references[name].resolve().target) for name in repo.references})
 
 
 def read(

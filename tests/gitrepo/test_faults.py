@@ -5,14 +5,13 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from porchflow.api.packagerevision import Lifecycle
-from porchflow.devstack.gitserver import GitServer, create_bare_repository
+from porchflow.api.models.packagerevision import Lifecycle
+from porchflow.devstack.git.gitserver import GitServer, create_bare_repository
 from porchflow.gitrepo.errors import GitAuthError, GitError, GitNotFound, GitUnavailable
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.push.connection import PROOF_SECONDS
 from porchflow.gitrepo.refs import InvalidName
 from porchflow.gitrepo.remote.remote import BasicAuth, BearerToken, Remote
-from porchflow.gitrepo.remote.transport import PushSession, Refs, Transport
 from tests.gitrepo.conftest import (
     PASSWORD,
     USER,
@@ -357,26 +356,3 @@ async def test_a_bloated_cache_is_made_again(
             assert await store.read_package(ready.remote, draft.commit, f"p{number}") == files()
             (cache,) = store.cache_path.glob("*.git")
             assert len(list(cache.glob("objects/pack/*.pack"))) <= 4
-
-
-async def test_a_list_that_another_push_tore_is_read_again(
-    ready: Served, store: GitStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Git reads the folders of refs one after another: what moves meanwhile may be in none of them."""
-    draft = await init(store, ready.remote, location())
-    sessions: list[PushSession] = []
-    connect = Transport.open_push
-
-    def tear(transport: Transport, remote: Remote) -> PushSession:
-        session = connect(transport, remote)
-        sessions.append(session)
-        if len(sessions) == 1:
-            session.refs = Refs({ref: oid for ref, oid in session.refs.items() if "/app/" not in ref})
-        return session
-
-    monkeypatch.setattr(Transport, "open_push", tear)
-    state = await propose(store, ready.remote, location())
-    assert (state.lifecycle, state.commit) == (Lifecycle.PROPOSED, draft.commit)
-    sessions.clear()
-    state = await publish(store, ready.remote, location())
-    assert state.lifecycle is Lifecycle.PUBLISHED

@@ -17,8 +17,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from porchflow.api.packagerevision import Lifecycle
-from porchflow.devstack.gitserver import create_bare_repository
+from porchflow.api.models.packagerevision import Lifecycle
+from porchflow.devstack.git.gitserver import create_bare_repository
 from porchflow.gitrepo.errors import GitConflict, GitError, GitHookDeclined, GitNotFound
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.gitrepo.refs import PackageLocation

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.models.packagerevision import Lifecycle
 from porchflow.functions.children import end_child
 from porchflow.gitrepo.git_store import GitStore
 from tests.gitrepo.conftest import PASSWORD, USER, Served, init, location, proposed

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from porchflow.kpt.format.images import parse_image
 from porchflow.kpt.format.kptfile import Function
 from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kpt.render.evaluation import Evaluation
@@ -99,3 +102,27 @@ async def test_an_image_that_is_not_there_fails_the_rendering() -> None:
 async def test_a_registry_that_is_away_is_no_failure_of_the_rendering() -> None:
     with pytest.raises(ConnectionError):
         await render(FILES, _same, images=ImageResolver("", Tags(error=ConnectionError())))
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("a/b/c:v1", ("a/b", "c", "v1", "")),
+        ("localhost:5000/c", ("localhost:5000", "c", "", "")),
+        ("c@sha256:1", ("", "c", "", "sha256:1")),
+        ("a/c:v1@sha256:1", ("a", "c", "v1", "sha256:1")),
+        ("a:1/c@x/y:z", ("a:1", "c", "", "x/y:z")),
+        ("", ("", "", "", "")),
+    ],
+)
+def test_image_names_are_taken_apart(text: str, parsed: tuple[str, ...]) -> None:
+    found = parse_image(text)
+    assert (found.repository, found.name, found.tag, found.digest) == parsed
+
+
+@given(st.text("a:@/-1"))
+def test_no_part_of_an_image_name_is_lost(text: str) -> None:
+    found = parse_image(text)
+    assert found.base + found.version == text
+    assert parse_image(found.base) == (found.base, "")
+    assert not found.version or found.version[0] in ":@"

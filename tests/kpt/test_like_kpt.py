@@ -8,7 +8,7 @@ import pytest
 from tests.kpt.like_kpt import CASES, RECORDED, ours
 
 DELIBERATE = {"add-absolute in the root": {"/new.yaml": "new.yaml"}}
-"""Where functions are given another path than kpt's; see docs/functions.md."""
+"""Where functions are given another path than kpt's; see docs/guides/functions.md."""
 
 REFUSED = {"delete-all in the root", "delete-all in a subpackage"}
 """Where a function drops the Kptfile of its own package, which kpt lets it."""

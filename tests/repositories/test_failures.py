@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from porchflow.api.conditions import MESSAGE_LIMIT, Reason
 from porchflow.api.error_kinds import ErrorKind
+from porchflow.api.models.conditions import MESSAGE_LIMIT, Reason
 from porchflow.functions import function_errors
 from porchflow.functions.function_errors import (
     FunctionNotFound,
@@ -52,6 +52,7 @@ TABLE: list[tuple[Exception, ErrorKind, str]] = [
     (git.GitBranchMissing("x"), STALLED, Reason.GIT_NOT_FOUND),
     (git.GitNoCommit("x"), STALLED, Reason.GIT_NOT_FOUND),
     (git.GitUnsupported("x"), STALLED, Reason.GIT_UNSUPPORTED),
+    (git.GitAddressDenied("x"), STALLED, Reason.GIT_ADDRESS_DENIED),
     (git.GitQuotaExceeded("x"), STALLED, Reason.GIT_QUOTA_EXCEEDED),
     (InvalidName("x"), STALLED, Reason.INVALID_SPEC),
     (PackageError("x"), STALLED, Reason.INVALID_PACKAGE),

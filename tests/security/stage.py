@@ -12,7 +12,7 @@ from aiohttp import web
 
 from porchflow.activities.definitions import PhaseResult
 from porchflow.api.names import REPOSITORY_API_VERSION
-from porchflow.api.needs import Phase
+from porchflow.api.work.needs import Phase
 from porchflow.gitrepo.git_store import GitStore
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.events import EventRecorder

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from porchflow.api.needs import Phase
+from porchflow.api.work.needs import Phase
 from tests.kubectl import KubectlError, kubectl_with
 from tests.security.stage import NAME, Stage
 from tests.servers.control_plane import ControlPlane

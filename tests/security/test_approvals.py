@@ -5,7 +5,7 @@ import json
 import pytest
 
 from porchflow.api.error_kinds import ErrorKind
-from porchflow.api.needs import Phase
+from porchflow.api.work.needs import Phase
 from porchflow.gitrepo.store.commit_messages import Annotation, approval_message, approver_of, parse_annotations
 from porchflow.kube.errors import Forbidden, Invalid
 from porchflow.kube.kinds import NAMESPACES

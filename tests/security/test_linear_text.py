@@ -11,7 +11,6 @@ from porchflow.api.git_address import without_secrets
 from porchflow.api.limits import PATH_BYTES
 from porchflow.content.packages.bodies import parse as parse_body
 from porchflow.content.serving.selectors import read_selection
-from porchflow.functions import porch_failures, status_words
 from porchflow.functions.builtin.apply_setters import derive, setters_in
 from porchflow.functions.builtin.catalog import BUILTINS, find
 from porchflow.functions.builtin.search_replace import path_matches
@@ -21,13 +20,15 @@ from porchflow.functions.builtin.toolkit.patterns import Pattern
 from porchflow.functions.builtin.toolkit.replacement_paths import split as split_path
 from porchflow.functions.builtin.toolkit.sdk import execute
 from porchflow.functions.builtin.toolkit.setter_comments import put_comments
+from porchflow.functions.calls import porch_failures, status_words
 from porchflow.functions.pods.pod_limits import parse_duration
 from porchflow.functions.registry.references import parse_reference
 from porchflow.functions.registry.session import parameters_of
 from porchflow.gitrepo.refs import PackageLocation, branch_ref, parse_tag_ref
-from porchflow.gitrepo.remote.known_hosts import KnownHosts
 from porchflow.gitrepo.remote.remote import Remote
+from porchflow.gitrepo.remote.ssh.known_hosts import KnownHosts
 from porchflow.gitrepo.store.commit_messages import parse_annotations
+from porchflow.kpt.format.images import parse_image
 from porchflow.kpt.format.kptfile import Function, Kptfile, Pipeline
 from porchflow.kpt.format.kptfile import parse as parse_kptfile
 from porchflow.kpt.format.krmignore import ignored
@@ -35,11 +36,10 @@ from porchflow.kpt.format.resource_list import split_list
 from porchflow.kpt.merge.documents import parse_file
 from porchflow.kpt.merge.resource_identity import identity_of, unchanged
 from porchflow.kpt.merge.update import UpdateStrategy, update_package
-from porchflow.kpt.render.image_names import has_version, without_version
 from porchflow.kpt.render.pipeline_rules import check_pipeline
 from porchflow.kpt.render.versions import Constraint, parse_version
-from porchflow.watcher.payloads import read_push
-from porchflow.watcher.places import heard_place
+from porchflow.watcher.indexes.places import heard_place
+from porchflow.watcher.webhooks.payloads import read_push
 from porchflow.yamltext.document import Document
 from porchflow.yamltext.line_comments import adopt
 from porchflow.yamltext.nodes import compose
@@ -206,7 +206,7 @@ PARSERS: dict[str, Parser] = {
         Kptfile(pipeline=Pipeline(mutators=[Function(image=text)])), "Kptfile", {}
     ),
     "image": parse_reference,
-    "image, tag": lambda text: (has_version(text), without_version(text)),
+    "image, tag": parse_image,
     "image, builtin": lambda text: find(text, ()),
     "version": parse_version,
     "constraint": Constraint,

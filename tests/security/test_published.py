@@ -6,8 +6,8 @@ import pytest
 
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.names import DISCOVERED_ANNOTATION, FINALIZER
-from porchflow.api.needs import Phase
 from porchflow.api.policies.deletion import CLEANERS
+from porchflow.api.work.needs import Phase
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import Forbidden
 from porchflow.kube.kinds import CONFIGMAPS, NAMESPACES, PACKAGEREVISIONS

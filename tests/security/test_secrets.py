@@ -11,7 +11,7 @@ import yaml
 
 from porchflow.api.error_kinds import ErrorKind
 from porchflow.api.names import SECRETS_POLICY
-from porchflow.api.needs import Phase
+from porchflow.api.work.needs import Phase
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import Forbidden, KubeError
 from porchflow.kube.kinds import REPOSITORIES, SECRETS
@@ -58,6 +58,26 @@ async def test_an_author_who_may_not_read_a_secret_has_it_sent_nowhere(stage: St
     await stage.team.create()
     words = await refused(stage.team.patch(stage.team.author, {"spec": {"source": source}}), Forbidden)
     assert "spec.source.cloneFrom.git.secretRef names Secret git-auth" in words
+    assert listener.shown == []
+
+
+async def test_an_operation_sends_a_secret_nowhere_that_its_author_may_not_read(
+    stage: Stage, listener: Listener
+) -> None:
+    await create_secret(stage)
+    await stage.team.create(source={"init": {}})
+    await stage.world.settle(NAME)
+    clone = clone_from_git(f"{listener.url}/x.git", "main", "/", "git-auth")["cloneFrom"]
+    wanted = {"spec": {"subpackageOperation": {"subpackageDir": "db", "cloneFrom": clone}}}
+    words = await refused(stage.team.patch(stage.team.author, wanted), Forbidden)
+    assert f"Secret git-auth, which is sent to {listener.url}/x.git" in words
+    await stage.team.patch(stage.team.admin, wanted)
+    words = await stage.world.fails(Phase.SUBPACKAGE, NAME, ErrorKind.STALLED)
+    assert "because it would go there unencrypted" in words
+    clone["git"]["directory"] = "other"
+    await stage.team.patch(stage.team.author, wanted)
+    clone["git"]["repo"] = f"{listener.url}/y.git"
+    await refused(stage.team.patch(stage.team.author, wanted), Forbidden)
     assert listener.shown == []
 
 

@@ -14,8 +14,8 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from porchflow.devstack.certs import Certificates
-from porchflow.devstack.crds import install_crds
-from porchflow.devstack.policies import install_policies
+from porchflow.devstack.objects.crds import install_crds
+from porchflow.devstack.objects.policies import install_policies
 from porchflow.devstack.processes import Process, free_port
 from porchflow.devstack.servers import etcd, kube_apiserver
 from porchflow.kube.client import KubeClient

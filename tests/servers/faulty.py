@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from porchflow.devstack.gitserver import GitServer
+from porchflow.devstack.git.gitserver import GitServer
 
 
 class Faults:

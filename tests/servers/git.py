@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from porchflow.devstack.gitserver import GitServer, create_bare_repository
+from porchflow.devstack.git.gitserver import GitServer, create_bare_repository
 from tests.servers.faulty import Faults
 
 

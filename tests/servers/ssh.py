@@ -1,6 +1,7 @@
 """A Git server over SSH, with asyncssh: keys are checked for real, and git's own programs do the Git side."""
 
 import asyncio
+import base64
 import contextlib
 import shlex
 from collections.abc import AsyncIterator, Sequence
@@ -8,11 +9,17 @@ from pathlib import Path
 
 import asyncssh
 
-from porchflow.gitrepo.remote.known_hosts import HostKey, known_hosts_line
+from porchflow.gitrepo.remote.ssh.known_hosts import SSH_PORT, HostKey
 
 # The server-sig-algs of OpenSSH, as far as they matter here. asyncssh would say them twice, which libssh2 1.11.1 does
 # not survive with an RSA key.
 _SIGNATURES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "rsa-sha2-512", "rsa-sha2-256")
+
+
+def known_hosts_line(host: str, port: int, key: HostKey) -> str:
+    """The line of known_hosts for a key."""
+    place = host.lower() if port == SSH_PORT else f"[{host.lower()}]:{port}"
+    return f"{place} {key.kind} {base64.b64encode(key.blob).decode()}"
 
 
 class SshGitServer:

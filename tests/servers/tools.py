@@ -5,7 +5,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from porchflow.devstack.executables import MODULES, Server
+from porchflow.devstack.cluster.binaries import REGISTRY
+from porchflow.devstack.toolchain.executables import MODULES, Server
 
 _ANSWER_SECONDS = 60.0
 
@@ -43,16 +44,6 @@ WRAPPER_SERVER = Tool(
 
 Source: docs/reference/porch-function-runner.md, "Pods".
 """
-
-REGISTRY = Server(
-    "registry",
-    MODULES / "registry",
-    "github.com/distribution/distribution/v3/cmd/registry",
-    "PORCHFLOW_REGISTRY",
-    r"distribution/v3 v?(\d+)\.(\d+)",
-    (3, 0),
-)
-"""A registry of container images."""
 
 TOOLS = {"wrapper_binary": WRAPPER_SERVER, "registry_binary": REGISTRY}
 """By the name of the fixture."""

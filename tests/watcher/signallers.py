@@ -3,12 +3,13 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 from porchflow.kube.following import Key
 from porchflow.watcher.needs import Target
-from porchflow.watcher.schedules import ListedSchedule
 from porchflow.watcher.syncs import SyncPlan
-from porchflow.watcher.temporal_errors import TemporalUnavailable
+from porchflow.watcher.temporal.schedules import ListedSchedule
+from porchflow.watcher.temporal.temporal_errors import TemporalUnavailable
 
 
 class RecordingSignaller:
@@ -61,6 +62,8 @@ class RecordingSchedules:
 
     def __init__(self) -> None:
         self.plans: dict[Key, SyncPlan] = {}
+        self.listing: timedelta | None = None
+        """The interval of the listing of refs."""
         self.triggered: list[tuple[Key, bool]] = []
         self.away = False
         self.bad: Counter[Key] = Counter()
@@ -72,6 +75,10 @@ class RecordingSchedules:
             self.bad[plan.key] += 1
             raise TemporalUnavailable("shard status unknown")
         self.plans[plan.key] = plan
+
+    async def ensure_listing(self, every: timedelta) -> None:
+        self._check()
+        self.listing = every
 
     async def trigger(self, key: Key, *, instead: bool) -> None:
         self._check()

@@ -16,9 +16,9 @@ SHORT_TASK: Final = timedelta(seconds=1)
 """Time that Temporal gives a worker for one task of a run that a test starts; it is 10 seconds elsewhere."""
 
 
-async def take_and_die(client: Client, queue: str) -> None:
-    """Take a workflow task and never answer, as a worker that is killed."""
-    await _take(client, queue)
+async def take_and_die(client: Client, queue: str, identity: str = "") -> None:
+    """Take a workflow task and never answer, as a worker that is killed, or one that is too busy."""
+    await _take(client, queue, identity)
 
 
 async def take_and_fail(client: Client, queue: str) -> None:
@@ -33,8 +33,10 @@ async def take_and_fail(client: Client, queue: str) -> None:
     )
 
 
-async def _take(client: Client, queue: str) -> PollWorkflowTaskQueueResponse:
-    request = PollWorkflowTaskQueueRequest(namespace=client.namespace, task_queue=TaskQueue(name=queue))
+async def _take(client: Client, queue: str, identity: str = "") -> PollWorkflowTaskQueueResponse:
+    request = PollWorkflowTaskQueueRequest(
+        namespace=client.namespace, task_queue=TaskQueue(name=queue), identity=identity
+    )
     while not (taken := await client.workflow_service.poll_workflow_task_queue(request)).task_token:
         # Temporal ends a poll without a task after a minute.
         pass

@@ -14,9 +14,9 @@ from porchflow.kube.client import KubeClient
 from porchflow.kube.following import key_of
 from porchflow.kube.kinds import PACKAGEREVISIONS
 from porchflow.watcher.app import WatcherHealth, run_watcher
-from porchflow.watcher.schedules import RepositorySchedules
-from porchflow.watcher.starter import WorkflowStarter
-from porchflow.watcher.temporal_errors import TemporalUnavailable
+from porchflow.watcher.temporal.schedules import RepositorySchedules
+from porchflow.watcher.temporal.starter import WorkflowStarter
+from porchflow.watcher.temporal.temporal_errors import TemporalUnavailable
 from porchflow.watcher.watcher_settings import WatcherSettings
 from porchflow.workflows.ids import Installation
 from tests.kube.helpers import QUICK, kubeconfig_for

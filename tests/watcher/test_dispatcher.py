@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from porchflow.watcher.dispatcher import Dispatcher
 from porchflow.watcher.needs import Target
-from porchflow.watcher.temporal_errors import SignalRefused, TemporalUnavailable
+from porchflow.watcher.temporal.temporal_errors import SignalRefused, TemporalUnavailable
 from tests.servers.waiting import eventually
 from tests.watcher.signallers import RecordingSignaller
 

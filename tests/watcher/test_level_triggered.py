@@ -15,11 +15,11 @@ from temporalio.service import RetryConfig
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
 from porchflow.watcher.app import WatcherHealth, run_watcher
-from porchflow.watcher.schedules import RepositorySchedules
-from porchflow.watcher.search_attributes import registered_attributes
-from porchflow.watcher.starter import WorkflowStarter
 from porchflow.watcher.syncs import plan_of
-from porchflow.watcher.temporal_errors import TemporalUnavailable
+from porchflow.watcher.temporal.schedules import RepositorySchedules
+from porchflow.watcher.temporal.search_attributes import registered_attributes
+from porchflow.watcher.temporal.starter import WorkflowStarter
+from porchflow.watcher.temporal.temporal_errors import TemporalUnavailable
 from porchflow.watcher.watcher_settings import WatcherSettings
 from porchflow.workflows.ids import Installation
 from tests.kube.helpers import QUICK
@@ -57,10 +57,11 @@ async def watching(kube: KubeClient, namespace: str, address: str) -> AsyncItera
 
 
 async def is_right(client: Client, kube: KubeClient, namespace: str) -> bool:
-    """Return whether the schedule of the Repository is there, and as it should be."""
-    wanted = plan_of(await kube.get(REPOSITORIES, namespace, "mine"), USUAL)
+    """Return whether the schedules of the Repository and of the listing are there, and as they should be."""
+    wanted = plan_of(await kube.get(REPOSITORIES, namespace, "mine"))
     try:
-        return not await RepositorySchedules(client, OURS).differences(wanted)
+        schedules = RepositorySchedules(client, OURS)
+        return not (await schedules.differences(wanted) or await schedules.listing_differences(USUAL))
     except TemporalUnavailable:
         return False
 
@@ -73,10 +74,10 @@ async def registered(kube: KubeClient, namespace: str) -> str:
 
 async def test_a_schedule_that_was_deleted(kube: KubeClient, registered: str, temporal_server: TemporalServer) -> None:
     async with watching(kube, registered, temporal_server.address) as client:
-        for _ in range(2):
-            await eventually(lambda: is_right(client, kube, registered), what="the schedule")
-            await client.get_schedule_handle(OURS.sync_id(registered, "mine")).delete()
-        await eventually(lambda: is_right(client, kube, registered), what="the schedule, again")
+        for schedule in (OURS.sync_id(registered, "mine"), OURS.listing_id) * 2:
+            await eventually(lambda: is_right(client, kube, registered), what="the schedules")
+            await client.get_schedule_handle(schedule).delete()
+        await eventually(lambda: is_right(client, kube, registered), what="the schedules, again")
 
 
 async def test_a_schedule_that_was_paused_or_changed(
@@ -87,19 +88,20 @@ async def test_a_schedule_that_was_paused_or_changed(
         return ScheduleUpdate(found.description.schedule)
 
     async with watching(kube, registered, temporal_server.address) as client:
-        handle = client.get_schedule_handle(OURS.sync_id(registered, "mine"))
-        await eventually(lambda: is_right(client, kube, registered), what="the schedule")
-        await handle.pause(note="by hand")
-        await eventually(lambda: is_right(client, kube, registered), what="it runs again")
-        await handle.update(slower)
-        await eventually(lambda: is_right(client, kube, registered), what="it has its times again")
+        for schedule in (OURS.sync_id(registered, "mine"), OURS.listing_id):
+            handle = client.get_schedule_handle(schedule)
+            await eventually(lambda: is_right(client, kube, registered), what="the schedules")
+            await handle.pause(note="by hand")
+            await eventually(lambda: is_right(client, kube, registered), what="it runs again")
+            await handle.update(slower)
+            await eventually(lambda: is_right(client, kube, registered), what="it has its times again")
 
 
 async def test_a_rollback_to_the_first_version_leaves_no_second_schedule(
     kube: KubeClient, registered: str, temporal_server: TemporalServer
 ) -> None:
     """The first version makes its schedules again, beside those of this one; the next lists remove them."""
-    wanted = plan_of(await kube.get(REPOSITORIES, registered, "mine"), USUAL)
+    wanted = plan_of(await kube.get(REPOSITORIES, registered, "mine"))
     elsewhere = replace(wanted, key=(f"{registered}-elsewhere", "mine"))
     async with watching(kube, registered, temporal_server.address) as client:
         await eventually(lambda: is_right(client, kube, registered), what="the schedule")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from porchflow.api.conditions import Reason
+from porchflow.api.models.conditions import Reason
 from porchflow.api.names import FIELD_MANAGER, PACKAGE_REVISION_API_VERSION, PACKAGE_REVISION_KIND
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.following import Key, key_of

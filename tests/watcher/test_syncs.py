@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from porchflow.api.crontab import Crontab
-from porchflow.api.suspension import suspension_of
+from porchflow.api.work.suspension import suspension_of
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import REPOSITORIES
 from porchflow.watcher.scheduling import SyncScheduling
-from porchflow.watcher.syncs import SyncPlan, asks_for_sync, plan_of
+from porchflow.watcher.syncs import AT_LEAST, SyncPlan, asks_for_sync, plan_of
 from tests.servers.waiting import eventually
 from tests.watcher.objects import repository
 from tests.watcher.signallers import RecordingSchedules, RecordingSignaller
@@ -36,22 +36,22 @@ def registered(sync: dict[str, str] | None = None, status: dict[str, Any] | None
 @pytest.mark.parametrize(
     ("obj", "plan"),
     [
-        (registered(), SyncPlan(KEY, Crontab(every=USUAL), None, "")),
+        (registered(), SyncPlan(KEY, Crontab(every=AT_LEAST), None, "")),
         (registered({"schedule": "0 3 * * *"}), SyncPlan(KEY, Crontab(("0 3 * * *",)), None, "")),
-        (registered({"schedule": "nonsense"}), SyncPlan(KEY, Crontab(every=USUAL), None, "")),
+        (registered({"schedule": "nonsense"}), SyncPlan(KEY, Crontab(every=AT_LEAST), None, "")),
         (
             registered({"runOnceAt": "2026-11-01T13:00:00Z"}),
-            SyncPlan(KEY, Crontab(every=USUAL), NOW + timedelta(hours=1), ""),
+            SyncPlan(KEY, Crontab(every=AT_LEAST), NOW + timedelta(hours=1), ""),
         ),
-        (registered({"runOnceAt": "2026-11-01T11:00:00Z"}), SyncPlan(KEY, Crontab(every=USUAL), None, "")),
+        (registered({"runOnceAt": "2026-11-01T11:00:00Z"}), SyncPlan(KEY, Crontab(every=AT_LEAST), None, "")),
         (
             registered(annotations={"porchflow.dev/suspend": "audit"}),
-            SyncPlan(KEY, Crontab(every=USUAL), None, MESSAGE),
+            SyncPlan(KEY, Crontab(every=AT_LEAST), None, MESSAGE),
         ),
     ],
 )
 def test_the_schedule_of_a_repository(obj: Any, plan: SyncPlan) -> None:
-    assert plan_of(obj, USUAL, NOW) == plan
+    assert plan_of(obj, NOW) == plan
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,13 @@ def test_each_request_differs() -> None:
 
 async def test_from_a_repository_to_its_schedule_and_syncs(kube: KubeClient, namespace: str) -> None:
     schedules, key = RecordingSchedules(), (namespace, "mine")
-    schedules.plans[namespace, "gone"] = SyncPlan((namespace, "gone"), Crontab(every=USUAL), None, "")
+    schedules.plans[namespace, "gone"] = SyncPlan((namespace, "gone"), Crontab(every=AT_LEAST), None, "")
     async with watching(kube, RecordingSignaller(), namespace, schedules):
         await eventually(lambda: (namespace, "gone") not in schedules.plans, what="the removal of what nobody has")
         await kube.create(REPOSITORIES, repository(namespace, "mine"))
         await eventually(lambda: schedules.triggered == [(key, False)], what="the first sync")
-        assert schedules.plans[key].times == Crontab(every=timedelta(seconds=300))
+        assert schedules.plans[key].times == Crontab(every=AT_LEAST)
+        assert schedules.listing == timedelta(seconds=300)
 
         await kube.merge_patch(
             REPOSITORIES, namespace, "mine", {"status": {"observedGeneration": 1}}, subresource="status"

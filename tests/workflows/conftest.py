@@ -1,10 +1,10 @@
 import pytest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
+from porchflow.workflows.converter import DATA_CONVERTER
 from tests.servers.temporal import TemporalServer
 
 
 @pytest.fixture
 async def temporal_client(temporal_server: TemporalServer) -> Client:
-    return await Client.connect(temporal_server.address, data_converter=pydantic_data_converter)
+    return await Client.connect(temporal_server.address, data_converter=DATA_CONVERTER)

@@ -8,8 +8,11 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from porchflow.activities.definitions import ObjectKey, PhaseInput, PhaseResult
-from porchflow.api.needs import Facts, Phase
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.models.packagerevision import Lifecycle
+from porchflow.api.work.needs import Facts, Phase
+
+ISOLATED = "-isolated"
+"""How the name of a test's queue of isolated phases ends."""
 
 Behaviour = Callable[[PhaseInput], PhaseResult]
 
@@ -28,6 +31,8 @@ class FakeActivities:
         self.entered: dict[Phase, asyncio.Event] = {phase: asyncio.Event() for phase in Phase}
         self.attempted_locally: list[Phase] = []
         """Phases whose first attempt was part of the workflow's task; one that is held is handed over at once."""
+        self.isolated: list[Phase] = []
+        """Phases that ran isolated."""
         self.cancelled: list[Phase] = []
         self.ended: list[Phase] = []
         self.render_finds: Lifecycle | None = Lifecycle.DRAFT
@@ -46,6 +51,10 @@ class FakeActivities:
     @activity.defn(name="execute_source")
     async def execute_source(self, request: PhaseInput) -> PhaseResult:
         return await self._phase(Phase.SOURCE, request)
+
+    @activity.defn(name="change_subpackage")
+    async def change_subpackage(self, request: PhaseInput) -> PhaseResult:
+        return await self._phase(Phase.SUBPACKAGE, request)
 
     @activity.defn(name="render")
     async def render(self, request: PhaseInput) -> PhaseResult:
@@ -68,6 +77,8 @@ class FakeActivities:
             self.attempted_locally.append(phase)
             if phase in self.held or phase in self.instead:
                 raise ApplicationError("takes too long", type="HandedOver", non_retryable=True)
+        if activity.info().task_queue.endswith(ISOLATED):
+            self.isolated.append(phase)
         self.calls[phase] += 1
         self.requests.append((phase, request))
         self.entered[phase].set()
@@ -102,4 +113,12 @@ class FakeActivities:
 
     @property
     def all(self) -> list[Callable[..., object]]:
-        return [self.observe, self.execute_source, self.render, self.move_lifecycle, self.finalize, self.suspend]
+        return [
+            self.observe,
+            self.execute_source,
+            self.change_subpackage,
+            self.render,
+            self.move_lifecycle,
+            self.finalize,
+            self.suspend,
+        ]

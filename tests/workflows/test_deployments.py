@@ -10,9 +10,9 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureEr
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
-from porchflow.api.needs import Facts, Phase
-from porchflow.api.packagerevision import Lifecycle
-from porchflow.watcher.stuck_runs import end_stuck_run
+from porchflow.api.models.packagerevision import Lifecycle
+from porchflow.api.work.needs import Facts, Phase
+from porchflow.watcher.temporal.stuck_runs import end_stuck_run
 from porchflow.workflows.packagerevision import PackageRevisionWorkflow
 from porchflow.workflows.results import Outcome, PackageRevisionResult
 from tests.servers.waiting import eventually

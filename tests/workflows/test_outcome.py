@@ -9,8 +9,9 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
-from porchflow.api.needs import Facts, Phase
-from porchflow.api.packagerevision import Lifecycle, RunOutcome
+from porchflow.api.models.packagerevision import Lifecycle, RunOutcome
+from porchflow.api.work.needs import Facts, Phase
+from porchflow.workflows import policies
 from porchflow.workflows.ids import LOOK_AGAIN_SIGNAL, Attributes, PackageRevisionInput
 from porchflow.workflows.packagerevision import PackageRevisionWorkflow
 from tests.servers.waiting import eventually
@@ -171,3 +172,45 @@ async def test_details_have_the_date_and_say_when_the_next_attempt_comes(
         await eventually(told, what="the details say it")
         fakes.failures.clear()
         await handle.result()
+
+
+async def test_details_say_how_long_a_phase_took_and_where_its_object_is(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fakes = FakeActivities(NEW_DRAFT)
+    fakes.failures[Phase.RENDER] = failures("Stalled", "RenderFailed")
+    async with working(temporal_client, fakes, monkeypatch, 1000) as queue:
+        handle = await start(temporal_client, queue)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+        details = str(await handle.query("__temporal_workflow_metadata"))
+        history = await handle.fetch_history()
+    assert re.search(r"Source: .*; took \d+\.\d\d s", details), details
+    assert re.search(r"Render: stalled after \d+\.\d\d s: no RenderFailed", details), details
+    assert failed.value.cause.__cause__ is None
+    ended = history.events[-1].workflow_execution_failed_event_attributes.failure
+    assert (ended.message, ended.stack_trace) == ("no RenderFailed", "")
+
+
+async def test_details_say_that_there_was_nothing_to_do(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fakes = FakeActivities(NEW_DRAFT)
+    converge(fakes)
+    async with working(temporal_client, fakes, monkeypatch, 1000) as queue:
+        handle = await start(temporal_client, queue)
+        await handle.result()
+        assert "looked: nothing to do" in str(await handle.query("__temporal_workflow_metadata"))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("drafts/a_b/v1 is at 0123: done (2 files)", "drafts/a_b/v1 is at 0123: done (2 files)"),
+        ("![x](http://h/p) <img src=x>", r"!\[x\](http://h/p) \<img src=x\>"),
+        ("one\n# two\n\n- three", "one # two - three"),
+        ("`code` **bold** \\[no\\]", r"\`code\` \*\*bold\*\* \\\[no\\\]"),
+    ],
+)
+def test_foreign_words_are_no_markup_in_the_details(text: str, line: str) -> None:
+    assert policies.told_line(text) == line

@@ -11,21 +11,20 @@ import pytest
 from temporalio import activity
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from porchflow.activities.definitions import ObjectKey, PhaseInput
-from porchflow.api.needs import Facts, Phase
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.models.packagerevision import Lifecycle
+from porchflow.api.work.needs import Facts, Phase
 from porchflow.workflows import policies
 from porchflow.workflows.ids import LOOK_AGAIN_SIGNAL, PackageRevisionInput
 from porchflow.workflows.packagerevision import PackageRevisionWorkflow
 from porchflow.workflows.results import Outcome, PackageRevisionResult
 from porchflow.workflows.runner import FAILS_A_RUN, workflow_runner
 from tests.servers.waiting import eventually
-from tests.workflows.fakes import FakeActivities
+from tests.workflows.fakes import ISOLATED, FakeActivities
 
 Handle = WorkflowHandle[PackageRevisionWorkflow, PackageRevisionResult]
 NEW_DRAFT = Facts(exists=True, intent="one", desired=Lifecycle.DRAFT, source_pending=True, report_pending=True)
@@ -48,20 +47,26 @@ async def working(
 ) -> AsyncIterator[str]:
     """Serve a queue of this test's own; every phase goes there, and retries come fast."""
     queue = queue or f"test-{uuid.uuid4()}"
-    retry = RetryPolicy(initial_interval=timedelta(milliseconds=20), maximum_interval=timedelta(milliseconds=200))
+    fast = {"initial_interval": timedelta(milliseconds=20), "maximum_interval": timedelta(milliseconds=200)}
     for phase, policy in policies.PHASES.items():
+        retry = replace(policy.retry, **fast)
         monkeypatch.setitem(policies.PHASES, phase, replace(policy, queue=queue, retry=retry))
-    async with Worker(
-        client,
-        task_queue=queue,
-        workflows=[workflow],
-        workflow_failure_exception_types=FAILS_A_RUN,
-        # As workers run it, and as the library does, which notices state that runs share.
-        workflow_runner=workflow_runner() if cached_workflows else SandboxedWorkflowRunner(),
-        activities=fakes.all,
-        max_cached_workflows=cached_workflows,
-        max_heartbeat_throttle_interval=timedelta(milliseconds=200),
-        default_heartbeat_throttle_interval=timedelta(milliseconds=200),
+    monkeypatch.setattr(policies, "ISOLATED_QUEUE", f"{queue}{ISOLATED}")
+    beats = timedelta(milliseconds=200)
+    common = {"max_heartbeat_throttle_interval": beats, "default_heartbeat_throttle_interval": beats}
+    async with (
+        Worker(client, task_queue=policies.ISOLATED_QUEUE, activities=fakes.all, **common),
+        Worker(
+            client,
+            task_queue=queue,
+            workflows=[workflow],
+            workflow_failure_exception_types=FAILS_A_RUN,
+            # As workers run it, and as the library does, which notices state that runs share.
+            workflow_runner=workflow_runner() if cached_workflows else SandboxedWorkflowRunner(),
+            activities=fakes.all,
+            max_cached_workflows=cached_workflows,
+            **common,
+        ),
     ):
         yield queue
 
@@ -98,6 +103,18 @@ async def test_one_reconcile_runs_the_phases_once_and_completes(
     assert result.outcome is Outcome.CONVERGED
     assert [phase for phase, _ in fakes.requests] == [Phase.SOURCE, Phase.RENDER]
     assert fakes.calls["observe"] == 1, "the signal that starts a run is covered by its first look"
+
+
+async def test_a_subpackage_operation_comes_between_source_and_rendering(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    """What the source has rendered is rendered again then."""
+    fakes = FakeActivities(NEW_DRAFT.model_copy(update={"subpackage_pending": True}))
+    fakes.rendered_by_source = True
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        await (await start(temporal_client, queue)).result()
+    assert [phase for phase, _ in fakes.requests] == [Phase.SOURCE, Phase.SUBPACKAGE, Phase.RENDER]
+    assert Phase.SUBPACKAGE in fakes.attempted_locally
 
 
 async def test_a_phase_hands_its_commit_to_the_next(

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from porchflow.api.needs import Facts, Phase, plan
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.models.packagerevision import Lifecycle
+from porchflow.api.work.needs import Facts, Phase, plan
 
 DRAFT, PROPOSED, PUBLISHED, DELETION = (
     Lifecycle.DRAFT,

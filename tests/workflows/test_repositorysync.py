@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 from temporalio import activity
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
@@ -17,6 +16,7 @@ from porchflow.activities.definitions import SyncRequest, SyncResult
 from porchflow.workflows import policies
 from porchflow.workflows.ids import RepositorySyncInput
 from porchflow.workflows.repositorysync import RepositorySyncWorkflow
+from tests.workflows.fakes import ISOLATED
 
 Handle = WorkflowHandle[RepositorySyncWorkflow, SyncResult]
 
@@ -27,10 +27,13 @@ class FakeSync:
     def __init__(self, *answers: SyncResult | ApplicationError) -> None:
         self.answers = list(answers)
         self.requests: list[SyncRequest] = []
+        self.isolated: list[bool] = []
+        """Whether each ran isolated."""
 
     @activity.defn(name="sync_repository")
     async def sync_repository(self, request: SyncRequest) -> SyncResult:
         self.requests.append(request)
+        self.isolated.append(activity.info().task_queue.endswith(ISOLATED))
         answer = self.answers.pop(0)
         if isinstance(answer, ApplicationError):
             raise answer
@@ -41,10 +44,15 @@ class FakeSync:
 async def serving(client: Client, fake: FakeSync, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
     """Serve a queue of this test's own; looks and retries come fast."""
     queue = f"test-{uuid.uuid4()}"
-    retry = RetryPolicy(initial_interval=timedelta(milliseconds=20), maximum_interval=timedelta(milliseconds=200))
+    fast = {"initial_interval": timedelta(milliseconds=20), "maximum_interval": timedelta(milliseconds=200)}
+    retry = replace(policies.SYNC.retry, **fast)
+    monkeypatch.setattr(policies, "ISOLATED_QUEUE", f"{queue}{ISOLATED}")
     monkeypatch.setattr(policies, "SYNC", replace(policies.SYNC, queue=queue, retry=retry))
     monkeypatch.setattr(policies, "SYNC_LOOK_DELAY", timedelta(milliseconds=10))
-    async with Worker(client, task_queue=queue, workflows=[RepositorySyncWorkflow], activities=[fake.sync_repository]):
+    async with (
+        Worker(client, task_queue=queue, workflows=[RepositorySyncWorkflow], activities=[fake.sync_repository]),
+        Worker(client, task_queue=policies.ISOLATED_QUEUE, activities=[fake.sync_repository]),
+    ):
         yield queue
 
 
@@ -92,3 +100,15 @@ async def test_trouble_of_the_world_is_retried_and_what_a_person_must_mend_fails
     cause = raised.value.cause
     assert isinstance(cause, ApplicationError)
     assert (cause.type, cause.message) == ("Stalled", "the server refuses the credentials")
+
+
+async def test_a_sync_that_ends_its_process_is_counted_and_isolated(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = ApplicationError("it crashed", type="Lost")
+    away = ApplicationError("connection refused", type="Transient")
+    fake = FakeSync(lost, away, lost, SyncResult(summary="there", unsettled=1), SyncResult(summary="settled"))
+    async with serving(temporal_client, fake, monkeypatch) as queue:
+        assert (await (await start(temporal_client, queue)).result()).summary == "settled"
+    assert [request.deaths for request in fake.requests] == [0, 1, 1, 2, 0]
+    assert fake.isolated == [False, True, True, True, False]

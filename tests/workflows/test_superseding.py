@@ -14,8 +14,8 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
 from porchflow.activities.definitions import ObjectKey, PhaseInput, PhaseResult
-from porchflow.api.needs import Facts
-from porchflow.api.packagerevision import Lifecycle
+from porchflow.api.models.packagerevision import Lifecycle
+from porchflow.api.work.needs import Facts
 from porchflow.workflows.ids import LOOK_AGAIN_SIGNAL, PackageRevisionInput
 from porchflow.workflows.packagerevision import PackageRevisionWorkflow
 from tests.servers.waiting import eventually

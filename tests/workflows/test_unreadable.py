@@ -9,7 +9,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.common import RetryPolicy
 
-from porchflow.api.needs import Phase
+from porchflow.api.work.needs import Phase
 from porchflow.workflows import policies
 from porchflow.workflows.packagerevision import PackageRevisionWorkflow
 from porchflow.workflows.results import Outcome

@@ -1,7 +1,9 @@
 """The law of edits: n changed scalars change their own texts and nothing else, wherever their items stand."""
 
+import copy
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from porchflow.yamltext.document import Document, apply, load
@@ -16,3 +18,52 @@ def test_changed_scalars_change_their_texts_and_nothing_else(edit: tuple[dict[st
     assert load(text) == value_of(old)
     assert apply(text, value_of(new)) == text_of(new)
     assert Document(text).edit_text(value_of(new)) == text_of(new)
+
+
+ANCHORS = """\
+shared: &shared # one for all
+  a: 1 # kpt-set: ${a}
+  b: [x, 'y'] # both
+anchored: &name web # kpt-set: ${name}
+"""
+USES = """\
+uses:
+# the first
+- *shared
+- <<: *shared # as above
+  c: "2"
+other: *name # the same
+"""
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(edits())
+def test_anchors_aliases_and_merge_keys_beside_an_edit_stay(edit: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    beside = load(ANCHORS + USES)
+    text, expected = (ANCHORS + text_of(each) + USES for each in edit)
+    wanted = {**beside, **value_of(edit[1])}
+    assert apply(text, wanted) == expected
+    assert Document(text).edit_text(wanted) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "kept"),
+    [
+        pytest.param(
+            ("other",), "db", ["- *shared", "anchored: &name web # kpt-set: ${name}", "# the same"], id="alias"
+        ),
+        pytest.param(("anchored",), "db", ["# kpt-set: ${name}", "other: web # the same", "# the first"], id="anchor"),
+        pytest.param(("shared", "a"), 5, ["  a: 5 # kpt-set: ${a}", "# both", "# the first"], id="inside an anchor"),
+        pytest.param(("uses", 1, "c"), "3", ["  a: 1 # kpt-set: ${a}", "- *shared", "# the first"], id="merge key"),
+    ],
+)
+def test_an_edit_of_what_is_shared_changes_that_one_value(path: tuple[Any, ...], value: Any, kept: list[str]) -> None:
+    wanted = copy.deepcopy(load(ANCHORS + USES))
+    place = wanted
+    for step in path[:-1]:
+        place[step] = copy.deepcopy(place[step])
+        place = place[step]
+    place[path[-1]] = value
+    text = apply(ANCHORS + USES, wanted)
+    assert load(text) == wanted
+    assert [line for line in kept if line not in text] == []

@@ -40,11 +40,6 @@ def typed(text: str, item: Item, path: Sequence[str | int], otherwise: Value) ->
     return text if _TEXT in types else otherwise
 
 
-def is_text(item: Item, path: Sequence[str | int]) -> bool:
-    """Return whether a field is known to hold nothing but text."""
-    return _types_of(item, path) == {_TEXT}
-
-
 def _names_of(value: Value) -> set[str]:
     if isinstance(value, bool):
         return {"boolean"}

@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from porchflow.api.functionconfig import FunctionConfig
-from porchflow.cli.processes.function_pods import KubeCluster, PodFollower
+from porchflow.api.models.functionconfig import FunctionConfig
+from porchflow.cli.processes.functions.function_pods import KubeCluster, PodFollower
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.function_errors import ImageNotFound
 from porchflow.functions.image_facts import ImageInfo

@@ -12,7 +12,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from porchflow.devstack.processes import free_port
-from porchflow.functions.client import GrpcEvaluator
+from porchflow.functions.calls.client import GrpcEvaluator
 from porchflow.functions.function_errors import RunnerUnavailable
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import FUNCTIONCONFIGS, PODS

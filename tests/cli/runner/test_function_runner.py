@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from porchflow.cli.main import main
 from porchflow.devstack.processes import free_port
-from porchflow.functions.client import GrpcEvaluator
+from porchflow.functions.calls.client import GrpcEvaluator
 from porchflow.functions.function_errors import FunctionNotFound
 from porchflow.kpt.format.resource_list import compose_list
 from porchflow.kpt.package_errors import FunctionFailed

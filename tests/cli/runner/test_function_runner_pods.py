@@ -7,15 +7,16 @@ import pytest
 import yaml
 
 from porchflow.devstack.processes import free_port
-from porchflow.functions.client import GrpcEvaluator
+from porchflow.functions.calls.client import GrpcEvaluator
 from porchflow.functions.function_errors import FunctionNotFound, RunnerUnavailable
+from porchflow.functions.slots import on_behalf_of
 from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import FUNCTIONCONFIGS, NAMESPACES
 from tests.cli.runner.test_function_runner import LIST, ROOT, function_config, metrics_at, runner, settled
 from tests.servers.control_plane import ControlPlane
 from tests.servers.kubelet import Kubelet
-from tests.servers.registry import Registry
+from tests.servers.registry import Registry, docker_config, passwords, running_registry
 from tests.servers.waiting import eventually
 
 ACCOUNT = "system:serviceaccount:porchflow-system:porchflow-function-runner"
@@ -86,6 +87,40 @@ async def test_images_of_a_registry_run_in_pods(
         with pytest.raises(FunctionNotFound, match=r"only images below \S+/functions may be used here"):
             await evaluate(registry.image("fn/tool:v1"), LIST)
         await evaluate("ghcr.io/kptdev/krm-functions-catalog/set-labels:v0.2", LIST)
+
+
+async def test_a_private_image_runs_for_its_namespace_alone(
+    kube: KubeClient,
+    namespace: str,
+    control_plane: ControlPlane,
+    registry_binary: Path,
+    kubelet: Kubelet,
+    tmp_path: Path,
+) -> None:
+    """The runner may read the registry, and the pod is there: neither is a way to another namespace's image."""
+    async with running_registry(registry_binary, tmp_path / "private", auth=passwords(tmp_path)) as registry:
+        await registry.push("team-a/tool:v1", script(tmp_path, "tool", "sed s/name:.x/name:\\ secret/"))
+        credentials = docker_config(tmp_path / "config.json", registry.address)
+        flags = (
+            *("--kubeconfig", await rights(control_plane, namespace), "--function-config-namespace", namespace),
+            *("--wrapper-server-image", "example.com/wrapper:v1", "--pod-namespace", namespace),
+            *("--insecure-registries", registry.address, "--registry-credentials", credentials),
+            *("--private-images", f"{registry.address}/team-a=team-a"),
+        )
+        image = registry.image("team-a/tool:v1")
+        async with runner(*flags) as (evaluate, _):
+            with on_behalf_of("team-a"):
+                assert b"name: secret" in await _answer(evaluate, image)
+            for other in ("team-b", ""):
+                with on_behalf_of(other), pytest.raises(FunctionNotFound, match=r"/team-a are not for ") as raised:
+                    await evaluate(image, LIST)
+                with on_behalf_of(other), pytest.raises(FunctionNotFound, match=r"/team-a are not for ") as absent:
+                    await evaluate(registry.image("team-a/absent:v1"), LIST)
+                told = [str(error.value).replace("absent", "tool") for error in (raised, absent)]
+                assert told[0] == told[1], "nor is it told which images there are"
+            with on_behalf_of("team-a"):
+                assert b"name: secret" in await _answer(evaluate, image)
+    assert len(kubelet.started) == 1
 
 
 async def _answer(evaluate: GrpcEvaluator, image: str) -> bytes:

@@ -235,7 +235,7 @@ class TestChanges:
 
 
 def documented(words: str) -> list[list[str]]:
-    """The kubectl commands of docs/functions.md with these words, without their first and without these."""
-    text = (Path(__file__).parents[3] / "docs" / "functions.md").read_text().replace("\\\n", "")
+    """The kubectl commands of docs/guides/functions.md with these words, without their first and without these."""
+    text = (Path(__file__).parents[3] / "docs" / "guides" / "functions.md").read_text().replace("\\\n", "")
     lines = [line.strip() for line in text.splitlines() if line.startswith("    kubectl ")]
     return [shlex.split(line.replace(words, ""))[1:] for line in lines if words in line]

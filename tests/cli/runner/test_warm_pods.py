@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from porchflow.cli.processes.function_configs import ConfigFollower
+from porchflow.cli.processes.functions.function_configs import ConfigFollower
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.executable import ExecutableRuntime
 from porchflow.kube.client import KubeClient, Object

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from porchflow.devstack.executables import Server
+from porchflow.devstack.toolchain.executables import Server
 from tests.devstack.toolchain.servers import Builders, make_server
 
 

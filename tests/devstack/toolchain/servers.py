@@ -6,8 +6,8 @@ import sys
 import threading
 from pathlib import Path
 
-from porchflow.devstack.executables import SERVERS, Server
-from porchflow.devstack.toolchain import ensure_servers
+from porchflow.devstack.toolchain.executables import SERVERS, Server
+from porchflow.devstack.toolchain.finding import ensure_servers
 
 ROOT = Path(__file__).parents[3]
 VARIABLES = [server.variable for server in SERVERS]
@@ -81,8 +81,8 @@ class Builders:
     def start(self, server: Server, *, path: Path) -> "subprocess.Popen[str]":
         """Start one, with a folder put before its PATH."""
         code = (
-            "from pathlib import Path; from porchflow.devstack.executables import Server;"
-            f" from porchflow.devstack.toolchain import ensure_servers; server = {server!r};"
+            "from pathlib import Path; from porchflow.devstack.toolchain.executables import Server;"
+            f" from porchflow.devstack.toolchain.finding import ensure_servers; server = {server!r};"
             " print(ensure_servers(lambda line: None, servers=[server])[server.name])"
         ).replace("PosixPath", "Path")
         environment = {**os.environ, "PATH": f"{path}:{os.environ['PATH']}"}

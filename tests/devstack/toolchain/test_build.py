@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from porchflow.devstack.executables import Server
-from porchflow.devstack.toolchain import ToolchainError, ensure_servers
+from porchflow.devstack.toolchain.executables import SERVERS, Server
+from porchflow.devstack.toolchain.finding import ToolchainError, ensure_servers, told_work
 from tests.devstack.toolchain.servers import Progress, built, make_server, script, version, visible
 
 
@@ -43,6 +43,13 @@ class TestBuild:
         assert version(newer) == "tiny version 1.9"
         assert built(tiny) != newer
 
+    def test_that_takes_long_says_so_before_it_begins(self, tiny: Server) -> None:
+        progress = Progress()
+        ensure_servers(progress, servers=[replace(tiny, seconds=600)])
+        assert progress.lines[0].startswith("building tiny from source, once, which takes about 10 min on 2 cores")
+        assert "KUBEBUILDER_ASSETS" in progress.lines[0]
+        assert "16 min on 2 cores" in told_work(SERVERS)
+
     def test_several_are_made(self, tmp_path: Path) -> None:
         servers = [make_server(tmp_path / "modules", name) for name in ("one", "two", "three")]
         found = ensure_servers(Progress(), servers=servers)
@@ -73,7 +80,7 @@ class TestBuild:
         body += f'case "$1 $PWD" in "build "*/broken) until [ -s {log} ]; do sleep 0.02; done;; esac\nexec {go} "$@"'
         script(tmp_path / "bin" / "go", body)
         monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-        monkeypatch.setattr("porchflow.devstack.toolchain._jobs", lambda wanted: wanted)
+        monkeypatch.setattr("porchflow.devstack.toolchain.finding._jobs", lambda wanted: wanted)
         with pytest.raises(ToolchainError, match="undefined_thing"):
             ensure_servers(Progress(), servers=[slow, broken])
         with pytest.raises(ProcessLookupError):

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from porchflow.devstack.executables import Server
-from porchflow.devstack.toolchain import ToolchainError, cache_folder, ensure_servers
+from porchflow.devstack.toolchain.executables import Server
+from porchflow.devstack.toolchain.finding import ToolchainError, cache_folder, ensure_servers
 from tests.devstack.toolchain.servers import Builders, Progress, answering, built, script, version
 from tests.servers.waiting import eventually
 
@@ -64,15 +64,16 @@ class TestCache:
         assert count.read_text().splitlines() == ["x"]
 
     def test_waits_for_the_build_of_another_process(self, tiny: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("porchflow.devstack.gobuild._REPORT_SECONDS", 0.0)
+        monkeypatch.setattr("porchflow.devstack.toolchain.gobuild._REPORT_SECONDS", 0.0)
         path = built(tiny)
         path.unlink()
         progress = Progress()
         with ThreadPoolExecutor(1) as pool, path.with_name(f".{path.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             future = pool.submit(ensure_servers, progress, servers=[tiny])
-            assert progress.event.wait(60)
-            assert "waiting for the build in another process" in progress.text
+            while "waiting for the build in another process" not in progress.text:
+                assert progress.event.wait(60), progress.text
+                progress.event.clear()
             # The other process has finished its build; this one makes none.
             answering(path, "1.7")
             fcntl.flock(lock, fcntl.LOCK_UN)
@@ -126,6 +127,20 @@ class TestOrder:
     def test_path_comes_before_the_cache(self, tiny: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         built(tiny)
         on_path = _on_path(tmp_path, monkeypatch, "1.6")
+        assert built(tiny) == on_path
+
+    def test_the_assets_of_kubebuilder_come_before_path(
+        self, tiny: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        on_path = _on_path(tmp_path, monkeypatch, "1.6")
+        assets = answering(tmp_path / "assets" / "tiny", "1.4")
+        monkeypatch.setenv("KUBEBUILDER_ASSETS", str(assets.parent))
+        progress = Progress()
+        assert ensure_servers(progress, servers=[tiny]) == {"tiny": assets}
+        assert f"{assets}, from KUBEBUILDER_ASSETS" in progress.text
+        answering(assets, "0.1")
+        assert built(tiny) == on_path, "what is too old there is passed over"
+        monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path / "nothing"))
         assert built(tiny) == on_path
 
     def test_what_is_too_old_on_path_is_passed_over(

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from porchflow.devstack.executables import SERVERS, Server
-from porchflow.devstack.toolchain import ToolchainError, ensure_servers
+from porchflow.devstack.toolchain.executables import SERVERS, Server
+from porchflow.devstack.toolchain.finding import ToolchainError, ensure_servers
 from tests.devstack.toolchain.servers import (
     ROOT,
     VARIABLES,
@@ -70,7 +70,7 @@ class TestCommand:
         script(tmp_path / "bin" / "go", f'[ "$1" = build ] || exec {go} "$@"\ntouch {pids}/$$; exec tail -f /dev/null')
         # A shell may have switched SIGINT off for what runs in its background.
         code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        code += " from porchflow.devstack.toolchain import main; sys.exit(main())"
+        code += " from porchflow.devstack.toolchain.finding import main; sys.exit(main())"
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", code),
             env={**os.environ, "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", **dict.fromkeys(VARIABLES, "")},

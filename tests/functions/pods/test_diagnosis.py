@@ -74,6 +74,21 @@ RUNNING = container(running={})
             pod(phase="Running", podIP="10.0.0.1", containerStatuses=[waiting("CrashLoopBackOff", "back-off 10s")]),
             Diagnosis(PodPhase.BROKEN, "container function: CrashLoopBackOff: back-off 10s", by_function=True),
         ),
+        (
+            pod(
+                phase="Running",
+                containerStatuses=[
+                    waiting("CrashLoopBackOff", "back-off 10s")
+                    | {"lastState": {"terminated": {"exitCode": 127, "message": "exec: no such file or directory\n"}}}
+                ],
+            ),
+            Diagnosis(
+                PodPhase.BROKEN,
+                "container function: CrashLoopBackOff: back-off 10s: its container ended with exit code 127:"
+                " exec: no such file or directory",
+                by_function=True,
+            ),
+        ),
     ],
 )
 def test_a_status_is_diagnosed(manifest: dict[str, Any], diagnosis: Diagnosis) -> None:

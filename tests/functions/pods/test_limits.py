@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from porchflow.api.functionconfig import FunctionConfig
+from porchflow.api.models.functionconfig import FunctionConfig
 from porchflow.functions.configs import FunctionConfigs
 from porchflow.functions.pods.pod_limits import Limits, limits_of, parse_duration, warm_images
 from porchflow.functions.runner_settings import PodSettings

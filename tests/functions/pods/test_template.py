@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from porchflow.api.pods import PodTemplateOverrides
+from porchflow.api.models.pods import PodTemplateOverrides
 from porchflow.functions.image_facts import ImageInfo
 from porchflow.functions.pods.cluster import ClusterError
 from porchflow.functions.pods.template import Wrapper, compose, default_template, fingerprint, pod_name

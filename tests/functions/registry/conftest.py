@@ -38,7 +38,7 @@ class looking:  # noqa: N801 - a context manager that reads like a function
     ) -> None:
         insecure = [registry.address for registry in registries]
         self.now = 0.0
-        self._session = RegistrySession(DockerConfig(config), trust_env=False, **{"insecure": insecure, **options})
+        self._session = RegistrySession(DockerConfig(config), **{"trust_env": False, "insecure": insecure, **options})
         self._lookup = RegistryLookup(
             self._session, platform=platform, allowed=AllowedImages(allowed), clock=lambda: self.now
         )

@@ -1,6 +1,6 @@
 """Small packages to merge."""
 
-from porchflow.api.packagerevision import UpdateStrategy
+from porchflow.api.models.packagerevision import UpdateStrategy
 from porchflow.kpt.merge.merge_result import UpdateOutcome
 from porchflow.kpt.merge.update import update_package
 from tests.kptfiles import kptfile

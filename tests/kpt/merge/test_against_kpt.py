@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from porchflow.api.packagerevision import UpdateStrategy
+from porchflow.api.models.packagerevision import UpdateStrategy
 from porchflow.kpt.format.files import is_krm
 from porchflow.kpt.merge.update import update_package
 from porchflow.kpt.package_errors import CONTENT_ERRORS

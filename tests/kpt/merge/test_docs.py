@@ -1,4 +1,4 @@
-"""What docs/merge.md says is so."""
+"""What docs/guides/merge.md says is so."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from porchflow.kpt.merge.generate import _schema_folders
 from tests.kpt.merge.kpt_cases import CASES
 from tests.kpt.merge.packages import package, update
 
-TEXT = (Path(__file__).parents[3] / "docs" / "merge.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[3] / "docs" / "guides" / "merge.md").read_text(encoding="utf-8")
 HEADER = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"
 
 

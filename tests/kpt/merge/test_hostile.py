@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from porchflow.api.packagerevision import UpdateStrategy
+from porchflow.api.models.packagerevision import UpdateStrategy
 from porchflow.kpt.merge import resource_merge
 from porchflow.kpt.merge.documents import ParsedFile, parse_file
 from porchflow.kpt.package_errors import InvalidPackage, PackageError

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from porchflow.api.packagerevision import UpdateStrategy
+from porchflow.api.models.packagerevision import UpdateStrategy
 from porchflow.kpt.merge.merge_result import Kept
 from porchflow.yamltext.document import Document, dump, load
 from porchflow.yamltext.yaml_error import YamlError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from porchflow.api.packagerevision import UpdateStrategy
+from porchflow.api.models.packagerevision import UpdateStrategy
 from porchflow.kpt.format.kptfile import parse
 from porchflow.kpt.package_errors import LocalChanges
 from tests.kpt.merge.packages import config, package, update

@@ -1,0 +1,62 @@
+"""Image registries of functions, opened from the settings."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from porchflow.api.networks import DeniedNetworks
+from porchflow.cli.settings import Settings, SettingsError, told_name
+from porchflow.functions.registry.allowed import AllowedImages
+from porchflow.functions.registry.credentials import DockerConfig
+from porchflow.functions.registry.guard import Guard
+from porchflow.functions.registry.lookup import RegistryLookup, own_platform
+from porchflow.functions.registry.private import PrivateImages
+from porchflow.functions.registry.session import RegistrySession
+from porchflow.functions.runner_settings import RegistrySettings, registry_of
+from porchflow.functions.tags import FunctionTags
+
+
+@contextlib.asynccontextmanager
+async def open_registries(
+    settings: RegistrySettings, platform: str = "", *, prefix: str = ""
+) -> AsyncIterator[RegistryLookup]:
+    """Open the look-up of images; it connects when first needed.
+
+    Args:
+        settings: Credentials, certificates and allowed images.
+        platform: Of the images, such as linux/amd64; empty for that of this process.
+        prefix: The default image prefix, whose registry the administrator named.
+
+    Raises:
+        SettingsError: The certificates of the authorities cannot be used.
+    """
+    try:
+        session = RegistrySession(
+            DockerConfig(settings.registry_credentials),
+            ca_bundle=settings.registry_ca,
+            insecure=settings.insecure_registries,
+            guard=Guard(DeniedNetworks(settings.denied_registries), (*settings.named_registries, registry_of(prefix))),
+        )
+    except OSError as error:
+        # Errors of TLS are subclasses of OSError.
+        why = error.strerror or str(error)
+        raise SettingsError(f"{told_name('registry_ca')}: cannot use {settings.registry_ca}: {why}") from None
+    async with session:
+        allowed = AllowedImages(settings.allowed_images)
+        yield RegistryLookup(session, platform=platform or own_platform(), allowed=allowed)
+
+
+@contextlib.asynccontextmanager
+async def open_tags(settings: Settings) -> AsyncIterator[FunctionTags]:
+    """Open the list of tags of functions.
+
+    It uses registries only with a function runner: without one no image of a registry can run.
+
+    Raises:
+        SettingsError: The certificates of the authorities cannot be used.
+    """
+    prefix = settings.calls.default_image_prefix
+    if not settings.runner_client.address:
+        yield FunctionTags(prefix, None)
+        return
+    async with open_registries(settings.registries, prefix=prefix) as registries:
+        yield FunctionTags(prefix, registries, PrivateImages(settings.registries.private_images))

@@ -1,0 +1,1 @@
+"""Generators of reference pages in docs/: `python -m porchflow.cli.reference [--check]`."""
