@@ -127,7 +127,13 @@ class Measurement:
         parts, pushed = used_since(before, usage_of(self._stack)), await self._pushes() - pushes
         deaths = ended_parts(self._stack)
         if workload in STILL:
-            costs = await costs_of_all(self._temporal, len(packages), since)
+            costs = await costs_of_all(
+                self._temporal,
+                len(packages),
+                since,
+                least=1 if workload == STILL[0] else len(packages),
+                but=self._still.scheduled_listings,
+            )
             return Result(workload, self._held, len(packages), timing, pushed, costs, parts, deaths)
         names = self._worked_on(workload, packages)
         costs = await run_costs(

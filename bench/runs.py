@@ -71,15 +71,24 @@ async def run_costs(
     return RunCosts(runs=mean("runs"), workflow_tasks=mean("workflow_tasks"), activities=mean("activities"))
 
 
-async def costs_of_all(client: Client, objects: int, since: datetime) -> RunCosts:
+async def costs_of_all(client: Client, objects: int, since: datetime, *, least: int, but: str) -> RunCosts:
     """Read all runs since a moment, whatever they work on, as means for so many objects.
+
+    Args:
+        client: Client of Temporal.
+        objects: How many.
+        since: The moment.
+        least: Runs that there are at least: they are listed only a while after they ended.
+        but: A query for runs that do not count.
 
     Raises:
         BenchError: They do not end.
     """
     await until_quiet(client)
-    query = f"StartTime >= '{since.isoformat()}'"
-    runs = (await client.count_workflows(query)).count
+    query = f"StartTime >= '{since.isoformat()}' AND NOT ({but})"
+    deadline = time.monotonic() + _QUIET_SECONDS
+    while (runs := (await client.count_workflows(query)).count) < least and time.monotonic() < deadline:  # noqa: ASYNC110 - Temporal sends no notice
+        await asyncio.sleep(_POLL_SECONDS)
     sample = [run async for run in client.list_workflows(query, limit=SAMPLE)]
     counted = await asyncio.gather(*(_count_history(client, run) for run in sample))
     total = sum(counted, Counter())

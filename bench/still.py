@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from temporalio.client import Client
@@ -12,11 +12,13 @@ from bench.follow import BenchError
 from bench.published import write_published
 from bench.runs import until_quiet
 from bench.workloads import NAMESPACE, Timing
+from porchflow.activities.definitions import ListingResult
 from porchflow.api.models.conditions import raw_holding
 from porchflow.api.names import REPOSITORY_API_VERSION
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.kinds import REPOSITORIES
 from porchflow.workflows.ids import LISTING_WORKFLOW_NAME, SYNC_WORKFLOW_NAME, Installation
+from porchflow.workflows.policies import SYNC_QUEUE
 
 _NAME = "still"
 _LONGEST_SECONDS = 600.0
@@ -38,9 +40,7 @@ class StillRepositories:
         self._git_url = git_url
 
     async def prepare(self, names: Sequence[str]) -> None:
-        """Register a Repository with one package for each name, and wait until all were synced.
-
-        The schedule of the listing is paused, so that no listing begins while something is measured.
+        """Register a Repository with one package for each name, and wait until all that there are were synced.
 
         Raises:
             BenchError: They were not.
@@ -49,28 +49,49 @@ class StillRepositories:
         await asyncio.to_thread(write_published, self._git_root, repository, [f"{name}/app" for name in names])
         await self._each(names, lambda name: self._client.create(REPOSITORIES, self._repository(repository, name)))
         await self._until(lambda: self._are_synced(names), "all Repositories are synced")
-        await self._temporal.get_schedule_handle(self._installation.listing_id).pause(note="measured")
+        await self._until(self._nothing_moved, "a listing finds that nothing has moved")
         await until_quiet(self._temporal)
 
+    @property
+    def scheduled_listings(self) -> str:
+        """Temporal's query for the listings that the schedule may start while something is measured."""
+        return f"WorkflowType = '{LISTING_WORKFLOW_NAME}' AND WorkflowId != '{self._listing_id}'"
+
+    @property
+    def _listing_id(self) -> str:
+        return f"{self._installation.listing_id}/measured"
+
     async def listing(self, names: Sequence[str]) -> Timing:
-        """List the refs of all Repositories once, as the schedule does."""
-        return await self._timed(LISTING_WORKFLOW_NAME, [self._installation.listing_id] if names else [])
+        """List the refs of all Repositories once."""
+        started = time.monotonic()
+        if not await self._nothing_moved():
+            raise BenchError(f"the refs of {len(names)} Repositories do not stand still")
+        return _ended(started)
 
     async def syncs(self, names: Sequence[str]) -> Timing:
         """Sync each Repository once, although its refs stand still."""
-        return await self._timed(SYNC_WORKFLOW_NAME, [self._installation.sync_id(NAMESPACE, name) for name in names])
-
-    async def _timed(self, workflow: str, schedules: Sequence[str]) -> Timing:
         started, since = time.monotonic(), datetime.now(UTC)
-        await self._each(schedules, lambda each: self._temporal.get_schedule_handle(each).trigger())
-        query = f"WorkflowType = '{workflow}' AND ExecutionStatus = 'Completed' AND StartTime >= '{since.isoformat()}'"
+        ids = [self._installation.sync_id(NAMESPACE, name) for name in names]
+        await self._each(ids, lambda each: self._temporal.get_schedule_handle(each).trigger())
+        synced = f"WorkflowType = '{SYNC_WORKFLOW_NAME}' AND ExecutionStatus = 'Completed'"
+        query = f"{synced} AND StartTime >= '{since.isoformat()}'"
 
         async def have_ended() -> bool:
-            return (await self._temporal.count_workflows(query)).count >= len(schedules)
+            return (await self._temporal.count_workflows(query)).count >= len(names)
 
-        await self._until(have_ended, "the runs have ended")
-        seconds = time.monotonic() - started
-        return Timing(seconds, {"ended": seconds})
+        await self._until(have_ended, "all Repositories are synced again")
+        return _ended(started)
+
+    async def _nothing_moved(self) -> bool:
+        """List the refs of all Repositories, as the schedule does."""
+        result: ListingResult = await self._temporal.execute_workflow(
+            LISTING_WORKFLOW_NAME,
+            id=self._listing_id,
+            task_queue=self._installation.queue(SYNC_QUEUE),
+            execution_timeout=timedelta(seconds=_LONGEST_SECONDS),
+            result_type=ListingResult,
+        )
+        return result.started == 0
 
     async def _each(self, names: Sequence[str], work: Callable[[str], Awaitable[object]]) -> None:
         slots = asyncio.Semaphore(_AT_ONCE)
@@ -104,3 +125,8 @@ class StillRepositories:
             "metadata": {"name": name, "namespace": NAMESPACE},
             "spec": {"type": "git", "git": git},
         }
+
+
+def _ended(started: float) -> Timing:
+    seconds = time.monotonic() - started
+    return Timing(seconds, {"ended": seconds})
