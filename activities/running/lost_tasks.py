@@ -1,21 +1,19 @@
-"""Local attempts that were lost with their worker: only Temporal's count of the workflow's task tells of them."""
+"""Local attempts that were lost with their worker: only Temporal's record of the workflow's tasks tells of them."""
 
+import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio import activity
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import EventType
-from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
 from porchflow.activities.definitions import PhaseInput
+from porchflow.activities.ended_tasks import unfinished_tasks
 from porchflow.api.models.conditions import Reason
 from porchflow.repositories.failures import HandedOver, Lost
 
 _ANSWER = timedelta(seconds=5)
-_NEWEST_EVENTS = 50
-"""Events among which the begin of the attempt before is searched; signals may have come after it."""
 
 
 async def check_task(request: PhaseInput) -> None:
@@ -32,37 +30,38 @@ async def check_task(request: PhaseInput) -> None:
     if not (activity.info().is_local and request.tried_before):
         return
     try:
-        attempt, ours = await _attempt(activity.client())
+        losses = await _losses(activity.client())
     except RPCError:
         raise HandedOver from None
-    if attempt > 1:
-        if ours:
-            raise HandedOver
+    if losses.ours:
+        raise HandedOver
+    if losses.any:
         raise Lost(Reason.PHASE_CRASHED, "its workflow task was lost before, most likely with its worker")
 
 
-async def _attempt(client: Client) -> tuple[int, bool]:
-    """Return the number of the attempt of this workflow task, and whether all before it were this process's own."""
+@dataclass(frozen=True)
+class _Losses:
+    any: bool
+    ours: bool
+    """Whether all of them are known, and this process's own."""
+
+
+async def _losses(client: Client) -> _Losses:
+    """Look for attempts of the workflow task at hand that were lost.
+
+    Temporal's count tells of attempts in a row, of which the history has the first only. A signal that came during an
+    attempt begins the count anew, and then the history has that attempt.
+    """
     info = activity.info()
-    run = client.get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
-    attempt = (await run.describe(rpc_timeout=_ANSWER)).raw_description.pending_workflow_task.attempt
-    # Of attempts in a row the history has the first only: of more than one before this nothing is known.
-    return attempt, attempt == _SECOND and await _began_here(client, info)
+    workflow, run = info.workflow_id or "", info.workflow_run_id or ""
+    described, unfinished = await asyncio.gather(
+        client.get_workflow_handle(workflow, run_id=run).describe(rpc_timeout=_ANSWER),
+        unfinished_tasks(client, workflow, run, _ANSWER),
+    )
+    attempt = described.raw_description.pending_workflow_task.attempt
+    lost = [each for each in unfinished if each.lost]
+    known = attempt <= _SECOND and all(each.worker == client.identity for each in lost)
+    return _Losses(any=attempt > 1 or bool(lost), ours=bool(lost) and known)
 
 
 _SECOND = 2
-
-
-async def _began_here(client: Client, info: activity.Info) -> bool:
-    """Whether this process began the newest workflow task that the history has."""
-    request = GetWorkflowExecutionHistoryReverseRequest(
-        namespace=client.namespace,
-        execution=WorkflowExecution(workflow_id=info.workflow_id or "", run_id=info.workflow_run_id or ""),
-        maximum_page_size=_NEWEST_EVENTS,
-    )
-    answer = await client.workflow_service.get_workflow_execution_history_reverse(request, timeout=_ANSWER)
-    started = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
-    tasks = (each for each in answer.history.events if each.event_type == started)
-    # The task at hand is in the history only once it has ended.
-    newest = next(tasks, None)
-    return newest is not None and newest.workflow_task_started_event_attributes.identity == client.identity

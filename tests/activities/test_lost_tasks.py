@@ -11,7 +11,7 @@ from porchflow.activities.definitions import PhaseInput
 from porchflow.activities.running.lost_tasks import check_task
 from porchflow.repositories.failures import HandedOver, Lost
 from tests.servers.temporal import TemporalServer
-from tests.watcher.tasks import SHORT_TASK, take_and_die
+from tests.watcher.tasks import SHORT_TASK, take_and_complete, take_and_die
 
 _Run = WorkflowHandle[object, object]
 
@@ -48,6 +48,32 @@ async def test_a_task_that_another_worker_lost_counts(client: Client, run: _Run)
         await check(client, run)
     await check(client, run, local=False)
     await check(client, run, tried_before=False)
+
+
+async def test_a_task_counts_that_another_worker_lost_while_a_signal_came(client: Client, run: _Run) -> None:
+    # With the signal, Temporal counts the attempts from one again.
+    await take_and_die(client, run.id, "another worker")
+    await run.signal("Any")
+    await take_and_die(client, run.id, client.identity)
+    assert (await run.describe()).raw_description.pending_workflow_task.attempt == 1
+    with pytest.raises(Lost):
+        await check(client, run)
+
+
+async def test_a_task_that_this_worker_was_too_busy_for_while_a_signal_came_does_not(client: Client, run: _Run) -> None:
+    await take_and_die(client, run.id, client.identity)
+    await run.signal("Any")
+    await take_and_die(client, run.id, client.identity)
+    with pytest.raises(HandedOver):
+        await check(client, run)
+
+
+async def test_what_was_lost_before_the_last_task_does_not_count(client: Client, run: _Run) -> None:
+    await take_and_die(client, run.id, "another worker")
+    await take_and_complete(client, run.id)
+    await run.signal("Any")
+    await take_and_die(client, run.id, client.identity)
+    await check(client, run)
 
 
 async def test_a_task_that_this_worker_was_too_busy_for_does_not(client: Client, run: _Run) -> None:

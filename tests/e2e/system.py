@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,10 @@ class System:
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     async def neighbour(self) -> "System":
-        """Make another namespace; return the same system as it is used there."""
+        """Make another namespace; return the same system, with the same processes, as it is used there."""
         other = f"{self.namespace}-other"
         await self.kube.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": other}})
-        return System(self.kube, self.control_plane, other, self.temporal_address, self.temporal_namespace, self.state)
+        return replace(self, namespace=other)
 
     def start(
         self, name: str, *command: str, module: str = "porchflow.cli.main", **environment: str

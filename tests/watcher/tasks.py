@@ -8,6 +8,7 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import (
     PollWorkflowTaskQueueRequest,
     PollWorkflowTaskQueueResponse,
+    RespondWorkflowTaskCompletedRequest,
     RespondWorkflowTaskFailedRequest,
 )
 from temporalio.client import Client
@@ -19,6 +20,14 @@ SHORT_TASK: Final = timedelta(seconds=1)
 async def take_and_die(client: Client, queue: str, identity: str = "") -> None:
     """Take a workflow task and never answer, as a worker that is killed, or one that is too busy."""
     await _take(client, queue, identity)
+
+
+async def take_and_complete(client: Client, queue: str) -> None:
+    """Take a workflow task and answer that nothing is to be done."""
+    taken = await _take(client, queue)
+    await client.workflow_service.respond_workflow_task_completed(
+        RespondWorkflowTaskCompletedRequest(namespace=client.namespace, task_token=taken.task_token)
+    )
 
 
 async def take_and_fail(client: Client, queue: str) -> None:

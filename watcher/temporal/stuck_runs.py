@@ -1,15 +1,12 @@
 """Runs whose workflow task fails again and again: Temporal tries it for ever, and the run never ends."""
 
-import itertools
 import logging
 from typing import Final
 
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import EventType
-from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.service import RPCError, RPCStatusCode
 
+from porchflow.activities.ended_tasks import unfinished_tasks
 from porchflow.watcher.temporal.temporal_errors import RPC_TIMEOUT
 
 logger = logging.getLogger(__name__)
@@ -29,12 +26,6 @@ drained may kill several workers that hold one run. But the code of the next wor
 not record then. Nine attempts take six minutes or more, about the time between two lists of the watcher.
 """
 
-_FAILED: Final = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
-_COMPLETED: Final = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
-_ENDS_OF_TASKS: Final = frozenset({_FAILED, EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT, _COMPLETED})
-_NEWEST_EVENTS: Final = 200
-"""Events among which ends of tasks are searched; signals may have come after them."""
-
 
 async def is_stuck(client: Client, found: WorkflowExecutionDescription) -> bool:
     """Return whether the task of a run fails again and again, such as of a run that another version began.
@@ -49,12 +40,11 @@ async def is_stuck(client: Client, found: WorkflowExecutionDescription) -> bool:
     attempt = _attempt(found)
     if not attempt or attempt >= LOST_ATTEMPTS:
         return bool(attempt)
-    ends = await _ends_of_tasks(client, found)
+    unfinished = await unfinished_tasks(client, found.id, found.run_id, RPC_TIMEOUT)
     if attempt >= FAILED_ATTEMPTS:
-        return ends[:1] == [_FAILED]
+        return bool(unfinished) and unfinished[0].failed
     # A signal between two attempts begins Temporal's count anew, and then the history has each failure.
-    unfinished = itertools.takewhile(lambda end: end != _COMPLETED, ends)
-    return sum(end == _FAILED for end in unfinished) >= FAILED_ATTEMPTS - 1
+    return sum(each.failed for each in unfinished) >= FAILED_ATTEMPTS - 1
 
 
 async def end_stuck_run(client: Client, workflow_id: str) -> bool:
@@ -85,17 +75,3 @@ async def end_stuck_run(client: Client, workflow_id: str) -> bool:
 
 def _attempt(found: WorkflowExecutionDescription) -> int:
     return found.raw_description.pending_workflow_task.attempt
-
-
-async def _ends_of_tasks(client: Client, found: WorkflowExecutionDescription) -> "list[EventType.ValueType]":
-    """Return how the workflow tasks of a run ended, the newest first: of attempts in a row Temporal records the first.
-
-    A worker reports the failure of that one only.
-    """
-    request = GetWorkflowExecutionHistoryReverseRequest(
-        namespace=client.namespace,
-        execution=WorkflowExecution(workflow_id=found.id, run_id=found.run_id),
-        maximum_page_size=_NEWEST_EVENTS,
-    )
-    answer = await client.workflow_service.get_workflow_execution_history_reverse(request, timeout=RPC_TIMEOUT)
-    return [each.event_type for each in answer.history.events if each.event_type in _ENDS_OF_TASKS]
