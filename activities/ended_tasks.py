@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import EventType, TimeoutType
+from temporalio.api.enums.v1 import EventType, TimeoutType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client
@@ -24,7 +24,7 @@ class UnfinishedTask:
     worker: str
     """Identity of the worker that began it; empty where none did."""
     failed: bool
-    """Whether the worker said so."""
+    """Whether the worker said so, or the server did not take its answer. A signal that came meanwhile is no failure."""
     lost: bool
     """Whether the worker began it and did not answer in time."""
 
@@ -68,8 +68,9 @@ async def unfinished_tasks(client: Client, workflow: str, run: str, answer: time
 
 def _unfinished(end: HistoryEvent, workers: dict[int, str]) -> UnfinishedTask:
     if end.event_type == _FAILED:
-        worker = workers.get(end.workflow_task_failed_event_attributes.started_event_id, "")
-        return UnfinishedTask(worker, failed=True, lost=False)
+        said = end.workflow_task_failed_event_attributes
+        failed = said.cause != WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
+        return UnfinishedTask(workers.get(said.started_event_id, ""), failed=failed, lost=False)
     ended = end.workflow_task_timed_out_event_attributes
     began = ended.timeout_type != TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START
     return UnfinishedTask(workers.get(ended.started_event_id, ""), failed=False, lost=began)

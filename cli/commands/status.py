@@ -3,24 +3,28 @@
 import asyncio
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from pydantic import BaseModel
 
-from porchflow.cli.settings import load_settings, settings_options
+from porchflow.cli.settings import Settings, load_settings, settings_options
 from porchflow.cli.stack_settings import load_stack_settings, stack_options
 from porchflow.cli.stack_state import StackRecord, StateError, StateFolder
+from porchflow.cli.temporal_settings import TemporalSettings
+from porchflow.workflows.installation_settings import InstallationSettings
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from porchflow.cli.doctor.findings import Finding
     from porchflow.cli.revisions.overview import Overview
 
 _SECONDS = 10.0
 _ROWS = 12
+_LEVELS = {"ok": "default", "warning": "yellow", "failure": "red"}
 _STYLES = {
     "stalled": "bold red",
     "retrying": "yellow",
@@ -43,20 +47,22 @@ class PartStatus(BaseModel):
 
 
 @click.command()
-@settings_options("kubeconfig")
+@settings_options(TemporalSettings, InstallationSettings, "kubeconfig")
 @stack_options("state_dir")
 @click.option("--output", "-o", type=click.Choice(["text", "json"]), default="text", help="How to print.")
 def status(*, output: Literal["text", "json"], **flags: Any) -> None:  # noqa: ANN401 - any setting
     """Show what runs, how Repositories are synced, and which objects need work or a person's attention.
 
     Where `porchflow up` runs and no other cluster is named, its parts are shown, and its objects. Else the objects are
-    those of the cluster of the kubeconfig.
+    those of the cluster of the kubeconfig. Workflow tasks that fail are shown of the stack's Temporal, or of the one
+    that --temporal-address names.
 
     The exit code is 0 when all that was looked at answers, 1 when a part of the stack is down, the cluster cannot be
     read, or there is neither.
     """
     folder = StateFolder(load_stack_settings({"state_dir": flags.pop("state_dir")}).state_dir)
-    kubeconfig = load_settings(flags).kubeconfig
+    settings = load_settings(flags)
+    kubeconfig = settings.kubeconfig
     try:
         record = folder.read()
     except StateError as error:
@@ -64,6 +70,8 @@ def status(*, output: Literal["text", "json"], **flags: Any) -> None:  # noqa: A
     elsewhere = record is not None and not _means(kubeconfig, record)
     seen = _look(kubeconfig, None if elsewhere else record)
     where = _Where(folder, None if elsewhere else record, elsewhere)
+    if (where.record and where.record.temporal) or "address" in settings.temporal.model_fields_set:
+        seen = replace(seen, workflow_tasks=_look_at_tasks(where, settings, flags))
     click.echo(_json(where, seen)) if output == "json" else _print(where, seen)
     sys.exit(0 if seen.is_up else 1)
 
@@ -92,12 +100,14 @@ class _Seen:
         cluster: Address of the API server; empty where none was reached.
         objects: Its objects.
         problem: The reason why they cannot be read; empty for none.
+        workflow_tasks: Whether some fail; None where no Temporal is known.
     """
 
     parts: list[PartStatus]
     cluster: str = ""
     objects: "Overview | None" = None
     problem: str = ""
+    workflow_tasks: "Finding | None" = None
 
     @property
     def is_up(self) -> bool:
@@ -131,6 +141,15 @@ def _look(kubeconfig: Path | None, record: StackRecord | None) -> _Seen:
         return _Seen(parts, problem=f"cannot read PackageRevisions: no answer within {_SECONDS:g} s")
 
 
+def _look_at_tasks(where: _Where, settings: Settings, flags: dict[str, Any]) -> "Finding":
+    from porchflow.cli.doctor.open_runs import look_at_open_runs  # noqa: PLC0415 - help must not wait for heavy imports
+    from porchflow.cli.doctor.stack import settings_of_stack  # noqa: PLC0415
+
+    if where.record is not None and where.record.temporal:
+        settings = load_settings({**flags, **settings_of_stack(where.folder, where.record)})
+    return asyncio.run(look_at_open_runs(settings, _SECONDS / 2))
+
+
 def read_parts(record: StackRecord) -> list[PartStatus]:
     """Return the state of each part of a stack, its supervisor first."""
     supervisor = PartStatus(
@@ -162,6 +181,7 @@ def _json(where: _Where, seen: _Seen) -> str:
         cluster: str
         parts: list[PartStatus]
         objects: Any
+        workflowTasks: Any  # noqa: N815
         problem: str
 
     return Document(
@@ -170,6 +190,7 @@ def _json(where: _Where, seen: _Seen) -> str:
         cluster=seen.cluster,
         parts=seen.parts,
         objects=seen.objects.model_dump(mode="json") if seen.objects else None,
+        workflowTasks=seen.workflow_tasks.model_dump(include={"level", "message"}) if seen.workflow_tasks else None,
         problem=seen.problem,
     ).model_dump_json(indent=2)
 
@@ -186,6 +207,9 @@ def _print(where: _Where, seen: _Seen) -> None:
         console.print(_elsewhere(where, seen), markup=False, soft_wrap=True)
     if seen.problem:
         console.print(seen.problem, style="red", markup=False, soft_wrap=True)
+    if tasks := seen.workflow_tasks:
+        style = _LEVELS[tasks.level]
+        console.print(f"Workflow tasks: {tasks.message}", style=style, markup=False, soft_wrap=True)
     objects = seen.objects
     for each in objects.refusing if objects else ():
         console.print(each, style="red", markup=False, soft_wrap=True)

@@ -1,22 +1,20 @@
 """All checks of `porchflow doctor`, run at once."""
 
-import asyncio
 from collections.abc import Sequence
 
 from porchflow.cli.doctor.cluster import check_content_api, check_definitions, check_policies, check_webhooks
 from porchflow.cli.doctor.findings import Check, Finding, Level, all_of, within, worst
 from porchflow.cli.doctor.functions import check_configs, check_registry
 from porchflow.cli.doctor.kubernetes_version import check_version
+from porchflow.cli.doctor.open_runs import known_installation
 from porchflow.cli.doctor.permissions import check_permissions
 from porchflow.cli.doctor.reaching import check_reached
 from porchflow.cli.doctor.repositories import check_repositories
 from porchflow.cli.doctor.schedules import check_schedules
 from porchflow.cli.doctor.servers import check_cache, check_runner, check_temporal
-from porchflow.cli.processes.installation import read_installation
 from porchflow.cli.settings import Settings
 from porchflow.kube.client import KubeClient
-from porchflow.kube.errors import KubeConfigError, KubeError
-from porchflow.workflows.ids import Attributes, Installation
+from porchflow.kube.errors import KubeConfigError
 
 
 async def examine(
@@ -44,26 +42,13 @@ async def examine(
 
 
 async def _examine_temporal(settings: Settings, seconds: float) -> list[Finding]:
-    installation, schedules = await _installation(settings, seconds), []
+    installation, schedules = await known_installation(settings, seconds), []
     check = Check("temporal", settings.temporal.address)
     found = await within(2 * seconds, check, check_temporal(settings.temporal, seconds, installation))
     if installation is not None and found[0].level is Level.OK:
         where = Check("schedules", ", ".join(settings.scope.namespaces) or "all namespaces")
         schedules = await within(2 * seconds, where, check_schedules(settings, installation, seconds))
     return found + schedules
-
-
-async def _installation(settings: Settings, seconds: float) -> Installation | None:
-    """Return the installation; None where its id is that of a cluster which does not tell it."""
-    if settings.installation.installation:
-        return Installation(
-            settings.installation.installation, Attributes(settings.installation.search_attribute_prefix)
-        )
-    try:
-        async with asyncio.timeout(seconds), await KubeClient.connect(settings.kubeconfig) as kube:
-            return await read_installation(settings.installation, kube)
-    except (KubeConfigError, KubeError, TimeoutError):
-        return None
 
 
 async def _examine_cluster(

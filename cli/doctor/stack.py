@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from porchflow.cli.settings import Settings, settings_of
-from porchflow.cli.stack_state import StateFolder
+from porchflow.cli.stack_state import StackRecord, StateFolder
 
 _NAMED: Final = ("kubeconfig", "temporal_address", "function_runner_address", "git_cache_dir")
 
@@ -32,6 +32,11 @@ def stack_settings(state_dir: Path, flags: Mapping[str, Any]) -> dict[str, Any]:
     named = any(flags.get(name) or known[name].variable in os.environ for name in _NAMED)
     if named or os.environ.get("KUBECONFIG", record.kubeconfig) != record.kubeconfig:
         return {}
+    return settings_of_stack(folder, record)
+
+
+def settings_of_stack(folder: StateFolder, record: StackRecord) -> dict[str, Any]:
+    """Return the settings that lead to a stack, by name."""
     return {
         "kubeconfig": record.kubeconfig,
         "temporal_address": record.temporal,

@@ -23,6 +23,7 @@ TEMPORAL: Final = {
     "temporal_worker_task_slots_used": ("task_queue", "worker_type"),
     "temporal_workflow_completed": ("workflow_type",),
     "temporal_workflow_failed": ("workflow_type",),
+    "temporal_workflow_task_execution_failed": ("workflow_type", "failure_reason"),
     "temporal_request_failure": ("operation", "status_code"),
 }
 """Metrics of Temporal's SDK that alarms and the dashboard read, with the labels that they read."""

@@ -111,6 +111,12 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
         ),
         Panel("Attempts under way", "By activity.", "short", (_now("porchflow_activities_under_way", "activity"),)),
         Panel(
+            "Workflow tasks that fail",
+            "By reason. Each is tried again. Anything above zero is a defect or a mix of versions.",
+            "ops",
+            (_rate("temporal_workflow_task_execution_failed", "failure_reason"),),
+        ),
+        Panel(
             "Runs that were ended as stuck",
             "Anything above zero is a defect or a mix of versions.",
             "ops",

@@ -1,17 +1,25 @@
 """`porchflow status`: the stack of the folder, or the cluster of the kubeconfig, as the other commands choose it."""
 
+import asyncio
 import json
 import os
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from temporalio.client import Client
 
 from porchflow.cli.main import main
 from porchflow.cli.stack_state import ProcessRecord, StackRecord, StateFolder
+from porchflow.devstack.processes import free_port
+from porchflow.workflows.ids import RECONCILE_QUEUE, Installation
 from tests.servers.control_plane import ControlPlane
+from tests.servers.temporal import TemporalServer
+from tests.servers.waiting import eventually
+from tests.watcher.tasks import take_and_fail
 
 Run = Callable[..., Result]
 
@@ -72,6 +80,40 @@ def test_the_stack_is_shown_where_its_cluster_is_named_or_none(
     assert [part["name"] for part in found["parts"]] == ["supervisor"]
     assert (found["ready"], found["cluster"], found["problem"]) == (True, control_plane.url, "")
     assert found["objects"]["counts"] is not None
+
+
+async def test_workflow_tasks_that_fail_are_shown_of_a_temporal_that_is_named(
+    run: Run, control_plane: ControlPlane, temporal_server: TemporalServer
+) -> None:
+    client, ours = await Client.connect(temporal_server.address), Installation(f"status-{uuid.uuid4().hex[:8]}")
+    queue = ours.queue(RECONCILE_QUEUE)
+    failing = await client.start_workflow("Any", id=f"{ours.id}/one", task_queue=queue)
+    options = {"KUBECONFIG": str(control_plane.kubeconfig), "PORCHFLOW_TEMPORAL_ADDRESS": temporal_server.address}
+
+    async def shown(*arguments: str) -> str:
+        named = ("--temporal-installation", ours.id, *arguments)
+        result = await asyncio.to_thread(lambda: run(*named, **options))
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    async def lists(number: int) -> bool:
+        return f"Workflow tasks: none fails, of {number} open runs" in await shown()
+
+    await eventually(lambda: lists(1), what="Temporal lists the run")
+    await take_and_fail(client, queue)
+    told = f"the workflow task of 1 runs failed, and is tried again: {failing.id}"
+    assert f"Workflow tasks: {told}" in await shown()
+    found = json.loads(await shown("--output", "json"))
+    assert found["workflowTasks"] == {"level": "warning", "message": told}
+    await failing.terminate()
+
+
+def test_a_temporal_that_does_not_answer_is_said(run: Run, control_plane: ControlPlane) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    result = run(
+        "--temporal-address", address, "--temporal-installation", "x", KUBECONFIG=str(control_plane.kubeconfig)
+    )
+    assert "Workflow tasks: Temporal cannot be used" in result.output
 
 
 def test_where_there_is_neither_it_says_what_to_do(run: Run, tmp_path: Path) -> None:

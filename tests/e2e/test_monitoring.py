@@ -39,7 +39,7 @@ PORTS = ("worker health", "worker metrics", "watcher health", "watcher metrics",
 """Ports of the processes with metrics, as deploy/ names them."""
 NOT_HERE = ("porchflow_content_request", "porchflow_function_pod", "porchflow_function_calls_waiting")
 """Metrics of a content API, and of functions in pods."""
-AFTER_TROUBLE = ("temporal_request_failure",)
+AFTER_TROUBLE = ("temporal_request_failure", "temporal_workflow_task_execution_failed")
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 from datetime import timedelta
 from typing import Final
 
-from temporalio.api.enums.v1 import WorkflowTaskFailedCause
+import pytest
+from temporalio.api.command.v1 import Command, CompleteWorkflowExecutionCommandAttributes
+from temporalio.api.enums.v1 import CommandType, WorkflowTaskFailedCause
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import (
     PollWorkflowTaskQueueRequest,
@@ -11,7 +13,8 @@ from temporalio.api.workflowservice.v1 import (
     RespondWorkflowTaskCompletedRequest,
     RespondWorkflowTaskFailedRequest,
 )
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError
 
 SHORT_TASK: Final = timedelta(seconds=1)
 """Time that Temporal gives a worker for one task of a run that a test starts; it is 10 seconds elsewhere."""
@@ -28,6 +31,21 @@ async def take_and_complete(client: Client, queue: str) -> None:
     await client.workflow_service.respond_workflow_task_completed(
         RespondWorkflowTaskCompletedRequest(namespace=client.namespace, task_token=taken.task_token)
     )
+
+
+async def take_and_end_in_vain(client: Client, run: WorkflowHandle[object, object]) -> None:
+    """Take a workflow task and answer that the run is over, after a signal came: the server does not take that."""
+    taken = await _take(client, run.id)
+    await run.signal("look_again")
+    over = Command(
+        command_type=CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION,
+        complete_workflow_execution_command_attributes=CompleteWorkflowExecutionCommandAttributes(),
+    )
+    request = RespondWorkflowTaskCompletedRequest(
+        namespace=client.namespace, task_token=taken.task_token, commands=[over]
+    )
+    with pytest.raises(RPCError, match="UnhandledCommand"):
+        await client.workflow_service.respond_workflow_task_completed(request)
 
 
 async def take_and_fail(client: Client, queue: str) -> None:

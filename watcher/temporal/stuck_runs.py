@@ -47,6 +47,16 @@ async def is_stuck(client: Client, found: WorkflowExecutionDescription) -> bool:
     return sum(each.failed for each in unfinished) >= FAILED_ATTEMPTS - 1
 
 
+async def is_failing(client: Client, found: WorkflowExecutionDescription) -> bool:
+    """Return whether the task of a run failed and is tried again; most are well with the next attempt.
+
+    Args and errors are those of `is_stuck`.
+    """
+    if not _attempt(found):
+        return False
+    return any(each.failed for each in await unfinished_tasks(client, found.id, found.run_id, RPC_TIMEOUT))
+
+
 async def end_stuck_run(client: Client, workflow_id: str) -> bool:
     """End the run of a workflow if it is stuck.
 

@@ -5,8 +5,8 @@ import uuid
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 
-from porchflow.watcher.temporal.stuck_runs import FAILED_ATTEMPTS, LOST_ATTEMPTS, end_stuck_run
-from tests.watcher.tasks import SHORT_TASK, take_and_die, take_and_fail
+from porchflow.watcher.temporal.stuck_runs import FAILED_ATTEMPTS, LOST_ATTEMPTS, end_stuck_run, is_failing
+from tests.watcher.tasks import SHORT_TASK, take_and_complete, take_and_die, take_and_end_in_vain, take_and_fail
 
 _Run = WorkflowHandle[object, object]
 
@@ -66,6 +66,23 @@ async def test_signals_in_between_keep_no_run_stuck(temporal: Client, run: _Run)
     await run.signal("look_again")
     assert await attempt(run) < FAILED_ATTEMPTS
     assert await is_ended(temporal, run)
+
+
+async def test_a_task_that_failed_once_is_failing_until_one_is_completed(temporal: Client, run: _Run) -> None:
+    assert not await is_failing(temporal, await run.describe())
+    await take_and_fail(temporal, run.id)
+    assert await is_failing(temporal, await run.describe())
+    assert not await is_ended(temporal, run)
+    await take_and_complete(temporal, run.id)
+    await run.signal("look_again")
+    assert not await is_failing(temporal, await run.describe())
+    await run.terminate()
+
+
+async def test_a_signal_that_comes_while_a_run_completes_is_no_failure(temporal: Client, run: _Run) -> None:
+    await take_and_end_in_vain(temporal, run)
+    assert not await is_failing(temporal, await run.describe())
+    await run.terminate()
 
 
 async def test_a_run_that_no_worker_takes_is_not_stuck(temporal: Client, run: _Run) -> None:
