@@ -227,9 +227,13 @@ class PackageReader(ABC):
 
     # Whole repositories
 
-    async def refs_digest(self, remote: Remote, branch: str, directory: str) -> str:
-        """Return a digest of the refs that a survey reads; an equal digest means an equal result."""
-        return digest_of(await self._connection(remote).refs(), branch, directory)
+    async def refs_digests(self, remote: Remote, places: Sequence[tuple[str, str]]) -> list[str]:
+        """Return for each branch and directory a digest of the refs that a survey reads there.
+
+        An equal digest means an equal result. The refs are listed once for all places.
+        """
+        refs = await self._connection(remote).refs()
+        return [digest_of(refs, branch, directory) for branch, directory in places]
 
     async def survey(self, remote: Remote, branch: str, directory: str) -> Survey:
         """Find all package revisions below a directory; see `porchflow.gitrepo.survey.survey`.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from porchflow.api.crontab import own_times
 from porchflow.api.models.conditions import ConditionType, Reason, raw_condition
 from porchflow.api.work.suspension import suspension_of
 from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.remote.remote import Remote
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeError
 from porchflow.kube.following import Key, key_of
@@ -29,7 +31,7 @@ Start = Callable[[Key], Awaitable[None]]
 
 _AT_ONCE = 16
 _LONGEST = 60.0
-"""Seconds for one Repository. The sync of one that takes longer says what is wrong with its server."""
+"""Seconds for one remote. The sync of a Repository there that takes longer says what is wrong with the server."""
 
 
 class RefListing(ListingActivities):
@@ -45,15 +47,20 @@ class RefListing(ListingActivities):
     @activity.defn(name="list_refs")
     async def list_refs(self) -> ListingResult:
         """See `ListingActivities.list_refs`."""
-        result = ListingResult()
+        result, places = ListingResult(), dict[Remote, list[_Place]]()
 
-        async def looks() -> AsyncIterator[Write]:
+        async def openings() -> AsyncIterator[Write]:
             async for raw in self._all():
                 if not (self._has_own_times_or_none(raw) or _ended_processes(raw)):
-                    yield partial(self._look, raw, result)
+                    yield partial(self._open, raw, places, result)
+
+        async def looks() -> AsyncIterator[Write]:
+            for remote, there in places.items():
+                yield partial(self._look, remote, there, result)
 
         try:
             async with heartbeating(lambda: result.summary):
+                await Writer(_AT_ONCE).run(openings())
                 await Writer(_AT_ONCE).run(looks())
         except KubeError as error:
             raise to_application_error(classify(error)) from None
@@ -74,31 +81,54 @@ class RefListing(ListingActivities):
             or own_times(raw) is not None
         )
 
-    async def _look(self, raw: dict[str, Any], result: ListingResult) -> None:
-        wants = await self._wants_sync(raw)
-        result.listed += 1
-        if not wants:
-            return
+    async def _open(self, raw: dict[str, Any], places: dict[Remote, list["_Place"]], result: ListingResult) -> None:
+        """Add a Repository to those of its remote; start its sync where that is due, or the remote cannot be told."""
+        if not is_due(raw):
+            try:
+                check_places(raw)
+                async with asyncio.timeout(_LONGEST):
+                    access = await self._repositories.opened(raw)
+            except Exception as error:  # noqa: BLE001 - the sync meets the same, sorts it and shows it in the Repository
+                activity.logger.info("Repository %s/%s cannot be opened: %s", *key_of(raw), error)
+            else:
+                place = _Place(key_of(raw), access.branch, access.directory, raw["status"]["observedRefs"])
+                places.setdefault(access.remote, []).append(place)
+                return
+        await self._start_sync(key_of(raw), result)
+
+    async def _look(self, remote: Remote, places: list["_Place"], result: ListingResult) -> None:
+        """List the refs of a remote once, and start the syncs of its Repositories whose refs moved."""
         try:
-            await self._start(key_of(raw))
+            async with asyncio.timeout(_LONGEST):
+                digests = await self._git.refs_digests(remote, [(place.branch, place.directory) for place in places])
+        except Exception as error:  # noqa: BLE001 - as above
+            activity.logger.info("the refs of %d Repositories cannot be listed: %s", len(places), error)
+            digests = [""] * len(places)
+        for place, digest in zip(places, digests, strict=True):
+            if digest == place.observed:
+                result.listed += 1
+            else:
+                await self._start_sync(place.key, result)
+
+    async def _start_sync(self, key: Key, result: ListingResult) -> None:
+        result.listed += 1
+        try:
+            await self._start(key)
         except Exception as error:  # noqa: BLE001 - one schedule that cannot be used stops no other Repository
-            activity.logger.warning("the sync of Repository %s/%s cannot be started: %s", *key_of(raw), error)
+            activity.logger.warning("the sync of Repository %s/%s cannot be started: %s", *key, error)
             result.failed += 1
         else:
             result.started += 1
 
-    async def _wants_sync(self, raw: dict[str, Any]) -> bool:
-        if is_due(raw):
-            return True
-        try:
-            check_places(raw)
-            async with asyncio.timeout(_LONGEST):
-                access = await self._repositories.opened(raw)
-                digest = await self._git.refs_digest(access.remote, access.branch, access.directory)
-        except Exception as error:  # noqa: BLE001 - the sync meets the same, sorts it and shows it in the Repository
-            activity.logger.info("the refs of Repository %s/%s cannot be listed: %s", *key_of(raw), error)
-            return True
-        return bool(digest != raw["status"]["observedRefs"])
+
+@dataclass(frozen=True)
+class _Place:
+    """What is compared of a Repository: its refs on a branch and in a directory, with the digest when it was synced."""
+
+    key: Key
+    branch: str
+    directory: str
+    observed: str
 
 
 def _ended_processes(raw: dict[str, Any]) -> bool:

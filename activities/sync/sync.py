@@ -173,7 +173,7 @@ class RepositorySync(SyncActivities):
             self._reporter.record(raw, Reason.CREDENTIALS_UNENCRYPTED, access.warning)
         await self._git.ensure_branch(access.remote, access.branch, create_branch=access.create_branch)
         known = "" if due else raw["status"]["observedRefs"]
-        if known and await self._git.refs_digest(access.remote, access.branch, access.directory) == known:
+        if known and await self._git.refs_digests(access.remote, [(access.branch, access.directory)]) == [known]:
             return SyncResult(
                 summary="the refs have not moved", revisions=(raw.get("status") or {}).get("packageCount") or 0
             )

@@ -1,6 +1,7 @@
 """The listing of refs on a real API server and real Git: syncs start where refs moved, and nowhere else."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,12 +12,15 @@ from temporalio.testing import ActivityEnvironment
 from porchflow.activities.definitions import ListingResult
 from porchflow.activities.sync.ref_listing import RefListing
 from porchflow.api.names import SUSPEND_ANNOTATION
+from porchflow.gitrepo.git_store import GitStore
+from porchflow.gitrepo.remote.remote import Remote
 from porchflow.kube.client import Object
 from porchflow.kube.errors import KubeUnavailable
 from porchflow.kube.following import Key
 from porchflow.kube.kinds import REPOSITORIES
 from porchflow.repositories.scope import ScopeSettings
 from tests.activities.syncing import Syncs
+from tests.servers.git import GitRepositories, commit_files
 from tests.watcher.objects import repository
 
 
@@ -88,6 +92,28 @@ async def test_what_moved_is_synced(still: Syncs, starts: Starts, what: str) -> 
     await still.sync()
     await listed(still, starts)
     assert starts.started == [], "one sync for one move"
+
+
+async def test_a_remote_is_listed_once_for_all_its_repositories(
+    still: Syncs, starts: Starts, git_server: GitRepositories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    namespace, git, listings = still.world.namespace, git_server.create(), list[str]()
+    await asyncio.to_thread(commit_files, git, "main", {"README.md": "packages"}, "first")
+    for name in ("one", "two", "three"):
+        spec = {"type": "git", "git": {"repo": git.url, "branch": "main", "directory": name}}
+        await still.world.kube.create(REPOSITORIES, {**repository(namespace, name), "spec": spec})
+        await still.sync(name)
+    digests = GitStore.refs_digests
+
+    async def counted(store: GitStore, remote: Remote, places: Sequence[tuple[str, str]]) -> list[str]:
+        listings.append(remote.url)
+        return await digests(store, remote, places)
+
+    monkeypatch.setattr(GitStore, "refs_digests", counted)
+    await asyncio.to_thread(git.git, "update-ref", "refs/heads/drafts/two/web/v1", "refs/heads/main")
+    result = await listed(still, starts)
+    assert listings.count(git.url) == 1
+    assert (starts.started, result.listed) == (["two"], 5)
 
 
 async def test_what_is_due_is_synced_although_no_ref_moved(still: Syncs, starts: Starts) -> None:
