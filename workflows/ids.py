@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from temporalio.common import SearchAttributeKey
 
+from porchflow.api.work.needs import Phase
 from porchflow.workflows.installation_settings import ATTRIBUTE_PREFIX
 from porchflow.workflows.policies import RECONCILE_QUEUE, SYNC_QUEUE
 
@@ -130,6 +131,8 @@ class PackageRevisionInput(BaseModel):
     """Begins the names of the search attributes that the run sets."""
     shows_outcome: bool = False
     """Whether the run sets the optional search attributes, which it may only where they are registered."""
+    deaths: dict[Phase, int] = Field(default_factory=dict)
+    """Processes in a row that ended with a phase, as the run before counted that continues as this one."""
 
 
 class RepositorySyncInput(BaseModel):

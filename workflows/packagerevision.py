@@ -66,7 +66,7 @@ class PackageRevisionWorkflow:
         self._look_again = True
         self._signals = 0
         self._failed_looks = 0
-        self._deaths: dict[Phase, int] = {}
+        self._deaths = dict(target.deaths)
         self._log: list[str] = []
         self._resume_at: datetime | None = None
         self._result = PackageRevisionResult(outcome=Outcome.CONVERGED)
@@ -91,7 +91,7 @@ class PackageRevisionWorkflow:
         await asyncio.sleep(0)
         while self._look_again:
             if self._is_long():
-                workflow.continue_as_new(target)
+                workflow.continue_as_new(target.model_copy(update={"deaths": self._deaths}))
             self._look_again = False
             self._result = await self._pass()
             if self._resume_at is not None and not self._look_again:
@@ -180,8 +180,9 @@ class PackageRevisionWorkflow:
     async def _run_phase(self, phase: Phase, facts: Facts, before: PhaseResult) -> PhaseResult:
         """Run a phase until it ends in one way or another; from the first lost process on, run it isolated.
 
-        The count is kept by the run alone, whose history has each loss. It stays when a newer intent supersedes the
-        phase, so that edits in a row do not end one worker each; it is forgotten once the phase has ended normally.
+        The count is kept by the run, whose history has each loss, and by the run that it continues as. It stays when a
+        newer intent supersedes the phase, so that edits in a row do not end one worker each; it is forgotten once the
+        phase has ended normally.
         """
         if facts.reason == Reason.PHASE_CRASHED:
             # The object stalled so, in a run before: no other worker is put at risk.

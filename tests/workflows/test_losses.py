@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from porchflow.activities.definitions import PhaseInput
@@ -100,6 +100,27 @@ async def test_a_newer_intent_does_not_clear_a_phase(
         await handle.result()
     asked = [(request.intent, request.deaths) for phase, request in fakes.requests if phase is Phase.LIFECYCLE]
     assert asked == [("one", 0), ("one", 1), ("two", 1)]
+
+
+async def test_a_run_that_continues_as_new_forgets_no_loss(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    """Or an author could send signals until another worker is at risk."""
+    monkeypatch.setattr(policies, "SIGNALS_PER_RUN", 3)
+    fakes = FakeActivities(PROPOSE)
+    fakes.failures[Phase.LIFECYCLE] = lost()
+    fakes.held[Phase.LIFECYCLE] = asyncio.Event()
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        handle = await start(temporal_client, queue)
+        await eventually(lambda: fakes.isolated, what="the phase is isolated")
+        for _ in range(4):
+            await handle.signal(PackageRevisionWorkflow.look_again)
+        await eventually(lambda: fakes.cancelled, what="the phase is superseded")
+        fakes.held.pop(Phase.LIFECYCLE).set()
+        await handle.result()
+        first = await temporal_client.get_workflow_handle(handle.id, run_id=handle.first_execution_run_id).describe()
+    assert first.status is WorkflowExecutionStatus.CONTINUED_AS_NEW
+    assert deaths(fakes, Phase.LIFECYCLE) == [0, 1, 1]
 
 
 async def test_an_activity_that_stops_to_heartbeat_counts_as_lost_with_its_worker(
