@@ -107,6 +107,16 @@ def test_repositories_that_stand_still_cost_one_run_together(server_binaries: di
     assert (syncs["costs"]["runs"], syncs["costs"]["activities"]) == (1, 1)
 
 
+def test_poison_of_another_namespace_ends_no_process(server_binaries: dict[str, Path]) -> None:
+    done = bench("--objects", "2", "--workers", "1", "--workloads", "poison", "--in-process", "--json")
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout.splitlines()[-1])["results"]
+    assert [(each["workload"], each["objects"], each["deaths"]) for each in results] == [
+        ("alone", 2, 0),
+        ("poison", 2, 0),
+    ]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("--objects", "0"), ("--objects", "x"), ("--workloads", "init,dance"), ("--held", "-1"), ("--held", "1,1")],

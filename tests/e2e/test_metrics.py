@@ -60,13 +60,17 @@ async def test_the_processes_tell_what_they_did(
     assert worker.value("porchflow_activity_seconds_count", done) == 1
     assert 0 < worker.value("porchflow_activity_seconds_sum", done) < 60
     assert worker.value("porchflow_activity_seconds_count", {**done, "outcome": "waiting"}) >= 1
-    assert worker.value("porchflow_activities_under_way") == 0
     assert worker.value("porchflow_git_requests_total", {"operation": "push"}) == 2
     assert worker.value("porchflow_git_request_seconds_total", {"operation": "push"}) > 0
     applied = {"method": "PATCH", "resource": "packagerevisions", "code": "200"}
     assert worker.value("porchflow_kubernetes_requests_total", applied) >= 4
     assert worker.value("porchflow_build_info") == 1
     assert worker.value("process_resident_memory_bytes") > 1_000_000
+
+    async def nothing_is_under_way() -> bool:
+        return (await scraped(addresses["worker"])).value("porchflow_activities_under_way") == 0
+
+    await eventually(nothing_is_under_way, what="the gap between two attempts of what waits, or of a sync")
 
     watcher = await scraped(addresses["watcher"])
     assert watcher.value("porchflow_watch_up") == 3, "PackageRevisions, Repositories and Secrets"
