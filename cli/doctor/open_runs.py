@@ -9,7 +9,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from porchflow.cli.doctor.findings import Check, Finding, Level, at_once, within
 from porchflow.cli.processes.installation import read_installation
 from porchflow.cli.processes.temporal.temporal_connection import read_connection
-from porchflow.cli.settings import Settings
+from porchflow.cli.settings import Settings, SettingsError
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import KubeConfigError, KubeError
 from porchflow.watcher.temporal.stuck_runs import is_failing, is_stuck
@@ -33,7 +33,10 @@ async def look_at_open_runs(settings: Settings, seconds: float) -> Finding:
     check = Check(_NAME, settings.temporal.namespace)
 
     async def look() -> list[Finding]:
-        connection = read_connection(settings.temporal)
+        try:
+            connection = read_connection(settings.temporal)
+        except SettingsError as error:
+            return [check.failure(error.message, "see docs/reference/configuration.md")]
         installation = await known_installation(settings, seconds)
         if installation is None:
             return [check.warning("the cluster does not tell its id", "set PORCHFLOW_TEMPORAL_INSTALLATION")]

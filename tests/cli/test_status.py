@@ -116,6 +116,13 @@ def test_a_temporal_that_does_not_answer_is_said(run: Run, control_plane: Contro
     assert "Workflow tasks: Temporal cannot be used" in result.output
 
 
+def test_settings_of_temporal_that_contradict_each_other_are_named(run: Run, control_plane: ControlPlane) -> None:
+    named = ("--temporal-address", "127.0.0.1:1", "--temporal-tls", "false", "--temporal-tls-server-name", "here")
+    result = run(*named, KUBECONFIG=str(control_plane.kubeconfig))
+    assert result.exit_code == 0
+    assert "Workflow tasks: PORCHFLOW_TEMPORAL_TLS (--temporal-tls) is false, and" in result.output
+
+
 def test_where_there_is_neither_it_says_what_to_do(run: Run, tmp_path: Path) -> None:
     result = run()
     assert result.exit_code == 1
