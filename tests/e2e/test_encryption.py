@@ -28,7 +28,8 @@ from tests.servers.waiting import eventually
 
 MARK = "wordThatNobodyElseSays"
 FIRST, SECOND = new_key(), new_key()
-WORKFLOWS = ("PackageRevisionWorkflow", "RepositorySyncWorkflow")
+WORKFLOWS = {"PackageRevisionWorkflow", "RepositorySyncWorkflow"}
+"""The listing of refs begins at a time of its own."""
 STARTED = 180.0
 """Seconds for what processes do first; they start together, beside other tests."""
 VARIABLE = "PORCHFLOW_TEMPORAL_ENCRYPTION_KEYS_FILE"
@@ -120,7 +121,7 @@ async def test_no_input_result_message_or_summary_is_kept_plain(
     await stalls(idle_system, name, git_repository.url, tmp_path)
 
     async def both_kinds() -> bool:
-        return len({run.workflow_type async for run in temporal.list_workflows()}) == len(WORKFLOWS)
+        return {run.workflow_type async for run in temporal.list_workflows()} >= WORKFLOWS
 
     await eventually(both_kinds, what="the runs of the object and of the sync are listed")
     assert set(await key_ids(temporal)) == {"first"}
@@ -156,11 +157,12 @@ async def test_runs_and_schedules_of_before_go_on_and_the_old_key_can_go(
 
     write_keys(keys, {"second": SECOND, "first": FIRST})
     start(idle_system)
-    await eventually(
-        lambda: schedule_is_kept_with(idle_system, temporal, repository, "second"),
-        timeout=STARTED,
-        what="it is kept anew",
-    )
+    for schedule in (sync_id(idle_system, repository), Installation(idle_system.installation).listing_id):
+        await eventually(
+            lambda schedule=schedule: schedule_is_kept_with(temporal, schedule, "second"),
+            timeout=STARTED,
+            what=f"{schedule} is kept anew",
+        )
     await idle_system.lifecycle(done, "Draft")
     await idle_system.ready(done)
     write_keys(keys, {"second": SECOND})
@@ -173,9 +175,9 @@ async def test_runs_and_schedules_of_before_go_on_and_the_old_key_can_go(
     assert [each.level for each in found if each.check == "schedules"] == ["ok"]
 
 
-async def schedule_is_kept_with(system: System, temporal: Client, repository: str, key: str) -> bool:
+async def schedule_is_kept_with(temporal: Client, schedule: str, key: str) -> bool:
     try:
-        found = await temporal.get_schedule_handle(sync_id(system, repository)).describe()
+        found = await temporal.get_schedule_handle(schedule).describe()
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
