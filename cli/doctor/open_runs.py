@@ -88,12 +88,16 @@ async def check_open_runs(client: Client, installation: Installation) -> list[Fi
     failing = [run.id for run, level in zip(runs[-_OPEN_RUNS:], found, strict=True) if level is Level.WARNING]
     stuck = [run.id for run, level in zip(runs[-_OPEN_RUNS:], found, strict=True) if level is Level.FAILURE]
     if stuck:
-        told = f"{len(stuck)} runs are stuck, because their workflow task fails again and again: {_some(stuck)}"
+        told = f"{_counted(stuck, 'fails', 'fail')} again and again, and the run is stuck: {_some(stuck)}"
         return [check.failure(told, "nothing: the watcher's next list replaces them; the workers' logs say why")]
     if failing:
-        told = f"the workflow task of {len(failing)} runs failed, and is tried again: {_some(failing)}"
+        told = f"{_counted(failing, 'has', 'have')} failed and will be tried again: {_some(failing)}"
         return [check.warning(told, "let all workers run one version; the workers' logs and the Temporal UI say why")]
     return [check.ok(f"none fails, of {len(runs)} open runs")]
+
+
+def _counted(ids: Sequence[str], one: str, more: str) -> str:
+    return f"{len(ids)} {one if len(ids) == 1 else more}"
 
 
 def _some(ids: Sequence[str]) -> str:

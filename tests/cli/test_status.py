@@ -101,7 +101,7 @@ async def test_workflow_tasks_that_fail_are_shown_of_a_temporal_that_is_named(
 
     await eventually(lambda: lists(1), what="Temporal lists the run")
     await take_and_fail(client, queue)
-    told = f"the workflow task of 1 runs failed, and is tried again: {failing.id}"
+    told = f"1 has failed and will be tried again: {failing.id}"
     assert f"Workflow tasks: {told}" in await shown()
     found = json.loads(await shown("--output", "json"))
     assert found["workflowTasks"] == {"level": "warning", "message": told}
