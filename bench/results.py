@@ -21,7 +21,7 @@ Its upgrades and renderings were not measured.
 PORCH_ROUND_TRIPS = {"push": 0.36}
 """Seconds from a push until it is rendered, in half of the cases at most; Porch's drafts never reach Git."""
 
-_WIDTH = 100
+_NAMES_WIDTH, _COLUMN_WIDTH = 36, 14
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Result:
 def print_results(conditions: Conditions, results: Sequence[Result]) -> None:
     """Print the table: a column for each workload."""
     console = Console(highlight=False)
-    console.width = max(console.width, _WIDTH)
+    console.width = max(console.width, _NAMES_WIDTH + _COLUMN_WIDTH * len(results))
     console.print(f"\n{conditions}")
     console.print(results_table(results))
 
