@@ -72,7 +72,7 @@ def print_results(conditions: Conditions, results: Sequence[Result]) -> None:
     """Print the table: a column for each workload."""
     console = Console(highlight=False)
     console.width = max(console.width, _NAMES_WIDTH + _COLUMN_WIDTH * len(results))
-    console.print(f"\n{conditions}")
+    console.print(f"\n{conditions}", soft_wrap=True)
     console.print(results_table(results))
 
 

@@ -154,6 +154,17 @@ def test_the_table_says_what_the_repository_held(capsys: pytest.CaptureFixture[s
     assert "push in 5,000" in capsys.readouterr().out
 
 
+def test_a_table_of_many_columns_is_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    costs = RunCosts(runs=1.0, workflow_tasks=2.0, activities=1.0)
+    workloads, sizes = ("init", "publish", "clone", "push"), (0, 1_000, 5_000)
+    results = [Result(each, held, 50, Timing(9.0, {}), 2, costs, {}) for held in sizes for each in workloads]
+    print_results(Conditions(2, 0.1, "Linux", 2, 0, "functions in the workers", {"git": "2.39"}), results)
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    assert "publish in 5,000" in printed
+    assert "one after another, p95 ms" in printed
+
+
 @pytest.mark.parametrize(
     ("trips", "percent", "seconds"), [([], 50, None), ([3.0], 95, 3.0), ([4.0, 1.0, 3.0, 2.0], 50, 3.0)]
 )
