@@ -1,5 +1,6 @@
 """The reading half of `GitStore`: refs, the state of revisions, and the content of packages."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
@@ -233,7 +234,8 @@ class PackageReader(ABC):
         An equal digest means an equal result. The refs are listed once for all places.
         """
         refs = await self._connection(remote).refs()
-        return [digest_of(refs, branch, directory) for branch, directory in places]
+        # Each looks at every ref: of many places together that would hold up the event loop for seconds.
+        return [await asyncio.to_thread(digest_of, refs, branch, directory) for branch, directory in places]
 
     async def survey(self, remote: Remote, branch: str, directory: str) -> Survey:
         """Find all package revisions below a directory; see `porchflow.gitrepo.survey.survey`.

@@ -14,6 +14,7 @@ from porchflow.api.models.conditions import Reason
 from porchflow.repositories.failures import HandedOver, Lost
 
 _ANSWER = timedelta(seconds=5)
+_SECOND = 2
 
 
 async def check_task(request: PhaseInput) -> None:
@@ -62,6 +63,3 @@ async def _losses(client: Client) -> _Losses:
     lost = [each for each in unfinished if each.lost]
     known = attempt <= _SECOND and all(each.worker == client.identity for each in lost)
     return _Losses(any=attempt > 1 or bool(lost), ours=bool(lost) and known)
-
-
-_SECOND = 2
