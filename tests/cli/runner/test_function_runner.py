@@ -18,7 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from porchflow.cli.main import main
 from porchflow.devstack.processes import free_port
 from porchflow.functions.calls.client import GrpcEvaluator
-from porchflow.functions.function_errors import FunctionNotFound
+from porchflow.functions.function_errors import FunctionNotFound, RunnerUnavailable
 from porchflow.kpt.format.resource_list import compose_list
 from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kube.client import KubeClient
@@ -152,9 +152,23 @@ def test_wrong_settings_end_the_start(flags: list[str], message: str) -> None:
     assert message in result.stderr
 
 
+async def when_listed(evaluate: GrpcEvaluator, image: str) -> bytes:
+    """Return the answer of a runner that may not have listed the FunctionConfigs, or the pods, since it began."""
+
+    async def answer() -> bytes | None:
+        try:
+            return (await evaluate(image, LIST)).resource_list
+        except RunnerUnavailable as error:
+            if "not listed yet" not in error.reason:
+                raise
+            return None
+
+    return bytes(await eventually(answer))
+
+
 async def _evaluated(evaluate: GrpcEvaluator, image: str) -> bytes | None:
     try:
-        return (await evaluate(image, LIST)).resource_list
+        return await when_listed(evaluate, image)
     except FunctionNotFound:
         return None
 

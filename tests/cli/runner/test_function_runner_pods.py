@@ -8,12 +8,20 @@ import yaml
 
 from porchflow.devstack.processes import free_port
 from porchflow.functions.calls.client import GrpcEvaluator
-from porchflow.functions.function_errors import FunctionNotFound, RunnerUnavailable
+from porchflow.functions.function_errors import FunctionNotFound
 from porchflow.functions.slots import on_behalf_of
 from porchflow.kpt.package_errors import FunctionFailed
 from porchflow.kube.client import KubeClient
 from porchflow.kube.kinds import FUNCTIONCONFIGS, NAMESPACES
-from tests.cli.runner.test_function_runner import LIST, ROOT, function_config, metrics_at, runner, settled
+from tests.cli.runner.test_function_runner import (
+    LIST,
+    ROOT,
+    function_config,
+    metrics_at,
+    runner,
+    settled,
+    when_listed,
+)
 from tests.servers.control_plane import ControlPlane
 from tests.servers.kubelet import Kubelet
 from tests.servers.registry import Registry, docker_config, passwords, running_registry
@@ -65,7 +73,7 @@ async def test_images_of_a_registry_run_in_pods(
     )
     async with runner(*flags) as (evaluate, _):
         await eventually(lambda: kubelet.started, what="a pod ahead of the first use")
-        assert b"from-red-pod" in await _answer(evaluate, registry.image("fn/tool:v1"))
+        assert b"from-red-pod" in await when_listed(evaluate, registry.image("fn/tool:v1"))
         assert await settled(kube, namespace, "tool") == {"functionRunnerObservedGeneration": 1}
         # Builtin functions go before.
         await evaluate("ghcr.io/kptdev/krm-functions-catalog/set-labels:v0.2", LIST)
@@ -81,11 +89,11 @@ async def test_images_of_a_registry_run_in_pods(
         assert counted['porchflow_function_calls_waiting{function="tool"}'] == 0
     assert len(kubelet.started) == 2
     async with runner(*flags) as (evaluate, _):
-        assert b"from-red-pod" in await _answer(evaluate, registry.image("fn/tool:v1"))
+        assert b"from-red-pod" in await when_listed(evaluate, registry.image("fn/tool:v1"))
     assert len(kubelet.started) == 2, "the pods of the runner before are used"
     async with runner(*flags, "--allowed-images", "registry.example.com/functions") as (evaluate, _):
         with pytest.raises(FunctionNotFound, match=r"only images below \S+/functions may be used here"):
-            await evaluate(registry.image("fn/tool:v1"), LIST)
+            await when_listed(evaluate, registry.image("fn/tool:v1"))
         await evaluate("ghcr.io/kptdev/krm-functions-catalog/set-labels:v0.2", LIST)
 
 
@@ -110,7 +118,7 @@ async def test_a_private_image_runs_for_its_namespace_alone(
         image = registry.image("team-a/tool:v1")
         async with runner(*flags) as (evaluate, _):
             with on_behalf_of("team-a"):
-                assert b"name: secret" in await _answer(evaluate, image)
+                assert b"name: secret" in await when_listed(evaluate, image)
             for other in ("team-b", ""):
                 with on_behalf_of(other), pytest.raises(FunctionNotFound, match=r"/team-a are not for ") as raised:
                     await evaluate(image, LIST)
@@ -119,17 +127,5 @@ async def test_a_private_image_runs_for_its_namespace_alone(
                 told = [str(error.value).replace("absent", "tool") for error in (raised, absent)]
                 assert told[0] == told[1], "nor is it told which images there are"
             with on_behalf_of("team-a"):
-                assert b"name: secret" in await _answer(evaluate, image)
+                assert b"name: secret" in await when_listed(evaluate, image)
     assert len(kubelet.started) == 1
-
-
-async def _answer(evaluate: GrpcEvaluator, image: str) -> bytes:
-    async def answer() -> bytes | None:
-        try:
-            return (await evaluate(image, LIST)).resource_list
-        except RunnerUnavailable as error:
-            if "not listed yet" not in error.reason:
-                raise
-            return None
-
-    return bytes(await eventually(answer))
