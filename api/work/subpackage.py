@@ -4,12 +4,11 @@ Source: docs/reference/porch-api.md, "Subpackage operations".
 """
 
 import hashlib
-import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from porchflow.api.names import RECONCILE_NOW_ANNOTATION, SYNC_TOKEN_PREFIX
+from porchflow.api.work.go_scalars import go_scalar
 
 _Raw = Mapping[str, Any]
 
@@ -24,12 +23,6 @@ _SHAPE: Final = {
 
 _OPTIONAL: Final = frozenset({"cloneFrom", "upgrade", "git", "upstreamRef"})
 """Fields that are written as `null` where they are absent; all other ones are written empty."""
-
-_INDICATOR: Final = re.compile(r"^[#,\[\]{}&*!|>'\"%@` ]|^[-?:]( |$)|:( |$)| #| $")
-"""Parts that make a text more than a plain scalar."""
-
-_WORDS: Final = frozenset({"~", "y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
-_MOMENT: Final = re.compile(r"\d{4}-\d\d?-\d\d?([Tt].*)?|\d+(:[0-5]?\d)+(\.\d*)?")
 
 
 def operation_of(obj: _Raw) -> _Raw | None:
@@ -90,27 +83,9 @@ def _lines(shape: _Raw, value: _Raw, indent: str) -> Iterator[str]:
     for name, inner in shape.items():
         found = value.get(name)
         if not isinstance(inner, Mapping):
-            yield f"{indent}{name.lower()}: {_scalar(str(found or ''))}"
+            yield f"{indent}{name.lower()}: {go_scalar(str(found or ''))}"
         elif found is None and name in _OPTIONAL:
             yield f"{indent}{name.lower()}: null"
         else:
             yield f"{indent}{name.lower()}:"
             yield from _lines(inner, found if isinstance(found, Mapping) else {}, f"{indent}  ")
-
-
-def _scalar(text: str) -> str:
-    """Write a text: in double quotes where it would be read as something else, in single ones where it is not plain."""
-    if not text or text.lower() in _WORDS or _MOMENT.fullmatch(text) or _is_number(text):
-        return json.dumps(text, ensure_ascii=False)
-    return "'" + text.replace("'", "''") + "'" if _INDICATOR.search(text) else text
-
-
-def _is_number(text: str) -> bool:
-    readers: tuple[Callable[[str], float], ...] = (float, lambda digits: int(digits, 0))
-    for read in readers:
-        try:
-            read(text)
-        except ValueError:
-            continue
-        return True
-    return False

@@ -2,6 +2,8 @@
 
 import copy
 import hashlib
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,6 +68,16 @@ upgrade: null
 )
 def test_the_digest_is_that_of_the_yaml_that_porch_writes(operation: Any, text: str) -> None:
     assert operation_hash(operation) == f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+RECORDED = Path(__file__).parent / "data" / "subpackage_operations.jsonl"
+"""Operations, and the digests of what `yaml.Marshal` of kyaml v0.20.1 writes a Go struct of Porch's shape as."""
+
+
+def test_digests_are_those_that_go_computes() -> None:
+    recorded = [json.loads(line) for line in RECORDED.read_text().splitlines()]
+    assert len(recorded) > 150
+    assert [one for one in recorded if operation_hash(one["operation"]) != one["digest"]] == []
 
 
 names = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12)

@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from porchflow.devstack.processes import free_port
-from porchflow.functions.calls.client import GrpcEvaluator
 from porchflow.functions.function_errors import FunctionNotFound
 from porchflow.functions.slots import on_behalf_of
 from porchflow.kpt.package_errors import FunctionFailed
