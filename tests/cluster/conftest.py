@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from porchflow.devstack.cluster.layout import ClusterFolder
-from tests.cluster.nodes import Cluster
+from tests.cluster.nodes import Cluster, Packages
 
 _START_SECONDS = 5400
 _RUNNING = os.environ.get("PORCHFLOW_CLUSTER_DIR")
@@ -38,3 +38,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield Cluster(ClusterFolder(folder / "state"))
     finally:
         subprocess.run([*commands, "down"], check=True, timeout=_START_SECONDS)
+
+
+@pytest.fixture
+def packages(cluster: Cluster) -> Packages:
+    """A namespace with a repository of its own."""
+    return cluster.registered()

@@ -12,11 +12,6 @@ from tests.kubectl import KubectlError
 DEPLOYMENTS = ("porchflow-watcher", "porchflow-worker", "porchflow-content-api", "porchflow-function-runner")
 
 
-@pytest.fixture
-def packages(cluster: Cluster) -> Packages:
-    return cluster.registered()
-
-
 def execute(cluster: Cluster, deployment: str, *command: str) -> str:
     return cluster.kubectl("exec", f"deployment/{deployment}", f"--namespace={SYSTEM}", "--", *command)
 

@@ -82,11 +82,15 @@ class RealTemporalServer(TemporalServer):
 
     async def start(self) -> None:
         if not self.database.running:
-            await self._parts.make_data()
-            await self.database.start()
+            await self.start_database()
             await self.prepare()
         await self.process.start()
         await self._parts.after_server(searchable=self._searchable)
+
+    async def start_database(self) -> None:
+        """Start PostgreSQL, without databases where it is new."""
+        await self._parts.make_data()
+        await self.database.start()
 
     async def prepare(self) -> None:
         """Bring the schema up to date and write the configuration anew."""
