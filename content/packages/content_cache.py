@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 
 from porchflow.api.newest import Newest
+from porchflow.api.shared_calls import SharedCalls
 from porchflow.content.packages.encoding import Encoded
-from porchflow.kube.background import end
 
 _READINGS = 4
 """Packages that are read at once: reading one may need several times its size."""
@@ -22,7 +22,7 @@ class ContentCache:
         """
         self._limit = limit
         self._kept = Newest[Hashable, Encoded](limit, lambda content: content.size)
-        self._readings: dict[Hashable, asyncio.Task[Encoded]] = {}
+        self._readings = SharedCalls[Hashable, Encoded](outlive_callers=True)
         self._slots = asyncio.Semaphore(_READINGS)
         self.loads = 0
         """Readings since the start."""
@@ -41,17 +41,11 @@ class ContentCache:
         """
         if (kept := self._kept.get(key)) is not None:
             return kept
-        reading = self._readings.get(key)
-        if reading is None:
-            reading = asyncio.create_task(self._load(key, load))
-            self._readings[key] = reading
-            reading.add_done_callback(lambda done: self._forget(key, done))
-        # Shielded: a client that goes away must not cancel the reading for the others.
-        return await asyncio.shield(reading)
+        return await self._readings.result(key, lambda: self._load(key, load))
 
     async def aclose(self) -> None:
         """End the readings in progress."""
-        await end(self._readings.values())
+        await self._readings.aclose()
 
     async def _load(self, key: Hashable, load: Callable[[], Awaitable[Encoded]]) -> Encoded:
         async with self._slots:
@@ -60,9 +54,3 @@ class ContentCache:
         if content.size <= self._limit // 2:
             self._kept.put(key, content)
         return content
-
-    def _forget(self, key: Hashable, done: asyncio.Task[Encoded]) -> None:
-        self._readings.pop(key, None)
-        if not done.cancelled():
-            # Retrieved, so that asyncio does not log it: every client that waited may have gone.
-            done.exception()

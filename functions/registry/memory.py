@@ -1,12 +1,12 @@
 """Answers that are kept for a while, so that many requests need one look-up."""
 
-import asyncio
 import time
 from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from porchflow.api.newest import Newest
+from porchflow.api.shared_calls import SharedCalls
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -16,12 +16,6 @@ Value = TypeVar("Value")
 class _Kept(Generic[Value]):
     value: Value
     since: float
-
-
-@dataclass
-class _Look(Generic[Value]):
-    task: asyncio.Task[Value]
-    waiting: int = 0
 
 
 class Memory(Generic[Key, Value]):
@@ -43,7 +37,7 @@ class Memory(Generic[Key, Value]):
         """
         self._clock = clock
         self._kept = Newest[Key, _Kept[Value]](limit, lambda kept: weigh(kept.value))
-        self._looks: dict[Key, _Look[Value]] = {}
+        self._looks = SharedCalls[Key, Value]()
 
     def kept(self, key: Key, seconds: float) -> Value | None:
         """Return a kept answer.
@@ -66,25 +60,7 @@ class Memory(Generic[Key, Value]):
         Raises:
             Exception: The error of `ask`; every caller that joined gets it, and it is not kept.
         """
-        look = self._looks.get(key) or self._begin(key, ask)
-        look.waiting += 1
-        try:
-            return await asyncio.shield(look.task)
-        finally:
-            look.waiting -= 1
-            if not look.waiting and not look.task.done():
-                self._end(key, look)
-                look.task.cancel()
-
-    def _begin(self, key: Key, ask: Callable[[], Coroutine[Any, Any, Value]]) -> _Look[Value]:
-        look = self._looks[key] = _Look(asyncio.create_task(self._ask(key, ask)))
-        look.task.add_done_callback(lambda _: self._end(key, look))
-        return look
-
-    def _end(self, key: Key, look: _Look[Value]) -> None:
-        """Drop a look-up. Its successor may be in progress when one that all callers left ends."""
-        if self._looks.get(key) is look:
-            del self._looks[key]
+        return await self._looks.result(key, lambda: self._ask(key, ask))
 
     async def _ask(self, key: Key, ask: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
         value = await ask()

@@ -67,6 +67,22 @@ async def test_those_who_want_the_same_wait_for_one_reading() -> None:
     assert cache.loads == 1, "it is kept"
 
 
+async def test_a_reading_goes_on_without_those_who_wanted_it_for_their_next_attempt() -> None:
+    cache, go = ContentCache(100), asyncio.Event()
+
+    async def load() -> Encoded:
+        await go.wait()
+        return await _content(10)
+
+    impatient = asyncio.create_task(cache.get("a", load))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.gather(impatient, return_exceptions=True)
+    go.set()
+    assert (await cache.get("a", load)).size == 10
+    assert cache.loads == 1
+
+
 async def test_what_is_kept_stays_within_its_limit() -> None:
     cache = ContentCache(100)
     for key in "abc":
