@@ -15,12 +15,12 @@ from tests.docs.walked import blocks
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 COMMANDS = re.compile(
-    r"^    (?:kubectl|porchflow|porchctl|git|make|docker|temporal|\.venv/)\b.*(?:\n    .*)*", re.MULTILINE
+    r"^    (?:export|kubectl|porchflow|porchctl|git|make|docker|temporal|\.venv/)\b.*(?:\n    .*)*", re.MULTILINE
 )
 FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 PLACE = re.compile(r"^\*Where the commands run: .+\.\*$", re.MULTILINE)
 RUN_BY = {
-    "README.md": "tests/e2e/test_demo.py",
+    "README.md": "tests/docs/test_readme.py",
     "docs/start/quick-start.md": "tests/docs/test_walked.py",
     "docs/start/tutorial-fleet.md": "tests/docs/test_walked.py",
     "docs/contributing/cluster.md": "tests/cluster/test_walk.py",
