@@ -161,12 +161,12 @@ class Dispatcher:
 
     def numbers(self) -> DispatcherNumbers:
         """Return the figures of the queue."""
-        waiting = [entry for entry in self._entries.values() if entry.state in {_State.QUEUED, _State.DELAYED}]
-        oldest = min((entry.since for entry in waiting), default=None)
+        unsent = [entry for entry in self._entries.values() if entry.state is not _State.SIGNALLED]
+        oldest = min((entry.since for entry in unsent), default=None)
         age = time.monotonic() - oldest if oldest is not None else 0.0
         return DispatcherNumbers(
             unconverged=len(self._entries),
-            pending=len(waiting),
+            pending=sum(entry.state is not _State.IN_FLIGHT for entry in unsent),
             in_flight=self._busy,
             signalled=self._signalled,
             oldest_pending_seconds=age,

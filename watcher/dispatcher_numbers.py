@@ -12,7 +12,7 @@ class DispatcherNumbers:
         pending: Objects whose signal waits to be sent.
         in_flight: Calls to Temporal now.
         signalled: Signals that Temporal accepted since the start.
-        oldest_pending_seconds: Age of the oldest waiting signal; 0 when none waits.
+        oldest_pending_seconds: Age of the oldest signal that Temporal has not accepted; 0 when there is none.
         error: Why Temporal accepts no signals; empty while it does.
     """
 

@@ -199,7 +199,7 @@ def watcher_metrics(numbers: DispatcherNumbers, watches: Sequence[WatchState], s
         ("signals_in_flight", "Signals that are being sent", numbers.in_flight),
         (
             "signal_oldest_seconds",
-            "Seconds that the oldest signal has waited; 0 when none waits",
+            "Seconds that the oldest signal has waited for Temporal to accept it; 0 when none waits",
             numbers.oldest_pending_seconds,
         ),
         (

@@ -64,6 +64,20 @@ async def test_what_waits_is_coalesced_to_the_newest() -> None:
     assert [(t.name, t.signature) for t in signaller.sent] == [("a", "99"), ("b", "99")]
 
 
+async def test_a_signal_on_its_way_counts_until_temporal_accepts_it() -> None:
+    signaller = RecordingSignaller()
+    signaller.gate.clear()
+    dispatcher = make(signaller)
+    dispatcher.offer(target("a"))
+    async with running(dispatcher):
+        await eventually(lambda: dispatcher.numbers().in_flight, what="the call")
+        await eventually(lambda: dispatcher.numbers().oldest_pending_seconds > 0, what="its age")
+        assert dispatcher.numbers().pending == 0
+        signaller.gate.set()
+        await quiet(dispatcher)
+    assert dispatcher.numbers().oldest_pending_seconds == 0
+
+
 async def test_newer_intent_during_the_call_is_signalled_after_it() -> None:
     signaller = RecordingSignaller()
     signaller.gate.clear()
