@@ -236,6 +236,12 @@ TOKEN_BYTES: Final = 256 * KIB
 REGISTRY_ERROR_BYTES: Final = 64 * KIB
 """Bytes that are read of a registry's refusal."""
 
+REGISTRY_SECRET_BYTES: Final = 64 * KIB
+"""Bytes of the Secret with which a namespace brings credentials for its function images."""
+
+REGISTRY_SECRET_ENTRIES: Final = 100
+"""Registries and folders that such a Secret names."""
+
 # Requests
 
 WEBHOOK_BYTES: Final = 5 * MIB

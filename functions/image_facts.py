@@ -18,11 +18,32 @@ class ImageInfo(NamedTuple):
 class ImageLookup(Protocol):
     """Reads descriptions of images from registries."""
 
-    async def describe(self, image: str) -> ImageInfo:
+    async def owner(self, image: str) -> str:
+        """Return the namespace on whose behalf the context calls, if its own credentials count for an image.
+
+        Returns:
+            Empty if those of the installation count.
+
+        Raises:
+            ImageNotFound: The image may not be used.
+            RegistryUnavailable: The credentials of the namespace cannot be read now.
+        """
+        ...
+
+    async def pull_configuration(self, image: str, owner: str) -> str:
+        """Return a Docker configuration with an owner's credentials for an image; empty if the owner has none.
+
+        Raises:
+            RegistryUnavailable: The credentials of the namespace cannot be read now.
+        """
+        ...
+
+    async def describe(self, image: str, owner: str = "") -> ImageInfo:
         """Return the digest and the command of an image.
 
         Args:
             image: Full name with a tag or digest.
+            owner: The namespace with whose credentials the registry is asked; empty for those of the installation.
 
         Raises:
             ImageNotFound: There is no such image, it may not be read, or it has no command; the error is final.

@@ -30,11 +30,12 @@ class FunctionTags:
         """List tags of an image: the built-in function's if one of them is wanted, else the registry's too.
 
         Raises:
-            RegistryUnavailable: The registry cannot be read now.
+            RegistryUnavailable: The registry, or the Secret with the namespace's own credentials, cannot be read now.
             ImageNotFound: The registry has no such image, or does not show it; or it is for other namespaces.
         """
         known = versions_of(parse_image(image), [self._prefix])
         if self._registries is None or wanted.highest(known) is not None:
             return known
         self._private.check(image)
-        return [*known, *await self._registries.tags(image, wanted)]
+        owner = await self._registries.owner(image)
+        return [*known, *await self._registries.tags(image, wanted, owner)]

@@ -23,7 +23,7 @@ from yarl import URL
 
 from porchflow.api.limits import REGISTRY_ERROR_BYTES, TOKEN_BYTES
 from porchflow.functions.function_errors import ImageNotFound, RegistryUnavailable
-from porchflow.functions.registry.credentials import Credentials, DockerConfig
+from porchflow.functions.registry.credentials import Credentials, DockerConfig, OwnCredentials, lacking
 from porchflow.functions.registry.guard import CheckedResolver, Guard, RegistryDenied, answers_are_told, is_proxied
 from porchflow.functions.registry.references import Reference
 
@@ -98,6 +98,7 @@ class RegistrySession:
         insecure: Collection[str] = (),
         trust_env: bool = True,
         guard: Guard | None = None,
+        namespace_secret: str = "",
     ) -> None:
         """Create a session; it connects at the first request.
 
@@ -107,6 +108,7 @@ class RegistrySession:
             insecure: Registries, with their port, that use plain HTTP.
             trust_env: Whether HTTPS_PROXY and the like count.
             guard: Checks the addresses of registries; None for no checks.
+            namespace_secret: Name of the Secrets with credentials of namespaces, for errors; empty if there are none.
 
         Raises:
             OSError: The bundle cannot be read.
@@ -119,6 +121,7 @@ class RegistrySession:
         if ca_bundle is not None:
             self._context.load_verify_locations(ca_bundle)
         self._guard = guard or Guard()
+        self._namespace_secret = namespace_secret
         self._clients: dict[bool, aiohttp.ClientSession] = {}
         self._tokens: dict[_TokenKey, _Token] = {}
 
@@ -137,7 +140,15 @@ class RegistrySession:
         return URL(f"{scheme}://{reference.host}/v2/{reference.repository}/{path}")
 
     async def get(
-        self, image: str, reference: Reference, url: URL, *, accept: str = "*/*", limit: int, digest: str = ""
+        self,
+        image: str,
+        reference: Reference,
+        url: URL,
+        *,
+        own: OwnCredentials | None = None,
+        accept: str = "*/*",
+        limit: int,
+        digest: str = "",
     ) -> Answer:
         """Send a request to a registry, with a token where it requires one.
 
@@ -145,6 +156,7 @@ class RegistrySession:
             image: For errors.
             reference: The image in its registry.
             url: See `url`, or the next page of an answer.
+            own: The namespace's own credentials, which are used alone; None for those of the session.
             accept: Content types that the caller reads.
             limit: Bytes that are read at most.
             digest: Of the content, where it is known. The caller has to compare it.
@@ -153,7 +165,8 @@ class RegistrySession:
             ImageNotFound: The registry does not have it, or does not show it.
             RegistryUnavailable: There is no answer now.
         """
-        call = _Call(image, reference, guarded=self._guard.guards(reference.registry))
+        lacks = lacking(own, self._namespace_secret)
+        call = _Call(image, reference, own, lacks, guarded=self._guard.guards(reference.registry))
         try:
             return await self._get(call, url, accept, limit, digest)
         except RegistryDenied as denied:
@@ -166,9 +179,9 @@ class RegistrySession:
 
     async def _get(self, call: "_Call", url: URL, accept: str, limit: int, digest: str) -> Answer:
         image, reference = call.image, call.reference
-        credentials = self._config.credentials(reference, image)
-        # The administrator gave credentials for the registry, and so named it.
-        call.guarded = call.guarded and credentials is None
+        credentials = call.own.credentials if call.own is not None else self._config.credentials(reference, image)
+        # The administrator gave credentials for the registry, and so named it. A namespace names none by its own.
+        call.guarded = call.guarded and (credentials is None or call.own is not None)
         key = (reference.registry, reference.repository, credentials)
         token = self._tokens.get(key)
         known = token is not None and token.until > time.monotonic()
@@ -290,7 +303,13 @@ class RegistrySession:
                 else aiohttp.TCPConnector(ssl=self._context)
             )
             trust_env = self._trust_env and not checked
-            self._clients[checked] = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, trust_env=trust_env)
+            self._clients[checked] = aiohttp.ClientSession(
+                connector=connector,
+                timeout=_TIMEOUT,
+                trust_env=trust_env,
+                # A cookie would open for one namespace what the credentials of another one opened.
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
         return self._clients[checked]
 
 
@@ -301,12 +320,16 @@ class _Call:
     Attributes:
         image: For errors.
         reference: The image in its registry.
+        own: The namespace's own credentials; None for those of the session.
+        lacks: What to say of an image that the registry does not show.
         guarded: Whether an author of packages chose the registry.
         tells: Whether the author is told how the servers answer that were asked.
     """
 
     image: str
     reference: Reference
+    own: OwnCredentials | None
+    lacks: str
     guarded: bool
     tells: bool = True
 
@@ -359,8 +382,7 @@ async def _refusal(call: _Call, response: aiohttp.ClientResponse) -> ImageNotFou
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return ImageNotFound(
             image,
-            f"the registry {reference.registry} does not show it{said}: either there is none, or it takes credentials"
-            " that the function runner does not have",
+            f"the registry {reference.registry} does not show it{said}: either there is none, or {call.lacks}",
         )
     return ImageNotFound(image, f"the registry {reference.registry} refuses to show it with {status}{said}")
 

@@ -17,6 +17,7 @@ from porchflow.functions.image_facts import ImageInfo
 from porchflow.functions.pods.pool import PodPool
 from porchflow.functions.pods.runtime import PodRuntime
 from porchflow.functions.runner_settings import PodSettings
+from porchflow.functions.slots import tenant
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.kinds import PODS
 from tests.servers.kubelet import Kubelet
@@ -28,11 +29,16 @@ HANGS = "cat > {0}/in.$$; mv {0}/in.$$ {0}/began.$$; while [ ! -e {0}/go ]; do s
 
 
 class Images:
-    """The images there are: shell scripts."""
+    """The images there are: shell scripts.
+
+    Attributes:
+        own: Docker configurations of namespaces, by namespace and image.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.known: dict[str, ImageInfo] = {}
+        self.own: dict[tuple[str, str], str] = {}
 
     def add(self, image: str, script: str) -> None:
         """Make an image of a script; another script makes another digest."""
@@ -42,7 +48,13 @@ class Images:
         path.chmod(0o755)
         self.known[image] = ImageInfo(f"sha256:{digest}", (str(path),))
 
-    async def describe(self, image: str) -> ImageInfo:
+    async def owner(self, image: str) -> str:
+        return tenant() if (tenant(), image) in self.own else ""
+
+    async def pull_configuration(self, image: str, owner: str) -> str:
+        return self.own.get((owner, image), "")
+
+    async def describe(self, image: str, owner: str = "") -> ImageInfo:
         if image not in self.known:
             raise ImageNotFound(image, "the registry example.com has no such image")
         return self.known[image]

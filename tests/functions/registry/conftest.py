@@ -1,5 +1,7 @@
 """A real registry, and look-ups at it."""
 
+import base64
+import json
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,11 @@ import pytest
 from porchflow.functions.registry.allowed import AllowedImages
 from porchflow.functions.registry.credentials import DockerConfig
 from porchflow.functions.registry.lookup import RegistryLookup
+from porchflow.functions.registry.namespaces import SECRET_KEY, SECRET_TYPE, NamespaceCredentials, SecretError
 from porchflow.functions.registry.session import RegistrySession
-from tests.servers.registry import Registry, running_registry
+from tests.servers.registry import PASSWORD, USER, Registry, running_registry
+
+SECRET = "function-images"
 
 
 @pytest.fixture
@@ -25,6 +30,40 @@ async def lookup(registry: Registry) -> AsyncIterator[RegistryLookup]:
         yield lookup
 
 
+class Secrets:
+    """The Secrets of namespaces, as the API server has them.
+
+    Attributes:
+        reads: namespaces whose Secret was read, in order.
+        away: whether the API server does not answer.
+    """
+
+    def __init__(self) -> None:
+        self.raw: dict[str, dict[str, Any]] = {}
+        self.reads: list[str] = []
+        self.away = False
+
+    async def read(self, namespace: str) -> dict[str, Any] | None:
+        self.reads.append(namespace)
+        if self.away:
+            raise SecretError(f"Secret {SECRET!r} of namespace {namespace!r} cannot be read: no answer")
+        return self.raw.get(namespace)
+
+    def put(self, namespace: str, *places: str, password: str = PASSWORD) -> None:
+        """Make a Secret as `kubectl create secret docker-registry` does."""
+        auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
+        self.put_text(namespace, json.dumps({"auths": {place: {"auth": auth} for place in places}}).encode())
+
+    def put_text(self, namespace: str, text: bytes) -> None:
+        """Make a Secret of any content."""
+        self.raw[namespace] = {"type": SECRET_TYPE, "data": {SECRET_KEY: base64.b64encode(text).decode()}}
+
+
+@pytest.fixture
+def secrets() -> Secrets:
+    return Secrets()
+
+
 class looking:  # noqa: N801 - a context manager that reads like a function
     """A look-up at a registry without encryption, unless told otherwise."""
 
@@ -34,13 +73,22 @@ class looking:  # noqa: N801 - a context manager that reads like a function
         config: Path | None = None,
         platform: str = "linux/amd64",
         allowed: Sequence[str] = (),
+        secrets: "Secrets | None" = None,
         **options: Any,
     ) -> None:
         insecure = [registry.address for registry in registries]
         self.now = 0.0
+        namespaces = None
+        if secrets is not None:
+            namespaces = NamespaceCredentials(secrets, SECRET, clock=lambda: self.now)
+            options["namespace_secret"] = SECRET
         self._session = RegistrySession(DockerConfig(config), **{"trust_env": False, "insecure": insecure, **options})
         self._lookup = RegistryLookup(
-            self._session, platform=platform, allowed=AllowedImages(allowed), clock=lambda: self.now
+            self._session,
+            platform=platform,
+            allowed=AllowedImages(allowed),
+            namespaces=namespaces,
+            clock=lambda: self.now,
         )
 
     async def __aenter__(self) -> RegistryLookup:
