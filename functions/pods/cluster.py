@@ -1,6 +1,6 @@
 """The Kubernetes requests of the pod evaluator; `porchflow.cli.processes.functions.function_pods` implements them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 Manifest = dict[str, Any]
@@ -57,6 +57,22 @@ class Cluster(Protocol):
 
         Raises:
             ClusterError: The API server refused or did not answer.
+        """
+        ...
+
+    async def create_secret(self, secret: Manifest) -> None:
+        """Create a Secret.
+
+        Raises:
+            ClusterError: The API server refused it or did not answer.
+        """
+        ...
+
+    async def set_gates(self, name: str, *, uid: str, gates: Sequence[Manifest]) -> None:
+        """Leave the pod with this uid only some of its scheduling gates.
+
+        Raises:
+            ClusterError: The API server refused it or did not answer, or the pod is gone.
         """
         ...
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from porchflow.api.models.conditions import raw_condition, raw_holding
 from porchflow.functions.pods.cluster import Manifest
+from porchflow.functions.pods.pull_secrets import other_gates
 from porchflow.functions.pods.template import FUNCTION_CONTAINER
 
 _OF_THE_IMAGE = frozenset(
@@ -65,7 +66,7 @@ def diagnose(pod: Manifest) -> Diagnosis:
             return Diagnosis(PodPhase.BROKEN, words, by_function=_blames_function(name, waiting))
     if _runs(status) and status.get("podIP"):
         return Diagnosis(PodPhase.RUNNING)
-    return _starting(status)
+    return _starting(status, has_other_gates=bool(other_gates(pod)))
 
 
 def address_of(pod: Manifest) -> str:
@@ -137,11 +138,13 @@ def _end(state: dict[str, Any] | None) -> str:
     return _words(code, terminated.get("message", ""))
 
 
-def _starting(status: dict[str, Any]) -> Diagnosis:
+def _starting(status: dict[str, Any], *, has_other_gates: bool) -> Diagnosis:
     scheduled = raw_condition({"status": status}, "PodScheduled")
     if scheduled.get("status") == "False":
         words = _words(scheduled.get("reason", ""), scheduled.get("message", ""))
-        return Diagnosis(PodPhase.STARTING, words, stuck=True)
+        # Our own gate opens in a moment, once the pull secret is there.
+        held = scheduled.get("reason") == "SchedulingGated" and not has_other_gates
+        return Diagnosis(PodPhase.STARTING, words, stuck=not held)
     waiting = [
         _words(f"container {name}: {each.get('reason', 'waiting')}", each.get("message", ""))
         for name, each in _waiting(status)

@@ -1,4 +1,7 @@
-"""The pods of one image and the calls that wait for them: which call gets which pod, and when to start another."""
+"""The pods of one image, for one owner or for all, and the calls that wait for them.
+
+Says which call gets which pod, and when to start another.
+"""
 
 import asyncio
 import math
@@ -14,6 +17,8 @@ class Group:
 
     Attributes:
         image: Full name of the image.
+        owner: The namespace whose own credentials open the image, and whose calls alone the pods serve; empty for the
+            pods that serve all others.
         limits: Its limits of pods and calls.
         pods: All pods of the image by name, also those that are being deleted or that this runner does not use.
         creating: Pods under creation that the watch has not shown yet.
@@ -22,9 +27,10 @@ class Group:
         problem: Why the last start of a pod failed; empty after a success.
     """
 
-    def __init__(self, image: str, limits: Limits) -> None:
+    def __init__(self, image: str, limits: Limits, owner: str = "") -> None:
         """Create a group without pods."""
         self.image = image
+        self.owner = owner
         self.limits = limits
         self.pods: dict[str, FunctionPod] = {}
         self.creating = 0

@@ -1,4 +1,4 @@
-"""All pods that a runner knows, by image."""
+"""All pods that a runner knows, by image and owner."""
 
 from collections.abc import Iterator
 
@@ -21,21 +21,26 @@ class Groups:
         """
         self._configs = configs
         self._settings = settings
-        self._by_image: dict[str, Group] = {}
+        self._by_key: dict[tuple[str, str], Group] = {}
 
     def __iter__(self) -> Iterator[Group]:
         """Iterate over a copy: groups may be added and dropped meanwhile."""
-        return iter(list(self._by_image.values()))
+        return iter(list(self._by_key.values()))
 
-    def of(self, image: str) -> Group:
-        """Return the group of an image."""
-        if image not in self._by_image:
-            self._by_image[image] = Group(image, limits_of(image, self._configs, self._settings))
-        return self._by_image[image]
+    def of(self, image: str, owner: str = "") -> Group:
+        """Return the group of an image, for an owner or for all."""
+        key = (image, owner)
+        if key not in self._by_key:
+            self._by_key[key] = Group(image, limits_of(image, self._configs, self._settings), owner)
+        return self._by_key[key]
+
+    def of_pod(self, pod: FunctionPod) -> Group:
+        """Return the group of a pod."""
+        return self.of(pod.image, pod.owner)
 
     def drop(self, group: Group) -> None:
         """Remove an idle group."""
-        del self._by_image[group.image]
+        del self._by_key[(group.image, group.owner)]
 
     def review_limits(self) -> None:
         """Apply changed FunctionConfigs to the groups; a group with other limits may start pods at once."""
@@ -54,7 +59,8 @@ class Groups:
         return next((pod for pod in self.pods() if pod.name == name), None)
 
     def trouble(self, images: list[str], old: float) -> str | None:
-        """Return why some of the images have no pod that can be called; arguments and result as of `Group.trouble`."""
-        found = [(image, self._by_image[image].trouble(old) if image in self._by_image else None) for image in images]
+        """Return why some of the images have no pod for all; arguments and result as of `Group.trouble`."""
+        groups = [(image, self._by_key.get((image, ""))) for image in images]
+        found = [(image, group.trouble(old) if group is not None else None) for image, group in groups]
         words = "; ".join(f"{image}: {trouble}" for image, trouble in found if trouble)
         return words or (None if any(trouble is None for _, trouble in found) else "")

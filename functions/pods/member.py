@@ -11,6 +11,7 @@ from porchflow.functions.pods.template import (
     DIGEST_ANNOTATION,
     FINGERPRINT_ANNOTATION,
     FUNCTION_CONTAINER,
+    OWNER_ANNOTATION,
     PORT,
     USED_ANNOTATION,
 )
@@ -89,6 +90,11 @@ class FunctionPod:
             if container["name"] == FUNCTION_CONTAINER:
                 return str(container["image"])
         return ""
+
+    @property
+    def owner(self) -> str:
+        """The namespace that the pod serves alone; empty for a pod that serves all."""
+        return self._annotation(OWNER_ANNOTATION)
 
     @property
     def fingerprint(self) -> str:

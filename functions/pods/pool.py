@@ -72,6 +72,7 @@ class PodPool:
         self._beginning = Beginning(cluster, settings.wrapper_server_image, self._background)
         self._upkeep = Upkeep(self._background, settings.pod_start_timeout, clock)
         self._starter = PodStarter(cluster, images, Wrapper(settings.wrapper_server_image, max_message_size))
+        self._images = images
         self._configs = configs
         self._settings = settings
         self._max_message_size = max_message_size
@@ -96,7 +97,7 @@ class PodPool:
                 await pod.connection.lose()
 
     def groups(self) -> list[Group]:
-        """Return the groups of pods, one for each image."""
+        """Return the groups of pods, one for each image and owner."""
         return list(self._groups)
 
     def listen(self, listener: Callable[[], None]) -> None:
@@ -126,7 +127,7 @@ class PodPool:
             pod = None
         if pod is None:
             pod = FunctionPod(manifest, self._clock())
-            self._groups.of(pod.image).pods[name] = pod
+            self._groups.of_pod(pod).pods[name] = pod
             self._judge(pod)
         pod.see(manifest)
         self._settle(pod)
@@ -137,11 +138,11 @@ class PodPool:
         if pod is None or pod.uid != manifest["metadata"]["uid"]:
             return
         pod.standing = Standing.GONE
-        del self._groups.of(pod.image).pods[pod.name]
+        del self._groups.of_pod(pod).pods[pod.name]
         pod.see(manifest)
         self._disconnect(pod)
         self._starter.created.discard(pod.uid)
-        self._advance(self._groups.of(pod.image))
+        self._advance(self._groups.of_pod(pod))
 
     def names(self) -> set[str]:
         """Return the names of all known pods."""
@@ -180,6 +181,9 @@ class PodPool:
     async def lease(self, image: str, time_limit: float) -> AsyncIterator[FunctionPod]:
         """Hold a pod for one call.
 
+        Where the namespace of the call has credentials of its own for the image, they must open it in the registry, and
+        the pod serves this namespace alone. An image that a node holds already is no right to it.
+
         Args:
             image: Full name of the function.
             time_limit: Seconds that the caller waits at most; the start timeout may be shorter.
@@ -187,9 +191,12 @@ class PodPool:
         Raises:
             FunctionNotFound: There is no such image.
             FunctionFailed: No pod of the image can run.
-            FunctionUnavailable: No pod was ready in time.
+            FunctionUnavailable: No pod was ready in time, or the registry of a namespace's own image cannot be read.
         """
-        group = self._groups.of(image)
+        owner = await self._images.owner(image)
+        if owner:
+            await self._images.describe(image, owner)
+        group = self._groups.of(image, owner)
         pod = await self._join(group, min(time_limit, self._settings.pod_start_timeout))
         self._background.touch(pod, group.limits.time_to_live)
         try:
@@ -202,7 +209,7 @@ class PodPool:
         if not pod.is_ending:
             pod.standing = Standing.DOOMED
             self._background.delete(pod)
-            self._advance(self._groups.of(pod.image))
+            self._advance(self._groups.of_pod(pod))
 
     async def _join(self, group: Group, seconds: float) -> FunctionPod:
         future = group.join()
@@ -272,7 +279,7 @@ class PodPool:
 
     def _settle(self, pod: FunctionPod) -> None:
         """Connect, disconnect or give up a pod, as its status requires."""
-        diagnosis, group = pod.diagnosis, self._groups.of(pod.image)
+        diagnosis, group = pod.diagnosis, self._groups.of_pod(pod)
         if diagnosis.phase is PodPhase.RUNNING:
             if pod.connection is None and pod.standing is Standing.CURRENT and pod.uid not in self._connecting:
                 self._connecting[pod.uid] = self._background.spawn(self._connect(pod))
@@ -322,7 +329,7 @@ class PodPool:
             await connection.lose()
             return
         pod.connection = connection
-        group = self._groups.of(pod.image)
+        group = self._groups.of_pod(pod)
         if pod.ready_at is None:
             pod.ready_at = self._clock()
             pod.use(pod.ready_at)
@@ -356,7 +363,7 @@ class PodPool:
             return
         warm = warm_images(self._configs, self._settings)
         for group in self._groups:
-            self._upkeep.collect(group, keep=int(group.image in warm))
+            self._upkeep.collect(group, keep=int(group.image in warm and not group.owner))
             if group.is_idle and time.monotonic() >= group.blocked_until:
                 self._groups.drop(group)
         self._warm(warm)
@@ -383,7 +390,7 @@ class PodPool:
     def _judge(self, pod: FunctionPod) -> None:
         if not self._starter.template or not self._configs.complete:
             return
-        fits = pod.fingerprint == self._starter.fingerprint(self._groups.of(pod.image))
+        fits = pod.fingerprint == self._starter.fingerprint(self._groups.of_pod(pod))
         pod.judge(fits=fits, ours=pod.uid in self._starter.created)
         if pod.standing is Standing.OUTDATED and not pod.calls:
             self.doom(pod)

@@ -1,5 +1,6 @@
 """Creation of a pod of an image in the API server."""
 
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -7,6 +8,7 @@ from porchflow.functions.image_facts import ImageInfo, ImageLookup
 from porchflow.functions.pods.cluster import Cluster, ClusterError, Manifest, PodExists
 from porchflow.functions.pods.group import Group
 from porchflow.functions.pods.member import FunctionPod
+from porchflow.functions.pods.pull_secrets import PullSecret, other_gates
 from porchflow.functions.pods.template import Wrapper, compose, fingerprint, pod_name
 
 _log = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ class PodStarter:
 
     def fingerprint(self, group: Group) -> str:
         """Return the fingerprint of pods that would be created now; see `template.fingerprint`."""
-        return fingerprint(self.template, group.limits.overrides, self._wrapper)
+        return fingerprint(self.template, group.limits.overrides, self._wrapper, group.owner)
 
     async def start(self, group: Group, is_taken: Callable[[str], bool]) -> tuple[Manifest, ImageInfo]:
         """Create a pod, or find the one that another runner created meanwhile.
@@ -57,9 +59,9 @@ class PodStarter:
             FunctionUnavailable: The registry cannot be read now.
             ClusterError: The pod cannot be created.
         """
-        info = await self._images.describe(group.image)
+        info = await self._images.describe(group.image, group.owner)
         for number in range(1, _MOST_NUMBERS):
-            name = pod_name(group.image, info.digest, number)
+            name = pod_name(group.image, info.digest, number, group.owner)
             if name in self._names or is_taken(name):
                 continue
             self._names.add(name)
@@ -73,18 +75,42 @@ class PodStarter:
 
     async def _create(self, group: Group, info: ImageInfo, number: int) -> Manifest | None:
         """Create the n-th pod, or return the existing one; None if the existing one was made from other settings."""
-        overrides = group.limits.overrides
-        pod = compose(self.template, overrides, self._wrapper, image=group.image, info=info, number=number)
+        pod = self._composed(group, info, number)
+        pull = PullSecret.of(pod, await self._images.pull_configuration(group.image, group.owner))
         try:
             created = await self._cluster.create_pod(pod)
         except PodExists:
             found = await self._cluster.read_pod(pod["metadata"]["name"])
             return found if found is not None and self._is_ours(found, group) else None
+        if pull is not None:
+            await self._hand_over(created, pull)
         _log.info("started pod %s for %s", created["metadata"]["name"], group.image)
         self.created.add(created["metadata"]["uid"])
         return created
 
+    def _composed(self, group: Group, info: ImageInfo, number: int) -> Manifest:
+        return compose(
+            self.template,
+            group.limits.overrides,
+            self._wrapper,
+            image=group.image,
+            info=info,
+            number=number,
+            owner=group.owner,
+        )
+
+    async def _hand_over(self, pod: Manifest, pull: PullSecret) -> None:
+        """Give a pod its pull secret, and let it go to a node; delete the pod if that fails."""
+        name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+        try:
+            await self._cluster.create_secret(pull.manifest(pod))
+            await self._cluster.set_gates(name, uid=uid, gates=other_gates(pod))
+        except ClusterError:
+            with contextlib.suppress(ClusterError):
+                await self._cluster.delete_pod(name, uid=uid)
+            raise
+
     def _is_ours(self, manifest: Manifest, group: Group) -> bool:
         pod = FunctionPod(manifest, 0)
         pod.judge(fits=pod.fingerprint == self.fingerprint(group))
-        return pod.image == group.image and pod.is_live
+        return (pod.image, pod.owner) == (group.image, group.owner) and pod.is_live

@@ -32,6 +32,9 @@ DIGEST_ANNOTATION = "porchflow.dev/image-digest"
 USED_ANNOTATION = "porchflow.dev/last-used"
 """Time of the last use by any runner, in seconds since 1970; not renewed at every use."""
 
+OWNER_ANNOTATION = "porchflow.dev/owner-namespace"
+"""The namespace whose own credentials opened the image; the pod serves calls on its behalf alone."""
+
 FUNCTION_CONTAINER = "function"
 WRAPPER_CONTAINER = "copy-wrapper-server"
 _TOOLS = "/wrapper-server-tools"
@@ -94,15 +97,21 @@ class Wrapper(NamedTuple):
     max_message_size: int
 
 
-def fingerprint(template: Manifest, overrides: PodTemplateOverrides | None, wrapper: Wrapper) -> str:
+def fingerprint(template: Manifest, overrides: PodTemplateOverrides | None, wrapper: Wrapper, owner: str = "") -> str:
     """Return a hash of all that pods are made from, except the image; pods with another hash are not used."""
     parts = [template.get("template"), _dump(overrides), wrapper.image, wrapper.max_message_size, DEFAULTS]
+    # A runner of an earlier version, which knows no owners, so leaves the pods of owners alone.
+    parts += [owner] if owner else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def pod_name(image: str, digest: str, number: int) -> str:
-    """Return the name of the n-th pod of an image: name, tag, number and digest, so that users recognise it."""
+def pod_name(image: str, digest: str, number: int, owner: str = "") -> str:
+    """Return the name of the n-th pod of an image: name, tag, number and digest, so that users recognise it.
+
+    Pods of an owner have a hash of digest and owner in place of the digest.
+    """
     parsed = parse_image(image)
+    digest = f"sha256:{hashlib.sha256(f'{digest} {owner}'.encode()).hexdigest()}" if owner else digest
     tag = re.sub(r"[^a-z0-9-]", "", (parsed.tag or parsed.digest or "latest").lower().replace("_", "-"))
     name = re.sub(r"[^a-z0-9-]", "-", parsed.name.lower())
     tail = f"-{number}-{digest.partition(':')[2][:8]}"
@@ -117,6 +126,7 @@ def compose(
     image: str,
     info: ImageInfo,
     number: int,
+    owner: str = "",
 ) -> Manifest:
     """Return the object of a pod to create.
 
@@ -127,6 +137,7 @@ def compose(
         image: Full name of the function.
         info: The registry's description of the image.
         number: Number of the pod among those of the image.
+        owner: The namespace whose own credentials opened the image; empty for those of the installation.
 
     Raises:
         ClusterError: The template lacks the function's container, or the init container that copies the wrapper server.
@@ -137,12 +148,13 @@ def compose(
     if overrides is not None:
         _override(spec, overrides)
     harden(spec)
-    name = pod_name(image, info.digest, number)
+    name = pod_name(image, info.digest, number, owner)
     annotations = {
         **(metadata.get("annotations") or {}),
         TEMPLATE_VERSION_ANNOTATION: (template.get("metadata") or {}).get("resourceVersion", ""),
-        FINGERPRINT_ANNOTATION: fingerprint(template, overrides, wrapper),
+        FINGERPRINT_ANNOTATION: fingerprint(template, overrides, wrapper, owner),
         DIGEST_ANNOTATION: info.digest,
+        **({OWNER_ANNOTATION: owner} if owner else {}),
     }
     labels = {**(metadata.get("labels") or {}), IMAGE_LABEL: name, OWNED_LABEL: OWNER}
     return {

@@ -21,7 +21,7 @@ import psutil
 from porchflow.devstack.processes import free_port
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import KubeError, NotFound
-from porchflow.kube.kinds import PODS, Resource
+from porchflow.kube.kinds import PODS, SECRETS, Resource
 from porchflow.kube.transport import Request
 from porchflow.kube.watching import Changed, Deleted, Listed, watch_objects
 from tests.servers.waiting import eventually
@@ -178,6 +178,7 @@ class Kubelet:
         problems: reason and message for images that cannot be pulled or run.
         no_room: whether pods find no node.
         stopped: whether new pods are ignored, as when the node is gone.
+        pulled: image and pull secrets of each pod that came to the node, in order.
         unreachable: whether nobody answers at the addresses of new pods, as behind a NetworkPolicy.
         most: pods there were at once.
     """
@@ -185,6 +186,7 @@ class Kubelet:
     def __init__(self, client: KubeClient, namespace: str, wrapper: Path) -> None:
         self.pods: dict[str, RunningPod] = {}
         self.started: list[str] = []
+        self.pulled: list[tuple[str, list[Object]]] = []
         self.problems: dict[str, tuple[str, str]] = {}
         self.no_room = False
         self.stopped = False
@@ -216,7 +218,11 @@ class Kubelet:
         return {"reason": reason, "message": message} if reason else {}
 
     async def bind(self, pod: RunningPod) -> None:
-        """Give it a node, when there is room."""
+        """Give it a node, when its gates are open and there is room."""
+        spec = (await eventually(lambda: self._open(pod.name), what=f"open gates of {pod.name}"))["spec"]
+        names = [each["name"] for each in spec.get("imagePullSecrets", [])]
+        secrets = [await self._client.get(SECRETS, self.namespace, name) for name in names]
+        self.pulled.append((pod.image, secrets))
         if self.no_room:
             condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
             condition["message"] = "0/1 nodes are available: 1 Insufficient memory."
@@ -226,6 +232,10 @@ class Kubelet:
         body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod.name}}
         body["target"] = {"apiVersion": "v1", "kind": "Node", "name": "node"}  # type: ignore[assignment]
         await self._client.create(binding, body, namespace=self.namespace)
+
+    async def _open(self, name: str) -> Object | None:
+        pod = await self._client.get(PODS, self.namespace, name)
+        return None if pod["spec"].get("schedulingGates") else pod
 
     async def write(self, name: str, status: dict[str, Any]) -> None:
         await self._client.merge_patch(PODS, self.namespace, name, {"status": status}, subresource="status")

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from porchflow.api.names import FUNCTION_RUNNER_FIELD_MANAGER
@@ -11,7 +11,7 @@ from porchflow.functions.pods.pool import PodPool
 from porchflow.functions.pods.template import SELECTOR, TEMPLATE_NAME
 from porchflow.kube.client import KubeClient
 from porchflow.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
-from porchflow.kube.kinds import PODS, PODTEMPLATES
+from porchflow.kube.kinds import PODS, PODTEMPLATES, SECRETS
 from porchflow.kube.watching import (
     Changed,
     Deleted,
@@ -74,6 +74,25 @@ class KubeCluster:
         except (NotFound, Conflict):
             # The pod is gone, or the name belongs to another one.
             return
+        except KubeError as error:
+            raise ClusterError(str(error)) from None
+
+    async def create_secret(self, secret: Manifest) -> None:
+        """Create a Secret."""
+        try:
+            await self._client.create(
+                SECRETS, secret, namespace=self.namespace, field_manager=FUNCTION_RUNNER_FIELD_MANAGER
+            )
+        except KubeError as error:
+            raise ClusterError(str(error)) from None
+
+    async def set_gates(self, name: str, *, uid: str, gates: Sequence[Manifest]) -> None:
+        """Leave a pod some of its scheduling gates."""
+        patch = {"metadata": {"uid": uid}, "spec": {"schedulingGates": list(gates) or None}}
+        try:
+            await self._client.merge_patch(
+                PODS, self.namespace, name, patch, field_manager=FUNCTION_RUNNER_FIELD_MANAGER
+            )
         except KubeError as error:
             raise ClusterError(str(error)) from None
 
