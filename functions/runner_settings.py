@@ -132,6 +132,14 @@ class RegistrySettings(BaseModel, frozen=True):
         description="registries and folders whose images are for one namespace only, such as"
         " registry.example.com/team-a=team-a, separated by commas; several entries give one place several namespaces",
     )
+    namespace_registry_secret: str = Field(
+        "",
+        pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$",
+        max_length=63,
+        description="name of the pull secret (kubectl create secret docker-registry) with which a namespace brings"
+        " credentials for its function images, such as porchflow-function-images; unset means that namespaces bring"
+        " none",
+    )
     denied_registries: tuple[str, ...] = Field(
         DENIED_BY_DEFAULT,
         description="networks whose registries the authors of packages may not take images from, separated by commas:"

@@ -42,7 +42,7 @@ async def open_activities(settings: Settings, kube: KubeClient) -> AsyncIterator
         events = EventRecorder(kube)
         stack.push_async_callback(events.aclose)
         evaluator = await _open_evaluator(settings, stack)
-        tags = await stack.enter_async_context(open_tags(settings))
+        tags = await stack.enter_async_context(open_tags(settings, kube))
         phases = PhaseActivities(
             kube=kube,
             git=git,

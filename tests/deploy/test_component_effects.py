@@ -239,6 +239,25 @@ class TestPrivateRegistries:
         ]
 
 
+class TestNamespaceRegistries:
+    def test_the_runner_may_read_no_secret_until_a_namespace_says_so(self, kubectl: Kubectl, tmp_path: Path) -> None:
+        changed = with_components(kubectl, tmp_path, "function-pods", "namespace-registries")
+        before = with_components(kubectl, tmp_path, "function-pods")
+        runner = "porchflow-function-runner"
+        assert granted(changed, runner) - granted(before, runner) == {
+            (("--namespace=porch-fn-system", "secrets"), "create")
+        }
+        for name in ("porchflow-worker", "porchflow-watcher", "porchflow-content-api"):
+            assert granted(changed, name) == granted(before, name)
+
+    def test_the_role_for_namespaces_is_for_the_secret_of_the_setting(self, kubectl: Kubectl, tmp_path: Path) -> None:
+        changed = with_components(kubectl, tmp_path, "function-pods", "namespace-registries")
+        [rule] = changed.of("ClusterRole")["porchflow-function-images"]["rules"]
+        for name in ("porchflow-function-runner", "porchflow-worker"):
+            named = changed.environment(changed.pods[name])["PORCHFLOW_NAMESPACE_REGISTRY_SECRET"]
+            assert rule == {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [named], "verbs": ["get"]}
+
+
 class TestBesidePorch:
     def test_it_is_the_base_without_what_porch_answers_for(
         self, kubectl: Kubectl, built: Built, tmp_path: Path

@@ -48,12 +48,8 @@ async def run_function_runner(settings: Settings) -> None:
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(serve_metrics(settings.metrics_address, metrics.registry))
         if settings.runner.function_config_namespace or settings.pods.wrapper_server_image:
-            images = await stack.enter_async_context(
-                open_registries(
-                    settings.registries, settings.pods.image_platform, prefix=settings.calls.default_image_prefix
-                )
-            )
             client = await stack.enter_async_context(await _connect(settings))
+            images = await stack.enter_async_context(_registries(settings, client))
             pool = _pool(settings, client, images, configs, metrics) if settings.pods.wrapper_server_image else None
             if settings.runner.function_config_namespace:
                 follower = _config_follower(settings, client, configs, executables, pool)
@@ -73,6 +69,11 @@ async def run_function_runner(settings: Settings) -> None:
             )
         except CertificateError as error:
             raise SettingsError(f"the function runner's TLS: {error}") from None
+
+
+def _registries(settings: Settings, client: KubeClient) -> contextlib.AbstractAsyncContextManager[RegistryLookup]:
+    prefix = settings.calls.default_image_prefix
+    return open_registries(settings.registries, settings.pods.image_platform, prefix=prefix, kube=client)
 
 
 def _executables(settings: Settings, configs: FunctionConfigs) -> ExecutableRuntime | None:

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from porchflow.api.networks import DeniedNetworks
+from porchflow.cli.processes.functions.namespace_secrets import namespace_credentials
 from porchflow.cli.settings import Settings, SettingsError, told_name
 from porchflow.functions.registry.allowed import AllowedImages
 from porchflow.functions.registry.credentials import DockerConfig
@@ -13,11 +14,12 @@ from porchflow.functions.registry.private import PrivateImages
 from porchflow.functions.registry.session import RegistrySession
 from porchflow.functions.runner_settings import RegistrySettings, registry_of
 from porchflow.functions.tags import FunctionTags
+from porchflow.kube.client import KubeClient
 
 
 @contextlib.asynccontextmanager
 async def open_registries(
-    settings: RegistrySettings, platform: str = "", *, prefix: str = ""
+    settings: RegistrySettings, platform: str = "", *, prefix: str = "", kube: KubeClient | None = None
 ) -> AsyncIterator[RegistryLookup]:
     """Open the look-up of images; it connects when first needed.
 
@@ -25,16 +27,19 @@ async def open_registries(
         settings: Credentials, certificates and allowed images.
         platform: Of the images, such as linux/amd64; empty for that of this process.
         prefix: The default image prefix, whose registry the administrator named.
+        kube: Reads the Secrets with credentials of namespaces; None for a process that works for no namespace.
 
     Raises:
         SettingsError: The certificates of the authorities cannot be used.
     """
+    namespaces = namespace_credentials(settings, kube)
     try:
         session = RegistrySession(
             DockerConfig(settings.registry_credentials),
             ca_bundle=settings.registry_ca,
             insecure=settings.insecure_registries,
             guard=Guard(DeniedNetworks(settings.denied_registries), (*settings.named_registries, registry_of(prefix))),
+            namespace_secret=namespaces.name if namespaces is not None else "",
         )
     except OSError as error:
         # Errors of TLS are subclasses of OSError.
@@ -42,14 +47,18 @@ async def open_registries(
         raise SettingsError(f"{told_name('registry_ca')}: cannot use {settings.registry_ca}: {why}") from None
     async with session:
         allowed = AllowedImages(settings.allowed_images)
-        yield RegistryLookup(session, platform=platform or own_platform(), allowed=allowed)
+        yield RegistryLookup(session, platform=platform or own_platform(), allowed=allowed, namespaces=namespaces)
 
 
 @contextlib.asynccontextmanager
-async def open_tags(settings: Settings) -> AsyncIterator[FunctionTags]:
+async def open_tags(settings: Settings, kube: KubeClient | None = None) -> AsyncIterator[FunctionTags]:
     """Open the list of tags of functions.
 
     It uses registries only with a function runner: without one no image of a registry can run.
+
+    Args:
+        settings: Of the process.
+        kube: As of `open_registries`.
 
     Raises:
         SettingsError: The certificates of the authorities cannot be used.
@@ -58,5 +67,5 @@ async def open_tags(settings: Settings) -> AsyncIterator[FunctionTags]:
     if not settings.runner_client.address:
         yield FunctionTags(prefix, None)
         return
-    async with open_registries(settings.registries, prefix=prefix) as registries:
+    async with open_registries(settings.registries, prefix=prefix, kube=kube) as registries:
         yield FunctionTags(prefix, registries, PrivateImages(settings.registries.private_images))
