@@ -6,6 +6,7 @@ from porchflow.cli.doctor.cluster import check_content_api, check_definitions, c
 from porchflow.cli.doctor.findings import Check, Finding, Level, all_of, within, worst
 from porchflow.cli.doctor.functions import check_configs, check_registry
 from porchflow.cli.doctor.kubernetes_version import check_version
+from porchflow.cli.doctor.namespace_registries import check_namespace_registries
 from porchflow.cli.doctor.open_runs import known_installation
 from porchflow.cli.doctor.permissions import check_permissions
 from porchflow.cli.doctor.reaching import check_reached
@@ -65,6 +66,7 @@ async def _examine_cluster(
             return reached
         definitions, policies = Check("crds", kube.host), Check("admission", kube.host)
         webhooks, configs = Check("webhooks", kube.host), Check("function-configs", kube.host)
+        secrets = Check("namespace-registries", settings.registries.namespace_registry_secret)
         content, repositories = Check("content-api", kube.host), Check("repositories", kube.host)
         return reached + await all_of(
             within(seconds, Check("version", kube.host), check_version(kube)),
@@ -77,5 +79,6 @@ async def _examine_cluster(
             within(seconds, webhooks, check_webhooks(kube)),
             within(seconds, content, check_content_api(kube)),
             within(seconds, configs, check_configs(kube, settings)),
+            within(seconds, secrets, check_namespace_registries(kube, settings, deployed_in)),
             within(2 * seconds, repositories, check_repositories(kube, settings.scope.namespaces, seconds)),
         )

@@ -43,7 +43,7 @@ async def check_registry(settings: Settings) -> list[Finding]:
     """List the tags of a function in the registry of the default image prefix, if settings of registries are given."""
     image = f"{settings.calls.default_image_prefix}{PROBE_FUNCTION}"
     check = Check("registry", settings.calls.default_image_prefix.partition("/")[0] or "none")
-    if settings.registries == RegistrySettings():
+    if settings.registries.model_copy(update={"namespace_registry_secret": ""}) == RegistrySettings():
         return []
     try:
         async with open_registries(settings.registries, prefix=settings.calls.default_image_prefix) as registries:
