@@ -37,6 +37,7 @@ class Parts:
         on_postgresql: bool = False,
         has_runner: bool = True,
         git_latency: float = 0,
+        environments: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         """Describe the parts; nothing is started.
 
@@ -47,12 +48,14 @@ class Parts:
             on_postgresql: Whether Temporal is its real server on PostgreSQL, not the development server.
             has_runner: Whether there is a function runner.
             git_latency: Milliseconds by which the Git server delays each request.
+            environments: Variables of single processes of porchflow, by name of the part, in place of the stack's own.
 
         Raises:
             ToolchainError: PostgreSQL is needed and not there, or cannot be used.
         """
         self._has_runner = has_runner
         self._git_latency = git_latency
+        self._environments = environments or {}
         self._folder = folder
         self._ports = ports
         self._binaries = binaries
@@ -231,7 +234,11 @@ class Parts:
             ready=ready,
             address=address,
             # Without compiled files, Temporal's sandbox compiles the workflow again for every run: 5 ms each.
-            environment={**(environment or {}), "PYTHONDONTWRITEBYTECODE": ""},
+            environment={
+                **(environment or {}),
+                "PYTHONDONTWRITEBYTECODE": "",
+                **self._environments.get(name, {}),
+            },
             folder=SOURCES,
             stop_seconds=_WORKER_STOP_SECONDS,
         )

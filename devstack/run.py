@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from porchflow.cli.settings import StackSettings, settings_of
@@ -36,12 +36,15 @@ _STOP_SECONDS = 120.0
 
 
 @contextlib.asynccontextmanager
-async def running_stack(settings: StackSettings, say: Say) -> AsyncIterator[StackRecord]:
+async def running_stack(
+    settings: StackSettings, say: Say, *, environments: Mapping[str, Mapping[str, str]] | None = None
+) -> AsyncIterator[StackRecord]:
     """Run the stack while the context is open.
 
     Args:
         settings: Folder, ports, number of workers.
         say: Receives events of the stack and log lines of the parts.
+        environments: Variables of single processes of porchflow, by name of the part, in place of the stack's own.
 
     Yields:
         The running parts, as in `stack.json`.
@@ -66,6 +69,7 @@ async def running_stack(settings: StackSettings, say: Say) -> AsyncIterator[Stac
             on_postgresql=settings.temporal_store == "postgresql",
             has_runner=settings.function_runner,
             git_latency=settings.git_latency,
+            environments=environments,
         )
         record = StackRecord(
             supervisor=ProcessRecord.of(os.getpid()),
