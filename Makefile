@@ -15,6 +15,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-versio
 UP_FLAGS ?=
 DEMO_FLAGS ?=
 BENCH_FLAGS ?=
+SOAK_FLAGS ?=
 PYTEST_FLAGS ?=
 # Each has servers of its own. 0 runs the tests in one process.
 TEST_WORKERS ?= 2
@@ -23,7 +24,7 @@ PACKAGES ?= --help
 DOCS ?= serve
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status test test-browser check unit bench docs fuzz conformance jgit toolchain lock clean cluster cluster-down test-cluster
+.PHONY: help demo up down status test test-browser check unit bench soak docs fuzz conformance jgit toolchain lock clean cluster cluster-down test-cluster
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{ printf "make %-13s %s\n", $$1, $$2 }'
@@ -85,6 +86,9 @@ test-cluster: $(INSTALLED) ## Tests on such a cluster of their own; not part of 
 
 bench: toolchain ## Measure against a stack of its own
 	@$(BIN)/python -m bench $(BENCH_FLAGS)
+
+soak: toolchain ## Random work and faults on a stack of its own, for half an hour (SOAK_FLAGS="--minutes 5 --seed 7")
+	@$(BIN)/python -m soak $(SOAK_FLAGS)
 
 toolchain: $(INSTALLED) ## Find or build etcd, kube-apiserver and temporal
 	@$(BIN)/python -m porchflow.devstack.toolchain > /dev/null

@@ -1,0 +1,60 @@
+"""What people were promised: the state that each object and its content must come to."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from porchflow.api.models.packagerevision import Lifecycle
+from soak.places import Key, Place
+
+GONE = None
+"""In place of a lifecycle: the object was deleted."""
+Wanted = Lifecycle | None
+
+
+@dataclass
+class Promise:
+    """What is expected of one PackageRevision.
+
+    Attributes:
+        key: The object.
+        wanted: The lifecycles that are right; several only where the answer to a request was never seen.
+        published: Whether it was ever published.
+        stalled: Reason of the condition `Stalled` that it must have; empty for none.
+        pushed: Commits on its draft that Git or the content API has accepted.
+        tokens: Words of the files that these commits brought.
+        labels: Labels that were set through the spec.
+        suspended: Whether it is suspended.
+    """
+
+    key: Key
+    wanted: frozenset[Wanted] = frozenset({Lifecycle.DRAFT})
+    published: bool = False
+    stalled: str = ""
+    pushed: list[str] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    suspended: bool = False
+
+    def is_sure(self, lifecycle: Wanted) -> bool:
+        """Return whether nothing else can be right."""
+        return self.wanted == {lifecycle}
+
+
+class Ledger:
+    """All promises, by object."""
+
+    def __init__(self) -> None:
+        """Create an empty ledger."""
+        self.promises: dict[Key, Promise] = {}
+
+    def promise(self, key: Key) -> Promise:
+        """Return the promise of an object, which is made where it is missing."""
+        return self.promises.setdefault(key, Promise(key))
+
+    def of(self, place: Place) -> Iterator[Promise]:
+        """Yield the promises of a Repository."""
+        return (promise for promise in self.promises.values() if promise.key.place == place)
+
+    def published(self, place: Place, package: str) -> int:
+        """Return how many revisions of a package were ever published."""
+        return sum(promise.published and promise.key.package == package for promise in self.of(place))

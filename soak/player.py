@@ -1,0 +1,157 @@
+"""Plays a plan: actions on one object follow one another, all others go on at once."""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+
+from porchflow.api.models.packagerevision import Lifecycle
+from soak.actions import REFUSED, Action, Kind
+from soak.deeds import Deeds
+from soak.findings import Findings, Violation
+from soak.gates import Gate
+from soak.invariants.objects import why_unsettled
+from soak.journal import Journal
+from soak.ledger import Ledger
+from soak.observer import Observer
+from soak.places import Key, Place
+from soak.pushes import tip_of
+from soak.repositories import Repositories
+from soak.requests import CutOff, Refused
+from soak.stack import SoakStack
+
+_POLL_SECONDS = 0.3
+_ON_SETTLED = frozenset({Kind.SUSPEND, Kind.PROPOSE_DELETION, Kind.UNDO_DELETION})
+"""Kinds that a person asks for only of an object that has come to rest."""
+_CONTENT = frozenset({Kind.PUSH, Kind.WRITE})
+
+
+class Player:
+    """Plays the actions of a plan.
+
+    Attributes:
+        outcomes: How many actions ended how.
+    """
+
+    def __init__(
+        self,
+        *,
+        stack: SoakStack,
+        deeds: Deeds,
+        repositories: Repositories,
+        ledger: Ledger,
+        observer: Observer,
+        findings: Findings,
+        journal: Journal,
+    ) -> None:
+        """Create a player that has done nothing."""
+        self.outcomes: Counter[str] = Counter()
+        self._stack = stack
+        self._deeds = deeds
+        self._repositories = repositories
+        self._ledger = ledger
+        self._observer = observer
+        self._findings = findings
+        self._journal = journal
+        self._stopped = asyncio.Event()
+        self._done: dict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        self._gates: dict[Place, Gate] = defaultdict(Gate)
+        self._last: dict[Key | int, asyncio.Task[None]] = {}
+
+    async def play(self, actions: Sequence[Action]) -> None:
+        """Begin each action at its time; return when the last has begun, or `stop` was called."""
+        for action in actions:
+            await self._sleep(action.at - self._journal.seconds)
+            if self._stopped.is_set():
+                return
+            chain = action.key or action.number
+            self._last[chain] = asyncio.create_task(self._follow(action, self._last.get(chain)))
+
+    def stop(self) -> None:
+        """Begin nothing more, and wait for no object any more."""
+        self._stopped.set()
+
+    async def drained(self) -> None:
+        """Wait for the requests that are under way."""
+        await asyncio.gather(*self._last.values())
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(max(seconds, 0)):
+                await self._stopped.wait()
+        except TimeoutError:
+            return
+
+    async def _follow(self, action: Action, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await before
+        began = self._journal.seconds
+        outcome = await self._run(action)
+        self.outcomes[outcome] += 1
+        if outcome != "left out":
+            self._journal.say("action", f"{action.number} {action} [{outcome}, {self._journal.seconds - began:.1f} s]")
+
+    async def _run(self, action: Action) -> str:
+        try:
+            for number in action.after:
+                await self._until(self._done[number].is_set)
+            if action.key is None:
+                return await self._on_repository(action)
+            async with self._gates[action.place].shared():
+                return await self._on_object(action)
+        except CutOff:
+            return "cut off"
+        except Refused as refusal:
+            of = str(action.key or action.place)
+            self._findings.add([Violation("refused", of, f"{action.kind} must be taken, and is refused: {refusal}")])
+            return "refused"
+
+    async def _on_repository(self, action: Action) -> str:
+        if self._stopped.is_set():
+            return "left out"
+        if action.kind is Kind.SYNC:
+            async with self._gates[action.place].shared():
+                await self._repositories.sync(action.place, action.token)
+            return "done"
+        async with self._gates[action.place].alone():
+            if self._stopped.is_set():
+                return "left out"
+            await self._repositories.reregister(action.place)
+        return "done"
+
+    async def _on_object(self, action: Action) -> str:
+        if action.kind in _ON_SETTLED or self._is_agreed(action):
+            await self._until_settled(action.object)
+        if self._stopped.is_set():
+            return "left out"
+        generation = await self._deeds.do(action)
+        self._done[action.number].set()
+        if action.waits and action.kind not in REFUSED:
+            await self._until_settled(action.object, generation, content=action.kind in _CONTENT)
+            return "left waiting" if self._stopped.is_set() else "done"
+        return "done"
+
+    def _is_agreed(self, action: Action) -> bool:
+        """Return whether it is the deletion of something published."""
+        published = self._ledger.promise(action.object).is_sure(Lifecycle.DELETION_PROPOSED)
+        return action.kind is Kind.DELETE and published
+
+    async def _until_settled(self, key: Key, generation: int = 0, *, content: bool = False) -> None:
+        promise, bare = self._ledger.promise(key), self._stack.bare(key.place.git)
+
+        def is_settled() -> bool:
+            obj = self._observer.get(key)
+            fresh = obj is None or obj["metadata"]["generation"] >= generation
+            return fresh and not why_unsettled(promise, obj)
+
+        await self._until(is_settled)
+        while content and not self._stopped.is_set():
+            tip = await asyncio.to_thread(tip_of, bare, key.draft)
+            obj = self._observer.get(key) or {}
+            lock = ((obj.get("status") or {}).get("selfLock") or {}).get("git") or {}
+            if lock.get("commit") == tip and is_settled():
+                return
+            await self._sleep(_POLL_SECONDS)
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        while not self._stopped.is_set() and not holds():
+            await self._sleep(_POLL_SECONDS)

@@ -1,0 +1,94 @@
+"""What the administrator does with Repositories: a sync now, and deleting one to register it again."""
+
+import time
+from functools import partial
+
+from porchflow.api.models.conditions import raw_holding
+from porchflow.kube.client import Object
+from porchflow.kube.errors import AlreadyExists, NotFound
+from porchflow.kube.kinds import REPOSITORIES
+from soak import bodies
+from soak.findings import Findings, Violation
+from soak.invariants.objects import why_unsettled
+from soak.ledger import GONE, Ledger
+from soak.observer import Observer
+from soak.people import repository
+from soak.places import Place
+from soak.requests import Asker
+from soak.stack import SoakStack
+
+_LONGEST_SECONDS = 600.0
+"""Until a Repository that is deleted must be gone, though faults go on."""
+
+
+class Repositories:
+    """Actions on Repositories."""
+
+    def __init__(self, stack: SoakStack, ledger: Ledger, observer: Observer, asker: Asker, findings: Findings) -> None:
+        """Create the actions of the administrator."""
+        self._stack = stack
+        self._ledger = ledger
+        self._observer = observer
+        self._asker = asker
+        self._findings = findings
+
+    async def sync(self, place: Place, token: str) -> None:
+        """Ask for a sync, and wait until it was made.
+
+        Raises:
+            CutOff: The run is over.
+        """
+        admin, body = self._stack.admin, bodies.reconcile_now(token)
+        await self._asker.ask(partial(admin.merge_patch, REPOSITORIES, place.namespace, place.repository, body))
+        while (await self._read(place)).get("status", {}).get("observedReconcileNow") != token:
+            await self._asker.pause()
+
+    async def reregister(self, place: Place) -> None:
+        """Delete a Repository, wait until it and its objects are gone, and make it again.
+
+        Nobody else may act on its objects meanwhile.
+
+        Raises:
+            CutOff: The run is over; the Repository is there.
+        """
+        await self._until_settled(place)
+        admin = self._stack.admin
+        await self._asker.ask(partial(admin.delete, REPOSITORIES, place.namespace, place.repository))
+        await self._until_gone(place)
+        await self._make(place)
+        for promise in self._ledger.of(place):
+            # Git never had it, and a suspension is of the object that is gone.
+            promise.wanted = frozenset({GONE}) if promise.stalled else promise.wanted
+            promise.suspended = False
+        await self._until_settled(place)
+
+    async def _until_settled(self, place: Place) -> None:
+        while any(why_unsettled(promise, self._observer.get(promise.key)) for promise in self._ledger.of(place)):
+            await self._asker.pause()
+
+    async def _until_gone(self, place: Place) -> None:
+        until = time.monotonic() + _LONGEST_SECONDS
+        while await self._read(place):
+            if time.monotonic() > until:
+                self._findings.add([Violation("repositories", str(place), "it was deleted, and must be gone")])
+            await self._asker.pause()
+
+    async def _read(self, place: Place) -> Object:
+        async def read() -> Object:
+            try:
+                return await self._stack.admin.get(REPOSITORIES, place.namespace, place.repository)
+            except NotFound:
+                return {}
+
+        return await self._asker.ask(read)
+
+    async def _make(self, place: Place) -> None:
+        async def create() -> Object:
+            try:
+                return await self._stack.admin.create(REPOSITORIES, repository(self._stack, place))
+            except AlreadyExists:
+                return {}
+
+        await self._asker.ask(create)
+        while not raw_holding(await self._read(place), "Ready"):
+            await self._asker.pause()
