@@ -19,7 +19,7 @@ from soak.pushes import note, note_path, push_note
 from soak.requests import Asker
 from soak.stack import SoakStack
 
-_LIFECYCLES: dict[Kind, Lifecycle] = {
+LIFECYCLES: dict[Kind, Lifecycle] = {
     Kind.PROPOSE: Lifecycle.PROPOSED,
     Kind.REJECT: Lifecycle.DRAFT,
     Kind.PUBLISH: Lifecycle.PUBLISHED,
@@ -39,7 +39,7 @@ class Deeds:
         self._findings = findings
         self._deeds: dict[Kind, Callable[[Action], Awaitable[int]]] = {
             **dict.fromkeys(CREATES, self._create),
-            **dict.fromkeys(_LIFECYCLES, self._move),
+            **dict.fromkeys(LIFECYCLES, self._move),
             **dict.fromkeys(REFUSED, self._be_refused),
             Kind.PUSH: self._push,
             Kind.WRITE: self._write,
@@ -97,10 +97,10 @@ class Deeds:
         promise.labels = list(before.labels)
 
     async def _move(self, action: Action) -> int:
-        wanted: Wanted = _LIFECYCLES[action.kind]
+        wanted: Wanted = LIFECYCLES[action.kind]
         promise = self._ledger.promise(action.object)
         promise.wanted |= {wanted}
-        generation = await self._patch(action, bodies.lifecycle(_LIFECYCLES[action.kind]))
+        generation = await self._patch(action, bodies.lifecycle(LIFECYCLES[action.kind]))
         promise.wanted = frozenset({wanted})
         promise.published = promise.published or wanted is Lifecycle.PUBLISHED
         return generation

@@ -1,4 +1,4 @@
-"""Plays a plan: actions on one object follow one another, all others go on at once."""
+"""Plays a plan: actions on one object or Repository follow one another, all others go on at once."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -55,7 +55,7 @@ class Player:
         self._stopped = asyncio.Event()
         self._done: dict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self._gates: dict[Place, Gate] = defaultdict(Gate)
-        self._last: dict[Key | int, asyncio.Task[None]] = {}
+        self._last: dict[Key | Place, asyncio.Task[None]] = {}
 
     async def play(self, actions: Sequence[Action]) -> None:
         """Begin each action at its time; return when the last has begun, or `stop` was called."""
@@ -63,16 +63,21 @@ class Player:
             await self._sleep(action.at - self._journal.seconds)
             if self._stopped.is_set():
                 return
-            chain = action.key or action.number
+            chain = action.key or action.place
             self._last[chain] = asyncio.create_task(self._follow(action, self._last.get(chain)))
 
     def stop(self) -> None:
         """Begin nothing more, and wait for no object any more."""
         self._stopped.set()
 
-    async def drained(self) -> None:
-        """Wait for the requests that are under way."""
-        await asyncio.gather(*self._last.values())
+    async def drained(self, seconds: float) -> bool:
+        """Wait for the requests that are under way; return whether all were answered in time."""
+        if not self._last:
+            return True
+        done, under_way = await asyncio.wait(self._last.values(), timeout=seconds)
+        for task in done:
+            task.result()
+        return not under_way
 
     async def _sleep(self, seconds: float) -> None:
         try:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import socket
+import struct
 from enum import StrEnum
 from types import TracebackType
 from typing import Self
@@ -75,7 +77,7 @@ class Relay:
 
     def _reset(self) -> None:
         for writer in self._open:
-            writer.transport.abort()
+            _reset(writer)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer))
@@ -87,7 +89,7 @@ class Relay:
         try:
             await self._flows.wait()
             if self._mode is Mode.REFUSE:
-                writer.transport.abort()
+                _reset(writer)
             elif self._mode is Mode.ERROR:
                 await _answer_with_error(reader, writer)
             else:
@@ -114,6 +116,14 @@ class Relay:
             await writer.drain()
         if writer.can_write_eof():
             writer.write_eof()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    connection: socket.socket | None = writer.get_extra_info("socket")
+    if connection is not None and not writer.transport.is_closing():
+        # Without lingering the peer gets a reset, and no orderly end.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 async def _answer_with_error(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -60,13 +60,13 @@ class Soak:
     ) -> None:
         """Put together the run of an order."""
         self._stack, self._order, self._findings, self._journal = stack, order, findings, journal
-        self._ledger, self._asker = Ledger(), Asker()
-        self._deeds = Deeds(stack, self._ledger, self._asker, findings)
-        self._repositories = Repositories(stack, self._ledger, observer, self._asker, findings)
+        self._ledger, self._asker, self._last_asker = Ledger(), Asker(), Asker()
+        self._deeds = Deeds(stack, self._ledger, self._last_asker, findings)
+        self._repositories = Repositories(stack, self._ledger, observer, self._last_asker, findings)
         self._player = Player(
             stack=stack,
-            deeds=self._deeds,
-            repositories=self._repositories,
+            deeds=Deeds(stack, self._ledger, self._asker, findings),
+            repositories=Repositories(stack, self._ledger, observer, self._asker, findings),
             ledger=self._ledger,
             observer=observer,
             findings=findings,
@@ -85,6 +85,7 @@ class Soak:
                 await _either(self._check(), interrupted)
         finally:
             self._asker.end()
+            self._last_asker.end()
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
         if looking.done() and not looking.cancelled():
@@ -108,12 +109,9 @@ class Soak:
 
     async def _check(self) -> None:
         await self._faults.mended()
-        try:
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                await self._player.drained()
-        except TimeoutError:
+        if not await self._player.drained(_DRAIN_SECONDS):
             self._asker.end()
-            await self._player.drained()
+            await self._player.drained(_DRAIN_SECONDS)
         for promise in list(self._ledger.promises.values()):
             if promise.suspended:
                 await self._deeds.resume(promise.key)
@@ -224,10 +222,18 @@ def main(*, minutes: float, seed: int | None, state_dir: Path | None, without_fa
     except (GitFailed, *STACK_ERRORS) as error:
         click.echo(f"Error: {error}\nthe logs are in {state / 'logs'}", err=True)
         sys.exit(2)
-    _conclude(findings, journal, state, kept=state_dir is not None)
+    conclude(findings, journal, state, kept=state_dir is not None)
 
 
-def _conclude(findings: Findings, journal: Journal, state: Path, *, kept: bool) -> None:
+def conclude(findings: Findings, journal: Journal, state: Path, *, kept: bool) -> None:
+    """Name every violation, and end the process with 1 where there is one.
+
+    Args:
+        findings: Of the run.
+        journal: Its log, which ends here.
+        state: The folder of its stack.
+        kept: Whether that is kept although all is well.
+    """
     for violation, seconds in findings.violations.items():
         journal.say("VERDICT", f"{violation} [found at {seconds:.1f}]")
     count = len(findings.violations)

@@ -23,12 +23,14 @@ class Publish:
 
     Attributes:
         commit: Its id.
+        proposal: The commit that it merged: its last parent.
         path: Folder of the package.
         number: Of the revision.
         changed: Files that it changed on the branch.
     """
 
     commit: str
+    proposal: str
     path: str
     number: int
     changed: tuple[str, ...]
@@ -36,13 +38,13 @@ class Publish:
 
 def publishes(bare: Path) -> Iterator[Publish]:
     """Yield the commits of the branch that published something, the oldest first."""
-    text = git(*_COMMITS, "--format=%x01%H%x02%B%x02", BRANCH, cwd=bare)
+    text = git(*_COMMITS, "--format=%x01%H%x02%P%x02%B%x02", BRANCH, cwd=bare)
     for record in text.split("\x01")[1:]:
-        commit, message, files = record.split("\x02")
+        commit, parents, message, files = record.split("\x02")
         for annotation in parse_annotations(message):
             if annotation.is_approval:
                 changed = tuple(line for line in files.splitlines() if line)
-                yield Publish(commit, annotation.package, annotation.number, changed)
+                yield Publish(commit, parents.split()[-1], annotation.package, annotation.number, changed)
 
 
 def check_history(bare: Path) -> list[Violation]:
@@ -90,10 +92,10 @@ def _trees(bare: Path, made: list[Publish]) -> Iterator[Violation]:
     newest: dict[str, Publish] = {publish.path: publish for publish in made}
     places = [f"{BRANCH}:{path}" for path in newest]
     places += [f"{publish.commit}:{publish.path}" for publish in made]
-    places += [f"{publish.commit}^2:{publish.path}" for publish in made]
+    places += [f"{publish.proposal}:{publish.path}" for publish in made]
     trees = _ids(bare, places)
     for publish in made:
-        merged, proposed = (trees[f"{publish.commit}{side}:{publish.path}"] for side in ("", "^2"))
+        merged, proposed = (trees[f"{each}:{publish.path}"] for each in (publish.commit, publish.proposal))
         if merged != proposed:
             expected = f"what was proposed is published as it is, and the trees are {proposed} and {merged}"
             yield Violation("content", f"{bare.name} {publish.path}/v{publish.number}", expected)
