@@ -15,6 +15,8 @@ class Kind(StrEnum):
     UPGRADE = "upgrade"
     PUSH = "push"
     """Content, with plain Git to the draft branch."""
+    PUSH_BESIDE = "push-beside"
+    """The same, at once: whatever another person has just asked of the object."""
     WRITE = "write"
     """Content, through the content API."""
     LABEL = "label"

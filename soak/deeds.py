@@ -28,6 +28,9 @@ LIFECYCLES: dict[Kind, Lifecycle] = {
 }
 
 
+_ATTEMPTS_BESIDE = 3
+
+
 class Deeds:
     """Actions on PackageRevisions."""
 
@@ -106,17 +109,38 @@ class Deeds:
         return generation
 
     async def _push(self, action: Action) -> int:
-        key, promise, attempts = action.object, self._ledger.promise(action.object), list[str]()
+        attempts: list[str] = []
+        while not await self._push_once(action, attempts):
+            await self._asker.pause()
+        return 0
+
+    async def push_beside(self, action: Action) -> bool:
+        """Push to a draft that somebody may propose, publish or delete meanwhile.
+
+        Returns:
+            Whether Git accepted it; it need not, for the branch may be gone.
+
+        Raises:
+            CutOff: The run is over; it may or may not have been done.
+        """
+        attempts: list[str] = []
+        for _ in range(_ATTEMPTS_BESIDE):
+            if await self._push_once(action, attempts):
+                return True
+            await self._asker.pause()
+        return False
+
+    async def _push_once(self, action: Action, attempts: list[str]) -> bool:
+        key = action.object
         url = f"{self._stack.git_url}/{key.place.git}.git"
-        while True:
-            try:
-                commit = await asyncio.to_thread(push_note, url, key, action.token, action.user, attempts)
-            except GitFailed:
-                await self._asker.pause()
-            else:
-                promise.pushed.append(commit)
-                promise.tokens.append(action.token)
-                return 0
+        try:
+            commit = await asyncio.to_thread(push_note, url, key, action.token, action.user, attempts)
+        except GitFailed:
+            return False
+        promise = self._ledger.promise(key)
+        promise.pushed.append(commit)
+        promise.tokens.append(action.token)
+        return True
 
     async def _write(self, action: Action) -> int:
         key, promise, client = action.object, self._ledger.promise(action.object), self._client(action)

