@@ -30,6 +30,8 @@ class Kind(StrEnum):
     RECONCILE = "reconcile-now"
     SUSPEND = "suspend"
     RESUME = "resume"
+    COMMIT = "commit"
+    """Of a file beside all packages, to the branch of published packages, with plain Git."""
     SYNC = "sync"
     REREGISTER = "reregister"
     """The Repository is deleted and made again; Git keeps everything."""

@@ -23,6 +23,7 @@ PAIRS = (
 
 _TARGETS: dict[str, Sequence[str]] = {
     "kill": PARTS,
+    "restart": PARTS,
     "freeze": PARTS,
     "cut": PAIRS,
     "silence": PAIRS,
@@ -30,10 +31,13 @@ _TARGETS: dict[str, Sequence[str]] = {
     "git-hang": ("git",),
     "git-refuse": ("git",),
     "disk-full": ("worker-1",),
+    "cache-lost": ("worker-1", "worker-2"),
+    "temporal-lost": ("temporal",),
 }
 FAULTS = tuple(_TARGETS)
 MEANINGS = {
     "kill": "a part of the stack ends by SIGKILL",
+    "restart": "a part ends by SIGTERM",
     "freeze": "SIGSTOP for some seconds",
     "cut": "two parts cannot reach one another; what is open between them is reset",
     "silence": "two parts get nothing from one another for some seconds",
@@ -41,9 +45,12 @@ MEANINGS = {
     "git-hang": "the Git server does not answer",
     "git-refuse": "the Git server refuses connections",
     "disk-full": "the file system of a worker's Git cache is full (root and Linux)",
+    "cache-lost": "a Git cache is deleted while workers use it",
+    "temporal-lost": "Temporal loses all runs and schedules, and watcher and workers are restarted",
 }
 _WEIGHTS = {
     "kill": 8,
+    "restart": 4,
     "freeze": 4,
     "cut": 3,
     "silence": 2,
@@ -51,7 +58,11 @@ _WEIGHTS = {
     "git-hang": 2,
     "git-refuse": 2,
     "disk-full": 1,
+    "cache-lost": 2,
+    "temporal-lost": 1,
 }
+MOMENTARY = frozenset({"kill", "restart", "cache-lost", "temporal-lost"})
+"""Faults that do not last: the stack mends itself."""
 _LEAST_SECONDS, _MOST_SECONDS = 2.0, 20.0
 
 
@@ -64,7 +75,7 @@ class Fault:
         at: Seconds since the start.
         kind: One of `FAULTS`.
         target: What has the trouble.
-        seconds: How long; a part that was killed is started again by the stack's supervisor.
+        seconds: How long, unless it is one of `MOMENTARY`.
     """
 
     number: int
@@ -74,7 +85,7 @@ class Fault:
     seconds: float
 
     def __str__(self) -> str:
-        lasts = "" if self.kind == "kill" else f" for {self.seconds:g} s"
+        lasts = "" if self.kind in MOMENTARY else f" for {self.seconds:g} s"
         return f"{self.kind} {self.target}{lasts}"
 
 

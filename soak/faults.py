@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from soak.fault_plan import Fault
+from soak.fault_plan import MOMENTARY, Fault
 from soak.journal import Journal
 from soak.relay import Mode, Relay
 from soak.small_disk import fill, free
@@ -24,6 +25,7 @@ _MODES = {
 }
 _RESTART_SECONDS = 120.0
 _POLL_SECONDS = 0.5
+_DEATH_SECONDS = 0.02
 
 
 class Faults:
@@ -41,6 +43,9 @@ class Faults:
         self._held: Counter[str] = Counter()
         self._kinds: dict[str, Callable[[Fault], contextlib.AbstractAsyncContextManager[None]]] = {
             "kill": self._killed,
+            "restart": self._restarted,
+            "cache-lost": self._cache_lost,
+            "temporal-lost": self._temporal_lost,
             "freeze": self._frozen,
             "disk-full": self._full,
             **dict.fromkeys(_MODES, self._relayed),
@@ -57,15 +62,42 @@ class Faults:
         self._journal.say("fault", f"{fault.number} {fault}")
         self.made[fault.kind] += 1
         async with self._kinds[fault.kind](fault):
-            await asyncio.sleep(0 if fault.kind == "kill" else fault.seconds)
-        if fault.kind != "kill":
+            await asyncio.sleep(0 if fault.kind in MOMENTARY else fault.seconds)
+        if fault.kind not in MOMENTARY:
             self._journal.say("mended", f"{fault.number} {fault.kind} {fault.target}")
 
     @contextlib.asynccontextmanager
     async def _killed(self, fault: Fault) -> AsyncIterator[None]:
-        if process := self._process(fault.target):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        _signal(self._process(fault.target), signal.SIGKILL)
+        yield
+
+    @contextlib.asynccontextmanager
+    async def _restarted(self, fault: Fault) -> AsyncIterator[None]:
+        _signal(self._process(fault.target), signal.SIGTERM)
+        yield
+
+    @contextlib.asynccontextmanager
+    async def _cache_lost(self, fault: Fault) -> AsyncIterator[None]:
+        caches = {"worker-1": self._stack.small_cache}
+        folder = caches.get(fault.target) or self._stack.folder.git_cache
+        for inside in list(folder.iterdir()):
+            # A worker that is writing there makes files again meanwhile.
+            await asyncio.to_thread(shutil.rmtree, inside, ignore_errors=True)
+        yield
+
+    @contextlib.asynccontextmanager
+    async def _temporal_lost(self, fault: Fault) -> AsyncIterator[None]:
+        database = self._stack.folder.temporal
+        if part := self._stack.record.parts.get(fault.target):
+            _signal(part.process(), signal.SIGKILL)
+            # The supervisor starts another one half a second later at the earliest.
+            while part.process():  # noqa: ASYNC110 - the operating system sends no notice
+                await asyncio.sleep(_DEATH_SECONDS)
+        for file in database.parent.glob(f"{database.name}*"):
+            file.unlink()
+        # The procedure is that of docs/operate/backup-and-disaster.md, "Temporal is lost, or its namespace".
+        for rolled in ("watcher", "worker-1", "worker-2"):
+            _signal(self._process(rolled), signal.SIGTERM)
         yield
 
     @contextlib.asynccontextmanager

@@ -1,5 +1,6 @@
 """What people were promised: the state that each object and its content must come to."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -41,11 +42,17 @@ class Promise:
 
 
 class Ledger:
-    """All promises, by object."""
+    """All promises.
+
+    Attributes:
+        promises: By object.
+        commits: By Git repository, commits of people on the branch of published packages that Git has accepted.
+    """
 
     def __init__(self) -> None:
         """Create an empty ledger."""
         self.promises: dict[Key, Promise] = {}
+        self.commits: dict[str, list[str]] = defaultdict(list)
 
     def promise(self, key: Key) -> Promise:
         """Return the promise of an object, which is made where it is missing."""

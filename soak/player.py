@@ -120,9 +120,10 @@ class Player:
     async def _on_repository(self, action: Action) -> str:
         if self._stopped.is_set():
             return "left out"
-        if action.kind is Kind.SYNC:
+        if action.kind is not Kind.REREGISTER:
+            act = self._repositories.sync if action.kind is Kind.SYNC else self._repositories.commit
             async with self._gates[action.place].shared():
-                await self._repositories.sync(action.place, action.token)
+                await act(action.place, action.token)
             return "done"
         async with self._gates[action.place].alone():
             if self._stopped.is_set():

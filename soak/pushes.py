@@ -1,6 +1,7 @@
 """Content that people push with plain Git, through the Git server's bad days."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from porchflow.devstack.demo.demo_repository import GitFailed, cloned, git
@@ -55,20 +56,41 @@ def push_note(url: str, key: Key, token: str, user: str, before: list[str]) -> s
     Raises:
         GitFailed: The push did not succeed, or nobody knows.
     """
-    branch = key.draft.removeprefix("refs/heads/")
+
+    def change(clone: Path) -> None:
+        _write(clone / key.path, token, user)
+
+    return _push(url, key.draft, change, (token, user), before)
+
+
+def push_readme(url: str, token: str, user: str, before: list[str]) -> str:
+    """Push a file beside all packages to the branch of published packages; else as `push_note`.
+
+    Raises:
+        GitFailed: The push did not succeed, or nobody knows.
+    """
+
+    def change(clone: Path) -> None:
+        (clone / f"README-{token}.md").write_text(f"{token} of {user}\n", encoding="utf-8")
+
+    return _push(url, "refs/heads/main", change, (token, user), before)
+
+
+def _push(url: str, ref: str, change: Callable[[Path], None], by: tuple[str, str], before: list[str]) -> str:
+    (token, user), branch = by, ref.removeprefix("refs/heads/")
     with cloned(url) as clone:
         git("switch", "--quiet", branch, cwd=clone)
         for commit in before:
             if contains(clone, "HEAD", commit):
                 return commit
         tip = git("rev-parse", "HEAD", cwd=clone)
-        _write(clone / key.path, token, user)
+        change(clone)
         git("add", "--all", cwd=clone)
         git("-c", f"user.name={user}", "commit", "--quiet", "--message", f"Add {token}", cwd=clone)
         commit = git("rev-parse", "HEAD", cwd=clone)
         before.append(commit)
         # With a lease: a branch that has just been proposed is not made again.
-        git("push", "--quiet", f"--force-with-lease={branch}:{tip}", "origin", f"HEAD:{key.draft}", cwd=clone)
+        git("push", "--quiet", f"--force-with-lease={branch}:{tip}", "origin", f"HEAD:{ref}", cwd=clone)
         return commit
 
 

@@ -1,9 +1,11 @@
 """What the administrator does with Repositories: a sync now, and deleting one to register it again."""
 
+import asyncio
 import time
 from functools import partial
 
 from porchflow.api.models.conditions import raw_holding
+from porchflow.devstack.demo.demo_repository import GitFailed
 from porchflow.kube.client import Object
 from porchflow.kube.errors import AlreadyExists, NotFound
 from porchflow.kube.kinds import REPOSITORIES
@@ -13,7 +15,8 @@ from soak.invariants.objects import why_unsettled
 from soak.ledger import GONE, Ledger
 from soak.observer import Observer
 from soak.people import repository
-from soak.places import Place
+from soak.places import ADMINISTRATOR, Place
+from soak.pushes import push_readme
 from soak.requests import Asker
 from soak.stack import SoakStack
 
@@ -42,6 +45,22 @@ class Repositories:
         await self._asker.ask(partial(admin.merge_patch, REPOSITORIES, place.namespace, place.repository, body))
         while (await self._read(place)).get("status", {}).get("observedReconcileNow") != token:
             await self._asker.pause()
+
+    async def commit(self, place: Place, token: str) -> None:
+        """Push a file beside all packages to the branch of published packages.
+
+        Raises:
+            CutOff: The run is over; it may or may not have been done.
+        """
+        url, attempts = f"{self._stack.git_url}/{place.git}.git", list[str]()
+        while True:
+            try:
+                commit = await asyncio.to_thread(push_readme, url, token, ADMINISTRATOR, attempts)
+            except GitFailed:
+                await self._asker.pause()
+            else:
+                self._ledger.commits[place.git].append(commit)
+                return
 
     async def reregister(self, place: Place) -> None:
         """Delete a Repository, wait until it and its objects are gone, and make it again.

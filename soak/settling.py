@@ -12,7 +12,7 @@ from soak.invariants.branches import check_refs
 from soak.invariants.history import Steadiness, check_history, publishes
 from soak.invariants.memory import MemoryLog
 from soak.invariants.objects import check_objects, check_repositories
-from soak.invariants.pushed import check_pushed
+from soak.invariants.pushed import check_commits, check_pushed
 from soak.invariants.temporal import check_runs, check_schedules
 from soak.journal import Journal
 from soak.ledger import Ledger
@@ -58,7 +58,10 @@ class Invariants:
         for steadiness in self._steadiness:
             self._findings.add(steadiness.look())
         for name in GIT_REPOSITORIES:
-            self._findings.add(check_history(self._stack.bare(name)))
+            bare = self._stack.bare(name)
+            # The commits first: what is accepted meanwhile is in a history that is read later.
+            commits = tuple(self._ledger.commits[name])
+            self._findings.add(check_history(bare) + check_commits(bare, commits))
 
     async def check_all(self, sync: Callable[[str], Awaitable[None]]) -> None:
         """Wait until everything has settled, then look at all invariants; and again after a full sync.

@@ -9,6 +9,7 @@ import yaml
 from porchflow.devstack.demo.demo_repository import git
 from soak.findings import Violation
 from soak.invariants.branches import refs_for, refs_of
+from soak.invariants.history import BRANCH
 from soak.invariants.objects import Objects
 from soak.ledger import Promise
 from soak.places import Key
@@ -28,6 +29,15 @@ def check_pushed(bare: Path, promises: Iterable[Promise], objects: Objects) -> l
             found += _lost(bare, ref, promise)
             found += _unrendered(bare, ref, promise.key)
     return found
+
+
+def check_commits(bare: Path, commits: Iterable[str]) -> list[Violation]:
+    """Return violations for people's commits that the branch of published packages has lost."""
+    return [
+        Violation("pushes", bare.name, f"the commit {commit} was accepted, and is not in the history of {BRANCH}")
+        for commit in commits
+        if not contains(bare, BRANCH, commit)
+    ]
 
 
 def _lost(bare: Path, ref: str, promise: Promise) -> Iterator[Violation]:

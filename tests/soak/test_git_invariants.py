@@ -11,7 +11,7 @@ from porchflow.devstack.demo.demo_repository import git
 from soak.findings import Violation
 from soak.invariants.branches import check_refs
 from soak.invariants.history import Steadiness, check_history
-from soak.invariants.pushed import check_pushed
+from soak.invariants.pushed import check_commits, check_pushed
 from soak.ledger import Promise
 from soak.places import Key, Place
 
@@ -160,6 +160,13 @@ KPTFILE = (
     "apiVersion: kpt.dev/v1\nkind: Kptfile\nmetadata:\n  name: web\n  labels: {t3: set}\npipeline: {mutators: []}\n"
 )
 NOTE = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: t1\n  labels: {team: soak}\n"
+
+
+def test_a_commit_that_the_branch_has_lost(bare: Path) -> None:
+    mine = commit(bare, "mine", {"README.md": "mine"})
+    assert found(check_commits(bare, [mine])) == [("pushes", "repo.git")]
+    git("update-ref", "refs/heads/main", mine, cwd=bare)
+    assert check_commits(bare, [mine]) == []
 
 
 class TestPushed:
