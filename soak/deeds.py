@@ -77,6 +77,7 @@ class Deeds:
         promise = self._ledger.promise(action.object)
         promise.stalled = Reason.PACKAGE_EXISTS if action.kind is Kind.INIT_AGAIN else ""
         promise.wanted = frozenset({Lifecycle.DRAFT, GONE})
+        promise.sources = action.sources
         if action.sources and action.kind is not Kind.CLONE:
             self._inherit(action)
         client, body = self._client(action), bodies.creation(action)

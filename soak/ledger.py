@@ -25,6 +25,8 @@ class Promise:
         tokens: Words of the files that these commits brought.
         labels: Labels that were set through the spec.
         suspended: Whether it is suspended.
+        sources: The objects that it is made from.
+        abandoned: Whether its Repository was registered again in the middle of work on it: its state is unknown.
     """
 
     key: Key
@@ -35,6 +37,8 @@ class Promise:
     tokens: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     suspended: bool = False
+    sources: tuple[Key, ...] = ()
+    abandoned: bool = False
 
     def is_sure(self, lifecycle: Wanted) -> bool:
         """Return whether nothing else can be right."""
@@ -62,6 +66,11 @@ class Ledger:
         """Yield the promises of a Repository."""
         return (promise for promise in self.promises.values() if promise.key.place == place)
 
-    def published(self, place: Place, package: str) -> int:
-        """Return how many revisions of a package were ever published."""
-        return sum(promise.published and promise.key.package == package for promise in self.of(place))
+    def is_open(self, promise: Promise) -> bool:
+        """Return whether nothing was promised: it was abandoned, or waits for a source that was."""
+        return promise.abandoned or any(self.is_open(self.promise(source)) for source in promise.sources)
+
+    def published(self, place: Place, package: str) -> range:
+        """Return how many revisions of a package may ever have been published."""
+        published = [each for each in self.of(place) if each.published and each.key.package == package]
+        return range(sum(not each.abandoned for each in published), len(published) + 1)

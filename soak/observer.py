@@ -7,10 +7,13 @@ from typing import Any
 
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.kinds import PACKAGEREVISIONS
-from porchflow.kube.watching import Changed, Deleted, Listed, ListEnd, ListStarted, watch_objects
+from porchflow.kube.watching import Changed, Deleted, Listed, ListEnd, ListStarted, WatchTimings, watch_objects
 from soak.findings import Findings, Violation
 from soak.places import Key
 from tests.e2e.rules import check_rules
+
+_TIMINGS = WatchTimings(longest_delay=2.0)
+"""People wait for what it shows, so it looks again soon after a fault."""
 
 
 class Observer:
@@ -28,7 +31,7 @@ class Observer:
 
     async def watch(self, client: KubeClient) -> None:
         """Follow until cancelled."""
-        async with contextlib.aclosing(watch_objects(client, PACKAGEREVISIONS)) as events:
+        async with contextlib.aclosing(watch_objects(client, PACKAGEREVISIONS, timings=_TIMINGS)) as events:
             async for event in events:
                 self._take(event)
 

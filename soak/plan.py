@@ -46,7 +46,14 @@ _WEIGHTS: dict[Lifecycle, dict[Kind, float]] = {
     },
     Lifecycle.DELETION_PROPOSED: {Kind.DELETE: 50, Kind.UNDO_DELETION: 30, Kind.RECONCILE: 3},
 }
-_ANYWHERE: dict[Kind | None, float] = {Kind.INIT: 4, Kind.CLONE: 4, Kind.COMMIT: 3, Kind.SYNC: 2, Kind.REREGISTER: 0.6}
+_ANYWHERE: dict[Kind | None, float] = {
+    Kind.INIT: 4,
+    Kind.CLONE: 4,
+    Kind.COMMIT: 3,
+    Kind.SYNC: 2,
+    Kind.REREGISTER: 0.5,
+    Kind.REREGISTER_NOW: 0.4,
+}
 _ON_AN_OBJECT = 89.0
 _AFTER: dict[Kind, Lifecycle] = {
     Kind.PROPOSE: Lifecycle.PROPOSED,
@@ -56,7 +63,9 @@ _AFTER: dict[Kind, Lifecycle] = {
     Kind.UNDO_DELETION: Lifecycle.PUBLISHED,
 }
 _BY_APPROVER = frozenset({Kind.PUBLISH, Kind.REJECT, Kind.UNDO_DELETION})
-_ALWAYS_WAITED_FOR = frozenset({Kind.SUSPEND, Kind.RESUME, Kind.COMMIT, Kind.SYNC, Kind.REREGISTER, Kind.INIT_AGAIN})
+_ALWAYS_WAITED_FOR = frozenset(
+    {Kind.SUSPEND, Kind.RESUME, Kind.COMMIT, Kind.SYNC, Kind.REREGISTER, Kind.REREGISTER_NOW, Kind.INIT_AGAIN}
+)
 
 
 @dataclass(eq=False)

@@ -56,6 +56,7 @@ class Player:
         self._gates: dict[Place, Gate] = defaultdict(Gate)
         self._last: dict[Key | Place, asyncio.Task[None]] = {}
         self._beside: set[asyncio.Task[None]] = set()
+        self._interrupted: set[Place] = set()
 
     async def play(self, actions: Sequence[Action]) -> None:
         """Begin each action at its time; return when the last has begun, or `stop` was called."""
@@ -120,6 +121,8 @@ class Player:
     async def _on_repository(self, action: Action) -> str:
         if self._stopped.is_set():
             return "left out"
+        if action.kind is Kind.REREGISTER_NOW:
+            return await self._reregister_now(action)
         if action.kind is not Kind.REREGISTER:
             act = self._repositories.sync if action.kind is Kind.SYNC else self._repositories.commit
             async with self._gates[action.place].shared():
@@ -131,10 +134,19 @@ class Player:
             await self._repositories.reregister(action.place)
         return "done"
 
+    async def _reregister_now(self, action: Action) -> str:
+        self._interrupted.add(action.place)
+        try:
+            async with self._gates[action.place].alone():
+                await self._repositories.reregister(action.place, now=True)
+        finally:
+            self._interrupted.discard(action.place)
+        return "done"
+
     async def _on_object(self, action: Action) -> str:
         if action.kind in _ON_SETTLED:
             await self._until_settled(action.object)
-        if self._stopped.is_set():
+        if self._stopped.is_set() or self._is_lost(action):
             return "left out"
         if action.kind is Kind.PUSH_BESIDE:
             return "done" if await self._deeds.push_beside(action) else "missed"
@@ -145,6 +157,11 @@ class Player:
             return "left waiting" if self._stopped.is_set() else "done"
         return "done"
 
+    def _is_lost(self, action: Action) -> bool:
+        """Return whether nobody knows how far the object, or a source of it, has come."""
+        keys = (action.object, *action.sources)
+        return any(key in self._ledger.promises and self._ledger.is_open(self._ledger.promise(key)) for key in keys)
+
     async def _until_settled(self, key: Key, generation: int = 0, *, content: bool = False) -> None:
         promise, bare = self._ledger.promise(key), self._stack.bare(key.place.git)
 
@@ -153,8 +170,11 @@ class Player:
             fresh = obj is None or obj["metadata"]["generation"] >= generation
             return fresh and not why_unsettled(promise, obj)
 
-        await self._until(is_settled)
-        while content and not self._stopped.is_set():
+        def is_over() -> bool:
+            return self._stopped.is_set() or key.place in self._interrupted
+
+        await self._until(lambda: is_settled() or is_over())
+        while content and not is_over():
             tip = await asyncio.to_thread(tip_of, bare, key.draft)
             obj = self._observer.get(key) or {}
             lock = ((obj.get("status") or {}).get("selfLock") or {}).get("git") or {}

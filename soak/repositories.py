@@ -8,11 +8,11 @@ from porchflow.api.models.conditions import raw_holding
 from porchflow.devstack.demo.demo_repository import GitFailed
 from porchflow.kube.client import Object
 from porchflow.kube.errors import AlreadyExists, NotFound
-from porchflow.kube.kinds import REPOSITORIES
+from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
 from soak import bodies
 from soak.findings import Findings, Violation
 from soak.invariants.objects import why_unsettled
-from soak.ledger import GONE, Ledger
+from soak.ledger import GONE, Ledger, Promise
 from soak.observer import Observer
 from soak.people import repository
 from soak.places import ADMINISTRATOR, Place
@@ -62,15 +62,19 @@ class Repositories:
                 self._ledger.commits[place.git].append(commit)
                 return
 
-    async def reregister(self, place: Place) -> None:
+    async def reregister(self, place: Place, *, now: bool = False) -> None:
         """Delete a Repository, wait until it and its objects are gone, and make it again.
 
         Nobody else may act on its objects meanwhile.
 
+        Args:
+            place: The Repository.
+            now: Whether to do it in the middle of work.
+
         Raises:
-            CutOff: The run is over; the Repository is there.
+            CutOff: The run is over.
         """
-        await self._until_settled(place)
+        await (self._abandon(place) if now else self._until_settled(place))
         admin = self._stack.admin
         await self._asker.ask(partial(admin.delete, REPOSITORIES, place.namespace, place.repository))
         await self._until_gone(place)
@@ -81,9 +85,26 @@ class Repositories:
             promise.suspended = False
         await self._until_settled(place)
 
+    async def _abandon(self, place: Place) -> None:
+        """Expect nothing more of objects that are not settled."""
+
+        async def read() -> Object:
+            # Not what the watch has shown: that may be older than what was asked last.
+            listed = self._stack.admin.list_all(PACKAGEREVISIONS, place.namespace)
+            return {obj["metadata"]["name"]: obj async for obj in listed}
+
+        objects = await self._asker.ask(read)
+        for promise in self._ledger.of(place):
+            promise.abandoned |= bool(why_unsettled(promise, objects.get(promise.key.name)))
+
     async def _until_settled(self, place: Place) -> None:
-        while any(why_unsettled(promise, self._observer.get(promise.key)) for promise in self._ledger.of(place)):
+        while any(self._why_unsettled(promise) for promise in self._ledger.of(place)):
             await self._asker.pause()
+
+    def _why_unsettled(self, promise: Promise) -> str:
+        if self._ledger.is_open(promise):
+            return ""
+        return why_unsettled(promise, self._observer.get(promise.key))
 
     async def _until_gone(self, place: Place) -> None:
         until = time.monotonic() + _LONGEST_SECONDS

@@ -36,6 +36,11 @@ def refs_for(key: Key, obj: Object) -> list[str]:
     return [key.tag(number), key.mark(number)]
 
 
+def has_content(promise: Promise, obj: Object) -> bool:
+    """Return whether Git must have an object's content: not while its source is refused, or waits for good."""
+    return not promise.stalled and bool(not promise.abandoned or (obj.get("status") or {}).get("selfLock"))
+
+
 def check_refs(bare: Path, promises: Iterable[Promise], objects: Objects) -> list[Violation]:
     """Return what is violated in a Git repository once everything has settled.
 
@@ -47,7 +52,7 @@ def check_refs(bare: Path, promises: Iterable[Promise], objects: Objects) -> lis
     actual, wanted, found = refs_of(bare, *_OURS), set[str](), list[Violation]()
     for promise in promises:
         obj = objects.get((promise.key.namespace, promise.key.name))
-        if obj is not None and not promise.stalled:
+        if obj is not None and has_content(promise, obj):
             refs = refs_for(promise.key, obj)
             wanted.update(refs)
             found += _wrong(promise.key, obj, refs, actual)

@@ -7,7 +7,7 @@ from porchflow.api.models.conditions import raw_condition, raw_holding
 from porchflow.api.names import LATEST_REVISION_LABEL, RECONCILE_NOW_ANNOTATION
 from porchflow.kube.client import Object
 from soak.findings import Violation
-from soak.ledger import GONE, Promise
+from soak.ledger import GONE, Ledger, Promise
 from soak.observer import broken_rules
 from tests.e2e.rules import check_kstatus
 
@@ -57,18 +57,18 @@ def _names(promise: Promise) -> str:
     return " or ".join(sorted(str(each or "gone") for each in promise.wanted))
 
 
-def check_objects(promises: Iterable[Promise], objects: Objects) -> list[Violation]:
+def check_objects(ledger: Ledger, objects: Objects) -> list[Violation]:
     """Return what is violated once everything has settled.
 
     Args:
-        promises: Of all objects.
+        ledger: The promises of all objects.
         objects: All that there are.
     """
     found, known = [], set()
-    for promise in promises:
+    for promise in ledger.promises.values():
         name = (promise.key.namespace, promise.key.name)
         known.add(name)
-        if why := why_unsettled(promise, objects.get(name)):
+        if not ledger.is_open(promise) and (why := why_unsettled(promise, objects.get(name))):
             found.append(Violation("objects", str(promise.key), why))
     for name, obj in objects.items():
         found += broken_rules(obj) + _other_than_kstatus(obj)

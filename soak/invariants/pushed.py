@@ -8,7 +8,7 @@ import yaml
 
 from porchflow.devstack.demo.demo_repository import git
 from soak.findings import Violation
-from soak.invariants.branches import refs_for, refs_of
+from soak.invariants.branches import has_content, refs_for, refs_of
 from soak.invariants.history import BRANCH
 from soak.invariants.objects import Objects
 from soak.ledger import Promise
@@ -22,7 +22,7 @@ def check_pushed(bare: Path, promises: Iterable[Promise], objects: Objects) -> l
     found: list[Violation] = []
     for promise in promises:
         obj = objects.get((promise.key.namespace, promise.key.name))
-        if obj is None or promise.stalled:
+        if obj is None or promise.abandoned or not has_content(promise, obj):
             continue
         ref = refs_for(promise.key, obj)[0]
         if ref in refs:

@@ -13,7 +13,7 @@ from soak.invariants import temporal as runs
 from soak.invariants.memory import MemoryLog
 from soak.invariants.objects import check_objects, check_repositories
 from soak.invariants.temporal import check_runs, check_schedules
-from soak.ledger import GONE, Promise
+from soak.ledger import GONE, Ledger, Promise
 from soak.observer import broken_rules, went_back
 from soak.places import Key, Place
 from tests.servers.waiting import eventually
@@ -47,7 +47,9 @@ def promised(**fields: Any) -> Promise:
 
 def invariants(promises: list[Promise], *objects: dict[str, Any]) -> list[str]:
     seen = {(each["metadata"]["namespace"], each["metadata"]["name"]): each for each in objects}
-    return [violation.invariant for violation in check_objects(promises, seen)]
+    ledger = Ledger()
+    ledger.promises = {promise.key: promise for promise in promises}
+    return [violation.invariant for violation in check_objects(ledger, seen)]
 
 
 STALLED = (condition("Ready", "False", "PackageExists"), condition("Stalled", "True", "PackageExists"))
@@ -81,6 +83,11 @@ class TestObjects:
         assert invariants([promised()], seen) == ["objects"]
         seen["status"]["observedReconcileNow"] = "t7"
         assert invariants([promised()], seen) == []
+
+    def test_nothing_is_promised_of_what_was_abandoned_or_waits_for_it(self) -> None:
+        clone = Promise(Key(PLACE, "clone", "w1"), sources=(WEB,))
+        assert invariants([promised(abandoned=True), clone]) == []
+        assert invariants([promised(), clone]) == ["objects", "objects"]
 
     def test_an_object_that_nobody_made(self) -> None:
         assert invariants([], obj()) == ["objects"]
