@@ -74,7 +74,7 @@ class Deeds:
         return _generation(await self._asker.ask(request))
 
     async def _create(self, action: Action) -> int:
-        promise = self._ledger.promise(action.object)
+        promise = self._ledger.make(action.object)
         promise.stalled = Reason.PACKAGE_EXISTS if action.kind is Kind.INIT_AGAIN else ""
         promise.wanted = frozenset({Lifecycle.DRAFT, GONE})
         promise.sources = action.sources

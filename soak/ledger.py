@@ -58,9 +58,13 @@ class Ledger:
         self.promises: dict[Key, Promise] = {}
         self.commits: dict[str, list[str]] = defaultdict(list)
 
-    def promise(self, key: Key) -> Promise:
-        """Return the promise of an object, which is made where it is missing."""
+    def make(self, key: Key) -> Promise:
+        """Return the promise of an object that is asked for."""
         return self.promises.setdefault(key, Promise(key))
+
+    def promise(self, key: Key) -> Promise:
+        """Return the promise of an object that was asked for before."""
+        return self.promises[key]
 
     def of(self, place: Place) -> Iterator[Promise]:
         """Yield the promises of a Repository."""

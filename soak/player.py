@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
-from soak.actions import REFUSED, Action, Kind
+from soak.actions import CREATES, REFUSED, Action, Kind
 from soak.deeds import Deeds
 from soak.findings import Findings, Violation
 from soak.gates import Gate
@@ -144,7 +144,7 @@ class Player:
         return "done"
 
     async def _on_object(self, action: Action) -> str:
-        if action.kind in _ON_SETTLED:
+        if action.kind in _ON_SETTLED and not self._is_lost(action):
             await self._until_settled(action.object)
         if self._stopped.is_set() or self._is_lost(action):
             return "left out"
@@ -158,9 +158,10 @@ class Player:
         return "done"
 
     def _is_lost(self, action: Action) -> bool:
-        """Return whether nobody knows how far the object, or a source of it, has come."""
-        keys = (action.object, *action.sources)
-        return any(key in self._ledger.promises and self._ledger.is_open(self._ledger.promise(key)) for key in keys)
+        """Return whether the object was never made, or nobody knows how far it or a source of it has come."""
+        keys = action.sources if action.kind in CREATES else (action.object, *action.sources)
+        promises = [self._ledger.promises.get(key) for key in keys]
+        return any(promise is None or self._ledger.is_open(promise) for promise in promises)
 
     async def _until_settled(self, key: Key, generation: int = 0, *, content: bool = False) -> None:
         promise, bare = self._ledger.promise(key), self._stack.bare(key.place.git)
@@ -179,8 +180,11 @@ class Player:
             obj = self._observer.get(key) or {}
             lock = ((obj.get("status") or {}).get("selfLock") or {}).get("git") or {}
             if lock.get("commit") == tip and is_settled():
-                return
+                break
             await self._sleep(_POLL_SECONDS)
+        if is_settled():
+            # It has what it needs of them, whatever becomes of them.
+            promise.sources = ()
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         while not self._stopped.is_set() and not holds():

@@ -86,6 +86,7 @@ class Invariants:
             if time.monotonic() > until:
                 self._journal.say("settled", f"not within {SETTLE_SECONDS:g} s {when}")
                 self._findings.add(found)
+                self._findings.add(await asyncio.to_thread(self._in_git, dict(self._observer.objects)))
                 return False
             await asyncio.sleep(_POLL_SECONDS)
         return True

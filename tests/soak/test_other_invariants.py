@@ -160,3 +160,8 @@ def test_memory_that_grows_without_bound() -> None:
     assert log.growth()["worker-1"].startswith("100 ")
     log.add("worker-1", 1, 2_000.0)
     assert [(violation.invariant, violation.of) for violation in log.check()] == [("memory", "worker-1")]
+
+
+def test_nothing_is_promised_of_an_object_that_nobody_asked_for() -> None:
+    with pytest.raises(KeyError):
+        Ledger().promise(WEB)
