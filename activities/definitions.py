@@ -26,6 +26,8 @@ class PhaseInput(BaseModel):
     name: str
     intent: str
     """Digest of what the object asks for; the phase writes nothing when the live object has another one."""
+    version: str = ""
+    """The `resourceVersion` that the pass has read, for its first phase; empty for all others."""
     commit: str = ""
     """The draft commit that an earlier phase of the same pass made, when there was one."""
     deaths: int = 0

@@ -145,6 +145,7 @@ class PackageRevisionWorkflow:
             if phase is Phase.RENDER and result.rendered:
                 continue
             result = await self._run_and_tell(phase, facts, result)
+            facts = facts.model_copy(update={"version": ""})
             if phase is Phase.RENDER and result.current is not Lifecycle.DRAFT:
                 # Git differs from the status: the phase corrects the status, and the next look judges the object anew.
                 result = await self._run_and_tell(Phase.LIFECYCLE, facts, result)
@@ -193,6 +194,7 @@ class PackageRevisionWorkflow:
                 namespace=self._key.namespace,
                 name=self._key.name,
                 intent=facts.intent,
+                version=facts.version,
                 commit=before.commit,
                 deaths=deaths,
                 tried_before=self._may_be_tried_before(),

@@ -30,8 +30,9 @@ class Seen:
 class JustSeen:
     """Hands an object from the observe activity to the first phase of the pass; it saves two requests a reconcile.
 
-    A change in between does no harm: every write carries the version that was read, and a conflict makes the phase read
-    again. A Repository that changes wakes its objects, and the next pass reads it again.
+    Only the first phase gets it: a later one judges by the reports of those before it. A change of somebody else in
+    between does no harm: every write carries the version that was read, and a conflict makes the phase read again. A
+    Repository that changes wakes its objects, and the next pass reads it again.
     """
 
     def __init__(self) -> None:
@@ -41,7 +42,22 @@ class JustSeen:
         """Keep a raw object and its raw Repository."""
         self._seen.put((key.namespace, key.name), Seen(obj, repository))
 
-    def take(self, namespace: str, name: str) -> Seen | None:
-        """Return and forget an object and its Repository; None where they were not read within the last second."""
+    def take(self, namespace: str, name: str, version: str) -> Seen | None:
+        """Return and forget an object and its Repository.
+
+        Args:
+            namespace: Of the object.
+            name: Of the object.
+            version: The `resourceVersion` that the pass has read; empty for a phase that another one of the pass came
+                before.
+
+        Returns:
+            None where that version was not read here within the last second.
+        """
         seen = self._seen.pop((namespace, name))
-        return seen if seen is not None and seen.is_fresh else None
+        return seen if seen is not None and seen.is_fresh and version_of(seen.obj) == version else None
+
+
+def version_of(obj: dict[str, Any]) -> str:
+    """Return the `resourceVersion` of a raw object."""
+    return str(obj["metadata"]["resourceVersion"])

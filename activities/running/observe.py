@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from porchflow.activities.definitions import ObjectKey
-from porchflow.activities.running.handoff import JustSeen
+from porchflow.activities.running.handoff import JustSeen, version_of
 from porchflow.activities.sources.upstreams import Upstreams
 from porchflow.api.models.packagerevision import PackageRevision, PackageSource, SubpackageOperation
 from porchflow.api.work.intent import intent_key
@@ -57,4 +57,4 @@ class Observer:
         for each in asked:
             context += await self._upstreams.context(key.namespace, each.references)
         self._seen.put(key, obj, repository)
-        return facts.model_copy(update={"intent": intent_key(obj), "context": context})
+        return facts.model_copy(update={"intent": intent_key(obj), "context": context, "version": version_of(obj)})

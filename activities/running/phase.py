@@ -138,7 +138,7 @@ class PhaseRunner:
                 raise
 
     async def _read(self, request: PhaseInput) -> Seen | None:
-        seen = self._seen.take(request.namespace, request.name) if activity.info().is_local else None
+        seen = self._seen.take(request.namespace, request.name, request.version) if activity.info().is_local else None
         try:
             seen = seen or Seen(await self._kube.get(PACKAGEREVISIONS, request.namespace, request.name))
         except NotFound:

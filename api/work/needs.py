@@ -47,6 +47,8 @@ class Facts(BaseModel):
     exists: bool
     intent: str = ""
     """Digest of the intent (`porchflow.api.work.intent`)."""
+    version: str = ""
+    """The resourceVersion of the object that was read; empty where a phase has run since, which may have written it."""
     context: str = ""
     """Digest of the Repository that the object names, and of the PackageRevisions that its source names while the
     source is to be executed: an object that appears, changes or is published ends a wait for it. Not a fact of the

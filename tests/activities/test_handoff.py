@@ -39,15 +39,21 @@ async def reading(control_plane: ControlPlane) -> AsyncIterator[Reading]:
 async def propose(world: World, activities: PhaseActivities, name: str, *, is_local: bool = True) -> None:
     """Look at an object that asks to be proposed, and move it, as one pass does."""
     obj = await world.ask(name, "Proposed")
-    await ActivityEnvironment().run(activities.observe, ObjectKey(namespace=world.namespace, name=name))
+    await look(world, activities, name)
     await move(activities, obj, is_local=is_local)
 
 
-async def move(activities: PhaseActivities, obj: Object, *, is_local: bool = True) -> None:
+async def look(world: World, activities: PhaseActivities, name: str) -> None:
+    await ActivityEnvironment().run(activities.observe, ObjectKey(namespace=world.namespace, name=name))
+
+
+async def move(activities: PhaseActivities, obj: Object, *, is_local: bool = True, is_first: bool = True) -> None:
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, is_local=is_local, workflow_run_id="run-1")
     metadata = obj["metadata"]
-    request = PhaseInput(namespace=metadata["namespace"], name=metadata["name"], intent=intent_key(obj))
+    version = metadata["resourceVersion"] if is_first else ""
+    named = {"namespace": metadata["namespace"], "name": metadata["name"]}
+    request = PhaseInput(**named, intent=intent_key(obj), version=version)
     await environment.run(activities.move_lifecycle, request)
 
 
@@ -88,3 +94,27 @@ async def test_a_repository_that_was_not_there_a_moment_ago_is_looked_for_again(
     await world.register("blueprints", registered["spec"]["git"]["repo"])
     await move(activities, obj)
     assert "proposed/web/v1" in (await world.get(name))["status"]["selfLock"]["git"]["ref"]
+
+
+async def test_what_was_read_before_a_rendering_is_not_believed_after_it(world: World) -> None:
+    """A rendering that changes nothing leaves the pushed commit, which only its report makes known."""
+    name, activities = await world.draft(), world.activities()
+    pushed = await world.push({"note.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: note\n"})
+    await world.annotate(name, render_request=pushed)
+    obj = await world.ask(name, "Proposed")
+    await look(world, activities, name)
+    request = PhaseInput(namespace=world.namespace, name=name, intent=intent_key(obj))
+    assert (await ActivityEnvironment().run(activities.render, request)).commit == pushed
+    await move(activities, obj, is_first=False)
+    status = (await world.get(name))["status"]
+    assert status["selfLock"]["git"]["ref"] == "proposed/web/v1"
+    assert status["selfLock"]["git"]["commit"] == pushed
+
+
+async def test_another_version_than_the_pass_has_read_is_not_believed(world: World, reading: Reading) -> None:
+    name, activities = await world.draft(), replace(world, worker=reading).activities()
+    obj = await world.ask(name, "Proposed")
+    await look(world, activities, name)
+    obj["metadata"]["resourceVersion"] = "1"
+    await move(activities, obj)
+    assert sorted(reading.read) == ["packagerevisions"] * 2 + ["repositories"] * 2

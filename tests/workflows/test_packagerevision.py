@@ -126,6 +126,15 @@ async def test_a_phase_hands_its_commit_to_the_next(
     assert [request.commit for _, request in fakes.requests] == ["", "c0ffee"]
 
 
+async def test_only_the_first_phase_is_told_the_version_that_the_pass_has_read(
+    temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
+) -> None:
+    fakes = FakeActivities(NEW_DRAFT.model_copy(update={"version": "7"}))
+    async with working(temporal_client, fakes, monkeypatch, cached_workflows) as queue:
+        await (await start(temporal_client, queue)).result()
+    assert [request.version for _, request in fakes.requests] == ["7", ""]
+
+
 async def test_a_converged_object_costs_no_activity(
     temporal_client: Client, monkeypatch: pytest.MonkeyPatch, cached_workflows: int
 ) -> None:
