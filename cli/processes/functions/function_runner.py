@@ -8,7 +8,7 @@ from typing import Any
 
 from porchflow.cli.processes.functions.function_configs import ConfigFollower
 from porchflow.cli.processes.functions.function_pods import KubeCluster, PodFollower
-from porchflow.cli.processes.functions.registries import open_registries
+from porchflow.cli.processes.functions.registries import new_lookup, new_session
 from porchflow.cli.processes.health import serve_metrics
 from porchflow.cli.processes.process_metrics import new_registry
 from porchflow.cli.settings import Settings, SettingsError, told_name
@@ -48,8 +48,10 @@ async def run_function_runner(settings: Settings) -> None:
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(serve_metrics(settings.metrics_address, metrics.registry))
         if settings.runner.function_config_namespace or settings.pods.wrapper_server_image:
+            registries = new_session(settings.registries, settings.calls.default_image_prefix)
+            await stack.enter_async_context(registries)
             client = await stack.enter_async_context(await _connect(settings))
-            images = await stack.enter_async_context(_registries(settings, client))
+            images = new_lookup(registries, settings.registries, settings.pods.image_platform, client)
             pool = _pool(settings, client, images, configs, metrics) if settings.pods.wrapper_server_image else None
             if settings.runner.function_config_namespace:
                 follower = _config_follower(settings, client, configs, executables, pool)
@@ -69,11 +71,6 @@ async def run_function_runner(settings: Settings) -> None:
             )
         except CertificateError as error:
             raise SettingsError(f"the function runner's TLS: {error}") from None
-
-
-def _registries(settings: Settings, client: KubeClient) -> contextlib.AbstractAsyncContextManager[RegistryLookup]:
-    prefix = settings.calls.default_image_prefix
-    return open_registries(settings.registries, settings.pods.image_platform, prefix=prefix, kube=client)
 
 
 def _executables(settings: Settings, configs: FunctionConfigs) -> ExecutableRuntime | None:

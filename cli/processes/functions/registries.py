@@ -17,37 +17,60 @@ from porchflow.functions.tags import FunctionTags
 from porchflow.kube.client import KubeClient
 
 
-@contextlib.asynccontextmanager
-async def open_registries(
-    settings: RegistrySettings, platform: str = "", *, prefix: str = "", kube: KubeClient | None = None
-) -> AsyncIterator[RegistryLookup]:
-    """Open the look-up of images; it connects when first needed.
+def new_session(settings: RegistrySettings, prefix: str) -> RegistrySession:
+    """Return a session with registries; it connects when first needed.
 
     Args:
-        settings: Credentials, certificates and allowed images.
-        platform: Of the images, such as linux/amd64; empty for that of this process.
+        settings: Credentials, certificates and registries that may be anywhere.
         prefix: The default image prefix, whose registry the administrator named.
-        kube: Reads the Secrets with credentials of namespaces; None for a process that works for no namespace.
 
     Raises:
         SettingsError: The certificates of the authorities cannot be used.
     """
-    namespaces = namespace_credentials(settings, kube)
     try:
-        session = RegistrySession(
+        return RegistrySession(
             DockerConfig(settings.registry_credentials),
             ca_bundle=settings.registry_ca,
             insecure=settings.insecure_registries,
             guard=Guard(DeniedNetworks(settings.denied_registries), (*settings.named_registries, registry_of(prefix))),
-            namespace_secret=namespaces.name if namespaces is not None else "",
+            namespace_secret=settings.namespace_registry_secret,
         )
     except OSError as error:
         # Errors of TLS are subclasses of OSError.
         why = error.strerror or str(error)
         raise SettingsError(f"{told_name('registry_ca')}: cannot use {settings.registry_ca}: {why}") from None
-    async with session:
-        allowed = AllowedImages(settings.allowed_images)
-        yield RegistryLookup(session, platform=platform or own_platform(), allowed=allowed, namespaces=namespaces)
+
+
+def new_lookup(
+    session: RegistrySession, settings: RegistrySettings, platform: str = "", kube: KubeClient | None = None
+) -> RegistryLookup:
+    """Return the look-up of images through a session.
+
+    Args:
+        session: See `new_session`.
+        settings: Allowed images, and the Secrets with credentials of namespaces.
+        platform: Of the images, such as linux/amd64; empty for that of this process.
+        kube: Reads these Secrets; None for a process that works for no namespace.
+    """
+    return RegistryLookup(
+        session,
+        platform=platform or own_platform(),
+        allowed=AllowedImages(settings.allowed_images),
+        namespaces=namespace_credentials(settings, kube),
+    )
+
+
+@contextlib.asynccontextmanager
+async def open_registries(
+    settings: RegistrySettings, *, prefix: str = "", kube: KubeClient | None = None
+) -> AsyncIterator[RegistryLookup]:
+    """Open a session and the look-up of images through it; see `new_session` and `new_lookup`.
+
+    Raises:
+        SettingsError: The certificates of the authorities cannot be used.
+    """
+    async with new_session(settings, prefix) as session:
+        yield new_lookup(session, settings, kube=kube)
 
 
 @contextlib.asynccontextmanager
@@ -58,7 +81,7 @@ async def open_tags(settings: Settings, kube: KubeClient | None = None) -> Async
 
     Args:
         settings: Of the process.
-        kube: As of `open_registries`.
+        kube: As of `new_lookup`.
 
     Raises:
         SettingsError: The certificates of the authorities cannot be used.

@@ -74,7 +74,7 @@ class TestBadPods:
         assert not cluster.kubelet.started
 
     async def test_a_registry_that_does_not_answer(self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-        async def down(_: Images, image: str) -> ImageInfo:
+        async def down(_: Images, image: str, owner: str) -> ImageInfo:
             raise RegistryUnavailable(image, "connection refused")
 
         async with cluster.evaluator() as evaluate:
