@@ -2,7 +2,8 @@
 
 Elements with the same unique `name`, and collections with the same content, are the same element wherever they stand.
 The others are paired between these so that the fewest scalars change. Scalars that only changed their order count as
-moved; otherwise they have no identity.
+moved; otherwise they have no identity. Names that were exchanged or shifted identify nothing: where fewer scalars
+change if each element keeps its place, it does.
 """
 
 from bisect import bisect_left
@@ -147,7 +148,24 @@ def _middle(old: list[Value], new: list[Value]) -> dict[int, int]:
         chosen = _fewest_changes([ours[i] for i in olds], [theirs[j] for j in news])
         found |= {news[j]: olds[i] for i, j in chosen}
     _pair_moved(ours, theirs, found)
-    return found
+    return _in_place(ours, theirs, found)
+
+
+def _in_place(old: Sequence[_Element], new: Sequence[_Element], found: dict[int, int]) -> dict[int, int]:
+    """Return the pairs found, or pairs in the order of both lists if with these fewer scalars change, or none moves."""
+    moved = len(_growing(sorted(found.items()))) < len(found)
+    if not moved and len(found) == min(len(old), len(new)):
+        return found
+    kept = {j: i for i, j in _fewest_changes(old, new)}
+    costs = _total(old, new, kept), _total(old, new, found)
+    return kept if costs[0] < costs[1] or (moved and costs[0] == costs[1]) else found
+
+
+def _total(old: Sequence[_Element], new: Sequence[_Element], found: dict[int, int]) -> int:
+    """Return how many scalars are changed, removed and added with these pairs."""
+    changed = sum(_difference(old[i], new[j]) for j, i in found.items())
+    removed = sum(len(old[i].leaves) for i in _left(range(len(old)), found.values()))
+    return changed + removed + sum(len(new[j].leaves) for j in _left(range(len(new)), found))
 
 
 def _by_name(old: Sequence[str], new: Sequence[str]) -> dict[int, int]:
@@ -242,6 +260,11 @@ def _cost(old: _Element, new: _Element) -> int | None:
     alike, places = len(old.leaves & new.leaves), len(old.places & new.places)
     if not alike and 2 * places < max(len(old.places), len(new.places)):
         return None
+    return _difference(old, new)
+
+
+def _difference(old: _Element, new: _Element) -> int:
+    alike, places = len(old.leaves & new.leaves), len(old.places & new.places)
     return len(old.places) + len(new.places) - places - alike
 
 

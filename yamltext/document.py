@@ -1,9 +1,12 @@
 """One YAML document as text and as a value; a change of the value changes only the lines that must change."""
 
 import re
+from collections.abc import Callable, Iterator
+from functools import partial
 
+from porchflow.yamltext.aliases import has_aliases
 from porchflow.yamltext.align import same
-from porchflow.yamltext.edit import Editor, Slot
+from porchflow.yamltext.edit import Aliases, Editor, Slot
 from porchflow.yamltext.emit import Style, block, check, inline, is_block
 from porchflow.yamltext.lines import InexpressibleError
 from porchflow.yamltext.nodes import MappingNode, Node, SequenceNode, Value, compose
@@ -63,23 +66,24 @@ class Document:
             return self
         if self._root is None:
             return Document(_append(self.text, dump(new)))
-        for attempt in (_edited_by_position,) * by_position + (
-            _edited,
-            _edited_without_aliases,
-            _rewritten,
-            _written_anew,
-        ):
+        for attempt in self._attempts(by_position=by_position):
             candidate = attempt(self, new)
             if candidate is not None and same(candidate.value, new):
                 return candidate
         raise YamlError("the value cannot be written into this document")
 
-    def edit_text(self, new: Value) -> str:
+    def _attempts(self, *, by_position: bool) -> "Iterator[Callable[[Document, Value], Document | None]]":
+        for aliases in Aliases if has_aliases(self.text, self._root) else (Aliases.EDITED,):
+            for positions in (True, False) if by_position else (False,):
+                yield partial(_edited, by_position=positions, aliases=aliases)
+        yield from (_edited_without_aliases, _rewritten, _written_anew)
+
+    def edit_text(self, new: Value, *, by_position: bool = False) -> str:
         """Edit like `edit`, without the proof by parsing again; for callers that parse the text anyway."""
-        if self._root is None:
-            return self.edit(new).text
-        text = _edited_text(self.text, self._root, new, moves=False)
-        return self.edit(new).text if text is None else text
+        if self._root is None or has_aliases(self.text, self._root):
+            return self.edit(new, by_position=by_position).text
+        text = _edited_text(self.text, self._root, new, by_position=by_position, moves=False)
+        return self.edit(new, by_position=by_position).text if text is None else text
 
 
 def load(text: str) -> Value:
@@ -115,15 +119,13 @@ def _append(text: str, addition: str) -> str:
     return text + addition if not text or text.endswith("\n") else f"{text}\n{addition}"
 
 
-def _edited(document: Document, new: Value) -> Document | None:
+def _edited(
+    document: Document, new: Value, *, by_position: bool = False, aliases: Aliases = Aliases.EDITED
+) -> Document | None:
     root = document.root
-    text = _edited_text(document.text, root, new) if root is not None else None
-    return _parsed(text)
-
-
-def _edited_by_position(document: Document, new: Value) -> Document | None:
-    root = document.root
-    return _parsed(_edited_text(document.text, root, new, by_position=True) if root is not None else None)
+    if root is None:
+        return None
+    return _parsed(_edited_text(document.text, root, new, by_position=by_position, aliases=aliases))
 
 
 def _edited_without_aliases(document: Document, new: Value) -> Document | None:
@@ -164,18 +166,23 @@ def _parsed(text: str | None) -> Document | None:
         return None
 
 
-def _edited_text(text: str, root: Node, new: Value, *, by_position: bool = False, moves: bool = True) -> str | None:
+def _edited_text(
+    text: str,
+    root: Node,
+    new: Value,
+    *,
+    by_position: bool = False,
+    aliases: Aliases = Aliases.EDITED,
+    moves: bool = True,
+) -> str | None:
     """Return the edited text; None when the edits do not fit together, or move text and must not."""
     if "\r" in text and not _LONE_LF.search(text):
         unix = text.replace("\r\n", "\n")
-        edited = (
-            _edited_text(unix, compose(unix) or root, new, by_position=by_position, moves=moves)
-            if "\r" not in unix
-            else None
-        )
+        again = partial(_edited_text, unix, by_position=by_position, aliases=aliases, moves=moves)
+        edited = again(compose(unix) or root, new) if "\r" not in unix else None
         return edited.replace("\n", "\r\n") if edited is not None else None
     ended = text if text.endswith("\n") else text + "\n"
-    editor = Editor(ended, root, by_position=by_position)
+    editor = Editor(ended, root, by_position=by_position, aliases=aliases)
     try:
         editor.update(root, new, _ROOT)
         result = editor.result()

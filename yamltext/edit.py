@@ -6,9 +6,11 @@ An edit that the text cannot take in place (an explicit `? key`, a merge key, a 
 
 import re
 from dataclasses import replace
+from enum import Enum, auto
 from functools import cached_property
 from typing import NamedTuple
 
+from porchflow.yamltext.aliases import is_merge
 from porchflow.yamltext.align import Pair, align, same
 from porchflow.yamltext.emit import (
     Style,
@@ -27,9 +29,23 @@ from porchflow.yamltext.nodes import AliasNode, MappingNode, Node, ScalarNode, S
 from porchflow.yamltext.scalars import literal_header, render_scalar
 
 _COLON = re.compile(r"[ \t]*:")
+_EXPLICIT_COLON = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)+ *:")
 _NOT_BLANK = re.compile(r"\S")
 _BLOCK = ("|", ">")
+_PROPERTIES = re.compile(r"(?:[&!][^ \t\r\n]*[ \t]+)+(?=.)", re.DOTALL)
+_OTHER_TAGS = {f"!!{name}" for name in ("int", "float", "bool", "null")}
 _BLOCK_HEADER = re.compile(r"[|>][-+0-9]*")
+
+
+class Aliases(Enum):
+    """What an edit does where an alias or a merge key means another value than before."""
+
+    FOLLOWED = auto()
+    """Nothing: the value changes at the anchor."""
+    OVERRIDDEN = auto()
+    """The same, but a key beside a merge key is written with a value of its own."""
+    EDITED = auto()
+    """The alias is replaced by its value."""
 
 
 class Slot(NamedTuple):
@@ -46,10 +62,11 @@ class Slot(NamedTuple):
 class Editor(TextEdits):
     """Collects the edits that turn the text of one document into that of another value."""
 
-    def __init__(self, text: str, root: Node, *, by_position: bool = False) -> None:
+    def __init__(self, text: str, root: Node, *, by_position: bool = False, aliases: Aliases = Aliases.EDITED) -> None:
         super().__init__(text)
         self.root = root
         self.by_position = by_position
+        self.aliases = aliases
         self.moved = False
         """Whether an item of a list took its text to another place, where the text around it may change its meaning."""
 
@@ -65,7 +82,7 @@ class Editor(TextEdits):
 
     def update(self, node: Node, new: Value, slot: Slot) -> None:
         """Change the text of `node` so that it means `new`."""
-        if not same(node.value, new):
+        if not same(node.value, new) and not (self.aliases is not Aliases.EDITED and isinstance(node, AliasNode)):
             self._update(node, new, slot)
 
     def _update(self, node: Node, new: Value, slot: Slot) -> None:
@@ -100,24 +117,35 @@ class Editor(TextEdits):
     def _scalar(self, node: ScalarNode, new: Value, slot: Slot) -> None:
         check(new)
         literal = isinstance(new, str) and slot.kind != "flow" and not self.json_text and literal_header(new)
-        if literal or isinstance(new, dict | list) or self.text[node.start] in "!&":
+        if literal or isinstance(new, dict | list):
             raise InexpressibleError
         in_flow = slot.kind == "flow"
         rendered = render_scalar(new, style=node.style, flow=in_flow, json_text=self.json_text)
-        self.edits.append((node.start, node.end, rendered))
+        self.edits.append((node.start, node.end, self._properties(node, new) + rendered))
+
+    def _properties(self, node: ScalarNode, new: Value) -> str:
+        """Return the anchor of a scalar, and its tag where a text keeps its meaning with it."""
+        found = _PROPERTIES.match(self.text, node.start, node.end)
+        if found is None:
+            return ""
+        if self.text[found.end()] in "\r\n":
+            raise InexpressibleError
+        is_text = isinstance(new, str)
+        kept = [word for word in found[0].split() if word[0] == "&" or (is_text and word not in _OTHER_TAGS)]
+        return "".join(f"{word} " for word in kept)
 
     # Mappings
 
     def _mapping(self, node: MappingNode, new: dict[str, Value]) -> None:
-        if node.merged:
+        if node.merged and self.aliases is Aliases.EDITED:
             raise InexpressibleError
-        kept = [key.raw in new for key, _ in node.entries]
+        kept = [key.raw in new or (node.merged and is_merge(key)) for key, _ in node.entries]
         if not any(kept):
             raise InexpressibleError
-        for (key, value), keep in zip(node.entries, kept, strict=True):
-            if keep and not same(value.value, new[key.raw]):
-                self._update(value, new[key.raw], self._value_slot(node, key))
-        added = [key for key in new if key not in node.value]
+        for key, value in node.entries:
+            if key.raw in new and not same(value.value, new[key.raw]):
+                self.update(value, new[key.raw], self._value_slot(node, key))
+        added = [key for key in new if key not in node.value or self._overrides(node, key, new[key])]
         if not added and all(kept):
             return
         for name in added:
@@ -128,6 +156,12 @@ class Editor(TextEdits):
             self._edit_flow(spans, kept, {len(spans): texts})
         else:
             self._edit_block_mapping(node, spans, kept, {key: new[key] for key in added})
+
+    def _overrides(self, node: MappingNode, key: str, new: Value) -> bool:
+        """Return whether a key that only a merge key contributes has to be written, with another value."""
+        if self.aliases is not Aliases.OVERRIDDEN or not node.merged or same(node.value[key], new):
+            return False
+        return all(own.raw != key for own, _ in node.entries)
 
     def _edit_block_mapping(
         self, node: MappingNode, spans: list[tuple[int, int]], kept: list[bool], added: dict[str, Value]
@@ -152,8 +186,9 @@ class Editor(TextEdits):
         )
 
     def _value_slot(self, node: MappingNode, key: ScalarNode) -> Slot:
-        colon = _COLON.match(self.text, key.end)
-        if colon is None or (not node.flow and self._is_explicit(key)):
+        explicit = not node.flow and self._is_explicit(key)
+        colon = (_EXPLICIT_COLON if explicit else _COLON).match(self.text, key.end)
+        if colon is None:
             raise InexpressibleError
         return Slot("flow") if node.flow else Slot("value", node.column, colon.end())
 
@@ -172,7 +207,7 @@ class Editor(TextEdits):
             return
         for i, j in pairs:
             if i is not None and j is not None and not same(node.value[i], new[j]):
-                self._update(node.items[i], new[j], self._item_slot(node, node.items[i]))
+                self.update(node.items[i], new[j], self._item_slot(node, node.items[i]))
         self._add_and_cut(node, new, pairs)
 
     def _add_and_cut(self, node: SequenceNode, new: list[Value], pairs: list[Pair]) -> None:

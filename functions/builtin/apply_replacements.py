@@ -178,10 +178,11 @@ def _replace(call: Call, replacement: _Replacement, rules: _Rules) -> None:
     if replacement.source is not None and replacement.sourceValue is not None:
         raise FunctionError("value and resource selectors are mutually exclusive")
     found = replacement.sourceValue if replacement.source is None else _source_value(call, replacement.source, rules)
+    is_scalar = not isinstance(found, dict | list)
     for target in replacement.targets:
         for item in call.items:
             if target.means(item):
-                item.replace(rules.write(item, found, target))
+                item.replace(rules.write(item, found, target), by_position=is_scalar)
 
 
 def _source_value(call: Call, source: _Source, rules: _Rules) -> Value:

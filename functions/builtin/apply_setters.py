@@ -10,7 +10,7 @@ import re2
 from porchflow.api.limits import SETTERS_OF_A_PATTERN
 from porchflow.functions.builtin.toolkit.field_types import typed
 from porchflow.functions.builtin.toolkit.sdk import Call, FunctionError, Item, quoted, strings
-from porchflow.functions.builtin.toolkit.setter_comments import Field, Path, comment_of, shown
+from porchflow.functions.builtin.toolkit.setter_comments import Field, Path, assign, comment_of, shown
 from porchflow.yamltext.document import load
 from porchflow.yamltext.nodes import MappingNode, Node, ScalarNode, SequenceNode, Value
 from porchflow.yamltext.scalars import resolve_plain
@@ -73,7 +73,10 @@ def _apply(call: Call, item: Item, setters: dict[str, str]) -> None:
     visitor = _Visitor(item, setters)
     root = item.document.root
     if root is not None:
-        item.replace(visitor.value_of(root, ()))
+        value = visitor.value_of(root, ())
+        # Elements of a list that is written as a whole may move. All others keep their places.
+        item.replace(assign(item.value, visitor.lists), by_position=False)
+        item.replace(value)
     for change in visitor.changes:
         call.say(f"set field value to {quoted(change.value)}", field={"path": change.path}, file={"path": path})
 
@@ -86,6 +89,7 @@ class _Visitor:
         self.text = item.text
         self.setters = setters
         self.changes: list[Change] = []
+        self.lists: dict[Path, Value] = {}
 
     def value_of(self, node: Node, path: Path) -> Value:
         """Return the new value of a node; the old object where nothing changed.
@@ -135,7 +139,10 @@ class _Visitor:
         text = self.setters[names[0]]
         self.changes.append(Change(shown(path), text))
         new = _parsed_list(text) if text else []
-        return node.value if new == node.value else new
+        if new == node.value:
+            return node.value
+        self.lists[path] = new
+        return new
 
     def _scalar(self, node: ScalarNode, path: Path, pattern: str) -> Value:
         text = _resolved(pattern, node.raw, self.setters)

@@ -280,7 +280,7 @@ def _merged(before: list[Item], values: list[Value]) -> list[Item]:
             if merged[place] is None and alike:
                 found = alike.popleft()
                 del left[found]
-                found.replace(_with_fractions(found.value, value))
+                found.replace(_with_fractions(found.value, value), by_position=False)
                 merged[place] = found
     return [item or _new(value) for item, value in zip(merged, values, strict=True)]
 

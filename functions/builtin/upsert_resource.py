@@ -64,7 +64,7 @@ def _upsert(call: Call, resource: dict[str, Value]) -> None:
         if target and item.path != target:
             continue
         place = {key: text for key, text in item.annotations.items() if key in _PLACE}
-        item.replace(_placed(resource, place))
+        item.replace(_placed(resource, place), by_position=False)
         found = True
     if not found:
         call.items.append(Item(dump(_placed(resource, {"config.kubernetes.io/path": target} if target else {}))))

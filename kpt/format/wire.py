@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from posixpath import normpath
 
+from porchflow.kpt.format.answered import edited_like, rewritten
 from porchflow.kpt.format.files import join, new_path_problem, path_problem
 from porchflow.kpt.format.function_paths import BadOutputError, check_places
 from porchflow.kpt.format.krm import krm_problem, map_of, text_of
@@ -19,7 +20,6 @@ from porchflow.kpt.format.resources import LAST, Resource
 from porchflow.kpt.format.results import Result, parse_results
 from porchflow.kpt.format.wire_text import Annotated, annotated
 from porchflow.yamltext.document import Document
-from porchflow.yamltext.line_comments import adopt
 from porchflow.yamltext.nodes import MappingNode, Node, SequenceNode, Value
 from porchflow.yamltext.quoting import shown
 from porchflow.yamltext.yaml_error import YamlError
@@ -209,10 +209,7 @@ class _Reader:
         self.used.add(place)
         self.budget.take(candidate)
         old = self.sent.resources[place]
-        # A function that edits text often writes the same text as `edit`. Then the parsed document can stay.
-        as_we_would = old.document.edit_text(candidate.value) == candidate.text
-        document = candidate if as_we_would else adopt(old.document.edit(candidate.value), candidate)
-        return replace(old, document=document), place
+        return replace(old, document=rewritten(old.document, candidate)), place
 
     def _parsed(self, text: str) -> tuple[Resource, int | None]:
         document = Document(text)
@@ -242,7 +239,7 @@ class _Reader:
         path = _reconcile("path", annotations.get(LEGACY_PATH), annotations.get(PATH), old.path)
         index = _reconcile("index", annotations.get(LEGACY_INDEX), annotations.get(INDEX), old.index_text)
         value = answer.value
-        document = adopt(old.document.edit(_without_wire(value, old.value)), answer)
+        document = edited_like(old.document, _without_wire(value, old.value), answer)
         package = self._package(annotations) if PACKAGE_PATH in annotations else old.package
         moved = _clean_path(path if path is not None else _default_path(value), old.path)
         return Resource(package, moved, _index(index), document, old.origin)

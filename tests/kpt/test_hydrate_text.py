@@ -5,6 +5,8 @@ from typing import Any
 import yaml
 
 from porchflow.kpt.render.evaluation import Evaluation
+from porchflow.kpt.render.hydrate import render
+from porchflow.kpt.render.image_names import ImageResolver
 from tests.kpt.rendering import (
     Functions,
     config_map,
@@ -143,3 +145,27 @@ async def test_an_annotation_behind_those_of_the_wire_stays_an_annotation() -> N
     outcome = await run({"Kptfile": kptfile("p", mutators="[{image: f}]"), "k.yaml": text}, Annotates())
     assert outcome.ok, outcome.message
     assert outcome.files["k.yaml"] == text + b"  annotations:\n    mine: yes it is\n"
+
+
+HEAD = "apiVersion: v1\nkind: K\nmetadata:\n  name: x\nnames:\n"
+NAMES = HEAD + "# one\n- name: {} # its one\n# two\n- name: '{}' # its two\n"
+
+
+async def test_the_text_of_the_answer_tells_whether_elements_were_moved_or_renamed() -> None:
+    """An exchange of two names and an exchange of two items give the same value, and texts of their own."""
+    renamed = NAMES.format("b", "a")
+    moved = HEAD + "# two\n- name: 'b' # its two\n# one\n- name: a # its one\n"
+    for wanted in (renamed, moved):
+        files = {"Kptfile": kptfile("p", mutators="[{image: change}]"), "a.yaml": NAMES.format("a", "b").encode()}
+
+        async def answer(_: str, request: bytes, wanted: str = wanted) -> Evaluation:
+            given = request.decode().replace(_indented(NAMES.format("a", "b")), _indented(wanted))
+            return Evaluation(given.replace("  kind: K", "  kind:   K").encode())
+
+        outcome = await render(files, answer, images=ImageResolver("x/"))
+        assert outcome.ok, outcome.message
+        assert outcome.files["a.yaml"].decode() == wanted
+
+
+def _indented(text: str) -> str:
+    return text.partition("names:")[2].replace("\n", "\n  ").rstrip()

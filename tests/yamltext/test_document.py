@@ -98,10 +98,15 @@ EDITS = {
         _set("a", to={"b": 2}),
         "a: &x\n  b: 2\nc:\n  b: 1\n",
     ),
-    "a merged map is written out": (
+    "a value beside a merge key overrides it": (
         "a: &x\n  b: 1\nc:\n  <<: *x\n  d: 2\ne: 3 # c\n",
         _set("c", "b", to=5),
-        "a: &x\n  b: 1\nc:\n  d: 2\n  b: 5\ne: 3 # c\n",
+        "a: &x\n  b: 1\nc:\n  <<: *x\n  d: 2\n  b: 5\ne: 3 # c\n",
+    ),
+    "a merged map is written out where it loses a key": (
+        "a: &x\n  b: 1\nc:\n  <<: *x\n  d: 2\ne: 3 # c\n",
+        _without("c", "b"),
+        "a: &x\n  b: 1\nc:\n  d: 2\ne: 3 # c\n",
     ),
     "an explicit key": ("? a\n: 1\n", _set("b", to=2), "a: 1\nb: 2\n"),
 }

@@ -1,6 +1,7 @@
 """The law of edits: n changed scalars change their own texts and nothing else, wherever their items stand."""
 
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -52,9 +53,14 @@ def test_anchors_aliases_and_merge_keys_beside_an_edit_stay(edit: tuple[dict[str
         pytest.param(
             ("other",), "db", ["- *shared", "anchored: &name web # kpt-set: ${name}", "# the same"], id="alias"
         ),
-        pytest.param(("anchored",), "db", ["# kpt-set: ${name}", "other: web # the same", "# the first"], id="anchor"),
+        pytest.param(
+            ("anchored",),
+            "db",
+            ["anchored: &name db # kpt-set: ${name}", "other: web # the same", "# the first"],
+            id="anchor",
+        ),
         pytest.param(("shared", "a"), 5, ["  a: 5 # kpt-set: ${a}", "# both", "# the first"], id="inside an anchor"),
-        pytest.param(("uses", 1, "c"), "3", ["  a: 1 # kpt-set: ${a}", "- *shared", "# the first"], id="merge key"),
+        pytest.param(("uses", 1, "c"), "3", ["- *shared", "- <<: *shared # as above", '  c: "3"'], id="merge key"),
     ],
 )
 def test_an_edit_of_what_is_shared_changes_that_one_value(path: tuple[Any, ...], value: Any, kept: list[str]) -> None:
@@ -67,3 +73,63 @@ def test_an_edit_of_what_is_shared_changes_that_one_value(path: tuple[Any, ...],
     text = apply(ANCHORS + USES, wanted)
     assert load(text) == wanted
     assert [line for line in kept if line not in text] == []
+
+
+NAMED = """\
+items:
+# the first
+- name: {0} # kpt-set: ${{one}}
+  image: "x:1" # pinned
+- name: '{1}' # kpt-set: ${{two}}
+  # its image
+  image: y:2
+- name: "{2}"
+  image: z:3 # the last
+"""
+
+
+@pytest.mark.parametrize("names", list(itertools.product("abcd", repeat=3)))
+def test_names_that_are_exchanged_or_shifted_move_nothing(names: tuple[str, str, str]) -> None:
+    text, expected = NAMED.format(*"abc"), NAMED.format(*names)
+    assert apply(text, load(expected)) == expected
+    assert Document(text).edit_text(load(expected)) == expected
+
+
+def test_elements_that_moved_take_their_texts_along() -> None:
+    text = "items:\n# one\n- name: a # its a\n  v: 1\n# two\n- name: b # its b\n  v: 2\n"
+    moved = "items:\n# two\n- name: b # its b\n  v: 2\n# one\n- name: a # its a\n  v: 3\n"
+    assert apply(text, load(moved)) == moved
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "value", "expected"),
+    [
+        ("a: &n web # c\nb: 1\n", ("a",), "db", "a: &n db # c\nb: 1\n"),
+        ("a: &n !!str web # c\nb: 1\n", ("a",), "db", "a: &n !!str db # c\nb: 1\n"),
+        ("- name: !!int &n 5 # c\n", (0, "name"), "db", "- name: &n db # c\n"),
+        ("- &n 'web' # c\n- x\n", (0,), "db", "- &n 'db' # c\n- x\n"),
+        ("a:\n  ? k # key\n  : x # c\n  b: y # d\n", ("a", "k"), "z", "a:\n  ? k # key\n  : z # c\n  b: y # d\n"),
+        (
+            "a: &a\n  k: 1\nb:\n  <<: *a # m\n  c: x # d\n",
+            ("b", "c"),
+            "z",
+            "a: &a\n  k: 1\nb:\n  <<: *a # m\n  c: z # d\n",
+        ),
+        (
+            "a: &a\n  k: 1\nb:\n  <<: *a # m\n  c: x # d\n",
+            ("b", "k"),
+            2,
+            "a: &a\n  k: 1\nb:\n  <<: *a # m\n  c: x # d\n  k: 2\n",
+        ),
+    ],
+)
+def test_anchors_tags_explicit_keys_and_merge_keys_stay(
+    text: str, path: tuple[Any, ...], value: Any, expected: str
+) -> None:
+    wanted = copy.deepcopy(load(text))
+    place = wanted
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    assert apply(text, wanted) == expected
+    assert Document(text).edit_text(wanted) == expected

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from porchflow.kpt.format.krm import map_of, text_of
 from porchflow.kpt.format.resource_list import compose_list, split_list
+from porchflow.yamltext.aliases import followed, has_aliases
 from porchflow.yamltext.document import Document, dump
 from porchflow.yamltext.nodes import Value
 from porchflow.yamltext.yaml_error import YamlError
@@ -44,10 +45,19 @@ class Item:
         """The item's value. Shared: copy before changing."""
         return self.document.value
 
-    def replace(self, value: Value) -> None:
-        """Change the item; text of equal meaning stays."""
+    def replace(self, value: Value, *, by_position: bool = True) -> None:
+        """Change the item; text of equal meaning stays.
+
+        Args:
+            value: The new value.
+            by_position: Whether the function changes fields where they stand: the elements of each list that keeps its
+                length keep their places, and aliases follow their anchors. Otherwise all is as the value says.
+        """
         if value is not self.value:
-            self.text = self.document.edit_text(value)
+            root = self.document.root
+            if by_position and root is not None and has_aliases(self.text, root):
+                value = followed(root, value)
+            self.text = self.document.edit_text(value, by_position=by_position)
             del self.document
 
     def rewrite(self, text: str) -> None:
