@@ -23,6 +23,8 @@ _Place = tuple[str | int, ...]
 
 _LEAVES_COMPARED: Final = 64
 """Scalars of an element that count when two elements are compared: enough to tell elements apart."""
+_PAIRS_COMPARED: Final = 1024
+"""Pairs of elements that are compared once more where some moved: as many as take some milliseconds."""
 _CHANGED, _REMOVED, _ADDED = range(3)
 
 
@@ -156,9 +158,19 @@ def _in_place(old: Sequence[_Element], new: Sequence[_Element], found: dict[int,
     moved = len(_growing(sorted(found.items()))) < len(found)
     if not moved and len(found) == min(len(old), len(new)):
         return found
-    kept = {j: i for i, j in _fewest_changes(old, new)}
-    costs = _total(old, new, kept), _total(old, new, found)
-    return kept if costs[0] < costs[1] or (moved and costs[0] == costs[1]) else found
+    cost = _total(old, new, found)
+    if not cost:
+        return found
+    kept = _without_moves(old, new)
+    kept_cost = _total(old, new, kept)
+    return kept if kept_cost < cost or (moved and kept_cost == cost) else found
+
+
+def _without_moves(old: Sequence[_Element], new: Sequence[_Element]) -> dict[int, int]:
+    """Pair the elements in the order of both lists: those of long lists one by one."""
+    if len(old) * len(new) <= _PAIRS_COMPARED:
+        return {j: i for i, j in _fewest_changes(old, new)}
+    return {i: i for i in range(min(len(old), len(new))) if _cost(old[i], new[i]) is not None}
 
 
 def _total(old: Sequence[_Element], new: Sequence[_Element], found: dict[int, int]) -> int:

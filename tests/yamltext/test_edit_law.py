@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from porchflow.yamltext.align import align
 from porchflow.yamltext.document import Document, apply, load
 from tests.yamltext.kubernetes_lists import edits, text_of, value_of
 
@@ -133,3 +134,22 @@ def test_anchors_tags_explicit_keys_and_merge_keys_stay(
     place[path[-1]] = value
     assert apply(text, wanted) == expected
     assert Document(text).edit_text(wanted) == expected
+
+
+@pytest.mark.parametrize("count", [10, 40, 90])
+def test_names_of_long_lists_that_are_shifted_or_exchanged_move_nothing(count: int) -> None:
+    def text(names: list[str]) -> str:
+        items = (f"- name: {name} # the {n}.\n  v: {n}\n  w: {n}\n" for n, name in enumerate(names))
+        return "items:\n" + "".join(items)
+
+    names = [f"n{n}" for n in range(count)]
+    for new in ([*names[1:], "last"], ["first", *names[:-1]], names[::-1]):
+        assert apply(text(names), load(text(new))) == text(new)
+
+
+def test_a_long_list_whose_named_elements_were_shuffled_is_paired_soon() -> None:
+    """Comparing each with each would take half a minute."""
+    old = [{"name": f"n{n}", **{f"k{key}": n for key in range(60)}} for n in range(400)]
+    new = [{**element, "name": f"n{n}", "k0": -1} for n, element in enumerate(old)][::-1]
+    pairs = align(old, new)
+    assert [pair for pair in pairs if pair[0] != 399 - (pair[1] or 0)] == []
