@@ -30,13 +30,16 @@ _PRELUDE = """
 def _member(): pass
 def set(elements = []): return {element: _member for element in elements}
 
+def _name(function): return str(function).split(".")[-1]
+
 def _is_set(value):
-    return type(value) == "dict" and value and all([type(member) == "function" for member in value.values()])
+    if type(value) != "dict" or not value: return False
+    return all([type(each) == "function" and _name(each) == "_member" for each in value.values()])
 
 def _shown(value, depth = 0):
     kind = type(value)
     if depth > 20 or kind not in ("dict", "list", "tuple", "function"): return repr(value)
-    if kind == "function": return "<function %s>" % str(value).split(".")[-1]
+    if kind == "function": return "<function %s>" % _name(value)
     if _is_set(value): return "set([%s])" % ", ".join([_shown(each, depth + 1) for each in value])
     if kind == "dict":
         return "{%s}" % ", ".join(["%s: %s" % (repr(key), _shown(value[key], depth + 1)) for key in value])

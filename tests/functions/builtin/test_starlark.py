@@ -205,6 +205,7 @@ def test_a_wrong_config_fails(function_config: str | None, message: str) -> None
         ("run", "<function run>"),
         ("lambda x: x", "<function lambda>"),
         ('[run], {"a": set(["b"])}', '[<function run>] {"a": set(["b"])}'),
+        ('{"a": run}', '{"a": <function run>}'),
         ("(run,), (1, 2), ()", "(<function run>,) (1, 2) ()"),
         ('True, None, 1.5, "a", ["a"]', 'True None 1.5 a ["a"]'),
         ('"a", "b", sep = "-"', "a-b"),
