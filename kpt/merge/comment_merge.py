@@ -7,10 +7,11 @@ those behind the last one belong to the document.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from porchflow.kpt.merge.merge_result import Kept
-from porchflow.kpt.merge.own_lines import END, OwnLines, own_lines
+from porchflow.kpt.merge.own_lines import END, OwnLines, line_edits, own_lines
 from porchflow.kpt.merge.resource_identity import MERGE_COMMENT
 from porchflow.kpt.merge.shape import Shape
 from porchflow.kpt.merge.values import Clash, FieldPath, equal, item_step, step
@@ -35,6 +36,11 @@ class _Side:
         self.root = document.root if document is not None else None
         self.own = own_lines(self.text, self.root)
         self.counts = Counter(comment for lines in self.own.values() for comment in lines.comments)
+
+    @cached_property
+    def places(self) -> dict[str, tuple[int, int]]:
+        """Where each comment on a line of its own stands; of equal ones the last."""
+        return {comment: (start, end) for lines in self.own.values() for comment, start, end in lines.places}
 
     def entries(self, node: Node | None) -> "dict[str, _Place]":
         """Return the entries of a block mapping by key."""
@@ -190,12 +196,25 @@ class _Merge:
     def _own(self, place: OwnLines, sides: tuple[OwnLines | None, OwnLines, OwnLines], path: FieldPath) -> None:
         base, upstream, local = sides
         before = base.comments if base is not None else ()
+        if before not in (upstream.comments, local.comments) and self._stayed(before, upstream, local):
+            self.edits += line_edits(self.merged.text, self.merged.places, before, upstream.comments)
+            return
         if _settled(before, upstream.comments, local.comments) or not self._news(before, upstream.comments):
             return
         if local.comments != before or place.comments != before:
             self._tell(path[:-1], path[-1], "\n".join(local.comments), "\n".join(upstream.comments))
         elif not any(MERGE_COMMENT.search(line) for line in (*before, *upstream.comments)):
             self.edits.append(place.like(upstream))
+
+    def _stayed(self, before: Sequence[str], upstream: OwnLines, local: OwnLines) -> bool:
+        """Return whether local left the comments alone, and only put fields of its own between them and the entry."""
+        if not before or self.base is None or not set(local.comments) < set(before):
+            return False
+        if any(MERGE_COMMENT.search(line) for line in (*before, *upstream.comments)):
+            return False
+        sides = (self.base, self.local, self.merged)
+        alone = all(side.counts[line] == 1 for side in sides for line in before)
+        return alone and all(self.upstream.counts[line] == (line in upstream.comments) for line in before)
 
     def _news(self, before: Sequence[str], upstream: Sequence[str]) -> bool:
         """Return whether upstream wrote or removed a comment, as opposed to moving fields around it."""

@@ -1,8 +1,9 @@
 """Comments on lines of their own, by the entry or item that follows them."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import cached_property
 from typing import Final
 
@@ -43,6 +44,15 @@ class OwnLines:
         """The comments, without their indentation."""
         return tuple(line.strip() for line in self.lines if line.strip())
 
+    @property
+    def places(self) -> Iterator[tuple[str, int, int]]:
+        """The comments with the places of their lines: start without indentation, and end without the line end."""
+        start = self.start
+        for line in self.text[self.start : self.end].splitlines(keepends=True):
+            if line.strip():
+                yield line.strip(), start + len(line) - len(line.lstrip()), start + len(line.rstrip("\r\n"))
+            start += len(line)
+
     def only(self, comments: Sequence[str]) -> tuple[int, int, str]:
         """Return the edit that adds comments right above the entry."""
         return self.end, self.end, self._joined([" " * self.column + comment for comment in comments])
@@ -68,6 +78,47 @@ class OwnLines:
         newline = "\r\n" if "\r\n" in self.text else "\n"
         before = newline if lines and self.start and not self.text[: self.start].endswith("\n") else ""
         return before + "".join(line + newline for line in lines)
+
+
+def line_edits(
+    text: str, places: Mapping[str, tuple[int, int]], before: Sequence[str], after: Sequence[str]
+) -> Iterator[tuple[int, int, str]]:
+    """Yield the edits that change comments where their lines stand, which need not be one below the other.
+
+    Args:
+        text: Of the document.
+        places: Start and end of each comment, as in `OwnLines.places`.
+        before: The comments, one at least.
+        after: What becomes of them.
+    """
+    for kind, first, last, begin, end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        new = list(after[begin:end])
+        if kind == "insert":
+            yield _inserted(text, places[before[max(first - 1, 0)]], new, behind=first > 0)
+        elif kind != "equal":
+            for number, line in enumerate(before[first:last]):
+                is_last = number == last - first - 1
+                yield _put(text, places[line], new[number:] if is_last else new[number : number + 1])
+
+
+def _inserted(text: str, place: tuple[int, int], new: Sequence[str], *, behind: bool) -> tuple[int, int, str]:
+    between = _between(text, place[0])
+    if behind:
+        return place[1], place[1], "".join(between + line for line in new)
+    return place[0], place[0], "".join(line + between for line in new)
+
+
+def _put(text: str, place: tuple[int, int], new: Sequence[str]) -> tuple[int, int, str]:
+    start, end = place
+    if new:
+        return start, end, _between(text, start).join(new)
+    return text.rfind("\n", 0, start) + 1, text.find("\n", end) + 1 or len(text), ""
+
+
+def _between(text: str, start: int) -> str:
+    """Return what separates the comment that starts here from another one below it."""
+    newline = "\r\n" if "\r\n" in text else "\n"
+    return newline + text[text.rfind("\n", 0, start) + 1 : start]
 
 
 def _span(lines: Sequence[str]) -> tuple[int, int]:

@@ -217,3 +217,48 @@ def test_a_beginning_that_both_changed_is_told() -> None:
     outcome = update(sides[0], sides[1], sides[2])
     assert outcome.files["d.yaml"] == sides[2]["d.yaml"]
     assert [conflict.field for conflict in outcome.conflicts] == ["(comment at the beginning)"]
+
+
+FIELDS = """\
+# licence
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: a
+data:
+  # the first
+  one: "1"
+  # of the data
+# the end
+"""
+OWN_FIELDS = {
+    "first of all": ("apiVersion", "mine: 1\napiVersion"),
+    "behind the data's last comment": ("# of the data\n", "# of the data\n  mine: 1\n"),
+    "above the data's last comment": ("  # of the data", "  mine: 1\n  # of the data"),
+    "above the end": ("# the end\n", "mine: 1\n# the end\n"),
+    "behind the end": ("# the end\n", "# the end\nmine: 1\n"),
+    "below a comment": ("# the first\n", "# the first\n  mine: 1\n"),
+}
+THEIR_COMMENTS = {
+    "a head": ("# licence\n", "# licence 2024\n"),
+    "no head": ("# licence\n", ""),
+    "more head": ("# licence\n", "# licence\n# of theirs\n"),
+    "above a field": ("# the first\n", "# the very first\n"),
+    "a foot": ("# of the data\n", "# of all data\n"),
+    "no foot": ("  # of the data\n", ""),
+    "an end": ("# the end\n", "# the very end\n"),
+    "no end": ("# the end\n", ""),
+}
+
+
+@pytest.mark.parametrize("own", OWN_FIELDS.values(), ids=OWN_FIELDS.keys())
+@pytest.mark.parametrize("their", THEIR_COMMENTS.values(), ids=THEIR_COMMENTS.keys())
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_upstreams_change_of_a_comment_lands_beside_a_local_field(
+    own: tuple[str, str], their: tuple[str, str], newline: str
+) -> None:
+    """A local field between a comment and the field below it changes neither."""
+    local, upstream = replaced(FIELDS, own), replaced(FIELDS, their)
+    both = local.replace(their[0], their[1], 1)
+    sides = (text.replace("\n", newline) for text in (FIELDS, upstream, local))
+    assert merged(*sides) == (both.replace("\n", newline), [])
