@@ -21,7 +21,10 @@ from porchflow.cli.reference.tables import table
 
 TROUBLESHOOTING = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 OWN = re.compile(r"\"((?:porchflow\.dev|(?:config\.)?porch\.kpt\.dev)/[a-z][a-z-]+(?:__)?)\"")
-OF_PODS = {"porchflow.dev/pod-fingerprint", "porchflow.dev/image-digest", "porchflow.dev/last-used"}
+OF_PODS = {
+    *("porchflow.dev/pod-fingerprint", "porchflow.dev/image-digest", "porchflow.dev/last-used"),
+    *("porchflow.dev/owner-namespace", "porchflow.dev/pull-secret"),
+}
 NOT_NAMES = {"porchflow.dev/hidden-files", "porchflow.dev/not-finite", "porchflow.dev/started"}
 """Annotations of the content API's answers and of the embedded stack, and a key of Starlark's."""
 
