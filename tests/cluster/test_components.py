@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from porchflow.workflows.ids import Attributes
 from tests.cluster.nodes import SYSTEM, Cluster, Packages
 
 COMPONENT = "temporal-encryption"
@@ -16,13 +17,19 @@ TEMPORAL = "temporal-frontend.temporal:7233"
 PAYLOADS = """
 import asyncio, json, sys
 from temporalio.client import Client
+from porchflow.cli.ending import run_to_end
+
+# Search attributes, and types and times of local activities, stay plain.
+PLAIN = {"indexedFields", "data"}
 
 def payloads(value):
     if isinstance(value, dict):
         if "data" in value and "metadata" in value:
             yield value["metadata"].get("encoding", "")
-        for each in value.values():
-            yield from payloads(each)
+            return
+        for key, each in value.items():
+            if key not in PLAIN:
+                yield from payloads(each)
     elif isinstance(value, list):
         for each in value:
             yield from payloads(each)
@@ -33,7 +40,7 @@ async def main(address, query):
         history = await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
         print(json.dumps(sorted(set(payloads(history.to_json_dict())))))
 
-asyncio.run(main(*sys.argv[1:]))
+run_to_end(lambda: asyncio.run(main(*sys.argv[1:])))
 """
 """Prints the encodings of each run's payloads, as Temporal keeps them."""
 
@@ -59,7 +66,7 @@ def install(cluster: Cluster, *flags: str) -> None:
 
 
 def encodings(cluster: Cluster, package: str) -> list[set[str]]:
-    query = f"Package = '{package}' AND ExecutionStatus = 'Completed'"
+    query = f"{Attributes().package.name} = '{package}' AND ExecutionStatus = 'Completed'"
     worker = ("deployment/porchflow-worker", f"--namespace={SYSTEM}")
     printed = cluster.kubectl("exec", *worker, "--", "python", "-c", PAYLOADS, TEMPORAL, query)
     return [{base64.b64decode(each).decode() for each in json.loads(line)} for line in printed.splitlines()]
