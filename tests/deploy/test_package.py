@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 READ = [
-    "[!b]*/py.typed",
+    "[!bs]*/py.typed",
     "devstack/demo/storefront/*",
     "deploy/kustomization.yaml",
     "deploy/admission/**/*",
@@ -32,7 +32,7 @@ def test_the_wheel_holds_every_file_that_is_read(tmp_path: Path) -> None:
         assert wanted, pattern
         assert {f"porchflow/{name}" for name in wanted} <= held
     assert {name.split("/")[0] for name in held if not name.split("/")[0].endswith(".dist-info")} == {"porchflow"}
-    assert not [name for name in held if name.startswith(("porchflow/tests/", "porchflow/bench/"))]
+    assert not [name for name in held if name.startswith(("porchflow/tests/", "porchflow/bench/", "porchflow/soak/"))]
     assert {Path(name).name for name in held if "/licenses/" in name} == {"LICENSE", "NOTICE"}
 
 
