@@ -150,6 +150,9 @@ KRM_NODES: Final = 1_000_000
 ELEMENTS_COMPARED: Final = 400
 """Changed elements of a list above which they are paired by position: comparing all with all would take too long."""
 
+COMMENT_LINES_COMPARED: Final = 400
+"""Lines of one block of comments above which a merge keeps the local ones where local put fields of its own between."""
+
 RENAMES_COMPARED: Final = 200
 """Pairs of resources of one kind in one file above which a merge counts none of them as renamed."""
 

@@ -48,7 +48,10 @@ GIT_REPOSITORIES = tuple(dict.fromkeys(place.git for place in PLACES))
 
 @dataclass(frozen=True, order=True)
 class Key:
-    """A PackageRevision."""
+    """A PackageRevision.
+
+    Its refs are written down here, and not taken from `gitrepo`: what is checked must not be its own measure.
+    """
 
     place: Place
     package: str

@@ -24,6 +24,8 @@ SECRET_KEY: Final = ".dockerconfigjson"  # noqa: S105 - no secret
 _SECONDS: Final = 10.0
 """How long the content of a Secret is used before it is read again."""
 _KEPT_BYTES: Final = 16 * 1024 * 1024
+_ENTRY_BYTES: Final = 1024
+"""What a namespace takes in memory without any content: callers of the runner could name any number of them."""
 _ENCODED_BYTES: Final = REGISTRY_SECRET_BYTES * 4 // 3 + 4
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """A name that a namespace may have; callers of the runner could send any text."""
@@ -91,9 +93,9 @@ class NamespaceCredentials:
     async def _read(self, namespace: str) -> _Content:
         secret = await self._secrets.read(namespace)
         if secret is None:
-            return _Content({}, 1)
+            return _Content({}, _ENTRY_BYTES)
         text = _text(self.name, namespace, secret)
-        return _Content(_entries(self.name, namespace, text), len(text) + 1)
+        return _Content(_entries(self.name, namespace, text), len(text) + _ENTRY_BYTES)
 
 
 def check_secret(secret: Mapping[str, Any]) -> list[str]:

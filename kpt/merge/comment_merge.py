@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+from porchflow.api.limits import COMMENT_LINES_COMPARED
 from porchflow.kpt.merge.merge_result import Kept
 from porchflow.kpt.merge.own_lines import END, OwnLines, line_edits, own_lines
 from porchflow.kpt.merge.resource_identity import MERGE_COMMENT
@@ -208,7 +209,9 @@ class _Merge:
 
     def _stayed(self, before: Sequence[str], upstream: OwnLines, local: OwnLines) -> bool:
         """Return whether local left the comments alone, and only put fields of its own between them and the entry."""
-        if not before or self.base is None or not set(local.comments) < set(before):
+        if not before or self.base is None or max(len(before), len(upstream.comments)) > COMMENT_LINES_COMPARED:
+            return False
+        if not set(local.comments) < set(before):
             return False
         if any(MERGE_COMMENT.search(line) for line in (*before, *upstream.comments)):
             return False
@@ -219,9 +222,9 @@ class _Merge:
     def _news(self, before: Sequence[str], upstream: Sequence[str]) -> bool:
         """Return whether upstream wrote or removed a comment, as opposed to moving fields around it."""
         old = self.base.counts if self.base is not None else Counter[str]()
-        gone = any(self.upstream.counts[line] < old[line] for line in before if line not in upstream)
-        return gone or any(
-            self.merged.counts[line] < self.upstream.counts[line] for line in upstream if line not in before
+        gone, come = set(before) - set(upstream), set(upstream) - set(before)
+        return any(self.upstream.counts[line] < old[line] for line in gone) or any(
+            self.merged.counts[line] < self.upstream.counts[line] for line in come
         )
 
     def _tell(self, path: FieldPath, what: str, local: str, upstream: str) -> None:

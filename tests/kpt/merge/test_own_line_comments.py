@@ -9,6 +9,7 @@ from porchflow.kpt.merge.text import merge_documents
 from porchflow.kpt.merge.values import Clash
 from porchflow.yamltext.document import Document, load
 from tests.kpt.merge.packages import kptfile, package, update
+from tests.security.growth import MOST, TIMES, growth
 
 BASE = """\
 # licence 2020
@@ -262,3 +263,17 @@ def test_upstreams_change_of_a_comment_lands_beside_a_local_field(
     both = local.replace(their[0], their[1], 1)
     sides = (text.replace("\n", newline) for text in (FIELDS, upstream, local))
     assert merged(*sides) == (both.replace("\n", newline), [])
+
+
+def test_many_comments_take_no_more_than_their_number() -> None:
+    """Upstream changes each second one of a block that a local field parted from what it stands above."""
+
+    def merge(text: str) -> object:
+        fields = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n"
+        return merged(f"{text}{fields}", f"{text.replace('old', 'new')}{fields}", f"{text}mine: 1\n{fields}")
+
+    def numbered(size: int) -> str:
+        return "".join(f"# {'old' if number % 2 else 'same'} {number}\n" for number in range(size // 12))
+
+    factor, size = growth(merge, numbered)
+    assert factor <= MOST, f"{factor:.1f} times as long from {size} to {size * TIMES} characters"
