@@ -12,7 +12,7 @@ import psutil
 
 from soak.fault_plan import MOMENTARY, Fault
 from soak.journal import Journal
-from soak.relay import Mode, Relay
+from soak.relay import Mode
 from soak.small_disk import fill, free
 from soak.stack import SoakStack
 
@@ -163,9 +163,3 @@ def _signal(process: psutil.Process | None, number: signal.Signals) -> None:
     if process is not None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(number)
-
-
-def relays_pass(relays: Sequence[Relay]) -> None:
-    """Let everything pass."""
-    for relay in relays:
-        relay.set(Mode.PASS)
