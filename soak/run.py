@@ -16,9 +16,6 @@ import click
 
 from porchflow.devstack.demo.demo_repository import GitFailed
 from porchflow.devstack.run import STACK_ERRORS
-from soak.deeds import Deeds
-from soak.fault_plan import FAULTS, MEANINGS, faults_until
-from soak.faults import Faults
 from soak.findings import Findings
 from soak.invariants.temporal import run_sizes
 from soak.journal import Journal
@@ -26,12 +23,15 @@ from soak.ledger import Ledger
 from soak.observer import Observer, observing
 from soak.people import gathered
 from soak.places import PLACES
-from soak.plan import Plan
-from soak.player import Player
-from soak.repositories import Repositories
-from soak.requests import Asker, CutOff
 from soak.settling import Invariants
 from soak.stack import SoakStack, running_soak_stack
+from soak.trouble.fault_plan import FAULTS, MEANINGS, faults_until
+from soak.trouble.faults import Faults
+from soak.work.deeds import Deeds
+from soak.work.plan import Plan
+from soak.work.player import Player
+from soak.work.repositories import Repositories
+from soak.work.requests import Asker, CutOff
 
 _DRAIN_SECONDS = 120.0
 """For the requests that are under way when the faults have ended."""

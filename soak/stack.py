@@ -18,11 +18,11 @@ from porchflow.devstack.run import running_stack
 from porchflow.kube.client import KubeClient
 from porchflow.workflows.ids import Installation
 from porchflow.workflows.installation_settings import InstallationSettings
-from soak.fault_plan import PAIRS
 from soak.journal import Journal
 from soak.places import WATCHED_SECONDS
-from soak.relay import Relay
-from soak.small_disk import can_mount, small_disk
+from soak.trouble.fault_plan import PAIRS
+from soak.trouble.relay import Relay
+from soak.trouble.small_disk import can_mount, small_disk
 
 _SMALL_CACHE = "small-cache"
 _STACK_PORTS = ("api_port", "temporal_port", "runner_port", "git_port")

@@ -13,7 +13,7 @@ from soak.invariants.history import BRANCH
 from soak.invariants.objects import Objects
 from soak.ledger import Promise
 from soak.places import Key
-from soak.pushes import LABEL, NOTES, contains, note_path
+from soak.work.pushes import LABEL, NOTES, contains, note_path
 
 
 def check_pushed(bare: Path, promises: Iterable[Promise], objects: Objects) -> list[Violation]:

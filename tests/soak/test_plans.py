@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import pytest
 
 from porchflow.api.models.packagerevision import NEXT_LIFECYCLES, Lifecycle
-from soak.actions import CREATES, Action, Kind
-from soak.deeds import LIFECYCLES
-from soak.fault_plan import FAULTS, PAIRS, PARTS, faults_until
 from soak.places import APPROVER, Key
-from soak.plan import Plan
+from soak.trouble.fault_plan import FAULTS, PAIRS, PARTS, faults_until
+from soak.work.actions import CREATES, Action, Kind
+from soak.work.deeds import LIFECYCLES
+from soak.work.plan import Plan
 
 MINUTES = 60 * 10
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from porchflow.devstack.processes import HOST
-from soak.relay import Mode, Relay
+from soak.trouble.relay import Mode, Relay
 
 
 @pytest.fixture

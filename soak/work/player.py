@@ -4,19 +4,19 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
-from soak.actions import CREATES, REFUSED, Action, Kind
-from soak.deeds import Deeds
 from soak.findings import Findings, Violation
-from soak.gates import Gate
 from soak.invariants.objects import why_unsettled
 from soak.journal import Journal
 from soak.ledger import Ledger
 from soak.observer import Observer
 from soak.places import Key, Place
-from soak.pushes import tip_of
-from soak.repositories import Repositories
-from soak.requests import CutOff, Refused
 from soak.stack import SoakStack
+from soak.work.actions import CREATES, REFUSED, Action, Kind
+from soak.work.deeds import Deeds
+from soak.work.gates import Gate
+from soak.work.pushes import tip_of
+from soak.work.repositories import Repositories
+from soak.work.requests import CutOff, Refused
 
 _POLL_SECONDS = 0.3
 _ON_SETTLED = frozenset({Kind.SUSPEND, Kind.PROPOSE_DELETION})

@@ -9,16 +9,16 @@ from porchflow.devstack.demo.demo_repository import GitFailed
 from porchflow.kube.client import Object
 from porchflow.kube.errors import AlreadyExists, NotFound
 from porchflow.kube.kinds import PACKAGEREVISIONS, REPOSITORIES
-from soak import bodies
 from soak.findings import Findings, Violation
 from soak.invariants.objects import why_unsettled
 from soak.ledger import GONE, Ledger, Promise
 from soak.observer import Observer
 from soak.people import repository
 from soak.places import ADMINISTRATOR, Place
-from soak.pushes import push_readme
-from soak.requests import Asker
 from soak.stack import SoakStack
+from soak.work import bodies
+from soak.work.pushes import push_readme
+from soak.work.requests import Asker
 
 _LONGEST_SECONDS = 600.0
 """Until a Repository that is deleted must be gone, though faults go on."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from itertools import count, takewhile
 
 from porchflow.api.models.packagerevision import Lifecycle
-from soak.actions import Action, Kind
 from soak.places import ADMINISTRATOR, APPROVER, AUTHORS, PLACES, Key, Place
+from soak.work.actions import Action, Kind
 
 SECONDS_BETWEEN = 1.5
 """Mean of the seconds between two actions: more than this, and two cores are busy with the work alone."""

@@ -10,14 +10,14 @@ from porchflow.devstack.demo.demo_repository import GitFailed
 from porchflow.kube.client import KubeClient, Object
 from porchflow.kube.errors import AlreadyExists, NotFound
 from porchflow.kube.kinds import PACKAGEREVISIONRESOURCES, PACKAGEREVISIONS
-from soak import bodies
-from soak.actions import CREATES, REFUSED, Action, Kind
 from soak.findings import Findings, Violation
 from soak.ledger import GONE, Ledger, Wanted
 from soak.places import Key
-from soak.pushes import note, note_path, push_note
-from soak.requests import Asker
 from soak.stack import SoakStack
+from soak.work import bodies
+from soak.work.actions import CREATES, REFUSED, Action, Kind
+from soak.work.pushes import note, note_path, push_note
+from soak.work.requests import Asker
 
 LIFECYCLES: dict[Kind, Lifecycle] = {
     Kind.PROPOSE: Lifecycle.PROPOSED,

@@ -9,7 +9,7 @@ from porchflow.api.names import (
     RECONCILE_NOW_ANNOTATION,
     SUSPEND_ANNOTATION,
 )
-from soak.actions import Action, Kind
+from soak.work.actions import Action, Kind
 
 Body = dict[str, Any]
 

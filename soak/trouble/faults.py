@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psutil
 
-from soak.fault_plan import MOMENTARY, Fault
 from soak.journal import Journal
-from soak.relay import Mode
-from soak.small_disk import fill, free
 from soak.stack import SoakStack
+from soak.trouble.fault_plan import MOMENTARY, Fault
+from soak.trouble.relay import Mode
+from soak.trouble.small_disk import fill, free
 
 _MODES = {
     "cut": Mode.REFUSE,
