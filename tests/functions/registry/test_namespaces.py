@@ -13,6 +13,8 @@ from porchflow.api.networks import DeniedNetworks
 from porchflow.functions.function_errors import ImageNotFound, RegistryUnavailable
 from porchflow.functions.registry.guard import Guard
 from porchflow.functions.registry.lookup import RegistryLookup
+from porchflow.functions.registry.namespaces import NamespaceCredentials
+from porchflow.functions.registry.references import parse_reference
 from porchflow.functions.slots import on_behalf_of
 from porchflow.functions.tags import FunctionTags
 from porchflow.kpt.render.versions import Constraint
@@ -276,3 +278,13 @@ async def test_nodes_get_the_credentials_for_the_repository_alone(secrets: Secre
         assert await lookup.pull_configuration(image, "") == ""
     assert list(told["auths"]) == [key]
     assert (told["auths"][key]["username"], told["auths"][key]["password"]) == (USER, PASSWORD)
+
+
+async def test_names_of_namespaces_that_bring_nothing_are_kept_within_a_bound(secrets: Secrets) -> None:
+    """Whatever calls the runner can name any number of them."""
+    namespaces = NamespaceCredentials(secrets, SECRET, clock=lambda: 0.0)
+    image = "registry.example.com/tool:v1"
+    reference = parse_reference(image)
+    for number in (*range(20_000), 19_999, 0):
+        assert await namespaces.own(image, reference, f"team-{number}") is None
+    assert secrets.reads[20_000:] == ["team-0"], "the last is kept, the first has gone"
